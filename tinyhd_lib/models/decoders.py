@@ -1,0 +1,189 @@
+"""The three heterogeneous decoders, one class each, and the tables that give their blocks.
+
+Source: the paper's section 3.2. L1..L4 are the pyramid's levels, finest first; every decoder returns logits.
+"""
+
+import torch
+from torch import Tensor, nn
+from torchvision.ops import Conv3dNormActivation
+
+from tinyhd_lib.models.encoder import Triple
+from tinyhd_lib.models.upsampling import shuffle_pixels, upsample_space, upsample_time
+
+Levels = tuple[Tensor, Tensor, Tensor, Tensor]
+Channels = tuple[tuple[int, int], ...]
+
+# Temporal (kernel, stride, padding) of a block's depthwise convolution.
+_HALVE: Triple = (3, 2, 1)
+_BLEND: Triple = (3, 1, 1)
+_FRAMEWISE: Triple = (1, 1, 0)
+
+# (input, output) channels of every block, by the encoder's reduction. D1: four branches of four, for L1..L4.
+_D1_CHANNELS: dict[int, Channels] = {
+    1: (
+        *((28, 24), (24, 48), (12, 24), (24, 1)),
+        *((24, 56), (14, 56), (14, 28), (28, 1)),
+        *((136, 56), (14, 56), (14, 56), (14, 1)),
+        *((130, 136), (34, 136), (34, 136), (34, 1)),
+    ),
+    2: (
+        *((14, 24), (24, 48), (12, 24), (24, 1)),
+        *((12, 56), (14, 56), (14, 28), (28, 1)),
+        *((68, 56), (14, 56), (14, 56), (14, 1)),
+        *((65, 136), (34, 136), (34, 136), (34, 1)),
+    ),
+    4: (
+        *((7, 24), (24, 48), (12, 24), (24, 1)),
+        *((6, 56), (14, 56), (14, 28), (28, 1)),
+        *((34, 56), (14, 56), (14, 56), (14, 1)),
+        *((130, 136), (34, 136), (34, 136), (34, 1)),
+    ),
+    8: (
+        *((8, 24), (24, 48), (12, 24), (24, 1)),
+        *((12, 56), (14, 56), (14, 28), (28, 1)),
+        *((68, 56), (14, 56), (14, 56), (14, 1)),
+        *((65, 136), (34, 136), (34, 136), (34, 1)),
+    ),
+}
+_D2_CHANNELS: dict[int, Channels] = {
+    1: ((520, 544), (136, 96), (24, 24), (24, 112), (28, 28), (28, 28), (28, 28), (7, 1)),
+    2: ((260, 272), (68, 48), (12, 12), (12, 56), (14, 14), (14, 14), (14, 14), (14, 1)),
+    4: ((130, 136), (34, 24), (6, 6), (6, 28), (7, 7), (7, 7), (7, 7), (7, 1)),
+    8: ((260, 272), (68, 48), (12, 12), (12, 32), (8, 8), (8, 8), (8, 8), (8, 1)),
+}
+_D3_TAIL: Channels = ((2, 2), (8, 8), (2, 2), (2, 1))
+_D3_CHANNELS: dict[int, Channels] = {
+    1: ((28, 6), (24, 34), (136, 130), (6, 8), (34, 32), (130, 128), (7, 2), (6, 8), (34, 32), *_D3_TAIL),
+    2: ((14, 12), (12, 68), (68, 260), (12, 8), (68, 32), (260, 128), (14, 2), (12, 8), (68, 32), *_D3_TAIL),
+    4: ((7, 6), (6, 34), (34, 130), (6, 8), (34, 32), (130, 128), (7, 2), (6, 8), (34, 32), *_D3_TAIL),
+    8: ((8, 12), (12, 68), (68, 260), (12, 8), (68, 32), (260, 128), (8, 2), (12, 8), (68, 32), *_D3_TAIL),
+}
+
+# Where a single-map decoder halves the frames (d) and where it keeps them (k), block by block.
+_D1_TIME_S = "dkdd dkdk dkkk dkkk"
+_D1_TIME_M = "dkdd dkdk dkkk kkkk"
+_D2_TIME = "kkdkdddd"
+_D3_TIME = "ddkkkdddddddk"
+_D3_TIME_8_OUTPUTS = "dddbbbbbbbbbb"
+
+
+class DecoderBlock(nn.Sequential):
+    """MobileNetV2's inverted residual with expansion 2 and no residual: (N, C, T, H, W) -> (N, C', T', H, W)."""
+
+    def __init__(self, in_channels: int, out_channels: int, time: Triple) -> None:
+        hidden = 2 * in_channels
+        kernel, stride, padding = time
+        super().__init__(
+            Conv3dNormActivation(in_channels, hidden, kernel_size=1, activation_layer=nn.ReLU6),
+            Conv3dNormActivation(
+                hidden,
+                hidden,
+                kernel_size=(kernel, 3, 3),
+                stride=(stride, 1, 1),
+                padding=(padding, 1, 1),
+                groups=hidden,
+                activation_layer=nn.ReLU6,
+            ),
+            nn.Conv3d(hidden, out_channels, kernel_size=1, bias=False),
+            nn.BatchNorm3d(out_channels),
+        )
+
+
+class Decoder(nn.Module):
+    """What the three have in common: their blocks, and the frames that double on the way if they are multi-map."""
+
+    def __init__(self, channels: Channels, times: str, *, multi_model: bool, multi: bool) -> None:
+        super().__init__()
+        self.multi = multi
+        keep = _BLEND if multi_model else _FRAMEWISE
+        triples = {"d": _HALVE, "k": keep, "b": _BLEND}
+        self.blocks = nn.ModuleList(
+            DecoderBlock(*pair, time=triples[time])
+            for pair, time in zip(channels, times.replace(" ", ""), strict=True)
+        )
+
+    def lengthen(self, x: Tensor) -> Tensor:
+        """Twice the frames, in a multi-map decoder; the same frames in a single-map one."""
+        return upsample_time(x) if self.multi else x
+
+    def grow(self, x: Tensor) -> Tensor:
+        """Pixel shuffle, and twice the frames in a multi-map decoder."""
+        return shuffle_pixels(self.lengthen(x))
+
+
+class HierarchicalDecoder(Decoder):
+    """D1: an independent map from every level, to be matched to the teacher's conspicuity maps."""
+
+    maps = 4
+
+    def __init__(self, reduction: int, *, multi_model: bool, multi: bool, outputs: int) -> None:
+        times = "b" * 16 if multi else _D1_TIME_M if multi_model else _D1_TIME_S
+        super().__init__(_D1_CHANNELS[reduction], times, multi_model=multi_model, multi=multi)
+        self.reduction = reduction
+
+    def forward(self, levels: Levels) -> Tensor:
+        """Logits (N, 4, T, H, W), from L1 to L4."""
+        level1, level2, level3, level4 = levels
+        b = self.blocks
+        map1 = b[3](b[2](self.grow(b[1](b[0](level1)))))
+        map2 = b[7](b[6](self.grow(b[5](self.grow(b[4](level2))))))
+        map3 = b[11](self.grow(b[10](self.grow(b[9](self.grow(b[8](level3)))))))
+        coarse = upsample_space(self.lengthen(level4)) if self.reduction == 4 else self.grow(level4)
+        map4 = b[15](self.grow(b[14](self.grow(b[13](self.grow(b[12](coarse)))))))
+        return torch.cat([map1, map2, map3, map4], dim=1)
+
+
+class UNetDecoder(Decoder):
+    """D2: from coarse to fine, adding the level of the same size at each step, as U-Net does."""
+
+    maps = 1
+
+    def __init__(self, reduction: int, *, multi_model: bool, multi: bool, outputs: int) -> None:
+        times = "b" * 8 if multi else _D2_TIME
+        super().__init__(_D2_CHANNELS[reduction], times, multi_model=multi_model, multi=multi)
+        self.enlarge = shuffle_pixels if reduction == 1 else upsample_space
+        self.last_lengthen = self.lengthen if outputs == 16 else _same
+
+    def forward(self, levels: Levels) -> Tensor:
+        """Logits (N, 1, T, H, W)."""
+        level1, level2, level3, level4 = levels
+        b = self.blocks
+        x = self.grow(b[0](level4)) + level3
+        x = self.grow(b[1](x)) + b[2](level2)
+        x = self.grow(b[3](x)) + b[5](b[4](level1))
+        return b[7](self.last_lengthen(self.enlarge(b[6](x))))
+
+
+class AggregationDecoder(Decoder):
+    """D3: neighbouring levels are merged pair by pair until one is left, as deep layer aggregation does."""
+
+    maps = 1
+
+    def __init__(self, reduction: int, *, multi_model: bool, multi: bool, outputs: int) -> None:
+        times = _D3_TIME if not multi else _D3_TIME_8_OUTPUTS if outputs == 8 else "b" * 13
+        super().__init__(_D3_CHANNELS[reduction], times, multi_model=multi_model, multi=multi)
+        self.enlarge = shuffle_pixels if reduction == 1 else upsample_space
+        self.first_lengthen = self.lengthen if outputs == 16 else _same
+
+    def forward(self, levels: Levels) -> Tensor:
+        """Logits (N, 1, T, H, W)."""
+        b = self.blocks
+        finer = [b[0](levels[0]), b[1](levels[1]), b[2](levels[2])]
+        a = [self.first_lengthen(self.enlarge(level)) for level in levels]
+        # Out of place: under force_multi the coarsest level has one frame where its finer neighbour has two.
+        a[1:] = [large + fine for large, fine in zip(a[1:], finer, strict=True)]
+        c = [self.grow(b[3 + j](a[j + 1])) + b[6 + j](a[j]) for j in range(3)]
+        e = [self.grow(c[j + 1]) + b[9 + j](c[j]) for j in range(2)]
+        return b[12](self.grow(e[1]) + b[11](e[0]))
+
+
+def _same(x: Tensor) -> Tensor:
+    return x
+
+
+DECODER_CLASSES = {"d1": HierarchicalDecoder, "d2": UNetDecoder, "d3": AggregationDecoder}
+
+
+def block_counts() -> dict[str, int]:
+    """How many blocks each decoder has; the published checkpoints number them in one run."""
+    return {"d1": len(_D1_CHANNELS[1]), "d2": len(_D2_CHANNELS[1]), "d3": len(_D3_CHANNELS[1])}

@@ -1,0 +1,85 @@
+"""The encoder: torchvision's MobileNetV2 inflated to three dimensions, and the pyramid made of its features.
+
+Source: the paper's section 3.1.
+"""
+
+import torch
+from torch import Tensor, nn
+from torchvision.models import mobilenet_v2
+
+from tinyhd_lib.models.upsampling import shuffle_pixels, upsample_space
+
+Triple = tuple[int, int, int]
+
+# Temporal (kernel, stride, padding) of the depthwise convolutions that do not take over their spatial values.
+_DEPTHWISE_TIME_S: dict[int, Triple] = {2: (3, 1, 1), 14: (3, 1, 1)}
+_DEPTHWISE_TIME_M: dict[int, Triple] = {2: (3, 1, 1), 14: (2, 1, 0), 15: (1, 1, 0), 16: (1, 1, 0), 17: (1, 1, 0)}
+
+# The features 1..18 in groups of equal size in space; the first group is the finest.
+_PYRAMID_GROUPS = (slice(1, 2), slice(2, 4), slice(4, 7), slice(7, 14), slice(14, 19))
+
+
+class Encoder(nn.Module):
+    """MobileNetV2 in which every 2-D layer became its 3-D twin, with all channel counts but RGB divided."""
+
+    def __init__(self, reduction: int, multi: bool) -> None:
+        super().__init__()
+        self.reduction = reduction
+        with torch.device("meta"):
+            self.features = mobilenet_v2().features
+        depthwise_time = _DEPTHWISE_TIME_M if multi else _DEPTHWISE_TIME_S
+        for index, block in enumerate(self.features):
+            for name, layer in list(block.named_modules()):
+                if isinstance(layer, nn.Conv2d):
+                    time = depthwise_time.get(index) if layer.groups > 1 else None
+                    block.set_submodule(name, _inflate_convolution(layer, reduction, time))
+                elif isinstance(layer, nn.BatchNorm2d):
+                    block.set_submodule(name, nn.BatchNorm3d(layer.num_features // reduction))
+
+    def forward(self, clip: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Feature pyramid of a clip, finest level first.
+
+        Args:
+            clip: (N, 3, 16, H, W), H and W multiples of 32.
+
+        Returns:
+            Levels 1..4 at 1/2, 1/4, 1/8 and 1/16 of H x W, with 8, 4, 2 and 2 (S) or 1 (M) frames.
+        """
+        outputs = [clip]
+        for block in self.features:
+            outputs.append(block(outputs[-1]))
+        features = outputs[1:]
+        finest, *groups = (torch.cat(features[group], dim=1) for group in _PYRAMID_GROUPS)
+        enlarge = upsample_space if self.reduction == 8 else shuffle_pixels
+        level1, level2, level3, level4 = map(enlarge, groups)
+        return torch.cat([finest, level1], dim=1), level2, level3, level4
+
+
+def _inflate_convolution(layer: nn.Conv2d, reduction: int, time: Triple | None) -> nn.Conv3d:
+    """The 3-D twin: a k x k kernel gets temporal kernel k, and stride and padding alike, unless ``time`` says else."""
+    assert isinstance(layer.padding, tuple)
+    kernel, stride, padding = time or (layer.kernel_size[0], layer.stride[0], layer.padding[0])
+    is_rgb = layer.in_channels == 3
+    return nn.Conv3d(
+        in_channels=3 if is_rgb else layer.in_channels // reduction,
+        out_channels=layer.out_channels // reduction,
+        kernel_size=(kernel, *layer.kernel_size),
+        stride=(stride, *layer.stride),
+        padding=(padding, *layer.padding),
+        groups=layer.groups if layer.groups == 1 else layer.groups // reduction,
+        bias=False,
+    )
+
+
+def inflate_kernel(kernel: Tensor, shape: torch.Size) -> Tensor:
+    """A 2-D kernel (O, I, k, k) as a 3-D one of ``shape`` (O', I', t, k, k).
+
+    It is repeated along time without dividing by t; surplus channels are averaged in blocks of consecutive entries.
+    """
+    repeated = kernel.unsqueeze(2).expand(-1, -1, shape[2], -1, -1)
+    return repeated.reshape(-1, *shape).mean(dim=0)
+
+
+def inflate_norm(parameter: Tensor, channels: int) -> Tensor:
+    """A batch norm's scale or shift (C,) averaged down to (channels,)."""
+    return parameter.reshape(-1, channels).mean(dim=0)

@@ -1,0 +1,139 @@
+"""Every TinyHD student as one row of a table, and the rules that a row keeps.
+
+Source: the paper's sections 3.1 to 3.3 and its ablations; field names as in the published variants.
+"""
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+CLIP_FRAMES = 16
+"""Frames that every model sees at once."""
+
+REDUCTIONS = (1, 2, 4, 8)
+DECODERS = ("d1", "d2", "d3")
+
+
+@dataclass(frozen=True)
+class ModelSpec:
+    """What distinguishes one student from another.
+
+    Args:
+        reduction: the encoder's channel counts are divided by this (1, 2, 4 or 8).
+        decoders: the decoders that are present, in the order d1, d2, d3.
+        single_frame: for each decoder, whether it gives one map a clip (else one map an output frame).
+        d1_last: D1's maps are the last ones that the fusion sees, instead of the first.
+        force_multi: all decoders give one map, the fused output is a map a frame all the same.
+        outputs: maps a clip: 1 ("S", the clip's last frame), 16 ("M", every frame) or 8 (every other frame).
+
+    Raises:
+        ValueError: the combination is no model; the message says which rule it breaks.
+
+    >>> ModelSpec(4, ("d1", "d2", "d3"), (True, False, False), outputs=16).label
+    'M r4'
+    """
+
+    reduction: int
+    decoders: tuple[str, ...]
+    single_frame: tuple[bool, ...]
+    d1_last: bool = False
+    force_multi: bool = False
+    outputs: int = 1
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "decoders", tuple(self.decoders))
+        object.__setattr__(self, "single_frame", tuple(self.single_frame))
+        for valid, rule in _rules(self):
+            if not valid:
+                raise ValueError(f"no such model: {rule}; got {asdict(self)}")
+
+    @property
+    def multi(self) -> bool:
+        """Whether the model gives a map for every output frame (M) instead of one map a clip (S)."""
+        return self.force_multi or not all(self.single_frame)
+
+    @property
+    def label(self) -> str:
+        """The short name that the paper's tables use, such as ``S r4``, with what departs from the usual model."""
+        usual = tuple(self.multi and decoder != "d1" for decoder in self.decoders)
+        parts = ["M" if self.multi else "S", f"r{self.reduction}"]
+        if self.decoders != DECODERS:
+            parts.append("+".join(self.decoders).upper())
+        elif self.multi and not self.force_multi and self.single_frame != tuple(not multi for multi in usual):
+            parts.append("multi-map " + "+".join(self._multi_decoders()).upper())
+        if self.force_multi:
+            parts.append("force_multi")
+        if self.outputs == 8:
+            parts.append("8 outputs")
+        return " ".join(parts)
+
+    def _multi_decoders(self) -> list[str]:
+        return [name for name, single in zip(self.decoders, self.single_frame, strict=True) if not single]
+
+    def to_dict(self) -> dict[str, Any]:
+        """The row as JSON-ready values; ``ModelSpec(**spec.to_dict()) == spec``."""
+        return asdict(self) | {"decoders": list(self.decoders), "single_frame": list(self.single_frame)}
+
+
+def _rules(spec: ModelSpec) -> list[tuple[bool, str]]:
+    present = [name for name in DECODERS if name in spec.decoders]
+    multi_d1 = ("d1", False) in zip(spec.decoders, spec.single_frame, strict=False)
+    return [
+        (spec.reduction in REDUCTIONS, f"reduction is one of {REDUCTIONS}"),
+        (bool(spec.decoders) and list(spec.decoders) == present, "decoders are one or more of d1, d2, d3, in order"),
+        (len(spec.single_frame) == len(spec.decoders), "single_frame has one entry a decoder"),
+        (not spec.force_multi or all(spec.single_frame), "force_multi needs every decoder to give a single map"),
+        (not spec.d1_last or ("d1" in spec.decoders and len(spec.decoders) > 1), "d1_last needs d1 and another decoder"),
+        (spec.outputs == 1 or spec.multi, "a model of single maps has 1 output (or takes force_multi)"),
+        (spec.outputs in (8, 16) or not spec.multi, "a multi-map model has 8 or 16 outputs"),
+        (spec.outputs != 8 or not multi_d1, "with 8 outputs D1 gives a single map, for its own maps number 16"),
+    ]
+
+
+def _row(
+    reduction: int,
+    decoders: str,
+    multi: str = "",
+    *,
+    outputs: int | None = None,
+    d1_last: bool = False,
+    force_multi: bool = False,
+) -> ModelSpec:
+    """A table row: decoder digits that are present, and those among them that give a map a frame."""
+    default_outputs = 16 if multi or force_multi else 1
+    return ModelSpec(
+        reduction=reduction,
+        decoders=tuple(f"d{digit}" for digit in decoders),
+        single_frame=tuple(digit not in multi for digit in decoders),
+        d1_last=d1_last,
+        force_multi=force_multi,
+        outputs=outputs or default_outputs,
+    )
+
+
+MODEL_SPECS: dict[str, ModelSpec] = {
+    # The eight that were published with weights.
+    "d1d2d3_S_lt": _row(1, "123"),
+    "d123s_rc2_rc1T": _row(2, "123"),
+    "d123s_rc4_rc1T": _row(4, "123"),
+    "d1d2d3_M_lt": _row(1, "123", multi="23", d1_last=True),
+    "d123m_rc2_rc1T": _row(2, "123", multi="23"),
+    "d123m_rc4_rc1T": _row(4, "123", multi="23"),
+    "ucf_d123s": _row(1, "123"),
+    "ucf_d123m": _row(1, "123", multi="23"),
+    # The paper's ablations.
+    "rc8_S": _row(8, "123"),
+    "rc8_M": _row(8, "123", multi="23"),
+    "d1_S": _row(1, "1"),
+    "d2_S": _row(1, "2"),
+    "d3_S": _row(1, "3"),
+    "d12_S": _row(1, "12"),
+    "d13_S": _row(1, "13"),
+    "d23_S": _row(1, "23"),
+    "d1_M": _row(1, "1", multi="1"),
+    "d2_M": _row(1, "2", multi="2"),
+    "d3_M": _row(1, "3", multi="3"),
+    "d123_allM_rc4": _row(4, "123", multi="123"),
+    "d123_force_multi": _row(1, "123", force_multi=True),
+    "d123_M_8out": _row(1, "123", multi="23", outputs=8),
+}
+"""Model rows by their published names (pairs of decoders are named by the same pattern)."""

@@ -1,0 +1,104 @@
+"""TinyHD: encoder, pyramid, heterogeneous decoders, fusion. It reads from top to bottom like the paper's figure 2."""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from tinyhd_lib.models.decoders import DECODER_CLASSES
+from tinyhd_lib.models.encoder import Encoder, inflate_kernel, inflate_norm
+from tinyhd_lib.models.spec import CLIP_FRAMES, ModelSpec
+
+
+class SaliencyOutput(NamedTuple):
+    """What a model says of a clip; every value is a saliency in (0, 1).
+
+    Attributes:
+        map: the fused maps: (N, 1, H, W) from a model of one output, else (N, 1, outputs, H, W).
+        side_maps: one entry a decoder, in order: of a student (N, 4, T, H, W) from D1 and (N, 1, T, H, W) from D2
+            and D3, T = 1 where the decoder is single-map; of the teacher (N, 1, H, W) from its levels 2, 3, 4, 5.
+    """
+
+    map: Tensor
+    side_maps: tuple[Tensor, ...]
+
+
+class TinyHD(nn.Module):
+    """The student network of a `ModelSpec`; make it with `build_model`."""
+
+    def __init__(self, spec: ModelSpec) -> None:
+        super().__init__()
+        self.spec = spec
+        self.encoder = Encoder(spec.reduction, spec.multi)
+        self.decoders = nn.ModuleDict(
+            {
+                name: DECODER_CLASSES[name](
+                    spec.reduction, multi_model=spec.multi, multi=not single, outputs=spec.outputs
+                )
+                for name, single in zip(spec.decoders, spec.single_frame, strict=True)
+            }
+        )
+        maps = sum(DECODER_CLASSES[name].maps for name in spec.decoders)
+        self.fusion = nn.Conv3d(maps, 1, kernel_size=1) if spec.multi else nn.Conv2d(maps, 1, kernel_size=1)
+
+    def forward(self, clip: Tensor) -> SaliencyOutput:
+        """Saliency of a clip.
+
+        Args:
+            clip: (N, 3, 16, H, W), RGB in [0, 1] normalised with ImageNet's mean and deviation; H and W are
+                multiples of 32 (192 x 256 as published).
+
+        Raises:
+            ValueError: the clip has another shape.
+        """
+        _check_clip(clip)
+        levels = self.encoder(clip)
+        side_maps = tuple(decoder(levels).sigmoid() for decoder in self.decoders.values())
+        return SaliencyOutput(self._fuse(side_maps), side_maps)
+
+    def _fuse(self, side_maps: tuple[Tensor, ...]) -> Tensor:
+        ordered = (*side_maps[1:], side_maps[0]) if self.spec.d1_last else side_maps
+        if not self.spec.multi:
+            return self.fusion(torch.cat([maps.squeeze(2) for maps in ordered], dim=1)).sigmoid()
+        repeated = [maps.expand(-1, -1, self.spec.outputs, -1, -1) for maps in ordered]
+        return self.fusion(torch.cat(repeated, dim=1)).sigmoid()
+
+
+def build_model(spec: ModelSpec) -> TinyHD:
+    """A freshly initialised student of this row, in training mode."""
+    return TinyHD(spec)
+
+
+@torch.no_grad()
+def inflate_mobilenet_v2(model: TinyHD, state_dict: dict[str, Tensor]) -> None:
+    """Start the encoder from a 2-D ImageNet model, as the paper does.
+
+    Args:
+        model: the student whose encoder is overwritten; its running statistics are reset, not inherited.
+        state_dict: a torchvision ``mobilenet_v2`` state dict (``features...``; the classifier is ignored).
+
+    Raises:
+        ValueError: an entry that the encoder needs is missing.
+    """
+    for name, layer in model.encoder.features.named_modules():
+        if not isinstance(layer, nn.Conv3d | nn.BatchNorm3d):
+            continue
+        weight = _entry(state_dict, f"features.{name}.weight")
+        if isinstance(layer, nn.Conv3d):
+            layer.weight.copy_(inflate_kernel(weight, layer.weight.shape))
+        else:
+            layer.reset_running_stats()
+            layer.weight.copy_(inflate_norm(weight, layer.num_features))
+            layer.bias.copy_(inflate_norm(_entry(state_dict, f"features.{name}.bias"), layer.num_features))
+
+
+def _entry(state_dict: dict[str, Tensor], key: str) -> Tensor:
+    if key not in state_dict:
+        raise ValueError(f"not a torchvision mobilenet_v2 state dict: {key!r} is missing")
+    return state_dict[key]
+
+
+def _check_clip(clip: Tensor) -> None:
+    shape = tuple(clip.shape)
+    if len(shape) != 5 or shape[1:3] != (3, CLIP_FRAMES) or shape[3] % 32 or shape[4] % 32:
+        raise ValueError(f"a clip is (N, 3, {CLIP_FRAMES}, H, W) with H and W multiples of 32; got {shape}")

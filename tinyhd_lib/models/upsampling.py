@@ -1,0 +1,19 @@
+"""The three ways in which TinyHD makes a feature map larger. Pure functions on (N, C, T, H, W) tensors."""
+
+import torch.nn.functional as F
+from torch import Tensor
+
+
+def shuffle_pixels(x: Tensor) -> Tensor:
+    """Pixel shuffle x2 of every frame: (N, 4C, T, H, W) -> (N, C, T, 2H, 2W)."""
+    return F.pixel_shuffle(x.transpose(1, 2), 2).transpose(1, 2)
+
+
+def upsample_space(x: Tensor) -> Tensor:
+    """Linear x2 in space with aligned corners: (N, C, T, H, W) -> (N, C, T, 2H, 2W)."""
+    return F.interpolate(x, scale_factor=(1.0, 2.0, 2.0), mode="trilinear", align_corners=True)
+
+
+def upsample_time(x: Tensor) -> Tensor:
+    """Linear x2 in time with aligned corners: (N, C, T, H, W) -> (N, C, 2T, H, W); one frame is repeated."""
+    return F.interpolate(x, scale_factor=(2.0, 1.0, 1.0), mode="trilinear", align_corners=True)
