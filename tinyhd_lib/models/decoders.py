@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torchvision.ops import Conv3dNormActivation
 
 from tinyhd_lib.models.encoder import Triple
-from tinyhd_lib.models.upsampling import shuffle_pixels, upsample_space, upsample_time
+from tinyhd_lib.models.upsampling import enlarge
 
 Levels = tuple[Tensor, Tensor, Tensor, Tensor]
 Channels = tuple[tuple[int, int], ...]
@@ -102,13 +102,9 @@ class Decoder(nn.Module):
             for pair, time in zip(channels, times.replace(" ", ""), strict=True)
         )
 
-    def lengthen(self, x: Tensor) -> Tensor:
-        """Twice the frames, in a multi-map decoder; the same frames in a single-map one."""
-        return upsample_time(x) if self.multi else x
-
-    def grow(self, x: Tensor) -> Tensor:
+    def shuffle(self, x: Tensor) -> Tensor:
         """Pixel shuffle, and twice the frames in a multi-map decoder."""
-        return shuffle_pixels(self.lengthen(x))
+        return enlarge(x, shuffle=True, lengthen=self.multi)
 
 
 class HierarchicalDecoder(Decoder):
@@ -125,11 +121,11 @@ class HierarchicalDecoder(Decoder):
         """Logits (N, 4, T, H, W), from L1 to L4."""
         level1, level2, level3, level4 = levels
         b = self.blocks
-        map1 = b[3](b[2](self.grow(b[1](b[0](level1)))))
-        map2 = b[7](b[6](self.grow(b[5](self.grow(b[4](level2))))))
-        map3 = b[11](self.grow(b[10](self.grow(b[9](self.grow(b[8](level3)))))))
-        coarse = upsample_space(self.lengthen(level4)) if self.reduction == 4 else self.grow(level4)
-        map4 = b[15](self.grow(b[14](self.grow(b[13](self.grow(b[12](coarse)))))))
+        map1 = b[3](b[2](self.shuffle(b[1](b[0](level1)))))
+        map2 = b[7](b[6](self.shuffle(b[5](self.shuffle(b[4](level2))))))
+        map3 = b[11](self.shuffle(b[10](self.shuffle(b[9](self.shuffle(b[8](level3)))))))
+        coarse = enlarge(level4, shuffle=self.reduction != 4, lengthen=self.multi)
+        map4 = b[15](self.shuffle(b[14](self.shuffle(b[13](self.shuffle(b[12](coarse)))))))
         return torch.cat([map1, map2, map3, map4], dim=1)
 
 
@@ -141,17 +137,17 @@ class UNetDecoder(Decoder):
     def __init__(self, reduction: int, *, multi_model: bool, multi: bool, outputs: int) -> None:
         times = "b" * 8 if multi else _D2_TIME
         super().__init__(_D2_CHANNELS[reduction], times, multi_model=multi_model, multi=multi)
-        self.enlarge = shuffle_pixels if reduction == 1 else upsample_space
-        self.last_lengthen = self.lengthen if outputs == 16 else _same
+        self.reduction = reduction
+        self.full_length = multi and outputs == 16
 
     def forward(self, levels: Levels) -> Tensor:
         """Logits (N, 1, T, H, W)."""
         level1, level2, level3, level4 = levels
         b = self.blocks
-        x = self.grow(b[0](level4)) + level3
-        x = self.grow(b[1](x)) + b[2](level2)
-        x = self.grow(b[3](x)) + b[5](b[4](level1))
-        return b[7](self.last_lengthen(self.enlarge(b[6](x))))
+        x = self.shuffle(b[0](level4)) + level3
+        x = self.shuffle(b[1](x)) + b[2](level2)
+        x = self.shuffle(b[3](x)) + b[5](b[4](level1))
+        return b[7](enlarge(b[6](x), shuffle=self.reduction == 1, lengthen=self.full_length))
 
 
 class AggregationDecoder(Decoder):
@@ -162,23 +158,19 @@ class AggregationDecoder(Decoder):
     def __init__(self, reduction: int, *, multi_model: bool, multi: bool, outputs: int) -> None:
         times = _D3_TIME if not multi else _D3_TIME_8_OUTPUTS if outputs == 8 else "b" * 13
         super().__init__(_D3_CHANNELS[reduction], times, multi_model=multi_model, multi=multi)
-        self.enlarge = shuffle_pixels if reduction == 1 else upsample_space
-        self.first_lengthen = self.lengthen if outputs == 16 else _same
+        self.reduction = reduction
+        self.full_length = multi and outputs == 16
 
     def forward(self, levels: Levels) -> Tensor:
         """Logits (N, 1, T, H, W)."""
         b = self.blocks
         finer = [b[0](levels[0]), b[1](levels[1]), b[2](levels[2])]
-        a = [self.first_lengthen(self.enlarge(level)) for level in levels]
+        a = [enlarge(level, shuffle=self.reduction == 1, lengthen=self.full_length) for level in levels]
         # Out of place: under force_multi the coarsest level has one frame where its finer neighbour has two.
         a[1:] = [large + fine for large, fine in zip(a[1:], finer, strict=True)]
-        c = [self.grow(b[3 + j](a[j + 1])) + b[6 + j](a[j]) for j in range(3)]
-        e = [self.grow(c[j + 1]) + b[9 + j](c[j]) for j in range(2)]
-        return b[12](self.grow(e[1]) + b[11](e[0]))
-
-
-def _same(x: Tensor) -> Tensor:
-    return x
+        c = [self.shuffle(b[3 + j](a[j + 1])) + b[6 + j](a[j]) for j in range(3)]
+        e = [self.shuffle(c[j + 1]) + b[9 + j](c[j]) for j in range(2)]
+        return b[12](self.shuffle(e[1]) + b[11](e[0]))
 
 
 DECODER_CLASSES = {"d1": HierarchicalDecoder, "d2": UNetDecoder, "d3": AggregationDecoder}

@@ -3,6 +3,7 @@
 from typing import NamedTuple
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from tinyhd_lib.models.decoders import DECODER_CLASSES
@@ -59,9 +60,12 @@ class TinyHD(nn.Module):
     def _fuse(self, side_maps: tuple[Tensor, ...]) -> Tensor:
         ordered = (*side_maps[1:], side_maps[0]) if self.spec.d1_last else side_maps
         if not self.spec.multi:
-            return self.fusion(torch.cat([maps.squeeze(2) for maps in ordered], dim=1)).sigmoid()
-        repeated = [maps.expand(-1, -1, self.spec.outputs, -1, -1) for maps in ordered]
-        return self.fusion(torch.cat(repeated, dim=1)).sigmoid()
+            return self.fusion(torch.cat(ordered, dim=1).squeeze(2)).sigmoid()
+        # The fusion is linear: a single map is weighted once and broadcast, not repeated over the outputs before.
+        weights = self.fusion.weight.split([maps.shape[1] for maps in ordered], dim=1)
+        logits = sum(F.conv3d(maps, weight) for maps, weight in zip(ordered, weights, strict=True)) + self.fusion.bias
+        fused = logits.sigmoid()
+        return fused.expand(-1, -1, self.spec.outputs, -1, -1) if self.spec.force_multi else fused
 
 
 def build_model(spec: ModelSpec) -> TinyHD:

@@ -17,3 +17,15 @@ def upsample_space(x: Tensor) -> Tensor:
 def upsample_time(x: Tensor) -> Tensor:
     """Linear x2 in time with aligned corners: (N, C, T, H, W) -> (N, C, 2T, H, W); one frame is repeated."""
     return F.interpolate(x, scale_factor=(2.0, 1.0, 1.0), mode="trilinear", align_corners=True)
+
+
+def upsample_space_time(x: Tensor) -> Tensor:
+    """`upsample_time` of `upsample_space` in one pass: (N, C, T, H, W) -> (N, C, 2T, 2H, 2W)."""
+    return F.interpolate(x, scale_factor=(2.0, 2.0, 2.0), mode="trilinear", align_corners=True)
+
+
+def enlarge(x: Tensor, *, shuffle: bool, lengthen: bool) -> Tensor:
+    """x2 in space, by pixel shuffle or linearly, and x2 in time if asked."""
+    if shuffle:
+        return shuffle_pixels(upsample_time(x) if lengthen else x)
+    return upsample_space_time(x) if lengthen else upsample_space(x)
