@@ -6,7 +6,10 @@ from torch import Tensor
 
 def shuffle_pixels(x: Tensor) -> Tensor:
     """Pixel shuffle x2 of every frame: (N, 4C, T, H, W) -> (N, C, T, 2H, 2W)."""
-    return F.pixel_shuffle(x.transpose(1, 2), 2).transpose(1, 2)
+    n, channels, frames, height, width = x.shape
+    blocks = x.permute(0, 2, 3, 4, 1).reshape(n, frames, height, width, channels // 4, 2, 2)
+    rows = blocks.permute(0, 1, 2, 5, 3, 6, 4).reshape(n, frames, 2 * height, 2 * width, channels // 4)
+    return rows.permute(0, 4, 1, 2, 3)
 
 
 def upsample_space(x: Tensor) -> Tensor:
