@@ -6,6 +6,7 @@ from torch import Tensor
 
 def shuffle_pixels(x: Tensor) -> Tensor:
     """Pixel shuffle x2 of every frame: (N, 4C, T, H, W) -> (N, C, T, 2H, 2W)."""
+    # Written out with the channels last, since that is how fast convolutions keep them: one transpose, not three.
     n, channels, frames, height, width = x.shape
     blocks = x.permute(0, 2, 3, 4, 1).reshape(n, frames, height, width, channels // 4, 2, 2)
     rows = blocks.permute(0, 1, 2, 5, 3, 6, 4).reshape(n, frames, 2 * height, 2 * width, channels // 4)

@@ -1,0 +1,69 @@
+"""The sound track of a film: taken over from another video, packet by packet, as the pictures arrive."""
+
+from pathlib import Path
+from typing import Any
+
+import av
+
+# What an mp4 holds and every browser plays; any other codec is encoded anew as AAC.
+_COPIED_CODECS = frozenset({"aac", "mp3", "mp3float"})
+
+
+class AudioTrack:
+    """The first sound track of ``source``, muxed into ``film`` in step with the pictures.
+
+    Args:
+        source: a video with a sound track.
+        film: the open output container.
+    """
+
+    def __init__(self, source: Path, film: Any) -> None:
+        self._source = av.open(str(source), metadata_errors="replace")
+        self._film = film
+        heard, seen = self._source.streams.audio[0], self._source.streams.video[0]
+        self._copied = heard.codec_context.name in _COPIED_CODECS
+        if self._copied:
+            self._stream = film.add_stream_from_template(heard)
+        else:
+            self._stream = film.add_stream("aac", rate=heard.codec_context.sample_rate)
+            self._stream.layout = heard.codec_context.layout
+        # Times in a film count from its first picture.
+        self._offset = float((seen.start_time or 0) * seen.time_base)
+        self._packets = self._source.demux(heard)
+        self._next = self._advance()
+
+    def mux_until(self, time: float) -> None:
+        """Mux all sound that starts up to ``time`` seconds after the first picture."""
+        while self._next is not None and float(self._next.pts * self._next.time_base) - self._offset <= time:
+            self._mux(self._next)
+            self._next = self._advance()
+        if self._next is None and not self._copied and self._stream is not None:
+            self._film.mux(self._stream.encode(None))
+            self._stream = None
+
+    def close(self) -> None:
+        """Close the source."""
+        self._source.close()
+
+    def _advance(self) -> Any:
+        try:
+            return next((packet for packet in self._packets if packet.pts is not None), None)
+        except av.error.FFmpegError:  # the sound of a damaged video ends where its reading does
+            return None
+
+    def _mux(self, packet: Any) -> None:
+        shift = round(self._offset / packet.time_base)
+        if packet.pts < shift:
+            return
+        if self._copied:
+            packet.pts -= shift
+            packet.dts = packet.pts
+            packet.stream = self._stream
+            self._film.mux(packet)
+            return
+        try:
+            for frame in packet.decode():
+                frame.pts -= round(self._offset / frame.time_base)
+                self._film.mux(self._stream.encode(frame))
+        except av.error.InvalidDataError:
+            return

@@ -1,0 +1,245 @@
+"""Reading videos (anything that FFmpeg reads, or a folder of frames) and writing H.264 films."""
+
+import logging
+import re
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Any, Self
+
+import av
+import cv2
+import numpy as np
+from av.container import InputContainer
+from av.video.stream import VideoStream
+
+from tinyhd_lib.data.audio import AudioTrack
+from tinyhd_lib.data.transforms import Image
+from tinyhd_lib.errors import BadInput
+from tinyhd_lib.files import partial_path
+
+logger = logging.getLogger(__name__)
+
+DEFAULT_RATE = Fraction(25)
+"""Frames a second of a folder of frames, and of a video that does not say."""
+
+_IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff"})
+# A film's clock ticks four times a frame: exact for a constant rate, and near enough for a variable one.
+_TICKS_PER_FRAME = 4
+
+
+@dataclass(frozen=True)
+class VideoInfo:
+    """What a video says of itself, before it is decoded.
+
+    Attributes:
+        codec: such as ``h264``; ``images`` for a folder of frames.
+        rate: mean frames a second, exact.
+        frames: how many it promises, None if it does not say.
+        has_audio: whether there is a sound track.
+    """
+
+    codec: str
+    rate: Fraction
+    frames: int | None
+    has_audio: bool
+
+
+@dataclass(frozen=True)
+class Frame:
+    """One decoded frame.
+
+    Attributes:
+        index: counted from 0 among the frames that decode.
+        time: seconds since the first frame.
+        image: (H, W, 3) uint8 RGB, turned upright where the video says how.
+    """
+
+    index: int
+    time: float
+    image: Image
+
+
+def probe(path: Path) -> VideoInfo:
+    """Open a video without decoding it.
+
+    Raises:
+        BadInput: it is missing, empty, unreadable, no video, or has no picture.
+    """
+    if path.is_dir():
+        return VideoInfo("images", DEFAULT_RATE, len(_images(path)), has_audio=False)
+    with _open(path) as container:
+        stream = _picture_stream(container, path)
+        rate = stream.average_rate or stream.guessed_rate or DEFAULT_RATE
+        return VideoInfo(stream.codec_context.name, rate, stream.frames or None, bool(container.streams.audio))
+
+
+def read_frames(path: Path) -> Iterator[Frame]:
+    """Decode a video from start to end, once, one frame at a time.
+
+    Of a damaged video the frames that decode are given, and a warning says how many they are.
+
+    Raises:
+        BadInput: as `probe`; or no frame decodes; or the images of a folder differ in size.
+    """
+    return _read_folder(path) if path.is_dir() else _read_video(path)
+
+
+def _read_video(path: Path) -> Iterator[Frame]:
+    with _open(path) as container:
+        stream = _picture_stream(container, path)
+        stream.thread_type = "AUTO"
+        period = 1 / float(stream.average_rate or DEFAULT_RATE)
+        # AVI stores no presentation times: FFmpeg guesses them, out of order where there are B-frames.
+        timed = container.format.name != "avi"
+        count, start, size = 0, 0.0, (0, 0)
+        for decoded in _decode(container, stream):
+            if not count:
+                start, size = decoded.time or 0.0, (decoded.width, decoded.height)
+            time = decoded.time - start if timed and decoded.time is not None else count * period
+            # Some streams change their size half-way: the first frame decides.
+            image = decoded.to_ndarray(format="rgb24", width=size[0], height=size[1])
+            turns = round(decoded.rotation / 90) % 4
+            yield Frame(count, time, np.ascontiguousarray(np.rot90(image, turns)) if turns else image)
+            count += 1
+        _report_damage(path, count, stream.frames)
+
+
+def _decode(container: InputContainer, stream: VideoStream) -> Iterator[av.VideoFrame]:
+    """Every frame that decodes: a packet that does not is passed over, a stream that breaks off just ends."""
+    packets = container.demux(stream)
+    while True:
+        try:
+            packet = next(packets, None)
+            if packet is None:
+                return
+        except av.error.FFmpegError:
+            return
+        try:
+            yield from packet.decode()
+        except av.error.FFmpegError:
+            continue
+
+
+def _report_damage(path: Path, count: int, promised: int) -> None:
+    if not count:
+        raise BadInput(f"{path}: damaged, none of its frames can be decoded")
+    if count < promised:
+        logger.warning("%s: damaged, %d of its %d frames can be decoded and were kept", path, count, promised)
+
+
+def _read_folder(folder: Path) -> Iterator[Frame]:
+    paths = _images(folder)
+    shape, count = None, 0
+    for path in paths:
+        image = cv2.imdecode(np.frombuffer(path.read_bytes() or b"\0", np.uint8), cv2.IMREAD_COLOR)
+        if image is None:
+            continue
+        if shape not in (None, image.shape):
+            raise BadInput(f"{path}: {image.shape[1]}x{image.shape[0]}, but the images before it are {shape[1]}x{shape[0]}")
+        shape = image.shape
+        yield Frame(count, count / float(DEFAULT_RATE), cv2.cvtColor(image, cv2.COLOR_BGR2RGB))
+        count += 1
+    _report_damage(folder, count, len(paths))
+
+
+def _images(folder: Path) -> list[Path]:
+    """The images of a folder, numbers in their names taken as numbers (frame 10 comes after frame 9)."""
+    try:
+        images = [path for path in folder.iterdir() if path.suffix.lower() in _IMAGE_SUFFIXES]
+    except OSError as error:
+        raise BadInput(f"{folder}: cannot be read ({error.strerror})") from error
+    if not images:
+        raise BadInput(f"{folder}: no images in this folder, and no video is a folder")
+    return sorted(images, key=lambda path: [part.zfill(20) for part in re.split(r"(\d+)", path.name)])
+
+
+def _open(path: Path) -> InputContainer:
+    if not path.exists():
+        raise BadInput(f"{path}: no such file")
+    if path.is_file() and not path.stat().st_size:
+        raise BadInput(f"{path}: the file is empty")
+    try:
+        return av.open(str(path), metadata_errors="replace")
+    except (av.error.FFmpegError, OSError) as error:
+        raise BadInput(f"{path}: not a video that can be read ({error.strerror})") from error
+
+
+def _picture_stream(container: InputContainer, path: Path) -> VideoStream:
+    for stream in container.streams.video:
+        if not stream.disposition & stream.disposition.attached_pic:
+            return stream
+    raise BadInput(f"{path}: no picture in it, only sound")
+
+
+class VideoWriter:
+    """A film that every browser plays: H.264, yuv420p, index in front; it appears when it is whole.
+
+    Use it as a context manager; where an error ends the block, or nothing was written, there is no film.
+
+    Args:
+        path: of the .mp4 file.
+        rate: frames a second, exact.
+        sound_of: a video whose sound track the film takes over.
+    """
+
+    def __init__(self, path: Path, rate: Fraction, sound_of: Path | None = None) -> None:
+        self._path, self._rate, self._sound_of = path, rate, sound_of
+        self._partial = partial_path(path)
+        self._container: Any = None
+        self._stream: Any = None
+        self._sound: AudioTrack | None = None
+        self._last_tick = -1
+
+    def __enter__(self) -> Self:
+        return self
+
+    def write(self, image: Image, time: float) -> None:
+        """Append a frame, (H, W, 3) uint8 RGB, shown ``time`` seconds after the first."""
+        image = _pad_to_even(image)
+        if self._container is None:
+            self._start(*image.shape[:2])
+        tick = max(round(Fraction(time) * self._rate * _TICKS_PER_FRAME), self._last_tick + 1)
+        frame = av.VideoFrame.from_ndarray(image, format="rgb24")
+        frame = frame.reformat(format="yuv420p", dst_colorspace="ITU709")
+        frame.pts, frame.time_base = tick, self._stream.codec_context.time_base
+        if self._sound:
+            self._sound.mux_until(time)
+        self._container.mux(self._stream.encode(frame))
+        self._last_tick = tick
+
+    def __exit__(self, error: type[BaseException] | None, *_: object) -> None:
+        if self._container is None:
+            return
+        try:
+            with closing(self._container):
+                if error is None:
+                    self._container.mux(self._stream.encode(None))
+                    if self._sound:
+                        self._sound.mux_until(float("inf"))
+            if error is None:
+                self._partial.replace(self._path)
+        finally:
+            if self._sound:
+                self._sound.close()
+            self._partial.unlink(missing_ok=True)
+
+    def _start(self, height: int, width: int) -> None:
+        self._container = av.open(str(self._partial), "w", format="mp4", options={"movflags": "+faststart"})
+        self._stream = self._container.add_stream("libx264", rate=self._rate, options={"preset": "veryfast", "crf": "20"})
+        self._stream.width, self._stream.height, self._stream.pix_fmt = width, height, "yuv420p"
+        context = self._stream.codec_context
+        context.time_base = 1 / (self._rate * _TICKS_PER_FRAME)
+        context.colorspace = context.color_primaries = context.color_trc = 1  # BT.709, as converted
+        context.color_range = 1
+        if self._sound_of is not None:
+            self._sound = AudioTrack(self._sound_of, self._container)
+
+
+def _pad_to_even(image: Image) -> Image:
+    height, width = image.shape[:2]
+    if height % 2 == width % 2 == 0:
+        return image
+    return cv2.copyMakeBorder(image, 0, height % 2, 0, width % 2, cv2.BORDER_REPLICATE)

@@ -1,0 +1,45 @@
+"""Files that appear whole or not at all, and the hashes that name their content."""
+
+import hashlib
+import os
+from pathlib import Path
+
+PARTIAL_SUFFIX = ".part"
+
+
+def partial_path(path: Path) -> Path:
+    """Where a file is written until it is whole: beside its place, hidden, with the suffix ``.part``."""
+    return path.with_name(f".{path.name}{PARTIAL_SUFFIX}")
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Write a file in one step, as a reader or an interruption sees it.
+
+    Raises:
+        OSError: it cannot be written (no space, no permission); nothing is left behind.
+    """
+    partial = partial_path(path)
+    try:
+        partial.write_bytes(content)
+        os.replace(partial, path)
+    except BaseException:
+        partial.unlink(missing_ok=True)
+        raise
+
+
+def remove_partials(folder: Path) -> None:
+    """Clear what a killed run left behind."""
+    for partial in folder.glob(f".*{PARTIAL_SUFFIX}"):
+        partial.unlink(missing_ok=True)
+
+
+def sha256(path: Path) -> str:
+    """SHA-256 of a file's content, in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def git_blob_id(path: Path) -> str:
+    """The id under which git keeps a file's content: SHA-1 over ``blob <size>\\0`` and the content."""
+    content = path.read_bytes()
+    return hashlib.sha1(b"blob %d\0" % len(content) + content, usedforsecurity=False).hexdigest()
