@@ -3,7 +3,6 @@
 import hashlib
 import json
 import logging
-import os
 from importlib import import_module
 from importlib.metadata import version
 from importlib.util import find_spec
@@ -12,18 +11,19 @@ from tempfile import TemporaryDirectory
 from typing import Any, Protocol
 
 import numpy as np
-import pooch
 import torch
 from torch import Tensor, nn
 
-from tinyhd_lib.data.transforms import INPUT_SIZE, Map
+from tinyhd_lib.data.transforms import Map
 from tinyhd_lib.errors import BadInput
-from tinyhd_lib.models import spec as model_rows
+from tinyhd_lib import models
+from tinyhd_lib.models.checkpoints import cache_folder
+from tinyhd_lib.models.spec import CLIP_FRAMES, INPUT_SIZE, ModelSpec
 from tinyhd_lib.models.student import TinyHD
 
 logger = logging.getLogger(__name__)
 
-CLIP_SHAPE = (3, model_rows.CLIP_FRAMES, *INPUT_SIZE)
+CLIP_SHAPE = (3, CLIP_FRAMES, *INPUT_SIZE)
 PARITY_TOLERANCE = 1e-5
 
 
@@ -37,16 +37,11 @@ class Runtime(Protocol):
     """
 
     name: str
-    spec: model_rows.ModelSpec
+    spec: ModelSpec
     batch: int
 
     def __call__(self, clips: Map) -> Map:
         """Fused maps (N, outputs, 192, 256) of clips (N, 3, 16, 192, 256)."""
-
-
-def cache_folder() -> Path:
-    """Where downloads and converted models are kept: ``$TINYHD_CACHE``, or the system's cache folder."""
-    return Path(os.environ.get("TINYHD_CACHE") or pooch.os_cache("tinyhd"))
 
 
 def open_runtime(model: TinyHD, device: str = "auto") -> Runtime:
@@ -161,7 +156,7 @@ def _conversion_key(model: TinyHD) -> str:
     digest = hashlib.sha256(json.dumps(model.spec.to_dict(), sort_keys=True).encode())
     for package in ("openvino", "torch", "torchvision"):
         digest.update(version(package).encode())
-    for source in sorted(Path(model_rows.__file__).parent.glob("*.py")):
+    for source in sorted(Path(models.__path__[0]).glob("*.py")):
         digest.update(source.read_bytes())
     for name, tensor in model.state_dict().items():
         digest.update(name.encode())

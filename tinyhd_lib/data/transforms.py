@@ -9,24 +9,13 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from tinyhd_lib.models.spec import INPUT_SIZE, MEAN, STD
+
 Image = npt.NDArray[np.uint8]
 Map = npt.NDArray[np.float32]
 
-INPUT_SIZE = (192, 256)
-"""Height and width that the model sees."""
-
-_MEAN = np.array([0.485, 0.456, 0.406], np.float32)
-_STD = np.array([0.229, 0.224, 0.225], np.float32)
-
-PREPROCESSING: dict[str, Any] = {
-    "colour": "RGB in [0, 1]",
-    "mean": [0.485, 0.456, 0.406],
-    "std": [0.229, 0.224, 0.225],
-    "size": list(INPUT_SIZE),
-    "resize": "bilinear, half-pixel centres, no antialiasing, aspect ignored",
-    "clip_frames": 16,
-}
-"""What `preprocess` does, in words for a checkpoint's metadata."""
+_MEAN = np.array(MEAN, np.float32)
+_STD = np.array(STD, np.float32)
 
 
 def preprocess(image: Image) -> Map:

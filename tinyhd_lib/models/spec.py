@@ -9,6 +9,22 @@ from typing import Any
 CLIP_FRAMES = 16
 """Frames that every model sees at once."""
 
+INPUT_SIZE = (192, 256)
+"""Height and width that every model was made for."""
+
+MEAN = (0.485, 0.456, 0.406)
+STD = (0.229, 0.224, 0.225)
+
+PREPROCESSING: dict[str, Any] = {
+    "colour": "RGB in [0, 1]",
+    "mean": list(MEAN),
+    "std": list(STD),
+    "size": list(INPUT_SIZE),
+    "resize": "bilinear, half-pixel centres, no antialiasing, aspect ignored",
+    "clip_frames": CLIP_FRAMES,
+}
+"""What a model's input went through, in words for a checkpoint's metadata."""
+
 REDUCTIONS = (1, 2, 4, 8)
 DECODERS = ("d1", "d2", "d3")
 

@@ -1,0 +1,15 @@
+from .errors import BadInput as BadInput
+from .models.checkpoints import load_model as load_model
+from .models.checkpoints import save_model as save_model
+from .models.published import PUBLISHED as PUBLISHED
+from .models.published import load_published_state as load_published_state
+from .models.published import load_published_teacher_state as load_published_teacher_state
+from .models.spec import MODEL_SPECS as MODEL_SPECS
+from .models.spec import ModelSpec as ModelSpec
+from .models.student import SaliencyOutput as SaliencyOutput
+from .models.student import TinyHD as TinyHD
+from .models.student import build_model as build_model
+from .models.student import inflate_mobilenet_v2 as inflate_mobilenet_v2
+from .models.teacher import build_teacher as build_teacher
+from .predict import predict as predict
+from .runtime import open_runtime as open_runtime

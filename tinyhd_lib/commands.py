@@ -1,0 +1,126 @@
+"""What the commands ``predict`` and ``weights`` do with their parsed options."""
+
+import argparse
+import logging
+import sys
+from collections import Counter
+from pathlib import Path
+
+from tqdm import tqdm
+from tqdm.contrib.logging import logging_redirect_tqdm
+
+from tinyhd_lib.data.video import probe
+from tinyhd_lib.errors import BadInput
+from tinyhd_lib.models.checkpoints import convert, download, load_model, locate_weights
+from tinyhd_lib.models.published import LICENCE_NOTE, PUBLISHED, TEACHER_NOTE
+from tinyhd_lib.overlay import Style
+from tinyhd_lib.predict import check_batch, check_stride
+from tinyhd_lib.predict_files import Job, Weights, predict_files
+from tinyhd_lib.runtime import Runtime, open_runtime
+
+logger = logging.getLogger(__name__)
+
+
+def predict_videos(options: argparse.Namespace) -> int:
+    """``tinyhd predict``: every video in turn; one that cannot be used does not stop the others."""
+    jobs = _jobs(options)
+    for job in jobs[:1] if len(jobs) == 1 else ():
+        probe(job.video)  # a typing mistake is told before a model is loaded
+    weights = Weights(options.weights, locate_weights(options.weights))
+    runtime = open_runtime(load_model(weights.path), options.device)
+    logger.info("%s on %s", runtime.spec.label, runtime.name)
+    refused = []
+    for job in jobs:
+        try:
+            _predict_one(job, runtime, weights)
+        except BadInput as error:
+            if len(jobs) == 1:
+                raise
+            logger.error("tinyhd: %s", error)
+            refused.append(job.video)
+    if refused:
+        raise BadInput(f"{len(refused)} of {len(jobs)} videos could not be used; the others are done")
+    return 0
+
+
+def _predict_one(job: Job, runtime: Runtime, weights: Weights) -> None:
+    done = 0
+    progress = tqdm(total=probe(job.video).frames, desc=job.video.name, unit=" frames", smoothing=0.05)
+    with progress, logging_redirect_tqdm():
+        for done in predict_files(job, runtime, weights):
+            progress.update()
+    if not done:
+        logger.info("%s: done already (--force does it anew)", job.video)
+        return
+    results = [str(job.out)] if job.maps != "none" else []
+    logger.info("%d frames -> %s", done, " and ".join([*results, *([str(job.film)] if job.film else [])]))
+
+
+def _jobs(options: argparse.Namespace) -> list[Job]:
+    check_batch(options.batch)
+    check_stride(options.stride)
+    if options.maps == "none" and not options.overlay:
+        raise BadInput("--maps none without --overlay leaves nothing to write")
+    style = Style(options.style, options.alpha, options.colormap)
+    videos, out = [Path(video) for video in options.videos], Path(options.out)
+    film = Path(options.overlay) if options.overlay else None
+    if out.exists() and not out.is_dir():
+        raise BadInput(f"--out {out}: a file is in the way of the folder")
+    places = [(out, film)]
+    if len(videos) > 1:
+        repeated = [name for name, count in Counter(video.stem for video in videos).items() if count > 1]
+        if repeated:
+            raise BadInput(f"several videos are called {repeated[0]!r}: their results would mix; run them one by one")
+        if film and film.suffix:
+            raise BadInput(f"--overlay {film}: with several videos it names a folder of films")
+        places = [(out / video.stem, film / f"{video.stem}.mp4" if film else None) for video in videos]
+    elif film and film.suffix.lower() != ".mp4":
+        raise BadInput(f"--overlay {film}: a film is an .mp4 file")
+    return [
+        Job(
+            video=video,
+            out=folder,
+            film=place,
+            maps=options.maps,
+            normalise=options.normalise,
+            style=style,
+            stride=options.stride,
+            batch=options.batch,
+            force=options.force,
+        )
+        for video, (folder, place) in zip(videos, places, strict=True)
+    ]
+
+
+def list_weights(options: argparse.Namespace) -> int:
+    """``tinyhd weights list``."""
+    sys.stdout.write(f"{'name':<16} {'model':<6} {'parameters':>10}  {'trained on':<11} {'NSS':>6} {'CC':>6}  SHA-256 known\n")
+    for row in PUBLISHED.values():
+        nss, cc = (f"{row.figures[name]:.4f}" if name in row.figures else "-" for name in ("NSS", "CC"))
+        known = "yes" if row.sha256 else "no"
+        sys.stdout.write(
+            f"{row.name:<16} {row.spec.label:<6} {row.parameters:>10,}  {row.dataset:<11} {nss:>6} {cc:>6}  {known}\n"
+        )
+    sys.stdout.write("\nNSS and CC: the authors' own, DHF1K validation set (mean over frames, then over videos).\n")
+    sys.stdout.write(f"Students: {LICENCE_NOTE}.\nTeacher: {TEACHER_NOTE}.\n")
+    return 0
+
+
+def get_weights(options: argparse.Namespace) -> int:
+    """``tinyhd weights get NAME``: the verified file's path."""
+    if options.name not in PUBLISHED:
+        locate_weights(options.name)  # says which names are near
+        raise BadInput(f"{options.name}: a file, not the name of published weights")
+    sys.stdout.write(f"{download(PUBLISHED[options.name])}\n")
+    return 0
+
+
+def convert_weights(options: argparse.Namespace) -> int:
+    """``tinyhd weights convert FILE``."""
+    source = locate_weights(options.file)
+    out = Path(options.out) if options.out else source.with_suffix(".safetensors")
+    if out.suffix != ".safetensors":
+        raise BadInput(f"--out {out}: a .safetensors file")
+    model = convert(source, out)
+    sys.stdout.write(f"{out}: {model.spec.label}\n")
+    return 0

@@ -1,0 +1,111 @@
+"""A video in, saliency maps out: a generator that knows no file format."""
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from tinyhd_lib.data.transforms import Map, preprocess
+from tinyhd_lib.data.video import Frame, read_frames
+from tinyhd_lib.data.windows import Window, published_stride, windows
+from tinyhd_lib.errors import BadInput
+from tinyhd_lib.models.checkpoints import load_model
+from tinyhd_lib.models.published import DEFAULT_WEIGHTS
+from tinyhd_lib.models.spec import CLIP_FRAMES
+from tinyhd_lib.models.student import TinyHD
+from tinyhd_lib.overlap import prefetch
+from tinyhd_lib.runtime import Runtime, open_runtime
+
+# Frames decoded ahead of the forward pass.
+_DECODE_AHEAD = 8
+
+
+class Prediction(NamedTuple):
+    """The saliency of one frame.
+
+    Attributes:
+        index: of the frame, from 0.
+        time: seconds since the first frame.
+        map: (192, 256) float32 in (0, 1), as the model gives it.
+    """
+
+    index: int
+    time: float
+    map: Map
+
+
+def predict(
+    video: str | Path | Iterable[Frame],
+    model: str | Path | TinyHD = DEFAULT_WEIGHTS,
+    *,
+    device: str = "auto",
+    stride: int | None = None,
+    batch: int | None = None,
+) -> Iterator[Prediction]:
+    """Predict the saliency of every frame of a video, in order; decoding and forward pass overlap.
+
+    Args:
+        video: a video file, a folder of frames, or frames.
+        model: the name of published weights, a checkpoint's path, or a model.
+        device: see `open_runtime`.
+        stride: frames from one window to the next; the published 1 (S) or 16 (M) if None.
+        batch: windows a forward pass; what the runtime likes best if None.
+
+    Raises:
+        BadInput: the video, the weights, the device, the stride or the batch cannot be used.
+    """
+    check_batch(batch)
+    check_stride(stride)
+    frames = read_frames(Path(video)) if isinstance(video, str | Path) else video
+    runtime = open_runtime(model if isinstance(model, TinyHD) else load_model(model), device)
+    maps = saliency_maps(frames, runtime, stride=stride, batch=batch)
+    return (Prediction(frame.index, frame.time, saliency) for frame, saliency in maps if saliency is not None)
+
+
+def saliency_maps(
+    frames: Iterable[Frame],
+    runtime: Runtime,
+    *,
+    stride: int | None = None,
+    batch: int | None = None,
+    wanted: Callable[[int], bool] = lambda index: True,
+) -> Iterator[tuple[Frame, Map | None]]:
+    """Every frame with its raw map (192, 256); None where the frame is not wanted.
+
+    At most 16 + stride frames a window of the batch are held. Windows of unwanted frames alone are not computed.
+    """
+    waiting: deque[Frame] = deque()
+
+    def prepared() -> Iterator[Map]:
+        for frame, tensor in prefetch(((frame, preprocess(frame.image)) for frame in frames), _DECODE_AHEAD):
+            waiting.append(frame)
+            yield tensor
+
+    source = windows(prepared(), stride or published_stride(runtime.spec))
+    while group := list(islice(source, batch or runtime.batch)):
+        needed = [window for window in group if any(map(wanted, window.owned))]
+        outputs = dict(zip((window.start for window in needed), _forward(needed, runtime), strict=True))
+        for window in group:
+            for index in window.owned:
+                maps = outputs.get(window.start) if wanted(index) else None
+                output = window.output(index, runtime.spec.outputs)
+                yield waiting.popleft(), None if maps is None else maps[output]
+
+
+def _forward(group: list[Window[Map]], runtime: Runtime) -> Map | list[Map]:
+    return runtime(np.stack([np.stack(window.clip, axis=1) for window in group])) if group else []
+
+
+def check_batch(batch: int | None) -> None:
+    """Refuse a batch that is no number of windows."""
+    if batch is not None and batch < 1:
+        raise BadInput(f"batch {batch}: at least 1 window a forward pass")
+
+
+def check_stride(stride: int | None) -> None:
+    """Refuse a stride that leaves frames out."""
+    if stride is not None and not 1 <= stride <= CLIP_FRAMES:
+        raise BadInput(f"stride {stride}: 1 to {CLIP_FRAMES} frames from one window to the next")

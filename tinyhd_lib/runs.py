@@ -1,0 +1,93 @@
+"""The record of a run: a ``run.json`` beside its results that says what made them, where, and whether it is whole."""
+
+import json
+import os
+import platform
+from dataclasses import dataclass, field
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from tinyhd_lib.errors import BadInput
+from tinyhd_lib.files import write_atomically
+
+RECORD_NAME = "run.json"
+
+_PACKAGES = ("tinyhd", "torch", "torchvision", "openvino", "numpy", "opencv-python-headless", "av")
+
+
+@dataclass
+class RunRecord:
+    """What ``run.json`` holds.
+
+    Attributes:
+        key: everything that decides the content of the map files; results of two runs mix only if it is equal.
+        film: the film's settings, None without a film.
+        complete: whether all that was asked for is there.
+        details: what else is worth knowing: runtime, times, counts, versions, hardware.
+    """
+
+    key: dict[str, Any]
+    film: dict[str, Any] | None = None
+    complete: bool = False
+    details: dict[str, Any] = field(default_factory=dict)
+
+    def write(self, folder: Path) -> None:
+        """Write it into the folder, in one step."""
+        content = {"complete": self.complete, "key": self.key, "film": self.film, **self.details}
+        write_atomically(folder / RECORD_NAME, json.dumps(content, indent=2).encode())
+
+
+def read_record(folder: Path) -> RunRecord | None:
+    """The record of a folder, None if it has none.
+
+    Raises:
+        BadInput: there is a ``run.json``, and it is none of ours.
+    """
+    path = folder / RECORD_NAME
+    try:
+        content = json.loads(path.read_bytes())
+        return RunRecord(content.pop("key"), content.pop("film"), content.pop("complete"), content)
+    except FileNotFoundError:
+        return None
+    except (ValueError, KeyError, AttributeError) as error:
+        raise BadInput(f"{path}: not the record of a run; give another --out, or --force to replace it") from error
+
+
+def differences(record: RunRecord, key: dict[str, Any]) -> str:
+    """Which entries of a record's key differ from ``key``, in words."""
+    return ", ".join(f"{name} {record.key.get(name)!r} then, {key[name]!r} now" for name in key if record.key.get(name) != key[name])
+
+
+def versions() -> dict[str, str]:
+    """The installed versions of what computes the results."""
+    found = {"python": platform.python_version()}
+    for package in _PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def hardware() -> str:
+    """One line on this machine: processor, cores, memory, system."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return f"{_processor()}, {cores} cores{_memory()}, {platform.system()} {platform.machine()}"
+
+
+def _processor() -> str:
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.exists():
+        for line in cpuinfo.read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
+
+
+def _memory() -> str:
+    try:
+        size = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, ValueError, OSError):  # Windows does not say so
+        return ""
+    return f", {size / 2**30:.0f} GiB"
