@@ -1,7 +1,7 @@
 from .errors import BadInput as BadInput
 from .models.checkpoints import load_model as load_model
 from .models.checkpoints import save_model as save_model
-from .models.published import PUBLISHED as PUBLISHED
+from .models.registry import PUBLISHED as PUBLISHED
 from .models.published import load_published_state as load_published_state
 from .models.published import load_published_teacher_state as load_published_teacher_state
 from .models.spec import MODEL_SPECS as MODEL_SPECS

@@ -11,8 +11,8 @@ from tqdm.contrib.logging import logging_redirect_tqdm
 
 from tinyhd_lib.data.video import probe
 from tinyhd_lib.errors import BadInput
-from tinyhd_lib.models.checkpoints import convert, download, load_model, locate_weights
-from tinyhd_lib.models.published import LICENCE_NOTE, PUBLISHED, TEACHER_NOTE
+from tinyhd_lib.models.registry import LICENCE_NOTE, PUBLISHED, TEACHER_NOTE
+from tinyhd_lib.models.weights import download, locate_weights
 from tinyhd_lib.overlay import Style
 from tinyhd_lib.predict import check_batch, check_stride
 from tinyhd_lib.predict_files import Job, Weights, predict_files
@@ -27,7 +27,7 @@ def predict_videos(options: argparse.Namespace) -> int:
     for job in jobs[:1] if len(jobs) == 1 else ():
         probe(job.video)  # a typing mistake is told before a model is loaded
     weights = Weights(options.weights, locate_weights(options.weights))
-    runtime = open_runtime(load_model(weights.path), options.device)
+    runtime = open_runtime(weights.path, options.device)
     logger.info("%s on %s", runtime.spec.label, runtime.name)
     refused = []
     for job in jobs:
@@ -117,6 +117,8 @@ def get_weights(options: argparse.Namespace) -> int:
 
 def convert_weights(options: argparse.Namespace) -> int:
     """``tinyhd weights convert FILE``."""
+    from tinyhd_lib.models.checkpoints import convert
+
     source = locate_weights(options.file)
     out = Path(options.out) if options.out else source.with_suffix(".safetensors")
     if out.suffix != ".safetensors":

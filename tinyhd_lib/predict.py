@@ -4,7 +4,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -12,12 +12,13 @@ from tinyhd_lib.data.transforms import Map, preprocess
 from tinyhd_lib.data.video import Frame, read_frames
 from tinyhd_lib.data.windows import Window, published_stride, windows
 from tinyhd_lib.errors import BadInput
-from tinyhd_lib.models.checkpoints import load_model
-from tinyhd_lib.models.published import DEFAULT_WEIGHTS
+from tinyhd_lib.models.registry import DEFAULT_WEIGHTS
 from tinyhd_lib.models.spec import CLIP_FRAMES
-from tinyhd_lib.models.student import TinyHD
 from tinyhd_lib.overlap import prefetch
 from tinyhd_lib.runtime import Runtime, open_runtime
+
+if TYPE_CHECKING:
+    from tinyhd_lib.models.student import TinyHD
 
 # Frames decoded ahead of the forward pass.
 _DECODE_AHEAD = 8
@@ -39,7 +40,7 @@ class Prediction(NamedTuple):
 
 def predict(
     video: str | Path | Iterable[Frame],
-    model: str | Path | TinyHD = DEFAULT_WEIGHTS,
+    model: "str | Path | TinyHD" = DEFAULT_WEIGHTS,
     *,
     device: str = "auto",
     stride: int | None = None,
@@ -60,7 +61,7 @@ def predict(
     check_batch(batch)
     check_stride(stride)
     frames = read_frames(Path(video)) if isinstance(video, str | Path) else video
-    runtime = open_runtime(model if isinstance(model, TinyHD) else load_model(model), device)
+    runtime = open_runtime(model, device)
     maps = saliency_maps(frames, runtime, stride=stride, batch=batch)
     return (Prediction(frame.index, frame.time, saliency) for frame, saliency in maps if saliency is not None)
 

@@ -1,37 +1,32 @@
-"""Where the forward pass runs: torch on any device, or OpenVINO on a CPU. Both take and give NumPy arrays."""
+"""Where the forward pass runs. torch is imported only where it is needed, for that takes longer than a short video."""
 
+import ctypes
 import hashlib
-import json
 import logging
-from importlib import import_module
-from importlib.metadata import version
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from tempfile import TemporaryDirectory
-from typing import Any, Protocol
-
-import numpy as np
-import torch
-from torch import Tensor, nn
+from typing import TYPE_CHECKING, Protocol
 
 from tinyhd_lib.data.transforms import Map
 from tinyhd_lib.errors import BadInput
-from tinyhd_lib import models
-from tinyhd_lib.models.checkpoints import cache_folder
-from tinyhd_lib.models.spec import CLIP_FRAMES, INPUT_SIZE, ModelSpec
-from tinyhd_lib.models.student import TinyHD
+from tinyhd_lib.files import sha256
+from tinyhd_lib.models.spec import ModelSpec
+from tinyhd_lib.models.weights import locate_weights, published_row, read_metadata
+
+if TYPE_CHECKING:
+    from tinyhd_lib.models.student import TinyHD
 
 logger = logging.getLogger(__name__)
-
-CLIP_SHAPE = (3, CLIP_FRAMES, *INPUT_SIZE)
-PARITY_TOLERANCE = 1e-5
 
 
 class Runtime(Protocol):
     """A student made ready to run.
 
     Attributes:
-        name: what it runs on, for the run record: ``openvino``, ``torch cpu``, ``torch cuda:0``.
+        name: what it runs on, for the run record: ``openvino 2026.4``, ``torch cpu``, ``torch cuda:0``.
         spec: the model's row.
         batch: how many clips at once it likes best.
     """
@@ -41,137 +36,93 @@ class Runtime(Protocol):
     batch: int
 
     def __call__(self, clips: Map) -> Map:
-        """Fused maps (N, outputs, 192, 256) of clips (N, 3, 16, 192, 256)."""
+        """Fused maps (N, outputs, 192, 256) of clips (N, 3, 16, 192, 256), both float32."""
 
 
-def open_runtime(model: TinyHD, device: str = "auto") -> Runtime:
+@dataclass(frozen=True)
+class ModelSource:
+    """A model that need not be in memory yet.
+
+    Attributes:
+        spec: its row.
+        digest: a hash of its weights.
+        load: gives the model, in evaluation mode.
+    """
+
+    spec: ModelSpec
+    digest: str
+    load: "Callable[[], TinyHD]"
+
+
+def open_runtime(model: "TinyHD | str | Path", device: str = "auto") -> Runtime:
     """Make a model ready to run.
 
     Args:
-        model: the student; it is put in evaluation mode.
+        model: a published name, a checkpoint's path, or a model.
         device: ``auto`` (CUDA if there is one, else OpenVINO, else torch on the CPU), ``openvino``, or a torch device:
             ``cpu``, ``cuda``, ``cuda:1``, ``mps``.
 
     Raises:
-        BadInput: the device is unknown or not there.
+        BadInput: the weights cannot be used; the device is unknown or not there.
     """
-    model.eval()
+    source = _source(model)
     if device == "auto":
-        if torch.cuda.is_available():
-            device = "cuda"
-        elif find_spec("openvino"):
-            device = "openvino"
-        else:
-            logger.warning("OpenVINO is not installed: running torch on the CPU, about four times slower")
-            device = "cpu"
+        device = _best_device()
     if device == "openvino":
         if not find_spec("openvino"):
             raise BadInput("device 'openvino': not installed; pip install openvino, or use --device cpu")
-        return OpenVINORuntime(model, cache_folder() / "openvino")
-    return TorchRuntime(model, _torch_device(device))
+        from tinyhd_lib.runtime_openvino import OpenVINORuntime
+
+        return OpenVINORuntime(source)
+    from tinyhd_lib.runtime_torch import TorchRuntime
+
+    return TorchRuntime(source.load(), device)
 
 
-def _torch_device(name: str) -> torch.device:
+def _best_device() -> str:
+    if _has_cuda():
+        return "cuda"
+    if find_spec("openvino"):
+        return "openvino"
+    logger.warning("OpenVINO is not installed: running torch on the CPU, several times slower")
+    return "cpu"
+
+
+def _has_cuda() -> bool:
+    """Whether torch can use a GPU; it is asked only where a driver is there, which is quick to find out."""
     try:
-        device = torch.device(name)
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError) as error:
-        choices = "auto, openvino, cpu, cuda, cuda:N, mps"
-        raise BadInput(f"device {name!r} cannot be used here (choose from {choices}): {_first_line(error)}") from error
-    return device
+        ctypes.CDLL("nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1")
+    except OSError:
+        return False
+    import torch
+
+    return torch.cuda.is_available()
 
 
-class TorchRuntime:
-    """Eager torch in float32 (TF32 off, so that a GPU agrees with the CPU)."""
+def _source(model: "TinyHD | str | Path") -> ModelSource:
+    if not isinstance(model, str | Path):
+        return ModelSource(model.spec, _state_digest(model), model.eval)
+    path = locate_weights(model)
 
-    def __init__(self, model: TinyHD, device: torch.device) -> None:
-        self.name = f"torch {device}"
-        self.spec = model.spec
-        self.batch = 1 if device.type == "cpu" else 8
-        self._model = model.to(device)
-        self._device = device
+    def load() -> "TinyHD":
+        from tinyhd_lib.models.checkpoints import load_model
 
-    def __call__(self, clips: Map) -> Map:
-        """See `Runtime`."""
-        with torch.inference_mode(), torch.backends.cudnn.flags(allow_tf32=False):
-            maps = self._model(torch.from_numpy(clips).to(self._device)).map
-            return np.asarray(maps.reshape(len(clips), self.spec.outputs, *maps.shape[-2:]).cpu())
+        return load_model(path)
+
+    return ModelSource(_read_spec(path) or load().spec, sha256(path), load)
 
 
-class OpenVINORuntime:
-    """OpenVINO in float32 on the CPU, converted once and then read from the cache.
-
-    It runs clip by clip with a fixed shape: that is faster on a CPU than batches or a free shape.
-    """
-
-    batch = 1
-
-    def __init__(self, model: TinyHD, cache: Path) -> None:
-        openvino = import_module("openvino")
-        self.name = f"openvino {version('openvino')}"
-        self.spec = model.spec
-        path = cache / f"{_conversion_key(model)}.xml"
-        core = openvino.Core()
-        settings = {"INFERENCE_PRECISION_HINT": "f32", "PERFORMANCE_HINT": "LATENCY"}
-        if path.exists():
-            self._compiled = core.compile_model(core.read_model(path), "CPU", settings)
-            return
-        logger.info("converting %s for OpenVINO, once (about ten seconds)", model.spec.label)
-        converted = openvino.convert_model(_export(model))
-        self._compiled = core.compile_model(converted, "CPU", settings)
-        self._check_parity(model)
-        _save_atomically(openvino, converted, path)
-
-    def __call__(self, clips: Map) -> Map:
-        """See `Runtime`."""
-        maps = [self._compiled(clip[np.newaxis])[0] for clip in clips]
-        return np.concatenate(maps).reshape(len(clips), self.spec.outputs, *INPUT_SIZE)
-
-    def _check_parity(self, model: TinyHD) -> None:
-        clip = np.random.default_rng(0).standard_normal((1, *CLIP_SHAPE), np.float32)
-        difference = np.abs(self(clip) - TorchRuntime(model, torch.device("cpu"))(clip)).max()
-        if difference > PARITY_TOLERANCE:
-            raise RuntimeError(f"OpenVINO differs from torch by {difference:.1e} on this machine: use --device cpu")
+def _read_spec(path: Path) -> ModelSpec | None:
+    """The row of a file that says it, or whose content is known; None for any other."""
+    if path.suffix == ".safetensors":
+        return ModelSpec(**read_metadata(path)["spec"])
+    published = published_row(path)
+    return published.spec if published else None
 
 
-class _MapOnly(nn.Module):
-    """The model without its side maps."""
-
-    def __init__(self, model: TinyHD) -> None:
-        super().__init__()
-        self.model = model
-
-    def forward(self, clip: Tensor) -> Tensor:
-        """The fused map."""
-        return self.model(clip).map
-
-
-def _export(model: TinyHD) -> Any:
-    with torch.no_grad():
-        return torch.export.export(_MapOnly(model), (torch.zeros(1, *CLIP_SHAPE),))
-
-
-def _conversion_key(model: TinyHD) -> str:
-    """A hash of all that the conversion depends on: weights, row, versions, and the code that defines the network."""
-    digest = hashlib.sha256(json.dumps(model.spec.to_dict(), sort_keys=True).encode())
-    for package in ("openvino", "torch", "torchvision"):
-        digest.update(version(package).encode())
-    for source in sorted(Path(models.__path__[0]).glob("*.py")):
-        digest.update(source.read_bytes())
+def _state_digest(model: "TinyHD") -> str:
+    digest = hashlib.sha256()
     for name, tensor in model.state_dict().items():
         digest.update(name.encode())
         digest.update(tensor.cpu().numpy().tobytes())
-    return digest.hexdigest()[:32]
-
-
-def _save_atomically(openvino: Any, model: Any, path: Path) -> None:
-    """Both files of the model appear under their names whole or not at all, the weights first."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with TemporaryDirectory(dir=path.parent) as folder:
-        openvino.save_model(model, Path(folder) / path.name, compress_to_fp16=False)
-        for suffix in (".bin", ".xml"):
-            (Path(folder) / path.name).with_suffix(suffix).replace(path.with_suffix(suffix))
-
-
-def _first_line(error: BaseException) -> str:
-    return str(error).strip().partition("\n")[0]
+    return digest.hexdigest()

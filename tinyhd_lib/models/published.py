@@ -1,101 +1,15 @@
-"""The published checkpoints: one row a file, and the pure renaming of their keys into ours."""
+"""The pure renaming of the published checkpoints' keys into ours."""
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 
 from torch import Tensor, nn
 
 from tinyhd_lib.errors import BadInput
 from tinyhd_lib.models.decoders import block_counts
-from tinyhd_lib.models.spec import DECODERS, MODEL_SPECS, REDUCTIONS, ModelSpec
+from tinyhd_lib.models.spec import DECODERS, REDUCTIONS, ModelSpec
 from tinyhd_lib.models.student import TinyHD
 from tinyhd_lib.models.teacher import LEVELS, HD2S
-
-LICENCE_NOTE = "released by the paper's authors without a licence: for your own research, not for redistribution"
-TEACHER_NOTE = (
-    "HD2S's weights (CC BY-NC 4.0) are offered by its authors on a university OneDrive, linked from "
-    "github.com/perceivelab/hd2s: download the file in a browser and give its path"
-)
-
-
-@dataclass(frozen=True)
-class PublishedWeights:
-    """A published file.
-
-    Attributes:
-        name: the file's name without ``.pth``; also the name of its row in `MODEL_SPECS`.
-        dataset: what it was trained on.
-        git_blob: SHA-1 over ``blob <size>\\0`` and the content, which pins a file that the repository holds.
-        parameters: how many the model has.
-        sha256: of the file, where one was at hand to be hashed.
-        figures: the authors' own scores on DHF1K's validation set (frame, then video, then set).
-    """
-
-    name: str
-    dataset: str
-    git_blob: str
-    parameters: int
-    sha256: str | None = None
-    figures: Mapping[str, float] = field(default_factory=dict)
-
-    @property
-    def spec(self) -> ModelSpec:
-        """The model's row."""
-        return MODEL_SPECS[self.name]
-
-    @property
-    def url(self) -> str:
-        """Where the authors keep the file."""
-        return f"https://github.com/feiyanhu/tinyHD/raw/main/weights/{self.name}.pth"
-
-
-def _scores(auc_judd: float, auc_borji: float, cc: float, nss: float, sim: float) -> dict[str, float]:
-    return {"AUC-Judd": auc_judd, "AUC-Borji": auc_borji, "CC": cc, "NSS": nss, "SIM": sim}
-
-
-PUBLISHED: dict[str, PublishedWeights] = {
-    row.name: row
-    for row in (
-        PublishedWeights("d1d2d3_S_lt", "DHF1K", "d1ed80fa95b9baaeac3ed2bc4c3b15ac525221ba", 3_940_981),
-        PublishedWeights(
-            "d123s_rc2_rc1T",
-            "DHF1K",
-            "3b8e363d241e32f971c4c5bdd9117d578dd4e4bc",
-            1_370_291,
-            figures=_scores(0.9052, 0.8330, 0.4805, 2.7317, 0.3684),
-        ),
-        PublishedWeights(
-            "d123s_rc4_rc1T",
-            "DHF1K",
-            "88653d3e46fbdf1ad3e4224299bb3c62bd48db9b",
-            513_121,
-            sha256="939f818117dda22faa1232127f479c107e7932398c2b1901a963c6fe93b3413c",
-            figures=_scores(0.9018, 0.8318, 0.4667, 2.6329, 0.3569),
-        ),
-        PublishedWeights("d1d2d3_M_lt", "DHF1K", "6e77140078bdff6fb1828174a4051c2c35d92e97", 3_922_405),
-        PublishedWeights(
-            "d123m_rc2_rc1T",
-            "DHF1K",
-            "272f30ebc7e7e667105b5147aa1ebb57827451f6",
-            1_366_979,
-            figures=_scores(0.9021, 0.8307, 0.4718, 2.6726, 0.3630),
-        ),
-        PublishedWeights(
-            "d123m_rc4_rc1T",
-            "DHF1K",
-            "e87c128c9f2116017e940b9bff3a7633f7add22b",
-            515_281,
-            sha256="53e8a306d3e260f6c236e99694bec5852ee208b21d816d93a2918c1828771958",
-            figures=_scores(0.8999, 0.8333, 0.4564, 2.5581, 0.3478),
-        ),
-        PublishedWeights("ucf_d123s", "UCF-Sports", "2f87a75612d95e100cc24f842629371261f69b03", 3_940_981),
-        PublishedWeights("ucf_d123m", "UCF-Sports", "45a2e28bcfb546aa4825485ca37bb5836b01729a", 3_922_405),
-    )
-}
-
-
-DEFAULT_WEIGHTS = "d123m_rc4_rc1T"
 
 
 def load_published_state(model: TinyHD, state_dict: Mapping[str, Tensor]) -> None:

@@ -1,0 +1,86 @@
+"""The forward pass in OpenVINO, on a CPU. A model is converted once; then torch is not needed any more."""
+
+import hashlib
+import json
+import logging
+from importlib.metadata import version
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+import openvino
+
+from tinyhd_lib import models
+from tinyhd_lib.data.transforms import Map
+from tinyhd_lib.models.spec import CLIP_FRAMES, INPUT_SIZE
+from tinyhd_lib.models.weights import cache_folder
+from tinyhd_lib.runtime import ModelSource
+
+logger = logging.getLogger(__name__)
+
+CLIP_SHAPE = (1, 3, CLIP_FRAMES, *INPUT_SIZE)
+PARITY_TOLERANCE = 1e-5
+
+_SETTINGS = {"INFERENCE_PRECISION_HINT": "f32", "PERFORMANCE_HINT": "LATENCY"}
+
+
+class OpenVINORuntime:
+    """OpenVINO in float32; see `Runtime`.
+
+    It runs clip by clip with a fixed shape: on a CPU that is faster than batches or a free shape.
+
+    Raises:
+        RuntimeError: a fresh conversion differs from torch by more than 1e-5 on this machine.
+    """
+
+    batch = 1
+
+    def __init__(self, source: ModelSource) -> None:
+        self.name = f"openvino {version('openvino')}"
+        self.spec = source.spec
+        core = openvino.Core()
+        path = cache_folder() / "openvino" / f"{_conversion_key(source)}.xml"
+        if path.exists():
+            self._compiled = core.compile_model(core.read_model(path), "CPU", _SETTINGS)
+            return
+        logger.info("converting %s for OpenVINO, once (10 to 20 seconds)", source.spec.label)
+        from tinyhd_lib.export import exported_program
+
+        model = source.load()
+        converted = openvino.convert_model(exported_program(model, CLIP_SHAPE))
+        self._compiled = core.compile_model(converted, "CPU", _SETTINGS)
+        self._check_parity(source)
+        _save_atomically(converted, path)
+
+    def __call__(self, clips: Map) -> Map:
+        """See `Runtime`."""
+        maps = [self._compiled(clip[np.newaxis])[0] for clip in clips]
+        return np.concatenate(maps).reshape(len(clips), self.spec.outputs, *INPUT_SIZE)
+
+    def _check_parity(self, source: ModelSource) -> None:
+        from tinyhd_lib.runtime_torch import TorchRuntime
+
+        clip = np.random.default_rng(0).standard_normal(CLIP_SHAPE, np.float32)
+        difference = float(np.abs(self(clip) - TorchRuntime(source.load(), "cpu")(clip)).max())
+        if not difference <= PARITY_TOLERANCE:
+            raise RuntimeError(f"OpenVINO differs from torch by {difference:.1e} on this machine: use --device cpu")
+
+
+def _conversion_key(source: ModelSource) -> str:
+    """A hash of all that the conversion depends on: weights, row, versions, and the code that defines the network."""
+    digest = hashlib.sha256(source.digest.encode())
+    digest.update(json.dumps(source.spec.to_dict(), sort_keys=True).encode())
+    for package in ("openvino", "torch", "torchvision"):
+        digest.update(version(package).encode())
+    for module in sorted(Path(models.__path__[0]).glob("*.py")):
+        digest.update(module.read_bytes())
+    return digest.hexdigest()[:32]
+
+
+def _save_atomically(converted: openvino.Model, path: Path) -> None:
+    """Both files of the model appear under their names whole or not at all, the one that is looked for last."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(dir=path.parent) as folder:
+        openvino.save_model(converted, Path(folder) / path.name, compress_to_fp16=False)
+        for suffix in (".bin", ".xml"):
+            (Path(folder) / path.name).with_suffix(suffix).replace(path.with_suffix(suffix))

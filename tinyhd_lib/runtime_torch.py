@@ -1,0 +1,40 @@
+"""The forward pass in eager torch, on any device."""
+
+import numpy as np
+import torch
+
+from tinyhd_lib.data.transforms import Map
+from tinyhd_lib.errors import BadInput
+from tinyhd_lib.models.student import TinyHD
+
+
+class TorchRuntime:
+    """Eager torch in float32 (TF32 off, so that a GPU agrees with the CPU); see `Runtime`.
+
+    Raises:
+        BadInput: there is no such device.
+    """
+
+    def __init__(self, model: TinyHD, device: str) -> None:
+        self._device = _device(device)
+        self._model = model.to(self._device)
+        self.name = f"torch {self._device}"
+        self.spec = model.spec
+        self.batch = 1 if self._device.type == "cpu" else 8
+
+    def __call__(self, clips: Map) -> Map:
+        """See `Runtime`."""
+        with torch.inference_mode(), torch.backends.cudnn.flags(allow_tf32=False):
+            maps = self._model(torch.from_numpy(clips).to(self._device)).map
+            return np.asarray(maps.reshape(len(clips), self.spec.outputs, *maps.shape[-2:]).cpu())
+
+
+def _device(name: str) -> torch.device:
+    try:
+        device = torch.device(name)
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).strip().partition("\n")[0]
+        choices = "auto, openvino, cpu, cuda, cuda:N, mps"
+        raise BadInput(f"device {name!r} cannot be used here (choose from {choices}): {reason}") from error
+    return device
