@@ -55,23 +55,23 @@ def draw(image: Image, grey: Image, style: Style) -> Image:
     """
     if style.view == "overlay":
         glow, dimming = _overlay_tables(style.colormap, style.alpha)
-        levels = cv2.merge([grey, grey, grey])
-        return cv2.add(cv2.multiply(image, cv2.LUT(levels, dimming), scale=1 / 255), cv2.LUT(levels, glow))
-    coloured = cv2.LUT(cv2.merge([grey, grey, grey]), _colours(style.colormap))
+        dimmed = cv2.multiply(image, cv2.applyColorMap(grey, dimming), scale=1 / 255)
+        return cv2.add(dimmed, cv2.applyColorMap(grey, glow))
+    coloured = cv2.applyColorMap(grey, _colours(style.colormap))
     return coloured if style.view == "map" else np.hstack([image, coloured])
 
 
 @lru_cache
 def _colours(colormap: str) -> Image:
-    """(1, 256, 3): the colour of every grey level."""
+    """(256, 1, 3): the colour of every grey level."""
     rgba = matplotlib.colormaps[colormap](np.arange(256), bytes=True)
-    return np.ascontiguousarray(rgba[np.newaxis, :, :3])
+    return np.ascontiguousarray(rgba[:, np.newaxis, :3])
 
 
 @lru_cache
 def _overlay_tables(colormap: str, alpha: float) -> tuple[Image, Image]:
-    """(1, 256, 3) each: for every grey level, the light that is laid over and what is left of the frame's own."""
-    opacity = alpha * np.arange(256).reshape(1, 256, 1) / 255
+    """(256, 1, 3) each: for every grey level, the light that is laid over and what is left of the frame's own."""
+    opacity = alpha * np.arange(256).reshape(256, 1, 1) / 255
     glow = np.round(_colours(colormap) * opacity).astype(np.uint8)
     dimming = np.repeat(np.round(255 * (1 - opacity)), 3, axis=2).astype(np.uint8)
     return glow, dimming

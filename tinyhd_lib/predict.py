@@ -13,15 +13,12 @@ from tinyhd_lib.data.video import Frame, read_frames
 from tinyhd_lib.data.windows import Window, published_stride, windows
 from tinyhd_lib.errors import BadInput
 from tinyhd_lib.models.registry import DEFAULT_WEIGHTS
-from tinyhd_lib.models.spec import CLIP_FRAMES
+from tinyhd_lib.models.spec import CLIP_FRAMES, INPUT_SIZE
 from tinyhd_lib.overlap import prefetch
 from tinyhd_lib.runtime import Runtime, open_runtime
 
 if TYPE_CHECKING:
     from tinyhd_lib.models.student import TinyHD
-
-# Frames decoded ahead of the forward pass.
-_DECODE_AHEAD = 8
 
 
 class Prediction(NamedTuple):
@@ -81,23 +78,32 @@ def saliency_maps(
     waiting: deque[Frame] = deque()
 
     def prepared() -> Iterator[Map]:
-        for frame, tensor in prefetch(((frame, preprocess(frame.image)) for frame in frames), _DECODE_AHEAD):
+        for frame in frames:
             waiting.append(frame)
-            yield tensor
+            yield preprocess(frame.image)
 
     source = windows(prepared(), stride or published_stride(runtime.spec))
-    while group := list(islice(source, batch or runtime.batch)):
-        needed = [window for window in group if any(map(wanted, window.owned))]
-        outputs = dict(zip((window.start for window in needed), _forward(needed, runtime), strict=True))
+    outputs = runtime.spec.outputs
+    for group, clips in prefetch(_batches(source, batch or runtime.batch, wanted), depth=1):
+        maps = iter(runtime(clips) if len(clips) else ())
         for window in group:
+            window_maps = next(maps) if any(map(wanted, window.owned)) else None
             for index in window.owned:
-                maps = outputs.get(window.start) if wanted(index) else None
-                output = window.output(index, runtime.spec.outputs)
-                yield waiting.popleft(), None if maps is None else maps[output]
+                keep = window_maps is not None and wanted(index)
+                yield waiting.popleft(), window_maps[window.output(index, outputs)] if keep else None
 
 
-def _forward(group: list[Window[Map]], runtime: Runtime) -> Map | list[Map]:
-    return runtime(np.stack([np.stack(window.clip, axis=1) for window in group])) if group else []
+def _batches(
+    source: Iterator[Window[Map]], size: int, wanted: Callable[[int], bool]
+) -> Iterator[tuple[list[Window[Map]], Map]]:
+    """Windows in groups, with the clips (N, 3, 16, H, W) of those that own a wanted frame."""
+    while group := list(islice(source, size)):
+        needed = [window for window in group if any(map(wanted, window.owned))]
+        clips = np.empty((len(needed), 3, CLIP_FRAMES, *INPUT_SIZE), np.float32)
+        for clip, window in zip(clips, needed, strict=True):
+            for position, frame in enumerate(window.clip):
+                clip[:, position] = frame
+        yield group, clips
 
 
 def check_batch(batch: int | None) -> None:

@@ -31,7 +31,6 @@ NORMALISATIONS: dict[str, Bounds | None] = {"frame": None, "clip": None, "none":
 """What becomes black and white: each frame's extremes (published), the whole video's, or 0 and 1."""
 
 _WRITERS = 2
-_WAITING = 8
 
 
 @dataclass(frozen=True)
@@ -118,9 +117,11 @@ def predict_files(job: Job, runtime: Runtime, weights: Weights) -> Iterator[int]
         items = _replay(job.video, spool)
     if job.film:
         job.film.parent.mkdir(parents=True, exist_ok=True)
+    # The maps of a forward pass come all at once: while they are written, the next one runs.
+    burst = key["stride"] * (job.batch or runtime.batch)
     sound = job.video if info.has_audio else None
     with VideoWriter(job.film, info.rate, sound) if job.film else nullcontext() as writer:
-        for frame, grey in parallel_map(keep, prefetch(items, _WAITING), _WRITERS, _WAITING):
+        for frame, grey in parallel_map(keep, prefetch(items, burst), _WRITERS, _WRITERS):
             if writer is not None and grey is not None:
                 writer.write(draw(frame.image, grey, job.style), frame.time)
             done += 1

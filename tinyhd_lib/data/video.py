@@ -28,6 +28,8 @@ DEFAULT_RATE = Fraction(25)
 _IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff"})
 # A film's clock ticks four times a frame: exact for a constant rate, and near enough for a variable one.
 _TICKS_PER_FRAME = 4
+# What OpenCV converts RGB to, by FFmpeg's numbers; players take an HD film for BT.709 unless they are told.
+_SMPTE_170M, _LIMITED_RANGE = 6, 1
 
 
 @dataclass(frozen=True)
@@ -202,8 +204,7 @@ class VideoWriter:
         if self._container is None:
             self._start(*image.shape[:2])
         tick = max(round(Fraction(time) * self._rate * _TICKS_PER_FRAME), self._last_tick + 1)
-        frame = av.VideoFrame.from_ndarray(image, format="rgb24")
-        frame = frame.reformat(format="yuv420p", dst_colorspace="ITU709")
+        frame = av.VideoFrame.from_ndarray(cv2.cvtColor(image, cv2.COLOR_RGB2YUV_I420), format="yuv420p")
         frame.pts, frame.time_base = tick, self._stream.codec_context.time_base
         if self._sound:
             self._sound.mux_until(time)
@@ -232,8 +233,7 @@ class VideoWriter:
         self._stream.width, self._stream.height, self._stream.pix_fmt = width, height, "yuv420p"
         context = self._stream.codec_context
         context.time_base = 1 / (self._rate * _TICKS_PER_FRAME)
-        context.colorspace = context.color_primaries = context.color_trc = 1  # BT.709, as converted
-        context.color_range = 1
+        context.colorspace, context.color_range = _SMPTE_170M, _LIMITED_RANGE
         if self._sound_of is not None:
             self._sound = AudioTrack(self._sound_of, self._container)
 
