@@ -1,9 +1,9 @@
 from .errors import BadInput as BadInput
 from .models.checkpoints import load_model as load_model
 from .models.checkpoints import save_model as save_model
-from .models.registry import PUBLISHED as PUBLISHED
 from .models.published import load_published_state as load_published_state
 from .models.published import load_published_teacher_state as load_published_teacher_state
+from .models.registry import PUBLISHED as PUBLISHED
 from .models.spec import MODEL_SPECS as MODEL_SPECS
 from .models.spec import ModelSpec as ModelSpec
 from .models.student import SaliencyOutput as SaliencyOutput

@@ -23,13 +23,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     logging.getLogger("openvino").setLevel(logging.ERROR)
     try:
         # Only now is torch imported, and only where the command needs it.
-        status: int = resolve_name(options.run)(options)
-        return status
+        return int(resolve_name(options.run)(options))
     except BadInput as error:
         return _refuse(str(error))
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
-        return _refuse(f"{where}{error.strerror or error}; what was finished is kept, the same command goes on from there")
+        return _refuse(
+            f"{where}{error.strerror or error}; what was finished is kept, the same command goes on from there"
+        )
     except KeyboardInterrupt:
         return _refuse("interrupted; the same command goes on from there", status=130)
 
@@ -57,15 +58,45 @@ def _add_predict(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
     predict = commands.add_parser("predict", help="saliency maps and an overlay film of any video")
     add = predict.add_argument
     add("videos", nargs="+", metavar="VIDEO", help="video file, or folder of frames")
-    add("--weights", default="d123m_rc4_rc1T", metavar="NAME|PATH", help="a published name (tinyhd weights list), a .pth or a .safetensors file (default: %(default)s)")
-    add("--out", required=True, metavar="DIR", help="where map files and run.json go; one folder a video if there are several")
-    add("--maps", default="png", choices=("png", "png16", "npz", "none"), help="map files: 8-bit grey (as published), 16-bit grey, raw float32, or none (default: %(default)s)")
+    add(
+        "--weights",
+        default="d123m_rc4_rc1T",
+        metavar="NAME|PATH",
+        help="a published name (tinyhd weights list), a .pth or a .safetensors file (default: %(default)s)",
+    )
+    add(
+        "--out",
+        required=True,
+        metavar="DIR",
+        help="where map files and run.json go; one folder a video if there are several",
+    )
+    add(
+        "--maps",
+        default="png",
+        choices=("png", "png16", "npz", "none"),
+        help="map files: 8-bit grey (as published), 16-bit grey, raw float32, or none (default: %(default)s)",
+    )
     add("--overlay", metavar="FILE.mp4", help="also write a film; a folder of films if there are several videos")
-    add("--style", default="overlay", choices=("overlay", "side-by-side", "map"), help="how the film is drawn (default: %(default)s)")
+    add(
+        "--style",
+        default="overlay",
+        choices=("overlay", "side-by-side", "map"),
+        help="how the film is drawn (default: %(default)s)",
+    )
     add("--alpha", default=0.7, type=float, help="opacity of the overlay, 0 to 1 (default: %(default)s)")
     add("--colormap", default="inferno", help="any matplotlib colour map (default: %(default)s)")
-    add("--normalise", default="frame", choices=("frame", "clip", "none"), help="black and white are the extremes of each frame (as published), of the whole video, or 0 and 1 (default: %(default)s)")
-    add("--stride", type=int, metavar="N", help="frames from one window to the next, 1 to 16 (default: 1 for S, 16 for M, as published)")
+    add(
+        "--normalise",
+        default="frame",
+        choices=("frame", "clip", "none"),
+        help="what is black and white: the extremes of each frame (as published), of the video, or 0 and 1",
+    )
+    add(
+        "--stride",
+        type=int,
+        metavar="N",
+        help="frames from one window to the next, 1 to 16 (default: 1 for S, 16 for M, as published)",
+    )
     add("--device", default="auto", help="auto, openvino, cpu, cuda, cuda:N or mps (default: %(default)s)")
     add("--batch", type=int, metavar="N", help="windows a forward pass (default: what the device likes best)")
     add("--force", action="store_true", help="do everything anew, over what is there")
@@ -88,9 +119,20 @@ def _add_weights(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
 def _add_bench(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     bench = commands.add_parser("bench", help="measure speed and memory, against torch eager in the same run")
     add = bench.add_argument
-    add("--weights", nargs="+", metavar="NAME|PATH", help="models whose pipeline is timed too (default: forward passes only)")
+    add(
+        "--weights",
+        nargs="+",
+        metavar="NAME|PATH",
+        help="models whose pipeline is timed too (default: forward passes only)",
+    )
     add("--models", nargs="+", metavar="ROW", help="model rows for the forward pass (default: the published r4 and r1)")
-    add("--devices", nargs="+", default=["openvino"], metavar="DEVICE", help="compared with torch eager (default: openvino)")
+    add(
+        "--devices",
+        nargs="+",
+        default=["openvino"],
+        metavar="DEVICE",
+        help="compared with torch eager (default: openvino)",
+    )
     add("--video", metavar="VIDEO", help="for the pipeline (default: the example clip)")
     add("--repeats", type=int, default=10, help="timed forward passes (default: %(default)s)")
     add("--quick", action="store_true", help="one model, two repeats: checks that it runs, not how fast")

@@ -24,8 +24,8 @@ logger = logging.getLogger(__name__)
 def predict_videos(options: argparse.Namespace) -> int:
     """``tinyhd predict``: every video in turn; one that cannot be used does not stop the others."""
     jobs = _jobs(options)
-    for job in jobs[:1] if len(jobs) == 1 else ():
-        probe(job.video)  # a typing mistake is told before a model is loaded
+    if len(jobs) == 1:
+        probe(jobs[0].video)  # a typing mistake is told before a model is loaded
     weights = Weights(options.weights, locate_weights(options.weights))
     runtime = open_runtime(weights.path, options.device)
     logger.info("%s on %s", runtime.spec.label, runtime.name)
@@ -36,7 +36,7 @@ def predict_videos(options: argparse.Namespace) -> int:
         except BadInput as error:
             if len(jobs) == 1:
                 raise
-            logger.error("tinyhd: %s", error)
+            logger.warning("tinyhd: %s", error)
             refused.append(job.video)
     if refused:
         raise BadInput(f"{len(refused)} of {len(jobs)} videos could not be used; the others are done")
@@ -47,7 +47,7 @@ def _predict_one(job: Job, runtime: Runtime, weights: Weights) -> None:
     done = 0
     progress = tqdm(total=probe(job.video).frames, desc=job.video.name, unit=" frames", smoothing=0.05)
     with progress, logging_redirect_tqdm():
-        for done in predict_files(job, runtime, weights):
+        for done in predict_files(job, runtime, weights):  # noqa: B007
             progress.update()
     if not done:
         logger.info("%s: done already (--force does it anew)", job.video)
@@ -92,9 +92,11 @@ def _jobs(options: argparse.Namespace) -> list[Job]:
     ]
 
 
-def list_weights(options: argparse.Namespace) -> int:
+def list_weights(_options: argparse.Namespace) -> int:
     """``tinyhd weights list``."""
-    sys.stdout.write(f"{'name':<16} {'model':<6} {'parameters':>10}  {'trained on':<11} {'NSS':>6} {'CC':>6}  SHA-256 known\n")
+    sys.stdout.write(
+        f"{'name':<16} {'model':<6} {'parameters':>10}  {'trained on':<11} {'NSS':>6} {'CC':>6}  SHA-256 known\n"
+    )
     for row in PUBLISHED.values():
         nss, cc = (f"{row.figures[name]:.4f}" if name in row.figures else "-" for name in ("NSS", "CC"))
         known = "yes" if row.sha256 else "no"

@@ -1,7 +1,6 @@
 """Files that appear whole or not at all, and the hashes that name their content."""
 
 import hashlib
-import os
 from pathlib import Path
 
 PARTIAL_SUFFIX = ".part"
@@ -21,7 +20,7 @@ def write_atomically(path: Path, content: bytes) -> None:
     partial = partial_path(path)
     try:
         partial.write_bytes(content)
-        os.replace(partial, path)
+        partial.replace(path)
     except BaseException:
         partial.unlink(missing_ok=True)
         raise
@@ -40,6 +39,6 @@ def sha256(path: Path) -> str:
 
 
 def git_blob_id(path: Path) -> str:
-    """The id under which git keeps a file's content: SHA-1 over ``blob <size>\\0`` and the content."""
+    """The id under which git keeps a file's content: SHA-1 over ``blob <size>``, a zero byte and the content."""
     content = path.read_bytes()
     return hashlib.sha1(b"blob %d\0" % len(content) + content, usedforsecurity=False).hexdigest()

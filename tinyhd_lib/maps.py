@@ -61,8 +61,8 @@ def _npz_grey(content: bytes, size: Size, bounds: Bounds | None) -> Image:
 
 
 MAP_FORMATS: dict[str, MapFormat] = {
-    "png": MapFormat(".png", _encode_png, grey=lambda content, size, bounds: _decode(content)),
-    "png16": MapFormat(".png", _encode_png16, grey=lambda content, size, bounds: (_decode(content) >> 8).astype(np.uint8)),
+    "png": MapFormat(".png", _encode_png, lambda content, _size, _bounds: _decode(content)),
+    "png16": MapFormat(".png", _encode_png16, lambda content, _size, _bounds: (_decode(content) >> 8).astype(np.uint8)),
     "npz": MapFormat(".npz", _encode_npz, _npz_grey),
 }
 """``png`` as published; ``png16`` with 65,536 levels; ``npz`` the raw float32 map at the model's size."""

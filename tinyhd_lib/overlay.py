@@ -5,7 +5,7 @@ from difflib import get_close_matches
 from functools import lru_cache
 
 import cv2
-import matplotlib
+import matplotlib as mpl
 import numpy as np
 
 from tinyhd_lib.data.transforms import Image
@@ -37,8 +37,8 @@ class Style:
             raise BadInput(f"style {self.view!r}: choose from {', '.join(VIEWS)}")
         if not 0 <= self.alpha <= 1:
             raise BadInput(f"alpha {self.alpha}: an opacity from 0 to 1")
-        if self.colormap not in matplotlib.colormaps:
-            nearest = get_close_matches(self.colormap, matplotlib.colormaps) or ["inferno", "viridis", "turbo"]
+        if self.colormap not in mpl.colormaps:
+            nearest = get_close_matches(self.colormap, mpl.colormaps) or ["inferno", "viridis", "turbo"]
             raise BadInput(f"colormap {self.colormap!r}: no such matplotlib colour map; near are {', '.join(nearest)}")
 
 
@@ -64,7 +64,7 @@ def draw(image: Image, grey: Image, style: Style) -> Image:
 @lru_cache
 def _colours(colormap: str) -> Image:
     """(256, 1, 3): the colour of every grey level."""
-    rgba = matplotlib.colormaps[colormap](np.arange(256), bytes=True)
+    rgba = mpl.colormaps[colormap](np.arange(256), bytes=True)
     return np.ascontiguousarray(rgba[:, np.newaxis, :3])
 
 

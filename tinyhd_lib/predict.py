@@ -25,12 +25,12 @@ class Prediction(NamedTuple):
     """The saliency of one frame.
 
     Attributes:
-        index: of the frame, from 0.
+        frame: its index, from 0.
         time: seconds since the first frame.
         map: (192, 256) float32 in (0, 1), as the model gives it.
     """
 
-    index: int
+    frame: int
     time: float
     map: Map
 
@@ -69,7 +69,7 @@ def saliency_maps(
     *,
     stride: int | None = None,
     batch: int | None = None,
-    wanted: Callable[[int], bool] = lambda index: True,
+    wanted: Callable[[int], bool] = lambda _index: True,
 ) -> Iterator[tuple[Frame, Map | None]]:
     """Every frame with its raw map (192, 256); None where the frame is not wanted.
 
@@ -89,8 +89,10 @@ def saliency_maps(
         for window in group:
             window_maps = next(maps) if any(map(wanted, window.owned)) else None
             for index in window.owned:
-                keep = window_maps is not None and wanted(index)
-                yield waiting.popleft(), window_maps[window.output(index, outputs)] if keep else None
+                if window_maps is None or not wanted(index):
+                    yield waiting.popleft(), None
+                else:
+                    yield waiting.popleft(), window_maps[window.output(index, outputs)]
 
 
 def _batches(

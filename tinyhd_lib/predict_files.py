@@ -5,7 +5,7 @@ import logging
 import time
 from collections.abc import Iterator
 from contextlib import nullcontext
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -54,7 +54,7 @@ class Job:
     film: Path | None = None
     maps: str = "png"
     normalise: str = "frame"
-    style: Style = Style()
+    style: Style = field(default_factory=Style)
     stride: int | None = None
     batch: int | None = None
     force: bool = False
@@ -82,13 +82,14 @@ def predict_files(job: Job, runtime: Runtime, weights: Weights) -> Iterator[int]
         BadInput: the video cannot be used, or the folder holds the results of another run.
     """
     info = probe(job.video)
+    stride = job.stride or published_stride(runtime.spec)
     key = {
         "video": _fingerprint(job.video),
         "weights": sha256(weights.path),
         "spec": runtime.spec.to_dict(),
         "maps": job.maps,
         "normalise": job.normalise,
-        "stride": job.stride or published_stride(runtime.spec),
+        "stride": stride,
     }
     film = {"file": str(job.film), **asdict(job.style)} if job.film else None
     record = _resumable(job, key)
@@ -118,7 +119,7 @@ def predict_files(job: Job, runtime: Runtime, weights: Weights) -> Iterator[int]
     if job.film:
         job.film.parent.mkdir(parents=True, exist_ok=True)
     # The maps of a forward pass come all at once: while they are written, the next one runs.
-    burst = key["stride"] * (job.batch or runtime.batch)
+    burst = stride * (job.batch or runtime.batch)
     sound = job.video if info.has_audio else None
     with VideoWriter(job.film, info.rate, sound) if job.film else nullcontext() as writer:
         for frame, grey in parallel_map(keep, prefetch(items, burst), _WRITERS, _WRITERS):

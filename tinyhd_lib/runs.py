@@ -56,7 +56,9 @@ def read_record(folder: Path) -> RunRecord | None:
 
 def differences(record: RunRecord, key: dict[str, Any]) -> str:
     """Which entries of a record's key differ from ``key``, in words."""
-    return ", ".join(f"{name} {record.key.get(name)!r} then, {key[name]!r} now" for name in key if record.key.get(name) != key[name])
+    return ", ".join(
+        f"{name} {record.key.get(name)!r} then, {key[name]!r} now" for name in key if record.key.get(name) != key[name]
+    )
 
 
 def versions() -> dict[str, str]:

@@ -4,7 +4,6 @@ import ctypes
 import hashlib
 import logging
 import sys
-from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -17,6 +16,8 @@ from tinyhd_lib.models.spec import ModelSpec
 from tinyhd_lib.models.weights import locate_weights, published_row, read_metadata
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from tinyhd_lib.models.student import TinyHD
 
 logger = logging.getLogger(__name__)

@@ -28,7 +28,7 @@ class AudioTrack:
             self._stream = film.add_stream("aac", rate=heard.codec_context.sample_rate)
             self._stream.layout = heard.codec_context.layout
         # Times in a film count from its first picture.
-        self._offset = float((seen.start_time or 0) * seen.time_base)
+        self._offset = float((seen.start_time or 0) * (seen.time_base or 1))
         self._packets = self._source.demux(heard)
         self._next = self._advance()
 

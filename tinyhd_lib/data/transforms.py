@@ -11,8 +11,11 @@ import numpy.typing as npt
 
 from tinyhd_lib.models.spec import INPUT_SIZE, MEAN, STD
 
-Image = npt.NDArray[np.uint8]
-Map = npt.NDArray[np.float32]
+Image = npt.NDArray[Any]
+"""A picture: uint8, (H, W, 3) RGB or (H, W) grey levels."""
+
+Map = npt.NDArray[Any]
+"""float32: a saliency map, or what the model computes it from."""
 
 _MEAN = np.array(MEAN, np.float32)
 _STD = np.array(STD, np.float32)
@@ -34,7 +37,7 @@ def preprocess(image: Image) -> Map:
     return np.ascontiguousarray(normalised.transpose(2, 0, 1))
 
 
-def to_grey(saliency: Map, size: tuple[int, int], bounds: tuple[float, float], levels: type[Any] = np.uint8) -> Any:
+def to_grey(saliency: Map, size: tuple[int, int], bounds: tuple[float, float], levels: type[Any] = np.uint8) -> Image:
     """A map as grey levels at the video's size: stretch, truncate, enlarge bicubically, blur with a 5x5 Gaussian.
 
     Args:

@@ -140,7 +140,9 @@ def _read_folder(folder: Path) -> Iterator[Frame]:
         if image is None:
             continue
         if shape not in (None, image.shape):
-            raise BadInput(f"{path}: {image.shape[1]}x{image.shape[0]}, but the images before it are {shape[1]}x{shape[0]}")
+            raise BadInput(
+                f"{path}: {image.shape[1]}x{image.shape[0]}, but the images before it are {shape[1]}x{shape[0]}"
+            )
         shape = image.shape
         yield Frame(count, count / float(DEFAULT_RATE), cv2.cvtColor(image, cv2.COLOR_BGR2RGB))
         count += 1
@@ -204,7 +206,8 @@ class VideoWriter:
         if self._container is None:
             self._start(*image.shape[:2])
         tick = max(round(Fraction(time) * self._rate * _TICKS_PER_FRAME), self._last_tick + 1)
-        frame = av.VideoFrame.from_ndarray(cv2.cvtColor(image, cv2.COLOR_RGB2YUV_I420), format="yuv420p")
+        planes: Image = cv2.cvtColor(image, cv2.COLOR_RGB2YUV_I420)
+        frame = av.VideoFrame.from_ndarray(planes, format="yuv420p")
         frame.pts, frame.time_base = tick, self._stream.codec_context.time_base
         if self._sound:
             self._sound.mux_until(time)
@@ -229,7 +232,9 @@ class VideoWriter:
 
     def _start(self, height: int, width: int) -> None:
         self._container = av.open(str(self._partial), "w", format="mp4", options={"movflags": "+faststart"})
-        self._stream = self._container.add_stream("libx264", rate=self._rate, options={"preset": "superfast", "crf": "20"})
+        self._stream = self._container.add_stream(
+            "libx264", rate=self._rate, options={"preset": "superfast", "crf": "20"}
+        )
         self._stream.width, self._stream.height, self._stream.pix_fmt = width, height, "yuv420p"
         context = self._stream.codec_context
         context.time_base = 1 / (self._rate * _TICKS_PER_FRAME)

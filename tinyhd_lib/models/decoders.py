@@ -98,8 +98,7 @@ class Decoder(nn.Module):
         keep = _BLEND if multi_model else _FRAMEWISE
         triples = {"d": _HALVE, "k": keep, "b": _BLEND}
         self.blocks = nn.ModuleList(
-            DecoderBlock(*pair, time=triples[time])
-            for pair, time in zip(channels, times.replace(" ", ""), strict=True)
+            DecoderBlock(*pair, time=triples[time]) for pair, time in zip(channels, times.replace(" ", ""), strict=True)
         )
 
     def shuffle(self, x: Tensor) -> Tensor:
@@ -110,9 +109,7 @@ class Decoder(nn.Module):
 class HierarchicalDecoder(Decoder):
     """D1: an independent map from every level, to be matched to the teacher's conspicuity maps."""
 
-    maps = 4
-
-    def __init__(self, reduction: int, *, multi_model: bool, multi: bool, outputs: int) -> None:
+    def __init__(self, reduction: int, *, multi_model: bool, multi: bool, outputs: int) -> None:  # noqa: ARG002
         times = "b" * 16 if multi else _D1_TIME_M if multi_model else _D1_TIME_S
         super().__init__(_D1_CHANNELS[reduction], times, multi_model=multi_model, multi=multi)
         self.reduction = reduction
@@ -132,8 +129,6 @@ class HierarchicalDecoder(Decoder):
 class UNetDecoder(Decoder):
     """D2: from coarse to fine, adding the level of the same size at each step, as U-Net does."""
 
-    maps = 1
-
     def __init__(self, reduction: int, *, multi_model: bool, multi: bool, outputs: int) -> None:
         times = "b" * 8 if multi else _D2_TIME
         super().__init__(_D2_CHANNELS[reduction], times, multi_model=multi_model, multi=multi)
@@ -152,8 +147,6 @@ class UNetDecoder(Decoder):
 
 class AggregationDecoder(Decoder):
     """D3: neighbouring levels are merged pair by pair until one is left, as deep layer aggregation does."""
-
-    maps = 1
 
     def __init__(self, reduction: int, *, multi_model: bool, multi: bool, outputs: int) -> None:
         times = _D3_TIME if not multi else _D3_TIME_8_OUTPUTS if outputs == 8 else "b" * 13

@@ -22,7 +22,7 @@ _PYRAMID_GROUPS = (slice(1, 2), slice(2, 4), slice(4, 7), slice(7, 14), slice(14
 class Encoder(nn.Module):
     """MobileNetV2 in which every 2-D layer became its 3-D twin, with all channel counts but RGB divided."""
 
-    def __init__(self, reduction: int, multi: bool) -> None:
+    def __init__(self, reduction: int, *, multi: bool) -> None:
         super().__init__()
         self.reduction = reduction
         with torch.device("meta"):
@@ -57,15 +57,14 @@ class Encoder(nn.Module):
 
 def _inflate_convolution(layer: nn.Conv2d, reduction: int, time: Triple | None) -> nn.Conv3d:
     """The 3-D twin: a k x k kernel gets temporal kernel k, and stride and padding alike, unless ``time`` says else."""
-    assert isinstance(layer.padding, tuple)
-    kernel, stride, padding = time or (layer.kernel_size[0], layer.stride[0], layer.padding[0])
+    kernel, stride, padding = time or (layer.kernel_size[0], layer.stride[0], int(layer.padding[0]))
     is_rgb = layer.in_channels == 3
     return nn.Conv3d(
         in_channels=3 if is_rgb else layer.in_channels // reduction,
         out_channels=layer.out_channels // reduction,
-        kernel_size=(kernel, *layer.kernel_size),
-        stride=(stride, *layer.stride),
-        padding=(padding, *layer.padding),
+        kernel_size=(kernel, layer.kernel_size[0], layer.kernel_size[1]),
+        stride=(stride, layer.stride[0], layer.stride[1]),
+        padding=(padding, int(layer.padding[0]), int(layer.padding[1])),
         groups=layer.groups if layer.groups == 1 else layer.groups // reduction,
         bias=False,
     )

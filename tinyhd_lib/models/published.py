@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator, Mapping
+from itertools import combinations
 
 from torch import Tensor, nn
 
@@ -9,7 +10,7 @@ from tinyhd_lib.errors import BadInput
 from tinyhd_lib.models.decoders import block_counts
 from tinyhd_lib.models.spec import DECODERS, REDUCTIONS, ModelSpec
 from tinyhd_lib.models.student import TinyHD
-from tinyhd_lib.models.teacher import LEVELS, HD2S
+from tinyhd_lib.models.teacher import HD2S, LEVELS
 
 
 def load_published_state(model: TinyHD, state_dict: Mapping[str, Tensor]) -> None:
@@ -69,10 +70,9 @@ _BLOCK_PATTERN = r"aggregator\.aggregate_adapter\.(\d+)\."
 
 def _decoders_with_blocks(count: int) -> tuple[str, ...]:
     """The decoder set whose blocks number ``count``; every set has a number of its own."""
-    sets = [()]
-    for name in DECODERS:
-        sets += [(*others, name) for others in sets]
-    return next((names for names in sets if sum(block_counts()[name] for name in names) == count), ())
+    counts = block_counts()
+    sets = (names for size in range(1, 4) for names in combinations(DECODERS, size))
+    return next((names for names in sets if sum(counts[name] for name in names) == count), ())
 
 
 def _published_name(own: str, spec: ModelSpec) -> str:

@@ -19,7 +19,7 @@ class PublishedWeights:
     Attributes:
         name: the file's name without ``.pth``; also the name of its row in `MODEL_SPECS`.
         dataset: what it was trained on.
-        git_blob: SHA-1 over ``blob <size>\\0`` and the content, which pins a file that the repository holds.
+        git_blob: the id under which git keeps the file, which pins a file that nobody here has seen.
         parameters: how many the model has.
         sha256: of the file, where one was at hand to be hashed.
         figures: the authors' own scores on DHF1K's validation set (frame, then video, then set).

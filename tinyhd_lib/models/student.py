@@ -30,7 +30,7 @@ class TinyHD(nn.Module):
     def __init__(self, spec: ModelSpec) -> None:
         super().__init__()
         self.spec = spec
-        self.encoder = Encoder(spec.reduction, spec.multi)
+        self.encoder = Encoder(spec.reduction, multi=spec.multi)
         self.decoders = nn.ModuleDict(
             {
                 name: DECODER_CLASSES[name](
@@ -39,7 +39,7 @@ class TinyHD(nn.Module):
                 for name, single in zip(spec.decoders, spec.single_frame, strict=True)
             }
         )
-        maps = sum(DECODER_CLASSES[name].maps for name in spec.decoders)
+        maps = sum(4 if name == "d1" else 1 for name in spec.decoders)
         self.fusion = nn.Conv3d(maps, 1, kernel_size=1) if spec.multi else nn.Conv2d(maps, 1, kernel_size=1)
 
     def forward(self, clip: Tensor) -> SaliencyOutput:
@@ -63,8 +63,8 @@ class TinyHD(nn.Module):
             return self.fusion(torch.cat(ordered, dim=1).squeeze(2)).sigmoid()
         # The fusion is linear: a single map is weighted once and broadcast, not repeated over the outputs before.
         weights = self.fusion.weight.split([maps.shape[1] for maps in ordered], dim=1)
-        logits = sum(F.conv3d(maps, weight) for maps, weight in zip(ordered, weights, strict=True)) + self.fusion.bias
-        fused = logits.sigmoid()
+        bias = self.fusion.get_parameter("bias")
+        fused = sum(map(F.conv3d, ordered, weights), start=bias.reshape(1, 1, 1, 1, 1)).sigmoid()
         return fused.expand(-1, -1, self.spec.outputs, -1, -1) if self.spec.force_multi else fused
 
 
