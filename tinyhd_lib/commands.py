@@ -6,6 +6,7 @@ import sys
 from collections import Counter
 from pathlib import Path
 
+import cv2
 from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
@@ -24,6 +25,7 @@ logger = logging.getLogger(__name__)
 def predict_videos(options: argparse.Namespace) -> int:
     """``tinyhd predict``: every video in turn; one that cannot be used does not stop the others."""
     jobs = _jobs(options)
+    cv2.setNumThreads(1)  # decoding, forward pass and writing have threads of their own; more only get in their way
     if len(jobs) == 1:
         probe(jobs[0].video)  # a typing mistake is told before a model is loaded
     weights = Weights(options.weights, locate_weights(options.weights))

@@ -22,7 +22,7 @@ from tinyhd_lib.models.spec import INPUT_SIZE
 from tinyhd_lib.overlap import parallel_map, prefetch
 from tinyhd_lib.overlay import Style, draw
 from tinyhd_lib.predict import saliency_maps
-from tinyhd_lib.runs import RunRecord, differences, hardware, read_record, versions
+from tinyhd_lib.runs import RunRecord, differences, hardware, peak_memory, read_record, versions
 from tinyhd_lib.runtime import Runtime
 
 logger = logging.getLogger(__name__)
@@ -139,6 +139,7 @@ def predict_files(job: Job, runtime: Runtime, weights: Weights) -> Iterator[int]
         "started": started.isoformat(timespec="seconds"),
         "seconds": round(seconds, 3),
         "frames_per_second": round(done / seconds, 2),
+        "peak_mib": peak_memory(),
         "versions": versions(),
         "hardware": hardware(),
     }

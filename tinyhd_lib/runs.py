@@ -78,6 +78,19 @@ def hardware() -> str:
     return f"{_processor()}, {cores} cores{_memory()}, {platform.system()} {platform.machine()}"
 
 
+def peak_memory() -> int | None:
+    """The most memory that this process has held, in MiB; None where the system does not tell."""
+    status = Path("/proc/self/status")
+    if status.exists():  # what getrusage says on Linux counts the parent process in
+        peak = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM"))
+        return int(peak.split()[1]) // 2**10
+    try:
+        from resource import RUSAGE_SELF, getrusage
+    except ImportError:
+        return None
+    return getrusage(RUSAGE_SELF).ru_maxrss // 2**20
+
+
 def _processor() -> str:
     cpuinfo = Path("/proc/cpuinfo")
     if cpuinfo.exists():

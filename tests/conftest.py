@@ -1,0 +1,83 @@
+"""What the tests share. Third-party material is read from ../shared; tests that need it skip where it is absent."""
+
+import sys
+from collections.abc import Callable, Iterator
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from tinyhd_lib import MODEL_SPECS, TinyHD, build_model, save_model
+from tinyhd_lib.data.video import VideoWriter
+
+ROOT = Path(__file__).parents[1]
+SHARED = ROOT.parent / "shared"
+REFERENCE = SHARED / "reference"
+RELEASED = REFERENCE / "released"
+CLIPS = SHARED / "clips"
+
+needs_shared = pytest.mark.skipif(not SHARED.exists(), reason="needs the third-party material in ../shared")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Downloads and conversions of the tests stay out of the user's cache."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TINYHD_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
+@pytest.fixture(scope="session")
+def reference_fill() -> Callable[[dict[str, Any]], dict[str, torch.Tensor]]:
+    """The reproducible weights with which the golden outputs were made."""
+    sys.path.insert(0, str(REFERENCE))
+    from deterministic_weights import fill
+
+    return lambda shapes: {name: torch.from_numpy(array) for name, array in fill(shapes).items()}
+
+
+@pytest.fixture(scope="session")
+def reference_clip() -> Callable[..., torch.Tensor]:
+    """The reproducible input with which the golden outputs were made."""
+    sys.path.insert(0, str(REFERENCE))
+    from deterministic_weights import clip
+
+    return lambda **options: torch.from_numpy(clip(**options))
+
+
+def random_model(row: str) -> TinyHD:
+    """A model that has learnt nothing; the same one every time."""
+    torch.manual_seed(0)
+    return build_model(MODEL_SPECS[row]).eval()
+
+
+@pytest.fixture(scope="session")
+def weights_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A checkpoint of ours: M r4 with random weights."""
+    path = tmp_path_factory.mktemp("weights") / "random.safetensors"
+    save_model(random_model("d123m_rc4_rc1T"), path, {"note": "random weights, for tests"})
+    return path
+
+
+def moving_dot(count: int, height: int = 72, width: int = 96) -> Iterator[np.ndarray]:
+    """Frames (H, W, 3) of a bright dot that wanders over noise."""
+    rng = np.random.default_rng(0)
+    rows, columns = np.mgrid[:height, :width]
+    for index in range(count):
+        row, column = height * (0.5 + 0.3 * np.sin(index / 5)), width * (0.5 + 0.3 * np.cos(index / 7))
+        dot = 200 * np.exp(-((rows - row) ** 2 + (columns - column) ** 2) / 50)
+        yield (dot[..., None] + rng.integers(0, 40, (height, width, 3))).clip(0, 255).astype(np.uint8)
+
+
+@pytest.fixture(scope="session")
+def video_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A film of 40 frames, 96x72, at 30000/1001 frames a second."""
+    path = tmp_path_factory.mktemp("video") / "dot.mp4"
+    rate = Fraction(30000, 1001)
+    with VideoWriter(path, rate) as film:
+        for index, image in enumerate(moving_dot(40)):
+            film.write(image, float(index / rate))
+    return path

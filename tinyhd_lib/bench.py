@@ -1,0 +1,164 @@
+"""How fast the models run here: forward passes against torch eager in the same run, and the whole pipeline.
+
+Speed does not depend on what a network has learnt, so every row is measured with random weights and nothing is
+downloaded.
+"""
+
+import argparse
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+from tqdm import tqdm
+
+from tinyhd_lib.data.transforms import Map
+from tinyhd_lib.data.video import probe
+from tinyhd_lib.errors import BadInput
+from tinyhd_lib.files import write_atomically
+from tinyhd_lib.models.checkpoints import save_model
+from tinyhd_lib.models.spec import CLIP_FRAMES, INPUT_SIZE, MODEL_SPECS
+from tinyhd_lib.models.student import TinyHD, build_model
+from tinyhd_lib.runs import hardware, versions
+from tinyhd_lib.runtime import Runtime, open_runtime
+
+DEFAULT_ROWS = ("d123m_rc4_rc1T", "d123s_rc4_rc1T", "d123m_rc2_rc1T", "d123s_rc2_rc1T", "ucf_d123m", "ucf_d123s")
+EAGER = "cpu"
+
+
+def run_bench(options: argparse.Namespace) -> int:
+    """``tinyhd bench``: a table on standard output, and JSON if asked."""
+    rows = options.models or DEFAULT_ROWS[: 1 if options.quick else None]
+    unknown = [row for row in rows if row not in MODEL_SPECS]
+    if unknown:
+        raise BadInput(f"model {unknown[0]!r}: no such row; there are {', '.join(MODEL_SPECS)}")
+    video = Path(options.video) if options.video else None
+    repeats = 2 if options.quick else options.repeats
+    report: dict[str, Any] = {"hardware": hardware(), "versions": versions(), "forward": [], "pipeline": []}
+    if video:
+        report["video"] = {"name": video.name, "frames": probe(video).frames}
+    for row in tqdm(rows, desc="models", unit=" models"):
+        model = _random_model(row)
+        report["forward"] += measure_forward(row, model, [EAGER, *options.devices], repeats)
+        if video:
+            report["pipeline"] += [measure_pipeline(row, model, video, device) for device in options.devices]
+    sys.stdout.write(as_table(report))
+    if options.json:
+        write_atomically(Path(options.json), json.dumps(report, indent=2).encode())
+    return 0
+
+
+def _random_model(row: str) -> TinyHD:
+    with torch.random.fork_rng():
+        torch.manual_seed(0)  # the same weights every time, so that a conversion is found in the cache
+        return build_model(MODEL_SPECS[row]).eval()
+
+
+def measure_forward(row: str, model: TinyHD, devices: list[str], repeats: int) -> list[dict[str, Any]]:
+    """Times of the forward pass of one clip, the devices taking turns, each after a warm-up."""
+    runtimes = [open_runtime(model, device) for device in devices]
+    clip = np.random.default_rng(0).standard_normal((1, 3, CLIP_FRAMES, *INPUT_SIZE), np.float32)
+    turns = zip(*(_times(runtime, clip) for runtime in runtimes), strict=True)
+    seconds = np.array(list(islice(turns, 1, repeats + 1)))
+    medians = np.median(seconds, axis=0)
+    cost = {
+        "model": row,
+        "label": model.spec.label,
+        "parameters": sum(parameter.numel() for parameter in model.parameters()),
+        "gmac": round(_gmac(model, clip), 3),
+    }
+    return [
+        cost
+        | {
+            "runtime": runtime.name,
+            "p50_ms": round(1e3 * medians[i], 1),
+            "p95_ms": round(1e3 * float(np.percentile(seconds[:, i], 95)), 1),
+            "times_eager": round(float(np.median(seconds[:, 0] / seconds[:, i])), 2),
+        }
+        for i, runtime in enumerate(runtimes)
+    ]
+
+
+def _times(runtime: Runtime, clip: Map) -> Iterator[float]:
+    while True:
+        begun = time.perf_counter()
+        runtime(clip)
+        yield time.perf_counter() - begun
+
+
+def _gmac(model: TinyHD, clip: Map) -> float:
+    """Multiplications of one clip, in 10^9: half of what torch counts as floating-point operations."""
+    counter = FlopCounterMode(display=False)
+    with counter, torch.no_grad():
+        model(torch.from_numpy(clip))
+    return counter.get_total_flops() / 2e9
+
+
+def measure_pipeline(row: str, model: TinyHD, video: Path, device: str) -> dict[str, Any]:
+    """What ``tinyhd predict`` with maps and film takes as a whole process, after one run to warm up."""
+    with TemporaryDirectory() as folder:
+        weights = Path(folder) / "random.safetensors"
+        save_model(model, weights, {"note": "random weights"})
+        out = Path(folder) / "out"
+        command = [
+            sys.executable,
+            "-m",
+            "tinyhd_lib",
+            "predict",
+            str(video),
+            "--weights",
+            str(weights),
+            "--out",
+            str(out),
+        ]
+        command += ["--overlay", str(out / "film.mp4"), "--device", device, "--force"]
+        _run(command)
+        seconds = _run(command)
+        inner = json.loads((out / "run.json").read_bytes())
+    return {
+        "model": row,
+        "label": model.spec.label,
+        "runtime": inner["runtime"],
+        "seconds": round(seconds, 2),
+        "frames_per_second": round(inner["frames"] / seconds, 1),
+        "peak_mib": inner["peak_mib"],
+    }
+
+
+def _run(command: list[str]) -> float:
+    """Wall seconds of a process from start to end."""
+    begun = time.perf_counter()
+    finished = subprocess.run(command, capture_output=True, check=False, text=True)  # noqa: S603
+    if finished.returncode:
+        raise BadInput(finished.stderr.strip().splitlines()[-1])
+    return time.perf_counter() - begun
+
+
+def as_table(report: dict[str, Any]) -> str:
+    """The report as text."""
+    lines = [report["hardware"], ""]
+    lines.append(
+        f"{'model':<25} {'parameters':>10} {'GMAC':>6}  {'runtime':<18} {'p50 ms':>8} {'p95 ms':>8} {'x eager':>8}"
+    )
+    lines += [
+        f"{r['model']:<16} {r['label']:<8} {r['parameters']:>10,} {r['gmac']:>6.2f}  "
+        f"{r['runtime']:<18} {r['p50_ms']:>8.1f} {r['p95_ms']:>8.1f} {r['times_eager']:>8.2f}"
+        for r in report["forward"]
+    ]
+    if report["pipeline"]:
+        name, frames = report["video"]["name"], report["video"]["frames"]
+        lines += ["", f"tinyhd predict with maps and film, whole process, {name}, {frames} frames:"]
+        lines += [
+            f"{r['model']:<16} {r['label']:<8} {r['runtime']:<18} {r['seconds']:>8.2f} s "
+            f"{r['frames_per_second']:>7.1f} frames/s {r['peak_mib']} MiB"
+            for r in report["pipeline"]
+        ]
+    return "\n".join(lines) + "\n"
