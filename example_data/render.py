@@ -41,24 +41,24 @@ def main() -> None:
 
 def popout(rng: np.random.Generator) -> Iterator[Image]:
     """A drifting field of bars, one of which is odd: by its colour, then by its orientation, then by its motion."""
-    background = to_canvas(128 + 7 * texture(rng, (240, 60, 20)) * np.ones(3))
+    background = to_canvas(128 + 5.5 * texture(rng, (240, 60, 20)) * np.ones(3))
     # A column to spare on the left: the field drifts to the right, and its edge should not show.
-    grid = np.stack(np.meshgrid(np.arange(-1, 9), np.arange(5)), axis=-1).reshape(-1, 2)
-    homes = grid * (76, 72) + (40, 36) + rng.uniform(-7, 7, grid.shape)
+    grid = np.stack(np.meshgrid(np.arange(-1, 6), np.arange(4)), axis=-1).reshape(-1, 2)
+    homes = grid * (112, 90) + (40, 45) + rng.uniform(-7, 7, grid.shape)
     tilts, shades = 72 + rng.uniform(-7, 7, len(grid)), rng.uniform(-10, 10, (len(grid), 1))
-    by_colour, by_tilt, by_motion = ((grid == cell).all(axis=1) for cell in ((1, 1), (5, 3), (3, 1)))
+    by_colour, by_tilt, by_motion = ((grid == cell).all(axis=1) for cell in ((1, 1), (3, 2), (2, 1)))
     for time in np.arange(POPOUT_FRAMES) / float(RATE):
         red, turned, moved = (ease(min(time - a, b - time) / 0.3) for a, b in ((0.3, 1.8), (1.9, 3.4), (3.5, 9)))
-        circling = 20 * np.array([np.sin(9 * time), -np.cos(9 * time)])
+        circling = 26 * np.array([np.sin(9 * time), -np.cos(9 * time)])
         centres = homes + (11 * time, 5 * np.sin(1.2 * time)) + moved * np.outer(by_motion, circling)
         angles = tilts + 3 * np.sin(1.5 * time + shades[:, 0]) + 90 * turned * by_tilt
-        colours = np.array([66, 122, 150]) + shades
-        colours += red * by_colour[:, None] * ((226, 84, 48) - colours)
+        colours = np.array([84, 122, 140]) + shades
+        colours += red * by_colour[:, None] * ((240, 60, 30) - colours)
         canvas = background.copy()
         for centre, angle, colour in zip(centres, np.radians(angles), colours, strict=True):
-            half = 15 * np.array([np.cos(angle), -np.sin(angle)])
-            spot(canvas, np.add(centre, (2, 4)), (10, 10), (40, 40, 44), 0.55)
-            cv2.line(canvas, fixed(centre - half), fixed(centre + half), colour, 11 * SCALE, cv2.LINE_AA, SHIFT)
+            half = 21 * np.array([np.cos(angle), -np.sin(angle)])
+            spot(canvas, np.add(centre, (2, 5)), (14, 14), (40, 40, 44), 0.48)
+            cv2.line(canvas, fixed(centre - half), fixed(centre + half), colour, 17 * SCALE, cv2.LINE_AA, SHIFT)
         yield canvas
 
 

@@ -16,6 +16,8 @@ from tinyhd_lib.models.registry import PUBLISHED, PublishedWeights
 
 logger = logging.getLogger(__name__)
 
+DOWNLOAD_ATTEMPTS = 3
+
 
 def cache_folder() -> Path:
     """Where downloads and converted models are kept: ``$TINYHD_CACHE``, or the system's cache folder."""
@@ -59,7 +61,13 @@ def download(weights: PublishedWeights) -> Path:
         if git_blob_id(Path(output_file)) != weights.git_blob:
             raise BadInput(f"{url}: not the published file (its git blob id differs); nothing was kept")
 
-    source = pooch.create(folder, "", {file_name: None}, urls={file_name: weights.url}, retry_if_failed=2)
+    source = pooch.create(
+        path=folder,
+        base_url="",
+        registry={file_name: None},
+        urls={file_name: weights.url},
+        retry_if_failed=DOWNLOAD_ATTEMPTS - 1,
+    )
     try:
         return Path(source.fetch(file_name, downloader=fetch_verified))
     except BadInput:

@@ -1,0 +1,232 @@
+"""Checkpoints: strict keys, recognition, own files, and downloads that are verified before anything reads them."""
+
+import hashlib
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Thread
+
+import pytest
+import torch
+from conftest import RELEASED, needs_shared, random_model
+from safetensors.torch import load_file, save_file
+
+from tinyhd_lib import (
+    MODEL_SPECS,
+    PUBLISHED,
+    BadInput,
+    ModelSpec,
+    build_model,
+    build_teacher,
+    load_model,
+    load_published_state,
+    load_published_teacher_state,
+)
+from tinyhd_lib.files import git_blob_id, sha256
+from tinyhd_lib.models import weights as weights_module
+from tinyhd_lib.models.checkpoints import convert
+from tinyhd_lib.models.published import _published_name, recognise_spec
+from tinyhd_lib.models.registry import PublishedWeights
+from tinyhd_lib.models.weights import download, read_metadata
+
+
+def published_state(row: str) -> dict[str, torch.Tensor]:
+    """A published-format state dict with random weights."""
+    model = random_model(row)
+    return {_published_name(name, model.spec): tensor for name, tensor in model.state_dict().items()}
+
+
+def published_file(path: Path, row: str = "d123m_rc4_rc1T") -> Path:
+    torch.save({"student_model": published_state(row)}, path)
+    return path
+
+
+def test_missing_surplus_and_misshapen_keys_are_named() -> None:
+    state = published_state("d123s_rc4_rc1T")
+    del state["decoder.decoder.0.bias"]
+    state["something.else"] = torch.zeros(1)
+    state["encoder.encoder.0.1.bias"] = torch.zeros(5)
+    with pytest.raises(BadInput) as refusal:
+        load_published_state(random_model("d123s_rc4_rc1T"), state)
+    for part in ("1 keys missing (decoder.decoder.0.bias)", "1 keys surplus (something.else)"):
+        assert part in str(refusal.value)
+    assert "encoder.encoder.0.1.bias (5,) instead of (8,)" in str(refusal.value)
+
+
+def test_the_keys_of_another_teacher_are_named() -> None:
+    with pytest.raises(BadInput, match=r"868 keys missing .*1 keys surplus \(other\)"):
+        load_published_teacher_state(build_teacher(), {"other": torch.zeros(1)})
+
+
+@pytest.mark.parametrize("row", [name for name in MODEL_SPECS if name not in {"d123_allM_rc4", "d1d2d3_M_lt"}])
+def test_a_model_is_recognised_from_its_shapes(row: str) -> None:
+    spec = MODEL_SPECS[row]
+    # What shapes do not tell: the outputs of an M model and which of its decoders are multi-map.
+    if spec.multi:
+        usual = tuple(name == "d1" and len(spec.decoders) > 1 for name in spec.decoders)
+        spec = replace(spec, single_frame=usual, force_multi=False, outputs=16)
+    assert recognise_spec(published_state(row)) == spec
+
+
+@pytest.mark.parametrize("state", [{}, {"features.0.0.weight": torch.zeros(1)}])
+def test_what_is_no_student_is_not_recognised(state: dict[str, torch.Tensor]) -> None:
+    with pytest.raises(BadInput, match="not a TinyHD student"):
+        recognise_spec(state)
+
+
+def test_a_converted_file_is_enough_to_run(tmp_path: Path) -> None:
+    source = published_file(tmp_path / "mine.pth")
+    target = tmp_path / "mine.safetensors"
+    convert(source, target)
+    metadata = read_metadata(target)
+    assert ModelSpec(**metadata["spec"]) == MODEL_SPECS["d123m_rc4_rc1T"]
+    assert metadata["provenance"]["sha256"] == sha256(source)
+    assert metadata["preprocessing"]["size"] == [192, 256]
+    clip = torch.randn(1, 3, 16, 64, 64)
+    with torch.no_grad():
+        assert torch.equal(load_model(target)(clip).map, load_model(source)(clip).map)
+
+
+@needs_shared
+def test_a_released_file_is_known_by_its_content(tmp_path: Path) -> None:
+    for row in ("d123m_rc4_rc1T", "d123s_rc4_rc1T"):
+        released = RELEASED / f"{row}.pth"
+        assert git_blob_id(released) == PUBLISHED[row].git_blob
+        assert sha256(released) == PUBLISHED[row].sha256
+        renamed = tmp_path / "renamed.pth"
+        renamed.write_bytes(released.read_bytes())
+        convert(renamed, tmp_path / "renamed.safetensors")
+        assert read_metadata(tmp_path / "renamed.safetensors")["provenance"]["published_as"] == row
+        assert load_model(renamed).spec == MODEL_SPECS[row]
+
+
+class _Planted:
+    """What runs a function of its own when it is unpickled."""
+
+    def __reduce__(self) -> tuple[object, tuple[str]]:
+        return (exec, ("raise SystemExit('code from the checkpoint was run')",))
+
+
+def test_a_pickle_with_code_in_it_is_refused_and_not_run(tmp_path: Path) -> None:
+    path = tmp_path / "evil.pth"
+    torch.save({"student_model": _Planted()}, path)
+    with pytest.raises(BadInput, match="not a checkpoint that can be read safely"):
+        load_model(path)
+
+
+def damaged_files(folder: Path) -> Iterator[tuple[Path, str]]:
+    whole = published_file(folder / "whole.pth").read_bytes()
+    (folder / "cut.pth").write_bytes(whole[: len(whole) // 2])
+    yield folder / "cut.pth", "or damaged"
+    (folder / "text.pth").write_text("no checkpoint")
+    yield folder / "text.pth", "or damaged"
+    (folder / "empty.pth").write_bytes(b"")
+    yield folder / "empty.pth", "or damaged"
+    torch.save({"epoch": 3}, folder / "no_state.pth")
+    yield folder / "no_state.pth", "no state dict"
+    torch.save(build_teacher().state_dict() | {"featureExtractor.x": torch.zeros(1)}, folder / "teacher.pth")
+    yield folder / "teacher.pth", "this is the teacher HD2S"
+    (folder / "cut.safetensors").write_bytes(b"12345678")
+    yield folder / "cut.safetensors", "damaged, or without the metadata"
+    save_file({"x": torch.zeros(1)}, folder / "foreign.safetensors")
+    yield folder / "foreign.safetensors", "without the metadata"
+
+
+def test_a_damaged_or_foreign_file_is_refused_with_its_name(tmp_path: Path) -> None:
+    for path, reason in damaged_files(tmp_path):
+        with pytest.raises(BadInput, match=reason) as refusal:
+            load_model(path)
+        assert str(path) in str(refusal.value)
+
+
+def test_own_weights_that_do_not_fit_their_metadata_are_refused(weights_file: Path, tmp_path: Path) -> None:
+    metadata = {key: json.dumps(value) for key, value in read_metadata(weights_file).items()}
+    metadata["spec"] = json.dumps(MODEL_SPECS["d123s_rc4_rc1T"].to_dict())
+    save_file(load_file(weights_file), tmp_path / "mixed.safetensors", metadata)
+    with pytest.raises(BadInput, match="do not fit the model that its metadata names"):
+        load_model(tmp_path / "mixed.safetensors")
+
+
+def test_own_weights_for_another_preprocessing_are_refused(weights_file: Path, tmp_path: Path) -> None:
+    metadata = {key: json.dumps(value) for key, value in read_metadata(weights_file).items()}
+    metadata["preprocessing"] = json.dumps({"size": [96, 128]})
+    save_file(load_file(weights_file), tmp_path / "other.safetensors", metadata)
+    with pytest.raises(BadInput, match="another preprocessing"):
+        load_model(tmp_path / "other.safetensors")
+
+
+@pytest.mark.parametrize(("name", "nearest"), [("d123m_rc4", "d123m_rc4_rc1T"), ("ucf_d123", "ucf_d123s")])
+def test_an_unknown_name_is_answered_with_the_nearest(name: str, nearest: str) -> None:
+    with pytest.raises(BadInput, match=f"no such name; the nearest are .*{nearest}"):
+        load_model(name)
+
+
+def test_a_path_that_is_not_there_is_named() -> None:
+    with pytest.raises(BadInput, match=r"weights/mine\.pth: no such weights file"):
+        load_model("weights/mine.pth")
+
+
+@pytest.fixture
+def served(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Path, PublishedWeights]]:
+    """A file that a web server on this machine offers, and the registry row that describes it."""
+    folder = tmp_path / "served"
+    folder.mkdir()
+    source = published_file(folder / "d123m_rc4_rc1T.pth")
+
+    class Quiet(SimpleHTTPRequestHandler):
+        def log_message(self, *_: object) -> None:
+            """Tell nothing."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(folder)))
+    url = f"http://127.0.0.1:{server.server_address[1]}/{source.name}"
+    monkeypatch.setattr(PublishedWeights, "url", property(lambda _: url))
+    monkeypatch.setenv("TINYHD_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(weights_module, "DOWNLOAD_ATTEMPTS", 1)
+    thread = Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    yield source, replace(PUBLISHED["d123m_rc4_rc1T"], git_blob=git_blob_id(source))
+    server.shutdown()
+    server.server_close()
+    thread.join()
+
+
+def test_a_download_is_verified_cached_and_mended(served: tuple[Path, PublishedWeights]) -> None:
+    source, row = served
+    path = download(row)
+    assert sha256(path) == sha256(source)
+    path.write_bytes(b"damaged in the cache")
+    assert sha256(download(row)) == sha256(source)
+    source.unlink()
+    assert download(row) == path  # from the cache
+
+
+def test_a_download_of_other_content_is_refused_and_leaves_nothing(
+    served: tuple[Path, PublishedWeights], tmp_path: Path
+) -> None:
+    source, row = served
+    source.write_bytes(source.read_bytes()[:-1])
+    with pytest.raises(BadInput, match="not the published file"):
+        download(row)
+    assert [path for path in (tmp_path / "cache").rglob("*") if path.is_file()] == []
+
+
+def test_a_failed_download_says_where_the_file_is(served: tuple[Path, PublishedWeights], tmp_path: Path) -> None:
+    source, row = served
+    source.unlink()
+    with pytest.raises(BadInput, match=r"cannot be downloaded from http://127.*give its path"):
+        download(row)
+    assert [path for path in (tmp_path / "cache").rglob("*") if path.is_file()] == []
+
+
+def test_a_git_blob_id_is_gits(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"what is up, doc?")
+    assert git_blob_id(tmp_path / "file") == "bd9dbf5aae1a3862dd1526723246b20206e5fc37"
+    assert sha256(tmp_path / "file") == hashlib.sha256(b"what is up, doc?").hexdigest()
+
+
+def test_building_a_model_twice_gives_models_of_their_own() -> None:
+    spec = MODEL_SPECS["d2_S"]
+    assert build_model(spec).fusion is not build_model(spec).fusion
