@@ -41,7 +41,7 @@ def main() -> None:
 
 def popout(rng: np.random.Generator) -> Iterator[Image]:
     """A drifting field of bars, one of which is odd: by its colour, then by its orientation, then by its motion."""
-    background = to_canvas(128 + 5.5 * texture(rng, (240, 60, 20)) * np.ones(3))
+    background = to_canvas(128 + 7 * texture(rng, (240, 60, 20)) * np.ones(3))
     # A column to spare on the left: the field drifts to the right, and its edge should not show.
     grid = np.stack(np.meshgrid(np.arange(-1, 6), np.arange(4)), axis=-1).reshape(-1, 2)
     homes = grid * (112, 90) + (40, 45) + rng.uniform(-7, 7, grid.shape)
@@ -57,7 +57,7 @@ def popout(rng: np.random.Generator) -> Iterator[Image]:
         canvas = background.copy()
         for centre, angle, colour in zip(centres, np.radians(angles), colours, strict=True):
             half = 21 * np.array([np.cos(angle), -np.sin(angle)])
-            spot(canvas, np.add(centre, (2, 5)), (14, 14), (40, 40, 44), 0.48)
+            spot(canvas, np.add(centre, (2, 5)), (11, 11), (40, 40, 44), 0.6)
             cv2.line(canvas, fixed(centre - half), fixed(centre + half), colour, 17 * SCALE, cv2.LINE_AA, SHIFT)
         yield canvas
 

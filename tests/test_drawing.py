@@ -1,0 +1,96 @@
+"""Grey levels, map files and overlays."""
+
+import cv2
+import numpy as np
+import pytest
+from conftest import REFERENCE, RELEASED, needs_shared
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tinyhd_lib import BadInput
+from tinyhd_lib.data.transforms import preprocess, to_grey
+from tinyhd_lib.data.video import read_frames
+from tinyhd_lib.maps import MAP_FORMATS, own_bounds
+from tinyhd_lib.overlay import VIEWS, Style, draw
+
+RAMP = np.linspace(0.2, 0.6, 192 * 256, dtype=np.float32).reshape(192, 256)
+
+
+@needs_shared
+def test_preprocessing_equals_the_published_one() -> None:
+    with np.load(REFERENCE / "golden/0068_preprocessed.npz") as golden:
+        wanted = {int(frame): golden["normalised"][:, n] for n, frame in enumerate(golden["frames"])}
+    for frame in read_frames(RELEASED / "0068.AVI"):
+        if frame.index in wanted:
+            tensor = preprocess(frame.image)
+            assert tensor.dtype == np.float32
+            np.testing.assert_allclose(tensor[:, ::4, ::4], wanted[frame.index], rtol=0, atol=1e-5)
+
+
+@given(st.integers(1, 400), st.integers(1, 400))
+def test_every_size_of_frame_becomes_the_models_input(height: int, width: int) -> None:
+    grey = np.full((height, width, 3), 127, np.uint8)
+    tensor = preprocess(grey)
+    assert tensor.shape == (3, 192, 256)
+    assert np.ptp(tensor, axis=(1, 2)).max() < 1e-5
+
+
+def test_grey_levels_use_the_whole_range() -> None:
+    for levels, white in ((np.uint8, 255), (np.uint16, 65535)):
+        grey = to_grey(RAMP, (96, 128), own_bounds(RAMP), levels)
+        assert (grey.dtype, grey.shape) == (levels, (96, 128))
+        assert grey.min() < 0.02 * white
+        assert grey.max() > 0.98 * white
+
+
+def test_grey_levels_of_given_bounds_are_comparable() -> None:
+    assert to_grey(np.full((192, 256), 0.5, np.float32), (10, 10), (0.0, 1.0)).max() == 127
+
+
+def test_a_flat_map_is_black() -> None:
+    assert to_grey(np.full((192, 256), 0.5, np.float32), (10, 10), (0.5, 0.5)).max() == 0
+
+
+@pytest.mark.parametrize("name", MAP_FORMATS)
+def test_a_map_file_gives_its_grey_levels_back(name: str) -> None:
+    bounds = own_bounds(RAMP)
+    content, grey = MAP_FORMATS[name].encode(RAMP, (72, 96), bounds)
+    assert grey.dtype == np.uint8
+    np.testing.assert_array_equal(MAP_FORMATS[name].grey(content, (72, 96), bounds), grey)
+
+
+def test_16_bit_files_have_more_than_256_levels() -> None:
+    content, _ = MAP_FORMATS["png16"].encode(RAMP, (192, 256), own_bounds(RAMP))
+    image = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED)
+    assert image.dtype == np.uint16
+    assert len(np.unique(image)) > 1000
+
+
+@pytest.mark.parametrize("view", VIEWS)
+def test_every_view_has_its_size(view: str) -> None:
+    image, grey = np.full((20, 30, 3), 90, np.uint8), np.full((20, 30), 128, np.uint8)
+    drawn = draw(image, grey, Style(view))
+    assert drawn.shape == ((20, 60, 3) if view == "side-by-side" else (20, 30, 3))
+
+
+def test_an_overlay_leaves_black_as_it_is_and_covers_white_by_its_opacity() -> None:
+    image = np.full((2, 2, 3), 100, np.uint8)
+    grey = np.array([[0, 255], [0, 255]], np.uint8)
+    drawn = draw(image, grey, Style(alpha=0.6, colormap="gray")).astype(int)
+    assert (drawn[:, 0] == 100).all()
+    assert np.abs(drawn[:, 1] - (0.4 * 100 + 0.6 * 255)).max() <= 1
+    assert (draw(image, grey, Style(alpha=0)) == 100).all()
+
+
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        ({"view": "wipe"}, "choose from overlay"),
+        ({"alpha": 1.5}, "opacity from 0 to 1"),
+        ({"alpha": float("nan")}, "opacity from 0 to 1"),
+        ({"colormap": "infreno"}, "near are inferno"),
+    ],
+)
+def test_a_style_that_is_none_is_refused(options: dict, reason: str) -> None:
+    with pytest.raises(BadInput, match=reason):
+        Style(**options)

@@ -1,0 +1,52 @@
+"""Work that overlaps keeps its order, its bounds and its errors."""
+
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from tinyhd_lib.overlap import parallel_map, prefetch
+
+
+def counted(drawn: list[int], count: int = 50, *, fail_at: int = -1) -> Iterator[int]:
+    for index in range(count):
+        if index == fail_at:
+            raise OSError("planted")
+        drawn.append(index)
+        yield index
+
+
+def test_prefetch_keeps_order_and_does_not_run_away() -> None:
+    drawn: list[int] = []
+    for item in prefetch(counted(drawn), depth=3):
+        time.sleep(0.001)
+        assert len(drawn) <= item + 1 + 3
+    assert drawn == list(range(50))
+
+
+def test_parallel_map_keeps_order_and_does_not_run_away() -> None:
+    drawn: list[int] = []
+    for index, result in enumerate(parallel_map(lambda item: item**2, counted(drawn), workers=3, depth=4)):
+        assert result == index**2
+        assert len(drawn) <= index + 4
+
+
+def test_errors_arrive_in_their_place() -> None:
+    seen = []
+    with pytest.raises(OSError, match="planted"):
+        seen.extend(iter_until_error(seen))
+    assert seen == list(range(7))
+
+
+def iter_until_error(seen: list[int]) -> list[int]:
+    for item in parallel_map(lambda item: item, prefetch(counted([], fail_at=7), depth=2), workers=2, depth=1):
+        seen.append(item)
+    return []
+
+
+def test_both_can_be_left_early() -> None:
+    drawn: list[int] = []
+    source = parallel_map(str, prefetch(counted(drawn, 10**9), depth=2), workers=2, depth=2)
+    assert next(source) == "0"
+    source.close()
+    assert len(drawn) < 20
