@@ -6,6 +6,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+import av
 import numpy as np
 import pytest
 import torch
@@ -81,3 +82,21 @@ def video_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
         for index, image in enumerate(moving_dot(40)):
             film.write(image, float(index / rate))
     return path
+
+
+def write_sound(path: Path, pictures: int = 0, codec: str = "aac") -> None:
+    """One second of sound, and pictures if asked."""
+    with av.open(str(path), "w") as container:
+        audio = container.add_stream(codec, rate=48000)
+        video = None
+        if pictures:
+            video = container.add_stream("libx264", rate=25)
+            video.width, video.height, video.pix_fmt = 96, 72, "yuv420p"
+            for image in moving_dot(pictures):
+                container.mux(video.encode(av.VideoFrame.from_ndarray(image, format="rgb24")))
+            container.mux(video.encode(None))
+        tone = np.sin(np.arange(48000) / 20).astype(np.float32)[None]
+        frame = av.AudioFrame.from_ndarray(tone, format="fltp", layout="mono")
+        frame.sample_rate, frame.pts = 48000, 0
+        container.mux(audio.encode(frame))
+        container.mux(audio.encode(None))

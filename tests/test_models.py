@@ -43,9 +43,7 @@ def test_every_model_gives_its_shapes_and_every_parameter_a_gradient(name: str) 
     assert fused.shape == ((2, 1, spec.outputs, *SMALL) if spec.multi else (2, 1, *SMALL))
     frames = [1 if single else spec.outputs for single in spec.single_frame]
     maps = [4 if decoder == "d1" else 1 for decoder in spec.decoders]
-    assert [tuple(side.shape) for side in side_maps] == [
-        (2, m, t, *SMALL) for m, t in zip(maps, frames, strict=True)
-    ]
+    assert [tuple(side.shape) for side in side_maps] == [(2, m, t, *SMALL) for m, t in zip(maps, frames, strict=True)]
     assert all(((values > 0) & (values < 1)).all() for values in (fused, *side_maps))
     fused.mean().backward()
     assert [name for name, parameter in model.named_parameters() if parameter.grad is None] == []
@@ -93,9 +91,7 @@ def test_the_teacher_equals_the_published_one(reference_fill, reference_clip) ->
         fused, conspicuity = teacher(reference_clip())
         np.testing.assert_allclose(fused[:, 0, ::8, ::8], golden["map"], rtol=0, atol=1e-5)
         for level, side_map in enumerate(conspicuity, start=2):
-            np.testing.assert_allclose(
-                side_map[:, 0, ::8, ::8], golden[f"conspicuity_block{level}"], rtol=0, atol=1e-5
-            )
+            np.testing.assert_allclose(side_map[:, 0, ::8, ::8], golden[f"conspicuity_block{level}"], rtol=0, atol=1e-5)
         for block, tap in enumerate(teacher.taps(reference_clip()), start=1):
             assert tuple(tap.shape) == tuple(golden[f"block{block}_shape"])
             np.testing.assert_allclose([tap.mean(), tap.std()], golden[f"block{block}_mean_std"], atol=1e-5)

@@ -33,15 +33,10 @@ def test_parallel_map_keeps_order_and_does_not_run_away() -> None:
 
 def test_errors_arrive_in_their_place() -> None:
     seen = []
+    items = parallel_map(seen.append, prefetch(counted([], fail_at=7), depth=2), workers=1, depth=1)
     with pytest.raises(OSError, match="planted"):
-        seen.extend(iter_until_error(seen))
+        list(items)
     assert seen == list(range(7))
-
-
-def iter_until_error(seen: list[int]) -> list[int]:
-    for item in parallel_map(lambda item: item, prefetch(counted([], fail_at=7), depth=2), workers=2, depth=1):
-        seen.append(item)
-    return []
 
 
 def test_both_can_be_left_early() -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import RELEASED, REFERENCE, moving_dot, needs_shared, random_model
+from conftest import REFERENCE, RELEASED, moving_dot, needs_shared, random_model
 
 from tinyhd_lib import MODEL_SPECS, PUBLISHED, BadInput, open_runtime, predict
 from tinyhd_lib.data.video import Frame
@@ -100,9 +100,7 @@ def test_openvino_agrees_with_torch_for_every_published_model(row: str) -> None:
 
 
 @needs_openvino
-def test_a_conversion_that_differs_is_refused_and_not_kept(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_a_conversion_that_differs_is_refused_and_not_kept(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     from tinyhd_lib import runtime_torch
 
     monkeypatch.setenv("TINYHD_CACHE", str(tmp_path))
@@ -116,7 +114,7 @@ def test_a_conversion_that_differs_is_refused_and_not_kept(
 def test_without_openvino_auto_is_torch_and_says_so(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr("tinyhd_lib.runtime.find_spec", lambda name: None)
+    monkeypatch.setattr("tinyhd_lib.runtime.find_spec", lambda _name: None)
     monkeypatch.setattr("tinyhd_lib.runtime._has_cuda", lambda: False)
     assert open_runtime(random_model("d2_S")).name == "torch cpu"
     assert len(caplog.records) == 1

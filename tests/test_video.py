@@ -7,7 +7,7 @@ import av
 import cv2
 import numpy as np
 import pytest
-from conftest import CLIPS, RELEASED, moving_dot, needs_shared
+from conftest import CLIPS, RELEASED, moving_dot, needs_shared, write_sound
 
 from tinyhd_lib import BadInput
 from tinyhd_lib.data.video import VideoWriter, probe, read_frames
@@ -153,33 +153,15 @@ def test_what_is_no_video_is_refused_by_name(tmp_path: Path) -> None:
 
 def test_sound_alone_is_no_video(tmp_path: Path) -> None:
     path = tmp_path / "sound.mp4"
-    sound(path)
+    write_sound(path)
     with pytest.raises(BadInput, match="no picture in it, only sound"):
         probe(path)
-
-
-def sound(path: Path, pictures: int = 0, codec: str = "aac") -> None:
-    """One second of sound, and pictures if asked."""
-    with av.open(str(path), "w") as container:
-        audio = container.add_stream(codec, rate=48000)
-        video = None
-        if pictures:
-            video = container.add_stream("libx264", rate=25)
-            video.width, video.height, video.pix_fmt = 96, 72, "yuv420p"
-            for image in moving_dot(pictures):
-                container.mux(video.encode(av.VideoFrame.from_ndarray(image, format="rgb24")))
-            container.mux(video.encode(None))
-        tone = np.sin(np.arange(48000) / 20).astype(np.float32)[None]
-        frame = av.AudioFrame.from_ndarray(tone, format="fltp", layout="mono")
-        frame.sample_rate, frame.pts = 48000, 0
-        container.mux(audio.encode(frame))
-        container.mux(audio.encode(None))
 
 
 @pytest.mark.parametrize(("codec", "suffix"), [("aac", "mp4"), ("pcm_s16le", "mkv")])
 def test_a_film_takes_over_the_sound(tmp_path: Path, codec: str, suffix: str) -> None:
     source = tmp_path / f"source.{suffix}"
-    sound(source, pictures=25, codec=codec)
+    write_sound(source, pictures=25, codec=codec)
     assert probe(source).has_audio
     with VideoWriter(tmp_path / "film.mp4", Fraction(25), sound_of=source) as film:
         for frame in read_frames(source):

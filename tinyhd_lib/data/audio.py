@@ -26,7 +26,8 @@ class AudioTrack:
             self._stream = film.add_stream_from_template(heard)
         else:
             self._stream = film.add_stream("aac", rate=heard.codec_context.sample_rate)
-            self._stream.layout = heard.codec_context.layout
+            # Some formats do not say where their channels belong.
+            self._stream.layout = "mono" if heard.codec_context.channels == 1 else "stereo"
         # Times in a film count from its first picture.
         self._offset = float((seen.start_time or 0) * (seen.time_base or 1))
         self._packets = self._source.demux(heard)

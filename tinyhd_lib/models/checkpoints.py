@@ -78,6 +78,8 @@ def convert(path: Path, out: Path) -> TinyHD:
     Raises:
         BadInput: see `load_model`.
     """
+    if path.suffix == ".safetensors":
+        raise BadInput(f"{path}: a .safetensors file already")
     model = _read_published(path)
     known = published_row(path)
     provenance = {"converted_from": path.name, "sha256": sha256(path), "git_blob": git_blob_id(path)}
