@@ -1,4 +1,3 @@
-#!/usr/bin/env python
 """Render the example clips ``popout.mp4`` and ``pursuit.mp4``: ``python example_data/render.py [FOLDER]``.
 
 Places and lengths are in pixels of the finished frame (x to the right, y down), times in seconds, colours RGB from 0

@@ -106,7 +106,9 @@ def _add_predict(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
 def _add_weights(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     weights = commands.add_parser("weights", help="list, fetch and convert checkpoints")
     actions = weights.add_subparsers(required=True, metavar="ACTION")
-    actions.add_parser("list", help="the published files").set_defaults(run="tinyhd_lib.commands:list_weights")
+    listing = actions.add_parser("list", help="the published files")
+    listing.add_argument("--markdown", action="store_true", help="as the README has it")
+    listing.set_defaults(run="tinyhd_lib.commands:list_weights")
     get = actions.add_parser("get", help="download a published file, verified")
     get.add_argument("name", metavar="NAME")
     get.set_defaults(run="tinyhd_lib.commands:get_weights")

@@ -12,7 +12,7 @@ from tqdm.contrib.logging import logging_redirect_tqdm
 
 from tinyhd_lib.data.video import probe
 from tinyhd_lib.errors import BadInput
-from tinyhd_lib.models.registry import LICENCE_NOTE, PUBLISHED, TEACHER_NOTE
+from tinyhd_lib.models.registry import LICENCE_NOTE, PUBLISHED, TEACHER_NOTE, PublishedWeights
 from tinyhd_lib.models.weights import download, locate_weights
 from tinyhd_lib.overlay import Style
 from tinyhd_lib.predict import check_batch, check_stride
@@ -94,20 +94,27 @@ def _jobs(options: argparse.Namespace) -> list[Job]:
     ]
 
 
-def list_weights(_options: argparse.Namespace) -> int:
-    """``tinyhd weights list``."""
-    sys.stdout.write(
-        f"{'name':<16} {'model':<6} {'parameters':>10}  {'trained on':<11} {'NSS':>6} {'CC':>6}  SHA-256 known\n"
-    )
-    for row in PUBLISHED.values():
-        nss, cc = (f"{row.figures[name]:.4f}" if name in row.figures else "-" for name in ("NSS", "CC"))
-        known = "yes" if row.sha256 else "no"
-        sys.stdout.write(
-            f"{row.name:<16} {row.spec.label:<6} {row.parameters:>10,}  {row.dataset:<11} {nss:>6} {cc:>6}  {known}\n"
-        )
+def list_weights(options: argparse.Namespace) -> int:
+    """``tinyhd weights list``: a table, in Markdown if asked."""
+    header = ("name", "model", "parameters", "trained on", "NSS", "CC", "SHA-256 known")
+    rows = [header, *(_row(weights) for weights in PUBLISHED.values())]
+    if options.markdown:
+        rows.insert(1, ("---",) * len(header))
+        sys.stdout.writelines(f"| {' | '.join(row)} |\n" for row in rows)
+        return 0
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+        sys.stdout.write("  ".join(cells).rstrip() + "\n")
     sys.stdout.write("\nNSS and CC: the authors' own, DHF1K validation set (mean over frames, then over videos).\n")
     sys.stdout.write(f"Students: {LICENCE_NOTE}.\nTeacher: {TEACHER_NOTE}.\n")
     return 0
+
+
+def _row(weights: PublishedWeights) -> tuple[str, ...]:
+    nss, cc = (f"{weights.figures[name]:.4f}" if name in weights.figures else "-" for name in ("NSS", "CC"))
+    known = "yes" if weights.sha256 else "no"
+    return weights.name, weights.spec.label, f"{weights.parameters:,}", weights.dataset, nss, cc, known
 
 
 def get_weights(options: argparse.Namespace) -> int:
