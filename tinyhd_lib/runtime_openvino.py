@@ -21,7 +21,6 @@ logger = logging.getLogger(__name__)
 CLIP_SHAPE = (1, 3, CLIP_FRAMES, *INPUT_SIZE)
 PARITY_TOLERANCE = 1e-5
 
-# Several clips side by side, each on a core of its own, share a busy machine better than one clip on all cores.
 _SETTINGS = {"INFERENCE_PRECISION_HINT": "f32", "PERFORMANCE_HINT": "LATENCY"}
 
 
@@ -37,17 +36,19 @@ class OpenVINORuntime:
     def __init__(self, source: ModelSource) -> None:
         self.name = f"openvino {version('openvino')}"
         self.spec = source.spec
+        folder = cache_folder() / "openvino"
+        path = folder / f"{_conversion_key(source)}.xml"
         core = openvino.Core()
-        path = cache_folder() / "openvino" / f"{_conversion_key(source)}.xml"
+        settings = _SETTINGS | {"CACHE_DIR": str(folder / "compiled")}
         if path.exists():
-            self._start(core.compile_model(core.read_model(path), "CPU", _SETTINGS))
+            self._start(core.compile_model(core.read_model(path), "CPU", settings))
             return
         logger.info("converting %s for OpenVINO, once (10 to 20 seconds)", source.spec.label)
         from tinyhd_lib.export import exported_program
 
         model = source.load()
         converted = openvino.convert_model(exported_program(model, CLIP_SHAPE))
-        self._start(core.compile_model(converted, "CPU", _SETTINGS))
+        self._start(core.compile_model(converted, "CPU", settings))
         self._check_parity(source)
         _save_atomically(converted, path)
 
