@@ -34,6 +34,14 @@ def test_predict_writes_maps_film_and_record(video_file: Path, weights_file: Pat
     assert json.loads((out / "run.json").read_text())["complete"]
 
 
+def test_a_video_alone_is_enough(
+    video_file: Path, weights_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert predict(video_file, "--weights", weights_file) == 0
+    assert len(list((tmp_path / "dot_saliency").glob("*.png"))) == 40
+
+
 def test_several_videos_get_a_folder_each_and_a_bad_one_does_not_stop_the_others(
     video_file: Path, weights_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -66,6 +74,8 @@ def test_several_videos_get_a_folder_each_and_a_bad_one_does_not_stop_the_others
         (["{video}", "--colormap", "viridiss"], "near are viridis"),
         (["{video}", "--maps", "none"], "nothing to write"),
         (["{video}", "--overlay", "film.avi"], "a film is an .mp4 file"),
+        (["{video}", "--overlay", "{video}"], "would be overwritten by its own results"),
+        (["{folder}", "--out", "{folder}"], "would be overwritten by its own results"),
         (["{video}", "{video}"], "several videos are called 'dot'"),
         (["{video}", "{text}", "--overlay", "film.mp4"], "names a folder of films"),
     ],

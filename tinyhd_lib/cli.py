@@ -9,10 +9,10 @@ from pkgutil import resolve_name
 from tinyhd_lib.errors import BadInput
 
 _EXAMPLES = """examples:
-  tinyhd predict film.mp4 --out maps                        a grey-level PNG a frame
-  tinyhd predict film.mp4 --out maps --overlay overlay.mp4  and a film to watch
-  tinyhd weights list                                       the published models
-  tinyhd bench                                              how fast they are here
+  tinyhd predict film.mp4                       a grey-level PNG a frame, in film_saliency
+  tinyhd predict film.mp4 --overlay seen.mp4    and a film to watch
+  tinyhd weights list                           the published models
+  tinyhd bench                                  how fast they are here
 """
 
 
@@ -66,9 +66,8 @@ def _add_predict(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
     )
     add(
         "--out",
-        required=True,
         metavar="DIR",
-        help="where map files and run.json go; one folder a video if there are several",
+        help="where map files and run.json go, with a folder a video if there are several (default: VIDEO_saliency)",
     )
     add(
         "--maps",

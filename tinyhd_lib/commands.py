@@ -64,20 +64,26 @@ def _jobs(options: argparse.Namespace) -> list[Job]:
     if options.maps == "none" and not options.overlay:
         raise BadInput("--maps none without --overlay leaves nothing to write")
     style = Style(options.style, options.alpha, options.colormap)
-    videos, out = [Path(video) for video in options.videos], Path(options.out)
+    videos = [Path(video) for video in options.videos]
     film = Path(options.overlay) if options.overlay else None
-    if out.exists() and not out.is_dir():
-        raise BadInput(f"--out {out}: a file is in the way of the folder")
-    places = [(out, film)]
-    if len(videos) > 1:
+    if len(videos) == 1:
+        folders = [Path(options.out or f"{videos[0].stem}_saliency")]
+        films = [film]
+        if film and film.suffix.lower() != ".mp4":
+            raise BadInput(f"--overlay {film}: a film is an .mp4 file")
+    else:
         repeated = [name for name, count in Counter(video.stem for video in videos).items() if count > 1]
         if repeated:
             raise BadInput(f"several videos are called {repeated[0]!r}: their results would mix; run them one by one")
         if film and film.suffix:
             raise BadInput(f"--overlay {film}: with several videos it names a folder of films")
-        places = [(out / video.stem, film / f"{video.stem}.mp4" if film else None) for video in videos]
-    elif film and film.suffix.lower() != ".mp4":
-        raise BadInput(f"--overlay {film}: a film is an .mp4 file")
+        folders = [Path(options.out or "saliency") / video.stem for video in videos]
+        films = [film / f"{video.stem}.mp4" if film else None for video in videos]
+    for video, folder, place in zip(videos, folders, films, strict=True):
+        if folder.exists() and not folder.is_dir():
+            raise BadInput(f"{folder}: a file is in the way of the folder for the maps; give another --out")
+        if video.resolve() in {folder.resolve(), place.resolve() if place else None}:
+            raise BadInput(f"{video}: would be overwritten by its own results; give another --out or --overlay")
     return [
         Job(
             video=video,
@@ -90,7 +96,7 @@ def _jobs(options: argparse.Namespace) -> list[Job]:
             batch=options.batch,
             force=options.force,
         )
-        for video, (folder, place) in zip(videos, places, strict=True)
+        for video, folder, place in zip(videos, folders, films, strict=True)
     ]
 
 
