@@ -1,5 +1,7 @@
 """Reading and writing videos: real clips, awkward ones, broken ones, and every way a film can fail."""
 
+import shutil
+import subprocess
 from fractions import Fraction
 from pathlib import Path
 
@@ -210,3 +212,29 @@ def test_of_a_damaged_clip_the_frames_that_decode_are_kept(
 ) -> None:
     assert len(list(read_frames(CLIPS / name))) == kept
     assert f"{kept} of its {promised} frames can be decoded and were kept" in caplog.text
+
+
+PLAYER = """<video id="film" src="film.mp4" muted autoplay></video><pre id="said">nothing yet</pre><script>
+const film = document.getElementById("film"), said = document.getElementById("said");
+const tell = () => {
+  const shown = film.getVideoPlaybackQuality().totalVideoFrames;
+  said.textContent = film.error ? film.error.message : `${film.videoWidth}x${film.videoHeight} ${shown > 3}`;
+};
+film.ontimeupdate = tell; film.onerror = tell;
+</script>"""
+
+
+@pytest.mark.skipif(not shutil.which("chromium"), reason="needs Chromium")
+def test_a_film_plays_in_a_browser(tmp_path: Path) -> None:
+    write_film(tmp_path / "film.mp4", list(moving_dot(50)))
+    (tmp_path / "player.html").write_text(PLAYER)
+    switches = ["--headless=new", "--no-sandbox", "--disable-gpu", f"--user-data-dir={tmp_path / 'profile'}"]
+    switches += ["--autoplay-policy=no-user-gesture-required", "--virtual-time-budget=5000", "--dump-dom"]
+    page = subprocess.run(
+        ["chromium", *switches, (tmp_path / "player.html").as_uri()],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    )
+    assert '<pre id="said">96x72 true</pre>' in page.stdout
