@@ -1,7 +1,6 @@
 # Two commands on a fresh machine: `make demo` and `make test`. Everything is installed into .venv.
 
 PYTHON ?= python3
-WEIGHTS ?= d123m_rc4_rc1T
 VIDEO ?= example_data/pursuit.mp4
 BIN := .venv/bin
 ifeq ($(OS),Windows_NT)
@@ -11,7 +10,7 @@ endif
 .PHONY: demo test lint lab clean
 
 demo: .venv/ready  ## saliency maps and an overlay film of VIDEO, with WEIGHTS (a name or a path)
-	$(BIN)/tinyhd predict $(VIDEO) --weights $(WEIGHTS) --out out/demo --overlay out/demo/overlay.mp4 --force
+	$(BIN)/tinyhd predict $(VIDEO) $(if $(WEIGHTS),--weights $(WEIGHTS)) --out out/demo --overlay out/demo/overlay.mp4 --force
 
 test: .venv/test lint  ## all tests
 	$(BIN)/pytest

@@ -13,6 +13,7 @@ import torch
 
 from tinyhd_lib import MODEL_SPECS, TinyHD, build_model, save_model
 from tinyhd_lib.data.video import VideoWriter
+from tinyhd_lib.models.published import _published_name
 
 ROOT = Path(__file__).parents[1]
 SHARED = ROOT.parent / "shared"
@@ -84,10 +85,10 @@ def video_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def write_sound(path: Path, pictures: int = 0, codec: str = "aac") -> None:
+def write_sound(path: Path, pictures: int = 0, codec: str = "aac", rate: int = 48000) -> None:
     """One second of sound, and pictures if asked."""
     with av.open(str(path), "w") as container:
-        audio = container.add_stream(codec, rate=48000)
+        audio = container.add_stream(codec, rate=rate)
         video = None
         if pictures:
             video = container.add_stream("libx264", rate=25)
@@ -95,8 +96,20 @@ def write_sound(path: Path, pictures: int = 0, codec: str = "aac") -> None:
             for image in moving_dot(pictures):
                 container.mux(video.encode(av.VideoFrame.from_ndarray(image, format="rgb24")))
             container.mux(video.encode(None))
-        tone = np.sin(np.arange(48000) / 20).astype(np.float32)[None]
+        tone = np.sin(np.arange(rate) / 20).astype(np.float32)[None]
         frame = av.AudioFrame.from_ndarray(tone, format="fltp", layout="mono")
-        frame.sample_rate, frame.pts = 48000, 0
+        frame.sample_rate, frame.pts = rate, 0
         container.mux(audio.encode(frame))
         container.mux(audio.encode(None))
+
+
+def published_state(row: str) -> dict[str, torch.Tensor]:
+    """A published-format state dict with random weights."""
+    model = random_model(row)
+    return {_published_name(name, model.spec): tensor for name, tensor in model.state_dict().items()}
+
+
+def published_file(path: Path, row: str = "d123m_rc4_rc1T") -> Path:
+    """A checkpoint as the authors write them, with random weights."""
+    torch.save({"student_model": published_state(row)}, path)
+    return path

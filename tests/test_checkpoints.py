@@ -11,7 +11,7 @@ from threading import Thread
 
 import pytest
 import torch
-from conftest import RELEASED, needs_shared, random_model
+from conftest import RELEASED, needs_shared, published_file, published_state, random_model
 from safetensors.torch import load_file, save_file
 
 from tinyhd_lib import (
@@ -19,7 +19,6 @@ from tinyhd_lib import (
     PUBLISHED,
     BadInput,
     ModelSpec,
-    build_model,
     build_teacher,
     load_model,
     load_published_state,
@@ -28,20 +27,9 @@ from tinyhd_lib import (
 from tinyhd_lib.files import git_blob_id, sha256
 from tinyhd_lib.models import weights as weights_module
 from tinyhd_lib.models.checkpoints import convert
-from tinyhd_lib.models.published import _published_name, recognise_spec
+from tinyhd_lib.models.published import recognise_spec
 from tinyhd_lib.models.registry import PublishedWeights
 from tinyhd_lib.models.weights import download, read_metadata
-
-
-def published_state(row: str) -> dict[str, torch.Tensor]:
-    """A published-format state dict with random weights."""
-    model = random_model(row)
-    return {_published_name(name, model.spec): tensor for name, tensor in model.state_dict().items()}
-
-
-def published_file(path: Path, row: str = "d123m_rc4_rc1T") -> Path:
-    torch.save({"student_model": published_state(row)}, path)
-    return path
 
 
 def test_missing_surplus_and_misshapen_keys_are_named() -> None:
@@ -150,6 +138,15 @@ def test_own_weights_that_do_not_fit_their_metadata_are_refused(weights_file: Pa
         load_model(tmp_path / "mixed.safetensors")
 
 
+@pytest.mark.parametrize("spec", [{"reduction": 3}, {"colour": "blue"}, "M r4"])
+def test_own_weights_of_no_model_are_refused(spec: object, weights_file: Path, tmp_path: Path) -> None:
+    metadata = {key: json.dumps(value) for key, value in read_metadata(weights_file).items()}
+    metadata["spec"] = json.dumps(spec)
+    save_file(load_file(weights_file), tmp_path / "none.safetensors", metadata)
+    with pytest.raises(BadInput, match=r"none\.safetensors: its metadata"):
+        load_model(tmp_path / "none.safetensors")
+
+
 def test_own_weights_for_another_preprocessing_are_refused(weights_file: Path, tmp_path: Path) -> None:
     metadata = {key: json.dumps(value) for key, value in read_metadata(weights_file).items()}
     metadata["preprocessing"] = json.dumps({"size": [96, 128]})
@@ -225,8 +222,3 @@ def test_a_git_blob_id_is_gits(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"what is up, doc?")
     assert git_blob_id(tmp_path / "file") == "bd9dbf5aae1a3862dd1526723246b20206e5fc37"
     assert sha256(tmp_path / "file") == hashlib.sha256(b"what is up, doc?").hexdigest()
-
-
-def test_building_a_model_twice_gives_models_of_their_own() -> None:
-    spec = MODEL_SPECS["d2_S"]
-    assert build_model(spec).fusion is not build_model(spec).fusion

@@ -6,8 +6,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import CLIPS, needs_shared, write_sound
+from conftest import CLIPS, needs_shared, published_file, write_sound
 
+from tinyhd_lib import MODEL_SPECS, load_model
 from tinyhd_lib.cli import _parser, main
 from tinyhd_lib.data.video import probe
 from tinyhd_lib.maps import MAP_FORMATS
@@ -75,6 +76,7 @@ def test_several_videos_get_a_folder_each_and_a_bad_one_does_not_stop_the_others
         (["{video}", "--maps", "none"], "nothing to write"),
         (["{video}", "--overlay", "film.avi"], "a film is an .mp4 file"),
         (["{video}", "--overlay", "{video}"], "would be overwritten by its own results"),
+        (["{video}", "--overlay", "{folder}.mp4"], "a folder is in the way of the film"),
         (["{folder}", "--out", "{folder}"], "would be overwritten by its own results"),
         (["{video}", "{video}"], "several videos are called 'dot'"),
         (["{video}", "{text}", "--overlay", "film.mp4"], "names a folder of films"),
@@ -88,6 +90,7 @@ def test_bad_input_is_one_line_status_2_and_nothing_written(
     places["empty"].write_bytes(b"")
     places["text"].write_text("no film")
     places["folder"].mkdir()
+    Path(f"{places['folder']}.mp4").mkdir()
     before = sorted(tmp_path.rglob("*"))
     out = tmp_path / "out"
     usual = ["--weights", weights_file] if "--weights" not in arguments else []
@@ -166,7 +169,14 @@ def test_the_list_of_weights_names_them_all(capsys: pytest.CaptureFixture[str]) 
     assert "without a licence" in listed
 
 
-def test_convert_writes_beside_the_file(weights_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_convert_writes_beside_the_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    published_file(tmp_path / "mine.pth")
+    assert main(["weights", "convert", str(tmp_path / "mine.pth")]) == 0
+    assert capsys.readouterr().out == f"{tmp_path / 'mine.safetensors'}: M r4\n"
+    assert load_model(tmp_path / "mine.safetensors").spec == MODEL_SPECS["d123m_rc4_rc1T"]
+
+
+def test_what_convert_and_get_cannot_do(weights_file: Path, tmp_path: Path, capsys) -> None:
     assert main(["weights", "convert", str(weights_file)]) == 2  # one of ours already
     assert "a .safetensors file already" in last_line(capsys)
     assert main(["weights", "get", str(weights_file)]) == 2
@@ -185,6 +195,7 @@ def test_bench_runs_and_reports(video_file: Path, tmp_path: Path, capsys: pytest
     assert figures["pipeline"][0]["frames_per_second"] > 0
     assert figures["pipeline"][0]["model"] in capsys.readouterr().out
     assert main(["bench", "--models", "r5"]) == 2
+    assert main(["bench", "--repeats", "0"]) == 2
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["predict", "--help"], ["bench", "--help"]])

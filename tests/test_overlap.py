@@ -1,5 +1,6 @@
 """Work that overlaps keeps its order, its bounds and its errors."""
 
+import threading
 import time
 from collections.abc import Iterator
 
@@ -45,3 +46,18 @@ def test_both_can_be_left_early() -> None:
     assert next(source) == "0"
     source.close()
     assert len(drawn) < 20
+
+
+def test_a_generator_that_is_left_early_is_closed() -> None:
+    closed = []
+
+    def source() -> Iterator[int]:
+        try:
+            yield from range(100)
+        finally:
+            closed.append(threading.current_thread().name)
+
+    items = parallel_map(str, prefetch(source(), depth=2), workers=2, depth=2)
+    next(items)
+    items.close()
+    assert len(closed) == 1

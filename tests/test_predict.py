@@ -1,5 +1,6 @@
 """From a video to maps: the published numbers, the windows' bookkeeping, and runtimes that agree."""
 
+import shutil
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
@@ -19,6 +20,7 @@ class NamedFrames:
     """A runtime whose map of a frame is the frame's own number, which it reads in the clip."""
 
     name = "named frames"
+    digest = ""
 
     def __init__(self, row: str, batch: int) -> None:
         self.spec, self.batch, self.clips = MODEL_SPECS[row], batch, 0
@@ -58,6 +60,19 @@ def test_windows_of_unwanted_frames_are_not_computed(row: str) -> None:
     assert runtime.clips == (24 if runtime.spec.outputs == 1 else 2)
 
 
+def test_frames_whose_maps_appear_meanwhile_do_not_shift_the_others() -> None:
+    asked: set[int] = set()
+
+    def wanted(index: int) -> bool:
+        """Yes when it is asked first, no ever after."""
+        first = index not in asked
+        asked.add(index)
+        return first
+
+    found = saliency_maps(numbered(40), NamedFrames("d123s_rc4_rc1T", batch=3), wanted=wanted)
+    assert [number(saliency) for _, saliency in found] == list(range(40))
+
+
 def test_a_stride_saves_windows() -> None:
     runtime = NamedFrames("d123s_rc4_rc1T", batch=1)
     assert len(list(saliency_maps(numbered(64), runtime, stride=4))) == 64
@@ -81,6 +96,7 @@ def test_predict_takes_a_file_a_folder_of_weights_and_frames(video_file: Path, w
         ({"stride": 17}, "1 to 16 frames"),
         ({"device": "gpu"}, "choose from auto, openvino, cpu"),
         ({"device": "cuda:99"}, "cannot be used here"),
+        ({"device": "meta"}, "computes nothing"),
         ({"model": "d123m"}, "the nearest are"),
     ],
 )
@@ -106,9 +122,40 @@ def test_a_conversion_that_differs_is_refused_and_not_kept(monkeypatch: pytest.M
     monkeypatch.setenv("TINYHD_CACHE", str(tmp_path))
     honest = runtime_torch.TorchRuntime.__call__
     monkeypatch.setattr(runtime_torch.TorchRuntime, "__call__", lambda self, clips: honest(self, clips) + 2e-5)
-    with pytest.raises(RuntimeError, match=r"OpenVINO differs from torch by 2\.0e-05"):
+    with pytest.raises(BadInput, match=r"OpenVINO differs from torch by 2\.0e-05"):
         open_runtime(random_model("d2_S"), "openvino")
     assert list(tmp_path.rglob("*.xml")) == []
+    monkeypatch.setattr("tinyhd_lib.runtime._has_cuda", lambda: False)
+    assert open_runtime(random_model("d2_S")).name == "torch cpu"
+
+
+@needs_openvino
+def test_a_conversion_is_kept_mended_and_done_without(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("TINYHD_CACHE", str(tmp_path / "cache"))
+    model = random_model("d2_S")
+    clips = np.random.default_rng(1).standard_normal((1, 3, 16, 192, 256), np.float32)
+    first = open_runtime(model, "openvino")(clips)
+    conversions = "tinyhd_lib.runtime_openvino._convert"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delattr(conversions)
+        np.testing.assert_array_equal(open_runtime(model, "openvino")(clips), first)
+    next((tmp_path / "cache/openvino").glob("*.bin")).write_bytes(b"")
+    shutil.rmtree(tmp_path / "cache/openvino/compiled")
+    np.testing.assert_array_equal(open_runtime(model, "openvino")(clips), first)
+    assert "is damaged: converting the model again" in caplog.text
+    (tmp_path / "file").write_text("in the way")
+    monkeypatch.setenv("TINYHD_CACHE", str(tmp_path / "file"))
+    np.testing.assert_array_equal(open_runtime(model, "openvino")(clips), first)
+    assert "cannot be written" in caplog.text
+
+
+def test_a_model_stays_the_callers_own() -> None:
+    model = random_model("d2_S").train()
+    runtime = open_runtime(model, "cpu")
+    assert model.training
+    assert not runtime._model.training
 
 
 def test_without_openvino_auto_is_torch_and_says_so(

@@ -4,6 +4,7 @@ import shutil
 import subprocess
 from fractions import Fraction
 from pathlib import Path
+from types import SimpleNamespace
 
 import av
 import cv2
@@ -12,7 +13,7 @@ import pytest
 from conftest import CLIPS, RELEASED, moving_dot, needs_shared, write_sound
 
 from tinyhd_lib import BadInput
-from tinyhd_lib.data.video import VideoWriter, probe, read_frames
+from tinyhd_lib.data.video import VideoWriter, _rate, probe, read_frames
 
 
 def write_film(path: Path, images: list[np.ndarray], rate: Fraction = Fraction(25)) -> Path:
@@ -174,6 +175,67 @@ def test_a_film_takes_over_the_sound(tmp_path: Path, codec: str, suffix: str) ->
         heard = np.concatenate([frame.to_ndarray()[0] for frame in container.decode(stream)])
     assert len(heard) / 48000 == pytest.approx(1, abs=0.1)
     assert np.abs(heard).max() > 0.5
+
+
+def test_sound_that_outlasts_the_pictures_is_cut(tmp_path: Path) -> None:
+    write_sound(tmp_path / "source.mp4", pictures=5)
+    with VideoWriter(tmp_path / "film.mp4", Fraction(25), sound_of=tmp_path / "source.mp4") as film:
+        for frame in read_frames(tmp_path / "source.mp4"):
+            film.write(frame.image, frame.time)
+    with av.open(str(tmp_path / "film.mp4")) as container:
+        assert float(container.duration / av.time_base) == pytest.approx(0.2, abs=0.05)
+
+
+@pytest.mark.parametrize("rate", [6000, 11024, 192000])
+def test_sound_of_any_rate_is_taken_over(tmp_path: Path, rate: int) -> None:
+    write_sound(tmp_path / "source.mkv", pictures=25, codec="pcm_s16le", rate=rate)
+    with VideoWriter(tmp_path / "film.mp4", Fraction(25), sound_of=tmp_path / "source.mkv") as film:
+        for frame in read_frames(tmp_path / "source.mkv"):
+            film.write(frame.image, frame.time)
+    with av.open(str(tmp_path / "film.mp4")) as container:
+        assert container.streams.audio[0].codec_context.name == "aac"
+
+
+def test_joined_recordings_whose_sound_begins_anew_do_not_end_the_film(tmp_path: Path) -> None:
+    write_sound(tmp_path / "part.ts", pictures=25)
+    (tmp_path / "joined.ts").write_bytes(2 * (tmp_path / "part.ts").read_bytes())
+    with VideoWriter(tmp_path / "film.mp4", Fraction(25), sound_of=tmp_path / "joined.ts") as film:
+        for index, frame in enumerate(read_frames(tmp_path / "joined.ts")):
+            film.write(frame.image, index / 25)
+    assert probe(tmp_path / "film.mp4").frames == index + 1
+
+
+def test_a_rate_too_precise_for_a_film_is_rounded(tmp_path: Path) -> None:
+    rate = _rate(SimpleNamespace(average_rate=Fraction(540000001, 18000007), guessed_rate=None))
+    assert rate == 30
+    assert probe(write_film(tmp_path / "film.mp4", list(moving_dot(5)), rate)).rate == 30
+
+
+@pytest.mark.parametrize("suffix", ["mkv", "mp4"])
+def test_a_video_that_was_cut_off_is_called_damaged(
+    tmp_path: Path, suffix: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    whole = tmp_path / f"whole.{suffix}"
+    with av.open(str(whole), "w", options={"movflags": "+faststart"} if suffix == "mp4" else {}) as container:
+        stream = container.add_stream("libx264", rate=25, options={"bf": "0", "g": "10"})
+        stream.width, stream.height, stream.pix_fmt = 96, 72, "yuv420p"
+        for image in moving_dot(60):
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(image, format="rgb24")))
+        container.mux(stream.encode(None))
+    assert len(list(read_frames(whole))) == 60
+    assert not caplog.records
+    content = whole.read_bytes()
+    (tmp_path / f"cut.{suffix}").write_bytes(content[: len(content) * 6 // 10])
+    kept = len(list(read_frames(tmp_path / f"cut.{suffix}")))
+    assert 10 < kept < 60
+    assert f"{kept}" in caplog.text
+    assert "damaged" in caplog.text
+
+
+def test_a_name_with_a_colon_is_no_protocol(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_film(Path("12:30 ünï.mp4"), list(moving_dot(3)))
+    assert len(list(read_frames(Path("12:30 ünï.mp4")))) == 3
 
 
 @needs_shared

@@ -10,7 +10,9 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
 from itertools import islice
+from multiprocessing import get_context
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -27,7 +29,7 @@ from tinyhd_lib.files import write_atomically
 from tinyhd_lib.models.checkpoints import save_model
 from tinyhd_lib.models.spec import CLIP_FRAMES, INPUT_SIZE, MODEL_SPECS
 from tinyhd_lib.models.student import TinyHD, build_model
-from tinyhd_lib.runs import hardware, versions
+from tinyhd_lib.runs import hardware, peak_memory, versions
 from tinyhd_lib.runtime import Runtime, open_runtime
 
 DEFAULT_ROWS = ("d123m_rc4_rc1T", "d123s_rc4_rc1T", "d123m_rc2_rc1T", "d123s_rc2_rc1T", "ucf_d123m", "ucf_d123s")
@@ -42,11 +44,13 @@ def run_bench(options: argparse.Namespace) -> int:
         raise BadInput(f"model {unknown[0]!r}: no such row; there are {', '.join(MODEL_SPECS)}")
     video = Path(options.video) if options.video else None
     repeats = 2 if options.quick else options.repeats
+    if repeats < 1:
+        raise BadInput(f"repeats {repeats}: at least 1")
     report: dict[str, Any] = {"hardware": hardware(), "versions": versions(), "forward": [], "pipeline": []}
     if video:
         report["video"] = {"name": video.name, "frames": probe(video).frames}
     for row in tqdm(rows, desc="models", unit=" models"):
-        model = _random_model(row)
+        model = random_model(row)
         report["forward"] += measure_forward(row, model, [EAGER, *options.devices], repeats)
         if video:
             report["pipeline"] += [measure_pipeline(row, model, video, device) for device in options.devices]
@@ -56,9 +60,10 @@ def run_bench(options: argparse.Namespace) -> int:
     return 0
 
 
-def _random_model(row: str) -> TinyHD:
+def random_model(row: str) -> TinyHD:
+    """A model that has learnt nothing; the same one every time, so that a conversion is found in the cache."""
     with torch.random.fork_rng():
-        torch.manual_seed(0)  # the same weights every time, so that a conversion is found in the cache
+        torch.manual_seed(0)
         return build_model(MODEL_SPECS[row]).eval()
 
 
@@ -79,12 +84,25 @@ def measure_forward(row: str, model: TinyHD, devices: list[str], repeats: int) -
         cost
         | {
             "runtime": runtime.name,
+            "peak_mib": measure_memory(row, device),
             "p50_ms": round(1e3 * medians[i], 1),
             "p95_ms": round(1e3 * float(np.percentile(seconds[:, i], 95)), 1),
             "times_eager": round(float(np.median(seconds[:, 0] / seconds[:, i])), 2),
         }
-        for i, runtime in enumerate(runtimes)
+        for i, (runtime, device) in enumerate(zip(runtimes, devices, strict=True))
     ]
+
+
+def measure_memory(row: str, device: str) -> int | None:
+    """Peak memory in MiB of a fresh process that runs one clip, Python, torch and the model included."""
+    with ProcessPoolExecutor(max_workers=1, mp_context=get_context("spawn")) as pool:
+        return pool.submit(_peak_of_one_clip, row, device).result()
+
+
+def _peak_of_one_clip(row: str, device: str) -> int | None:
+    clip = np.zeros((1, 3, CLIP_FRAMES, *INPUT_SIZE), np.float32)
+    open_runtime(random_model(row), device)(clip)
+    return peak_memory()
 
 
 def _times(runtime: Runtime, clip: Map) -> Iterator[float]:
@@ -145,13 +163,11 @@ def _run(command: list[str]) -> float:
 
 def as_table(report: dict[str, Any]) -> str:
     """The report as text."""
-    lines = [report["hardware"], ""]
-    lines.append(
-        f"{'model':<25} {'parameters':>10} {'GMAC':>6}  {'runtime':<18} {'p50 ms':>8} {'p95 ms':>8} {'x eager':>8}"
-    )
+    titles = f"{'runtime':<18} {'p50 ms':>8} {'p95 ms':>8} {'x eager':>8} {'MiB':>6}"
+    lines = [report["hardware"], "", f"{'model':<25} {'parameters':>10} {'GMAC':>6}  {titles}"]
     lines += [
         f"{r['model']:<16} {r['label']:<8} {r['parameters']:>10,} {r['gmac']:>6.2f}  "
-        f"{r['runtime']:<18} {r['p50_ms']:>8.1f} {r['p95_ms']:>8.1f} {r['times_eager']:>8.2f}"
+        f"{r['runtime']:<18} {r['p50_ms']:>8.1f} {r['p95_ms']:>8.1f} {r['times_eager']:>8.2f} {r['peak_mib'] or '-':>6}"
         for r in report["forward"]
     ]
     if report["pipeline"]:

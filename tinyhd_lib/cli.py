@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pkgutil import resolve_name
 
 from tinyhd_lib.errors import BadInput
+from tinyhd_lib.models.registry import DEFAULT_WEIGHTS
 
 _EXAMPLES = """examples:
   tinyhd predict film.mp4                       a grey-level PNG a frame, in film_saliency
@@ -28,9 +29,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _refuse(str(error))
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
-        return _refuse(
-            f"{where}{error.strerror or error}; what was finished is kept, the same command goes on from there"
-        )
+        return _refuse(f"{where}{error.strerror or error}")
     except KeyboardInterrupt:
         return _refuse("interrupted; the same command goes on from there", status=130)
 
@@ -60,7 +59,7 @@ def _add_predict(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
     add("videos", nargs="+", metavar="VIDEO", help="video file, or folder of frames")
     add(
         "--weights",
-        default="d123m_rc4_rc1T",
+        default=DEFAULT_WEIGHTS,
         metavar="NAME|PATH",
         help="a published name (tinyhd weights list), a .pth or a .safetensors file (default: %(default)s)",
     )

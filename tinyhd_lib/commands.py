@@ -7,6 +7,7 @@ from collections import Counter
 from pathlib import Path
 
 import cv2
+from av.error import FFmpegError
 from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
@@ -16,7 +17,7 @@ from tinyhd_lib.models.registry import LICENCE_NOTE, PUBLISHED, TEACHER_NOTE, Pu
 from tinyhd_lib.models.weights import download, locate_weights
 from tinyhd_lib.overlay import Style
 from tinyhd_lib.predict import check_batch, check_stride
-from tinyhd_lib.predict_files import Job, Weights, predict_files
+from tinyhd_lib.predict_files import Job, predict_files
 from tinyhd_lib.runtime import Runtime, open_runtime
 
 logger = logging.getLogger(__name__)
@@ -28,13 +29,12 @@ def predict_videos(options: argparse.Namespace) -> int:
     cv2.setNumThreads(1)  # decoding, forward pass and writing have threads of their own; more only get in their way
     if len(jobs) == 1:
         probe(jobs[0].video)  # a typing mistake is told before a model is loaded
-    weights = Weights(options.weights, locate_weights(options.weights))
-    runtime = open_runtime(weights.path, options.device)
+    runtime = open_runtime(options.weights, options.device)
     logger.info("%s on %s", runtime.spec.label, runtime.name)
     refused = []
     for job in jobs:
         try:
-            _predict_one(job, runtime, weights)
+            _predict_one(job, runtime, options.weights)
         except BadInput as error:
             if len(jobs) == 1:
                 raise
@@ -45,17 +45,28 @@ def predict_videos(options: argparse.Namespace) -> int:
     return 0
 
 
-def _predict_one(job: Job, runtime: Runtime, weights: Weights) -> None:
-    done = 0
-    progress = tqdm(total=probe(job.video).frames, desc=job.video.name, unit=" frames", smoothing=0.05)
-    with progress, logging_redirect_tqdm():
-        for done in predict_files(job, runtime, weights):  # noqa: B007
-            progress.update()
-    if not done:
+def _predict_one(job: Job, runtime: Runtime, weights: str) -> None:
+    frames, steps = probe(job.video).frames, 0
+    total = frames * job.passes if frames else None
+    try:
+        with (
+            tqdm(total=total, desc=job.video.name, unit=" frames", smoothing=0.05) as progress,
+            logging_redirect_tqdm(),
+        ):
+            for steps in predict_files(job, runtime, weights):  # noqa: B007
+                progress.update()
+    except (OSError, FFmpegError) as error:
+        where = f"{error.filename}: " if error.filename else ""
+        raise BadInput(
+            f"{where}{error.strerror}; what was finished is kept, the same command goes on from there"
+        ) from error
+    if not steps:
         logger.info("%s: done already (--force does it anew)", job.video)
         return
     results = [str(job.out)] if job.maps != "none" else []
-    logger.info("%d frames -> %s", done, " and ".join([*results, *([str(job.film)] if job.film else [])]))
+    logger.info(
+        "%d frames -> %s", steps // job.passes, " and ".join([*results, *([str(job.film)] if job.film else [])])
+    )
 
 
 def _jobs(options: argparse.Namespace) -> list[Job]:
@@ -82,7 +93,9 @@ def _jobs(options: argparse.Namespace) -> list[Job]:
     for video, folder, place in zip(videos, folders, films, strict=True):
         if folder.exists() and not folder.is_dir():
             raise BadInput(f"{folder}: a file is in the way of the folder for the maps; give another --out")
-        if video.resolve() in {folder.resolve(), place.resolve() if place else None}:
+        if place and place.is_dir():
+            raise BadInput(f"--overlay {place}: a folder is in the way of the film")
+        if video.exists() and any(path and path.exists() and path.samefile(video) for path in (folder, place)):
             raise BadInput(f"{video}: would be overwritten by its own results; give another --out or --overlay")
     return [
         Job(

@@ -3,11 +3,11 @@
 import hashlib
 from pathlib import Path
 
-PARTIAL_SUFFIX = ".part"
+PARTIAL_SUFFIX = ".tinyhd-part"
 
 
 def partial_path(path: Path) -> Path:
-    """Where a file is written until it is whole: beside its place, hidden, with the suffix ``.part``."""
+    """Where a file is written until it is whole: beside its place, hidden, with a suffix that nobody else uses."""
     return path.with_name(f".{path.name}{PARTIAL_SUFFIX}")
 
 

@@ -1,7 +1,7 @@
 """Two ways to let work overlap in time; both keep the order, bound what is in flight and pass errors on."""
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, TypeVar
 
@@ -11,17 +11,18 @@ Result = TypeVar("Result")
 _END: Any = object()
 
 
-def prefetch(items: Iterable[Item], depth: int) -> Iterator[Item]:
-    """Draw items in a thread of their own, up to ``depth`` ahead of the consumer."""
-    source = iter(items)
+def prefetch(items: Iterator[Item], depth: int) -> Iterator[Item]:
+    """Draw items in a thread of their own, up to ``depth`` ahead of the consumer; left early, it closes a generator."""
     with ThreadPoolExecutor(max_workers=1) as pool:
-        pending = deque(pool.submit(next, source, _END) for _ in range(depth))
+        pending = deque(pool.submit(next, items, _END) for _ in range(depth))
         try:
             while (item := pending.popleft().result()) is not _END:
-                pending.append(pool.submit(next, source, _END))
+                pending.append(pool.submit(next, items, _END))
                 yield item
         finally:
             pool.shutdown(cancel_futures=True)
+            if isinstance(items, Generator):
+                items.close()
 
 
 def parallel_map(
@@ -39,3 +40,5 @@ def parallel_map(
                 yield pending.popleft().result()
         finally:
             pool.shutdown(cancel_futures=True)
+            if isinstance(items, Generator):
+                items.close()

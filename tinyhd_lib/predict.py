@@ -73,7 +73,7 @@ def saliency_maps(
 ) -> Iterator[tuple[Frame, Map | None]]:
     """Every frame with its raw map (192, 256); None where the frame is not wanted.
 
-    At most 16 + stride frames a window of the batch are held. Windows of unwanted frames alone are not computed.
+    The windows of one batch wait decoded while another is computed. Windows of unwanted frames alone are not computed.
     """
     waiting: deque[Frame] = deque()
 
@@ -86,10 +86,10 @@ def saliency_maps(
     outputs = runtime.spec.outputs
     for group, clips in prefetch(_batches(source, batch or runtime.batch, wanted), depth=1):
         maps = iter(runtime(clips) if len(clips) else ())
-        for window in group:
-            window_maps = next(maps) if any(map(wanted, window.owned)) else None
+        for window, chosen in group:
+            window_maps = next(maps) if chosen else None
             for index in window.owned:
-                if window_maps is None or not wanted(index):
+                if window_maps is None or index not in chosen:
                     yield waiting.popleft(), None
                 else:
                     yield waiting.popleft(), window_maps[window.output(index, outputs)]
@@ -97,10 +97,13 @@ def saliency_maps(
 
 def _batches(
     source: Iterator[Window[Map]], size: int, wanted: Callable[[int], bool]
-) -> Iterator[tuple[list[Window[Map]], Map]]:
-    """Windows in groups, with the clips (N, 3, 16, H, W) of those that own a wanted frame."""
-    while group := list(islice(source, size)):
-        needed = [window for window in group if any(map(wanted, window.owned))]
+) -> Iterator[tuple[list[tuple[Window[Map], set[int]]], Map]]:
+    """Windows in groups, each with its wanted frames, and the clips (N, 3, 16, H, W) of the windows that have any.
+
+    ``wanted`` is asked once a frame: its answer may change while files appear.
+    """
+    while group := [(window, set(filter(wanted, window.owned))) for window in islice(source, size)]:
+        needed = [window for window, chosen in group if chosen]
         clips = np.empty((len(needed), 3, CLIP_FRAMES, *INPUT_SIZE), np.float32)
         for clip, window in zip(clips, needed, strict=True):
             for position, frame in enumerate(window.clip):

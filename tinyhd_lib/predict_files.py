@@ -1,19 +1,21 @@
 """Videos in, map files and films out: resumable, and with decoding, forward pass and writing overlapping in time."""
 
 import hashlib
-import logging
+import re
 import time
-from collections.abc import Iterator
-from contextlib import nullcontext
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
+from tempfile import gettempdir
 from typing import Any
 
 import numpy as np
+from filelock import FileLock, Timeout
 
 from tinyhd_lib.data.transforms import Image, Map, to_grey
-from tinyhd_lib.data.video import Frame, VideoWriter, probe, read_frames
+from tinyhd_lib.data.video import Frame, VideoInfo, VideoWriter, probe, read_frames, source_files
 from tinyhd_lib.data.windows import published_stride
 from tinyhd_lib.errors import BadInput
 from tinyhd_lib.files import partial_path, remove_partials, sha256, write_atomically
@@ -25,12 +27,12 @@ from tinyhd_lib.predict import saliency_maps
 from tinyhd_lib.runs import RunRecord, differences, hardware, peak_memory, read_record, versions
 from tinyhd_lib.runtime import Runtime
 
-logger = logging.getLogger(__name__)
-
-NORMALISATIONS: dict[str, Bounds | None] = {"frame": None, "clip": None, "none": (0.0, 1.0)}
+NORMALISATIONS = ("frame", "clip", "none")
 """What becomes black and white: each frame's extremes (published), the whole video's, or 0 and 1."""
 
 _WRITERS = 2
+_WAITING_BYTES = 256 * 2**20
+_MAP_NAME = re.compile(r"\d+\.(png|npz)")
 
 
 @dataclass(frozen=True)
@@ -63,128 +65,186 @@ class Job:
         """The file of a frame's map, named as published: ``<frame from 0>.png``."""
         return self.out / f"{index}{MAP_FORMATS[self.maps].suffix}"
 
-
-@dataclass(frozen=True)
-class Weights:
-    """Which weights a run record names."""
-
-    name: str
-    path: Path
+    @property
+    def passes(self) -> int:
+        """How often the frames are gone through: twice, if all maps must be known before the first is written."""
+        return 2 if self.normalise == "clip" else 1
 
 
-def predict_files(job: Job, runtime: Runtime, weights: Weights) -> Iterator[int]:
-    """Do a job, giving the number of frames done after each frame.
+def predict_files(job: Job, runtime: Runtime, weights: str) -> Iterator[int]:
+    """Do a job, giving the number of steps done after each: one a frame, two with ``normalise="clip"``.
 
     Map files that an interrupted run of the same job left are kept and not computed again; nothing is given if the
     whole job is done already. Files appear whole or not at all.
 
+    Args:
+        job: what to do.
+        runtime: the model, ready to run.
+        weights: what the record calls it.
+
     Raises:
-        BadInput: the video cannot be used, or the folder holds the results of another run.
+        BadInput: the video cannot be used, another run is at work in the folder, or what lies there is not of this job.
     """
     info = probe(job.video)
-    stride = job.stride or published_stride(runtime.spec)
-    key = {
+    record = RunRecord(_key(job, runtime), {"file": str(job.film), **asdict(job.style)} if job.film else None)
+    with _alone_in(job.out):
+        earlier = _earlier_run(job, record)
+        if earlier and _is_done(job, earlier, record):
+            return
+        frames = _peek(read_frames(job.video))
+        _prepare_folder(job, record)
+        started, begun, steps = datetime.now(UTC), time.perf_counter(), 0
+        for _ in _write_results(job, runtime, info, frames, reuse=earlier is not None):
+            steps += 1
+            yield steps
+        seconds, done = time.perf_counter() - begun, steps // job.passes
+        record.complete = True
+        record.details = {
+            "video": str(job.video),
+            "weights": weights,
+            "model": runtime.spec.label,
+            "runtime": runtime.name,
+            "frames": done,
+            "frames_promised": info.frames,
+            "started": started.isoformat(timespec="seconds"),
+            "seconds": round(seconds, 3),
+            "frames_per_second": round(done / seconds, 2),
+            "peak_mib": peak_memory(),
+            "versions": versions(),
+            "hardware": hardware(),
+        }
+        record.write(job.out)
+
+
+def _key(job: Job, runtime: Runtime) -> dict[str, Any]:
+    """Everything that decides the content of the map files."""
+    return {
         "video": _fingerprint(job.video),
-        "weights": sha256(weights.path),
+        "weights": runtime.digest,
         "spec": runtime.spec.to_dict(),
         "maps": job.maps,
         "normalise": job.normalise,
-        "stride": stride,
+        "stride": job.stride or published_stride(runtime.spec),
     }
-    film = {"file": str(job.film), **asdict(job.style)} if job.film else None
-    record = _resumable(job, key)
-    if record and record.complete and record.film == film and (not job.film or job.film.exists()):
-        return
-    # Maps stretched over the whole video depend on all of it.
-    can_reuse = record is not None and job.maps != "none" and job.normalise != "clip"
-    record = RunRecord(key, film)
-    started, begun, done = datetime.now(UTC), time.perf_counter(), 0
-    frames = _peek(read_frames(job.video))
+
+
+def _fingerprint(video: Path) -> str:
+    """A hash of the video's content, or of all its images'."""
+    return hashlib.sha256("".join(map(sha256, source_files(video))).encode()).hexdigest()
+
+
+@contextmanager
+def _alone_in(folder: Path) -> Iterator[None]:
+    """Keep a second run out of a folder; the lock lies among the temporary files, and ends with its process."""
+    name = hashlib.sha256(str(folder.resolve()).encode()).hexdigest()[:32]
+    try:
+        with FileLock(Path(gettempdir()) / f"tinyhd-{name}.lock", timeout=0):
+            yield
+    except Timeout as error:
+        raise BadInput(f"{folder}: another run is at work there; wait for it, or give another --out") from error
+
+
+def _earlier_run(job: Job, record: RunRecord) -> RunRecord | None:
+    """The record of an earlier run of the same job, None if everything is to be done."""
+    if job.force:
+        return None
+    earlier = read_record(job.out)
+    if earlier is None and _maps_in(job.out):
+        raise BadInput(f"{job.out}: holds maps of no known run; give another --out, or --force to replace them")
+    if earlier and earlier.key != record.key:
+        raise BadInput(
+            f"{job.out}: holds the results of another run ({differences(earlier, record.key)}); "
+            "give another --out, or --force to replace them"
+        )
+    if job.film and job.film.exists() and (earlier is None or (earlier.film or {}).get("file") != str(job.film)):
+        raise BadInput(f"{job.film}: is there already; give another --overlay, or --force to replace it")
+    return earlier
+
+
+def _is_done(job: Job, earlier: RunRecord, record: RunRecord) -> bool:
+    """Whether all files that are asked for are there."""
+    if not earlier.complete or (job.film and (earlier.film != record.film or not job.film.exists())):
+        return False
+    return job.maps == "none" or all(job.map_path(index).exists() for index in range(earlier.details["frames"]))
+
+
+def _maps_in(folder: Path) -> list[Path]:
+    return [path for path in folder.glob("*") if _MAP_NAME.fullmatch(path.name)]
+
+
+def _prepare_folder(job: Job, record: RunRecord) -> None:
+    """Make the folder, and leave nothing in it that a resumed run could take for its own."""
     job.out.mkdir(parents=True, exist_ok=True)
     remove_partials(job.out)
+    for path in _maps_in(job.out) if job.force else ():
+        path.unlink()
     record.write(job.out)
+    if job.film:
+        job.film.parent.mkdir(parents=True, exist_ok=True)
 
-    def wanted(index: int) -> bool:
-        return not (can_reuse and job.map_path(index).exists())
+
+def _write_results(
+    job: Job, runtime: Runtime, info: VideoInfo, frames: Iterator[Frame], *, reuse: bool
+) -> Iterator[None]:
+    # Maps stretched over the whole video depend on all of it.
+    reuse = reuse and job.maps != "none" and job.normalise != "clip"
+    items = saliency_maps(
+        frames,
+        runtime,
+        stride=job.stride,
+        batch=job.batch,
+        wanted=lambda index: not (reuse and job.map_path(index).exists()),
+    )
+    if job.normalise != "clip":
+        yield from _write_items(job, items, info, (0.0, 1.0) if job.normalise == "none" else None)
+        return
+    spool = partial_path(job.out / "maps")
+    try:
+        bounds = yield from _spool(items, spool)
+        yield from _write_items(job, _replay(job.video, spool), info, bounds)
+    finally:
+        spool.unlink(missing_ok=True)
+
+
+def _write_items(
+    job: Job, items: Iterator[tuple[Frame, Map | None]], info: VideoInfo, bounds: Bounds | None
+) -> Iterator[None]:
+    """Write the maps and the film; ``bounds`` None means each map's own."""
 
     def keep(item: tuple[Frame, Map | None]) -> tuple[Frame, Image | None]:
         return item[0], _keep_map(job, bounds, *item)
 
-    bounds = NORMALISATIONS[job.normalise]
-    items = saliency_maps(frames, runtime, stride=job.stride, batch=job.batch, wanted=wanted)
-    if job.normalise == "clip":
-        spool = partial_path(job.out / "maps")
-        bounds = _spool(items, spool)
-        items = _replay(job.video, spool)
-    if job.film:
-        job.film.parent.mkdir(parents=True, exist_ok=True)
-    # The maps of a forward pass come all at once: while they are written, the next one runs.
-    burst = stride * (job.batch or runtime.batch)
     sound = job.video if info.has_audio else None
     with VideoWriter(job.film, info.rate, sound) if job.film else nullcontext() as writer:
-        for frame, grey in parallel_map(keep, prefetch(items, burst), _WRITERS, _WRITERS):
+        # The maps of a forward pass come all at once: while they are written, the next one runs.
+        waiting = max(2, min(64, _WAITING_BYTES // info.frame_bytes))
+        for frame, grey in parallel_map(keep, prefetch(items, waiting), _WRITERS, _WRITERS):
             if writer is not None and grey is not None:
                 writer.write(draw(frame.image, grey, job.style), frame.time)
-            done += 1
-            yield done
-    remove_partials(job.out)
-    seconds = time.perf_counter() - begun
-    record.details = {
-        "video": str(job.video),
-        "weights": {"name": weights.name, "file": weights.path.name},
-        "model": runtime.spec.label,
-        "runtime": runtime.name,
-        "frames": done,
-        "frames_promised": info.frames,
-        "started": started.isoformat(timespec="seconds"),
-        "seconds": round(seconds, 3),
-        "frames_per_second": round(done / seconds, 2),
-        "peak_mib": peak_memory(),
-        "versions": versions(),
-        "hardware": hardware(),
-    }
-    record.complete = True
-    record.write(job.out)
-
-
-def _resumable(job: Job, key: dict[str, Any]) -> RunRecord | None:
-    """The record of an earlier run of the same job, None if everything is to be done."""
-    if job.force:
-        return None
-    record = read_record(job.out)
-    if record is None:
-        if job.maps != "none" and job.map_path(0).exists():
-            raise BadInput(f"{job.out}: holds maps of no known run; give another --out, or --force to overwrite them")
-        return None
-    if record.key != key:
-        raise BadInput(
-            f"{job.out}: holds the results of another run ({differences(record, key)}); "
-            "give another --out, or --force to overwrite them"
-        )
-    return record
+            yield
 
 
 def _keep_map(job: Job, bounds: Bounds | None, frame: Frame, saliency: Map | None) -> Image | None:
     """Write a frame's map, or read it where it is there already; its grey levels, if a film wants them."""
     size = frame.image.shape[0], frame.image.shape[1]
-    if job.maps == "none":
-        assert saliency is not None
-        return to_grey(saliency, size, bounds or own_bounds(saliency))
     if saliency is None:
         return MAP_FORMATS[job.maps].grey(job.map_path(frame.index).read_bytes(), size, bounds) if job.film else None
+    if job.maps == "none":
+        return to_grey(saliency, size, bounds or own_bounds(saliency))
     content, grey = MAP_FORMATS[job.maps].encode(saliency, size, bounds or own_bounds(saliency))
     write_atomically(job.map_path(frame.index), content)
     return grey
 
 
-def _spool(items: Iterator[tuple[Frame, Map | None]], spool: Path) -> Bounds:
-    """Put all raw maps into a temporary file; the extremes of the whole video."""
+def _spool(items: Iterator[tuple[Frame, Map | None]], spool: Path) -> Generator[None, None, Bounds]:
+    """Put all raw maps into a temporary file; returns the extremes of the whole video."""
     low, high = np.inf, -np.inf
     with spool.open("wb") as file:
         for _, saliency in items:
             assert saliency is not None
             low, high = min(low, float(saliency.min())), max(high, float(saliency.max()))
             file.write(np.ascontiguousarray(saliency).tobytes())
+            yield
     return low, high
 
 
@@ -204,11 +264,3 @@ def _peek(frames: Iterator[Frame]) -> Iterator[Frame]:
         yield from frames
 
     return rest()
-
-
-def _fingerprint(video: Path) -> str:
-    """A hash of the video's content; of names and sizes for a folder."""
-    if video.is_file():
-        return sha256(video)
-    listing = sorted(f"{path.name} {path.stat().st_size}" for path in video.iterdir())
-    return hashlib.sha256("\n".join(listing).encode()).hexdigest()

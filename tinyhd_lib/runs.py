@@ -50,7 +50,7 @@ def read_record(folder: Path) -> RunRecord | None:
         return RunRecord(content.pop("key"), content.pop("film"), content.pop("complete"), content)
     except FileNotFoundError:
         return None
-    except (ValueError, KeyError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise BadInput(f"{path}: not the record of a run; give another --out, or --force to replace it") from error
 
 

@@ -4,6 +4,7 @@ import ctypes
 import hashlib
 import logging
 import sys
+from copy import deepcopy
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -13,7 +14,7 @@ from tinyhd_lib.data.transforms import Map
 from tinyhd_lib.errors import BadInput
 from tinyhd_lib.files import sha256
 from tinyhd_lib.models.spec import ModelSpec
-from tinyhd_lib.models.weights import locate_weights, published_row, read_metadata
+from tinyhd_lib.models.weights import locate_weights, read_spec
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,17 +24,23 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 
+class OpenVINOUnusable(BadInput):
+    """OpenVINO is not there, or not exact on this machine."""
+
+
 class Runtime(Protocol):
     """A student made ready to run.
 
     Attributes:
         name: what it runs on, for the run record: ``openvino 2026.4``, ``torch cpu``, ``torch cuda:0``.
         spec: the model's row.
+        digest: a hash of its weights; of the file, where they come from one.
         batch: how many clips at once it likes best.
     """
 
     name: str
     spec: ModelSpec
+    digest: str
     batch: int
 
     def __call__(self, clips: Map) -> Map:
@@ -47,7 +54,7 @@ class ModelSource:
     Attributes:
         spec: its row.
         digest: a hash of its weights.
-        load: gives the model, in evaluation mode.
+        load: gives the model, in evaluation mode and the caller's own to move about.
     """
 
     spec: ModelSpec
@@ -67,26 +74,30 @@ def open_runtime(model: "TinyHD | str | Path", device: str = "auto") -> Runtime:
         BadInput: the weights cannot be used; the device is unknown or not there.
     """
     source = _source(model)
-    if device == "auto":
-        device = _best_device()
-    if device == "openvino":
-        if not find_spec("openvino"):
-            raise BadInput("device 'openvino': not installed; pip install openvino, or use --device cpu")
+    if device != "auto":
+        return _open(source, device)
+    if _has_cuda():
+        return _open(source, "cuda")
+    try:
+        return _open(source, "openvino")
+    except OpenVINOUnusable as error:
+        logger.warning("%s: running torch on the CPU, several times slower", error)
+        return _open(source, "cpu")
+
+
+def _open(source: ModelSource, device: str) -> Runtime:
+    if device != "openvino":
+        from tinyhd_lib.runtime_torch import TorchRuntime
+
+        return TorchRuntime(source, device)
+    if not find_spec("openvino"):
+        raise OpenVINOUnusable("OpenVINO is not installed (pip install openvino)")
+    try:
         from tinyhd_lib.runtime_openvino import OpenVINORuntime
 
         return OpenVINORuntime(source)
-    from tinyhd_lib.runtime_torch import TorchRuntime
-
-    return TorchRuntime(source.load(), device)
-
-
-def _best_device() -> str:
-    if _has_cuda():
-        return "cuda"
-    if find_spec("openvino"):
-        return "openvino"
-    logger.warning("OpenVINO is not installed: running torch on the CPU, several times slower")
-    return "cpu"
+    except ImportError as error:
+        raise OpenVINOUnusable(f"OpenVINO cannot be loaded ({error})") from error
 
 
 def _has_cuda() -> bool:
@@ -102,7 +113,7 @@ def _has_cuda() -> bool:
 
 def _source(model: "TinyHD | str | Path") -> ModelSource:
     if not isinstance(model, str | Path):
-        return ModelSource(model.spec, _state_digest(model), model.eval)
+        return ModelSource(model.spec, _state_digest(model), lambda: deepcopy(model).eval())
     path = locate_weights(model)
 
     def load() -> "TinyHD":
@@ -110,15 +121,7 @@ def _source(model: "TinyHD | str | Path") -> ModelSource:
 
         return load_model(path)
 
-    return ModelSource(_read_spec(path) or load().spec, sha256(path), load)
-
-
-def _read_spec(path: Path) -> ModelSpec | None:
-    """The row of a file that says it, or whose content is known; None for any other."""
-    if path.suffix == ".safetensors":
-        return ModelSpec(**read_metadata(path)["spec"])
-    published = published_row(path)
-    return published.spec if published else None
+    return ModelSource(read_spec(path) or load().spec, sha256(path), load)
 
 
 def _state_digest(model: "TinyHD") -> str:

@@ -14,7 +14,7 @@ from tinyhd_lib import models
 from tinyhd_lib.data.transforms import Map
 from tinyhd_lib.models.spec import CLIP_FRAMES, INPUT_SIZE
 from tinyhd_lib.models.weights import cache_folder
-from tinyhd_lib.runtime import ModelSource
+from tinyhd_lib.runtime import ModelSource, OpenVINOUnusable
 
 logger = logging.getLogger(__name__)
 
@@ -30,27 +30,30 @@ class OpenVINORuntime:
     Every clip is a request of its own with a fixed shape: on a CPU that is faster than batches or a free shape.
 
     Raises:
-        RuntimeError: a fresh conversion differs from torch by more than 1e-5 on this machine.
+        OpenVINOUnusable: a fresh conversion differs from torch by more than 1e-5 on this machine.
     """
 
     def __init__(self, source: ModelSource) -> None:
         self.name = f"openvino {version('openvino')}"
         self.spec = source.spec
-        folder = cache_folder() / "openvino"
-        path = folder / f"{_conversion_key(source)}.xml"
+        self.digest = source.digest
+        folder = _usable(cache_folder() / "openvino")
+        settings = _SETTINGS | ({"CACHE_DIR": str(folder / "compiled")} if folder else {})
+        path = folder / f"{_conversion_key(source)}.xml" if folder else None
         core = openvino.Core()
-        settings = _SETTINGS | {"CACHE_DIR": str(folder / "compiled")}
-        if path.exists():
-            self._start(core.compile_model(core.read_model(path), "CPU", settings))
-            return
+        if path and path.exists():
+            try:
+                self._start(core.compile_model(core.read_model(path), "CPU", settings))
+            except RuntimeError:
+                logger.warning("%s is damaged: converting the model again", path)
+            else:
+                return
         logger.info("converting %s for OpenVINO, once (10 to 20 seconds)", source.spec.label)
-        from tinyhd_lib.export import exported_program
-
-        model = source.load()
-        converted = openvino.convert_model(exported_program(model, CLIP_SHAPE))
+        converted = _convert(source)
         self._start(core.compile_model(converted, "CPU", settings))
         self._check_parity(source)
-        _save_atomically(converted, path)
+        if path:
+            _save_atomically(converted, path)
 
     def _start(self, compiled: openvino.CompiledModel) -> None:
         self.batch = compiled.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS")
@@ -73,9 +76,26 @@ class OpenVINORuntime:
         from tinyhd_lib.runtime_torch import TorchRuntime
 
         clip = np.random.default_rng(0).standard_normal(CLIP_SHAPE, np.float32)
-        difference = float(np.abs(self(clip) - TorchRuntime(source.load(), "cpu")(clip)).max())
+        difference = float(np.abs(self(clip) - TorchRuntime(source, "cpu")(clip)).max())
         if not difference <= PARITY_TOLERANCE:
-            raise RuntimeError(f"OpenVINO differs from torch by {difference:.1e} on this machine: use --device cpu")
+            raise OpenVINOUnusable(f"OpenVINO differs from torch by {difference:.1e} on this machine")
+
+
+def _convert(source: ModelSource) -> openvino.Model:
+    from tinyhd_lib.export import exported_program
+
+    return openvino.convert_model(exported_program(source.load(), CLIP_SHAPE))
+
+
+def _usable(folder: Path) -> Path | None:
+    """The cache folder, made if need be; None, with one line, where it cannot be written."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with TemporaryDirectory(dir=folder):
+            return folder
+    except OSError as error:
+        logger.warning("%s: cannot be written (%s), the conversion will not be kept", folder, error.strerror)
+        return None
 
 
 def _conversion_key(source: ModelSource) -> str:
@@ -91,7 +111,6 @@ def _conversion_key(source: ModelSource) -> str:
 
 def _save_atomically(converted: openvino.Model, path: Path) -> None:
     """Both files of the model appear under their names whole or not at all, the one that is looked for last."""
-    path.parent.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(dir=path.parent) as folder:
         openvino.save_model(converted, Path(folder) / path.name, compress_to_fp16=False)
         for suffix in (".bin", ".xml"):

@@ -5,7 +5,7 @@ import torch
 
 from tinyhd_lib.data.transforms import Map
 from tinyhd_lib.errors import BadInput
-from tinyhd_lib.models.student import TinyHD
+from tinyhd_lib.runtime import ModelSource
 
 
 class TorchRuntime:
@@ -15,16 +15,17 @@ class TorchRuntime:
         BadInput: there is no such device.
     """
 
-    def __init__(self, model: TinyHD, device: str) -> None:
+    def __init__(self, source: ModelSource, device: str) -> None:
         self._device = _device(device)
-        self._model = model.to(self._device)
+        self._model = source.load().to(self._device)
         self.name = f"torch {self._device}"
-        self.spec = model.spec
+        self.spec = source.spec
+        self.digest = source.digest
         self.batch = 1 if self._device.type == "cpu" else 8
 
     def __call__(self, clips: Map) -> Map:
         """See `Runtime`."""
-        with torch.inference_mode(), torch.backends.cudnn.flags(allow_tf32=False):
+        with torch.inference_mode(), torch.backends.cudnn.flags(enabled=True, benchmark=True, allow_tf32=False):
             maps = self._model(torch.from_numpy(clips).to(self._device)).map
             return np.asarray(maps.reshape(len(clips), self.spec.outputs, *maps.shape[-2:]).cpu())
 
@@ -37,4 +38,6 @@ def _device(name: str) -> torch.device:
         reason = str(error).strip().partition("\n")[0]
         choices = "auto, openvino, cpu, cuda, cuda:N, mps"
         raise BadInput(f"device {name!r} cannot be used here (choose from {choices}): {reason}") from error
+    if device.type == "meta":
+        raise BadInput("device 'meta' computes nothing")
     return device

@@ -15,7 +15,7 @@ import numpy as np
 from av.container import InputContainer
 from av.video.stream import VideoStream
 
-from tinyhd_lib.data.audio import AudioTrack
+from tinyhd_lib.data.audio import AudioTrack, open_sound
 from tinyhd_lib.data.transforms import Image
 from tinyhd_lib.errors import BadInput
 from tinyhd_lib.files import partial_path
@@ -30,6 +30,8 @@ _IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", "
 _TICKS_PER_FRAME = 4
 # What OpenCV converts RGB to, by FFmpeg's numbers; players take an HD film for BT.709 unless they are told.
 _SMPTE_170M, _LIMITED_RANGE = 6, 1
+# Seconds by which a video may end earlier than it says before it is called damaged.
+_LATE_END = 0.5
 
 
 @dataclass(frozen=True)
@@ -40,12 +42,14 @@ class VideoInfo:
         codec: such as ``h264``; ``images`` for a folder of frames.
         rate: mean frames a second, exact.
         frames: how many it promises, None if it does not say.
+        frame_bytes: of a decoded RGB frame.
         has_audio: whether there is a sound track.
     """
 
     codec: str
     rate: Fraction
     frames: int | None
+    frame_bytes: int
     has_audio: bool
 
 
@@ -71,11 +75,31 @@ def probe(path: Path) -> VideoInfo:
         BadInput: it is missing, empty, unreadable, no video, or has no picture.
     """
     if path.is_dir():
-        return VideoInfo("images", DEFAULT_RATE, len(_images(path)), has_audio=False)
+        images = _images(path)
+        height, width = next(read_frames(path)).image.shape[:2]
+        return VideoInfo("images", DEFAULT_RATE, len(images), height * width * 3, has_audio=False)
     with _open(path) as container:
         stream = _picture_stream(container, path)
-        rate = stream.average_rate or stream.guessed_rate or DEFAULT_RATE
-        return VideoInfo(stream.codec_context.name, rate, stream.frames or None, bool(container.streams.audio))
+        context = stream.codec_context
+        return VideoInfo(
+            codec=context.name,
+            rate=_rate(stream),
+            frames=stream.frames or None,
+            frame_bytes=max(1, context.width * context.height * 3),
+            has_audio=bool(container.streams.audio),
+        )
+
+
+def source_files(path: Path) -> list[Path]:
+    """The file of a video, or the images of a folder of frames, in order."""
+    return _images(path) if path.is_dir() else [path]
+
+
+def _rate(stream: VideoStream) -> Fraction:
+    """The mean rate; one that is too precise for a film's clock, as phones write it, to the nearest fit."""
+    rate = stream.average_rate or stream.guessed_rate or DEFAULT_RATE
+    fits = max(rate.numerator, rate.denominator) * _TICKS_PER_FRAME < 2**31
+    return rate if fits else rate.limit_denominator(1001)
 
 
 def read_frames(path: Path) -> Iterator[Frame]:
@@ -93,43 +117,64 @@ def _read_video(path: Path) -> Iterator[Frame]:
     with _open(path) as container:
         stream = _picture_stream(container, path)
         stream.thread_type = "AUTO"
-        period = 1 / float(stream.average_rate or DEFAULT_RATE)
+        period = 1 / float(_rate(stream))
         # AVI stores no presentation times: FFmpeg guesses them, out of order where there are B-frames.
         timed = container.format.name != "avi"
+        damage = _Damage()
         count, start, size = 0, 0.0, (0, 0)
-        for decoded in _decode(container, stream):
+        for decoded in _decode(container, stream, damage):
             if not count:
                 start, size = decoded.time or 0.0, (decoded.width, decoded.height)
             time = decoded.time - start if timed and decoded.time is not None else count * period
             # Some streams change their size half-way: the first frame decides.
-            image = decoded.to_ndarray(format="rgb24", width=size[0], height=size[1])
+            image: Image = decoded.to_ndarray(format="rgb24", width=size[0], height=size[1])
             turns = round(decoded.rotation / 90) % 4
             yield Frame(count, time, np.ascontiguousarray(np.rot90(image, turns)) if turns else image)
             count += 1
-        _report_damage(path, count, stream.frames)
+        # A file that was cut off ends without an error: fewer packets than its header promises, or far too early.
+        end = float(stream.duration * stream.time_base) if stream.duration and stream.time_base else _tagged_end(stream)
+        cut = damage.packets < stream.frames or (not stream.frames and end - count * period > _LATE_END)
+        _report_damage(path, count, stream.frames, damaged=bool(damage.errors) or cut)
 
 
-def _decode(container: InputContainer, stream: VideoStream) -> Iterator[av.VideoFrame]:
+@dataclass
+class _Damage:
+    """What `_decode` met on its way."""
+
+    packets: int = 0
+    errors: int = 0
+
+
+def _decode(container: InputContainer, stream: VideoStream, damage: _Damage) -> Iterator[av.VideoFrame]:
     """Every frame that decodes: a packet that does not is passed over, a stream that breaks off just ends."""
     packets = container.demux(stream)
     while True:
         try:
             packet = next(packets, None)
-            if packet is None:
-                return
         except av.error.FFmpegError:
+            damage.errors += 1
             return
+        if packet is None:
+            return
+        damage.packets += packet.size > 0
         try:
             yield from packet.decode()
         except av.error.FFmpegError:
-            continue
+            damage.errors += 1
 
 
-def _report_damage(path: Path, count: int, promised: int) -> None:
+def _tagged_end(stream: VideoStream) -> float:
+    """The length in seconds that Matroska notes as a tag, 0 if there is none."""
+    found = re.match(r"(\d+):(\d+):(\d+\.\d+)", stream.metadata.get("DURATION", ""))
+    return 3600 * int(found[1]) + 60 * int(found[2]) + float(found[3]) if found else 0.0
+
+
+def _report_damage(path: Path, count: int, promised: int, *, damaged: bool) -> None:
     if not count:
         raise BadInput(f"{path}: damaged, none of its frames can be decoded")
-    if count < promised:
-        logger.warning("%s: damaged, %d of its %d frames can be decoded and were kept", path, count, promised)
+    if damaged:
+        whole = f"{count} of its {promised}" if promised else f"only {count}"
+        logger.warning("%s: damaged, %s frames can be decoded and were kept", path, whole)
 
 
 def _read_folder(folder: Path) -> Iterator[Frame]:
@@ -146,7 +191,7 @@ def _read_folder(folder: Path) -> Iterator[Frame]:
         shape = image.shape
         yield Frame(count, count / float(DEFAULT_RATE), cv2.cvtColor(image, cv2.COLOR_BGR2RGB))
         count += 1
-    _report_damage(folder, count, len(paths))
+    _report_damage(folder, count, len(paths), damaged=count < len(paths))
 
 
 def _images(folder: Path) -> list[Path]:
@@ -166,7 +211,7 @@ def _open(path: Path) -> InputContainer:
     if path.is_file() and not path.stat().st_size:
         raise BadInput(f"{path}: the file is empty")
     try:
-        return av.open(str(path), metadata_errors="replace")
+        return av.open(str(path.absolute()), metadata_errors="replace")
     except (av.error.FFmpegError, OSError) as error:
         raise BadInput(f"{path}: not a video that can be read ({error.strerror})") from error
 
@@ -222,7 +267,10 @@ class VideoWriter:
                 if error is None:
                     self._container.mux(self._stream.encode(None))
                     if self._sound:
-                        self._sound.mux_until(float("inf"))
+                        self._sound.mux_until(
+                            float((self._last_tick + _TICKS_PER_FRAME) / (self._rate * _TICKS_PER_FRAME))
+                        )
+                        self._sound.finish()
             if error is None:
                 self._partial.replace(self._path)
         finally:
@@ -231,7 +279,7 @@ class VideoWriter:
             self._partial.unlink(missing_ok=True)
 
     def _start(self, height: int, width: int) -> None:
-        self._container = av.open(str(self._partial), "w", format="mp4", options={"movflags": "+faststart"})
+        self._container = av.open(str(self._partial.absolute()), "w", format="mp4", options={"movflags": "+faststart"})
         self._stream = self._container.add_stream(
             "libx264", rate=self._rate, options={"preset": "superfast", "crf": "20"}
         )
@@ -240,7 +288,7 @@ class VideoWriter:
         context.time_base = 1 / (self._rate * _TICKS_PER_FRAME)
         context.colorspace, context.color_range = _SMPTE_170M, _LIMITED_RANGE
         if self._sound_of is not None:
-            self._sound = AudioTrack(self._sound_of, self._container)
+            self._sound = open_sound(self._sound_of, self._container)
 
 
 def _pad_to_even(image: Image) -> Image:

@@ -20,9 +20,9 @@ from tinyhd_lib.errors import BadInput
 from tinyhd_lib.files import git_blob_id, sha256, write_atomically
 from tinyhd_lib.models.published import load_published_state, recognise_spec
 from tinyhd_lib.models.registry import LICENCE_NOTE
-from tinyhd_lib.models.spec import PREPROCESSING, ModelSpec
+from tinyhd_lib.models.spec import PREPROCESSING
 from tinyhd_lib.models.student import TinyHD, build_model
-from tinyhd_lib.models.weights import locate_weights, published_row, read_metadata
+from tinyhd_lib.models.weights import locate_weights, published_row, read_metadata, read_spec
 
 logger = logging.getLogger(__name__)
 
@@ -94,7 +94,9 @@ def _read_own(path: Path) -> TinyHD:
     metadata = read_metadata(path)
     if metadata["preprocessing"] != PREPROCESSING:
         raise BadInput(f"{path}: made for another preprocessing, {metadata['preprocessing']}")
-    model = build_model(ModelSpec(**metadata["spec"]))
+    spec = read_spec(path)
+    assert spec is not None
+    model = build_model(spec)
     try:
         model.load_state_dict(safetensors.torch.load_file(path))
     except (RuntimeError, SafetensorError) as error:

@@ -13,6 +13,7 @@ from safetensors import SafetensorError, safe_open
 from tinyhd_lib.errors import BadInput
 from tinyhd_lib.files import git_blob_id
 from tinyhd_lib.models.registry import PUBLISHED, PublishedWeights
+from tinyhd_lib.models.spec import ModelSpec
 
 logger = logging.getLogger(__name__)
 
@@ -91,6 +92,22 @@ def read_metadata(path: Path) -> dict[str, Any]:
         return {key: json.loads(metadata[key]) for key in ("spec", "preprocessing", "provenance")}
     except (SafetensorError, KeyError, ValueError) as error:
         raise BadInput(f"{path}: damaged, or without the metadata of a file written by TinyHD Workbench") from error
+
+
+def read_spec(path: Path) -> ModelSpec | None:
+    """The row of a file that says it, or whose content is known; None for any other.
+
+    Raises:
+        BadInput: the file's metadata names no model.
+    """
+    if path.suffix != ".safetensors":
+        published = published_row(path)
+        return published.spec if published else None
+    metadata = read_metadata(path)
+    try:
+        return ModelSpec(**metadata["spec"])
+    except (TypeError, ValueError) as error:
+        raise BadInput(f"{path}: its metadata name {error}") from error
 
 
 def published_row(path: Path) -> PublishedWeights | None:
