@@ -117,11 +117,11 @@ def test_openvino_agrees_with_torch_for_every_published_model(row: str) -> None:
 
 @needs_openvino
 def test_a_conversion_that_differs_is_refused_and_not_kept(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    from tinyhd_lib import runtime_torch
+    from tinyhd_lib.runtime import eager
 
     monkeypatch.setenv("TINYHD_CACHE", str(tmp_path))
-    honest = runtime_torch.TorchRuntime.__call__
-    monkeypatch.setattr(runtime_torch.TorchRuntime, "__call__", lambda self, clips: honest(self, clips) + 2e-5)
+    honest = eager.TorchRuntime.__call__
+    monkeypatch.setattr(eager.TorchRuntime, "__call__", lambda self, clips: honest(self, clips) + 2e-5)
     with pytest.raises(BadInput, match=r"OpenVINO differs from torch by 2\.0e-05"):
         open_runtime(random_model("d2_S"), "openvino")
     assert list(tmp_path.rglob("*.xml")) == []
@@ -137,7 +137,7 @@ def test_a_conversion_is_kept_mended_and_done_without(
     model = random_model("d2_S")
     clips = np.random.default_rng(1).standard_normal((1, 3, 16, 192, 256), np.float32)
     first = open_runtime(model, "openvino")(clips)
-    conversions = "tinyhd_lib.runtime_openvino._convert"
+    conversions = "tinyhd_lib.runtime.openvino_cpu._convert"
     with pytest.MonkeyPatch.context() as patch:
         patch.delattr(conversions)
         np.testing.assert_array_equal(open_runtime(model, "openvino")(clips), first)

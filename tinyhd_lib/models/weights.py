@@ -76,7 +76,7 @@ def download(weights: PublishedWeights) -> Path:
     except (OSError, ValueError) as error:  # requests' errors are OSErrors
         raise BadInput(
             f"weights {weights.name!r}: cannot be downloaded from {weights.url} ({type(error).__name__}); "
-            "fetch that file by other means and give its path"
+            "fetch that file by other means and give its path (--weights PATH, or make demo WEIGHTS=PATH)"
         ) from error
 
 

@@ -14,7 +14,7 @@ from tinyhd_lib import models
 from tinyhd_lib.data.transforms import Map
 from tinyhd_lib.models.spec import CLIP_FRAMES, INPUT_SIZE
 from tinyhd_lib.models.weights import cache_folder
-from tinyhd_lib.runtime import ModelSource, OpenVINOUnusable
+from tinyhd_lib.runtime.base import ModelSource, OpenVINOUnusable
 
 logger = logging.getLogger(__name__)
 
@@ -73,7 +73,7 @@ class OpenVINORuntime:
         return maps
 
     def _check_parity(self, source: ModelSource) -> None:
-        from tinyhd_lib.runtime_torch import TorchRuntime
+        from tinyhd_lib.runtime.eager import TorchRuntime
 
         clip = np.random.default_rng(0).standard_normal(CLIP_SHAPE, np.float32)
         difference = float(np.abs(self(clip) - TorchRuntime(source, "cpu")(clip)).max())

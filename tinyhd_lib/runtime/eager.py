@@ -5,7 +5,7 @@ import torch
 
 from tinyhd_lib.data.transforms import Map
 from tinyhd_lib.errors import BadInput
-from tinyhd_lib.runtime import ModelSource
+from tinyhd_lib.runtime.base import ModelSource
 
 
 class TorchRuntime:

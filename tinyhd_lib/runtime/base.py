@@ -1,12 +1,8 @@
-"""Where the forward pass runs. torch is imported only where it is needed, for that takes longer than a short video."""
+"""What every runtime is, and what it is made from. Nothing here needs torch."""
 
-import ctypes
 import hashlib
-import logging
-import sys
 from copy import deepcopy
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -20,8 +16,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from tinyhd_lib.models.student import TinyHD
-
-logger = logging.getLogger(__name__)
 
 
 class OpenVINOUnusable(BadInput):
@@ -62,56 +56,12 @@ class ModelSource:
     load: "Callable[[], TinyHD]"
 
 
-def open_runtime(model: "TinyHD | str | Path", device: str = "auto") -> Runtime:
-    """Make a model ready to run.
-
-    Args:
-        model: a published name, a checkpoint's path, or a model.
-        device: ``auto`` (CUDA if there is one, else OpenVINO, else torch on the CPU), ``openvino``, or a torch device:
-            ``cpu``, ``cuda``, ``cuda:1``, ``mps``.
+def model_source(model: "TinyHD | str | Path") -> ModelSource:
+    """A model, or what a name or path stands for.
 
     Raises:
-        BadInput: the weights cannot be used; the device is unknown or not there.
+        BadInput: the weights cannot be used.
     """
-    source = _source(model)
-    if device != "auto":
-        return _open(source, device)
-    if _has_cuda():
-        return _open(source, "cuda")
-    try:
-        return _open(source, "openvino")
-    except OpenVINOUnusable as error:
-        logger.warning("%s: running torch on the CPU, several times slower", error)
-        return _open(source, "cpu")
-
-
-def _open(source: ModelSource, device: str) -> Runtime:
-    if device != "openvino":
-        from tinyhd_lib.runtime_torch import TorchRuntime
-
-        return TorchRuntime(source, device)
-    if not find_spec("openvino"):
-        raise OpenVINOUnusable("OpenVINO is not installed (pip install openvino)")
-    try:
-        from tinyhd_lib.runtime_openvino import OpenVINORuntime
-
-        return OpenVINORuntime(source)
-    except ImportError as error:
-        raise OpenVINOUnusable(f"OpenVINO cannot be loaded ({error})") from error
-
-
-def _has_cuda() -> bool:
-    """Whether torch can use a GPU; it is asked only where a driver is there, which is quick to find out."""
-    try:
-        ctypes.CDLL("nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1")
-    except OSError:
-        return False
-    import torch
-
-    return torch.cuda.is_available()
-
-
-def _source(model: "TinyHD | str | Path") -> ModelSource:
     if not isinstance(model, str | Path):
         return ModelSource(model.spec, _state_digest(model), lambda: deepcopy(model).eval())
     path = locate_weights(model)
