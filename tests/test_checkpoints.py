@@ -184,7 +184,7 @@ def served(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Pa
     monkeypatch.setattr(weights_module, "DOWNLOAD_ATTEMPTS", 1)
     thread = Thread(target=server.serve_forever, daemon=True)
     thread.start()
-    yield source, replace(PUBLISHED["d123m_rc4_rc1T"], git_blob=git_blob_id(source))
+    yield source, replace(PUBLISHED["d123m_rc4_rc1T"], git_blob=git_blob_id(source), sha256=sha256(source))
     server.shutdown()
     server.server_close()
     thread.join()
@@ -207,6 +207,16 @@ def test_a_download_of_other_content_is_refused_and_leaves_nothing(
     source.write_bytes(source.read_bytes()[:-1])
     with pytest.raises(BadInput, match="not the published file"):
         download(row)
+    assert [path for path in (tmp_path / "cache").rglob("*") if path.is_file()] == []
+
+
+@pytest.mark.parametrize("hash_name", ["git_blob", "sha256"])
+def test_a_download_must_match_every_hash_that_is_known(
+    hash_name: str, served: tuple[Path, PublishedWeights], tmp_path: Path
+) -> None:
+    _, row = served
+    with pytest.raises(BadInput, match="its checksum differs"):
+        download(replace(row, **{hash_name: "0" * 40}))
     assert [path for path in (tmp_path / "cache").rglob("*") if path.is_file()] == []
 
 

@@ -11,7 +11,7 @@ import pooch
 from safetensors import SafetensorError, safe_open
 
 from tinyhd_lib.errors import BadInput
-from tinyhd_lib.files import git_blob_id
+from tinyhd_lib.files import git_blob_id, sha256
 from tinyhd_lib.models.registry import PUBLISHED, PublishedWeights
 from tinyhd_lib.models.spec import ModelSpec
 
@@ -53,14 +53,14 @@ def download(weights: PublishedWeights) -> Path:
     """
     folder = cache_folder() / "weights"
     file_name = f"{weights.name}.pth"
-    if (folder / file_name).exists() and git_blob_id(folder / file_name) != weights.git_blob:
+    if (folder / file_name).exists() and not _is_published(folder / file_name, weights):
         logger.warning("%s is damaged: fetching it again", folder / file_name)
         (folder / file_name).unlink()
 
     def fetch_verified(url: str, output_file: str, registry: pooch.Pooch) -> None:
         pooch.HTTPDownloader(progressbar=True, timeout=30)(url, output_file, registry)
-        if git_blob_id(Path(output_file)) != weights.git_blob:
-            raise BadInput(f"{url}: not the published file (its git blob id differs); nothing was kept")
+        if not _is_published(Path(output_file), weights):
+            raise BadInput(f"{url}: not the published file (its checksum differs); nothing was kept")
 
     source = pooch.create(
         path=folder,
@@ -78,6 +78,10 @@ def download(weights: PublishedWeights) -> Path:
             f"weights {weights.name!r}: cannot be downloaded from {weights.url} ({type(error).__name__}); "
             "fetch that file by other means and give its path (--weights PATH, or make demo WEIGHTS=PATH)"
         ) from error
+
+
+def _is_published(path: Path, weights: PublishedWeights) -> bool:
+    return git_blob_id(path) == weights.git_blob and weights.sha256 in (None, sha256(path))
 
 
 def read_metadata(path: Path) -> dict[str, Any]:
