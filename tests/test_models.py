@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from conftest import REFERENCE, needs_shared, random_model
+from golden import GOLDEN_FILE, reference_outputs
 from torchvision.models import mobilenet_v2
 
 from tinyhd_lib import (
@@ -67,6 +68,15 @@ def test_a_batch_of_two_equals_two_batches_of_one(name: str) -> None:
 def test_a_clip_of_another_shape_is_refused_by_name(shape: tuple[int, ...]) -> None:
     with pytest.raises(ValueError, match=r"a clip is \(N, 3, 16, H, W\).*got"):
         random_model("d2_S")(torch.zeros(shape))
+
+
+@pytest.mark.parametrize("row", MODEL_SPECS)
+def test_a_student_still_gives_its_reference_outputs(row: str) -> None:
+    expected = json.loads(GOLDEN_FILE.read_text())[row]
+    outputs = reference_outputs(row)
+    assert outputs.keys() == expected.keys()
+    for name, values in outputs.items():
+        np.testing.assert_allclose(values, expected[name], rtol=0, atol=1e-5, err_msg=name)
 
 
 @needs_shared
