@@ -1,6 +1,7 @@
 """Reference outputs of every model row, for checkouts without the published ones.
 
-``python tests/golden.py`` writes them. The numbers are our own. They were written by code that reproduced all published outputs, and keep it that way.
+``python tests/golden.py`` writes them. The numbers are our own: they were written by code that reproduced all published
+outputs, and keep it that way.
 """
 
 import json
