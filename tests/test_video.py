@@ -300,3 +300,17 @@ def test_a_film_plays_in_a_browser(tmp_path: Path) -> None:
         timeout=60,
     )
     assert '<pre id="said">96x72 true</pre>' in page.stdout
+
+
+def test_metadata_that_is_no_utf8_is_no_obstacle(tmp_path: Path) -> None:
+    path = tmp_path / "titled.mkv"
+    with av.open(str(path), "w") as container:
+        container.metadata["title"] = "TITLETITLE"
+        stream = container.add_stream("libx264", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 96, 72, "yuv420p"
+        container.mux(stream.encode(av.VideoFrame.from_ndarray(next(moving_dot(1)), format="rgb24")))
+        container.mux(stream.encode(None))
+    content = path.read_bytes()
+    assert b"TITLETITLE" in content
+    path.write_bytes(content.replace(b"TITLETITLE", b"\xe9\xff\xfe\xe8TITLE!"))
+    assert len(list(read_frames(path))) == 1

@@ -6,6 +6,8 @@ from typing import Any
 
 import av
 
+from tinyhd_lib.data.media import open_media
+
 logger = logging.getLogger(__name__)
 
 # What an mp4 holds and every browser plays; any other codec is encoded anew as AAC.
@@ -24,7 +26,7 @@ class AudioTrack:
     """
 
     def __init__(self, source: Path, film: Any) -> None:
-        self._source = av.open(str(source.absolute()), metadata_errors="replace")
+        self._source = open_media(source)
         self._film = film
         heard, seen = self._source.streams.audio[0], self._source.streams.video[0]
         self._copied = heard.codec_context.name in _COPIED_CODECS

@@ -16,6 +16,7 @@ from av.container import InputContainer
 from av.video.stream import VideoStream
 
 from tinyhd_lib.data.audio import AudioTrack, open_sound
+from tinyhd_lib.data.media import open_media
 from tinyhd_lib.data.transforms import Image
 from tinyhd_lib.errors import BadInput
 from tinyhd_lib.files import partial_path
@@ -211,7 +212,7 @@ def _open(path: Path) -> InputContainer:
     if path.is_file() and not path.stat().st_size:
         raise BadInput(f"{path}: the file is empty")
     try:
-        return av.open(str(path.absolute()), metadata_errors="replace")
+        return open_media(path)
     except (av.error.FFmpegError, OSError) as error:
         raise BadInput(f"{path}: not a video that can be read ({error.strerror})") from error
 
