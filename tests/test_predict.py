@@ -91,8 +91,9 @@ def test_predict_takes_a_file_a_folder_of_weights_and_frames(video_file: Path, w
 @pytest.mark.parametrize(
     ("options", "reason"),
     [
-        ({"batch": 0}, "at least 1 window"),
-        ({"batch": -2}, "at least 1 window"),
+        ({"batch": 0}, "1 to 64 windows"),
+        ({"batch": -2}, "1 to 64 windows"),
+        ({"batch": 10**9}, "1 to 64 windows"),
         ({"stride": 17}, "1 to 16 frames"),
         ({"device": "gpu"}, "choose from auto, openvino, cpu"),
         ({"device": "cuda:99"}, "cannot be used here"),

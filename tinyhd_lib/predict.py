@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from tinyhd_lib.models.student import TinyHD
 
 
+_LARGEST_BATCH = 64
+
+
 class Prediction(NamedTuple):
     """The saliency of one frame.
 
@@ -112,9 +115,9 @@ def _batches(
 
 
 def check_batch(batch: int | None) -> None:
-    """Refuse a batch that is no number of windows."""
-    if batch is not None and batch < 1:
-        raise BadInput(f"batch {batch}: at least 1 window a forward pass")
+    """Refuse a batch that is no number of windows, or would hold the whole video in memory."""
+    if batch is not None and not 1 <= batch <= _LARGEST_BATCH:
+        raise BadInput(f"batch {batch}: 1 to {_LARGEST_BATCH} windows a forward pass")
 
 
 def check_stride(stride: int | None) -> None:
