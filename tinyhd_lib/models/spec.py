@@ -70,11 +70,10 @@ class ModelSpec:
     @property
     def label(self) -> str:
         """The short name that the paper's tables use, such as ``S r4``, with what departs from the usual model."""
-        usual = tuple(self.multi and decoder != "d1" for decoder in self.decoders)
         parts = ["M" if self.multi else "S", f"r{self.reduction}"]
         if self.decoders != DECODERS:
             parts.append("+".join(self.decoders).upper())
-        elif self.multi and not self.force_multi and self.single_frame != tuple(not multi for multi in usual):
+        elif self.multi and not self.force_multi and self.single_frame != (True, False, False):
             parts.append("multi-map " + "+".join(self._multi_decoders()).upper())
         if self.force_multi:
             parts.append("force_multi")
