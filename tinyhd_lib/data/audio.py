@@ -6,7 +6,7 @@ from typing import Any
 
 import av
 
-from tinyhd_lib.data.media import open_media
+from tinyhd_lib.data.media import open_media, picture_stream
 
 logger = logging.getLogger(__name__)
 
@@ -28,7 +28,7 @@ class AudioTrack:
     def __init__(self, source: Path, film: Any) -> None:
         self._source = open_media(source)
         self._film = film
-        heard, seen = self._source.streams.audio[0], self._source.streams.video[0]
+        heard, seen = self._source.streams.audio[0], picture_stream(self._source)
         self._copied = heard.codec_context.name in _COPIED_CODECS
         if self._copied:
             self._stream = film.add_stream_from_template(heard)
@@ -37,7 +37,7 @@ class AudioTrack:
             # Some formats do not say where their channels belong.
             self._stream.layout = "mono" if heard.codec_context.channels == 1 else "stereo"
         # Times in a film count from its first picture.
-        self._offset = float((seen.start_time or 0) * (seen.time_base or 1))
+        self._offset = float((seen.start_time or 0) * (seen.time_base or 1)) if seen else 0.0
         self._last = float("-inf")
         self._packets = self._source.demux(heard)
         self._next = self._advance()

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import av
 from av.container import InputContainer
+from av.video.stream import VideoStream
 
 # From PyAV 19 on, text that is no UTF-8 is replaced by itself; before, only if asked.
 _LENIENT = {"metadata_errors": "replace"} if int(av.__version__.partition(".")[0]) < 19 else {}
@@ -17,3 +18,9 @@ def open_media(path: Path) -> InputContainer:
         OSError: it cannot be read.
     """
     return av.open(str(path.absolute()), **_LENIENT)  # type: ignore[call-overload, no-any-return, unused-ignore]
+
+
+def picture_stream(container: InputContainer) -> VideoStream | None:
+    """The moving pictures of a file, not the cover of a sound recording; None if it has none."""
+    streams = container.streams.video
+    return next((each for each in streams if not each.disposition & each.disposition.attached_pic), None)

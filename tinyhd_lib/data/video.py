@@ -16,7 +16,7 @@ from av.container import InputContainer
 from av.video.stream import VideoStream
 
 from tinyhd_lib.data.audio import AudioTrack, open_sound
-from tinyhd_lib.data.media import open_media
+from tinyhd_lib.data.media import open_media, picture_stream
 from tinyhd_lib.data.transforms import Image
 from tinyhd_lib.errors import BadInput
 from tinyhd_lib.files import partial_path
@@ -218,10 +218,10 @@ def _open(path: Path) -> InputContainer:
 
 
 def _picture_stream(container: InputContainer, path: Path) -> VideoStream:
-    for stream in container.streams.video:
-        if not stream.disposition & stream.disposition.attached_pic:
-            return stream
-    raise BadInput(f"{path}: no picture in it, only sound")
+    stream = picture_stream(container)
+    if stream is None:
+        raise BadInput(f"{path}: no picture in it, only sound")
+    return stream
 
 
 class VideoWriter:

@@ -22,7 +22,7 @@ from tinyhd_lib.models.published import load_published_state, recognise_spec
 from tinyhd_lib.models.registry import LICENCE_NOTE
 from tinyhd_lib.models.spec import PREPROCESSING
 from tinyhd_lib.models.student import TinyHD, build_model
-from tinyhd_lib.models.weights import locate_weights, published_row, read_metadata, read_spec
+from tinyhd_lib.models.weights import locate_weights, own_spec, published_row, read_metadata
 
 logger = logging.getLogger(__name__)
 
@@ -94,9 +94,7 @@ def _read_own(path: Path) -> TinyHD:
     metadata = read_metadata(path)
     if metadata["preprocessing"] != PREPROCESSING:
         raise BadInput(f"{path}: made for another preprocessing, {metadata['preprocessing']}")
-    spec = read_spec(path)
-    assert spec is not None
-    model = build_model(spec)
+    model = build_model(own_spec(path, metadata))
     try:
         model.load_state_dict(safetensors.torch.load_file(path))
     except (RuntimeError, SafetensorError) as error:

@@ -107,7 +107,15 @@ def read_spec(path: Path) -> ModelSpec | None:
     if path.suffix != ".safetensors":
         published = published_row(path)
         return published.spec if published else None
-    metadata = read_metadata(path)
+    return own_spec(path, read_metadata(path))
+
+
+def own_spec(path: Path, metadata: dict[str, Any]) -> ModelSpec:
+    """The row that the metadata of one of our own files name.
+
+    Raises:
+        BadInput: they name no model.
+    """
     try:
         return ModelSpec(**metadata["spec"])
     except (TypeError, ValueError) as error:
