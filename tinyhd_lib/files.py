@@ -1,9 +1,17 @@
 """Files that appear whole or not at all, and the hashes that name their content."""
 
 import hashlib
+import os
 from pathlib import Path
 
+import pooch
+
 PARTIAL_SUFFIX = ".tinyhd-part"
+
+
+def cache_folder() -> Path:
+    """Where downloads, converted models and indices are kept: ``$TINYHD_CACHE``, or the system's cache folder."""
+    return Path(os.environ.get("TINYHD_CACHE") or pooch.os_cache("tinyhd"))
 
 
 def partial_path(path: Path) -> Path:

@@ -91,6 +91,19 @@ def probe(path: Path) -> VideoInfo:
         )
 
 
+def count_frames_in(path: Path) -> int:
+    """How many frames a video promises; counted without decoding them, if it does not say.
+
+    Raises:
+        BadInput: as `probe`.
+    """
+    if path.is_dir():
+        return len(_images(path))
+    with _open(path) as container:
+        stream = _picture_stream(container, path)
+        return stream.frames or sum(packet.size > 0 for packet in container.demux(stream))
+
+
 def source_files(path: Path) -> list[Path]:
     """The file of a video, or the images of a folder of frames, in order."""
     return _images(path) if path.is_dir() else [path]
@@ -103,25 +116,29 @@ def _rate(stream: VideoStream) -> Fraction:
     return rate if fits else rate.limit_denominator(1001)
 
 
-def read_frames(path: Path) -> Iterator[Frame]:
+def read_frames(path: Path, *, strict: bool = False) -> Iterator[Frame]:
     """Decode a video from start to end, once, one frame at a time.
 
     Of a damaged video the frames that decode are given, and a warning says how many they are.
 
+    Args:
+        path: a video file or a folder of images.
+        strict: refuse a damaged video instead, where a frame's number must be right: after the damage it cannot be.
+
     Raises:
-        BadInput: as `probe`; or no frame decodes; or the images of a folder differ in size.
+        BadInput: as `probe`; or no frame decodes; or the images of a folder differ in size; or it is damaged.
     """
-    return _read_folder(path) if path.is_dir() else _read_video(path)
+    damage = _Damage(path, strict)
+    return _read_folder(path, damage) if path.is_dir() else _read_video(path, damage)
 
 
-def _read_video(path: Path) -> Iterator[Frame]:
+def _read_video(path: Path, damage: "_Damage") -> Iterator[Frame]:
     with _open(path) as container:
         stream = _picture_stream(container, path)
         stream.thread_type = "AUTO"
         period = 1 / float(_rate(stream))
         # AVI stores no presentation times: FFmpeg guesses them, out of order where there are B-frames.
         timed = container.format.name != "avi"
-        damage = _Damage()
         count, start, size = 0, 0.0, (0, 0)
         for decoded in _decode(container, stream, damage):
             if not count:
@@ -135,15 +152,49 @@ def _read_video(path: Path) -> Iterator[Frame]:
         # A file that was cut off ends without an error: fewer packets than its header promises, or far too early.
         end = float(stream.duration * stream.time_base) if stream.duration and stream.time_base else _tagged_end(stream)
         cut = damage.packets < stream.frames or (not stream.frames and end - count * period > _LATE_END)
-        _report_damage(path, count, stream.frames, damaged=bool(damage.errors) or cut)
+        damage.report(count, stream.frames, cut=cut)
 
 
 @dataclass
 class _Damage:
-    """What `_decode` met on its way."""
+    """What is met on the way through a video: a packet or image that does not decode is passed over, or refused.
 
+    Attributes:
+        path: of the video.
+        strict: whether to refuse.
+        packets: how many were read.
+        errors: how many did not decode.
+    """
+
+    path: Path
+    strict: bool
     packets: int = 0
     errors: int = 0
+
+    def meet(self, what: str) -> None:
+        """Count something that does not decode.
+
+        Raises:
+            BadInput: it is to be refused.
+        """
+        self.errors += 1
+        if self.strict:
+            raise BadInput(f"{what} does not decode; fetch or make it anew")
+
+    def report(self, count: int, promised: int, *, cut: bool = False) -> None:
+        """Say at the end how many frames were kept.
+
+        Raises:
+            BadInput: there are none, or a part is to be refused.
+        """
+        if not count:
+            raise BadInput(f"{self.path}: damaged, none of its frames can be decoded")
+        if not (self.errors or cut):
+            return
+        whole = f"{count} of its {promised}" if promised else f"only {count}"
+        if self.strict:
+            raise BadInput(f"{self.path}: damaged, {whole} frames can be decoded; fetch or make it anew")
+        logger.warning("%s: damaged, %s frames can be decoded and were kept", self.path, whole)
 
 
 def _decode(container: InputContainer, stream: VideoStream, damage: _Damage) -> Iterator[av.VideoFrame]:
@@ -153,7 +204,7 @@ def _decode(container: InputContainer, stream: VideoStream, damage: _Damage) -> 
         try:
             packet = next(packets, None)
         except av.error.FFmpegError:
-            damage.errors += 1
+            damage.meet(f"{damage.path}: damaged, a part of it")
             return
         if packet is None:
             return
@@ -161,7 +212,7 @@ def _decode(container: InputContainer, stream: VideoStream, damage: _Damage) -> 
         try:
             yield from packet.decode()
         except av.error.FFmpegError:
-            damage.errors += 1
+            damage.meet(f"{damage.path}: damaged, a part of it")
 
 
 def _tagged_end(stream: VideoStream) -> float:
@@ -170,20 +221,13 @@ def _tagged_end(stream: VideoStream) -> float:
     return 3600 * int(found[1]) + 60 * int(found[2]) + float(found[3]) if found else 0.0
 
 
-def _report_damage(path: Path, count: int, promised: int, *, damaged: bool) -> None:
-    if not count:
-        raise BadInput(f"{path}: damaged, none of its frames can be decoded")
-    if damaged:
-        whole = f"{count} of its {promised}" if promised else f"only {count}"
-        logger.warning("%s: damaged, %s frames can be decoded and were kept", path, whole)
-
-
-def _read_folder(folder: Path) -> Iterator[Frame]:
+def _read_folder(folder: Path, damage: _Damage) -> Iterator[Frame]:
     paths = _images(folder)
     shape, count = None, 0
     for path in paths:
         image = cv2.imdecode(np.frombuffer(path.read_bytes() or b"\0", np.uint8), cv2.IMREAD_COLOR)
         if image is None:
+            damage.meet(f"{path}: this image")
             continue
         if shape not in (None, image.shape):
             raise BadInput(
@@ -192,7 +236,7 @@ def _read_folder(folder: Path) -> Iterator[Frame]:
         shape = image.shape
         yield Frame(count, count / float(DEFAULT_RATE), cv2.cvtColor(image, cv2.COLOR_BGR2RGB))
         count += 1
-    _report_damage(folder, count, len(paths), damaged=count < len(paths))
+    damage.report(count, len(paths))
 
 
 def _images(folder: Path) -> list[Path]:

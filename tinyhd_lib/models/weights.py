@@ -2,7 +2,6 @@
 
 import json
 import logging
-import os
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
@@ -11,18 +10,13 @@ import pooch
 from safetensors import SafetensorError, safe_open
 
 from tinyhd_lib.errors import BadInput
-from tinyhd_lib.files import git_blob_id, sha256
+from tinyhd_lib.files import cache_folder, git_blob_id, sha256
 from tinyhd_lib.models.registry import PUBLISHED, PublishedWeights
 from tinyhd_lib.models.spec import ModelSpec
 
 logger = logging.getLogger(__name__)
 
 DOWNLOAD_ATTEMPTS = 3
-
-
-def cache_folder() -> Path:
-    """Where downloads and converted models are kept: ``$TINYHD_CACHE``, or the system's cache folder."""
-    return Path(os.environ.get("TINYHD_CACHE") or pooch.os_cache("tinyhd"))
 
 
 def locate_weights(name_or_path: str | Path) -> Path:

@@ -12,8 +12,8 @@ import openvino
 
 from tinyhd_lib import models
 from tinyhd_lib.data.transforms import Map
+from tinyhd_lib.files import cache_folder
 from tinyhd_lib.models.spec import CLIP_FRAMES, INPUT_SIZE
-from tinyhd_lib.models.weights import cache_folder
 from tinyhd_lib.runtime.base import ModelSource, OpenVINOUnusable
 
 logger = logging.getLogger(__name__)

@@ -1,0 +1,55 @@
+"""Ground truth in image files: saliency maps as grey levels, fixations as PNG or MATLAB files."""
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+from scipy.io import loadmat
+from scipy.io.matlab import MatReadError
+
+from tinyhd_lib.data.transforms import Image, Map
+from tinyhd_lib.errors import BadInput
+
+
+def read_grey(path: Path) -> Image:
+    """The grey levels (H, W) of an image file, 8 or 16 bits deep.
+
+    Raises:
+        BadInput: it cannot be read.
+    """
+    try:
+        content = np.frombuffer(path.read_bytes() or b"\0", np.uint8)
+    except OSError as error:
+        raise BadInput(f"{path}: cannot be read ({error.strerror})") from error
+    image = cv2.imdecode(content, cv2.IMREAD_UNCHANGED)
+    if image is None:
+        raise BadInput(f"{path}: not an image that can be read; fetch or make it anew")
+    return image if image.ndim == 2 else cv2.cvtColor(image[..., :3], cv2.COLOR_BGR2GRAY)
+
+
+def read_map(path: Path) -> Map:
+    """A saliency map (H, W) float32.
+
+    Raises:
+        BadInput: it cannot be read.
+    """
+    return read_grey(path).astype(np.float32)
+
+
+def read_fixations(path: Path) -> Image:
+    """A fixation map (H, W) bool from a PNG, or from the variable ``I`` of a .mat file.
+
+    Raises:
+        BadInput: it cannot be read.
+    """
+    if path.suffix != ".mat":
+        return read_grey(path) > 0
+    try:
+        fixations = loadmat(path, variable_names=["I"])["I"]
+    except (OSError, ValueError, TypeError, MatReadError, NotImplementedError) as error:
+        raise BadInput(f"{path}: not a MATLAB file that can be read ({error})") from error
+    except KeyError as error:
+        raise BadInput(f"{path}: holds no variable I") from error
+    if fixations.ndim != 2:
+        raise BadInput(f"{path}: I is a map (height, width), got {fixations.shape}")
+    return fixations > 0

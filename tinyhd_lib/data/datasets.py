@@ -1,0 +1,155 @@
+"""Data sets behind one protocol: videos with names, frames, and what is known of where people looked.
+
+A kind of data set is a row of `KINDS`; what differs between kinds is only how videos are found in their folders
+(`tinyhd_lib.data.layouts`).
+"""
+
+import os
+from collections import Counter
+from dataclasses import dataclass, replace
+from difflib import get_close_matches
+from pathlib import Path
+
+from tinyhd_lib.data.layouts import (
+    Finder,
+    Skipped,
+    Video,
+    find_dhf1k,
+    find_folder,
+    find_gaze,
+    find_kinetics,
+    find_shots,
+)
+from tinyhd_lib.errors import BadInput
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of data set.
+
+    Attributes:
+        name: as the command line has it.
+        find: its videos and the files that had to be skipped, from the root folder.
+        evaluated: the split that is scored by default, None for all there is.
+        fitted: the split that a centre bias is learnt from, None where there is none.
+        layout: what a root folder holds, in words.
+    """
+
+    name: str
+    find: Finder
+    evaluated: str | None
+    fitted: str | None
+    layout: str
+
+    @property
+    def variable(self) -> str:
+        """The environment variable that may name the root folder."""
+        return f"TINYHD_{self.name.upper()}"
+
+
+KINDS: dict[str, Kind] = {
+    kind.name: kind
+    for kind in (
+        Kind("dhf1k", find_dhf1k, "validation", "train", "video/001.AVI and annotation/0001/{maps,fixation}/0001.png"),
+        Kind("ucf", find_shots, "testing", "training", "{training,testing}/<video>/{images,maps,fixation}/*.png"),
+        Kind("hollywood2", find_shots, "testing", "training", "{training,testing}/<shot>/{images,maps,fixation}/*.png"),
+        Kind("kinetics", find_kinetics, "val", "train", "{train,val}[_256]/<class>/<clip>"),
+        Kind("folder", find_folder, None, None, "videos, in folders of any depth"),
+        Kind("gaze", find_gaze, None, None, "<video>.mp4 and <video>.npz with frame, viewer, x, y of every point"),
+    )
+}
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """The videos of a data set, or of one of its splits.
+
+    Attributes:
+        kind: its row in `KINDS`.
+        root: its folder.
+        split: which one, None for all.
+        videos: in the order of their names.
+        skipped: files that look like part of it and cannot be used.
+    """
+
+    kind: Kind
+    root: Path
+    split: str | None
+    videos: tuple[Video, ...]
+    skipped: tuple[Skipped, ...]
+
+    def of_split(self, split: str | None) -> "Dataset":
+        """The part of it that one split is.
+
+        Raises:
+            BadInput: it has no such split.
+        """
+        if split is None:
+            return self
+        videos = tuple(video for video in self.videos if video.split == split)
+        if not videos:
+            raise BadInput(f"{self.root}: no split {split!r}; there are {', '.join(self.splits) or 'none'}")
+        return replace(self, split=split, videos=videos)
+
+    @property
+    def splits(self) -> dict[str, int]:
+        """How many videos each split has."""
+        return dict(Counter(video.split for video in self.videos))
+
+
+def open_dataset(
+    kind: str, root: str | Path | None = None, split: str | None = None, *, sigma_degrees: float | None = None
+) -> Dataset:
+    """Look at a data set's folder.
+
+    Args:
+        kind: a name of `KINDS`.
+        root: its folder; the environment variable ``TINYHD_<KIND>`` if None.
+        split: one of its splits, None for all.
+        sigma_degrees: how far gaze points spread in their saliency maps; 1 degree if None. Only for gaze points.
+
+    Raises:
+        BadInput: there is no such kind, folder or split, or no videos of that kind are in it.
+    """
+    row = find_kind(kind)
+    folder = _root(row, root)
+    videos, skipped = row.find(folder)
+    if not videos:
+        why = f"; skipped {skipped[0].path.name}: {skipped[0].reason}" if skipped else ""
+        raise BadInput(f"{folder}: no {kind} data set; that has {row.layout}{why}")
+    repeated = [name for name, count in Counter((video.split, video.name) for video in videos).items() if count > 1]
+    if repeated:
+        raise BadInput(f"{folder}: several videos are called {repeated[0][1]}; rename one of them")
+    if sigma_degrees is not None:
+        videos = [_with_sigma(video, sigma_degrees) for video in videos]
+    return Dataset(row, folder, None, tuple(videos), tuple(skipped)).of_split(split)
+
+
+def find_kind(name: str) -> Kind:
+    """The row of a kind.
+
+    Raises:
+        BadInput: there is none of that name.
+    """
+    if name not in KINDS:
+        near = get_close_matches(name, KINDS)
+        raise BadInput(f"kind {name!r}: there are {', '.join(KINDS)}{f'; {near[0]}?' if near else ''}")
+    return KINDS[name]
+
+
+def _root(kind: Kind, root: str | Path | None) -> Path:
+    given = root or os.environ.get(kind.variable)
+    if not given:
+        raise BadInput(f"{kind.name}: where is it? name its folder, or set {kind.variable}")
+    folder = Path(given)
+    if not folder.is_dir():
+        raise BadInput(f"{folder}: no such folder; a {kind.name} data set has {kind.layout}")
+    return folder
+
+
+def _with_sigma(video: Video, degrees: float) -> Video:
+    if video.viewing is None:
+        raise BadInput(f"{video.name}: its saliency maps are files; a sigma is for gaze points only")
+    if not degrees > 0:
+        raise BadInput(f"sigma {degrees}: more than 0 degrees")
+    return replace(video, viewing=replace(video.viewing, sigma_degrees=degrees))

@@ -1,0 +1,128 @@
+"""Gaze points of viewers: read from files, and turned into fixation maps and saliency maps."""
+
+import json
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Self
+from zipfile import BadZipFile
+
+import cv2
+import numpy as np
+
+from tinyhd_lib.data.transforms import Image, Map
+from tinyhd_lib.errors import BadInput
+
+FIELDS_OF_POINTS = ("frame", "viewer", "x", "y")
+FIELDS_OF_VIDEO = ("frames", "width", "height")
+ASSUMED_WIDTH_DEGREES = 32.0
+"""How wide a picture is taken to have been for its viewers, where a data set does not tell."""
+
+
+@dataclass(frozen=True)
+class Viewing:
+    """How large a picture was for its viewers, and how far a fixation spreads in its saliency map.
+
+    Attributes:
+        pixels_per_degree: of visual angle.
+        assumed: whether that is `ASSUMED_WIDTH_DEGREES`' guess.
+        sigma_degrees: standard deviation of the Gaussian at every gaze point.
+    """
+
+    pixels_per_degree: float
+    assumed: bool
+    sigma_degrees: float = 1.0
+
+    @property
+    def sigma(self) -> float:
+        """The standard deviation in pixels."""
+        return self.sigma_degrees * self.pixels_per_degree
+
+    def __str__(self) -> str:
+        sure = f" (assumed: a picture {ASSUMED_WIDTH_DEGREES:g} degrees wide)" if self.assumed else ""
+        return f"sigma {self.sigma_degrees:g} degrees = {self.sigma:.1f} pixels{sure}"
+
+
+@dataclass(frozen=True)
+class Gaze:
+    """The gaze points of one video.
+
+    Attributes:
+        frame: (n,) frame of each point, from 0, ascending.
+        viewer: (n,) who looked.
+        x: (n,) pixels from the centre of the leftmost pixel.
+        y: (n,) pixels from the centre of the topmost pixel.
+        size: (height, width) of the video.
+        frames: of the video.
+    """
+
+    frame: np.ndarray
+    viewer: np.ndarray
+    x: np.ndarray
+    y: np.ndarray
+    size: tuple[int, int]
+    frames: int
+
+    def at(self, index: int) -> Self:
+        """The points of one frame."""
+        first, last = np.searchsorted(self.frame, (index, index + 1))
+        return self._select(slice(first, last))
+
+    def of(self, viewers: np.ndarray) -> Self:
+        """The points of some viewers."""
+        return self._select(np.isin(self.viewer, viewers))
+
+    def _select(self, chosen: Any) -> Self:
+        return type(self)(
+            self.frame[chosen], self.viewer[chosen], self.x[chosen], self.y[chosen], self.size, self.frames
+        )
+
+    def counts(self) -> Map:
+        """(H, W) float32: how many points fall on each pixel; points outside of the picture are left out."""
+        row, column = np.rint(self.y).astype(int), np.rint(self.x).astype(int)
+        inside = (row >= 0) & (row < self.size[0]) & (column >= 0) & (column < self.size[1])
+        flat = np.bincount(row[inside] * self.size[1] + column[inside], minlength=self.size[0] * self.size[1])
+        return flat.reshape(self.size).astype(np.float32)
+
+
+def blur(counts: Map, sigma: float) -> Map:
+    """A saliency map (H, W) float32 of fixations: a Gaussian of ``sigma`` pixels at each; what it loses is reflected."""
+    return cv2.GaussianBlur(counts, (0, 0), sigma, borderType=cv2.BORDER_REFLECT)
+
+
+def fixation_map(counts: Map) -> Image:
+    """(H, W) bool: where anybody looked."""
+    return counts > 0
+
+
+@lru_cache(maxsize=16)
+def read_gaze(path: Path) -> Gaze:
+    """Read an .npz with frame, viewer, x, y of every point, and frames, width, height of the video.
+
+    Raises:
+        BadInput: it is no such file.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            order = np.argsort(file["frame"], kind="stable")
+            points = [file[name][order] for name in FIELDS_OF_POINTS]
+            frames, width, height = (int(file[name]) for name in FIELDS_OF_VIDEO)
+    except (OSError, ValueError, BadZipFile, KeyError, IndexError, TypeError) as error:
+        fields = ", ".join(FIELDS_OF_POINTS + FIELDS_OF_VIDEO)
+        raise BadInput(f"{path}: no gaze points can be read from it ({error}); an .npz has {fields}") from error
+    frame, viewer, x, y = points
+    return Gaze(frame.astype(int), viewer.astype(int), x.astype(float), y.astype(float), (height, width), frames)
+
+
+def read_viewing(root: Path, name: str, width: int) -> Viewing:
+    """What GAZE.json says of a video's size in degrees, else the assumption.
+
+    Raises:
+        BadInput: GAZE.json is there, and cannot be read.
+    """
+    path = root / "GAZE.json"
+    try:
+        stated = json.loads(path.read_bytes()).get(name, {}).get("pixels_per_degree") if path.exists() else None
+        return Viewing(float(stated or width / ASSUMED_WIDTH_DEGREES), assumed=stated is None)
+    except (ValueError, AttributeError, TypeError) as error:
+        raise BadInput(f"{path}: not a JSON object with an entry for each video ({error})") from error

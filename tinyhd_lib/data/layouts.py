@@ -1,0 +1,214 @@
+"""How each kind of data set lies on disk: one function a layout, from a root folder to its videos.
+
+Source: specification section 5.
+"""
+
+import re
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+from tinyhd_lib.data.annotations import read_fixations, read_map
+from tinyhd_lib.data.gaze import Gaze, Viewing, blur, fixation_map, read_gaze, read_viewing
+from tinyhd_lib.data.index import count_frames
+from tinyhd_lib.data.splits import DHF1K_SPLITS
+from tinyhd_lib.data.transforms import Image, Map
+from tinyhd_lib.data.video import Frame, read_frames, source_files
+from tinyhd_lib.errors import BadInput
+
+VIDEO_SUFFIXES = frozenset(
+    {".avi", ".mp4", ".mkv", ".mov", ".webm", ".m4v", ".mpg", ".mpeg", ".wmv", ".flv", ".ts", ".ogv", ".3gp"}
+)
+
+
+class GroundTruth(NamedTuple):
+    """Where people looked in one frame.
+
+    Attributes:
+        saliency: (H, W) float32, a density up to a factor.
+        fixations: (H, W) bool.
+        points: the gaze points, None where only maps are known.
+    """
+
+    saliency: Map
+    fixations: Image
+    points: Gaze | None = None
+
+
+class Skipped(NamedTuple):
+    """A file that looks like part of a data set and cannot be used."""
+
+    path: Path
+    reason: str
+
+
+@dataclass(frozen=True)
+class Video:
+    """One video of a data set.
+
+    Attributes:
+        name: of its folder of maps, as published.
+        split: the part of the data set that it belongs to.
+        source: a video file or a folder of images.
+        names: of its frames, as published: what their ground truth and predictions are called.
+        maps: folder of the saliency maps, None without.
+        fixations: folder of the fixation maps, None without.
+        gaze: file of the gaze points, None without.
+        viewing: how gaze points become maps, None without.
+    """
+
+    name: str
+    split: str
+    source: Path
+    names: tuple[str, ...]
+    maps: Path | None = None
+    fixations: Path | None = None
+    gaze: Path | None = None
+    viewing: Viewing | None = None
+
+    def frames(self) -> Iterator[Frame]:
+        """Its frames, decoded.
+
+        Raises:
+            BadInput: it is damaged: frames after the damage could not be told from their neighbours.
+        """
+        return read_frames(self.source, strict=True)
+
+    @property
+    def has_truth(self) -> bool:
+        """Whether anything is known of where people looked."""
+        return self.gaze is not None or (self.maps is not None and self.fixations is not None)
+
+    def truth(self, index: int) -> GroundTruth | None:
+        """Where people looked in a frame, None where that is not known.
+
+        Raises:
+            BadInput: a file of it cannot be read, or its map and its fixations differ in size.
+        """
+        if self.gaze is not None:
+            return truth_of(read_gaze(self.gaze).at(index), self.viewing)
+        files = self.truth_files(index)
+        if files is None:
+            return None
+        saliency, fixations = read_map(files[0]), read_fixations(files[1])
+        if saliency.shape != fixations.shape:
+            raise BadInput(f"{files[0]}: {saliency.shape}, but its fixations {files[1]} are {fixations.shape}")
+        return GroundTruth(saliency, fixations)
+
+    def truth_files(self, index: int) -> tuple[Path, Path] | None:
+        """The files of a frame's saliency map and fixations, None if one of them is not there."""
+        if self.maps is None or self.fixations is None:
+            return None
+        saliency = self.maps / f"{self.names[index]}.png"
+        fixations = self.fixations / f"{self.names[index]}.png"
+        if not fixations.exists():
+            fixations = self.fixations / "maps" / f"{self.names[index]}.mat"
+        return (saliency, fixations) if saliency.exists() and fixations.exists() else None
+
+
+Finder = Callable[[Path], tuple[list[Video], list[Skipped]]]
+"""From the root folder of a data set to its videos, and to the files that had to be skipped."""
+
+
+def truth_of(points: Gaze, viewing: Viewing | None) -> GroundTruth:
+    """Maps of gaze points."""
+    assert viewing is not None
+    counts = points.counts()
+    return GroundTruth(blur(counts, viewing.sigma), fixation_map(counts), points)
+
+
+def find_dhf1k(root: Path) -> tuple[list[Video], list[Skipped]]:
+    """DHF1K: videos numbered from 001, the number tells the split; nothing is known of the test split's viewers."""
+    numbered = {
+        int(path.stem): path
+        for path in _listed(root / "video")
+        if path.stem.isdecimal() and path.suffix.lower() in VIDEO_SUFFIXES
+    }
+    counts, skipped = _countable(root, numbered.values())
+    videos = []
+    for number, path in sorted(numbered.items()):
+        split = next((row.name for row in DHF1K_SPLITS if number in row.numbers), None)
+        if split is None:
+            skipped.append(Skipped(path, f"DHF1K's videos are numbered to {DHF1K_SPLITS[-1].numbers[-1]}"))
+        elif path in counts:
+            truth = root / "annotation" / f"{number:04d}"
+            names = tuple(f"{frame:04d}" for frame in range(1, counts[path] + 1))
+            video = Video(f"{number:04d}", split, path, names, _folder(truth / "maps"), _folder(truth / "fixation"))
+            videos.append(video)
+    return videos, skipped
+
+
+def find_shots(root: Path) -> tuple[list[Video], list[Skipped]]:
+    """UCF-Sports and Hollywood-2: a folder of images a video or shot, whose file names are its frames' names."""
+    videos, skipped = [], []
+    for split in ("training", "testing"):
+        for folder in _listed(root / split):
+            if not folder.is_dir():
+                continue
+            try:
+                names = tuple(path.stem for path in source_files(folder / "images"))
+            except BadInput as error:
+                skipped.append(Skipped(folder, str(error)))
+                continue
+            maps, fixations = _folder(folder / "maps"), _folder(folder / "fixation")
+            videos.append(Video(folder.name, split, folder / "images", names, maps, fixations))
+    return videos, skipped
+
+
+def find_kinetics(root: Path) -> tuple[list[Video], list[Skipped]]:
+    """Kinetics-400: train and val (or train_256 and the like), in folders by class or not; no gaze is known."""
+    folders = [path for path in _listed(root) if re.fullmatch(r"(train|val)(_\d+)?", path.name)]
+    parts = [_videos_below(folder, root, folder.name.partition("_")[0]) for folder in folders]
+    return [video for videos, _ in parts for video in videos], [each for _, skipped in parts for each in skipped]
+
+
+def find_folder(root: Path) -> tuple[list[Video], list[Skipped]]:
+    """Any folder of videos."""
+    return _videos_below(root, root, "all")
+
+
+def find_gaze(root: Path) -> tuple[list[Video], list[Skipped]]:
+    """Videos with the gaze points of their viewers beside them, in files of the same name."""
+    videos, skipped = [], []
+    for points in _listed(root):
+        if points.suffix != ".npz":
+            continue
+        sources = [path for path in _listed(root) if path.stem == points.stem and path.suffix.lower() in VIDEO_SUFFIXES]
+        if len(sources) != 1:
+            skipped.append(Skipped(points, f"{len(sources)} videos of its name are beside it, one is needed"))
+            continue
+        try:
+            gaze = read_gaze(points)
+        except BadInput as error:
+            skipped.append(Skipped(points, str(error)))
+            continue
+        viewing = read_viewing(root, points.stem, gaze.size[1])
+        names = tuple(map(str, range(gaze.frames)))
+        videos.append(Video(points.stem, "all", sources[0], names, gaze=points, viewing=viewing))
+    return videos, skipped
+
+
+def _videos_below(folder: Path, root: Path, split: str) -> tuple[list[Video], list[Skipped]]:
+    paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in VIDEO_SUFFIXES and path.is_file())
+    counts, skipped = _countable(root, paths)
+    videos = [
+        Video(path.relative_to(folder).with_suffix("").as_posix(), split, path, tuple(map(str, range(count))))
+        for path, count in counts.items()
+    ]
+    return videos, skipped
+
+
+def _countable(root: Path, paths: Iterable[Path]) -> tuple[dict[Path, int], list[Skipped]]:
+    """How many frames each video has, and which cannot be opened."""
+    counts = count_frames(root, paths)
+    opened = {path: count for path, count in counts.items() if isinstance(count, int)}
+    return opened, [Skipped(path, reason) for path, reason in counts.items() if isinstance(reason, str)]
+
+
+def _listed(folder: Path) -> list[Path]:
+    return sorted(folder.iterdir()) if folder.is_dir() else []
+
+
+def _folder(path: Path) -> Path | None:
+    return path if path.is_dir() else None

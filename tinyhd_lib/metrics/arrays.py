@@ -1,0 +1,99 @@
+"""What all metrics share: one code for NumPy and torch, one frame or many, checked and brought to the same size."""
+
+from typing import Any, NamedTuple
+
+import array_api_compat
+import numpy as np
+
+Array = Any
+"""A NumPy array or a torch tensor."""
+
+
+class Frames(NamedTuple):
+    """Predictions and their ground truths, flattened.
+
+    Attributes:
+        xp: the array library's namespace.
+        saliency: (N, H * W) floating.
+        truths: the ground truths, (N, H * W) each; floating, or boolean for fixations.
+        single: whether one frame was given without a batch axis.
+    """
+
+    xp: Any
+    saliency: Array
+    truths: list[Array]
+    single: bool
+
+    def answer(self, values: Array) -> Array:
+        """Scores (N,) as they are to be returned: a float for one NumPy frame, a scalar tensor for a torch one."""
+        if not self.single:
+            return values
+        return float(values[0]) if isinstance(values, np.ndarray) else values[0]
+
+
+def with_fixations(saliency: Array, *fixations: Array) -> Frames:
+    """A prediction with boolean maps of fixations.
+
+    Raises:
+        ValueError: shapes, types or values that no metric can use.
+    """
+    for each in fixations:
+        if "bool" not in str(each.dtype):
+            raise ValueError(f"fixations are a boolean map, got {each.dtype} (write fixations > 0)")
+    return _frames(saliency, fixations)
+
+
+def with_maps(saliency: Array, *maps: Array) -> Frames:
+    """A prediction with other saliency maps.
+
+    Raises:
+        ValueError: shapes or values that no metric can use.
+    """
+    frames = _frames(saliency, maps)
+    xp = frames.xp
+    truths = [xp.astype(each, frames.saliency.dtype) for each in frames.truths]
+    for each in truths:
+        _check_finite(xp, each, "ground truth")
+    return frames._replace(truths=truths)
+
+
+def is_constant(xp: Any, values: Array) -> Array:
+    """(N,) bool: which rows of (N, P) have a single value."""
+    return xp.max(values, axis=-1) == xp.min(values, axis=-1)
+
+
+def _frames(saliency: Array, truths: tuple[Array, ...]) -> Frames:
+    xp = array_api_compat.array_namespace(saliency, *truths)
+    shape = tuple(truths[0].shape)
+    if len(shape) not in {2, 3} or any(tuple(each.shape) != shape for each in truths):
+        shapes = ", ".join(str(tuple(each.shape)) for each in truths)
+        raise ValueError(f"ground truths are (H, W) or (N, H, W), all alike, got {shapes}")
+    if tuple(saliency.shape[:-2]) != shape[:-2] or len(saliency.shape) != len(shape):
+        raise ValueError(f"saliency {tuple(saliency.shape)} does not fit a ground truth {shape}: one map for each")
+    # Apple's GPUs compute in float32 at most.
+    device = array_api_compat.device(saliency)
+    saliency = xp.astype(saliency, xp.float32 if "mps" in str(device) else xp.float64)
+    _check_finite(xp, saliency, "saliency")
+    if tuple(saliency.shape) != shape:
+        saliency = resize(saliency, shape[-2:])
+    rows = (-1, shape[-2] * shape[-1])
+    flat = [xp.reshape(each, rows) for each in truths]
+    return Frames(xp, xp.reshape(saliency, rows), flat, single=len(shape) == 2)
+
+
+def _check_finite(xp: Any, values: Array, what: str) -> None:
+    if not bool(xp.all(xp.isfinite(values))):
+        raise ValueError(f"{what} holds NaN or infinite values")
+
+
+def resize(saliency: Array, size: tuple[int, int]) -> Array:
+    """A map (..., h, w) at another size (H, W): bicubic as MATLAB's imresize, held to the map's own range."""
+    import torch
+    from torch.nn.functional import interpolate
+
+    given = saliency if isinstance(saliency, torch.Tensor) else torch.from_numpy(np.ascontiguousarray(saliency))
+    planes = given.reshape(-1, 1, *given.shape[-2:])
+    low, high = planes.amin((-2, -1), keepdim=True), planes.amax((-2, -1), keepdim=True)
+    # PyTorch's antialiased filter is the one with Keys' a = -1/2; its plain one has -3/4.
+    large = interpolate(planes, size, mode="bicubic", antialias=True).clamp(low, high).reshape(*given.shape[:-2], *size)
+    return large if isinstance(saliency, torch.Tensor) else large.numpy()

@@ -1,0 +1,145 @@
+"""Metrics of maps against maps, and of densities at the fixations.
+
+Source: specification section 6, which pins the DHF1K benchmark's MATLAB code by its answers.
+"""
+
+from typing import Any
+
+import numpy as np
+
+from tinyhd_lib.metrics.arrays import Array, is_constant, with_fixations, with_maps
+
+EPSILON = 2.0**-52
+"""MATLAB's ``eps``, which the benchmark adds in its KL divergence."""
+
+
+def cc(saliency: Array, ground_truth: Array) -> Array:
+    """Linear correlation of two maps.
+
+    Args:
+        saliency: (H, W) or (N, H, W).
+        ground_truth: likewise.
+
+    Returns:
+        -1 to 1; 0 for a constant prediction, NaN for a constant ground truth.
+
+    Raises:
+        ValueError: see `tinyhd_lib.metrics`.
+    """
+    frames = with_maps(saliency, ground_truth)
+    xp = frames.xp
+    prediction, truth = _centred(xp, frames.saliency), _centred(xp, frames.truths[0])
+    scale = xp.sqrt(xp.vecdot(prediction, prediction) * xp.vecdot(truth, truth))
+    correlation = xp.vecdot(prediction, truth) / xp.where(scale > 0, scale, 1.0)
+    return frames.answer(xp.where(is_constant(xp, frames.truths[0]), xp.nan, correlation))
+
+
+def nss(saliency: Array, fixations: Array) -> Array:
+    """Normalised scanpath saliency: the mean of the standardised map at the fixated pixels.
+
+    Args:
+        saliency: (H, W) or (N, H, W).
+        fixations: boolean, likewise.
+
+    Returns:
+        standard deviations above the mean; 0 is chance; NaN without fixations.
+
+    Raises:
+        ValueError: see `tinyhd_lib.metrics`.
+    """
+    frames = with_fixations(saliency, fixations)
+    xp = frames.xp
+    centred = _centred(xp, frames.saliency)
+    deviation = xp.sqrt(xp.vecdot(centred, centred) / (centred.shape[-1] - 1))
+    return frames.answer(_mean_at(xp, centred, frames.truths[0]) / xp.where(deviation > 0, deviation, 1.0))
+
+
+def sim(saliency: Array, ground_truth: Array) -> Array:
+    """Similarity: the common mass of two maps, each stretched to 0..1 and then divided by its sum.
+
+    Args:
+        saliency: (H, W) or (N, H, W).
+        ground_truth: likewise.
+
+    Returns:
+        0 to 1; NaN for an empty ground truth.
+
+    Raises:
+        ValueError: see `tinyhd_lib.metrics`.
+    """
+    frames = with_maps(saliency, ground_truth)
+    xp, truth = frames.xp, frames.truths[0]
+    lowest = xp.min(truth, axis=-1, keepdims=True)
+    stretched = frames.saliency - xp.min(frames.saliency, axis=-1, keepdims=True)
+    common = xp.minimum(_distribution(xp, stretched), _distribution(xp, truth - lowest))
+    return frames.answer(xp.where(xp.any(truth != 0, axis=-1), xp.sum(common, axis=-1), xp.nan))
+
+
+def kl_div(saliency: Array, ground_truth: Array, epsilon: float = EPSILON) -> Array:
+    """Kullback-Leibler divergence of the prediction from the ground truth, each divided by its sum.
+
+    Args:
+        saliency: (H, W) or (N, H, W), not negative.
+        ground_truth: likewise.
+        epsilon: what is added in sum g log(epsilon + g / (p + epsilon)); 0 for the definition itself, as in the
+            published training code, which is infinite where people looked at a zero of the prediction.
+
+    Returns:
+        0 (equal) and more, in nats; NaN for an empty ground truth.
+
+    Raises:
+        ValueError: see `tinyhd_lib.metrics`.
+    """
+    frames = with_maps(saliency, ground_truth)
+    xp = frames.xp
+    prediction, truth = _density(xp, frames.saliency), _density(xp, frames.truths[0])
+    with np.errstate(divide="ignore", invalid="ignore"):
+        terms = truth * xp.log(truth / (prediction + epsilon) + epsilon)
+    terms = xp.where(truth > 0, terms, 0.0)  # 0 log 0 = 0
+    return frames.answer(xp.where(xp.any(frames.truths[0] > 0, axis=-1), xp.sum(terms, axis=-1), xp.nan))
+
+
+def information_gain(saliency: Array, fixations: Array, baseline: Array) -> Array:
+    """How many bits a fixation the prediction knows more than a baseline does, each divided by its sum.
+
+    Args:
+        saliency: (H, W) or (N, H, W), not negative: a density up to a factor. A map that was stretched to grey levels
+            is not one, and is punished for its zeros.
+        fixations: boolean, likewise.
+        baseline: as ``saliency``: usually a centre bias.
+
+    Returns:
+        bits a fixation; 0 for the baseline itself; NaN without fixations.
+
+    Raises:
+        ValueError: see `tinyhd_lib.metrics`.
+    """
+    frames = with_fixations(saliency, fixations)
+    xp = frames.xp
+    other = with_fixations(baseline, fixations).saliency
+    gain = xp.log2(_density(xp, frames.saliency) + EPSILON) - xp.log2(_density(xp, other) + EPSILON)
+    return frames.answer(_mean_at(xp, gain, frames.truths[0]))
+
+
+def _centred(xp: Any, values: Array) -> Array:
+    """Rows (N, P) less their mean; exactly zero where a row is constant."""
+    return xp.where(is_constant(xp, values)[:, None], 0.0, values - xp.mean(values, axis=-1, keepdims=True))
+
+
+def _distribution(xp: Any, values: Array) -> Array:
+    """Rows (N, P) that sum to 1; uniform where a row is all zero."""
+    total = xp.sum(values, axis=-1, keepdims=True)
+    return xp.where(total > 0, values / xp.where(total > 0, total, 1.0), 1.0 / values.shape[-1])
+
+
+def _density(xp: Any, values: Array) -> Array:
+    if bool(xp.any(values < 0)):
+        raise ValueError("a density has no negative values: subtract the minimum, or take exp of a log density")
+    return _distribution(xp, values)
+
+
+def _mean_at(xp: Any, values: Array, fixations: Array) -> Array:
+    """(N,) means of the rows (N, P) over their fixated pixels; NaN where there are none."""
+    count = xp.sum(xp.astype(fixations, values.dtype), axis=-1)
+    total = xp.sum(xp.where(fixations, values, 0.0), axis=-1)
+    return xp.where(count > 0, total / xp.where(count > 0, count, 1.0), xp.nan)
