@@ -49,8 +49,37 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     _add_predict(commands)
     _add_weights(commands)
+    _add_generate(commands)
+    _add_evaluate(commands)
+    _add_compare(commands)
     _add_bench(commands)
     return parser
+
+
+def _add_dataset(parser: argparse.ArgumentParser) -> None:
+    """The arguments that name a data set."""
+    parser.add_argument("kind", metavar="KIND", help="dhf1k, ucf, hollywood2, kinetics, folder or gaze")
+    parser.add_argument("dir", metavar="DIR", nargs="?", help="its folder (default: $TINYHD_<KIND>)")
+
+
+def _add_generate(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    parser = commands.add_parser("generate", help="maps of a whole data set, named as published")
+    add = parser.add_argument
+    _add_dataset(parser)
+    add("--weights", default=DEFAULT_WEIGHTS, metavar="NAME|PATH", help="as for predict (default: %(default)s)")
+    add("--out", required=True, metavar="DIR", help="where a folder a video goes")
+    add("--split", metavar="NAME", help="of the data set, or all (default: the one that its papers evaluate on)")
+    add(
+        "--maps",
+        default="png",
+        choices=("png", "png16", "npz"),
+        help="map files, as for predict (default: %(default)s)",
+    )
+    add("--stride", type=int, metavar="N", help="as for predict")
+    add("--device", default="auto", help="as for predict (default: %(default)s)")
+    add("--batch", type=int, metavar="N", help="as for predict")
+    add("--force", action="store_true", help="do everything anew, over what is there")
+    parser.set_defaults(run="tinyhd_lib.commands.generate:generate")
 
 
 def _add_predict(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -98,7 +127,53 @@ def _add_predict(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
     add("--device", default="auto", help="auto, openvino, cpu, cuda, cuda:N or mps (default: %(default)s)")
     add("--batch", type=int, metavar="N", help="windows a forward pass (default: what the device likes best)")
     add("--force", action="store_true", help="do everything anew, over what is there")
-    predict.set_defaults(run="tinyhd_lib.commands:predict_videos")
+    predict.set_defaults(run="tinyhd_lib.commands.predict:predict_videos")
+
+
+def _add_evaluate(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    parser = commands.add_parser("evaluate", help="score anybody's maps against where people looked")
+    add = parser.add_argument
+    add(
+        "predictions", metavar="PREDICTIONS", help="a folder with a folder of images or .npz, or a film, for each video"
+    )
+    _add_dataset(parser)
+    add("--split", metavar="NAME", help="of the data set, or all (default: the one that its papers evaluate on)")
+    add("--out", metavar="DIR", help="where tables, report.html and summary.json go (default: PREDICTIONS_scores)")
+    add(
+        "--dialect",
+        default="dhf1k",
+        choices=("dhf1k", "published"),
+        help="how to compute and average: the benchmark's way or the paper's (default: %(default)s)",
+    )
+    add(
+        "--averaging",
+        choices=("pooled", "per-video"),
+        help="one mean over all frames, or over videos of their means (default: the dialect's)",
+    )
+    add("--every", type=int, default=1, metavar="N", help="score every Nth frame only")
+    add("--min-fixations", type=int, default=1, metavar="N", help="leave out frames with fewer fixated pixels")
+    add("--sigma", type=float, metavar="DEGREES", help="how far gaze points spread in their maps (default: 1)")
+    add("--first", type=int, metavar="N", help="your files are numbered, and the first frame has this number")
+    add(
+        "--allow-missing",
+        nargs="+",
+        default=[],
+        metavar="VIDEO|VIDEO/FRAME",
+        help="names or patterns of videos or frames that may lack a map; without, a missing map is an error",
+    )
+    add("--table", default="parquet", choices=("parquet", "csv"), help="the table of frames (default: %(default)s)")
+    add("--seed", type=int, default=0, help="of everything that is drawn (default: %(default)s)")
+    add("--workers", type=int, metavar="N", help="processes (default: one a core)")
+    add("--force", action="store_true", help="over what another evaluation left in the folder")
+    parser.set_defaults(run="tinyhd_lib.commands.evaluate:evaluate")
+
+
+def _add_compare(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    parser = commands.add_parser("compare", help="two evaluations against each other, with a paired test")
+    parser.add_argument("first", metavar="A", help="the folder of an evaluation")
+    parser.add_argument("second", metavar="B", help="the folder of another one of the same data")
+    parser.add_argument("--json", metavar="FILE", help="also write the figures there")
+    parser.set_defaults(run="tinyhd_lib.commands.evaluate:compare")
 
 
 def _add_weights(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -106,14 +181,14 @@ def _add_weights(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
     actions = weights.add_subparsers(required=True, metavar="ACTION")
     listing = actions.add_parser("list", help="the published files")
     listing.add_argument("--markdown", action="store_true", help="as the README has it")
-    listing.set_defaults(run="tinyhd_lib.commands:list_weights")
+    listing.set_defaults(run="tinyhd_lib.commands.weights:list_weights")
     get = actions.add_parser("get", help="download a published file, verified")
     get.add_argument("name", metavar="NAME")
-    get.set_defaults(run="tinyhd_lib.commands:get_weights")
+    get.set_defaults(run="tinyhd_lib.commands.weights:get_weights")
     convert = actions.add_parser("convert", help="turn a published .pth into a self-describing .safetensors")
     convert.add_argument("file", metavar="FILE")
     convert.add_argument("--out", metavar="FILE.safetensors", help="default: beside FILE")
-    convert.set_defaults(run="tinyhd_lib.commands:convert_weights")
+    convert.set_defaults(run="tinyhd_lib.commands.weights:convert_weights")
 
 
 def _add_bench(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:

@@ -1,10 +1,16 @@
-"""Files that appear whole or not at all, and the hashes that name their content."""
+"""Files that appear whole or not at all, the hashes that name their content, and folders that one run has to itself."""
 
 import hashlib
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from tempfile import gettempdir
 
 import pooch
+from filelock import FileLock, Timeout
+
+from tinyhd_lib.errors import BadInput
 
 PARTIAL_SUFFIX = ".tinyhd-part"
 
@@ -50,3 +56,18 @@ def git_blob_id(path: Path) -> str:
     """The id under which git keeps a file's content: SHA-1 over ``blob <size>``, a zero byte and the content."""
     content = path.read_bytes()
     return hashlib.sha1(b"blob %d\0" % len(content) + content, usedforsecurity=False).hexdigest()
+
+
+@contextmanager
+def alone_in(folder: Path) -> Iterator[None]:
+    """Keep a second run out of a folder; the lock lies among the temporary files, and ends with its process.
+
+    Raises:
+        BadInput: another run is at work there.
+    """
+    name = hashlib.sha256(str(folder.resolve()).encode()).hexdigest()[:32]
+    try:
+        with FileLock(Path(gettempdir()) / f"tinyhd-{name}.lock", timeout=0):
+            yield
+    except Timeout as error:
+        raise BadInput(f"{folder}: another run is at work there; wait for it, or give another --out") from error

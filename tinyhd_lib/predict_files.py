@@ -1,24 +1,21 @@
 """Videos in, map files and films out: resumable, and with decoding, forward pass and writing overlapping in time."""
 
 import hashlib
-import re
 import time
 from collections.abc import Generator, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from tempfile import gettempdir
 from typing import Any
 
 import numpy as np
-from filelock import FileLock, Timeout
 
 from tinyhd_lib.data.transforms import Image, Map, to_grey
 from tinyhd_lib.data.video import Frame, VideoInfo, VideoWriter, probe, read_frames, source_files
 from tinyhd_lib.data.windows import published_stride
 from tinyhd_lib.errors import BadInput
-from tinyhd_lib.files import partial_path, remove_partials, sha256, write_atomically
+from tinyhd_lib.files import alone_in, partial_path, remove_partials, sha256, write_atomically
 from tinyhd_lib.maps import MAP_FORMATS, Bounds, own_bounds
 from tinyhd_lib.models.spec import INPUT_SIZE
 from tinyhd_lib.overlap import parallel_map, prefetch
@@ -32,7 +29,7 @@ NORMALISATIONS = ("frame", "clip", "none")
 
 _WRITERS = 2
 _WAITING_BYTES = 256 * 2**20
-_MAP_NAME = re.compile(r"\d+\.(png|npz)")
+_MAP_SUFFIXES = frozenset(row.suffix for row in MAP_FORMATS.values())
 
 
 @dataclass(frozen=True)
@@ -49,6 +46,8 @@ class Job:
         stride: frames from one window to the next, None as published.
         batch: windows a forward pass, None for what the runtime likes best.
         force: redo what is there already.
+        names: what the frames are called in a data set. A video with names must decode whole: which frame is which
+            could not be told after damage. None for numbers from 0, as in the published quick start.
     """
 
     video: Path
@@ -60,10 +59,23 @@ class Job:
     stride: int | None = None
     batch: int | None = None
     force: bool = False
+    names: tuple[str, ...] | None = None
 
     def map_path(self, index: int) -> Path:
-        """The file of a frame's map, named as published: ``<frame from 0>.png``."""
-        return self.out / f"{index}{MAP_FORMATS[self.maps].suffix}"
+        """The file of a frame's map."""
+        name = index if self.names is None else self.names[index]
+        return self.out / f"{name}{MAP_FORMATS[self.maps].suffix}"
+
+    def frames(self) -> Iterator[Frame]:
+        """The video's frames, from the first to the last that has a name.
+
+        Raises:
+            BadInput: the video cannot be used; with names, also if it is damaged or longer than they are.
+        """
+        for frame in read_frames(self.video, strict=self.names is not None):
+            if self.names is not None and frame.index >= len(self.names):
+                raise BadInput(f"{self.video}: has more than the {len(self.names)} frames that it promises")
+            yield frame
 
     @property
     def passes(self) -> int:
@@ -87,11 +99,11 @@ def predict_files(job: Job, runtime: Runtime, weights: str) -> Iterator[int]:
     """
     info = probe(job.video)
     record = RunRecord(_key(job, runtime), {"file": str(job.film), **asdict(job.style)} if job.film else None)
-    with _alone_in(job.out):
+    with alone_in(job.out):
         earlier = _earlier_run(job, record)
         if earlier and _is_done(job, earlier, record):
             return
-        frames = _peek(read_frames(job.video))
+        frames = _peek(job.frames())
         _prepare_folder(job, record)
         started, begun, steps = datetime.now(UTC), time.perf_counter(), 0
         for _ in _write_results(job, runtime, info, frames, reuse=earlier is not None):
@@ -125,6 +137,7 @@ def _key(job: Job, runtime: Runtime) -> dict[str, Any]:
         "maps": job.maps,
         "normalise": job.normalise,
         "stride": job.stride or published_stride(runtime.spec),
+        "names": "numbers" if job.names is None else "published",
     }
 
 
@@ -133,23 +146,12 @@ def _fingerprint(video: Path) -> str:
     return hashlib.sha256("".join(map(sha256, source_files(video))).encode()).hexdigest()
 
 
-@contextmanager
-def _alone_in(folder: Path) -> Iterator[None]:
-    """Keep a second run out of a folder; the lock lies among the temporary files, and ends with its process."""
-    name = hashlib.sha256(str(folder.resolve()).encode()).hexdigest()[:32]
-    try:
-        with FileLock(Path(gettempdir()) / f"tinyhd-{name}.lock", timeout=0):
-            yield
-    except Timeout as error:
-        raise BadInput(f"{folder}: another run is at work there; wait for it, or give another --out") from error
-
-
 def _earlier_run(job: Job, record: RunRecord) -> RunRecord | None:
     """The record of an earlier run of the same job, None if everything is to be done."""
     if job.force:
         return None
     earlier = read_record(job.out)
-    if earlier is None and _maps_in(job.out):
+    if earlier is None and _maps_in(job):
         raise BadInput(f"{job.out}: holds maps of no known run; give another --out, or --force to replace them")
     if earlier and earlier.key != record.key:
         raise BadInput(
@@ -168,15 +170,17 @@ def _is_done(job: Job, earlier: RunRecord, record: RunRecord) -> bool:
     return job.maps == "none" or all(job.map_path(index).exists() for index in range(earlier.details["frames"]))
 
 
-def _maps_in(folder: Path) -> list[Path]:
-    return [path for path in folder.glob("*") if _MAP_NAME.fullmatch(path.name)]
+def _maps_in(job: Job) -> list[Path]:
+    """The files in its folder that are called as its maps would be, in any format."""
+    files = [path for path in job.out.glob("*") if path.suffix in _MAP_SUFFIXES]
+    return [path for path in files if (path.stem.isdecimal() if job.names is None else path.stem in job.names)]
 
 
 def _prepare_folder(job: Job, record: RunRecord) -> None:
     """Make the folder, and leave nothing in it that a resumed run could take for its own."""
     job.out.mkdir(parents=True, exist_ok=True)
     remove_partials(job.out)
-    for path in _maps_in(job.out) if job.force else ():
+    for path in _maps_in(job) if job.force else ():
         path.unlink()
     record.write(job.out)
     if job.film:
@@ -201,7 +205,7 @@ def _write_results(
     spool = partial_path(job.out / "maps")
     try:
         bounds = yield from _spool(items, spool)
-        yield from _write_items(job, _replay(job.video, spool), info, bounds)
+        yield from _write_items(job, _replay(job, spool), info, bounds)
     finally:
         spool.unlink(missing_ok=True)
 
@@ -248,10 +252,10 @@ def _spool(items: Iterator[tuple[Frame, Map | None]], spool: Path) -> Generator[
     return low, high
 
 
-def _replay(video: Path, spool: Path) -> Iterator[tuple[Frame, Map | None]]:
+def _replay(job: Job, spool: Path) -> Iterator[tuple[Frame, Map | None]]:
     """The frames, decoded again, with their spooled maps."""
     maps = np.memmap(spool, np.float32, mode="r").reshape(-1, *INPUT_SIZE)
-    for frame in read_frames(video):
+    for frame in job.frames():
         yield frame, maps[frame.index]
 
 

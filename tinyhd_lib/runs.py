@@ -74,8 +74,12 @@ def versions() -> dict[str, str]:
 
 def hardware() -> str:
     """One line on this machine: processor, cores, memory, system."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return f"{_processor()}, {cores} cores{_memory()}, {platform.system()} {platform.machine()}"
+    return f"{_processor()}, {usable_cores()} cores{_memory()}, {platform.system()} {platform.machine()}"
+
+
+def usable_cores() -> int:
+    """How many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def peak_memory() -> int | None:

@@ -86,7 +86,7 @@ class Gaze:
 
 
 def blur(counts: Map, sigma: float) -> Map:
-    """A saliency map (H, W) float32 of fixations: a Gaussian of ``sigma`` pixels at each; what it loses is reflected."""
+    """A saliency map (H, W) float32 of fixations: a Gaussian of ``sigma`` pixels at each, reflected at the edges."""
     return cv2.GaussianBlur(counts, (0, 0), sigma, borderType=cv2.BORDER_REFLECT)
 
 

@@ -51,7 +51,7 @@ def with_maps(saliency: Array, *maps: Array) -> Frames:
     """
     frames = _frames(saliency, maps)
     xp = frames.xp
-    truths = [xp.astype(each, frames.saliency.dtype) for each in frames.truths]
+    truths = [xp.astype(each, frames.saliency.dtype, copy=False) for each in frames.truths]
     for each in truths:
         _check_finite(xp, each, "ground truth")
     return frames._replace(truths=truths)
@@ -72,7 +72,7 @@ def _frames(saliency: Array, truths: tuple[Array, ...]) -> Frames:
         raise ValueError(f"saliency {tuple(saliency.shape)} does not fit a ground truth {shape}: one map for each")
     # Apple's GPUs compute in float32 at most.
     device = array_api_compat.device(saliency)
-    saliency = xp.astype(saliency, xp.float32 if "mps" in str(device) else xp.float64)
+    saliency = xp.astype(saliency, xp.float32 if "mps" in str(device) else xp.float64, copy=False)
     _check_finite(xp, saliency, "saliency")
     if tuple(saliency.shape) != shape:
         saliency = resize(saliency, shape[-2:])
@@ -82,7 +82,7 @@ def _frames(saliency: Array, truths: tuple[Array, ...]) -> Frames:
 
 
 def _check_finite(xp: Any, values: Array, what: str) -> None:
-    if not bool(xp.all(xp.isfinite(values))):
+    if not bool(xp.isfinite(xp.sum(values))):  # which a single one decides, at a third of the cost of asking each
         raise ValueError(f"{what} holds NaN or infinite values")
 
 

@@ -31,7 +31,9 @@ def auc_judd(saliency: Array, fixations: Array) -> Array:
     """
     frames = with_fixations(saliency, fixations)
     xp, pixels = frames.xp, frames.saliency.shape[-1]
-    sorted_map, thresholds, count = _sorted(frames)
+    sorted_map = xp.sort(frames.saliency, axis=-1, stable=False)
+    fixated, count = _values_at(frames, frames.truths[0])
+    thresholds = xp.flip(fixated, axis=-1)
     rank = xp.arange(1, thresholds.shape[-1] + 1, dtype=sorted_map.dtype, device=sorted_map.device)[None]
     above = pixels - xp.astype(_search(sorted_map, thresholds, "left"), sorted_map.dtype)
     # Rows with fewer fixations than others end in points (1, 1), which add nothing.
@@ -47,11 +49,12 @@ def auc_rank(saliency: Array, fixations: Array) -> Array:
     """
     frames = with_fixations(saliency, fixations)
     xp, pixels = frames.xp, frames.saliency.shape[-1]
-    sorted_map, thresholds, count = _sorted(frames)
-    below = _search(sorted_map, thresholds, "left") + _search(sorted_map, thresholds, "right")
-    position = xp.arange(thresholds.shape[-1], device=sorted_map.device)[None]
-    # Twice the pixels below a fixation, ties half, without the fixations among themselves: their sum is known.
-    total = xp.sum(xp.where(position < count, xp.astype(below, sorted_map.dtype), 0.0), axis=-1) / 2
+    sorted_map = xp.sort(frames.saliency, axis=-1, stable=False)
+    fixated, count = _values_at(frames, frames.truths[0])
+    # The pixels below a fixation, ties half; nothing is below the -inf that fills up shorter rows.
+    below = _search(sorted_map, fixated, "left") + _search(sorted_map, fixated, "right")
+    total = xp.sum(xp.astype(below, sorted_map.dtype), axis=-1) / 2
+    # Among themselves the fixations are below one another count^2 / 2 times.
     count = count[:, 0]
     return frames.answer(_decide(frames, (total - count**2 / 2) / (count * (pixels - count))))
 
@@ -75,12 +78,12 @@ def auc_borji(saliency: Array, fixations: Array, splits: int | None = None, seed
         ValueError: see `tinyhd_lib.metrics`; or ``splits`` is less than 1.
     """
     frames = with_fixations(saliency, fixations)
-    everywhere = frames.xp.ones_like(frames.truths[0])
 
     def draw(rng: np.random.Generator, fixated: int, counts: np.ndarray, draws: int) -> np.ndarray:
         return rng.multinomial(fixated, counts / counts.sum(), draws)
 
-    return _auc_by_levels(frames, everywhere, draw, splits, seed)
+    everywhere = frames.xp.sort(frames.saliency, axis=-1, stable=False)
+    return frames.answer(_auc_by_levels(frames, everywhere, draw, splits, seed))
 
 
 def auc_shuffled(
@@ -109,20 +112,24 @@ def auc_shuffled(
     def draw(rng: np.random.Generator, fixated: int, counts: np.ndarray, draws: int) -> np.ndarray:
         return rng.multivariate_hypergeometric(counts, min(fixated, counts.sum()), draws)
 
-    return _auc_by_levels(frames, frames.truths[1], draw, splits, seed)
+    others, count = _values_at(frames, frames.truths[1])
+    area = _auc_by_levels(frames, others, draw, splits, seed)
+    return frames.answer(frames.xp.where(count[:, 0] > 0, area, frames.xp.nan))
 
 
-def _sorted(frames: Frames) -> tuple[Array, Array, Array]:
-    """The maps in ascending order (N, P), the fixations' saliencies in descending order (N, K), their counts (N, 1)."""
-    xp, saliency, fixations = frames.xp, frames.saliency, frames.truths[0]
-    count = xp.count_nonzero(fixations, axis=-1)
-    row, _ = xp.nonzero(fixations)
-    position = xp.arange(row.shape[0], device=saliency.device) - (xp.cumulative_sum(count) - count)[row]
-    # Frames differ in their number of fixations: shorter rows end in -inf.
-    fixated = xp.full((count.shape[0], int(xp.max(count))), -xp.inf, dtype=saliency.dtype, device=saliency.device)
-    fixated[row, position] = saliency[fixations]
-    ordered = xp.flip(xp.sort(fixated, axis=-1, stable=False), axis=-1)
-    return xp.sort(saliency, axis=-1, stable=False), ordered, xp.astype(count, saliency.dtype)[:, None]
+def _values_at(frames: Frames, chosen: Array) -> tuple[Array, Array]:
+    """The saliencies of the chosen pixels in ascending order (N, K), and how many of K are theirs (N, 1).
+
+    Frames differ in their number of fixations: shorter rows begin with -inf.
+    """
+    xp, saliency = frames.xp, frames.saliency
+    count = xp.count_nonzero(chosen, axis=-1)
+    given, rows = saliency[chosen], xp.arange(count.shape[0], device=saliency.device)
+    row = xp.repeat(rows, count)
+    position = xp.arange(given.shape[0], device=saliency.device) - (xp.cumulative_sum(count) - count)[row]
+    values = xp.full((count.shape[0], int(xp.max(count))), -xp.inf, dtype=saliency.dtype, device=saliency.device)
+    values[row, position] = given
+    return xp.sort(values, axis=-1, stable=False), xp.astype(count, saliency.dtype)[:, None]
 
 
 def _search(sorted_rows: Array, values: Array, side: str) -> Array:
@@ -157,38 +164,35 @@ def _auc_by_levels(
     splits: int | None,
     seed: int,
 ) -> Array:
-    """AUC over the eleven thresholds, false alarms drawn (or taken in expectation) from the negatives' levels."""
+    """AUC (N,) over the eleven thresholds, false alarms drawn or expected from the sorted negatives (N, K)."""
     if splits is not None and splits < 1:
         raise ValueError(f"splits {splits}: at least 1, or None for the exact mean")
     xp, saliency = frames.xp, frames.saliency
-    low, high = xp.min(saliency, axis=-1, keepdims=True), xp.max(saliency, axis=-1, keepdims=True)
-    levels = (saliency - low) * _STEPS / xp.where(high > low, high - low, 1.0)
-    fixated, other = (_histogram(xp, levels, chosen) for chosen in (frames.truths[0], negatives))
+    fixated, _ = _values_at(frames, frames.truths[0])
+    hits, alarms = _at_or_above(frames, fixated), _at_or_above(frames, negatives)
     if splits is not None:
         rng = np.random.default_rng(seed)
-        pairs = zip(_to_numpy(fixated), _to_numpy(other), strict=True)
-        drawn = [
-            draw(rng, hits.sum(), counts, splits).mean(0) if counts.any() else counts * 1.0 for hits, counts in pairs
-        ]
-        other = xp.asarray(np.stack(drawn), device=saliency.device)
-    area = _area(xp, _rates(xp, other, saliency.dtype), _rates(xp, fixated, saliency.dtype))
-    return frames.answer(xp.where(xp.any(negatives, axis=-1), _decide(frames, area), xp.nan))
+        drawn = np.zeros(alarms.shape)
+        for index, (looked, other) in enumerate(zip(_to_numpy(hits), _to_numpy(alarms), strict=True)):
+            if looked[-1] and other[-1]:
+                counts = draw(rng, looked[-1], np.diff(other, prepend=0), splits)
+                drawn[index] = np.cumsum(counts, axis=-1).mean(axis=0)
+        alarms = xp.asarray(drawn, device=saliency.device)
+    return _decide(frames, _area(xp, _shares(xp, alarms, saliency.dtype), _shares(xp, hits, saliency.dtype)))
 
 
-def _histogram(xp: Any, levels: Array, chosen: Array) -> Array:
-    """(N, 11): how many of the chosen pixels of each row (N, P) are at each level, rounded down."""
-    rows, bins = levels.shape[0], _STEPS + 1
-    first = xp.broadcast_to(xp.arange(rows, device=levels.device)[:, None] * bins, levels.shape)
-    return xp.reshape(
-        xp.bincount(xp.astype(levels[chosen], xp.int64) + first[chosen], minlength=rows * bins), (rows, bins)
-    )
+def _at_or_above(frames: Frames, sorted_values: Array) -> Array:
+    """(N, 11): how many of the values (N, K) reach each threshold, from the map's maximum down to its minimum."""
+    xp, saliency = frames.xp, frames.saliency
+    low, high = xp.min(saliency, axis=-1, keepdims=True), xp.max(saliency, axis=-1, keepdims=True)
+    step = xp.flip(xp.arange(_STEPS + 1, dtype=saliency.dtype, device=saliency.device))
+    return sorted_values.shape[-1] - _search(sorted_values, low + (high - low) * step / _STEPS, "left")
 
 
-def _rates(xp: Any, counts: Array, dtype: Any) -> Array:
-    """From counts at each level, the share at or above each threshold, from the highest threshold down."""
-    shares = xp.flip(xp.astype(counts, dtype), axis=-1)
-    total = xp.sum(shares, axis=-1, keepdims=True)
-    return xp.cumulative_sum(shares, axis=-1) / xp.where(total > 0, total, 1.0)
+def _shares(xp: Any, counts: Array, dtype: Any) -> Array:
+    """Counts (N, 11) as parts of the last, which counts all."""
+    parts = xp.astype(counts, dtype)
+    return parts / xp.where(parts[:, -1:] > 0, parts[:, -1:], 1.0)
 
 
 def _to_numpy(array: Array) -> np.ndarray:

@@ -29,8 +29,8 @@ def cc(saliency: Array, ground_truth: Array) -> Array:
     frames = with_maps(saliency, ground_truth)
     xp = frames.xp
     prediction, truth = _centred(xp, frames.saliency), _centred(xp, frames.truths[0])
-    scale = xp.sqrt(xp.vecdot(prediction, prediction) * xp.vecdot(truth, truth))
-    correlation = xp.vecdot(prediction, truth) / xp.where(scale > 0, scale, 1.0)
+    scale = xp.sqrt(xp.sum(prediction**2, axis=-1) * xp.sum(truth**2, axis=-1))
+    correlation = xp.sum(prediction * truth, axis=-1) / xp.where(scale > 0, scale, 1.0)
     return frames.answer(xp.where(is_constant(xp, frames.truths[0]), xp.nan, correlation))
 
 
@@ -50,7 +50,7 @@ def nss(saliency: Array, fixations: Array) -> Array:
     frames = with_fixations(saliency, fixations)
     xp = frames.xp
     centred = _centred(xp, frames.saliency)
-    deviation = xp.sqrt(xp.vecdot(centred, centred) / (centred.shape[-1] - 1))
+    deviation = xp.sqrt(xp.sum(centred**2, axis=-1) / (centred.shape[-1] - 1))
     return frames.answer(_mean_at(xp, centred, frames.truths[0]) / xp.where(deviation > 0, deviation, 1.0))
 
 
@@ -123,13 +123,19 @@ def information_gain(saliency: Array, fixations: Array, baseline: Array) -> Arra
 
 def _centred(xp: Any, values: Array) -> Array:
     """Rows (N, P) less their mean; exactly zero where a row is constant."""
-    return xp.where(is_constant(xp, values)[:, None], 0.0, values - xp.mean(values, axis=-1, keepdims=True))
+    return _replaced(xp, is_constant(xp, values), 0.0, values - xp.mean(values, axis=-1, keepdims=True))
 
 
 def _distribution(xp: Any, values: Array) -> Array:
     """Rows (N, P) that sum to 1; uniform where a row is all zero."""
-    total = xp.sum(values, axis=-1, keepdims=True)
-    return xp.where(total > 0, values / xp.where(total > 0, total, 1.0), 1.0 / values.shape[-1])
+    total = xp.sum(values, axis=-1)
+    empty = total <= 0
+    return _replaced(xp, empty, 1.0 / values.shape[-1], values / xp.where(empty, 1.0, total)[:, None])
+
+
+def _replaced(xp: Any, chosen: Array, value: float, values: Array) -> Array:
+    """Rows (N, P) of which the chosen ones (N,) hold a single value. There hardly ever are any: that costs no pass."""
+    return xp.where(chosen[:, None], value, values) if bool(xp.any(chosen)) else values
 
 
 def _density(xp: Any, values: Array) -> Array:

@@ -1,0 +1,134 @@
+"""How fast the metrics are, against the loops that their definitions read like, in the same run."""
+
+import time
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+from typing import Any
+
+import numpy as np
+
+from tinyhd_lib import metrics
+from tinyhd_lib.data.gaze import blur
+from tinyhd_lib.data.transforms import Image, Map
+
+SIZE = (360, 640)
+SPLITS = 100
+STEPS = np.arange(11) / 10
+
+
+def loop_auc_judd(saliency: Map, fixations: Image) -> float:
+    """AUC-Judd as the benchmark's MATLAB code goes about it: a pass over the map for each fixation."""
+    thresholds = np.sort(saliency[fixations])[::-1]
+    pixels, count = saliency.size, len(thresholds)
+    hits, alarms = np.zeros(count + 2), np.zeros(count + 2)
+    hits[-1] = alarms[-1] = 1
+    for index, threshold in enumerate(thresholds, start=1):
+        above = (saliency >= threshold).sum()
+        hits[index], alarms[index] = index / count, (above - index) / (pixels - count)
+    return float(np.trapezoid(hits, alarms))
+
+
+def loop_auc_splits(saliency: Map, fixations: Image, places: np.ndarray, rng: np.random.Generator) -> float:
+    """AUC-Borji and the shuffled AUC likewise: draw, threshold and integrate for each of 100 splits.
+
+    Args:
+        saliency: (H, W).
+        fixations: (H, W) bool.
+        places: flat indices that the false alarms are drawn from.
+        rng: what draws them, without replacement.
+    """
+    stretched = (saliency - saliency.min()) / (saliency.max() - saliency.min())
+    fixated, areas = stretched[fixations], []
+    for _ in range(SPLITS):
+        drawn = stretched.ravel()[rng.choice(places, min(len(fixated), len(places)), replace=False)]
+        hits = [0.0, *((fixated >= step).sum() / len(fixated) for step in STEPS[::-1]), 1.0]
+        alarms = [0.0, *((drawn >= step).sum() / len(drawn) for step in STEPS[::-1]), 1.0]
+        areas.append(np.trapezoid(hits, alarms))
+    return float(np.mean(areas))
+
+
+def loop_others(saliency: Map, fixations: Image, truth: Map) -> tuple[float, ...]:
+    """CC, NSS, SIM and KL from their definitions."""
+    standard = (saliency - saliency.mean()) / saliency.std(ddof=1)
+    true_standard = (truth - truth.mean()) / truth.std(ddof=1)
+    stretched, true_stretched = ((each - each.min()) / (each.max() - each.min()) for each in (saliency, truth))
+    common = np.minimum(stretched / stretched.sum(), true_stretched / true_stretched.sum())
+    prediction, density = saliency / saliency.sum(), truth / truth.sum()
+    epsilon = np.finfo(float).eps
+    return (
+        float(np.corrcoef(standard.ravel(), true_standard.ravel())[0, 1]),
+        float(standard[fixations].mean()),
+        float(common.sum()),
+        float((density * np.log(epsilon + density / (prediction + epsilon))).sum()),
+    )
+
+
+def scene(fixations: int, seed: int = 0) -> tuple[Map, Image, Map, Image]:
+    """A prediction, fixations, their map and other fixations, (360, 640) each."""
+    rng = np.random.default_rng(seed)
+    looked, other = np.zeros(SIZE, bool), np.zeros(SIZE, bool)
+    for where in (looked, other):
+        where.ravel()[rng.choice(where.size, fixations, replace=False)] = True
+    truth = blur(looked.astype(np.float32), 20).astype(float)
+    prediction = truth + blur(rng.random(SIZE).astype(np.float32), 20) * truth.mean()
+    return prediction, looked, truth, other
+
+
+def all_seven(saliency: Map, fixations: Image, truth: Map, others: Image) -> None:
+    """One frame's seven metrics, ours."""
+    metrics.auc_judd(saliency, fixations)
+    metrics.auc_borji(saliency, fixations)
+    metrics.auc_shuffled(saliency, fixations, others)
+    metrics.cc(saliency, truth)
+    metrics.nss(saliency, fixations)
+    metrics.sim(saliency, truth)
+    metrics.kl_div(saliency, truth)
+
+
+def loop_seven(saliency: Map, fixations: Image, truth: Map, others: Image) -> None:
+    """One frame's seven metrics, by the loops."""
+    rng = np.random.default_rng(0)
+    loop_auc_judd(saliency, fixations)
+    loop_auc_splits(saliency, fixations, np.arange(saliency.size), rng)
+    loop_auc_splits(saliency, fixations, np.flatnonzero(others), rng)
+    loop_others(saliency, fixations, truth)
+
+
+def measure_metrics(fixations: int, repeats: int, workers: int) -> dict[str, Any]:
+    """Median milliseconds of a frame, ours and the loops' taking turns; frames a second of all processes."""
+    given = scene(fixations)
+    judd = _paired(lambda: metrics.auc_judd(*given[:2]), lambda: loop_auc_judd(*given[:2]), repeats)
+    seven = _paired(lambda: all_seven(*given), lambda: loop_seven(*given), repeats)
+    with ProcessPoolExecutor(workers, get_context("spawn")) as pool:
+        rates = list(pool.map(_rate, [fixations] * workers, [repeats * 20] * workers))
+    return {
+        "fixations": fixations,
+        "auc_judd_ms": judd[0],
+        "auc_judd_loop_ms": judd[1],
+        "auc_judd_times": judd[2],
+        "seven_ms": seven[0],
+        "seven_loop_ms": seven[1],
+        "seven_times": seven[2],
+        "workers": workers,
+        "frames_per_second": round(sum(rates), 1),
+    }
+
+
+def _paired(ours: Callable[[], object], loop: Callable[[], object], repeats: int) -> tuple[float, float, float]:
+    """Median milliseconds of both, and the median of their ratios."""
+    times = np.array([[_milliseconds(loop), _milliseconds(ours)] for _ in range(repeats + 1)])[1:]
+    slow, fast = np.median(times, axis=0)
+    return round(float(fast), 2), round(float(slow), 2), round(float(np.median(times[:, 0] / times[:, 1])), 1)
+
+
+def _milliseconds(function: Callable[[], object]) -> float:
+    begun = time.perf_counter()
+    function()
+    return 1e3 * (time.perf_counter() - begun)
+
+
+def _rate(fixations: int, repeats: int) -> float:
+    given = scene(fixations)
+    all_seven(*given)
+    return 1e3 * repeats / sum(_milliseconds(lambda: all_seven(*given)) for _ in range(repeats))

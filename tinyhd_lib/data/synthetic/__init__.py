@@ -1,0 +1,165 @@
+"""Small made-up data sets in the layouts of the real ones, with viewers whose true density is known.
+
+    for video in synthesise("dhf1k", Path("made_up")):
+        ...  # as many as there are splits x videos
+    clip = clip_of(Path("made_up"), "0601")
+    density(clip, 0)  # (H, W): where viewers look in the first frame of video 601, exactly
+
+The same arguments give the same bytes (those of films as far as the same encoders run on the same machine).
+"""
+
+import json
+import shutil
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+
+from tinyhd_lib.data.splits import DHF1K_SPLITS
+from tinyhd_lib.data.synthetic.drawing import render
+from tinyhd_lib.data.synthetic.layouts import SMALLEST, WRITERS, Order, Recipe
+from tinyhd_lib.data.synthetic.scenes import Clip, Habits, Shot, Thing, make_clip, only_shot
+from tinyhd_lib.data.synthetic.viewers import Gaussians, components, density, simulate_viewers
+from tinyhd_lib.errors import BadInput
+from tinyhd_lib.files import partial_path
+
+__all__ = [
+    "KINDS",
+    "RECORD_NAME",
+    "Clip",
+    "Gaussians",
+    "Habits",
+    "Recipe",
+    "Shot",
+    "Thing",
+    "clip_of",
+    "components",
+    "density",
+    "make_clip",
+    "only_shot",
+    "recipes",
+    "render",
+    "simulate_viewers",
+    "synthesise",
+]
+
+KINDS = tuple(WRITERS)
+"""The layouts that can be written."""
+
+RECORD_NAME = "synthetic.json"
+"""The file that says that a set is made up, and of what."""
+
+
+def synthesise(  # noqa: PLR0913
+    kind: str,
+    folder: Path,
+    *,
+    videos: int = 3,
+    frames: int = 24,
+    size: tuple[int, int] = (96, 160),
+    viewers: int = 12,
+    seed: int = 0,
+) -> Iterator[Path]:
+    """Write a data set; it happens while you iterate, and the folder appears, whole, after the last video.
+
+    Args:
+        kind: one of `KINDS`.
+        folder: the root of the set, which must not exist, or be empty.
+        videos: how many in each split.
+        frames: of a video; UCF-Sports gets some that are shorter, as the real one has.
+        size: (H, W) in pixels; UCF-Sports gets others besides.
+        viewers: of each video, where the layout holds their gaze.
+        seed: decides everything else.
+
+    Returns:
+        where each video will be, file or folder, as soon as it is finished.
+
+    Raises:
+        BadInput: at once, if an argument cannot be used; nothing is written then.
+        OSError: while writing (no space, no permission); nothing is left behind.
+    """
+    order = Order(videos, frames, (size[0], size[1]), viewers, seed)
+    _check(kind, folder, order)
+    return _build(kind, folder, order)
+
+
+def recipes(folder: Path) -> dict[str, Recipe]:
+    """What each video of a made-up set was made of, by its name; its gaze again, if ``recipe.gaze()`` is called.
+
+    Raises:
+        BadInput: the folder is no set of ours.
+    """
+    path = folder / RECORD_NAME
+    try:
+        videos = json.loads(path.read_bytes())["videos"]
+        return {
+            name: Recipe(**{**recipe, "frames": tuple(recipe["frames"]), "size": tuple(recipe["size"])})
+            for name, recipe in videos.items()
+        }
+    except FileNotFoundError as error:
+        raise BadInput(f"{folder}: no {RECORD_NAME} in it, so it is not a made-up data set; make one") from error
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise BadInput(f"{path}: not the record of a made-up data set; make the set anew") from error
+
+
+def clip_of(folder: Path, name: str) -> Clip:
+    """The clip of which a video was made: its frame 0 is the first of the video, whatever number the files give it.
+
+    Args:
+        folder: the root of a made-up set.
+        name: of the video, as `tinyhd_lib.data.datasets` has it, such as ``0601`` or ``Diving-Side-001``.
+
+    Raises:
+        BadInput: the folder is no set of ours, or has no such video.
+    """
+    known = recipes(folder)
+    if name not in known:
+        raise BadInput(f"{folder}: no video {name!r} in this made-up data set; it has {', '.join(known)}")
+    return known[name].clip()
+
+
+def _check(kind: str, folder: Path, order: Order) -> None:
+    if kind not in WRITERS:
+        raise BadInput(f"kind {kind!r}: no such data set can be made up; choose from {', '.join(KINDS)}")
+    for name in ("videos", "frames", "viewers"):
+        if getattr(order, name) < 1:
+            raise BadInput(f"{name} {getattr(order, name)}: there must be something in the set; give 1 or more")
+    most = min(len(split.numbers) for split in DHF1K_SPLITS)
+    if kind == "dhf1k" and order.videos > most:
+        raise BadInput(
+            f"videos {order.videos}: DHF1K has numbers for {most} videos for validation; give at most {most}"
+        )
+    height, width = order.size
+    if min(height, width) < SMALLEST or height % 2 or width % 2:
+        raise BadInput(
+            f"size {height}x{width} (HxW): film needs even sides, and things need room; give {SMALLEST} or more"
+        )
+    if order.seed < 0:
+        raise BadInput(f"seed {order.seed}: seeds are counted from 0; give 0 or more")
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise BadInput(f"{folder}: it exists and is not empty, and nothing is overwritten; name another folder")
+
+
+def _build(kind: str, folder: Path, order: Order) -> Iterator[Path]:
+    """Write everything beside its place, then move it there in one step."""
+    partial = partial_path(folder.absolute())
+    # What a killed run left behind.
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    try:
+        made = {}
+        for name, path, recipe in WRITERS[kind](partial, order):
+            made[name] = asdict(recipe)
+            yield folder / path.relative_to(partial)
+        record = {
+            "synthetic": "made up by a program; the gaze is simulated, and nobody is to be seen",
+            "kind": kind,
+            "order": asdict(order),
+            "habits": asdict(Habits()),
+            "videos": made,
+        }
+        (partial / RECORD_NAME).write_text(json.dumps(record, indent=1))
+        if folder.exists():
+            folder.rmdir()
+        partial.rename(folder)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)

@@ -1,0 +1,213 @@
+"""The data sets' layouts on disk, each with all that a reader of the real one meets. Source: specification section 5.
+
+Each kind has one function that writes its videos below a root, one at a time. Whatever their layout, the frame that a
+file calls the first of its video is frame 0 of the clip that the video's recipe makes.
+"""
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from tinyhd_lib.data.gaze import ASSUMED_WIDTH_DEGREES, Gaze, fixation_map
+from tinyhd_lib.data.splits import DHF1K_SPLITS
+from tinyhd_lib.data.synthetic.drawing import render
+from tinyhd_lib.data.synthetic.encoding import ground_truth, mat, npz, png, write, write_avi, write_mp4
+from tinyhd_lib.data.synthetic.scenes import Clip, make_clip, only_shot
+from tinyhd_lib.data.synthetic.viewers import simulate_viewers
+from tinyhd_lib.data.transforms import Image
+
+SMALLEST = 32
+"""Pixels a side: below, things would be specks."""
+
+_UCF_CLASSES = ("Diving-Side", "Golf-Swing-Back", "Kicking-Front", "Lifting", "Riding-Horse", "Run-Side")
+_KINETICS_CLASSES = ("abseiling", "air drumming", "archery")
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """All that decides a video and the gaze at it: the arguments of `make_clip` and of `simulate_viewers`.
+
+    Attributes:
+        seed: of the clip.
+        frames: of each of its shots.
+        size: (H, W).
+        rate: frames a second, as text.
+        shot: the only one that the video shows, counted from 0; None if it shows all of them.
+        viewers: how many; 0 if the set holds nobody's gaze at this video.
+        viewers_seed: of their gaze.
+    """
+
+    seed: int
+    frames: tuple[int, ...]
+    size: tuple[int, int]
+    viewers: int
+    viewers_seed: int
+    shot: int | None = None
+    rate: str = "25"
+
+    def clip(self) -> Clip:
+        clip = make_clip(self.seed, self.frames, self.size, Fraction(self.rate))
+        return clip if self.shot is None else only_shot(clip, self.shot)
+
+    def gaze(self) -> Gaze:
+        return simulate_viewers(self.clip(), self.viewers, self.viewers_seed)
+
+
+@dataclass(frozen=True)
+class Order:
+    """What was ordered: videos a split, frames a video, size (H, W), viewers a video, and the seed of it all."""
+
+    videos: int
+    frames: int
+    size: tuple[int, int]
+    viewers: int
+    seed: int
+
+    def recipe(self, number: int, **changes: Any) -> Recipe:
+        """Of the video of this number, which no other of the set has: by default one cut after two thirds."""
+        seed, viewers_seed = (int(word) for word in np.random.SeedSequence((self.seed, number)).generate_state(2))
+        usual = {"frames": two_shots(self.frames, self.frames // 3), "size": self.size, "viewers": self.viewers}
+        return Recipe(**{"seed": seed, "viewers_seed": viewers_seed, **usual, **changes})
+
+
+class Made(NamedTuple):
+    """A finished video: its name, as data sets have it, the file or folder that shows it, and what it was made of."""
+
+    name: str
+    path: Path
+    recipe: Recipe
+
+
+def two_shots(frames: int, last: int) -> tuple[int, ...]:
+    """The lengths of two shots, the second with ``last`` frames; of one if that leaves none for either.
+
+    >>> two_shots(24, 8), two_shots(2, 0)
+    ((16, 8), (2,))
+    """
+    return (frames - last, last) if 0 < last < frames else (frames,)
+
+
+def _write_dhf1k(root: Path, order: Order) -> Iterator[Made]:
+    for split in DHF1K_SPLITS:
+        for number in split.numbers[: order.videos]:
+            recipe = order.recipe(number, **({"viewers": 0} if split.name == "test" else {}))
+            path = root / "video" / f"{number:03d}.AVI"
+            write_avi(path, recipe.clip())
+            folder = root / "annotation" / f"{number:04d}"
+            for count, fixations in enumerate(_fixations(recipe), start=1):
+                write(folder / "maps" / f"{count:04d}.png", png(ground_truth(fixations)))
+                write(folder / "fixation" / f"{count:04d}.png", png(fixations * 255))
+                write(folder / "fixation" / "maps" / f"{count:04d}.mat", mat(fixations))
+            yield Made(folder.name, path, recipe)
+
+
+def _write_ucf(root: Path, order: Order) -> Iterator[Made]:
+    height, width = order.size
+    sizes = ((height, width), (height, _even(width * 3 / 4)), (_even(height * 3 / 4), width))
+    for number in range(2 * order.videos):
+        split, position = divmod(number, order.videos)
+        group, kind = divmod(number, len(_UCF_CLASSES))
+        # Real ones can be shorter than a window; with one video a split there should be one for training all the same.
+        short = position == order.videos - 1 and number > 0
+        frames = {"frames": (min(order.frames, 11),)} if short else {}
+        recipe = order.recipe(number, size=sizes[number % len(sizes)], **frames)
+        name = f"{_UCF_CLASSES[kind]}{{}}{group + 1:03d}"
+        folder = root / ("training", "testing")[split] / name.format("-")
+        _write_frames(folder, name.format("_") + "_{:03d}.png", recipe)
+        yield Made(folder.name, folder, recipe)
+
+
+def _write_hollywood2(root: Path, order: Order) -> Iterator[Made]:
+    shots = two_shots(order.frames, min(order.frames // 3, 13))
+    for number in range(2 * order.videos):
+        split, position = divmod(number, order.videos)
+        name = f"actionclip{('train', 'test')[split]}{position + 1:05d}"
+        video = order.recipe(number * len(shots))
+        for shot in range(len(shots)):
+            # The shots are of one clip, but viewers see them apart.
+            viewers_seed = order.recipe(number * len(shots) + shot).viewers_seed
+            recipe = replace(video, frames=shots, shot=shot, viewers_seed=viewers_seed)
+            folder = root / ("training", "testing")[split] / f"{name}_{shot + 1}"
+            _write_frames(folder, name + "_{:05d}.png", recipe, first=1 + sum(shots[:shot]))
+            yield Made(folder.name, folder, recipe)
+
+
+def _write_kinetics(root: Path, order: Order) -> Iterator[Made]:
+    for number in range(2 * order.videos):
+        split, position = divmod(number, order.videos)
+        folder = root / ("train", "val")[split] / _KINETICS_CLASSES[position % len(_KINETICS_CLASSES)]
+        recipe = order.recipe(number, viewers=0)
+        path = folder / f"synth{number:06d}_000000_000010.mp4"
+        write_mp4(path, recipe.clip())
+        if position == 0:
+            # As of a download that broke off: the index, which comes last, is missing.
+            content = b"\0\0\0\x18ftypmp42\0\0\0\0mp42isom" + b"\0\1\0\0mdat" + bytes(4096)
+            write(folder / "synthbroken_000000_000010.mp4", content)
+        yield Made(f"{folder.name}/{path.stem}", path, recipe)
+
+
+def _write_folder(root: Path, order: Order) -> Iterator[Made]:
+    for number in range(order.videos):
+        path, recipe = root / f"clip_{number:03d}.mp4", order.recipe(number, viewers=0)
+        write_mp4(path, recipe.clip())
+        yield Made(path.stem, path, recipe)
+
+
+def _write_gaze(root: Path, order: Order) -> Iterator[Made]:
+    described = {}
+    for number in range(order.videos):
+        path, recipe = root / f"clip_{number:03d}.mp4", order.recipe(number)
+        clip, gaze = recipe.clip(), recipe.gaze()
+        write_mp4(path, clip)
+        write(path.with_suffix(".npz"), npz(gaze, float(clip.rate)))
+        described[path.stem] = {
+            "frames": clip.frames,
+            "fps": float(clip.rate),
+            "width": clip.size[1],
+            "height": clip.size[0],
+            "viewers": recipe.viewers,
+            "gaze_points": len(gaze.frame),
+            "pixels_per_degree": clip.size[1] / ASSUMED_WIDTH_DEGREES,
+        }
+        yield Made(path.stem, path, recipe)
+    write(root / "GAZE.json", json.dumps(described, indent=1).encode())
+
+
+WRITERS: dict[str, Callable[[Path, Order], Iterator[Made]]] = {
+    "dhf1k": _write_dhf1k,
+    "ucf": _write_ucf,
+    "hollywood2": _write_hollywood2,
+    "kinetics": _write_kinetics,
+    "folder": _write_folder,
+    "gaze": _write_gaze,
+}
+"""How each kind is written below a root; every video is given as soon as it is finished."""
+
+
+def _even(length: float) -> int:
+    """As near as film takes it, and not too small."""
+    return max(SMALLEST, 2 * round(length / 2))
+
+
+def _fixations(recipe: Recipe) -> Iterator[Image]:
+    """(H, W) uint8 of each frame, 1 where anybody looked, else 0; no frames if nobody watched."""
+    if not recipe.viewers:
+        return
+    gaze = recipe.gaze()
+    for index in range(gaze.frames):
+        yield fixation_map(gaze.at(index).counts()).astype(np.uint8)
+
+
+def _write_frames(folder: Path, pattern: str, recipe: Recipe, first: int = 1) -> None:
+    """Pictures, maps and fixations of a video, a file a frame, numbered from ``first``."""
+    clip = recipe.clip()
+    for index, fixations in enumerate(_fixations(recipe)):
+        name = pattern.format(first + index)
+        write(folder / "images" / name, png(render(clip, index)))
+        write(folder / "maps" / name, png(ground_truth(fixations)))
+        write(folder / "fixation" / name, png(fixations * 255))

@@ -1,0 +1,201 @@
+"""What happens in a made-up clip. Pure: a seed decides everything.
+
+A clip is one or more shots with cuts between them: in the first, third, ... a few things wander about; in the second,
+fourth, ... one odd item pops out of a grid of others, and nothing moves.
+
+Places are in pixels, (x, y), x to the right and y down; (0, 0) is the centre of the top left pixel, so that a frame
+covers -0.5 <= x < W - 0.5 and -0.5 <= y < H - 0.5, and a point belongs to the pixel to which it rounds. Sizes are
+(H, W) in pixels, times in seconds since the start of the shot, colours RGB from 0 to 255.
+"""
+
+import colorsys
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+Pair = tuple[float, float]
+
+MOVING_SHAPES = ("face", "disc", "square")
+_GRID = (3, 5)
+_ODD_SHARE = 0.75
+
+
+@dataclass(frozen=True)
+class Habits:
+    """How all viewers look.
+
+    Attributes:
+        spread: deviation of the gaze around a thing, as a part of the frame's width.
+        centre_weight: how often the gaze goes to the middle instead, 0 to 1.
+        centre_spread: deviations across and down of the gaze around the middle, as parts of width and height.
+        fixation: mean length of a fixation in seconds.
+    """
+
+    spread: float = 0.05
+    centre_weight: float = 0.2
+    centre_spread: Pair = (0.22, 0.25)
+    fixation: float = 0.3
+
+
+@dataclass(frozen=True)
+class Thing:
+    """Something that draws the eye.
+
+    Attributes:
+        shape: ``face``, ``disc`` or ``square``.
+        colour: of its skin, so to speak.
+        radius: in pixels.
+        weight: how often it is looked at; those of a shot sum to 1.
+        home: around which it wanders.
+        swing: how far it goes from there at most, across and down, in pixels; (0, 0) stands still.
+        pace: swings a second, across and down.
+        phase: where in these swings it starts, 0 to 1.
+        roll: how far it leans to either side, in degrees.
+    """
+
+    shape: str
+    colour: tuple[float, float, float]
+    radius: float
+    weight: float
+    home: Pair
+    swing: Pair = (0.0, 0.0)
+    pace: Pair = (0.0, 0.0)
+    phase: Pair = (0.0, 0.0)
+    roll: float = 0.0
+
+    def centre(self, time: float) -> Floats:
+        """(2,) its place."""
+        return np.array(self.home) + np.array(self.swing) * self._waves(time)
+
+    def lean(self, time: float) -> float:
+        """Degrees by which it is turned."""
+        return float(self.roll * self._waves(time)[0])
+
+    def _waves(self, time: float) -> Floats:
+        waves: Floats = np.sin(2 * np.pi * (np.array(self.pace) * time + np.array(self.phase)))
+        return waves
+
+
+@dataclass(frozen=True)
+class Shot:
+    """What is seen between two cuts: how many frames, which things, before which background (the seed of it)."""
+
+    frames: int
+    things: tuple[Thing, ...]
+    background: int
+
+
+@dataclass(frozen=True)
+class Clip:
+    """What is seen from start to end, and how it is looked at."""
+
+    size: tuple[int, int]
+    rate: Fraction
+    shots: tuple[Shot, ...]
+    habits: Habits
+
+    @property
+    def frames(self) -> int:
+        return sum(shot.frames for shot in self.shots)
+
+    def at(self, index: int) -> tuple[Shot, float]:
+        """The shot of a frame, and the time since that shot began.
+
+        Raises:
+            IndexError: the clip has no such frame.
+        """
+        left = index
+        for shot in self.shots:
+            if 0 <= left < shot.frames:
+                return shot, float(left / self.rate)
+            left -= shot.frames
+        raise IndexError(f"frame {index} of a clip of {self.frames} frames")
+
+
+def make_clip(
+    seed: int,
+    frames: int | Sequence[int],
+    size: tuple[int, int],
+    rate: Fraction = Fraction(25),
+    habits: Habits | None = None,
+) -> Clip:
+    """Invent a clip.
+
+    Args:
+        seed: decides what is seen.
+        frames: of the clip, or of each of its shots if there is to be a cut between them.
+        size: (H, W).
+        rate: frames a second.
+        habits: how it is looked at.
+    """
+    rng = np.random.default_rng(seed)
+    habits = habits or Habits()
+    lengths = [frames] if isinstance(frames, int) else frames
+    shots = tuple(
+        Shot(length, (_popout if number % 2 else _wanderers)(rng, size, 1 - habits.centre_weight), _draw_seed(rng))
+        for number, length in enumerate(lengths)
+    )
+    return Clip(size, rate, shots, habits)
+
+
+def only_shot(clip: Clip, number: int) -> Clip:
+    """The clip without all but one of its shots (from 0), as data sets have it that cut their videos up."""
+    return replace(clip, shots=(clip.shots[number],))
+
+
+def _wanderers(rng: np.random.Generator, size: tuple[int, int], share: float) -> tuple[Thing, ...]:
+    """Two or three things that wander; together they are looked at this ``share`` of the time."""
+    height, width = size
+    count, hue = int(rng.integers(2, 4)), rng.random()
+    weights = rng.uniform(1, 2, count)
+    things = []
+    for number, weight in enumerate(share * weights / weights.sum()):
+        radius = min(size) * rng.uniform(0.12, 0.17)
+        swing = rng.uniform(0.12, 0.24, 2) * (width, height)
+        low, high = swing + radius, np.array([width, height]) - 1 - swing - radius
+        things.append(
+            Thing(
+                shape=MOVING_SHAPES[number],
+                colour=_colour(hue + number / count),
+                radius=radius,
+                weight=weight,
+                home=_pair(rng.uniform(low, high)),
+                swing=_pair(swing),
+                pace=_pair(rng.uniform(0.3, 0.7, 2)),
+                phase=_pair(rng.random(2)),
+                roll=12.0 if MOVING_SHAPES[number] == "face" else 80.0,
+            )
+        )
+    return tuple(things)
+
+
+def _popout(rng: np.random.Generator, size: tuple[int, int], share: float) -> tuple[Thing, ...]:
+    """A grid of equals, one of which differs in its colour or its shape."""
+    cell = np.array(size[::-1]) / _GRID[::-1]
+    places = np.stack(np.meshgrid(np.arange(_GRID[1]), np.arange(_GRID[0])), axis=-1).reshape(-1, 2) + 0.5
+    homes = (places + rng.uniform(-0.12, 0.12, places.shape)) * cell - 0.5
+    odd, hue, radius = int(rng.integers(len(homes))), rng.random(), 0.3 * cell.min()
+    shapes = rng.permutation(("disc", "square"))
+    common = Thing(str(shapes[0]), _colour(hue), radius, share * (1 - _ODD_SHARE) / (len(homes) - 1), (0.0, 0.0))
+    look: dict[str, Any] = {"colour": _colour(hue + 0.5)} if rng.random() < 0.5 else {"shape": str(shapes[1])}
+    unlike = replace(common, weight=share * _ODD_SHARE, **look)
+    return tuple(replace(unlike if number == odd else common, home=_pair(home)) for number, home in enumerate(homes))
+
+
+def _colour(hue: float) -> tuple[float, float, float]:
+    """A bright colour; hues go round from 0 to 1 and on."""
+    red, green, blue = colorsys.hsv_to_rgb(hue % 1, 0.75, 0.95)
+    return red * 255, green * 255, blue * 255
+
+
+def _pair(values: Floats) -> Pair:
+    return float(values[0]), float(values[1])
+
+
+def _draw_seed(rng: np.random.Generator) -> int:
+    return int(rng.integers(2**32))

@@ -1,0 +1,86 @@
+"""What can be found wrong with a data set, and how it is said."""
+
+import os
+from pathlib import Path
+from typing import NamedTuple
+
+from tinyhd_lib.errors import BadInput
+
+CHECKS: dict[str, str] = {
+    "unreadable": "a file cannot be read or used, or a video does not decode to its end",
+    "count": "the frames that decode, those that are promised and the maps differ in number",
+    "pairing": "a video or a frame has no ground truth where it should, or ground truth has no video or frame",
+    "size": "frames, maps and fixations of one video differ in size",
+    "empty": "a saliency map is black, a fixation map has no fixation, or most frames have no gaze point",
+    "mismatch": "the PNG and the MATLAB file of a frame's fixations disagree",
+    "outside": "more than 1 % of a video's gaze points lie outside of its picture",
+    "gap": "the numbers of frames, of a film's shots or of videos do not go on where they should",
+    "duplicate": "two videos of one split have the same content",
+    "leakage": "two splits share a video, by its content or by its name",
+    "incomplete": "a split has not as many videos and frames as its authors published (only if asked)",
+}
+"""Every check, and what it finds."""
+
+
+class Fault(NamedTuple):
+    """Something that is wrong with a video, said to one who knows which.
+
+    Attributes:
+        check: a name of `CHECKS`.
+        file: to look at; if it is missing, where it should be.
+        message: one line: what is wrong, and the remedy.
+    """
+
+    check: str
+    file: Path
+    message: str
+
+
+class Finding(NamedTuple):
+    """Something that is wrong with a data set.
+
+    Attributes:
+        check: a name of `CHECKS`.
+        split: where, empty if it belongs to none.
+        video: its name, empty if it is not about one.
+        file: to look at; if it is missing, where it should be.
+        message: one line: what is wrong, and the remedy.
+    """
+
+    check: str
+    split: str
+    video: str
+    file: Path
+    message: str
+
+
+class VideoCheck(NamedTuple):
+    """What is known of a video that was read from start to end.
+
+    Attributes:
+        frames: how many decode; how many are promised, if the video is damaged.
+        annotated: how many of them have ground truth.
+        content: the same for two videos if they show the same, None if it is damaged.
+        findings: what is wrong with it.
+    """
+
+    frames: int
+    annotated: int
+    content: str | None
+    findings: tuple[Finding, ...]
+
+
+def unreadable(file: Path, error: BadInput | OSError) -> Fault:
+    """The fault of a file that cannot be read."""
+    told = f"cannot be read ({error.strerror})" if isinstance(error, OSError) else str(error)
+    return Fault("unreadable", file, with_remedy(file, told))
+
+
+def with_remedy(file: Path, told: str) -> str:
+    """What an error tells of a file, on one line, without naming the file, and with a remedy if it told none.
+
+    >>> with_remedy(Path("a/001.AVI"), "a/001.AVI: the file is empty")
+    'the file is empty; fetch or make it anew'
+    """
+    line = " ".join(told.split()).removeprefix(str(file)).lstrip(f":{os.sep} ")
+    return line if "anew" in line else f"{line}; fetch or make it anew"

@@ -1,0 +1,191 @@
+"""What is wrong with a data set beyond its single videos."""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
+from itertools import chain, pairwise
+from pathlib import Path
+
+from tinyhd_lib.data.datasets import Dataset
+from tinyhd_lib.data.layouts import VIDEO_SUFFIXES, Video
+from tinyhd_lib.data.splits import DHF1K_SPLITS, PUBLISHED_SPLITS
+from tinyhd_lib.data.verify.findings import CHECKS, Finding, VideoCheck, with_remedy
+from tinyhd_lib.data.verify.numbering import gaps, last_number, spoken
+from tinyhd_lib.data.verify.report import Report, SplitCounts
+
+_ANNOTATED = {
+    "dhf1k": ("train", "validation"),
+    "ucf": ("training", "testing"),
+    "hollywood2": ("training", "testing"),
+}
+"""The splits for which maps were published. Where gaze points belong, their files say."""
+
+
+def check_set(dataset: Dataset, checks: Iterable[VideoCheck], *, complete: bool = False) -> Report:
+    """Put together what was found in each video, and what is wrong between them.
+
+    Args:
+        dataset: the whole of it, or one split.
+        checks: of each of its videos, in their order; drawn one by one, so that a progress bar can watch.
+        complete: whether it is wrong if there is not exactly what was published.
+    """
+    results = list(checks)
+    dataset = replace(dataset, skipped=tuple(each for each in dataset.skipped if _belongs(dataset, each.path)))
+    counts = tuple(_count(dataset, results))
+    findings = chain(
+        _tell_skipped(dataset),
+        chain.from_iterable(result.findings for result in results),
+        _check_annotated(dataset),
+        _check_repeated(dataset, results),
+        *(check(dataset) for check in _OF_KIND.get(dataset.kind.name, ())),
+        _check_complete(dataset, counts) if complete else (),
+    )
+    order = list(CHECKS)
+    ranked = sorted(findings, key=lambda finding: order.index(finding.check))
+    return Report(dataset.kind.name, dataset.root, counts, tuple(ranked))
+
+
+def _count(dataset: Dataset, results: Sequence[VideoCheck]) -> Iterator[SplitCounts]:
+    """What there is of each split, also of one that was published and is not there at all."""
+    published = {row.name: row for row in PUBLISHED_SPLITS if row.kind == dataset.kind.name}
+    for split in [dataset.split] if dataset.split else dict.fromkeys([*dataset.splits, *published]):
+        found = [result for video, result in zip(dataset.videos, results, strict=True) if video.split == split]
+        whole = published.get(split)
+        yield SplitCounts(
+            split,
+            len(found),
+            sum(result.frames for result in found),
+            sum(result.annotated for result in found),
+            whole.videos if whole else None,
+            whole.frames if whole else None,
+        )
+
+
+def _tell_skipped(dataset: Dataset) -> Iterator[Finding]:
+    for file, why in dataset.skipped:
+        split, name = _place_of(dataset, file)
+        if why.startswith(str(file)):
+            yield Finding("unreadable", split, name, file, with_remedy(file, why))
+        else:  # nothing is wrong with the file itself: it belongs to nothing
+            yield Finding("pairing", split, name, file, f"{why}; mend that, or take it away")
+
+
+def _check_annotated(dataset: Dataset) -> Iterator[Finding]:
+    for video in dataset.videos:
+        expected = video.split in _ANNOTATED.get(dataset.kind.name, ())
+        if expected and video.maps is None and video.fixations is None:
+            told = "there are no maps and fixations of this video; fetch them"
+            yield Finding("pairing", video.split, video.name, video.source, told)
+
+
+def _check_repeated(dataset: Dataset, results: Sequence[VideoCheck]) -> Iterator[Finding]:
+    """Videos that there are twice; two splits' films of one name are told once, and only if not for their content."""
+    contents: dict[str, Video] = {}
+    names: dict[str, Video] = {}
+    told: set[tuple[str, str]] = set()
+    for video, result in zip(dataset.videos, results, strict=True):
+        film = _film_of(dataset, video.name)
+        twin = contents.setdefault(result.content, video) if result.content else video
+        namesake = names.setdefault(film, video)
+        if twin is not video:
+            check = "duplicate" if twin.split == video.split else "leakage"
+            message = f"has the same content as {twin.split}/{twin.name}; leave one of them out"
+        elif namesake.split != video.split and (video.split, film) not in told:
+            check, message = "leakage", f"{film} is in {namesake.split}, too; leave one of them out"
+        else:
+            continue
+        if check == "leakage":
+            told.add((video.split, film))
+        yield Finding(check, video.split, video.name, video.source, message)
+
+
+def _check_complete(dataset: Dataset, counts: Iterable[SplitCounts]) -> Iterator[Finding]:
+    for row in counts:
+        if not row.complete:
+            frames = "" if row.published_frames is None else f", {row.frames:,} of {row.published_frames:,} frames"
+            told = f"{row.split} has {row.videos:,} of {row.published_videos:,} videos{frames}"
+            yield Finding("incomplete", row.split, "", dataset.root, f"{told}; fetch what is missing, remove the rest")
+
+
+def _check_video_numbers(dataset: Dataset) -> Iterator[Finding]:
+    """DHF1K: videos that are missing between others."""
+    known = _known(dataset)
+    for split in (row.name for row in DHF1K_SPLITS):
+        for missing in gaps(int(name) for place, name in known if place == split):
+            file = dataset.root / "video" / f"{missing[0]:03d}.AVI"
+            told = f"no video {spoken(missing)}; fetch what is missing"
+            yield Finding("gap", split, f"{missing[0]:04d}", file, told)
+
+
+def _check_annotation_folders(dataset: Dataset) -> Iterator[Finding]:
+    """DHF1K: ground truth of videos that are not there."""
+    known = set(_known(dataset))
+    for folder in sorted(dataset.root.glob("annotation/*/")):
+        if folder.name.isdecimal() and _belongs(dataset, folder) and _place_of(dataset, folder) not in known:
+            told = "there is no such video; fetch it, or remove this folder"
+            yield Finding("pairing", *_place_of(dataset, folder), folder, told)
+
+
+def _check_shots(dataset: Dataset) -> Iterator[Finding]:
+    """Hollywood-2: a film's frames are numbered on from shot to shot. Next to a shot that was skipped, nobody knows."""
+    videos = {(video.split, video.name): video for video in dataset.videos}
+    films: defaultdict[tuple[str, str], list[tuple[int, Video | None]]] = defaultdict(list)
+    for split, name in _known(dataset):
+        number = last_number(name)
+        if number is not None:
+            films[split, _film_of(dataset, name)].append((number, videos.get((split, name))))
+    for shots in films.values():
+        for (_, one), (_, other) in pairwise(sorted(shots, key=lambda shot: shot[0])):
+            if one and other:
+                yield from _check_joint(one, other)
+
+
+def _check_joint(one: Video, other: Video) -> Iterator[Finding]:
+    last, first = last_number(one.names[-1]), last_number(other.names[0])
+    if last is not None and first is not None and first != last + 1:
+        told = f"starts with frame {first}, but {one.name} ends with {last}; fetch what is missing"
+        yield Finding("gap", other.split, other.name, other.source, told)
+
+
+def _check_gaze_files(dataset: Dataset) -> Iterator[Finding]:
+    """Videos with no gaze points beside them; points with no video beside them were skipped, and are told as such."""
+    for file in sorted(dataset.root.iterdir()):
+        if file.suffix.lower() in VIDEO_SUFFIXES and not file.with_suffix(".npz").exists():
+            split, name = _place_of(dataset, file)
+            yield Finding("pairing", split, name, file, f"there is no {name}.npz with its gaze points; fetch it")
+
+
+_OF_KIND: dict[str, tuple[Callable[[Dataset], Iterator[Finding]], ...]] = {
+    "dhf1k": (_check_video_numbers, _check_annotation_folders),
+    "hollywood2": (_check_shots,),
+    "gaze": (_check_gaze_files,),
+}
+"""What is checked in one kind of data set only."""
+
+
+def _known(dataset: Dataset) -> list[tuple[str, str]]:
+    """Split and name of every video that is there, whether it can be used or not."""
+    skipped = [_place_of(dataset, file) for file, _ in dataset.skipped]
+    return [*((video.split, video.name) for video in dataset.videos), *skipped]
+
+
+def _belongs(dataset: Dataset, path: Path) -> bool:
+    """Whether a path is of a split that was checked."""
+    return dataset.split in (None, _place_of(dataset, path)[0])
+
+
+def _film_of(dataset: Dataset, name: str) -> str:
+    """The film that a video is of: Hollywood-2 has a shot of it."""
+    return name.rpartition("_")[0] if dataset.kind.name == "hollywood2" else name
+
+
+def _place_of(dataset: Dataset, path: Path) -> tuple[str, str]:
+    """Split and name of the video that a path in the data set's folder is, or would be."""
+    inside = path.relative_to(dataset.root)
+    if dataset.kind.name == "dhf1k":
+        number = int(path.stem)
+        return next((row.name for row in DHF1K_SPLITS if number in row.numbers), ""), f"{number:04d}"
+    split = "all"
+    if dataset.kind.name not in ("folder", "gaze"):
+        split, inside = inside.parts[0].partition("_")[0], Path(*inside.parts[1:])
+    return split, (inside if path.is_dir() else inside.with_suffix("")).as_posix()

@@ -1,0 +1,163 @@
+"""What is wrong with one video and with what is known of where people looked in it."""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from itertools import chain
+from pathlib import Path
+
+import numpy as np
+
+from tinyhd_lib.data.annotations import read_fixations, read_grey
+from tinyhd_lib.data.gaze import Gaze, read_gaze
+from tinyhd_lib.data.layouts import Video
+from tinyhd_lib.data.verify.findings import Fault, Finding, VideoCheck
+from tinyhd_lib.data.verify.numbering import gaps, last_number, spoken
+from tinyhd_lib.data.verify.reading import Frames, Picture, Pictures, Size, read_frames_of, read_pictures
+
+# Points at the very edge may be measured a little outside of it; more of them are in another unit, or of another video.
+_MOST_OUTSIDE = 0.01
+# Eyes blink, jump and look away, and trackers lose them: where viewers are few, a frame without any point is no fault.
+# If more frames than these have none, the points are hardly of this video, or count its frames in another unit.
+_MOST_UNSEEN = 0.5
+
+
+def check_video(video: Video) -> VideoCheck:
+    """Read all of a video and of its ground truth.
+
+    What is wrong is told and not raised, and never keeps the rest from being read. Videos and results can be pickled,
+    so that this can be mapped over processes.
+    """
+    frames = read_frames_of(video)
+    annotated, faults = _check_maps(video, frames) if video.gaze is None else _check_gaze(video, video.gaze, frames)
+    found = (
+        Finding(fault.check, video.split, video.name, fault.file, fault.message)
+        for fault in chain(frames.faults, faults)
+    )
+    return VideoCheck(frames.decoded or len(video.names), annotated, frames.content, tuple(found))
+
+
+def _check_maps(video: Video, frames: Frames) -> tuple[int, Iterator[Fault]]:
+    """How many frames have ground truth in files, and what is wrong with it."""
+    maps = read_pictures(video.maps, ".png", read_grey)
+    plain = read_pictures(video.fixations, ".png", read_fixations)
+    matlab = read_pictures(video.fixations and video.fixations / "maps", ".mat", read_fixations)
+    # As `Video.truth_files` chooses: a MATLAB file only where there is no PNG.
+    fixations = matlab.read | plain.read
+    annotated = maps.files.keys() & (matlab.files | plain.files) & set(video.names)
+    return len(annotated), chain(
+        *(pictures.faults for pictures in (maps, plain, matlab)),
+        _check_count(video, frames, None if video.maps is None else len(maps.files)),
+        _check_numbers(video),
+        _check_pairs(video, maps, plain, matlab),
+        _check_sizes(
+            ("frames", frames.sizes),
+            ("saliency maps", _sizes(maps)),
+            ("fixation maps", _sizes(plain) | _sizes(matlab)),
+        ),
+        _check_blank(maps.read.values(), "the saliency map is black"),
+        _check_blank(fixations.values(), "there is no fixation"),
+        _check_match(plain, matlab),
+    )
+
+
+def _check_gaze(video: Video, file: Path, frames: Frames) -> tuple[int, Iterator[Fault]]:
+    """How many frames have gaze points, and what is wrong with these."""
+    gaze = read_gaze(file)
+    count = frames.decoded or gaze.frames
+    shown = (gaze.frame >= 0) & (gaze.frame < count)
+    seen = len(np.unique(gaze.frame[shown]))
+    return seen, chain(
+        _check_count(video, frames, None),
+        _check_sizes(("frames", frames.sizes), ("files of gaze points", {file: gaze.size})),
+        _check_shown(file, int((~shown).sum()), count),
+        _check_seen(file, seen, count),
+        _check_inside(file, gaze),
+    )
+
+
+def _check_count(video: Video, frames: Frames, maps: int | None) -> Iterator[Fault]:
+    """A damaged video is told already: of it, only what it promises is compared with its maps."""
+    counts = {"decoded": frames.decoded, "promised": len(video.names), "maps": maps}
+    known = {what: count for what, count in counts.items() if count is not None}
+    if len(set(known.values())) > 1:
+        told = ", ".join(f"{count} {what}" for what, count in known.items())
+        yield Fault("count", video.source, f"frames: {told}; fetch the video and its ground truth anew")
+
+
+def _check_numbers(video: Video) -> Iterator[Fault]:
+    numbers = map(last_number, video.names)
+    for missing in gaps(number for number in numbers if number is not None):
+        yield Fault("gap", video.source, f"no frame {spoken(missing)}; fetch what is missing")
+
+
+def _check_pairs(video: Video, maps: Pictures, plain: Pictures, matlab: Pictures) -> Iterator[Fault]:
+    """Frames without ground truth and the reverse; whether a video may have none at all, its data set tells."""
+    known = video.maps or video.fixations
+    if known is None:
+        return
+    for folder, there in (("maps", maps.files), ("fixation", plain.files | matlab.files)):
+        place = known.with_name(folder)
+        missing = [place / f"{name}.png" for name in video.names if name not in there] if place.is_dir() else [place]
+        for file in missing:
+            yield Fault("pairing", file, "not there, though the video is; fetch or make it anew")
+    names = set(video.names)
+    for name, file in chain.from_iterable(pictures.files.items() for pictures in (maps, plain, matlab)):
+        if name not in names:
+            yield Fault("pairing", file, "there is no such frame; fetch the video anew, or remove this file")
+
+
+def _check_sizes(*groups: tuple[str, dict[Path, Size]]) -> Iterator[Fault]:
+    """One fault for all files of a group: a wrong size is seldom one file's. The first group says what is right."""
+    right = next((_most_frequent(sizes.values()) for _, sizes in groups if sizes), None)
+    for what, sizes in groups:
+        wrong = {file: size for file, size in sizes.items() if size != right}
+        if wrong and right:
+            file, size = next(iter(wrong.items()))
+            told = f"{_spoken_size(size)} in a video of {_spoken_size(right)}"
+            yield Fault("size", file, f"{told}, {len(wrong)} of {len(sizes)} {what}; fetch or make anew")
+
+
+def _check_blank(pictures: Iterable[Picture], told: str) -> Iterator[Fault]:
+    for picture in pictures:
+        if picture.blank:
+            yield Fault("empty", picture.file, f"{told}; fetch or make it anew, or leave this frame out")
+
+
+def _check_match(plain: Pictures, matlab: Pictures) -> Iterator[Fault]:
+    for name, picture in plain.read.items():
+        other = matlab.read.get(name, picture)
+        if other.size == picture.size and other.digest != picture.digest:
+            yield Fault("mismatch", picture.file, f"not the same fixations as in {other.file.name}; fetch both anew")
+
+
+def _check_shown(file: Path, points: int, frames: int) -> Iterator[Fault]:
+    if points:
+        told = f"{points} points are not at frames 0 to {frames - 1}"
+        yield Fault("pairing", file, f"{told}, which is all that the video has; fetch both anew, or remove the points")
+
+
+def _check_seen(file: Path, seen: int, frames: int) -> Iterator[Fault]:
+    if frames - seen > _MOST_UNSEEN * frames:
+        yield Fault("empty", file, f"{frames - seen} of {frames} frames have no point; fetch or make it anew")
+
+
+def _check_inside(file: Path, gaze: Gaze) -> Iterator[Fault]:
+    """A point that is not a number is inside of nothing."""
+    height, width = gaze.size
+    row, column = np.rint(gaze.y), np.rint(gaze.x)
+    outside = ~((row >= 0) & (row < height) & (column >= 0) & (column < width))
+    if outside.sum() > _MOST_OUTSIDE * len(outside):
+        told = f"{outside.mean():.1%} of the points are outside of {_spoken_size(gaze.size)}"
+        yield Fault("outside", file, f"{told}; give x and y in pixels of the video, from its top left")
+
+
+def _sizes(pictures: Pictures) -> dict[Path, Size]:
+    return {picture.file: picture.size for picture in pictures.read.values()}
+
+
+def _most_frequent(sizes: Iterable[Size]) -> Size:
+    return Counter(sizes).most_common(1)[0][0]
+
+
+def _spoken_size(size: Size) -> str:
+    return f"{size[1]}x{size[0]}"

@@ -1,0 +1,88 @@
+"""What a figure is to be compared with: chance, a centre bias, and how well people predict one another."""
+
+from collections.abc import Sequence
+from zlib import crc32
+
+import cv2
+import numpy as np
+
+from tinyhd_lib.data.gaze import Gaze, read_gaze
+from tinyhd_lib.data.layouts import GroundTruth, Video, truth_of
+from tinyhd_lib.data.transforms import Image, Map
+
+CENTRE_SIZE = (90, 160)
+"""The size (height, width) at which a centre bias is learnt, whatever the videos' sizes."""
+
+CENTRE_FRAMES = 16
+OTHER_FRAMES = 10
+
+
+def annotated_frames(video: Video, most: int) -> list[int]:
+    """Up to ``most`` frames, evenly spaced."""
+    count = len(video.names)
+    return sorted({round(position) for position in np.linspace(0, count - 1, min(most, count))})
+
+
+def mean_truth(video: Video) -> Map | None:
+    """(90, 160): the mean of a video's saliency maps, each of sum 1; None if nobody looked at any of them."""
+    truths = [video.truth(index) for index in annotated_frames(video, CENTRE_FRAMES)]
+    maps = [truth.saliency for truth in truths if truth is not None and truth.saliency.any()]
+    small = [cv2.resize(each.astype(np.float64), CENTRE_SIZE[::-1], interpolation=cv2.INTER_AREA) for each in maps]
+    return np.mean([each / each.sum() for each in small], axis=0) if small else None
+
+
+def centre_bias(means: Sequence[Map | None], without: int | None = None) -> Map:
+    """The mean of the videos' mean maps; uniform if there are none.
+
+    Args:
+        means: of `mean_truth`.
+        without: a video to leave out, where there is no training split to learn from.
+    """
+    others = [each for index, each in enumerate(means) if each is not None and index != without]
+    return np.mean(others, axis=0) if others else np.ones(CENTRE_SIZE)
+
+
+def other_fixations(videos: Sequence[Video], without: int, seed: int) -> np.ndarray | None:
+    """Where people looked in ten frames of other videos, (n, 2) row and column as parts of height and width.
+
+    None if there is no other video. Frames are drawn from the videos in turn, so that each has its share.
+    """
+    others = [video for index, video in enumerate(videos) if index != without]
+    if not others:
+        return None
+    rng = np.random.default_rng([seed, crc32(videos[without].name.encode())])
+    chosen = [others[index] for index in rng.permutation(len(others))[:OTHER_FRAMES]]
+    places = []
+    for turn in range(OTHER_FRAMES):
+        video = chosen[turn % len(chosen)]
+        truth = video.truth(int(rng.integers(len(video.names))))
+        if truth is not None:
+            places.append((np.argwhere(truth.fixations) + 0.5) / truth.fixations.shape)
+    return np.concatenate(places) if places else None
+
+
+def as_fixations(places: np.ndarray, size: tuple[int, int]) -> Image:
+    """(H, W) bool: places (n, 2), as parts of height and width, in a picture's pixels."""
+    row, column = (places * size).astype(int).T
+    fixations = np.zeros(size, bool)
+    fixations[row, column] = True
+    return fixations
+
+
+def halves(video: Video, seed: int) -> tuple[Gaze, Gaze] | None:
+    """A video's viewers in two halves, drawn at random; None where viewers are not known, or fewer than two."""
+    if video.gaze is None:
+        return None
+    gaze = read_gaze(video.gaze)
+    viewers = np.unique(gaze.viewer)
+    if len(viewers) < 2:
+        return None
+    rng = np.random.default_rng([seed, crc32(video.name.encode())])
+    drawn = rng.permutation(viewers)
+    middle = len(drawn) // 2
+    return gaze.of(drawn[:middle]), gaze.of(drawn[middle:])
+
+
+def half_truths(video: Video, parts: tuple[Gaze, Gaze], index: int) -> list[GroundTruth]:
+    """What each half of the viewers looked at in a frame."""
+    return [truth_of(part.at(index), video.viewing) for part in parts]

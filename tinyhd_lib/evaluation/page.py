@@ -1,0 +1,39 @@
+"""An evaluation as one HTML page that needs no other file."""
+
+from collections.abc import Sequence
+
+import pandas as pd
+from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
+
+from tinyhd_lib.evaluation.pictures import as_data, as_jpeg, plot_figures, plot_timelines, worst_frames
+from tinyhd_lib.evaluation.plan import Pair
+from tinyhd_lib.evaluation.scores import METRICS
+from tinyhd_lib.evaluation.summary import NAMES, Summary
+from tinyhd_lib.evaluation.tasks import PREDICTION
+from tinyhd_lib.evaluation.text import headline, interval, notes
+
+
+def as_html(summary: Summary, table: pd.DataFrame, pairs: Sequence[Pair]) -> str:
+    """The page: figures with intervals, plots, videos, and the frames that went worst."""
+    environment = Environment(
+        loader=PackageLoader("tinyhd_lib.evaluation", "templates"),
+        autoescape=select_autoescape(),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    videos = summary.videos[summary.videos["predictor"] == PREDICTION].sort_values("NSS")
+    return environment.get_template("report.html").render(
+        headline=headline(summary),
+        notes=notes(summary)[1:],
+        metrics=METRICS,
+        figures={
+            predictor: [(f"{each.mean:.3f}", interval(each)) for each in row.values()]
+            for predictor, row in summary.figures.items()
+        },
+        plot=as_data(plot_figures(summary), "png"),
+        timelines=as_data(plot_timelines(table), "png"),
+        videos=[(row["video"], row["frames"], [f"{row[name]:.3f}" for name in NAMES]) for _, row in videos.iterrows()],
+        worst=[(each, as_data(as_jpeg(each.picture), "jpeg")) for each in worst_frames(table, pairs)],
+        settings=summary.settings,
+    )

@@ -1,0 +1,129 @@
+"""Anybody's saliency maps of a data set: a folder of images or arrays for each video, or a film of maps."""
+
+import hashlib
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from zipfile import BadZipFile
+
+import cv2
+import numpy as np
+
+from tinyhd_lib.data.annotations import read_map
+from tinyhd_lib.data.layouts import VIDEO_SUFFIXES, Video
+from tinyhd_lib.data.transforms import Map
+from tinyhd_lib.data.video import count_frames_in, read_frames
+from tinyhd_lib.errors import BadInput
+
+MAP_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".npz"})
+
+
+@dataclass(frozen=True)
+class Maps:
+    """The maps of one video.
+
+    Attributes:
+        files: of each frame that has one.
+        film: a film with a map for each frame, None if there are files.
+        frames: how many frames the video has.
+    """
+
+    files: dict[int, Path]
+    film: Path | None
+    frames: int
+
+    def missing(self) -> list[int]:
+        """The frames without a map."""
+        return [] if self.film else [index for index in range(self.frames) if index not in self.files]
+
+    def read(self, indices: Iterable[int]) -> Iterator[tuple[int, Map]]:
+        """The maps (h, w) of some frames, in ascending order; their scale and size are the author's own.
+
+        Raises:
+            BadInput: one of them cannot be read.
+        """
+        if self.film is None:
+            yield from ((index, read_any_map(self.files[index])) for index in indices)
+            return
+        wanted = set(indices)
+        for frame in read_frames(self.film, strict=True):
+            if frame.index in wanted:
+                yield frame.index, cv2.cvtColor(frame.image, cv2.COLOR_RGB2GRAY)
+            if frame.index >= max(wanted, default=-1):
+                return
+
+    def fingerprint(self) -> str:
+        """Changes when a file of it does: a hash of names, sizes and times."""
+        digest = hashlib.sha256()
+        for path in [self.film] if self.film else self.files.values():
+            state = path.stat()
+            digest.update(f"{path.name} {state.st_size} {state.st_mtime_ns}\n".encode())
+        return digest.hexdigest()
+
+
+def find_maps(root: Path, video: Video, first: int | None = None) -> Maps:
+    """Find the maps of a video: files in ``root/<video>/`` called as its frames are, or the film ``root/<video>.mp4``.
+
+    Args:
+        root: somebody's maps of a data set.
+        video: of that data set.
+        first: the number of the first frame, where files are numbered in another way than the data set's frames.
+
+    Raises:
+        BadInput: nothing is found, or a file belongs to no frame, or two to the same.
+    """
+    folder = root / video.name
+    films = [path for path in folder.parent.glob(f"{folder.name}.*") if path.suffix.lower() in VIDEO_SUFFIXES]
+    if folder.is_dir():
+        return Maps(_files(folder, video, first), None, len(video.names))
+    if not films:
+        raise BadInput(f"{folder}: not there, nor a film {folder.name}.mp4; maps lie in a folder for each video")
+    count = count_frames_in(films[0])
+    if count != len(video.names):
+        raise BadInput(f"{films[0]}: {count} maps, but the video has {len(video.names)} frames: they cannot be paired")
+    return Maps({}, films[0], count)
+
+
+def _files(folder: Path, video: Video, first: int | None) -> dict[int, Path]:
+    numbers = {name: index for index, name in enumerate(video.names)}
+    found: dict[int, Path] = {}
+    for path in sorted(folder.iterdir()):
+        if path.suffix.lower() not in MAP_SUFFIXES or path.name.startswith("."):
+            continue
+        index = numbers.get(path.stem) if first is None else _number(path) - first
+        if index is None or not 0 <= index < len(video.names):
+            raise BadInput(
+                f"{path}: belongs to no frame; they are called {video.names[0]} to {video.names[-1]} here, and if your "
+                "files are just numbered, say with --first which number the first frame has"
+            )
+        if index in found:
+            raise BadInput(f"{path}: a second map of the frame of {found[index].name}; keep one of them")
+        found[index] = path
+    return found
+
+
+def _number(path: Path) -> int:
+    digits = re.findall(r"\d+", path.stem)
+    return int(digits[-1]) if digits else -1
+
+
+def read_any_map(path: Path) -> Map:
+    """A map (h, w) from an image, or from an .npz with an array ``saliency`` (or a single one of any name).
+
+    Raises:
+        BadInput: it cannot be read, or holds no map.
+    """
+    if path.suffix.lower() != ".npz":
+        return read_map(path)
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            name = "saliency" if "saliency" in file.files or len(file.files) != 1 else file.files[0]
+            saliency: Map = file[name]
+    except (OSError, ValueError, BadZipFile, KeyError, EOFError) as error:
+        raise BadInput(f"{path}: no map can be read from it ({error}); an .npz holds an array 'saliency'") from error
+    if saliency.ndim != 2 or saliency.dtype.kind not in "fiu":
+        raise BadInput(f"{path}: a map is (height, width) numbers, got {saliency.shape} {saliency.dtype}")
+    if not np.isfinite(saliency).all():
+        raise BadInput(f"{path}: holds NaN or infinite values; make it anew")
+    return saliency

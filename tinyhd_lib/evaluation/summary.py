@@ -1,0 +1,93 @@
+"""From a table of frames to the figures of a set: what is printed, compared and published."""
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from tinyhd_lib.evaluation.plan import Evaluation, Plan
+from tinyhd_lib.evaluation.scores import METRICS
+from tinyhd_lib.evaluation.statistics import Figure, figure, totals
+
+NAMES = [metric.name for metric in METRICS]
+
+
+@dataclass(frozen=True)
+class Summary:
+    """The figures of an evaluation.
+
+    Attributes:
+        settings: everything that decides them, in words and numbers.
+        figures: by predictor and metric.
+        videos: a row for each predictor and video: its frames, and the mean of each metric over them.
+    """
+
+    settings: dict[str, Any]
+    figures: dict[str, dict[str, Figure]]
+    videos: pd.DataFrame
+
+    def to_json(self) -> dict[str, Any]:
+        """As ``summary.json`` holds it; NaN becomes null."""
+        figures = {
+            predictor: {name: _defined(asdict(each)) for name, each in row.items()}
+            for predictor, row in self.figures.items()
+        }
+        return {"settings": self.settings, "figures": figures}
+
+
+def summarise(table: pd.DataFrame, evaluation: Evaluation, plan: Plan) -> Summary:
+    """Average a table of frames.
+
+    Args:
+        table: of `tinyhd_lib.evaluation.evaluate.evaluate`.
+        evaluation: what was scored.
+        plan: what was planned.
+    """
+    rules = evaluation.rules
+    groups = {str(name): rows for name, rows in table.groupby("predictor", observed=True)}
+    figures = {
+        predictor: {name: figure(*_totals(rows, name), rules.averaged, rules.seed) for name in NAMES}
+        for predictor, rows in groups.items()
+    }
+    videos = table.groupby(["predictor", "video"], observed=True)[NAMES].mean()
+    videos.insert(0, "frames", table.groupby(["predictor", "video"], observed=True).size())
+    return Summary(_settings(table, evaluation, plan), figures, videos.reset_index())
+
+
+def _totals(rows: pd.DataFrame, name: str) -> tuple[np.ndarray, np.ndarray]:
+    return totals(rows[name].to_numpy(), rows["video"].astype("category").cat.codes.to_numpy())
+
+
+def asked(evaluation: Evaluation) -> dict[str, Any]:
+    """What an evaluation was asked for: two with the same answers to this may share a folder."""
+    rules = evaluation.rules
+    videos = evaluation.dataset.of_split(evaluation.split).videos
+    return {
+        "predictions": str(evaluation.predictions),
+        "data": evaluation.dataset.kind.name,
+        "split": evaluation.split or "all",
+        "gaze_maps": sorted({str(video.viewing) for video in videos if video.viewing is not None}),
+        "dialect": rules.dialect,
+        "averaging": rules.averaged,
+        "every": rules.every,
+        "min_fixations": rules.min_fixations,
+        "seed": rules.seed,
+    }
+
+
+def _settings(table: pd.DataFrame, evaluation: Evaluation, plan: Plan) -> dict[str, Any]:
+    frames = table[["video", "index"]].drop_duplicates()
+    return {
+        **asked(evaluation),
+        "videos": int(frames["video"].nunique()),
+        "frames": len(frames),
+        "centre_bias": plan.centre,
+        "missing_maps": {pair.video.name: pair.missing for pair in plan.pairs if pair.missing},
+        "frames_without_truth": {pair.video.name: pair.unannotated for pair in plan.pairs if pair.unannotated},
+        "frames_with_too_few_fixations": sum(len(task.indices) for task in plan.tasks) - len(frames),
+    }
+
+
+def _defined(row: dict[str, float]) -> dict[str, float | None]:
+    return {name: None if np.isnan(value) else value for name, value in row.items()}

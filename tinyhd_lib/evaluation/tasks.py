@@ -1,0 +1,121 @@
+"""Scoring a stretch of one video, in whatever process: the unit of work, of progress and of resuming."""
+
+import hashlib
+import io
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from tinyhd_lib.data.layouts import GroundTruth, Video
+from tinyhd_lib.data.transforms import Map
+from tinyhd_lib.errors import BadInput
+from tinyhd_lib.evaluation.baselines import as_fixations, half_truths, halves
+from tinyhd_lib.evaluation.predictions import Maps
+from tinyhd_lib.evaluation.scores import METRICS, Scene, score
+from tinyhd_lib.files import write_atomically
+from tinyhd_lib.metrics import DIALECTS
+from tinyhd_lib.metrics.arrays import resize
+
+CHANCE, CENTRE, PREDICTION, CEILING = "chance", "centre bias", "prediction", "half of the viewers"
+PREDICTORS = (CHANCE, CENTRE, PREDICTION, CEILING)
+"""The rows of every table: from knowing nothing, over the prediction, to knowing half of the viewers."""
+
+# Raised when scores change, so that none of an older version are taken over.
+_VERSION = 1
+
+
+@dataclass(frozen=True)
+class Task:
+    """Some frames of one video, to be scored.
+
+    Attributes:
+        video: of a data set.
+        indices: of its frames, ascending.
+        maps: the predictions.
+        centre: a centre bias, of any size.
+        others: where people looked in other videos, see `other_fixations`; None without.
+        dialect: a name of `DIALECTS`.
+        seed: of everything that is drawn.
+    """
+
+    video: Video
+    indices: tuple[int, ...]
+    maps: Maps
+    centre: Map
+    others: np.ndarray | None
+    dialect: str
+    seed: int
+
+    def key(self) -> str:
+        """Names its result: a hash of everything that decides it."""
+        stated = {
+            "version": _VERSION,
+            "video": [self.video.split, self.video.name, str(self.video.viewing)],
+            "truth": _truth_state(self.video),
+            "indices": self.indices,
+            "predictions": self.maps.fingerprint(),
+            "dialect": self.dialect,
+            "seed": self.seed,
+        }
+        digest = hashlib.sha256(json.dumps(stated).encode())
+        digest.update(self.centre.tobytes())
+        digest.update(b"" if self.others is None else self.others.tobytes())
+        return digest.hexdigest()
+
+
+def _truth_state(video: Video) -> list[list[Any]]:
+    """Changes when the ground truth's files do."""
+    paths = [path for path in (video.maps, video.fixations, video.gaze) if path is not None]
+    return [[path.name, path.stat().st_mtime_ns] for path in paths]
+
+
+def run_task(task: Task, place: Path) -> int:
+    """Score a task's frames into a Parquet file, all at once; returns how many frames they were.
+
+    Raises:
+        BadInput: a prediction or its ground truth cannot be read.
+    """
+    if not place.exists():
+        buffer = io.BytesIO()
+        pd.DataFrame(_rows(task)).to_parquet(buffer, index=False)
+        write_atomically(place, buffer.getvalue())
+    return len(task.indices)
+
+
+def _rows(task: Task) -> list[dict[str, Any]]:
+    parts = halves(task.video, task.seed)
+    rows = []
+    for index, saliency in task.maps.read(task.indices):
+        truth = task.video.truth(index)
+        if truth is None:
+            raise BadInput(f"{task.video.name}: the ground truth of frame {task.video.names[index]} went missing")
+        size = truth.fixations.shape
+        scene = Scene(truth, None if task.others is None else as_fixations(task.others, size), DIALECTS[task.dialect])
+        found = {
+            CHANCE: score(np.zeros(size), scene),
+            CENTRE: score(resize(task.centre, size), scene),
+            PREDICTION: score(saliency, scene),
+        }
+        if parts is not None:
+            found[CEILING] = _ceiling(half_truths(task.video, parts, index), scene)
+        about = {
+            "video": task.video.name,
+            "frame": task.video.names[index],
+            "index": index,
+            "fixations": int(truth.fixations.sum()),
+        }
+        rows += [{"predictor": predictor, **about, **scores} for predictor, scores in found.items()]
+    return rows
+
+
+def _ceiling(truths: list[GroundTruth], scene: Scene) -> dict[str, float]:
+    """How well either half of the viewers predicts the other, on average."""
+    first, second = (
+        score(map_of.saliency, Scene(held_against, scene.others, scene.dialect))
+        for map_of, held_against in (truths, reversed(truths))
+    )
+    return {metric.name: (first[metric.name] + second[metric.name]) / 2 for metric in METRICS}
