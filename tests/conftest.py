@@ -12,6 +12,7 @@ import pytest
 import torch
 
 from tinyhd_lib import MODEL_SPECS, TinyHD, build_model, save_model
+from tinyhd_lib.data.synthetic import synthesise
 from tinyhd_lib.data.video import VideoWriter
 from tinyhd_lib.models.published import _published_name
 
@@ -113,3 +114,16 @@ def published_file(path: Path, row: str = "d123m_rc4_rc1T") -> Path:
     """A checkpoint as the authors write them, with random weights."""
     torch.save({"student_model": published_state(row)}, path)
     return path
+
+
+@pytest.fixture(scope="session")
+def made_up(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """Small made-up data sets by kind; they are shared, so nobody may change them."""
+    root = tmp_path_factory.mktemp("made_up")
+
+    def make(kind: str) -> Path:
+        if not (root / kind).exists():
+            list(synthesise(kind, root / kind, frames=20))
+        return root / kind
+
+    return make

@@ -215,14 +215,14 @@ def faults_of_images() -> Iterator[Any]:
         broken = everything(garbled(f"{source}/{second}"), cut(f"{source}/{fourth}"))
         told_both = [f"unreadable {video} {source}/{each}" for each in (second, fourth)]
         yield fault("two images that cannot be read", kind, broken, *told_both)
-        nested = everything(removed(f"{source}/{second}"), lambda root, at=f"{source}/{second}": (root / at).mkdir())
-        yield fault("a folder that is called like an image", kind, nested, f"unreadable {video} {source}/{second}")
         yield fault("no images", kind, emptied(source), f"unreadable {video} {folder}")
         odd = drawn(f"{source}/{third}", doubled)
         yield fault("an image of another size", kind, odd, f"size {video} {source}/{third}")
         gap, count = f"gap {video} {source}", f"count {video} {source}"
         lone = [f"pairing {video} {folder}/{each}/{third}" for each in ("maps", "fixation")]
         yield fault("an image is missing", kind, removed(f"{source}/{third}"), gap, count, *lone)
+        nested = everything(removed(f"{source}/{third}"), lambda root, at=f"{source}/{third}": (root / at).mkdir())
+        yield fault("a folder that is called like an image", kind, nested, gap, count, *lone)
         whole = removed(*(f"{folder}/{each}/{third}" for each in ("images", "maps", "fixation")))
         yield fault("a frame is missing", kind, whole, gap)
 

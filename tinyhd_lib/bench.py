@@ -22,6 +22,8 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 from tqdm import tqdm
 
+from tinyhd_lib import bench_metrics
+from tinyhd_lib.bench_metrics import measure_metrics
 from tinyhd_lib.data.transforms import Map
 from tinyhd_lib.data.video import probe
 from tinyhd_lib.errors import BadInput
@@ -29,7 +31,7 @@ from tinyhd_lib.files import write_atomically
 from tinyhd_lib.models.checkpoints import save_model
 from tinyhd_lib.models.spec import CLIP_FRAMES, INPUT_SIZE, MODEL_SPECS
 from tinyhd_lib.models.student import TinyHD, build_model
-from tinyhd_lib.runs import hardware, peak_memory, versions
+from tinyhd_lib.runs import hardware, peak_memory, usable_cores, versions
 from tinyhd_lib.runtime import Runtime, open_runtime
 
 DEFAULT_ROWS = ("d123m_rc4_rc1T", "d123s_rc4_rc1T", "d123m_rc2_rc1T", "d123s_rc2_rc1T", "ucf_d123m", "ucf_d123s")
@@ -38,14 +40,39 @@ EAGER = "cpu"
 
 def run_bench(options: argparse.Namespace) -> int:
     """``tinyhd bench``: a table on standard output, and JSON if asked."""
+    report, table = _measure_metrics(options) if options.metrics else _measure_models(options)
+    sys.stdout.write(table)
+    if options.json:
+        write_atomically(Path(options.json), json.dumps(report, indent=2).encode())
+    return 0
+
+
+def _repeats(options: argparse.Namespace) -> int:
+    repeats: int = 2 if options.quick else options.repeats
+    if repeats < 1:
+        raise BadInput(f"repeats {repeats}: at least 1")
+    return repeats
+
+
+def _measure_metrics(options: argparse.Namespace) -> tuple[dict[str, Any], str]:
+    repeats, workers = _repeats(options), 1 if options.quick else usable_cores()
+    rows = [measure_metrics(fixations, repeats, workers) for fixations in tqdm((100, 1000), desc="metrics")]
+    report = {"hardware": hardware(), "versions": versions(), "metrics": rows}
+    return report, metrics_table(report)
+
+
+def metrics_table(report: dict[str, Any]) -> str:
+    """The report on the metrics as text."""
+    return f"{report['hardware']}\n\n{bench_metrics.as_table(report['metrics'])}"
+
+
+def _measure_models(options: argparse.Namespace) -> tuple[dict[str, Any], str]:
     rows = options.models or DEFAULT_ROWS[: 1 if options.quick else None]
     unknown = [row for row in rows if row not in MODEL_SPECS]
     if unknown:
         raise BadInput(f"model {unknown[0]!r}: no such row; there are {', '.join(MODEL_SPECS)}")
     video = Path(options.video) if options.video else None
-    repeats = 2 if options.quick else options.repeats
-    if repeats < 1:
-        raise BadInput(f"repeats {repeats}: at least 1")
+    repeats = _repeats(options)
     report: dict[str, Any] = {"hardware": hardware(), "versions": versions(), "forward": [], "pipeline": []}
     if video:
         report["video"] = {"name": video.name, "frames": probe(video).frames}
@@ -54,10 +81,7 @@ def run_bench(options: argparse.Namespace) -> int:
         report["forward"] += measure_forward(row, model, [EAGER, *options.devices], repeats)
         if video:
             report["pipeline"] += [measure_pipeline(row, model, video, device) for device in options.devices]
-    sys.stdout.write(as_table(report))
-    if options.json:
-        write_atomically(Path(options.json), json.dumps(report, indent=2).encode())
-    return 0
+    return report, as_table(report)
 
 
 def random_model(row: str) -> TinyHD:

@@ -1,9 +1,7 @@
 """How fast the metrics are, against the loops that their definitions read like, in the same run."""
 
 import time
-from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor
-from multiprocessing import get_context
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
@@ -11,6 +9,7 @@ import numpy as np
 from tinyhd_lib import metrics
 from tinyhd_lib.data.gaze import blur
 from tinyhd_lib.data.transforms import Image, Map
+from tinyhd_lib.overlap import processes
 
 SIZE = (360, 640)
 SPLITS = 100
@@ -100,26 +99,23 @@ def measure_metrics(fixations: int, repeats: int, workers: int) -> dict[str, Any
     given = scene(fixations)
     judd = _paired(lambda: metrics.auc_judd(*given[:2]), lambda: loop_auc_judd(*given[:2]), repeats)
     seven = _paired(lambda: all_seven(*given), lambda: loop_seven(*given), repeats)
-    with ProcessPoolExecutor(workers, get_context("spawn")) as pool:
-        rates = list(pool.map(_rate, [fixations] * workers, [repeats * 20] * workers))
+    with processes(workers) as run_all:
+        rates = list(run_all(_rate, [fixations] * workers, [repeats * 20] * workers))
     return {
         "fixations": fixations,
-        "auc_judd_ms": judd[0],
-        "auc_judd_loop_ms": judd[1],
-        "auc_judd_times": judd[2],
-        "seven_ms": seven[0],
-        "seven_loop_ms": seven[1],
-        "seven_times": seven[2],
+        "auc_judd": judd,
+        "all_seven": seven,
         "workers": workers,
         "frames_per_second": round(sum(rates), 1),
+        "times_loop": round(sum(rates) * seven["loop_ms"] / 1e3, 1),
     }
 
 
-def _paired(ours: Callable[[], object], loop: Callable[[], object], repeats: int) -> tuple[float, float, float]:
-    """Median milliseconds of both, and the median of their ratios."""
+def _paired(ours: Callable[[], object], loop: Callable[[], object], repeats: int) -> dict[str, float]:
     times = np.array([[_milliseconds(loop), _milliseconds(ours)] for _ in range(repeats + 1)])[1:]
     slow, fast = np.median(times, axis=0)
-    return round(float(fast), 2), round(float(slow), 2), round(float(np.median(times[:, 0] / times[:, 1])), 1)
+    ratio = float(np.median(times[:, 0] / times[:, 1]))
+    return {"ms": round(float(fast), 2), "loop_ms": round(float(slow), 2), "times_loop": round(ratio, 1)}
 
 
 def _milliseconds(function: Callable[[], object]) -> float:
@@ -132,3 +128,17 @@ def _rate(fixations: int, repeats: int) -> float:
     given = scene(fixations)
     all_seven(*given)
     return 1e3 * repeats / sum(_milliseconds(lambda: all_seven(*given)) for _ in range(repeats))
+
+
+def as_table(rows: Iterable[dict[str, Any]]) -> str:
+    """The figures as text."""
+    lines = [f"{'640x360, a frame':<18} {'fixations':>9} {'ms':>8} {'loop ms':>8} {'x loop':>7}"]
+    for row in rows:
+        for name in ("auc_judd", "all_seven"):
+            each, title = row[name], name.replace("_", " ")
+            lines.append(
+                f"{title:<18} {row['fixations']:>9} {each['ms']:>8.2f} {each['loop_ms']:>8.2f} {each['times_loop']:>7.1f}"
+            )
+        spread = f"all seven, {row['workers']} processes: {row['frames_per_second']:.0f} frames/s"
+        lines.append(f"{spread:<46} {row['times_loop']:>7.1f}")
+    return "\n".join(lines) + "\n"

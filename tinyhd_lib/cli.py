@@ -13,8 +13,14 @@ _EXAMPLES = """examples:
   tinyhd predict film.mp4                       a grey-level PNG a frame, in film_saliency
   tinyhd predict film.mp4 --overlay seen.mp4    and a film to watch
   tinyhd weights list                           the published models
-  tinyhd bench                                  how fast they are here
+  tinyhd data synthesise dhf1k made_up          a small data set to try the following on
+  tinyhd generate dhf1k made_up --out maps      the maps of a data set
+  tinyhd evaluate maps dhf1k made_up            how good they are
+  tinyhd bench                                  how fast the models are here
 """
+
+
+_KINDS = "dhf1k, ucf, hollywood2, kinetics, folder or gaze"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -49,6 +55,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     _add_predict(commands)
     _add_weights(commands)
+    _add_data(commands)
     _add_generate(commands)
     _add_evaluate(commands)
     _add_compare(commands)
@@ -58,8 +65,32 @@ def _parser() -> argparse.ArgumentParser:
 
 def _add_dataset(parser: argparse.ArgumentParser) -> None:
     """The arguments that name a data set."""
-    parser.add_argument("kind", metavar="KIND", help="dhf1k, ucf, hollywood2, kinetics, folder or gaze")
+    parser.add_argument("kind", metavar="KIND", help=_KINDS)
     parser.add_argument("dir", metavar="DIR", nargs="?", help="its folder (default: $TINYHD_<KIND>)")
+
+
+def _add_data(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    actions = commands.add_parser("data", help="data sets: make one up, check one").add_subparsers(
+        required=True, metavar="ACTION"
+    )
+    synthesise = actions.add_parser("synthesise", help="a small made-up data set in the layout of a real one")
+    add = synthesise.add_argument
+    add("kind", metavar="KIND", help=_KINDS)
+    add("dir", metavar="DIR", help="a folder that does not exist yet")
+    add("--videos", type=int, default=3, metavar="N", help="in each split (default: %(default)s)")
+    add("--frames", type=int, default=24, metavar="N", help="of a video (default: %(default)s)")
+    add("--size", default="160x96", metavar="WxH", help="in pixels (default: %(default)s)")
+    add("--viewers", type=int, default=12, metavar="N", help="of a video (default: %(default)s)")
+    add("--seed", type=int, default=0, help="decides everything else (default: %(default)s)")
+    synthesise.set_defaults(run="tinyhd_lib.commands.data:synthesise")
+    verify = actions.add_parser("verify", help="read all of a data set and tell what is wrong; exit status 1 if so")
+    _add_dataset(verify)
+    add = verify.add_argument
+    add("--split", metavar="NAME", help="only this one")
+    add("--complete", action="store_true", help="it is wrong too if it is not all that was published")
+    add("--json", metavar="FILE", help="also write counts and findings there")
+    add("--workers", type=int, metavar="N", help="processes (default: one a core)")
+    verify.set_defaults(run="tinyhd_lib.commands.data:verify")
 
 
 def _add_generate(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -192,10 +223,11 @@ def _add_weights(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 
 def _add_bench(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    bench = commands.add_parser("bench", help="measure speed and memory, against torch eager in the same run")
+    bench = commands.add_parser("bench", help="measure speed and memory, against plain code in the same run")
     add = bench.add_argument
     add("--models", nargs="+", metavar="ROW", help="model rows (default: the published r4, r2 and r1)")
     add("--devices", nargs="+", default=["openvino"], metavar="DEVICE", help="compared with torch eager on the CPU")
+    add("--metrics", action="store_true", help="measure the metrics instead, against plain loops in the same run")
     add("--video", metavar="VIDEO", help="also time tinyhd predict on this video, with maps and film")
     add("--repeats", type=int, default=10, help="timed forward passes (default: %(default)s)")
     add("--quick", action="store_true", help="one model, two repeats: checks that it runs, not how fast")

@@ -1,12 +1,22 @@
-"""Two ways to let work overlap in time; both keep the order, bound what is in flight and pass errors on."""
+"""Ways to let work overlap in time, in threads or processes; all keep the order and pass errors on."""
 
+import os
+import signal
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
+from contextlib import contextmanager
+from multiprocessing import get_context, parent_process
+from threading import Thread
 from typing import Any, TypeVar
+
+from tinyhd_lib.errors import BadInput
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
+
+MapFunction = Callable[..., Iterator[Any]]
+"""Calls a function with every item, as ``map`` does."""
 
 _END: Any = object()
 
@@ -42,3 +52,41 @@ def parallel_map(
             pool.shutdown(cancel_futures=True)
             if isinstance(items, Generator):
                 items.close()
+
+
+@contextmanager
+def processes(workers: int) -> Iterator[MapFunction]:
+    """``map`` over some processes, each of one thread; in this process, if one is enough.
+
+    Raises:
+        BadInput: there are no workers.
+    """
+    if workers < 1:
+        raise BadInput(f"workers {workers}: at least 1")
+    if workers == 1:
+        yield map
+        return
+    # Started anew rather than forked: a copy of a process that runs threads, as decoders do, can hang.
+    pool = ProcessPoolExecutor(workers, get_context("spawn"), _begin_worker)
+    try:
+        yield pool.map
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _begin_worker() -> None:
+    Thread(target=_end_with_parent, daemon=True).start()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent tells when to stop
+    # The libraries ask once, when they are first imported.
+    os.environ.update(OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1", MKL_NUM_THREADS="1")
+    import cv2
+
+    cv2.setNumThreads(1)
+
+
+def _end_with_parent() -> None:
+    """A parent that was killed cannot stop its workers, who would wait for work for ever."""
+    parent = parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)

@@ -38,8 +38,6 @@ def evaluate(options: argparse.Namespace) -> int:
         seed=options.seed,
     )
     workers = usable_cores() if options.workers is None else options.workers
-    if workers < 1:
-        raise BadInput(f"workers {workers}: at least 1")
     dataset = open_dataset(options.kind, options.dir, sigma_degrees=options.sigma)
     split = options.split or dataset.kind.evaluated
     evaluation = Evaluation(Path(options.predictions), dataset, None if split == "all" else split, rules)

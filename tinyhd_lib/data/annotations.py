@@ -1,14 +1,32 @@
-"""Ground truth in image files: saliency maps as grey levels, fixations as PNG or MATLAB files."""
+"""Ground truth in files: saliency maps as grey levels, fixations as PNG or MATLAB files, arrays as .npz."""
 
+import zlib
 from pathlib import Path
+from typing import Any
+from zipfile import BadZipFile
 
 import cv2
 import numpy as np
+import numpy.typing as npt
 from scipy.io import loadmat
 from scipy.io.matlab import MatReadError
 
 from tinyhd_lib.data.transforms import Image, Map
 from tinyhd_lib.errors import BadInput
+
+# All that a damaged or foreign archive makes its readers raise.
+_UNREADABLE = (
+    OSError,
+    ValueError,
+    TypeError,
+    IndexError,
+    EOFError,
+    NotImplementedError,
+    RuntimeError,
+    zlib.error,
+    BadZipFile,
+    MatReadError,
+)
 
 
 def read_grey(path: Path) -> Image:
@@ -46,10 +64,23 @@ def read_fixations(path: Path) -> Image:
         return read_grey(path) > 0
     try:
         fixations = loadmat(path, variable_names=["I"])["I"]
-    except (OSError, ValueError, TypeError, MatReadError, NotImplementedError) as error:
-        raise BadInput(f"{path}: not a MATLAB file that can be read ({error})") from error
     except KeyError as error:
         raise BadInput(f"{path}: holds no variable I") from error
+    except _UNREADABLE as error:
+        raise BadInput(f"{path}: not a MATLAB file that can be read ({error}); fetch it anew") from error
     if fixations.ndim != 2:
         raise BadInput(f"{path}: I is a map (height, width), got {fixations.shape}")
     return fixations > 0
+
+
+def read_arrays(path: Path) -> dict[str, npt.NDArray[Any]]:
+    """All arrays of an .npz.
+
+    Raises:
+        BadInput: it cannot be read, or holds pickled objects.
+    """
+    try:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
+            return {name: arrays[name] for name in arrays.files}
+    except (AttributeError, *_UNREADABLE) as error:  # a lone array is no archive: it has no files
+        raise BadInput(f"{path}: not an .npz that can be read ({error}); fetch or make it anew") from error

@@ -53,7 +53,7 @@ KINDS: dict[str, Kind] = {
         Kind("dhf1k", find_dhf1k, "validation", "train", "video/001.AVI and annotation/0001/{maps,fixation}/0001.png"),
         Kind("ucf", find_shots, "testing", "training", "{training,testing}/<video>/{images,maps,fixation}/*.png"),
         Kind("hollywood2", find_shots, "testing", "training", "{training,testing}/<shot>/{images,maps,fixation}/*.png"),
-        Kind("kinetics", find_kinetics, "val", "train", "{train,val}[_256]/<class>/<clip>"),
+        Kind("kinetics", find_kinetics, None, None, "{train,val}[_256]/<class>/<clip>"),
         Kind("folder", find_folder, None, None, "videos, in folders of any depth"),
         Kind("gaze", find_gaze, None, None, "<video>.mp4 and <video>.npz with frame, viewer, x, y of every point"),
     )
@@ -117,9 +117,13 @@ def open_dataset(
     if not videos:
         why = f"; skipped {skipped[0].path.name}: {skipped[0].reason}" if skipped else ""
         raise BadInput(f"{folder}: no {kind} data set; that has {row.layout}{why}")
-    repeated = [name for name, count in Counter((video.split, video.name) for video in videos).items() if count > 1]
-    if repeated:
-        raise BadInput(f"{folder}: several videos are called {repeated[0][1]}; rename one of them")
+    once = {(video.split, video.name): video for video in reversed(videos)}
+    repeated = [video for video in videos if once[video.split, video.name] is not video]
+    skipped = [
+        *skipped,
+        *(Skipped(video.source, f"another one is called {video.name}; rename it") for video in repeated),
+    ]
+    videos = [video for video in videos if video not in repeated]
     if sigma_degrees is not None:
         videos = [_with_sigma(video, sigma_degrees) for video in videos]
     return Dataset(row, folder, None, tuple(videos), tuple(skipped)).of_split(split)

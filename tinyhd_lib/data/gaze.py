@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Self
-from zipfile import BadZipFile
 
 import cv2
 import numpy as np
 
+from tinyhd_lib.data.annotations import read_arrays
 from tinyhd_lib.data.transforms import Image, Map
 from tinyhd_lib.errors import BadInput
 
@@ -79,9 +79,10 @@ class Gaze:
 
     def counts(self) -> Map:
         """(H, W) float32: how many points fall on each pixel; points outside of the picture are left out."""
-        row, column = np.rint(self.y).astype(int), np.rint(self.x).astype(int)
+        row, column = np.rint(self.y), np.rint(self.x)
         inside = (row >= 0) & (row < self.size[0]) & (column >= 0) & (column < self.size[1])
-        flat = np.bincount(row[inside] * self.size[1] + column[inside], minlength=self.size[0] * self.size[1])
+        places = (row[inside] * self.size[1] + column[inside]).astype(int)
+        flat = np.bincount(places, minlength=self.size[0] * self.size[1])
         return flat.reshape(self.size).astype(np.float32)
 
 
@@ -102,14 +103,16 @@ def read_gaze(path: Path) -> Gaze:
     Raises:
         BadInput: it is no such file.
     """
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            order = np.argsort(file["frame"], kind="stable")
-            points = [file[name][order] for name in FIELDS_OF_POINTS]
-            frames, width, height = (int(file[name]) for name in FIELDS_OF_VIDEO)
-    except (OSError, ValueError, BadZipFile, KeyError, IndexError, TypeError) as error:
-        fields = ", ".join(FIELDS_OF_POINTS + FIELDS_OF_VIDEO)
-        raise BadInput(f"{path}: no gaze points can be read from it ({error}); an .npz has {fields}") from error
+    arrays = read_arrays(path)
+    missing = [name for name in FIELDS_OF_POINTS + FIELDS_OF_VIDEO if name not in arrays]
+    if missing:
+        raise BadInput(f"{path}: has no {missing[0]}; gaze points have {', '.join(FIELDS_OF_POINTS + FIELDS_OF_VIDEO)}")
+    given = [arrays[name] for name in FIELDS_OF_POINTS]
+    if any(each.ndim != 1 or each.dtype.kind not in "fiu" or len(each) != len(given[0]) for each in given):
+        raise BadInput(f"{path}: {', '.join(FIELDS_OF_POINTS)} are as many numbers each")
+    order = np.argsort(given[0], kind="stable")
+    points = [each[order] for each in given]
+    frames, width, height = (int(arrays[name]) for name in FIELDS_OF_VIDEO)
     frame, viewer, x, y = points
     return Gaze(frame.astype(int), viewer.astype(int), x.astype(float), y.astype(float), (height, width), frames)
 
@@ -123,6 +126,6 @@ def read_viewing(root: Path, name: str, width: int) -> Viewing:
     path = root / "GAZE.json"
     try:
         stated = json.loads(path.read_bytes()).get(name, {}).get("pixels_per_degree") if path.exists() else None
-        return Viewing(float(stated or width / ASSUMED_WIDTH_DEGREES), assumed=stated is None)
+        return Viewing(float(stated or width / ASSUMED_WIDTH_DEGREES), assumed=not stated)
     except (ValueError, AttributeError, TypeError) as error:
         raise BadInput(f"{path}: not a JSON object with an entry for each video ({error})") from error

@@ -120,23 +120,19 @@ def truth_of(points: Gaze, viewing: Viewing | None) -> GroundTruth:
 
 def find_dhf1k(root: Path) -> tuple[list[Video], list[Skipped]]:
     """DHF1K: videos numbered from 001, the number tells the split; nothing is known of the test split's viewers."""
-    numbered = {
-        int(path.stem): path
-        for path in _listed(root / "video")
-        if path.stem.isdecimal() and path.suffix.lower() in VIDEO_SUFFIXES
-    }
-    counts, skipped = _countable(root, numbered.values())
-    videos = []
-    for number, path in sorted(numbered.items()):
+    videos, skipped = [], []
+    paths = [path for path in _videos_in(root / "video") if path.stem.isdecimal()]
+    counts, broken = _countable(root, paths)
+    for path, count in counts.items():
+        number = int(path.stem)
         split = next((row.name for row in DHF1K_SPLITS if number in row.numbers), None)
         if split is None:
             skipped.append(Skipped(path, f"DHF1K's videos are numbered to {DHF1K_SPLITS[-1].numbers[-1]}"))
-        elif path in counts:
-            truth = root / "annotation" / f"{number:04d}"
-            names = tuple(f"{frame:04d}" for frame in range(1, counts[path] + 1))
-            video = Video(f"{number:04d}", split, path, names, _folder(truth / "maps"), _folder(truth / "fixation"))
-            videos.append(video)
-    return videos, skipped
+            continue
+        truth = root / "annotation" / f"{number:04d}"
+        names = tuple(f"{frame:04d}" for frame in range(1, count + 1))
+        videos.append(Video(f"{number:04d}", split, path, names, _folder(truth / "maps"), _folder(truth / "fixation")))
+    return videos, [*broken, *skipped]
 
 
 def find_shots(root: Path) -> tuple[list[Video], list[Skipped]]:
@@ -146,10 +142,16 @@ def find_shots(root: Path) -> tuple[list[Video], list[Skipped]]:
         for folder in _listed(root / split):
             if not folder.is_dir():
                 continue
+            if not (folder / "images").is_dir():
+                skipped.append(Skipped(folder, "it has no folder images"))
+                continue
             try:
                 names = tuple(path.stem for path in source_files(folder / "images"))
             except BadInput as error:
                 skipped.append(Skipped(folder, str(error)))
+                continue
+            if len(set(names)) < len(names):
+                skipped.append(Skipped(folder, "two images have the same name; remove one of them"))
                 continue
             maps, fixations = _folder(folder / "maps"), _folder(folder / "fixation")
             videos.append(Video(folder.name, split, folder / "images", names, maps, fixations))
@@ -157,9 +159,9 @@ def find_shots(root: Path) -> tuple[list[Video], list[Skipped]]:
 
 
 def find_kinetics(root: Path) -> tuple[list[Video], list[Skipped]]:
-    """Kinetics-400: train and val (or train_256 and the like), in folders by class or not; no gaze is known."""
+    """Kinetics-400: splits train, val, or train_256 and the like, in folders by class or not; no gaze is known."""
     folders = [path for path in _listed(root) if re.fullmatch(r"(train|val)(_\d+)?", path.name)]
-    parts = [_videos_below(folder, root, folder.name.partition("_")[0]) for folder in folders]
+    parts = [_videos_below(folder, root, folder.name) for folder in folders]
     return [video for videos, _ in parts for video in videos], [each for _, skipped in parts for each in skipped]
 
 
@@ -174,7 +176,7 @@ def find_gaze(root: Path) -> tuple[list[Video], list[Skipped]]:
     for points in _listed(root):
         if points.suffix != ".npz":
             continue
-        sources = [path for path in _listed(root) if path.stem == points.stem and path.suffix.lower() in VIDEO_SUFFIXES]
+        sources = [path for path in _videos_in(root) if path.stem == points.stem]
         if len(sources) != 1:
             skipped.append(Skipped(points, f"{len(sources)} videos of its name are beside it, one is needed"))
             continue
@@ -190,7 +192,7 @@ def find_gaze(root: Path) -> tuple[list[Video], list[Skipped]]:
 
 
 def _videos_below(folder: Path, root: Path, split: str) -> tuple[list[Video], list[Skipped]]:
-    paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in VIDEO_SUFFIXES and path.is_file())
+    paths = [path for below in (folder, *_folders_below(folder)) for path in _videos_in(below)]
     counts, skipped = _countable(root, paths)
     videos = [
         Video(path.relative_to(folder).with_suffix("").as_posix(), split, path, tuple(map(str, range(count))))
@@ -204,6 +206,16 @@ def _countable(root: Path, paths: Iterable[Path]) -> tuple[dict[Path, int], list
     counts = count_frames(root, paths)
     opened = {path: count for path, count in counts.items() if isinstance(count, int)}
     return opened, [Skipped(path, reason) for path, reason in counts.items() if isinstance(reason, str)]
+
+
+def _videos_in(folder: Path) -> list[Path]:
+    """The files that are called like videos; those that begin with a dot are some system's own."""
+    files = [path for path in _listed(folder) if path.suffix.lower() in VIDEO_SUFFIXES and path.is_file()]
+    return [path for path in files if not path.name.startswith(".")]
+
+
+def _folders_below(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.rglob("*") if path.is_dir())
 
 
 def _listed(folder: Path) -> list[Path]:

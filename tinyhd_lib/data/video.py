@@ -242,7 +242,7 @@ def _read_folder(folder: Path, damage: _Damage) -> Iterator[Frame]:
 def _images(folder: Path) -> list[Path]:
     """The images of a folder, numbers in their names taken as numbers (frame 10 comes after frame 9)."""
     try:
-        images = [path for path in folder.iterdir() if path.suffix.lower() in _IMAGE_SUFFIXES]
+        images = [path for path in folder.iterdir() if path.suffix.lower() in _IMAGE_SUFFIXES and path.is_file()]
     except OSError as error:
         raise BadInput(f"{folder}: cannot be read ({error.strerror})") from error
     if not images:

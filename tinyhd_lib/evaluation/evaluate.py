@@ -1,20 +1,15 @@
 """Scoring anybody's maps of a data set: over several processes, resumable, the same result however often it stops."""
 
-import signal
-from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
-from contextlib import contextmanager
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Protocol
 
-import cv2
 import pandas as pd
 
 from tinyhd_lib.errors import BadInput
-from tinyhd_lib.evaluation.plan import Evaluation, MapFunction, Plan, make_plan
+from tinyhd_lib.evaluation.plan import Evaluation, Plan, make_plan
 from tinyhd_lib.evaluation.tasks import PREDICTORS, run_task
 from tinyhd_lib.files import remove_partials
+from tinyhd_lib.overlap import processes
 
 
 class Progress(Protocol):
@@ -43,7 +38,7 @@ def evaluate(evaluation: Evaluation, parts: Path, workers: int, progress: Progre
         BadInput: predictions or ground truth are missing or cannot be read; what was scored before is kept.
     """
     rules = evaluation.rules
-    with _processes(workers) as run_all:
+    with processes(workers) as run_all:
         plan = make_plan(evaluation, run_all)
         parts.mkdir(parents=True, exist_ok=True)
         remove_partials(parts)
@@ -59,21 +54,3 @@ def evaluate(evaluation: Evaluation, parts: Path, workers: int, progress: Progre
         raise BadInput(f"{evaluation.dataset.root}: no frame has {rules.min_fixations} fixations; nothing to score")
     table["predictor"] = pd.Categorical(table["predictor"], PREDICTORS)
     return table.sort_values(["predictor", "video", "index"], ignore_index=True), plan
-
-
-@contextmanager
-def _processes(workers: int) -> Iterator[MapFunction]:
-    """``map`` over some processes; in this one, if one is enough."""
-    if workers == 1:
-        yield map
-        return
-    with ProcessPoolExecutor(workers, get_context("spawn"), _begin_worker) as pool:
-        yield pool.map
-
-
-def _begin_worker() -> None:
-    import torch
-
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent tells when to stop
-    cv2.setNumThreads(1)
-    torch.set_num_threads(1)

@@ -25,7 +25,7 @@ def as_html(summary: Summary, table: pd.DataFrame, pairs: Sequence[Pair]) -> str
     videos = summary.videos[summary.videos["predictor"] == PREDICTION].sort_values("NSS")
     return environment.get_template("report.html").render(
         headline=headline(summary),
-        notes=notes(summary)[1:],
+        notes=notes(summary),
         metrics=METRICS,
         figures={
             predictor: [(f"{each.mean:.3f}", interval(each)) for each in row.values()]

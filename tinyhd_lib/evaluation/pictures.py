@@ -25,6 +25,7 @@ _LOOKS = (("#999999", "o"), ("#e69f00", "s"), ("#0072b2", "D"), ("#009e73", "^")
 _MOST_TIMELINES = 6
 _WORST = 6
 _WORST_OF_A_VIDEO = 2
+_APART = 25
 _WIDTH = 320
 
 
@@ -85,9 +86,9 @@ def plot_timelines(table: pd.DataFrame) -> bytes:
 
 
 def worst_frames(table: pd.DataFrame, pairs: Sequence[Pair]) -> list[Worst]:
-    """The frames of lowest NSS, at most two of a video, drawn; those of videos that do not decode are left out."""
+    """The frames of lowest NSS, drawn: at most two of a video, and those apart; none of videos that do not decode."""
     rows = table[(table["predictor"] == PREDICTION) & table["NSS"].notna()].sort_values(["NSS", "video", "index"])
-    chosen = rows.groupby("video", sort=False).head(_WORST_OF_A_VIDEO).head(_WORST)
+    chosen = rows.loc[_apart(rows)].head(_WORST)
     pair_of = {pair.video.name: pair for pair in pairs}
     found = []
     for video, part in chosen.groupby("video", sort=False):
@@ -100,6 +101,18 @@ def worst_frames(table: pd.DataFrame, pairs: Sequence[Pair]) -> list[Worst]:
             if row["index"] in images
         ]
     return sorted(found, key=lambda each: each.nss)
+
+
+def _apart(rows: pd.DataFrame) -> list[int]:
+    """The labels of the first rows of each video that are not of neighbouring frames."""
+    taken: dict[str, list[int]] = {}
+    labels = []
+    for label, video, index in zip(rows.index, rows["video"], rows["index"], strict=True):
+        others = taken.setdefault(video, [])
+        if len(others) < _WORST_OF_A_VIDEO and all(abs(index - other) >= _APART for other in others):
+            others.append(index)
+            labels.append(label)
+    return labels
 
 
 def _images(video: Video, indices: set[int]) -> dict[int, Image]:

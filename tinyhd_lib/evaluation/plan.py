@@ -1,10 +1,9 @@
 """What is to be scored: predictions paired with ground truth, frames chosen, baselines learnt."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatch
 from pathlib import Path
-from typing import Any
 
 from tinyhd_lib.data.datasets import Dataset
 from tinyhd_lib.data.layouts import Video
@@ -15,9 +14,7 @@ from tinyhd_lib.evaluation.predictions import Maps, find_maps
 from tinyhd_lib.evaluation.statistics import AVERAGINGS, chosen_frames
 from tinyhd_lib.evaluation.tasks import Task
 from tinyhd_lib.metrics import DIALECTS, Dialect
-
-MapFunction = Callable[..., Iterator[Any]]
-"""Calls a function with every item, as ``map`` does; perhaps in other processes."""
+from tinyhd_lib.overlap import MapFunction
 
 # Frames a task: seconds of work, which is what an interruption may cost.
 _STRETCH = 64

@@ -5,12 +5,11 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from zipfile import BadZipFile
 
 import cv2
 import numpy as np
 
-from tinyhd_lib.data.annotations import read_map
+from tinyhd_lib.data.annotations import read_arrays, read_map
 from tinyhd_lib.data.layouts import VIDEO_SUFFIXES, Video
 from tinyhd_lib.data.transforms import Map
 from tinyhd_lib.data.video import count_frames_in, read_frames
@@ -116,12 +115,10 @@ def read_any_map(path: Path) -> Map:
     """
     if path.suffix.lower() != ".npz":
         return read_map(path)
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            name = "saliency" if "saliency" in file.files or len(file.files) != 1 else file.files[0]
-            saliency: Map = file[name]
-    except (OSError, ValueError, BadZipFile, KeyError, EOFError) as error:
-        raise BadInput(f"{path}: no map can be read from it ({error}); an .npz holds an array 'saliency'") from error
+    arrays = read_arrays(path)
+    if "saliency" not in arrays and len(arrays) != 1:
+        raise BadInput(f"{path}: which array is the map? it holds {', '.join(arrays) or 'none'}; call it 'saliency'")
+    saliency = arrays.get("saliency", next(iter(arrays.values())))
     if saliency.ndim != 2 or saliency.dtype.kind not in "fiu":
         raise BadInput(f"{path}: a map is (height, width) numbers, got {saliency.shape} {saliency.dtype}")
     if not np.isfinite(saliency).all():

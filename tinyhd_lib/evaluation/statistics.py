@@ -21,7 +21,7 @@ class Figure:
 
     Attributes:
         mean: of the set.
-        low: where its 95 % interval begins; NaN with fewer than two videos.
+        low: where its 95 % interval begins; NaN with fewer than two videos, or if the mean is infinite.
         high: where it ends.
     """
 
@@ -65,7 +65,7 @@ def figure(sums: np.ndarray, counts: np.ndarray, averaging: str, seed: int) -> F
     """A set's mean and its interval: the middle 95 % of means of as many videos, drawn with replacement."""
     mean = float(average(sums, counts, averaging)[0])
     videos = int((counts > 0).sum())
-    if videos < 2:
+    if videos < 2 or not np.isfinite(mean):
         return Figure(mean, float("nan"), float("nan"))
     rng = np.random.default_rng(seed)
     seen = counts > 0

@@ -28,7 +28,7 @@ class Summary:
     videos: pd.DataFrame
 
     def to_json(self) -> dict[str, Any]:
-        """As ``summary.json`` holds it; NaN becomes null."""
+        """As ``summary.json`` holds it; NaN becomes null and infinity ``"inf"``, which JSON has no numbers for."""
         figures = {
             predictor: {name: _defined(asdict(each)) for name, each in row.items()}
             for predictor, row in self.figures.items()
@@ -89,5 +89,5 @@ def _settings(table: pd.DataFrame, evaluation: Evaluation, plan: Plan) -> dict[s
     }
 
 
-def _defined(row: dict[str, float]) -> dict[str, float | None]:
-    return {name: None if np.isnan(value) else value for name, value in row.items()}
+def _defined(row: dict[str, float]) -> dict[str, float | str | None]:
+    return {name: None if np.isnan(value) else value if np.isfinite(value) else "inf" for name, value in row.items()}

@@ -8,13 +8,15 @@ from tinyhd_lib.evaluation.scores import METRICS
 from tinyhd_lib.evaluation.statistics import Figure
 from tinyhd_lib.evaluation.summary import NAMES, Summary
 
+_FEW_VIDEOS = 20
+
 
 def as_console(summary: Summary) -> str:
     """The table of an evaluation, each figure over its 95 % interval, under what it was computed from."""
-    lines = [headline(summary), "", f"{'':<20}" + "".join(f"{name:>16}" for name in NAMES)]
+    lines = [headline(summary), "", f"{'':<20}" + "".join(f"{name:>17}" for name in NAMES)]
     for predictor, row in summary.figures.items():
         lines.append(f"{predictor:<20}" + "".join(f"{each.mean:>16.3f}" for each in row.values()))
-        lines.append(f"{'':<20}" + "".join(f"{interval(each):>16}" for each in row.values()))
+        lines.append(f"{'':<20}" + "".join(f"{interval(each):>17}" for each in row.values()))
     return "\n".join([*lines, "", *notes(summary)]) + "\n"
 
 
@@ -43,7 +45,10 @@ def headline(summary: Summary) -> str:
 def notes(summary: Summary) -> list[str]:
     """What a reader must know to use the figures."""
     said = summary.settings
-    found = ["[95 % interval: bootstrap over videos]", f"Centre bias: {said['centre_bias']}."]
+    found = ["[95 % interval: bootstrap over videos]"]
+    if said["videos"] < _FEW_VIDEOS:
+        found[0] += f" With only {said['videos']} videos, take the intervals for too narrow."
+    found += [f"Centre bias: {said['centre_bias']}."]
     if said["gaze_maps"]:
         found.append(f"Maps of gaze points: {'; '.join(said['gaze_maps'])}.")
     if said["every"] > 1:

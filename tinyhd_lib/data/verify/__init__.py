@@ -7,15 +7,13 @@ To watch it, put what counts between the two halves: ``check_set(dataset, tqdm(c
 """
 
 from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
-from multiprocessing import get_context
 
 from tinyhd_lib.data.datasets import Dataset
 from tinyhd_lib.data.verify.findings import CHECKS, Finding, VideoCheck
 from tinyhd_lib.data.verify.report import Report, SplitCounts
 from tinyhd_lib.data.verify.sets import check_set
 from tinyhd_lib.data.verify.videos import check_video
-from tinyhd_lib.errors import BadInput
+from tinyhd_lib.overlap import processes
 
 __all__ = [
     "CHECKS",
@@ -50,15 +48,5 @@ def check_videos(dataset: Dataset, workers: int = 1) -> Iterator[VideoCheck]:
     Raises:
         BadInput: there are no workers.
     """
-    if workers < 1:
-        raise BadInput(f"workers {workers}: at least 1")
-    return map(check_video, dataset.videos) if workers == 1 else _spread(dataset, workers)
-
-
-def _spread(dataset: Dataset, workers: int) -> Iterator[VideoCheck]:
-    # Started anew rather than forked: a copy of a process that runs threads, as decoders do, can hang.
-    pool = ProcessPoolExecutor(workers, mp_context=get_context("spawn"))
-    try:
-        yield from pool.map(check_video, dataset.videos)
-    finally:
-        pool.shutdown(cancel_futures=True)
+    with processes(workers) as run_all:
+        yield from run_all(check_video, dataset.videos)

@@ -1,0 +1,232 @@
+"""Data sets: found in their folders, named as published, paired with their ground truth, remembered."""
+
+import json
+import shutil
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from conftest import SHARED, needs_shared
+
+from tinyhd_lib import BadInput
+from tinyhd_lib.data import index
+from tinyhd_lib.data.annotations import read_arrays, read_fixations
+from tinyhd_lib.data.datasets import KINDS, open_dataset
+from tinyhd_lib.data.gaze import Viewing, blur, read_gaze
+
+MadeUp = Callable[[str], Path]
+
+
+@pytest.mark.parametrize(
+    ("kind", "splits", "video", "first_names"),
+    [
+        ("dhf1k", {"train": 3, "validation": 3, "test": 3}, "0601", ("0001", "0002")),
+        ("ucf", {"training": 3, "testing": 3}, None, None),
+        ("hollywood2", {"training": 6, "testing": 6}, "actioncliptest00001_1", ("actioncliptest00001_00001",)),
+        ("kinetics", {"train": 3, "val": 3}, None, ("0", "1")),
+        ("folder", {"all": 3}, "clip_000", ("0", "1")),
+        ("gaze", {"all": 3}, None, ("0", "1")),
+    ],
+)
+def test_every_kind_is_found_and_named_as_published(
+    made_up: MadeUp, kind: str, splits: dict[str, int], video: str | None, first_names: tuple[str, ...] | None
+) -> None:
+    dataset = open_dataset(kind, made_up(kind))
+    assert dataset.splits == splits
+    found = next(each for each in dataset.videos if video in (None, each.name))
+    if first_names:
+        assert found.names[: len(first_names)] == first_names
+    assert len(list(found.frames())) == len(found.names)
+
+
+def test_hollywoods_numbering_goes_on_across_shots(made_up: MadeUp) -> None:
+    shots = {video.name: video for video in open_dataset("hollywood2", made_up("hollywood2")).videos}
+    first, second = shots["actioncliptest00001_1"], shots["actioncliptest00001_2"]
+    assert int(second.names[0][-5:]) == int(first.names[-1][-5:]) + 1
+    assert len(second.names) < 16, "a shot shorter than a window belongs to the set"
+
+
+@pytest.mark.parametrize("kind", ["dhf1k", "ucf", "hollywood2", "gaze"])
+def test_ground_truth_is_a_map_and_fixations_of_the_frames_size(made_up: MadeUp, kind: str) -> None:
+    video = next(video for video in open_dataset(kind, made_up(kind)).videos if video.has_truth)
+    frame = next(video.frames())
+    truth = video.truth(0)
+    assert truth is not None
+    assert truth.saliency.shape == truth.fixations.shape == frame.image.shape[:2]
+    assert truth.fixations.dtype == bool
+    assert truth.fixations.any()
+    peak = np.unravel_index(truth.saliency.argmax(), truth.saliency.shape)
+    assert np.hypot(*(np.argwhere(truth.fixations) - peak).T).min() < 10
+
+
+def test_fixations_come_from_the_mat_file_where_there_is_no_png(made_up: MadeUp, tmp_path: Path) -> None:
+    root = tmp_path / "dhf1k"
+    shutil.copytree(made_up("dhf1k"), root)
+    video = open_dataset("dhf1k", root, "validation").videos[0]
+    before = video.truth(3)
+    (root / "annotation/0601/fixation/0004.png").unlink()
+    after = video.truth(3)
+    assert before is not None
+    assert after is not None
+    assert (before.fixations == after.fixations).all()
+    (root / "annotation/0601/fixation/maps/0004.mat").unlink()
+    assert video.truth(3) is None
+
+
+def test_the_test_split_of_dhf1k_is_blind(made_up: MadeUp) -> None:
+    assert not any(video.has_truth for video in open_dataset("dhf1k", made_up("dhf1k"), "test").videos)
+
+
+def test_the_root_may_come_from_the_environment(made_up: MadeUp, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(BadInput, match="set TINYHD_GAZE"):
+        open_dataset("gaze")
+    monkeypatch.setenv("TINYHD_GAZE", str(made_up("gaze")))
+    assert len(open_dataset("gaze").videos) == 3
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_root_of_another_kind_is_refused_in_one_line(kind: str, tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("no data set")
+    with pytest.raises(BadInput, match=f"no {kind} data set; that has ") as refused:
+        open_dataset(kind, tmp_path)
+    assert "\n" not in str(refused.value)
+
+
+def test_unknown_kinds_splits_and_roots_are_refused(made_up: MadeUp, tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match="dhf1k\\?"):
+        open_dataset("dhf1", tmp_path)
+    with pytest.raises(BadInput, match="no split 'val'; there are train, validation, test"):
+        open_dataset("dhf1k", made_up("dhf1k"), "val")
+    with pytest.raises(BadInput, match="no such folder"):
+        open_dataset("ucf", tmp_path / "absent")
+
+
+def test_what_cannot_be_used_is_skipped_and_listed(made_up: MadeUp, tmp_path: Path) -> None:
+    dataset = open_dataset("kinetics", made_up("kinetics"))
+    assert [path.name.startswith("synthbroken") for path, _ in dataset.skipped] == [True, True]
+    root = tmp_path / "videos"
+    shutil.copytree(made_up("folder"), root)
+    shutil.copy(root / "clip_000.mp4", root / "clip_000.mkv")
+    (root / "._clip_000.mp4").write_bytes(b"some system's own")
+    (root / "clip_001.mp4").write_bytes(b"")
+    dataset = open_dataset("folder", root)
+    assert [video.name for video in dataset.videos] == ["clip_000", "clip_002"]
+    assert {path.name: reason.rpartition(": ")[2] for path, reason in dataset.skipped} == {
+        "clip_000.mp4": "another one is called clip_000; rename it",
+        "clip_001.mp4": "the file is empty",
+    }
+
+
+def test_frames_are_counted_once_a_file(made_up: MadeUp, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TINYHD_CACHE", str(tmp_path / "cache"))
+    root = tmp_path / "videos"
+    shutil.copytree(made_up("folder"), root)
+    counted = []
+    count = index.count_frames_in
+    monkeypatch.setattr(index, "count_frames_in", lambda path: counted.append(path.name) or count(path))
+    first = open_dataset("folder", root)
+    assert sorted(counted) == ["clip_000.mp4", "clip_001.mp4", "clip_002.mp4"]
+    assert open_dataset("folder", root) == first
+    assert len(counted) == 3
+    shutil.copy(root / "clip_000.mp4", root / "clip_001.mp4")
+    (root / "clip_003.mp4").write_bytes((root / "clip_000.mp4").read_bytes())
+    assert len(open_dataset("folder", root).videos) == 4
+    assert sorted(counted[3:]) == ["clip_001.mp4", "clip_003.mp4"]
+    (remembered,) = (tmp_path / "cache/datasets").iterdir()
+    assert set(json.loads(remembered.read_bytes())) == {f"clip_00{n}.mp4" for n in range(4)}
+    remembered.write_text("damaged")
+    assert len(open_dataset("folder", root).videos) == 4
+
+
+def write_gaze(root: Path, **changes: object) -> Path:
+    """Three points, by two viewers, at a video of two frames."""
+    root.mkdir(exist_ok=True)
+    shown = np.zeros((40, 60, 3), np.uint8)
+    (root / "v").mkdir(exist_ok=True)
+    cv2.imwrite(str(root / "v" / "0.png"), shown)
+    points = {"frame": [1, 0, 1], "viewer": [2, 1, 1], "x": [10.4, 20.5, 59.6], "y": [5.0, 3.0, 7.0]}
+    fields = {**points, "frames": 2, "width": 60, "height": 40, **changes}
+    np.savez(root / "v.npz", **{name: value for name, value in fields.items() if value is not None})
+    return root / "v.npz"
+
+
+def test_points_fall_on_the_nearest_pixel_and_those_outside_are_left_out(tmp_path: Path) -> None:
+    gaze = read_gaze(write_gaze(tmp_path))
+    assert gaze.frame.tolist() == [0, 1, 1]
+    assert np.argwhere(gaze.at(0).counts()).tolist() == [[3, 20]]
+    assert np.argwhere(gaze.at(1).counts()).tolist() == [[5, 10]], "x = 59.6 is nearest to column 60, which is outside"
+    assert gaze.of(np.array([2])).counts().sum() == 1
+
+
+def test_a_point_spreads_as_a_gaussian_of_the_stated_width() -> None:
+    counts = np.zeros((201, 301), np.float32)
+    counts[100, 150] = 2
+    viewing = Viewing(pixels_per_degree=15.0, assumed=False, sigma_degrees=0.8)
+    assert str(viewing) == "sigma 0.8 degrees = 12.0 pixels"
+    spread = blur(counts, viewing.sigma)
+    assert spread.sum() == pytest.approx(2, abs=1e-4)
+    across = np.arange(301) - 150
+    assert np.sqrt((spread.sum(0) * across**2).sum() / spread.sum()) == pytest.approx(12, rel=0.01)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"viewer": None}, "has no viewer"),
+        ({"x": [1.0]}, "are as many numbers each"),
+        ({"x": np.array([None] * 3)}, "not an .npz that can be read"),
+    ],
+)
+def test_a_file_that_holds_no_gaze_is_named(tmp_path: Path, changes: dict[str, object], message: str) -> None:
+    with pytest.raises(BadInput, match=message):
+        read_gaze(write_gaze(tmp_path, **changes))
+
+
+def test_gaze_without_its_video_is_skipped(made_up: MadeUp, tmp_path: Path) -> None:
+    root = tmp_path / "gaze"
+    shutil.copytree(made_up("gaze"), root)
+    next(root.glob("*.mp4")).unlink()
+    dataset = open_dataset("gaze", root)
+    assert len(dataset.videos) == 2
+    assert "0 videos of its name are beside it" in dataset.skipped[0].reason
+
+
+def test_sigma_is_for_gaze_points_only(made_up: MadeUp) -> None:
+    wide = open_dataset("gaze", made_up("gaze"), sigma_degrees=2).videos[0]
+    assert wide.viewing is not None
+    assert wide.viewing.sigma == 2 * wide.viewing.pixels_per_degree
+    with pytest.raises(BadInput, match="more than 0 degrees"):
+        open_dataset("gaze", made_up("gaze"), sigma_degrees=0)
+    with pytest.raises(BadInput, match="for gaze points only"):
+        open_dataset("dhf1k", made_up("dhf1k"), sigma_degrees=1)
+
+
+@pytest.mark.parametrize("damage", ["flip", "cut", "empty", "text"])
+@pytest.mark.parametrize("kind", ["mat", "npz"])
+def test_no_damage_to_an_archive_is_more_than_one_line(made_up: MadeUp, tmp_path: Path, kind: str, damage: str) -> None:
+    source = {"mat": "dhf1k/annotation/0601/fixation/maps/0001.mat", "npz": None}[kind]
+    whole = (made_up("dhf1k").parent / source if source else next(made_up("gaze").glob("*.npz"))).read_bytes()
+    read = {"mat": read_fixations, "npz": read_arrays}[kind]
+    path = tmp_path / f"damaged.{kind}"
+    accepted = tried = 0
+    for place in range(0, len(whole), max(1, len(whole) // 60)):
+        tried += 1
+        flipped = whole[:place] + bytes([whole[place] ^ 0xFF]) + whole[place + 1 :]
+        path.write_bytes({"flip": flipped, "cut": whole[:place], "empty": b"", "text": b"no archive"}[damage])
+        with suppress(BadInput):
+            read(path)
+            accepted += 1
+    assert accepted < tried
+
+
+@needs_shared
+def test_the_real_gaze_is_read() -> None:
+    stated = json.loads((SHARED / "gaze/GAZE.json").read_bytes())
+    for video in open_dataset("gaze", SHARED / "gaze").videos:
+        gaze = read_gaze(video.gaze)
+        assert len(gaze.frame) == stated[video.name]["gaze_points"]
+        assert len(np.unique(gaze.viewer)) == stated[video.name]["viewers"]
+        assert len(video.names) == stated[video.name]["frames"] == len(list(video.frames()))

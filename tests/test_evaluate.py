@@ -1,0 +1,478 @@
+"""Evaluation: anybody's maps paired rightly, every figure reproducible, nothing lost when it is cut off."""
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from fractions import Fraction
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pandas as pd
+import pytest
+from conftest import SHARED, needs_shared
+
+from tinyhd_lib import metrics
+from tinyhd_lib.cli import main
+from tinyhd_lib.data.datasets import Dataset, open_dataset
+from tinyhd_lib.data.layouts import Video
+from tinyhd_lib.data.synthetic import clip_of, density
+from tinyhd_lib.data.video import VideoWriter
+from tinyhd_lib.evaluation.scores import METRICS
+
+MadeUp = Callable[[str], Path]
+NAMES = [metric.name for metric in METRICS]
+
+
+def densities(root: Path, video: Video) -> Iterator[tuple[str, np.ndarray]]:
+    """The best prediction there can be: where the simulated viewers look, as grey levels."""
+    clip = clip_of(root, video.name)
+    for index, name in enumerate(video.names):
+        probability = density(clip, index)
+        yield name, (probability / probability.max() * 255).astype(np.uint8)
+
+
+def write_maps(dataset: Dataset, out: Path) -> Path:
+    for video in dataset.videos:
+        (out / video.name).mkdir(parents=True)
+        for name, grey in densities(dataset.root, video):
+            cv2.imwrite(str(out / video.name / f"{name}.png"), grey)
+    return out
+
+
+@pytest.fixture(scope="module")
+def gaze(made_up: MadeUp) -> Dataset:
+    return open_dataset("gaze", made_up("gaze"))
+
+
+@pytest.fixture(scope="module")
+def maps(gaze: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A map of every frame of the made-up gaze; nobody may change them."""
+    return write_maps(gaze, tmp_path_factory.mktemp("maps") / "density")
+
+
+def evaluate(predictions: Path, dataset: Dataset, out: Path, *more: object) -> int:
+    arguments = ["evaluate", predictions, dataset.kind.name, dataset.root, "--out", out, "--workers", 1, *more]
+    return main([str(argument) for argument in arguments])
+
+
+def table_of(out: Path) -> pd.DataFrame:
+    return pd.read_parquet(out / "frames.parquet")
+
+
+def results(out: Path) -> dict[str, bytes]:
+    """All that an evaluation writes, but for the record of when and where."""
+    return {path.name: path.read_bytes() for path in out.iterdir() if path.is_file() and path.name != "run.json"}
+
+
+def last_line(capsys: pytest.CaptureFixture[str]) -> str:
+    error = capsys.readouterr().err
+    assert "Traceback" not in error
+    return error.strip().splitlines()[-1]
+
+
+@pytest.fixture(scope="module")
+def scored(maps: Path, gaze: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An evaluation of these maps; nobody may change it."""
+    out = tmp_path_factory.mktemp("scores") / "scores"
+    assert evaluate(maps, gaze, out) == 0
+    return out
+
+
+def test_every_frame_is_scored_as_the_metrics_say(scored: Path, maps: Path, gaze: Dataset) -> None:
+    table = table_of(scored)
+    rows = table[table["predictor"] == "prediction"]
+    assert len(rows) == sum(len(video.names) for video in gaze.videos)
+    video = gaze.videos[1]
+    row = rows[(rows["video"] == video.name) & (rows["index"] == 7)].iloc[0]
+    truth = video.truth(7)
+    prediction = cv2.imread(str(maps / video.name / "7.png"), cv2.IMREAD_UNCHANGED)
+    assert truth is not None
+    expected = {
+        "AUC-J": metrics.auc_judd(prediction, truth.fixations),
+        "AUC-B": metrics.auc_borji(prediction, truth.fixations),
+        "CC": metrics.cc(prediction, truth.saliency),
+        "SIM": metrics.sim(prediction, truth.saliency),
+        "NSS": metrics.nss(prediction, truth.fixations),
+        "KL": metrics.kl_div(prediction, truth.saliency),
+    }
+    assert row[list(expected)].to_dict() == pytest.approx(expected, abs=1e-12)
+    assert 0 <= row["sAUC"] <= 1
+    assert row["fixations"] == truth.fixations.sum()
+
+
+def test_knowing_more_scores_better(scored: Path) -> None:
+    """The truth beats the centre bias, and that beats chance, which is known exactly."""
+    means = table_of(scored).groupby("predictor", observed=True)[NAMES].mean()
+    chance = means.loc["chance"]
+    assert chance[["AUC-J", "AUC-B", "sAUC", "CC", "NSS"]].tolist() == [0.5, 0.5, 0.5, 0, 0]
+    for name in ("AUC-J", "CC", "NSS"):
+        assert means.loc["prediction", name] > means.loc["centre bias", name] + 0.05
+        assert means.loc["centre bias", name] > chance[name]
+    assert means.loc["prediction", "NSS"] > means.loc["half of the viewers", "NSS"], "the density itself has no noise"
+
+
+def test_the_outputs_agree_with_one_another(scored: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    capsys.readouterr()
+    summary = json.loads((scored / "summary.json").read_bytes())
+    table = table_of(scored)
+    mean = table[table["predictor"] == "prediction"]["NSS"].mean()
+    figure = summary["figures"]["prediction"]["NSS"]
+    assert figure["mean"] == pytest.approx(mean)
+    assert figure["low"] <= figure["mean"] <= figure["high"]
+    assert f"{mean:.3f}" in (scored / "table.tex").read_text()
+    page = (scored / "report.html").read_text()
+    assert f"{mean:.3f}" in page
+    assert not re.search(r"""(src|href)=["'](?!data:)""", page), "the page needs no other file"
+    assert page.count("data:image/jpeg") >= 3
+    videos = pd.read_csv(scored / "videos.csv")
+    assert len(videos) == 4 * 3
+    assert videos["frames"].sum() == len(table)
+    assert json.loads((scored / "run.json").read_bytes()).keys() >= {"hardware", "versions", "seconds"}
+
+
+def test_the_report_shows_its_pictures_in_a_browser(scored: Path, tmp_path: Path) -> None:
+    browser = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    if browser is None:
+        pytest.skip("no Chromium")
+    switches = [
+        "--headless",
+        "--no-sandbox",
+        "--disable-gpu",
+        "--disable-background-networking",
+        "--window-size=1200,2000",
+    ]
+    picture = tmp_path / "page.png"
+    command = [browser, *switches, f"--user-data-dir={tmp_path / 'user'}", f"--screenshot={picture}"]
+    subprocess.run([*command, (scored / "report.html").as_uri()], check=True, capture_output=True, timeout=120)
+    shown = cv2.imread(str(picture))
+    strips = [strip.std() for strip in np.array_split(shown[:1600], 8)]
+    assert min(strips) > 1, "no part of the page is blank"
+
+
+@pytest.mark.parametrize("form", ["png16", "npz", "mp4", "numbers from 1", "jpg"])
+def test_maps_may_come_in_many_forms(scored: Path, gaze: Dataset, tmp_path: Path, form: str) -> None:
+    out, first = tmp_path / "maps", []
+    for video in gaze.videos:
+        folder = out / video.name
+        folder.mkdir(parents=True)
+        grey = {int(name): level for name, level in densities(gaze.root, video)}
+        if form == "mp4":
+            folder.rmdir()
+            with VideoWriter(out / f"{video.name}.mp4", Fraction(25)) as film:
+                for index, each in grey.items():
+                    film.write(np.repeat(each[..., None], 3, 2), index / 25)
+            continue
+        for index, each in grey.items():
+            if form == "npz":
+                np.savez(folder / f"{index}.npz", saliency=each / 255)
+            elif form == "png16":
+                cv2.imwrite(str(folder / f"{index}.png"), each.astype(np.uint16) * 257)
+            elif form == "jpg":
+                cv2.imwrite(str(folder / f"{index}.jpg"), each, [cv2.IMWRITE_JPEG_QUALITY, 99])
+            else:
+                first = ["--first", 1]
+                cv2.imwrite(str(folder / f"map_{index + 1:05d}.png"), each)
+    assert evaluate(out, gaze, tmp_path / "scores", *first) == 0
+    found, expected = table_of(tmp_path / "scores"), table_of(scored)
+    if form in {"mp4", "jpg"}:  # which lose a little, most of it in the dark, where KL looks
+        assert (found[NAMES] - expected[NAMES]).drop(columns="KL").abs().max().max() < 0.15
+    else:
+        pd.testing.assert_frame_equal(found, expected, rtol=1e-9)
+
+
+def test_a_map_of_another_size_is_resized(maps: Path, gaze: Dataset, scored: Path, tmp_path: Path) -> None:
+    shutil.copytree(maps, tmp_path / "maps")
+    for path in (tmp_path / "maps").rglob("*.png"):
+        grey = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+        cv2.imwrite(str(path), cv2.resize(grey, None, fx=2, fy=2, interpolation=cv2.INTER_LINEAR))
+    assert evaluate(tmp_path / "maps", gaze, tmp_path / "scores") == 0
+    for name, tolerance in (("NSS", 0.05), ("AUC-J", 0.01), ("CC", 0.01)):
+        assert table_of(tmp_path / "scores")[name].mean() == pytest.approx(table_of(scored)[name].mean(), abs=tolerance)
+
+
+def test_several_processes_give_the_same_bytes(scored: Path, maps: Path, gaze: Dataset, tmp_path: Path) -> None:
+    assert evaluate(maps, gaze, tmp_path / "scores", "--workers", 2) == 0
+    assert results(tmp_path / "scores") == results(scored)
+
+
+def test_killed_at_any_moment_it_goes_on_to_the_same_bytes(
+    scored: Path, maps: Path, gaze: Dataset, tmp_path: Path
+) -> None:
+    out = tmp_path / "scores"
+    command = [sys.executable, "-m", "tinyhd_lib", "evaluate", str(maps), "gaze", str(gaze.root), "--out", str(out)]
+    command += ["--workers", "2"]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    while not list((out / "parts").glob("*.parquet")) and process.poll() is None:
+        time.sleep(0.01)
+    process.kill()
+    process.wait()
+    kept = {path: path.stat().st_mtime_ns for path in (out / "parts").glob("*.parquet")}
+    assert kept
+    assert not (out / "summary.json").exists(), "it was to be killed before its end"
+    (out / "parts" / ".half.parquet.tinyhd-part").write_bytes(b"PAR1")
+    assert evaluate(maps, gaze, out) == 0
+    assert results(out) == results(scored)
+    assert all(path.stat().st_mtime_ns == written for path, written in kept.items()), "what was scored is kept"
+    assert not list((out / "parts").glob(".*"))
+
+
+def test_workers_end_with_a_killed_parent(maps: Path, gaze: Dataset, tmp_path: Path) -> None:
+    if not Path("/proc").exists():
+        pytest.skip("needs /proc")
+    out = tmp_path / "scores"
+    command = [sys.executable, "-m", "tinyhd_lib", "evaluate", str(maps), "gaze", str(gaze.root), "--out", str(out)]
+    process = subprocess.Popen([*command, "--workers", "2"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    while not (children := _children(process.pid)) and process.poll() is None:
+        time.sleep(0.01)
+    time.sleep(0.5)
+    children |= _children(process.pid)
+    process.kill()
+    process.wait()
+    deadline = time.monotonic() + 20
+    while any(map(_runs, children)) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not any(map(_runs, children))
+
+
+def _children(pid: int) -> set[int]:
+    path = Path(f"/proc/{pid}/task/{pid}/children")
+    return set(map(int, path.read_text().split())) if path.exists() else set()
+
+
+def _runs(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+def test_a_map_that_changes_is_scored_again(maps: Path, gaze: Dataset, tmp_path: Path) -> None:
+    copy, out = tmp_path / "maps", tmp_path / "scores"
+    shutil.copytree(maps, copy)
+    assert evaluate(copy, gaze, out) == 0
+    before = table_of(out)
+    path = copy / gaze.videos[0].name / "4.png"
+    cv2.imwrite(str(path), 255 - cv2.imread(str(path), cv2.IMREAD_UNCHANGED))
+    assert evaluate(copy, gaze, out) == 0
+    changed = (table_of(out)["CC"] != before["CC"]).to_numpy().nonzero()[0]
+    assert len(changed) == 1
+    assert table_of(out).loc[changed[0], ["video", "index"]].tolist() == [gaze.videos[0].name, 4]
+
+
+def test_averaging_names_its_way(made_up: MadeUp, tmp_path: Path) -> None:
+    """With videos of unequal length, one mean of all frames is not the mean of the videos' means."""
+    ucf = open_dataset("ucf", made_up("ucf"))
+    predictions = write_maps(ucf.of_split("testing"), tmp_path / "maps")
+    found = {}
+    for averaging in ("pooled", "per-video"):
+        out = tmp_path / averaging
+        assert evaluate(predictions, ucf, out, "--averaging", averaging) == 0
+        found[averaging] = json.loads((out / "summary.json").read_bytes())["figures"]["prediction"]["NSS"]["mean"]
+    rows = table_of(tmp_path / "pooled").query("predictor == 'prediction'")
+    assert found["pooled"] == pytest.approx(rows["NSS"].mean())
+    assert found["per-video"] == pytest.approx(rows.groupby("video")["NSS"].mean().mean())
+    assert found["pooled"] != pytest.approx(found["per-video"], abs=1e-6)
+
+
+def test_the_published_dialect_has_its_own_kl_and_averaging(maps: Path, gaze: Dataset, tmp_path: Path) -> None:
+    assert evaluate(maps, gaze, tmp_path / "scores", "--dialect", "published", "--table", "csv") == 0
+    assert json.loads((tmp_path / "scores/summary.json").read_bytes())["settings"]["averaging"] == "per-video"
+    rows = pd.read_csv(tmp_path / "scores/frames.csv")
+    assert np.isinf(rows[rows["predictor"] == "half of the viewers"]["KL"]).any()
+
+
+def test_missing_maps_are_an_error_unless_allowed_by_name(
+    maps: Path, gaze: Dataset, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    copy, video = tmp_path / "maps", gaze.videos[0].name
+    shutil.copytree(maps, copy)
+    (copy / video / "3.png").unlink()
+    assert evaluate(copy, gaze, tmp_path / "scores") == 2
+    assert "1 of 20 frames have no map, the first is 3; make them, or allow it by name" in last_line(capsys)
+    assert evaluate(copy, gaze, tmp_path / "scores", "--allow-missing", f"{video}/3") == 0
+    assert f"1 frames had no map ({video})" in capsys.readouterr().out
+    shutil.rmtree(copy / video)
+    assert evaluate(copy, gaze, tmp_path / "others") == 2
+    assert f"{video}: not there" in last_line(capsys)
+    assert evaluate(copy, gaze, tmp_path / "others", "--allow-missing", video) == 0
+    assert table_of(tmp_path / "others")["video"].nunique() == 2
+
+
+def _unreadable(folder: Path) -> None:
+    (folder / "3.png").write_bytes(b"no image")
+
+
+def _unknown(folder: Path) -> None:
+    (folder / "20.png").write_bytes((folder / "3.png").read_bytes())
+
+
+def _twice(folder: Path) -> None:
+    np.savez(folder / "3.npz", saliency=np.ones((4, 4)))
+
+
+def _not_finite(folder: Path) -> None:
+    (folder / "3.png").unlink()
+    np.savez(folder / "3.npz", saliency=np.full((4, 4), np.nan))
+
+
+def _not_a_map(folder: Path) -> None:
+    (folder / "3.png").unlink()
+    np.savez(folder / "3.npz", saliency=np.ones((2, 4, 4)))
+
+
+def _short_film(folder: Path) -> None:
+    shutil.rmtree(folder)
+    with VideoWriter(folder.with_suffix(".mp4"), Fraction(25)) as film:
+        for index in range(19):
+            film.write(np.full((96, 160, 3), index, np.uint8), index / 25)
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (_unreadable, "3.png: not an image that can be read"),
+        (_unknown, "20.png: belongs to no frame; they are called 0 to 19 here"),
+        (_twice, "3.png: a second map of the frame of 3.npz"),
+        (_not_finite, "3.npz: holds NaN or infinite values"),
+        (_not_a_map, "3.npz: a map is (height, width) numbers, got (2, 4, 4)"),
+        (_short_film, "19 maps, but the video has 20 frames"),
+    ],
+)
+def test_bad_maps_get_one_line_and_lose_nothing(
+    maps: Path,
+    gaze: Dataset,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    damage: Callable[[Path], None],
+    message: str,
+) -> None:
+    copy, out = tmp_path / "maps", tmp_path / "scores"
+    shutil.copytree(maps, copy)
+    damage(copy / gaze.videos[1].name)
+    assert evaluate(copy, gaze, out) == 2
+    assert message in last_line(capsys)
+    if damage is _unreadable:
+        assert len(list((out / "parts").glob("*.parquet"))) == 1, "the video before it was scored, and is kept"
+
+
+def test_what_cannot_be_scored_is_said(
+    maps: Path, gaze: Dataset, made_up: MadeUp, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    dhf1k, out = open_dataset("dhf1k", made_up("dhf1k")), tmp_path / "scores"
+    assert evaluate(maps, dhf1k, out, "--split", "test") == 2
+    assert "0701: where people looked is not known" in last_line(capsys)
+    assert evaluate(tmp_path / "absent", gaze, out) == 2
+    assert "no such folder; predictions are a folder" in last_line(capsys)
+    assert evaluate(maps, gaze, out, "--min-fixations", 10_000) == 2
+    assert "no frame has 10000 fixations" in last_line(capsys)
+    assert evaluate(maps, gaze, out, "--every", 0) == 2
+    assert "every 0: at least 1" in last_line(capsys)
+    (tmp_path / "file").write_text("in the way")
+    assert evaluate(maps, gaze, tmp_path / "file") == 2
+    assert "a file is in the way" in last_line(capsys)
+
+
+def test_another_evaluation_is_not_written_over(
+    maps: Path, gaze: Dataset, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "scores"
+    assert evaluate(maps, gaze, out, "--every", 5) == 0
+    before = results(out)
+    assert evaluate(maps, gaze, out, "--every", 4) == 2
+    assert "holds another evaluation (every differ)" in last_line(capsys)
+    assert results(out) == before
+    assert evaluate(maps, gaze, out, "--every", 4, "--force") == 0
+    assert results(out) != before
+
+
+def test_the_centre_bias_is_learnt_from_the_training_split(made_up: MadeUp, tmp_path: Path) -> None:
+    dhf1k = open_dataset("dhf1k", made_up("dhf1k"))
+    predictions = write_maps(dhf1k.of_split("validation"), tmp_path / "maps")
+    assert evaluate(predictions, dhf1k, tmp_path / "scores") == 0
+    said = json.loads((tmp_path / "scores/summary.json").read_bytes())["settings"]
+    assert said["centre_bias"] == "learnt from the 3 videos of train"
+    assert said["split"] == "validation"
+    alone = tmp_path / "dhf1k"
+    shutil.copytree(dhf1k.root, alone)
+    for path in (alone / "video").glob("0*.AVI"):
+        path.unlink()
+    assert evaluate(predictions, open_dataset("dhf1k", alone), tmp_path / "alone") == 0
+    said = json.loads((tmp_path / "alone/summary.json").read_bytes())["settings"]
+    assert said["centre_bias"] == "learnt from the other videos"
+
+
+def test_the_benchmarks_frames_are_drawn_once_for_all(
+    maps: Path, gaze: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from dataclasses import replace
+
+    few = replace(metrics.DIALECTS["dhf1k"], most_frames=17)
+    monkeypatch.setitem(metrics.DIALECTS, "dhf1k", few)
+    for seed in (0, 0, 1):
+        out = tmp_path / f"scores{seed}"
+        assert evaluate(maps, gaze, out, "--seed", seed) == 0
+    first, second = (table_of(tmp_path / f"scores{seed}") for seed in (0, 1))
+    assert len(first) == 4 * 17
+    assert first[["video", "index"]].drop_duplicates().shape == (17, 2)
+    assert not first[["video", "index"]].equals(second[["video", "index"]])
+
+
+@pytest.fixture(scope="module")
+def worse(maps: Path, gaze: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An evaluation of the same maps, turned upside down."""
+    folder = tmp_path_factory.mktemp("worse")
+    shutil.copytree(maps, folder / "maps")
+    for path in (folder / "maps").rglob("*.png"):
+        cv2.imwrite(str(path), cv2.imread(str(path), cv2.IMREAD_UNCHANGED)[::-1])
+    assert evaluate(folder / "maps", gaze, folder / "scores") == 0
+    return folder / "scores"
+
+
+def test_two_evaluations_are_compared_in_pairs(
+    scored: Path, worse: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    capsys.readouterr()
+    assert main(["compare", str(scored), str(worse), "--json", str(tmp_path / "both.json")]) == 0
+    printed = capsys.readouterr().out
+    found = json.loads((tmp_path / "both.json").read_bytes())
+    row = found["metrics"]["NSS"]
+    assert row["difference"]["mean"] == pytest.approx(row["second"] - row["first"])
+    assert row["difference"]["high"] < 0
+    assert row["p"] == 0.25, "three videos that all agree: two of eight sign patterns are as extreme"
+    assert f"{row['difference']['mean']:+.3f}" in printed
+    assert (found["videos"], found["frames"], found["left_out"]) == (3, 60, 0)
+
+
+def test_only_what_was_scored_alike_is_compared(
+    scored: Path, maps: Path, gaze: Dataset, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert evaluate(maps, gaze, tmp_path / "other", "--sigma", 2) == 0
+    capsys.readouterr()
+    assert main(["compare", str(scored), str(tmp_path / "other")]) == 2
+    assert "gaze_maps" in last_line(capsys)
+    assert main(["compare", str(scored), str(tmp_path)]) == 2
+    assert "holds no evaluation; make it with tinyhd evaluate" in last_line(capsys)
+    (tmp_path / "summary.json").write_text("{}")
+    assert main(["compare", str(scored), str(tmp_path)]) == 2
+    assert "not the summary of an evaluation" in last_line(capsys)
+
+
+@needs_shared
+def test_real_gaze_is_scored(tmp_path: Path) -> None:
+    """Half of the viewers say far better where the others look than a centre bias does."""
+    dataset = open_dataset("gaze", SHARED / "gaze")
+    for video in dataset.videos:
+        (tmp_path / "maps" / video.name).mkdir(parents=True)
+        for index in range(0, len(video.names), 60):
+            truth = video.truth(index)
+            np.savez(tmp_path / "maps" / video.name / f"{index}.npz", saliency=truth.saliency)
+    allowed = [video.name for video in dataset.videos]
+    assert evaluate(tmp_path / "maps", dataset, tmp_path / "scores", "--allow-missing", *allowed) == 0
+    means = table_of(tmp_path / "scores").groupby("predictor", observed=True)["NSS"].mean()
+    assert means["chance"] == 0
+    assert means["centre bias"] + 2 < means["half of the viewers"] < means["prediction"]

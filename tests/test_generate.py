@@ -1,0 +1,152 @@
+"""``tinyhd generate``: published names, shares by torchrun, and the same bytes however often it is cut off."""
+
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from conftest import random_model
+
+from tinyhd_lib import load_model, save_model
+from tinyhd_lib.cli import main
+from tinyhd_lib.commands.generate import share_of, torchrun_rank
+from tinyhd_lib.data.datasets import open_dataset
+from tinyhd_lib.data.synthetic import synthesise
+
+MadeUp = Callable[[str], Path]
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> MadeUp:
+    """Data sets of one video a split, a little longer than a window."""
+    root = tmp_path_factory.mktemp("tiny")
+
+    def make(kind: str) -> Path:
+        if not (root / kind).exists():
+            list(synthesise(kind, root / kind, videos=1, frames=18))
+        return root / kind
+
+    return make
+
+
+def generate(kind: str, root: Path, out: Path, weights: Path, *more: str) -> int:
+    return main(["generate", kind, str(root), "--weights", str(weights), "--out", str(out), "--device", "cpu", *more])
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*.*") if path.name != "run.json"}
+
+
+@pytest.mark.parametrize(
+    ("kind", "names"),
+    [
+        ("dhf1k", ["0601/0001.png", "0601/0018.png"]),
+        ("hollywood2", ["actioncliptest00001_1/actioncliptest00001_00001.png"]),
+        ("kinetics", []),
+    ],
+)
+def test_maps_are_called_as_published(
+    tiny: MadeUp, tmp_path: Path, weights_file: Path, kind: str, names: list[str]
+) -> None:
+    assert generate(kind, tiny(kind), tmp_path, weights_file) == 0
+    dataset = open_dataset(kind, tiny(kind))
+    videos = dataset.of_split(dataset.kind.evaluated).videos
+    assert set(contents(tmp_path)) == {f"{video.name}/{name}.png" for video in videos for name in video.names}
+    assert set(names) <= set(contents(tmp_path))
+
+
+def test_ucf_names_have_the_class_and_the_number(tiny: MadeUp, tmp_path: Path, weights_file: Path) -> None:
+    assert generate("ucf", tiny("ucf"), tmp_path, weights_file, "--split", "training") == 0
+    folder = tmp_path / "Diving-Side-001"
+    assert min(path.name for path in folder.glob("*.png")) == "Diving-Side_001_001.png"
+
+
+def test_a_single_map_model_does_the_same(tiny: MadeUp, tmp_path: Path) -> None:
+    weights = tmp_path / "single.safetensors"
+    save_model(random_model("d123s_rc4_rc1T"), weights, {"note": "random weights, for tests"})
+    assert not load_model(weights).spec.multi
+    assert generate("hollywood2", tiny("hollywood2"), tmp_path / "out", weights) == 0
+    assert len(contents(tmp_path / "out")) == 18
+
+
+def test_killed_at_any_moment_it_goes_on_to_the_same_bytes(made_up: MadeUp, tmp_path: Path, weights_file: Path) -> None:
+    whole, broken = tmp_path / "whole", tmp_path / "broken"
+    assert generate("gaze", made_up("gaze"), whole, weights_file) == 0
+    command = [sys.executable, "-m", "tinyhd_lib", "generate", "gaze", str(made_up("gaze")), "--out", str(broken)]
+    command += ["--weights", str(weights_file), "--device", "cpu"]
+    for wanted in (1, 25):
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        while len(list(broken.rglob("*.png"))) < wanted and process.poll() is None:
+            time.sleep(0.01)
+        process.kill()
+        process.wait()
+    assert 0 < len(list(broken.rglob("*.png"))) < 60, "it was to be killed before its end"
+    kept = {path: path.stat().st_mtime_ns for path in broken.rglob("[0-9]*.png")}
+    assert subprocess.run(command, check=False, capture_output=True).returncode == 0
+    assert contents(broken) == contents(whole)
+    assert all(path.stat().st_mtime_ns == written for path, written in kept.items())
+
+
+def test_torchrun_shares_the_videos_out(tiny: MadeUp, tmp_path: Path, weights_file: Path) -> None:
+    assert generate("hollywood2", tiny("hollywood2"), tmp_path / "one", weights_file) == 0
+    command = [
+        sys.executable,
+        "-m",
+        "torch.distributed.run",
+        "--standalone",
+        "--nproc-per-node",
+        "2",
+        "-m",
+        "tinyhd_lib",
+    ]
+    command += ["generate", "hollywood2", str(tiny("hollywood2")), "--weights", str(weights_file)]
+    command += ["--out", str(tmp_path / "two"), "--device", "cpu"]
+    finished = subprocess.run(command, check=False, capture_output=True, text=True, env=os.environ)
+    assert finished.returncode == 0, finished.stderr
+    assert "1 videos (rank 0 of 2)" in finished.stderr
+    assert "1 videos (rank 1 of 2)" in finished.stderr
+    assert contents(tmp_path / "two") == contents(tmp_path / "one")
+
+
+@pytest.mark.parametrize("ranks", [1, 2, 3, 7])
+def test_shares_are_disjoint_complete_and_even(made_up: MadeUp, ranks: int) -> None:
+    videos = open_dataset("hollywood2", made_up("hollywood2")).videos
+    shares = [share_of(videos, rank, ranks) for rank in range(ranks)]
+    assert sorted(video.name for share in shares for video in share) == sorted(video.name for video in videos)
+    frames = [sum(len(video.names) for video in share) for share in shares]
+    assert max(frames) - min(frames) <= max(len(video.names) for video in videos)
+
+
+def test_without_torchrun_there_is_one_process() -> None:
+    assert torchrun_rank({}) == (0, 1)
+    assert torchrun_rank({"RANK": "2", "WORLD_SIZE": "4", "LOCAL_RANK": "0"}) == (2, 4)
+
+
+def test_a_damaged_video_is_refused_and_the_others_are_done(
+    made_up: MadeUp, tmp_path: Path, weights_file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = tmp_path / "ucf"
+    shutil.copytree(made_up("ucf"), root)
+    folder = sorted((root / "testing").iterdir())[1]
+    sorted((folder / "images").iterdir())[2].write_bytes(b"no image")
+    assert generate("ucf", root, tmp_path / "out", weights_file) == 2
+    told = capsys.readouterr().err
+    assert "does not decode; fetch or make it anew" in told
+    assert "1 of 3 videos could not be used; the others are done" in told.strip().splitlines()[-1]
+    done = {path.name for path in (tmp_path / "out").iterdir() if any(path.glob("*.png"))}
+    assert len(done - {folder.name}) == 2
+
+
+def test_nothing_is_mixed_with_other_maps(
+    made_up: MadeUp, tmp_path: Path, weights_file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "clip_000").mkdir()
+    (tmp_path / "clip_000" / "3.png").write_bytes(b"somebody's own")
+    assert generate("folder", made_up("folder"), tmp_path, weights_file) == 2
+    assert "holds maps of no known run" in capsys.readouterr().err
+    assert (tmp_path / "clip_000" / "3.png").read_bytes() == b"somebody's own"
+    assert len(list((tmp_path / "clip_001").glob("*.png"))) == 20
