@@ -2,7 +2,7 @@
 
 import json
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from itertools import combinations, product
 from typing import Any, NamedTuple, Self
 
@@ -73,6 +73,12 @@ AUCS = [name for name in METRICS if name.startswith("auc")]
 DRAWN = ["auc_borji 9", "auc_shuffled 9"]
 
 every_metric = pytest.mark.parametrize("name", METRICS)
+
+
+def each_of(*axes: Iterable[Any], faulty: Callable[..., bool], reason: str) -> list[Any]:
+    """All combinations of parameters, of which some are expected to fail until a bug is mended."""
+    mark = pytest.mark.xfail(strict=True, reason=f"BUG: {reason}")
+    return [pytest.param(*values, marks=[mark] if faulty(*values) else []) for values in product(*axes)]
 
 
 def on(kind: str, array: np.ndarray) -> Any:
@@ -317,9 +323,7 @@ def test_the_opposite_map_has_the_opposite_auc(drawn: tuple[np.ndarray, ...]) ->
 
 @quick
 @given(st.permutations(range(12)), st.sets(st.integers(0, 11), min_size=1, max_size=11))
-def test_without_ties_auc_judd_exceeds_auc_rank_by_less_than_half_a_fixation(
-    order: list[int], chosen: set[int]
-) -> None:
+def test_without_ties_auc_judd_exceeds_auc_rank_by_half_a_fixation_at_most(order: list[int], chosen: set[int]) -> None:
     saliency, fixations = np.array(order).reshape(3, 4), mask((3, 4), chosen)
     excess = auc_judd(saliency, fixations) - auc_rank(saliency, fixations)
     assert -1e-12 <= excess <= 0.5 / len(chosen) + 1e-12
@@ -649,11 +653,9 @@ def test_read_only_maps_are_read_without_a_warning(size: tuple[int, int]) -> Non
 # Frames side by side --------------------------------------------------------------------------------------------------
 
 
-@every_metric
+@pytest.mark.parametrize("name", [name for name in METRICS if name not in DRAWN])
 @pytest.mark.parametrize("kind", KINDS)
 def test_frames_with_any_number_of_fixations_are_as_each_by_itself(name: str, kind: str) -> None:
-    if name in DRAWN:
-        pytest.skip("has a test of its own")
     frames = batch([scene(fixations, others, seed=fixations) for fixations, others in ((7, 12), (1, 1), (150, 3))])
     single = [METRICS[name](frames.at(index)) for index in range(3)]
     np.testing.assert_allclose(plain(METRICS[name](frames.on(kind))), single, rtol=0, atol=1e-12)
@@ -674,16 +676,14 @@ def test_negative_and_tied_frames_are_as_each_by_itself(data: st.DataObject, kin
         np.testing.assert_allclose(plain(METRICS[name](frames.on(kind))), single, rtol=0, atol=1e-12)
 
 
-WARNS_OF_EMPTY = pytest.mark.xfail(strict=True, reason="BUG: RuntimeWarning of a division by no fixations")
-
-
 @pytest.mark.parametrize(
     ("name", "kind"),
-    [
-        pytest.param(name, kind, marks=[WARNS_OF_EMPTY] if kind == "numpy" and name in {"auc_judd", "auc_rank"} else [])
-        for name in METRICS
-        for kind in KINDS
-    ],
+    each_of(
+        METRICS,
+        KINDS,
+        faulty=lambda name, kind: kind == "numpy" and name in {"auc_judd", "auc_rank"},
+        reason="RuntimeWarning of a division by no fixations",
+    ),
 )
 def test_empty_and_constant_frames_do_not_touch_their_neighbours(name: str, kind: str) -> None:
     """Of the frames, one is usual, one constant, one empty, one both, and one has a single fixation."""
@@ -740,13 +740,16 @@ def test_a_negative_constant_is_chance_too_where_negative_values_are_allowed() -
     assert METRICS["nss"](flat) == METRICS["cc"](flat) == 0
 
 
-@pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=[WARNS_OF_EMPTY] if name == "auc_rank" else []) for name in METRICS]
+    ("name", "kind"),
+    each_of(
+        METRICS,
+        KINDS,
+        faulty=lambda name, kind: kind == "numpy" and name == "auc_rank",
+        reason="RuntimeWarning of a division by no fixations",
+    ),
 )
 def test_where_nobody_looked_there_is_nothing_to_measure(name: str, kind: str) -> None:
-    if kind != "numpy" and name == "auc_rank":
-        pytest.xfail("only NumPy warns")
     empty = scene()._replace(fixations=np.zeros((12, 16), bool))
     if name in OF_MAPS:
         empty = empty._replace(truth=np.zeros((12, 16)))
@@ -787,12 +790,17 @@ def test_where_people_looked_everywhere_nss_and_borjis_auc_are_chance(kind: str)
     assert float(METRICS["auc_borji"](full)) == pytest.approx(0.5, abs=1e-12)
 
 
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("tied", [False, True])
-@pytest.mark.parametrize("name", ["auc_judd", "auc_rank"])
+@pytest.mark.parametrize(
+    ("name", "kind", "tied"),
+    each_of(
+        ["auc_judd", "auc_rank"],
+        KINDS,
+        [False, True],
+        faulty=lambda _name, kind, _tied: kind == "numpy",
+        reason="RuntimeWarning of a division by no other pixels",
+    ),
+)
 def test_where_people_looked_everywhere_there_are_no_false_alarms_to_count(name: str, kind: str, *, tied: bool) -> None:
-    if kind == "numpy" or (tied and name == "auc_judd"):
-        pytest.xfail("BUG: RuntimeWarning of a division by no other pixels; with ties, Judd's may be infinite")
     full = scene()._replace(fixations=np.ones((12, 16), bool))
     if tied:
         full = full._replace(saliency=np.rint(3 * full.saliency))
@@ -912,7 +920,7 @@ def test_a_baseline_of_another_size_is_resized_too() -> None:
 @given(
     arrays(np.int64, (4, 5), elements=st.integers(-5, 5)),
     st.integers(1, 15),
-    st.integers(1, 15),
+    st.integers(2, 15),  # torch 2.14 makes every row of a single column alike
     st.floats(0.1, 10),
     st.floats(-5, 5),
 )

@@ -74,6 +74,17 @@ def processes(workers: int) -> Iterator[MapFunction]:
         pool.shutdown(cancel_futures=True)
 
 
+def keep_freed_memory() -> None:
+    """Let arrays of some megabytes come and go without the system's help.
+
+    The GNU C library gives every one back to the system, page by page, until it has once seen a larger one go; from
+    then on it keeps what is freed. Arithmetic on whole maps is up to twice as fast for it. Elsewhere nothing changes.
+    """
+    import numpy as np
+
+    np.empty(2**24, np.uint8)
+
+
 def _begin_worker() -> None:
     Thread(target=_end_with_parent, daemon=True).start()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent tells when to stop
@@ -82,6 +93,7 @@ def _begin_worker() -> None:
     import cv2
 
     cv2.setNumThreads(1)
+    keep_freed_memory()
 
 
 def _end_with_parent() -> None:

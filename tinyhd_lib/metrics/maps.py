@@ -139,7 +139,7 @@ def _replaced(xp: Any, chosen: Array, value: float, values: Array) -> Array:
 
 
 def _density(xp: Any, values: Array) -> Array:
-    if bool(xp.any(values < 0)):
+    if float(xp.min(values)) < 0:
         raise ValueError("a density has no negative values: subtract the minimum, or take exp of a log density")
     return _distribution(xp, values)
 
