@@ -516,7 +516,7 @@ def test_the_closed_form_holds_for_what_an_evaluation_scores(folder: Path, crowd
 
 
 @pytest.mark.parametrize("index", INDICES)
-@pytest.mark.parametrize("size", [30, 300])
+@pytest.mark.parametrize("size", [20, 100])
 def test_many_viewers_on_one_map_score_what_their_closed_form_says(
     folder: Path, crowd: Video, index: int, size: int
 ) -> None:
@@ -533,7 +533,7 @@ def test_many_viewers_on_one_map_score_what_their_closed_form_says(
         naive.append(count * (metrics.nss(truth, group.fixations) - (truth * standard).sum()))
         assert group.points is not None
     assert abs(np.mean(excess)) < 4 * standard_error(np.array(excess))
-    if size == 300:  # so many that they get in one another's way, which shows
+    if size == 100:  # so many that they get in one another's way, which shows
         assert abs(np.mean(naive)) > 4 * standard_error(np.array(naive))
 
 
@@ -574,23 +574,15 @@ def test_metrics_of_maps_come_near_their_best_with_more_viewers(folder: Path, cr
 
 
 @pytest.mark.parametrize("index", INDICES)
-def test_the_baselines_are_in_order(folder: Path, crowd: Video, index: int) -> None:
-    """Chance knows nothing, a centre bias something, half of so many viewers all; nobody more than the truth."""
-    everyone = open_dataset("gaze", folder).videos
-    means = [mean_truth(video) for video in everyone]
-    scene = scene_of(crowd, index)
-    parts_of = halves(crowd, 0)
+def test_between_chance_and_the_ceiling_lies_what_is_learnt_from_others(folder: Path, crowd: Video, index: int) -> None:
+    """Half of so many viewers know where the others look; other videos' viewers know less of it."""
+    scene, parts_of = scene_of(crowd, index), halves(crowd, 0)
     assert parts_of is not None
+    first, second = half_truths(crowd, parts_of, index)
+    centre = resize(centre_bias([mean_truth(video) for video in open_dataset("gaze", folder).videos], without=0), SIZE)
+    assert score(np.zeros(SIZE), scene)["CC"] == 0
+    assert score(centre, scene)["CC"] < 0.9
+    assert score(first.saliency, Scene(second, None, scene.dialect))["CC"] > 0.97
+    assert score(second.saliency, Scene(first, None, scene.dialect))["CC"] > 0.97
     truth = density(clip_of(folder, crowd.name), index)
-    found = [
-        score(saliency, scene)["CC"]
-        for saliency in (
-            np.zeros(SIZE),
-            resize(centre_bias(means, without=0), SIZE),
-            half_truths(crowd, parts_of, index)[0].saliency,
-        )
-    ]
-    assert found[0] == 0
-    assert found == sorted(found)
-    assert found[2] > 0.99
-    assert score(truth, scene)["NSS"] > score(resize(centre_bias(means, without=0), SIZE), scene)["NSS"] > 0
+    assert metrics.information_gain(truth, scene.truth.fixations, centre) > 0

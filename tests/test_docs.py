@@ -3,13 +3,21 @@
 import json
 import re
 
+import pandas as pd
 import pytest
 from conftest import ROOT
 
-from tinyhd_lib.bench import as_table
+from tinyhd_lib.bench import as_table, metrics_table
 from tinyhd_lib.cli import _parser, main
+from tinyhd_lib.evaluation.compare import Comparison, Difference
+from tinyhd_lib.evaluation.compare import as_console as comparison_table
+from tinyhd_lib.evaluation.statistics import Figure
+from tinyhd_lib.evaluation.summary import Summary
+from tinyhd_lib.evaluation.text import as_console as scores_table
 
 README = (ROOT / "README.md").read_text()
+EVALUATION = (ROOT / "docs/evaluation.md").read_text()
+RESULTS = ROOT / "docs/results"
 
 
 def test_the_readmes_table_is_the_registrys(capsys: pytest.CaptureFixture[str]) -> None:
@@ -31,13 +39,53 @@ def test_the_readmes_first_figure_is_one_of_the_raw_ones() -> None:
     assert report["hardware"].split(",")[0] in README
 
 
-def test_the_commands_in_the_readme_are_understood() -> None:
-    commands = re.findall(r"^tinyhd ([^#\n]+)", README, flags=re.MULTILINE)
+@pytest.mark.parametrize("document", ["README.md", "docs/evaluation.md"])
+def test_the_commands_in_the_documents_are_understood(document: str) -> None:
+    commands = re.findall(r"^tinyhd ([^#\n]+)", (ROOT / document).read_text(), flags=re.MULTILINE)
     assert len(commands) >= 5
     for command in commands:
         _parser().parse_args(command.split())
 
 
-def test_no_document_names_a_file_that_is_not_there() -> None:
-    for link in re.findall(r"\]\((?!http|#)([^)]+)\)", README):
-        assert (ROOT / link).exists(), link
+@pytest.mark.parametrize("document", ["README.md", "docs/evaluation.md"])
+def test_no_document_names_a_file_that_is_not_there(document: str) -> None:
+    path = ROOT / document
+    for link in re.findall(r"\]\((?!http|#)([^)]+)\)", path.read_text()):
+        assert (path.parent / link).exists(), link
+
+
+@pytest.mark.parametrize("name", ["m_r4", "s_r4"])
+def test_the_scores_in_the_documents_are_those_of_the_raw_files(name: str) -> None:
+    raw = json.loads((RESULTS / f"gaze-{name}.json").read_bytes())
+    figures = {
+        predictor: {metric: _figure(each) for metric, each in row.items()} for predictor, row in raw["figures"].items()
+    }
+    assert scores_table(Summary(raw["settings"], figures, pd.DataFrame())).rstrip() in EVALUATION
+
+
+def test_the_comparison_in_the_documents_is_that_of_the_raw_file() -> None:
+    raw = json.loads((RESULTS / "gaze-compare.json").read_bytes())
+    metrics = {
+        name: Difference(**{**each, "difference": _figure(each["difference"])}) for name, each in raw["metrics"].items()
+    }
+    assert comparison_table(Comparison(**{**raw, "metrics": metrics})).rstrip() in EVALUATION
+
+
+def test_the_videos_in_the_documents_are_those_of_the_raw_files() -> None:
+    tables = [
+        pd.read_csv(RESULTS / f"gaze-{name}-videos.csv").set_index(["predictor", "video"])["NSS"]
+        for name in ("m_r4", "s_r4")
+    ]
+    for video in tables[0]["prediction"].index:
+        columns = [(0, "centre bias"), (0, "prediction"), (1, "prediction"), (0, "half of the viewers")]
+        cells = [f"{tables[number][predictor, video]:.3f}" for number, predictor in columns]
+        assert f"| {video} | {' | '.join(cells)} |" in EVALUATION
+
+
+def test_the_metrics_speed_in_the_documents_is_that_of_the_raw_file() -> None:
+    report = json.loads((ROOT / "docs/bench/cpu-metrics.json").read_bytes())
+    assert metrics_table(report) in EVALUATION
+
+
+def _figure(row: dict[str, float]) -> Figure:
+    return Figure(*(row[name] for name in ("mean", "low", "high")))

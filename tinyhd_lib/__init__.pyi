@@ -1,3 +1,4 @@
+from . import metrics as metrics
 from .data.datasets import open_dataset as open_dataset
 from .errors import BadInput as BadInput
 from .models.checkpoints import load_model as load_model
