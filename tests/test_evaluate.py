@@ -19,9 +19,9 @@ from conftest import SHARED, needs_shared
 from tinyhd_lib import metrics
 from tinyhd_lib.cli import main
 from tinyhd_lib.data.datasets import Dataset, open_dataset
+from tinyhd_lib.data.film import VideoWriter
 from tinyhd_lib.data.layouts import Video
 from tinyhd_lib.data.synthetic import clip_of, density
-from tinyhd_lib.data.video import VideoWriter
 from tinyhd_lib.evaluation.scores import METRICS
 
 MadeUp = Callable[[str], Path]

@@ -11,8 +11,9 @@ from typing import Any
 
 import numpy as np
 
+from tinyhd_lib.data.film import VideoWriter
 from tinyhd_lib.data.transforms import Image, Map, to_grey
-from tinyhd_lib.data.video import Frame, VideoInfo, VideoWriter, probe, read_frames, source_files
+from tinyhd_lib.data.video import Frame, VideoInfo, probe, read_frames, source_files
 from tinyhd_lib.data.windows import published_stride
 from tinyhd_lib.errors import BadInput
 from tinyhd_lib.files import alone_in, partial_path, remove_partials, sha256, write_atomically
