@@ -231,6 +231,9 @@ def test_a_video_that_was_cut_off_is_called_damaged(
     assert 10 < kept < 60
     assert f"{kept}" in caplog.text
     assert "damaged" in caplog.text
+    with pytest.raises(BadInput, match=r"damaged, .* frames can be decoded; fetch or make it anew"):
+        list(read_frames(tmp_path / f"cut.{suffix}", strict=True))
+    assert len(list(read_frames(whole, strict=True))) == 60
 
 
 def test_a_name_with_a_colon_is_no_protocol(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -275,6 +278,8 @@ def test_of_a_damaged_clip_the_frames_that_decode_are_kept(
 ) -> None:
     assert len(list(read_frames(CLIPS / name))) == kept
     assert f"{kept} of its {promised} frames can be decoded and were kept" in caplog.text
+    with pytest.raises(BadInput, match="damaged"):
+        list(read_frames(CLIPS / name, strict=True))
 
 
 PLAYER = """<video id="film" src="film.mp4" muted autoplay></video><pre id="said">nothing yet</pre><script>
