@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.stats import binom
 
 from tinyhd_lib.evaluation import statistics
 from tinyhd_lib.evaluation.statistics import AVERAGINGS, Figure, average, chosen_frames, figure, paired_p, totals
@@ -130,6 +131,14 @@ def test_intervals_are_those_of_a_plain_bootstrap(averaging: str) -> None:
     width = found.high - found.low
     assert found.mean == pytest.approx(mean_of(parts))
     assert np.quantile(means, [0.025, 0.975]) == pytest.approx([found.low, found.high], abs=0.05 * width)
+
+
+@every_averaging
+@pytest.mark.parametrize("hits", [7, 8])
+def test_an_interval_of_hits_and_misses_is_binomial(averaging: str, hits: int) -> None:
+    found = figure(np.repeat([1.0, 0.0], [hits, 16 - hits]), np.ones(16), averaging, 0)
+    expected = binom.ppf([0.025, 0.975], 16, hits / 16) / 16
+    assert [found.low, found.high] == pytest.approx(expected, abs=1e-12)
 
 
 @every_averaging

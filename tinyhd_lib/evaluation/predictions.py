@@ -1,6 +1,5 @@
 """Anybody's saliency maps of a data set: a folder of images or arrays for each video, or a film of maps."""
 
-import hashlib
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -52,13 +51,9 @@ class Maps:
             if frame.index >= max(wanted, default=-1):
                 return
 
-    def fingerprint(self) -> str:
-        """Changes when a file of it does: a hash of names, sizes and times."""
-        digest = hashlib.sha256()
-        for path in [self.film] if self.film else self.files.values():
-            state = path.stat()
-            digest.update(f"{path.name} {state.st_size} {state.st_mtime_ns}\n".encode())
-        return digest.hexdigest()
+    def sources(self, indices: Iterable[int]) -> list[Path]:
+        """The files that the maps of some frames are read from."""
+        return [self.film] if self.film else [self.files[index] for index in indices]
 
 
 def find_maps(root: Path, video: Video, first: int | None = None) -> Maps:

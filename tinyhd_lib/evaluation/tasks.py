@@ -3,7 +3,7 @@
 import hashlib
 import io
 import json
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from tinyhd_lib.errors import BadInput
 from tinyhd_lib.evaluation.baselines import as_fixations, half_truths, halves
 from tinyhd_lib.evaluation.predictions import Maps
 from tinyhd_lib.evaluation.scores import METRICS, Scene, score
-from tinyhd_lib.files import write_atomically
+from tinyhd_lib.files import fingerprint, write_atomically
 from tinyhd_lib.metrics import DIALECTS
 from tinyhd_lib.metrics.arrays import resize
 
@@ -54,10 +54,11 @@ class Task:
         """Names its result: a hash of everything that decides it."""
         stated = {
             "version": _VERSION,
-            "video": [self.video.split, self.video.name, str(self.video.viewing)],
-            "truth": _truth_state(self.video),
+            "video": [self.video.split, self.video.name],
+            "viewing": self.video.viewing and asdict(self.video.viewing),
             "indices": self.indices,
-            "predictions": self.maps.fingerprint(),
+            "truth": fingerprint(self._truth_files()),
+            "predictions": fingerprint(self.maps.sources(self.indices)),
             "dialect": self.dialect,
             "seed": self.seed,
         }
@@ -66,11 +67,10 @@ class Task:
         digest.update(b"" if self.others is None else self.others.tobytes())
         return digest.hexdigest()
 
-
-def _truth_state(video: Video) -> list[list[Any]]:
-    """Changes when the ground truth's files do."""
-    paths = [path for path in (video.maps, video.fixations, video.gaze) if path is not None]
-    return [[path.name, path.stat().st_mtime_ns] for path in paths]
+    def _truth_files(self) -> list[Path]:
+        if self.video.gaze is not None:
+            return [self.video.gaze]
+        return [path for index in self.indices for path in self.video.truth_files(index) or ()]
 
 
 def run_task(task: Task, place: Path) -> int:
