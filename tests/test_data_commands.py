@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
+from conftest import CLIPS, SHARED, needs_shared
 
 from tinyhd_lib.cli import main
 from tinyhd_lib.data.synthetic import KINDS
@@ -66,3 +67,13 @@ def test_bad_input_is_one_line_and_status_2(
     assert reason in error[-1]
     assert len(error) == 1
     assert not (tmp_path / "new").exists()
+
+
+@needs_shared
+def test_real_damage_is_found_and_nothing_else(tmp_path: Path) -> None:
+    assert data("verify", "gaze", SHARED / "gaze") == 0
+    assert data("verify", "folder", CLIPS, "--json", tmp_path / "found.json") == 1
+    found = json.loads((tmp_path / "found.json").read_bytes())["findings"]
+    assert {(each["check"], each["file"]) for each in found} == {
+        ("unreadable", f"bad_{name}.mp4") for name in ("empty", "text", "corrupted", "truncated")
+    }

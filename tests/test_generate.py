@@ -8,8 +8,9 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import pandas as pd
 import pytest
-from conftest import random_model
+from conftest import RELEASED, ROOT, SHARED, needs_shared, random_model
 
 from tinyhd_lib import load_model, save_model
 from tinyhd_lib.cli import main
@@ -150,3 +151,23 @@ def test_nothing_is_mixed_with_other_maps(
     assert "holds maps of no known run" in capsys.readouterr().err
     assert (tmp_path / "clip_000" / "3.png").read_bytes() == b"somebody's own"
     assert len(list((tmp_path / "clip_001").glob("*.png"))) == 20
+
+
+@needs_shared
+def test_the_published_model_on_real_gaze(tmp_path: Path) -> None:
+    """From a real video to its score: the figure that docs/evaluation.md has for this video."""
+    for path in (SHARED / "gaze").glob("talk_071.*"):
+        shutil.copy(path, tmp_path)
+    maps, scores = tmp_path / "maps", tmp_path / "scores"
+    weights = str(RELEASED / "d123m_rc4_rc1T.pth")
+    assert main(["generate", "gaze", str(tmp_path), "--weights", weights, "--out", str(maps)]) == 0
+    assert (
+        main(["evaluate", str(maps), "gaze", str(tmp_path), "--out", str(scores), "--every", "4", "--workers", "1"])
+        == 0
+    )
+    documented = pd.read_csv(ROOT / "docs/results/gaze-m_r4-videos.csv").set_index(["predictor", "video"])
+    found = pd.read_csv(scores / "videos.csv").set_index("predictor")
+    for name, tolerance in (("NSS", 0.1), ("CC", 0.01), ("AUC-J", 0.003)):
+        assert found.loc["prediction", name] == pytest.approx(
+            documented.loc[("prediction", "talk_071"), name], abs=tolerance
+        )
