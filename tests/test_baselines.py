@@ -138,7 +138,6 @@ def test_a_mean_is_where_it_was_in_a_picture_of_any_size(size: tuple[int, int]) 
     assert found.sum(axis=0) @ columns == pytest.approx((size[1] * 3 // 4 + 0.5) / size[1] * CENTRE_SIZE[1], abs=0.5)
 
 
-@pytest.mark.xfail(strict=True, reason="BUG: OpenCV averages no rows where columns become more: a spot can vanish")
 def test_a_mean_loses_nothing_of_a_narrow_picture() -> None:
     found = mean_truth(imagined("video", spot(7, 7, (1080, 100))))
     assert found is not None

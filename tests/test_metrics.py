@@ -2,7 +2,7 @@
 
 import json
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from itertools import combinations, product
 from typing import Any, NamedTuple, Self
 
@@ -73,12 +73,6 @@ AUCS = [name for name in METRICS if name.startswith("auc")]
 DRAWN = ["auc_borji 9", "auc_shuffled 9"]
 
 every_metric = pytest.mark.parametrize("name", METRICS)
-
-
-def each_of(*axes: Iterable[Any], faulty: Callable[..., bool], reason: str) -> list[Any]:
-    """All combinations of parameters, of which some are expected to fail until a bug is mended."""
-    mark = pytest.mark.xfail(strict=True, reason=f"BUG: {reason}")
-    return [pytest.param(*values, marks=[mark] if faulty(*values) else []) for values in product(*axes)]
 
 
 def on(kind: str, array: np.ndarray) -> Any:
@@ -418,7 +412,6 @@ def test_a_seed_decides_the_splits(kind: str) -> None:
 
 @pytest.mark.parametrize("name", DRAWN)
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.xfail(strict=True, reason="BUG: the rows of a batch share one stream, so they depend on those before them")
 def test_a_frame_in_a_batch_has_the_splits_that_it_has_by_itself(name: str, kind: str) -> None:
     frames = batch([scene(seed=seed) for seed in range(3)]).on(kind)
     single = [plain(METRICS[name](frames.at(index))) for index in range(3)]
@@ -439,11 +432,10 @@ def test_there_is_at_least_one_split(splits: int) -> None:
     [
         (0.0, 1.0),
         (5.0, 5.5),
-        *(
-            # Where low + (high - low) is a little more than high.
-            pytest.param(*bounds, marks=pytest.mark.xfail(strict=True, reason="BUG: the map's maximum misses 1.0"))
-            for bounds in ((-1.0, 0.1), (0.3, 0.9), (0.039883960525073536, 0.797584725537709))
-        ),
+        # Where low + (high - low) is a little more than high.
+        (-1.0, 0.1),
+        (0.3, 0.9),
+        (0.039883960525073536, 0.797584725537709),
     ],
 )
 @pytest.mark.parametrize("kind", KINDS)
@@ -633,16 +625,7 @@ def test_inputs_are_left_as_they_are(name: str, size: tuple[int, int]) -> None:
         assert all(np.array_equal(plain(each), old) for each, old in zip(given_scene, before, strict=True))
 
 
-@pytest.mark.parametrize(
-    "size",
-    [
-        (12, 16),
-        pytest.param(
-            (6, 8),
-            marks=pytest.mark.xfail(strict=True, reason="BUG: a warning of torch.from_numpy's when it is resized"),
-        ),
-    ],
-)
+@pytest.mark.parametrize("size", [(12, 16), (6, 8)])
 def test_read_only_maps_are_read_without_a_warning(size: tuple[int, int]) -> None:
     given_scene = scene()._replace(saliency=scene(size=size).saliency)
     for each in given_scene:
@@ -677,15 +660,8 @@ def test_negative_and_tied_frames_are_as_each_by_itself(data: st.DataObject, kin
         np.testing.assert_allclose(plain(METRICS[name](frames.on(kind))), single, rtol=0, atol=1e-12)
 
 
-@pytest.mark.parametrize(
-    ("name", "kind"),
-    each_of(
-        METRICS,
-        KINDS,
-        faulty=lambda name, kind: kind == "numpy" and name in {"auc_judd", "auc_rank"},
-        reason="RuntimeWarning of a division by no fixations",
-    ),
-)
+@every_metric
+@pytest.mark.parametrize("kind", KINDS)
 def test_empty_and_constant_frames_do_not_touch_their_neighbours(name: str, kind: str) -> None:
     """Of the frames, one is usual, one constant, one empty, one both, and one has a single fixation."""
     usual, single = scene(), scene(fixations=1, others=1, seed=1)
@@ -741,15 +717,8 @@ def test_a_negative_constant_is_chance_too_where_negative_values_are_allowed() -
     assert METRICS["nss"](flat) == METRICS["cc"](flat) == 0
 
 
-@pytest.mark.parametrize(
-    ("name", "kind"),
-    each_of(
-        METRICS,
-        KINDS,
-        faulty=lambda name, kind: kind == "numpy" and name == "auc_rank",
-        reason="RuntimeWarning of a division by no fixations",
-    ),
-)
+@every_metric
+@pytest.mark.parametrize("kind", KINDS)
 def test_where_nobody_looked_there_is_nothing_to_measure(name: str, kind: str) -> None:
     empty = scene()._replace(fixations=np.zeros((12, 16), bool))
     if name in OF_MAPS:
@@ -791,16 +760,9 @@ def test_where_people_looked_everywhere_nss_and_borjis_auc_are_chance(kind: str)
     assert float(METRICS["auc_borji"](full)) == pytest.approx(0.5, abs=1e-12)
 
 
-@pytest.mark.parametrize(
-    ("name", "kind", "tied"),
-    each_of(
-        ["auc_judd", "auc_rank"],
-        KINDS,
-        [False, True],
-        faulty=lambda _name, kind, _tied: kind == "numpy",
-        reason="RuntimeWarning of a division by no other pixels",
-    ),
-)
+@pytest.mark.parametrize("name", ["auc_judd", "auc_rank"])
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("tied", [False, True])
 def test_where_people_looked_everywhere_there_are_no_false_alarms_to_count(name: str, kind: str, *, tied: bool) -> None:
     full = scene()._replace(fixations=np.ones((12, 16), bool))
     if tied:
@@ -833,7 +795,6 @@ def test_values_that_are_no_numbers_are_refused(name: str, kind: str, bad: float
                     METRICS[name](each.on(kind))
 
 
-@pytest.mark.xfail(strict=True, reason="BUG: RuntimeWarning of inf - inf, before the error")
 def test_infinities_that_cancel_are_refused_too() -> None:
     usual = scene()
     saliency = usual.saliency.copy()

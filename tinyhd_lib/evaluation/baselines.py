@@ -27,8 +27,14 @@ def mean_truth(video: Video) -> Map | None:
     """(90, 160): the mean of a video's saliency maps, each of sum 1; None if nobody looked at any of them."""
     truths = [video.truth(index) for index in annotated_frames(video, CENTRE_FRAMES)]
     maps = [truth.saliency for truth in truths if truth is not None and truth.saliency.any()]
-    small = [cv2.resize(each.astype(np.float64), CENTRE_SIZE[::-1], interpolation=cv2.INTER_AREA) for each in maps]
+    small = [_shrink(each.astype(np.float64)) for each in maps]
     return np.mean([each / each.sum() for each in small], axis=0) if small else None
+
+
+def _shrink(saliency: Map) -> Map:
+    """A map at `CENTRE_SIZE`; one side at a time, since OpenCV averages no area where the other side grows."""
+    rows = cv2.resize(saliency, (saliency.shape[1], CENTRE_SIZE[0]), interpolation=cv2.INTER_AREA)
+    return cv2.resize(rows, CENTRE_SIZE[::-1], interpolation=cv2.INTER_AREA)
 
 
 def centre_bias(means: Sequence[Map | None], without: int | None = None) -> Map:

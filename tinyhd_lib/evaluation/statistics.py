@@ -39,7 +39,7 @@ def totals(scores: np.ndarray, videos: np.ndarray) -> tuple[np.ndarray, np.ndarr
     """
     valid = ~np.isnan(scores)
     size = int(videos.max()) + 1 if len(videos) else 0
-    sums = np.bincount(videos[valid], scores[valid], minlength=size)
+    sums = np.bincount(videos[valid], scores[valid], minlength=size).astype(float)
     return sums, np.bincount(videos[valid], minlength=size).astype(float)
 
 
@@ -89,7 +89,7 @@ def paired_p(differences: np.ndarray, counts: np.ndarray, averaging: str, seed: 
     """
     seen = counts > 0
     each = differences[seen] if averaging == "pooled" else differences[seen] / counts[seen]
-    if len(each) < 2:
+    if len(each) < 2 or not np.isfinite(each).all():
         return float("nan")
     test = permutation_test(
         (each,), np.mean, permutation_type="samples", n_resamples=9999, rng=np.random.default_rng(seed)

@@ -82,7 +82,9 @@ def _frames(saliency: Array, truths: tuple[Array, ...]) -> Frames:
 
 
 def _check_finite(xp: Any, values: Array, what: str) -> None:
-    if not bool(xp.isfinite(xp.sum(values))):  # which a single one decides, at a third of the cost of asking each
+    with np.errstate(invalid="ignore"):
+        total = xp.sum(values)  # which a single one decides, at a third of the cost of asking each
+    if not bool(xp.isfinite(total)):
         raise ValueError(f"{what} holds NaN or infinite values")
 
 
@@ -91,9 +93,11 @@ def resize(saliency: Array, size: tuple[int, int]) -> Array:
     import torch
     from torch.nn.functional import interpolate
 
-    given = saliency if isinstance(saliency, torch.Tensor) else torch.from_numpy(np.ascontiguousarray(saliency))
+    numpy = isinstance(saliency, np.ndarray)
+    # torch warns of arrays that it may not write to, though it does not.
+    given = torch.from_numpy(np.require(saliency, requirements=["C", "W"])) if numpy else saliency
     planes = given.reshape(-1, 1, *given.shape[-2:])
     low, high = planes.amin((-2, -1), keepdim=True), planes.amax((-2, -1), keepdim=True)
     # PyTorch's antialiased filter is the one with Keys' a = -1/2; its plain one has -3/4.
     large = interpolate(planes, size, mode="bicubic", antialias=True).clamp(low, high).reshape(*given.shape[:-2], *size)
-    return large if isinstance(saliency, torch.Tensor) else large.numpy()
+    return large.numpy() if numpy else large

@@ -24,7 +24,7 @@ def auc_judd(saliency: Array, fixations: Array) -> Array:
         fixations: boolean, likewise.
 
     Returns:
-        0 to 1; NaN without fixations.
+        0 to 1; NaN without fixations, or if every pixel is fixated.
 
     Raises:
         ValueError: see `tinyhd_lib.metrics`.
@@ -37,9 +37,9 @@ def auc_judd(saliency: Array, fixations: Array) -> Array:
     rank = xp.arange(1, thresholds.shape[-1] + 1, dtype=sorted_map.dtype, device=sorted_map.device)[None]
     above = pixels - xp.astype(_search(sorted_map, thresholds, "left"), sorted_map.dtype)
     # Rows with fewer fixations than others end in points (1, 1), which add nothing.
-    hits = xp.where(rank <= count, rank / count, 1.0)
-    alarms = xp.where(rank <= count, (above - rank) / (pixels - count), 1.0)
-    return frames.answer(_decide(frames, _area(xp, alarms, hits)))
+    hits = xp.where(rank <= count, rank / _at_least_one(xp, count), 1.0)
+    alarms = xp.where(rank <= count, (above - rank) / _at_least_one(xp, pixels - count), 1.0)
+    return frames.answer(_unless_all(frames, count[:, 0], _area(xp, alarms, hits)))
 
 
 def auc_rank(saliency: Array, fixations: Array) -> Array:
@@ -56,7 +56,8 @@ def auc_rank(saliency: Array, fixations: Array) -> Array:
     total = xp.sum(xp.astype(below, sorted_map.dtype), axis=-1) / 2
     # Among themselves the fixations are below one another count^2 / 2 times.
     count = count[:, 0]
-    return frames.answer(_decide(frames, (total - count**2 / 2) / (count * (pixels - count))))
+    area = (total - count**2 / 2) / _at_least_one(xp, count * (pixels - count))
+    return frames.answer(_unless_all(frames, count, area))
 
 
 def auc_borji(saliency: Array, fixations: Array, splits: int | None = None, seed: int = 0) -> Array:
@@ -157,6 +158,16 @@ def _decide(frames: Frames, areas: Array) -> Array:
     return xp.where(xp.any(frames.truths[0], axis=-1), areas, xp.nan)
 
 
+def _unless_all(frames: Frames, count: Array, areas: Array) -> Array:
+    """`_decide`; NaN also where every pixel is fixated, and none is left for a false alarm."""
+    xp = frames.xp
+    return xp.where(count < frames.saliency.shape[-1], _decide(frames, areas), xp.nan)
+
+
+def _at_least_one(xp: Any, divisor: Array) -> Array:
+    return xp.where(divisor > 0, divisor, 1.0)
+
+
 def _auc_by_levels(
     frames: Frames,
     negatives: Array,
@@ -171,10 +182,10 @@ def _auc_by_levels(
     fixated, _ = _values_at(frames, frames.truths[0])
     hits, alarms = _at_or_above(frames, fixated), _at_or_above(frames, negatives)
     if splits is not None:
-        rng = np.random.default_rng(seed)
         drawn = np.zeros(alarms.shape)
         for index, (looked, other) in enumerate(zip(_to_numpy(hits), _to_numpy(alarms), strict=True)):
-            if looked[-1] and other[-1]:
+            if looked[-1] and other[-1]:  # each frame is drawn as if it were alone
+                rng = np.random.default_rng(seed)
                 counts = draw(rng, looked[-1], np.diff(other, prepend=0), splits)
                 drawn[index] = np.cumsum(counts, axis=-1).mean(axis=0)
         alarms = xp.asarray(drawn, device=saliency.device)
@@ -186,13 +197,16 @@ def _at_or_above(frames: Frames, sorted_values: Array) -> Array:
     xp, saliency = frames.xp, frames.saliency
     low, high = xp.min(saliency, axis=-1, keepdims=True), xp.max(saliency, axis=-1, keepdims=True)
     step = xp.flip(xp.arange(_STEPS + 1, dtype=saliency.dtype, device=saliency.device))
-    return sorted_values.shape[-1] - _search(sorted_values, low + (high - low) * step / _STEPS, "left")
+    thresholds = xp.minimum(
+        low + (high - low) * step / _STEPS, high
+    )  # rounding must not lift the last above the maximum
+    return sorted_values.shape[-1] - _search(sorted_values, thresholds, "left")
 
 
 def _shares(xp: Any, counts: Array, dtype: Any) -> Array:
     """Counts (N, 11) as parts of the last, which counts all."""
     parts = xp.astype(counts, dtype)
-    return parts / xp.where(parts[:, -1:] > 0, parts[:, -1:], 1.0)
+    return parts / _at_least_one(xp, parts[:, -1:])
 
 
 def _to_numpy(array: Array) -> np.ndarray:
