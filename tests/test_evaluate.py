@@ -476,3 +476,21 @@ def test_real_gaze_is_scored(tmp_path: Path) -> None:
     means = table_of(tmp_path / "scores").groupby("predictor", observed=True)["NSS"].mean()
     assert means["chance"] == 0
     assert means["centre bias"] + 2 < means["half of the viewers"] < means["prediction"]
+
+
+def test_infinite_scores_have_no_difference(
+    maps: Path, gaze: Dataset, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The published KL is infinite where people looked at a zero, which grey levels have many of."""
+    for name in ("one", "other"):
+        assert evaluate(maps, gaze, tmp_path / name, "--dialect", "published") == 0
+    summary = json.loads((tmp_path / "one/summary.json").read_bytes())
+    assert summary["figures"]["half of the viewers"]["KL"] == {"mean": "inf", "low": None, "high": None}
+    frames = pd.read_parquet(tmp_path / "one/frames.parquet")
+    frames.loc[frames["predictor"] == "prediction", "KL"] = np.inf
+    frames.to_parquet(tmp_path / "one/frames.parquet")
+    capsys.readouterr()
+    assert main(["compare", str(tmp_path / "one"), str(tmp_path / "other")]) == 0
+    row = next(line for line in capsys.readouterr().out.splitlines() if line.startswith("KL"))
+    assert row.split()[1] == "inf"
+    assert "[?, ?]" in row

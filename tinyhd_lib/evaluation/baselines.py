@@ -49,9 +49,10 @@ def centre_bias(means: Sequence[Map | None], without: int | None = None) -> Map:
 
 
 def other_fixations(videos: Sequence[Video], without: int, seed: int) -> np.ndarray | None:
-    """Where people looked in ten frames of other videos, (n, 2) row and column as parts of height and width.
+    """Where people looked in up to ten frames of other videos, (n, 2) row and column as parts of height and width.
 
-    None if there is no other video. Frames are drawn from the videos in turn, so that each has its share.
+    None if there is no other video, or nothing is known of the drawn frames. Frames are drawn from the videos in turn,
+    so that each has its share.
     """
     others = [video for index, video in enumerate(videos) if index != without]
     if not others:

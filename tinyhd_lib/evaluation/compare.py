@@ -83,14 +83,15 @@ def compare(first: Results, second: Results) -> Comparison:
 
 
 def _difference(pairs: pd.DataFrame, name: str, averaging: str, seed: int) -> Difference:
-    a, b = pairs[f"{name} A"].to_numpy(), pairs[f"{name} B"].to_numpy()
-    both = ~np.isnan(b - a)
-    videos = pairs["video"].astype("category").cat.codes.to_numpy()[both]
-    means = [float(average(*totals(each[both], videos), averaging)[0]) for each in (a, b)]
-    sums, counts = totals((b - a)[both], videos)
-    return Difference(
-        means[0], means[1], figure(sums, counts, averaging, seed), paired_p(sums, counts, averaging, seed)
-    )
+    scores = pairs[[f"{name} A", f"{name} B"]].to_numpy()
+    defined = ~np.isnan(scores).any(axis=1)
+    (a, b), videos = scores[defined].T, pairs["video"].astype("category").cat.codes.to_numpy()[defined]
+    first, second = (float(average(*totals(each, videos), averaging)[0]) for each in (a, b))
+    if not np.isfinite(scores[defined]).all():  # infinities have no difference
+        return Difference(first, second, Figure(np.nan, np.nan, np.nan), np.nan)
+    sums, counts = totals(b - a, videos)
+    interval, p = figure(sums, counts, averaging, seed), paired_p(sums, counts, averaging, seed)
+    return Difference(first, second, interval, p)
 
 
 def as_console(comparison: Comparison) -> str:
@@ -104,9 +105,13 @@ def as_console(comparison: Comparison) -> str:
         f"{'':<8}{'A':>9}{'B':>9}{'B - A':>9}{'95 % interval':>19}{'p':>9}",
     ]
     lines += [
-        f"{name:<8}{each.first:>9.3f}{each.second:>9.3f}{each.difference.mean:>+9.3f}"
-        f"{f'[{each.difference.low:+.3f}, {each.difference.high:+.3f}]':>19}{each.p:>9.4f}"
+        f"{name:<8}{each.first:>9.3f}{each.second:>9.3f}{_signed(each.difference.mean):>9}"
+        f"{f'[{_signed(each.difference.low)}, {_signed(each.difference.high)}]':>19}{each.p:>9.4f}"
         for name, each in comparison.metrics.items()
     ]
     lines += ["", "Interval: bootstrap over videos. p: paired sign-flip permutation over videos, two-sided,"]
     return "\n".join([*lines, "not corrected for looking at several metrics."]) + "\n"
+
+
+def _signed(value: float) -> str:
+    return f"{value:+.3f}" if np.isfinite(value) else "?"

@@ -46,7 +46,7 @@ def notes(summary: Summary) -> list[str]:
     """What a reader must know to use the figures."""
     said = summary.settings
     found = ["[95 % interval: bootstrap over videos]"]
-    if said["videos"] < _FEW_VIDEOS:
+    if 1 < said["videos"] < _FEW_VIDEOS:
         found[0] += f" With only {said['videos']} videos, take the intervals for too narrow."
     found += [f"Centre bias: {said['centre_bias']}."]
     if said["gaze_maps"]:

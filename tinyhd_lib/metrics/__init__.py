@@ -6,13 +6,15 @@ has none), as the MATLAB code of the DHF1K benchmark does, which they equal to 1
 
 What the definitions leave open is decided here once, for all of them:
 
-- **Another size**: the prediction is resized bicubically to the ground truth (Keys' filter, a = -1/2, antialiased, as
-  MATLAB's imresize), and held to its own range, which the filter would otherwise leave.
+- **Another size**: the prediction is resized bicubically to the ground truth (antialiased, with the filter of MATLAB's
+  imresize), and held to its own range, which the filter would otherwise leave.
 - **A constant prediction** says nothing, and scores as chance: AUC 0.5, CC and NSS 0, and the uniform distribution for
   SIM, KL and information gain. (The MATLAB code answers NaN there, and the benchmark drops NaN, which would reward it.)
 - **Empty ground truth** (no fixation; a map that is all zero, or constant for CC): NaN, there is nothing to measure.
+  AUC-Judd and `auc_rank` also where every pixel is fixated, and none is left for a false alarm.
 - **One fixation** is enough for every metric.
-- **NaN or infinity** in a map, negative densities, shapes that do not fit, fixations that are not boolean: ValueError.
+- **NaN or infinity** in a map, negative densities, shapes that are empty or do not fit, fixations that are not boolean:
+  ValueError.
 """
 
 from tinyhd_lib.metrics.auc import auc_borji, auc_judd, auc_rank, auc_shuffled

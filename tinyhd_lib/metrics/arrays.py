@@ -31,8 +31,8 @@ class Frames(NamedTuple):
         return float(values[0]) if isinstance(values, np.ndarray) else values[0]
 
 
-def with_fixations(saliency: Array, *fixations: Array) -> Frames:
-    """A prediction with boolean maps of fixations.
+def with_fixations(saliency: Array, *fixations: Array, what: str = "saliency") -> Frames:
+    """A prediction, called ``what`` in errors, with boolean maps of fixations.
 
     Raises:
         ValueError: shapes, types or values that no metric can use.
@@ -40,7 +40,7 @@ def with_fixations(saliency: Array, *fixations: Array) -> Frames:
     for each in fixations:
         if "bool" not in str(each.dtype):
             raise ValueError(f"fixations are a boolean map, got {each.dtype} (write fixations > 0)")
-    return _frames(saliency, fixations)
+    return _frames(saliency, fixations, what)
 
 
 def with_maps(saliency: Array, *maps: Array) -> Frames:
@@ -49,7 +49,7 @@ def with_maps(saliency: Array, *maps: Array) -> Frames:
     Raises:
         ValueError: shapes or values that no metric can use.
     """
-    frames = _frames(saliency, maps)
+    frames = _frames(saliency, maps, "saliency")
     xp = frames.xp
     truths = [xp.astype(each, frames.saliency.dtype, copy=False) for each in frames.truths]
     for each in truths:
@@ -62,18 +62,20 @@ def is_constant(xp: Any, values: Array) -> Array:
     return xp.max(values, axis=-1) == xp.min(values, axis=-1)
 
 
-def _frames(saliency: Array, truths: tuple[Array, ...]) -> Frames:
+def _frames(saliency: Array, truths: tuple[Array, ...], what: str) -> Frames:
     xp = array_api_compat.array_namespace(saliency, *truths)
     shape = tuple(truths[0].shape)
     if len(shape) not in {2, 3} or any(tuple(each.shape) != shape for each in truths):
         shapes = ", ".join(str(tuple(each.shape)) for each in truths)
         raise ValueError(f"ground truths are (H, W) or (N, H, W), all alike, got {shapes}")
     if tuple(saliency.shape[:-2]) != shape[:-2] or len(saliency.shape) != len(shape):
-        raise ValueError(f"saliency {tuple(saliency.shape)} does not fit a ground truth {shape}: one map for each")
+        raise ValueError(f"{what} {tuple(saliency.shape)} does not fit a ground truth {shape}: one map for each")
+    if 0 in saliency.shape or 0 in shape:
+        raise ValueError(f"{what} {tuple(saliency.shape)} for a ground truth {shape}: there is nothing in it")
     # Apple's GPUs compute in float32 at most.
     device = array_api_compat.device(saliency)
     saliency = xp.astype(saliency, xp.float32 if "mps" in str(device) else xp.float64, copy=False)
-    _check_finite(xp, saliency, "saliency")
+    _check_finite(xp, saliency, what)
     if tuple(saliency.shape) != shape:
         saliency = resize(saliency, shape[-2:])
     rows = (-1, shape[-2] * shape[-1])
@@ -82,14 +84,18 @@ def _frames(saliency: Array, truths: tuple[Array, ...]) -> Frames:
 
 
 def _check_finite(xp: Any, values: Array, what: str) -> None:
-    with np.errstate(invalid="ignore"):
+    with np.errstate(invalid="ignore", over="ignore"):
         total = xp.sum(values)  # which a single one decides, at a third of the cost of asking each
     if not bool(xp.isfinite(total)):
         raise ValueError(f"{what} holds NaN or infinite values")
 
 
 def resize(saliency: Array, size: tuple[int, int]) -> Array:
-    """A map (..., h, w) at another size (H, W): bicubic as MATLAB's imresize, held to the map's own range."""
+    """A map (..., h, w) at another size (H, W): bicubic, antialiased, held to the map's own range.
+
+    The filter is that of MATLAB's imresize (Keys, a = -1/2). At the edges, where MATLAB mirrors the picture, this one
+    uses what there is.
+    """
     import torch
     from torch.nn.functional import interpolate
 

@@ -17,7 +17,8 @@ _STEPS = 10
 def auc_judd(saliency: Array, fixations: Array) -> Array:
     """AUC-Judd without jitter: thresholds are the saliencies at the fixations, false alarms are all other pixels.
 
-    Ties count against the prediction, as in the MATLAB code without its jitter; `auc_rank` counts them as half.
+    Ties count against the prediction, as in the MATLAB code without its jitter (where nearly all pixels are fixated and
+    tied, the area can even be negative); `auc_rank` counts them as half.
 
     Args:
         saliency: (H, W) or (N, H, W).
@@ -188,7 +189,7 @@ def _auc_by_levels(
                 rng = np.random.default_rng(seed)
                 counts = draw(rng, looked[-1], np.diff(other, prepend=0), splits)
                 drawn[index] = np.cumsum(counts, axis=-1).mean(axis=0)
-        alarms = xp.asarray(drawn, device=saliency.device)
+        alarms = xp.asarray(drawn, dtype=saliency.dtype, device=saliency.device)
     return _decide(frames, _area(xp, _shares(xp, alarms, saliency.dtype), _shares(xp, hits, saliency.dtype)))
 
 

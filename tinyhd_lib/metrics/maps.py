@@ -50,7 +50,7 @@ def nss(saliency: Array, fixations: Array) -> Array:
     frames = with_fixations(saliency, fixations)
     xp = frames.xp
     centred = _centred(xp, frames.saliency)
-    deviation = xp.sqrt(xp.sum(centred**2, axis=-1) / (centred.shape[-1] - 1))
+    deviation = xp.sqrt(xp.sum(centred**2, axis=-1) / max(centred.shape[-1] - 1, 1))
     return frames.answer(_mean_at(xp, centred, frames.truths[0]) / xp.where(deviation > 0, deviation, 1.0))
 
 
@@ -102,6 +102,9 @@ def kl_div(saliency: Array, ground_truth: Array, epsilon: float = EPSILON) -> Ar
 def information_gain(saliency: Array, fixations: Array, baseline: Array) -> Array:
     """How many bits a fixation the prediction knows more than a baseline does, each divided by its sum.
 
+    A map of fixations tells who was first at a pixel and nothing of the others: with very many viewers, even the true
+    density is scored as too peaked.
+
     Args:
         saliency: (H, W) or (N, H, W), not negative: a density up to a factor. A map that was stretched to grey levels
             is not one, and is punished for its zeros.
@@ -116,7 +119,7 @@ def information_gain(saliency: Array, fixations: Array, baseline: Array) -> Arra
     """
     frames = with_fixations(saliency, fixations)
     xp = frames.xp
-    other = with_fixations(baseline, fixations).saliency
+    other = with_fixations(baseline, fixations, what="baseline").saliency
     gain = xp.log2(_density(xp, frames.saliency) + EPSILON) - xp.log2(_density(xp, other) + EPSILON)
     return frames.answer(_mean_at(xp, gain, frames.truths[0]))
 
