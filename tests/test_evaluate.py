@@ -1,8 +1,10 @@
 """Evaluation: anybody's maps paired rightly, every figure reproducible, nothing lost when it is cut off."""
 
 import json
+import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -207,18 +209,18 @@ def test_killed_at_any_moment_it_goes_on_to_the_same_bytes(
     command = [sys.executable, "-m", "tinyhd_lib", "evaluate", str(maps), "gaze", str(gaze.root), "--out", str(out)]
     command += ["--workers", "2"]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    while not list((out / "parts").glob("*.parquet")) and process.poll() is None:
+    while not list((out / ".parts").glob("*.parquet")) and process.poll() is None:
         time.sleep(0.01)
     process.kill()
     process.wait()
-    kept = {path: path.stat().st_mtime_ns for path in (out / "parts").glob("*.parquet")}
+    kept = {path: path.stat().st_mtime_ns for path in (out / ".parts").glob("*.parquet")}
     assert kept
     assert not (out / "summary.json").exists(), "it was to be killed before its end"
-    (out / "parts" / ".half.parquet.tinyhd-part").write_bytes(b"PAR1")
+    (out / ".parts" / ".half.parquet.tinyhd-part").write_bytes(b"PAR1")
     assert evaluate(maps, gaze, out) == 0
     assert results(out) == results(scored)
     assert all(path.stat().st_mtime_ns == written for path, written in kept.items()), "what was scored is kept"
-    assert not list((out / "parts").glob(".*"))
+    assert not list((out / ".parts").glob(".*"))
 
 
 def test_workers_end_with_a_killed_parent(maps: Path, gaze: Dataset, tmp_path: Path) -> None:
@@ -320,6 +322,21 @@ def _not_finite(folder: Path) -> None:
     np.savez(folder / "3.npz", saliency=np.full((4, 4), np.nan))
 
 
+def _negative(folder: Path) -> None:
+    (folder / "3.png").unlink()
+    np.savez(folder / "3.npz", saliency=np.full((4, 4), -2.0))
+
+
+def _coloured(folder: Path) -> None:
+    grey = cv2.imread(str(folder / "3.png"), cv2.IMREAD_UNCHANGED)
+    cv2.imwrite(str(folder / "3.png"), cv2.applyColorMap(grey, cv2.COLORMAP_JET))
+
+
+def _two_films(folder: Path) -> None:
+    _short_film(folder)
+    shutil.copy(folder.with_suffix(".mp4"), folder.with_suffix(".mkv"))
+
+
 def _not_a_map(folder: Path) -> None:
     (folder / "3.png").unlink()
     np.savez(folder / "3.npz", saliency=np.ones((2, 4, 4)))
@@ -339,6 +356,9 @@ def _short_film(folder: Path) -> None:
         (_unknown, "20.png: belongs to no frame; they are called 0 to 19 here"),
         (_twice, "3.png: a second map of the frame of 3.npz"),
         (_not_finite, "3.npz: holds NaN or infinite values"),
+        (_negative, "3.npz: has negative values; of a log density, save its exp"),
+        (_coloured, "3.png: a colour picture"),
+        (_two_films, "a second film of maps beside"),
         (_not_a_map, "3.npz: a map is (height, width) numbers, got (2, 4, 4)"),
         (_short_film, "19 maps, but the video has 20 frames"),
     ],
@@ -357,7 +377,7 @@ def test_bad_maps_get_one_line_and_lose_nothing(
     assert evaluate(copy, gaze, out) == 2
     assert message in last_line(capsys)
     if damage is _unreadable:
-        assert len(list((out / "parts").glob("*.parquet"))) == 1, "the video before it was scored, and is kept"
+        assert len(list((out / ".parts").glob("*.parquet"))) == 1, "the video before it was scored, and is kept"
 
 
 def test_what_cannot_be_scored_is_said(
@@ -384,7 +404,7 @@ def test_another_evaluation_is_not_written_over(
     assert evaluate(maps, gaze, out, "--every", 5) == 0
     before = results(out)
     assert evaluate(maps, gaze, out, "--every", 4) == 2
-    assert "holds another evaluation (every differ)" in last_line(capsys)
+    assert "holds another evaluation (every 5 then, 4 now)" in last_line(capsys)
     assert results(out) == before
     assert evaluate(maps, gaze, out, "--every", 4, "--force") == 0
     assert results(out) != before
@@ -395,7 +415,7 @@ def test_the_centre_bias_is_learnt_from_the_training_split(made_up: MadeUp, tmp_
     predictions = write_maps(dhf1k.of_split("validation"), tmp_path / "maps")
     assert evaluate(predictions, dhf1k, tmp_path / "scores") == 0
     said = json.loads((tmp_path / "scores/summary.json").read_bytes())["settings"]
-    assert said["centre_bias"] == "learnt from the 3 videos of train"
+    assert said["centre_bias"] == "learnt from 3 videos of train"
     assert said["split"] == "validation"
     alone = tmp_path / "dhf1k"
     shutil.copytree(dhf1k.root, alone)
@@ -471,8 +491,7 @@ def test_real_gaze_is_scored(tmp_path: Path) -> None:
         for index in range(0, len(video.names), 60):
             truth = video.truth(index)
             np.savez(tmp_path / "maps" / video.name / f"{index}.npz", saliency=truth.saliency)
-    allowed = [video.name for video in dataset.videos]
-    assert evaluate(tmp_path / "maps", dataset, tmp_path / "scores", "--allow-missing", *allowed) == 0
+    assert evaluate(tmp_path / "maps", dataset, tmp_path / "scores", "--allow-missing", "*") == 0
     means = table_of(tmp_path / "scores").groupby("predictor", observed=True)["NSS"].mean()
     assert means["chance"] == 0
     assert means["centre bias"] + 2 < means["half of the viewers"] < means["prediction"]
@@ -494,3 +513,101 @@ def test_infinite_scores_have_no_difference(
     row = next(line for line in capsys.readouterr().out.splitlines() if line.startswith("KL"))
     assert row.split()[1] == "inf"
     assert "[?, ?]" in row
+
+
+def test_a_centre_bias_without_a_source_says_so(made_up: MadeUp, tmp_path: Path) -> None:
+    """Validation annotations alone, as many have them; and a single video."""
+    root = tmp_path / "dhf1k"
+    shutil.copytree(made_up("dhf1k"), root)
+    predictions = write_maps(open_dataset("dhf1k", root, "validation"), tmp_path / "maps")
+    for path in (root / "annotation").glob("000?"):
+        shutil.rmtree(path)
+    assert evaluate(predictions, open_dataset("dhf1k", root), tmp_path / "scores") == 0
+    said = json.loads((tmp_path / "scores/summary.json").read_bytes())
+    assert said["settings"]["centre_bias"] == "learnt from the other videos"
+    assert said["figures"]["centre bias"]["sAUC"]["mean"] is None, "it would say nothing"
+    for path in (root / "video").glob("60[23].AVI"):
+        path.unlink()
+    assert evaluate(predictions, open_dataset("dhf1k", root), tmp_path / "one") == 0
+    said = json.loads((tmp_path / "one/summary.json").read_bytes())
+    assert said["settings"]["centre_bias"] == "uniform, for there is nothing to learn it from"
+    assert said["figures"]["centre bias"]["NSS"]["mean"] == pytest.approx(0, abs=1e-12)
+
+
+def test_videos_that_cannot_be_opened_are_named_in_the_table(
+    made_up: MadeUp, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = tmp_path / "dhf1k"
+    shutil.copytree(made_up("dhf1k"), root)
+    predictions = write_maps(open_dataset("dhf1k", root, "validation"), tmp_path / "maps")
+    (root / "video/602.AVI").write_bytes(b"")
+    (root / "video/603.AVI").unlink()
+    (root / "video/603.AVI").symlink_to("nowhere")
+    assert evaluate(predictions, open_dataset("dhf1k", root), tmp_path / "scores") == 0
+    assert "could not be opened, and are not in the set: 602.AVI, 603.AVI" in capsys.readouterr().out
+
+
+def test_which_frames_are_scored_does_not_depend_on_what_is_missing(maps: Path, gaze: Dataset, tmp_path: Path) -> None:
+    copy = tmp_path / "maps"
+    shutil.copytree(maps, copy)
+    (copy / gaze.videos[0].name / "0.png").unlink()
+    for predictions in (maps, copy):
+        out = tmp_path / predictions.name
+        assert evaluate(predictions, gaze, out, "--every", 2, "--allow-missing", "*") == 0
+    assert set(table_of(tmp_path / "maps")["index"]) <= set(range(0, 20, 2))
+    assert len(table_of(tmp_path / "density")) - len(table_of(tmp_path / "maps")) == 4
+
+
+def test_a_switch_of_table_leaves_no_old_one(maps: Path, worse: Path, gaze: Dataset, tmp_path: Path) -> None:
+    out = tmp_path / "scores"
+    assert evaluate(maps, gaze, out) == 0
+    assert evaluate(worse.parent / "maps", gaze, out, "--table", "csv", "--force") == 0
+    assert not (out / "frames.parquet").exists()
+
+
+def test_nobodys_files_are_written_over(
+    maps: Path, gaze: Dataset, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "table.tex").write_text("mine")
+    assert evaluate(maps, gaze, tmp_path) == 2
+    assert "table.tex: is not of an evaluation" in last_line(capsys)
+    assert (tmp_path / "table.tex").read_text() == "mine"
+
+
+def test_other_ground_truth_is_not_compared(
+    scored: Path, maps: Path, gaze: Dataset, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = tmp_path / "gaze"
+    shutil.copytree(gaze.root, root)
+    path = min(root.glob("*.npz"))
+    with np.load(path) as file:
+        arrays = dict(file)
+    arrays["x"] = arrays["x"][::-1]
+    np.savez(path, **arrays)
+    assert evaluate(maps, open_dataset("gaze", root), tmp_path / "scores") == 0
+    capsys.readouterr()
+    assert main(["compare", str(scored), str(tmp_path / "scores")]) == 2
+    assert "differ in their ground truth" in last_line(capsys)
+
+
+def test_a_mistyped_permission_is_refused(
+    maps: Path, gaze: Dataset, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert evaluate(maps, gaze, tmp_path / "scores", "--allow-missing", "clip_0ll") == 2
+    assert "--allow-missing clip_0ll: there is no such video or frame" in last_line(capsys)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals as POSIX has them")
+def test_an_impatient_interruption_ends_at_once(maps: Path, gaze: Dataset, tmp_path: Path) -> None:
+    out = tmp_path / "scores"
+    command = [sys.executable, "-m", "tinyhd_lib", "evaluate", str(maps), "gaze", str(gaze.root), "--out", str(out)]
+    process = subprocess.Popen(
+        [*command, "--workers", "2"], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+    )
+    while len(_children(process.pid)) < 2 and process.poll() is None:
+        time.sleep(0.01)
+    for _ in range(2):
+        process.send_signal(signal.SIGINT)
+        time.sleep(0.4)
+    _, told = process.communicate(timeout=20)
+    assert process.returncode in {130, 1}, told

@@ -187,10 +187,10 @@ def _add_evaluate(commands: "argparse._SubParsersAction[argparse.ArgumentParser]
     add("--first", type=int, metavar="N", help="your files are numbered, and the first frame has this number")
     add(
         "--allow-missing",
-        nargs="+",
+        action="append",
         default=[],
         metavar="VIDEO|VIDEO/FRAME",
-        help="names or patterns of videos or frames that may lack a map; without, a missing map is an error",
+        help="name or pattern of videos or frames that may lack a map, as often as needed; else that is an error",
     )
     add("--table", default="parquet", choices=("parquet", "csv"), help="the table of frames (default: %(default)s)")
     add("--seed", type=int, default=0, help="of everything that is drawn (default: %(default)s)")

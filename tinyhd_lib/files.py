@@ -69,14 +69,17 @@ def git_blob_id(path: Path) -> str:
 
 @contextmanager
 def alone_in(folder: Path) -> Iterator[None]:
-    """Keep a second run out of a folder; the lock lies among the temporary files, and ends with its process.
+    """Keep a second run of the same user on the same machine out of a folder.
+
+    The lock lies among the temporary files, and ends with its process.
 
     Raises:
         BadInput: another run is at work there.
     """
     name = hashlib.sha256(str(folder.resolve()).encode()).hexdigest()[:32]
+    user = os.getuid() if hasattr(os, "getuid") else ""
     try:
-        with FileLock(Path(gettempdir()) / f"tinyhd-{name}.lock", timeout=0):
+        with FileLock(Path(gettempdir()) / f"tinyhd-{user}-{name}.lock", timeout=0):
             yield
     except Timeout as error:
         raise BadInput(f"{folder}: another run is at work there; wait for it, or give another --out") from error

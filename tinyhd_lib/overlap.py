@@ -5,8 +5,9 @@ import signal
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
-from multiprocessing import get_context, parent_process
+from multiprocessing import active_children, get_context, parent_process
 from threading import Thread
 from typing import Any, TypeVar
 
@@ -58,8 +59,10 @@ def parallel_map(
 def processes(workers: int) -> Iterator[MapFunction]:
     """``map`` over some processes, each of one thread; in this process, if one is enough.
 
+    After an error or an interruption they end at once: what they write must be atomic.
+
     Raises:
-        BadInput: there are no workers.
+        BadInput: there are no workers, or one of them was killed.
     """
     if workers < 1:
         raise BadInput(f"workers {workers}: at least 1")
@@ -67,9 +70,19 @@ def processes(workers: int) -> Iterator[MapFunction]:
         yield map
         return
     # Started anew rather than forked: a copy of a process that runs threads, as decoders do, can hang.
+    others = set(active_children())
     pool = ProcessPoolExecutor(workers, get_context("spawn"), _begin_worker)
     try:
         yield pool.map
+    except BaseException as error:
+        for child in set(active_children()) - others:
+            child.terminate()
+        if isinstance(error, BrokenProcessPool):
+            raise BadInput(
+                "a process was ended from outside, perhaps for want of memory; the same command goes on from there, "
+                "with --workers 1 it needs the least"
+            ) from error
+        raise
     finally:
         pool.shutdown(cancel_futures=True)
 

@@ -68,15 +68,20 @@ class Job:
         return self.out / f"{name}{MAP_FORMATS[self.maps].suffix}"
 
     def frames(self) -> Iterator[Frame]:
-        """The video's frames, from the first to the last that has a name.
+        """The video's frames.
 
         Raises:
-            BadInput: the video cannot be used; with names, also if it is damaged or longer than they are.
+            BadInput: the video cannot be used; with names, also if it is damaged, or has more frames than they are, or
+                fewer.
         """
+        count = 0
         for frame in read_frames(self.video, strict=self.names is not None):
             if self.names is not None and frame.index >= len(self.names):
-                raise BadInput(f"{self.video}: has more than the {len(self.names)} frames that it promises")
+                raise BadInput(f"{self.video}: has more than the {len(self.names)} frames that were promised")
+            count += 1
             yield frame
+        if self.names is not None and count < len(self.names):
+            raise BadInput(f"{self.video}: has {count} frames, but {len(self.names)} were promised")
 
     @property
     def passes(self) -> int:

@@ -3,6 +3,7 @@
 import argparse
 import json
 import logging
+import shutil
 import sys
 import time
 from datetime import UTC, datetime
@@ -17,11 +18,13 @@ from tinyhd_lib.errors import BadInput
 from tinyhd_lib.evaluation import compare as comparing
 from tinyhd_lib.evaluation.evaluate import evaluate as score
 from tinyhd_lib.evaluation.plan import Evaluation, Rules
-from tinyhd_lib.evaluation.results import SUMMARY_NAME, read_results, read_settings, write_results
+from tinyhd_lib.evaluation.results import RESULT_NAMES, SUMMARY_NAME, read_results, read_settings, write_results
 from tinyhd_lib.evaluation.summary import asked, summarise
 from tinyhd_lib.evaluation.text import as_console
 from tinyhd_lib.files import alone_in, write_atomically
 from tinyhd_lib.runs import RECORD_NAME, hardware, usable_cores, versions
+
+PARTS_NAME = ".parts"
 
 logger = logging.getLogger(__name__)
 
@@ -41,15 +44,20 @@ def evaluate(options: argparse.Namespace) -> int:
     dataset = open_dataset(options.kind, options.dir, sigma_degrees=options.sigma)
     split = options.split or dataset.kind.evaluated
     evaluation = Evaluation(Path(options.predictions), dataset, None if split == "all" else split, rules)
-    out = Path(options.out or f"{evaluation.predictions}_scores")
+    for each in dataset.skipped:
+        logger.warning("skipped: %s", each.reason)
+    own_name = evaluation.predictions.resolve().name
+    out = Path(options.out or evaluation.predictions.resolve().with_name(f"{own_name}_scores"))
     if out.exists() and not out.is_dir():
         raise BadInput(f"{out}: a file is in the way of the folder for the scores; give another --out")
     started, begun = datetime.now(UTC), time.perf_counter()
     with alone_in(out):
-        if not options.force:
+        if options.force:
+            shutil.rmtree(out / PARTS_NAME, ignore_errors=True)
+        else:
             _check_earlier(out, asked(evaluation))
         with tqdm(desc="scoring", unit=" frames", smoothing=0.1) as progress, logging_redirect_tqdm():
-            table, plan = score(evaluation, out / "parts", workers, progress)
+            table, plan = score(evaluation, out / PARTS_NAME, workers, progress)
         summary = summarise(table, evaluation, plan)
         write_results(out, summary, table, plan, options.table)
         record = {
@@ -66,11 +74,21 @@ def evaluate(options: argparse.Namespace) -> int:
 
 
 def _check_earlier(out: Path, settings: dict[str, Any]) -> None:
-    """Refuse to write over another evaluation."""
+    """Refuse to write over another evaluation, or over anything else."""
     earlier = read_settings(out)
-    changed = [name for name, value in settings.items() if earlier is not None and earlier.get(name) != value]
+    if earlier is None:
+        strange = [name for name in RESULT_NAMES if (out / name).exists()]
+        if strange and not (out / PARTS_NAME).is_dir():
+            raise BadInput(f"{out / strange[0]}: is not of an evaluation; give another --out")
+        return
+    changed = [name for name, value in settings.items() if _absolute(name, earlier.get(name)) != _absolute(name, value)]
     if changed:
-        raise BadInput(f"{out}: holds another evaluation ({', '.join(changed)} differ); give another --out, or --force")
+        said = ", ".join(f"{name} {earlier.get(name)!r} then, {settings[name]!r} now" for name in changed)
+        raise BadInput(f"{out}: holds another evaluation ({said}); give another --out, or --force")
+
+
+def _absolute(name: str, value: Any) -> Any:
+    return Path(value).resolve() if name in {"predictions", "root"} and value else value
 
 
 def compare(options: argparse.Namespace) -> int:
@@ -78,5 +96,5 @@ def compare(options: argparse.Namespace) -> int:
     found = comparing.compare(read_results(Path(options.first)), read_results(Path(options.second)))
     sys.stdout.write(comparing.as_console(found))
     if options.json:
-        write_atomically(Path(options.json), json.dumps(found.to_json(), indent=2).encode())
+        write_atomically(Path(options.json), json.dumps(found.to_json(), indent=2, allow_nan=False).encode())
     return 0

@@ -10,7 +10,7 @@ import cv2
 from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
-from tinyhd_lib.data.datasets import find_kind, open_dataset
+from tinyhd_lib.data.datasets import check_names, find_kind, open_dataset
 from tinyhd_lib.data.layouts import Video
 from tinyhd_lib.errors import BadInput
 from tinyhd_lib.predict import check_batch, check_stride
@@ -26,6 +26,7 @@ def generate(options: argparse.Namespace) -> int:
     check_stride(options.stride)
     split = options.split or find_kind(options.kind).evaluated
     dataset = open_dataset(options.kind, options.dir, None if split == "all" else split)
+    check_names(dataset.videos)
     for each in dataset.skipped:
         logger.warning("skipped: %s", each.reason)
     rank, ranks = torchrun_rank(os.environ)
@@ -76,7 +77,7 @@ def torchrun_rank(environment: Mapping[str, str]) -> tuple[int, int]:
 
     Where there are GPUs, each process of a machine takes its own.
     """
-    if "RANK" not in environment:
+    if not {"RANK", "WORLD_SIZE", "LOCAL_RANK"} <= set(environment):
         return 0, 1
     rank, ranks = int(environment["RANK"]), int(environment["WORLD_SIZE"])
     import torch

@@ -28,6 +28,9 @@ _UNREADABLE = (
     MatReadError,
 )
 
+# Channels of grey levels that differ by no more were written by a lossy encoder.
+_COLOUR = 16
+
 
 def read_grey(path: Path) -> Image:
     """The grey levels (H, W) of an image file, 8 or 16 bits deep.
@@ -42,7 +45,11 @@ def read_grey(path: Path) -> Image:
     image = cv2.imdecode(content, cv2.IMREAD_UNCHANGED)
     if image is None:
         raise BadInput(f"{path}: not an image that can be read; fetch or make it anew")
-    return image if image.ndim == 2 else cv2.cvtColor(image[..., :3], cv2.COLOR_BGR2GRAY)
+    if image.ndim == 2:
+        return image
+    if np.ptp(image[..., :3].astype(float), axis=-1).max() > _COLOUR:
+        raise BadInput(f"{path}: a colour picture, of which nobody can tell what is more salient; save grey levels")
+    return cv2.cvtColor(image[..., :3], cv2.COLOR_BGR2GRAY)
 
 
 def read_map(path: Path) -> Map:

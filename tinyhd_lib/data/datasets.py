@@ -6,6 +6,7 @@ A kind of data set is a row of `KINDS`; what differs between kinds is only how v
 
 import os
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from pathlib import Path
@@ -129,6 +130,17 @@ def open_dataset(
     return Dataset(row, folder, None, tuple(videos), tuple(skipped)).of_split(split)
 
 
+def check_names(videos: Sequence[Video]) -> None:
+    """Refuse videos of several splits that would share a folder of maps.
+
+    Raises:
+        BadInput: two have the same name.
+    """
+    repeated = [name for name, count in Counter(video.name for video in videos).items() if count > 1]
+    if repeated:
+        raise BadInput(f"{repeated[0]}: there is one in several splits; choose one with --split")
+
+
 def find_kind(name: str) -> Kind:
     """The row of a kind.
 
@@ -154,6 +166,6 @@ def _root(kind: Kind, root: str | Path | None) -> Path:
 def _with_sigma(video: Video, degrees: float) -> Video:
     if video.viewing is None:
         raise BadInput(f"{video.name}: its saliency maps are files; a sigma is for gaze points only")
-    if not degrees > 0:
-        raise BadInput(f"sigma {degrees}: more than 0 degrees")
+    if not 0 < degrees <= 180:
+        raise BadInput(f"sigma {degrees}: more than 0 degrees, and no more than 180")
     return replace(video, viewing=replace(video.viewing, sigma_degrees=degrees))

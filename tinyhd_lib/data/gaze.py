@@ -15,6 +15,7 @@ from tinyhd_lib.errors import BadInput
 
 FIELDS_OF_POINTS = ("frame", "viewer", "x", "y")
 FIELDS_OF_VIDEO = ("frames", "width", "height")
+_MOST = 2**31
 ASSUMED_WIDTH_DEGREES = 32.0
 """How wide a picture is taken to have been for its viewers, where a data set does not tell."""
 
@@ -96,13 +97,17 @@ def fixation_map(counts: Map) -> Image:
     return counts > 0
 
 
-@lru_cache(maxsize=16)
 def read_gaze(path: Path) -> Gaze:
     """Read an .npz with frame, viewer, x, y of every point, and frames, width, height of the video.
 
     Raises:
         BadInput: it is no such file.
     """
+    return _read_gaze(path, path.stat().st_mtime_ns)
+
+
+@lru_cache(maxsize=16)
+def _read_gaze(path: Path, _written: int) -> Gaze:
     arrays = read_arrays(path)
     missing = [name for name in FIELDS_OF_POINTS + FIELDS_OF_VIDEO if name not in arrays]
     if missing:
@@ -110,9 +115,14 @@ def read_gaze(path: Path) -> Gaze:
     given = [arrays[name] for name in FIELDS_OF_POINTS]
     if any(each.ndim != 1 or each.dtype.kind not in "fiu" or len(each) != len(given[0]) for each in given):
         raise BadInput(f"{path}: {', '.join(FIELDS_OF_POINTS)} are as many numbers each")
+    sizes = [arrays[name] for name in FIELDS_OF_VIDEO]
+    if any(each.ndim or each.dtype.kind not in "iuf" or not 1 <= each < _MOST or each % 1 for each in sizes):
+        raise BadInput(f"{path}: {', '.join(FIELDS_OF_VIDEO)} are whole numbers from 1")
+    if not (np.isfinite(given[0]).all() and (given[0] % 1 == 0).all()):
+        raise BadInput(f"{path}: frame holds what is no number of a frame; frames count from 0")
     order = np.argsort(given[0], kind="stable")
     points = [each[order] for each in given]
-    frames, width, height = (int(arrays[name]) for name in FIELDS_OF_VIDEO)
+    frames, width, height = map(int, sizes)
     frame, viewer, x, y = points
     return Gaze(frame.astype(int), viewer.astype(int), x.astype(float), y.astype(float), (height, width), frames)
 

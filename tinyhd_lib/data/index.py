@@ -3,6 +3,7 @@
 import hashlib
 import json
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 
 from tinyhd_lib.data.video import count_frames_in
@@ -26,7 +27,7 @@ def count_frames(root: Path, videos: Iterable[Path]) -> dict[Path, int | str]:
     known = _read(place)
     paths = list(videos)
     names = [path.relative_to(root).as_posix() for path in paths]
-    keys = [f"{state.st_size}-{state.st_mtime_ns}" for state in (path.stat() for path in paths)]
+    keys = [_key(path) for path in paths]
     asked = [path for path, name, key in zip(paths, names, keys, strict=True) if known.get(name, [""])[0] != key]
     answers = dict(zip(asked, parallel_map(_count, asked, _READERS, 2 * _READERS), strict=True))
     index = {
@@ -34,9 +35,18 @@ def count_frames(root: Path, videos: Iterable[Path]) -> dict[Path, int | str]:
         for path, name, key in zip(paths, names, keys, strict=True)
     }
     if answers:
-        place.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(place, json.dumps(known | index).encode())
+        with suppress(OSError):  # what cannot be remembered is asked again
+            place.parent.mkdir(parents=True, exist_ok=True)
+            write_atomically(place, json.dumps(known | index).encode())
     return {path: index[name][1] for path, name in zip(paths, names, strict=True)}
+
+
+def _key(path: Path) -> str:
+    try:
+        state = path.stat()
+    except OSError as error:
+        return str(error.strerror)
+    return f"{state.st_size}-{state.st_mtime_ns}"
 
 
 def _count(video: Path) -> int | str:

@@ -28,12 +28,10 @@ class GroundTruth(NamedTuple):
     Attributes:
         saliency: (H, W) float32, a density up to a factor.
         fixations: (H, W) bool.
-        points: the gaze points, None where only maps are known.
     """
 
     saliency: Map
     fixations: Image
-    points: Gaze | None = None
 
 
 class Skipped(NamedTuple):
@@ -115,7 +113,7 @@ def truth_of(points: Gaze, viewing: Viewing | None) -> GroundTruth:
     """Maps of gaze points."""
     assert viewing is not None
     counts = points.counts()
-    return GroundTruth(blur(counts, viewing.sigma), fixation_map(counts), points)
+    return GroundTruth(blur(counts, viewing.sigma), fixation_map(counts))
 
 
 def find_dhf1k(root: Path) -> tuple[list[Video], list[Skipped]]:
@@ -210,7 +208,8 @@ def _countable(root: Path, paths: Iterable[Path]) -> tuple[dict[Path, int], list
 
 def _videos_in(folder: Path) -> list[Path]:
     """The files that are called like videos; those that begin with a dot are some system's own."""
-    files = [path for path in _listed(folder) if path.suffix.lower() in VIDEO_SUFFIXES and path.is_file()]
+    # A link that leads nowhere is a video too, one that cannot be opened.
+    files = [path for path in _listed(folder) if path.suffix.lower() in VIDEO_SUFFIXES and not path.is_dir()]
     return [path for path in files if not path.name.startswith(".")]
 
 

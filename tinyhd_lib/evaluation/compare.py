@@ -9,7 +9,7 @@ import pandas as pd
 from tinyhd_lib.errors import BadInput
 from tinyhd_lib.evaluation.results import Results
 from tinyhd_lib.evaluation.statistics import Figure, average, figure, paired_p, totals
-from tinyhd_lib.evaluation.summary import NAMES
+from tinyhd_lib.evaluation.summary import NAMES, without_nan
 from tinyhd_lib.evaluation.tasks import PREDICTION
 
 _SHARED_SETTINGS = ("data", "split", "dialect", "averaging", "every", "min_fixations", "seed", "gaze_maps")
@@ -51,8 +51,15 @@ class Comparison:
     metrics: dict[str, Difference]
 
     def to_json(self) -> dict[str, Any]:
-        """As a JSON object."""
-        return asdict(self)
+        """As a JSON object, NaN and infinity as in `Summary.to_json`."""
+        metrics = {
+            name: {
+                **without_nan({"first": each.first, "second": each.second, "p": each.p}),
+                "difference": without_nan(asdict(each.difference)),
+            }
+            for name, each in self.metrics.items()
+        }
+        return {**asdict(self), "metrics": metrics}
 
 
 def compare(first: Results, second: Results) -> Comparison:
@@ -72,6 +79,8 @@ def compare(first: Results, second: Results) -> Comparison:
     pairs = tables[0].merge(tables[1], on=keys, suffixes=(" A", " B"))
     if pairs.empty:
         raise BadInput("the two evaluations have no frame in common")
+    if (pairs["truth A"] != pairs["truth B"]).any():
+        raise BadInput("the two evaluations differ in their ground truth: evaluate both on the same data")
     averaging, seed = first.settings["averaging"], first.settings["seed"]
     return Comparison(
         names=(first.settings["predictions"], second.settings["predictions"]),

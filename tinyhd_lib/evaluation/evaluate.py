@@ -1,5 +1,6 @@
 """Scoring anybody's maps of a data set: over several processes, resumable, the same result however often it stops."""
 
+import re
 from pathlib import Path
 from typing import Protocol
 
@@ -47,10 +48,19 @@ def evaluate(evaluation: Evaluation, parts: Path, workers: int, progress: Progre
         for done in run_all(run_task, plan.tasks, places):
             progress.update(done)
     for stale in set(parts.glob("*.parquet")).difference(places):
-        stale.unlink()
-    table = pd.concat([pd.read_parquet(place) for place in places], ignore_index=True)
+        if re.fullmatch(r"[0-9a-f]{64}", stale.stem):  # nobody else's file is called so
+            stale.unlink()
+    table = pd.concat([_read_part(place) for place in places], ignore_index=True)
     table = table[table["fixations"] >= rules.min_fixations]
     if table.empty:
         raise BadInput(f"{evaluation.dataset.root}: no frame has {rules.min_fixations} fixations; nothing to score")
     table["predictor"] = pd.Categorical(table["predictor"], PREDICTORS)
     return table.sort_values(["predictor", "video", "index"], ignore_index=True), plan
+
+
+def _read_part(place: Path) -> pd.DataFrame:
+    try:
+        return pd.read_parquet(place)
+    except (OSError, ValueError) as error:
+        place.unlink(missing_ok=True)
+        raise BadInput(f"{place}: was damaged, and is removed; run the same command again") from error

@@ -74,7 +74,8 @@ def plot_timelines(table: pd.DataFrame) -> bytes:
     for axes, video in zip(np.atleast_1d(plot.subplots(len(worst), 1)), worst, strict=True):
         for name, (colour, style) in {CEILING: ("#009e73", ":"), PREDICTION: ("#0072b2", "-")}.items():
             line = table[(table["predictor"] == name) & (table["video"] == video)]
-            axes.plot(line["index"], line["NSS"], style, color=colour, linewidth=1, label=name)
+            if len(line):
+                axes.plot(line["index"], line["NSS"], style, color=colour, linewidth=1, label=name)
         axes.axhline(0, color="#999999", linewidth=0.8)
         axes.set_ylabel("NSS", fontsize=8)
         axes.set_title(str(video), fontsize=9, loc="left")

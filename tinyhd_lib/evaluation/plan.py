@@ -1,16 +1,18 @@
 """What is to be scored: predictions paired with ground truth, frames chosen, baselines learnt."""
 
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatch
 from pathlib import Path
+from typing import NamedTuple
 
-from tinyhd_lib.data.datasets import Dataset
+from tinyhd_lib.data.datasets import Dataset, check_names
 from tinyhd_lib.data.layouts import Video
 from tinyhd_lib.data.transforms import Map
 from tinyhd_lib.errors import BadInput
 from tinyhd_lib.evaluation.baselines import centre_bias, mean_truth, other_fixations
-from tinyhd_lib.evaluation.predictions import Maps, find_maps
+from tinyhd_lib.evaluation.predictions import Maps, NoMaps, find_maps
 from tinyhd_lib.evaluation.statistics import AVERAGINGS, chosen_frames
 from tinyhd_lib.evaluation.tasks import Task
 from tinyhd_lib.metrics import DIALECTS, Dialect
@@ -96,16 +98,19 @@ class Pair:
     Attributes:
         video: of the data set.
         maps: somebody's.
-        frames: indices of the frames that have both a map and a ground truth.
-        missing: how many lack a map.
-        unannotated: how many lack a ground truth.
+        known: indices of the frames whose ground truth is known.
+        missing: indices of those that lack a map.
     """
 
     video: Video
     maps: Maps
-    frames: list[int]
-    missing: int
-    unannotated: int
+    known: list[int]
+    missing: set[int]
+
+    @property
+    def unannotated(self) -> int:
+        """How many frames lack a ground truth."""
+        return len(self.video.names) - len(self.known)
 
 
 @dataclass(frozen=True)
@@ -137,59 +142,104 @@ def make_plan(evaluation: Evaluation, run_all: MapFunction = map) -> Plan:
     if not predictions.is_dir():
         raise BadInput(f"{predictions}: no such folder; predictions are a folder with one for each video")
     videos = evaluation.dataset.of_split(evaluation.split).videos
+    check_names(videos)
+    _check_patterns(videos, rules)
     pairs = [_pair(predictions, video, rules) for video in videos]
-    centres, source = _centres(evaluation.dataset, videos, run_all)
+    centres = _centres(evaluation.dataset, videos, run_all)
     tasks = []
     for number, frames in _choose(pairs, rules).items():
-        pair, centre = pairs[number], centres[number]
-        others = other_fixations(videos, number, rules.seed)
-        for start in range(0, len(frames), _STRETCH):
-            part = tuple(frames[start : start + _STRETCH])
-            tasks.append(Task(pair.video, part, pair.maps, centre, others, rules.dialect, rules.seed))
+        pair, others = pairs[number], other_fixations(videos, number, rules.seed)
+        # A film is decoded from its start, and once is enough.
+        stretch = len(frames) if pair.maps.film else _STRETCH
+        tasks += [
+            Task(
+                video=pair.video,
+                indices=tuple(frames[start : start + stretch]),
+                maps=pair.maps,
+                centre=centres.maps[number],
+                others=others,
+                others_know_centre=centres.from_others,
+                dialect=rules.dialect,
+                seed=rules.seed,
+            )
+            for start in range(0, len(frames), stretch)
+        ]
     if not tasks:
         raise BadInput(f"{predictions}: no map belongs to a frame whose ground truth is known; nothing to score")
-    return Plan(tuple(tasks), tuple(pairs), source)
+    return Plan(tuple(tasks), tuple(pairs), centres.source)
 
 
 def _pair(predictions: Path, video: Video, rules: Rules) -> Pair:
     if not video.has_truth:
         raise BadInput(f"{video.name}: where people looked is not known; score a split that has ground truth")
     count = len(video.names)
-    if any(fnmatch(video.name, pattern) for pattern in rules.allow_missing) and not (predictions / video.name).is_dir():
-        return Pair(video, Maps({}, None, count), [], count, 0)
-    maps = find_maps(predictions, video, rules.first)
+    known = [index for index in range(count) if video.gaze is not None or video.truth_files(index) is not None]
+    try:
+        maps = find_maps(predictions, video, rules.first)
+    except NoMaps:
+        if not any(_matches(video.name, pattern) for pattern in rules.allow_missing):
+            raise
+        maps = Maps({}, None, count)
     missing = set(maps.missing())
     barred = [video.names[index] for index in sorted(missing) if not _may_miss(video, index, rules)]
     if barred:
         raise BadInput(
             f"{predictions / video.name}: {len(barred)} of {count} frames have no map, the first is {barred[0]}; "
-            f"make them, or allow it by name: --allow-missing {video.name}"
+            f"make them, or allow it by name: --allow-missing {shlex.quote(video.name)}"
         )
-    known = [index for index in range(count) if video.gaze is not None or video.truth_files(index) is not None]
-    return Pair(video, maps, [index for index in known if index not in missing], len(missing), count - len(known))
+    return Pair(video, maps, known, missing)
 
 
 def _may_miss(video: Video, index: int, rules: Rules) -> bool:
     names = video.name, f"{video.name}/{video.names[index]}"
-    return any(fnmatch(name, pattern) for name in names for pattern in rules.allow_missing)
+    return any(_matches(name, pattern) for name in names for pattern in rules.allow_missing)
+
+
+def _matches(name: str, pattern: str) -> bool:
+    return name == pattern or fnmatch(name, pattern)
+
+
+def _check_patterns(videos: Sequence[Video], rules: Rules) -> None:
+    """Refuse a name that allows nothing, and so was mistyped."""
+    for pattern in rules.allow_missing:
+        video, _, frame = pattern.rpartition("/")
+        matching = [each for each in videos if _matches(each.name, pattern) or _matches(each.name, video)]
+        if not any(_matches(each.name, pattern) or _has_frame(each, frame) for each in matching):
+            raise BadInput(f"--allow-missing {pattern}: there is no such video or frame")
+
+
+def _has_frame(video: Video, pattern: str) -> bool:
+    return any(_matches(name, pattern) for name in video.names)
 
 
 def _choose(pairs: Sequence[Pair], rules: Rules) -> dict[int, list[int]]:
-    """The frames to be scored, by the number of their video."""
-    candidates = [(number, index) for number, pair in enumerate(pairs) for index in pair.frames[:: rules.every]]
+    """The frames to be scored, by the number of their video: the same for all predictions, but for what these lack."""
+    candidates = [(number, index) for number, pair in enumerate(pairs) for index in pair.known[:: rules.every]]
     chosen: dict[int, list[int]] = {}
     for position in chosen_frames(len(candidates), rules.most_frames, rules.seed):
         number, index = candidates[position]
-        chosen.setdefault(number, []).append(index)
+        if index not in pairs[number].missing:
+            chosen.setdefault(number, []).append(index)
     return chosen
 
 
-def _centres(dataset: Dataset, videos: Sequence[Video], run_all: MapFunction) -> tuple[list[Map], str]:
-    """A centre bias for each video, and in words what it was learnt from."""
+def _centres(dataset: Dataset, videos: Sequence[Video], run_all: MapFunction) -> "_Centres":
     fitted = dataset.kind.fitted
     if fitted in dataset.splits and videos[0].split != fitted:
-        training = dataset.of_split(fitted).videos
-        learnt = centre_bias(list(run_all(mean_truth, training)))
-        return [learnt] * len(videos), f"learnt from the {len(training)} videos of {fitted}"
+        means = list(run_all(mean_truth, dataset.of_split(fitted).videos))
+        learnt = sum(mean is not None for mean in means)
+        if learnt:
+            return _Centres([centre_bias(means)] * len(videos), f"learnt from {learnt} videos of {fitted}")
     means = list(run_all(mean_truth, videos))
-    return [centre_bias(means, without=number) for number in range(len(videos))], "learnt from the other videos"
+    maps = [centre_bias(means, without=number) for number in range(len(videos))]
+    if sum(mean is not None for mean in means) < 2:
+        return _Centres(maps, "uniform, for there is nothing to learn it from")
+    return _Centres(maps, "learnt from the other videos", from_others=True)
+
+
+class _Centres(NamedTuple):
+    """A centre bias for each video, in words what it was learnt from, and whether that is the other videos."""
+
+    maps: list[Map]
+    source: str
+    from_others: bool = False

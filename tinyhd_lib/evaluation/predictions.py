@@ -14,7 +14,11 @@ from tinyhd_lib.data.transforms import Map
 from tinyhd_lib.data.video import count_frames_in, read_frames
 from tinyhd_lib.errors import BadInput
 
-MAP_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".npz"})
+MAP_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".npz"})
+
+
+class NoMaps(BadInput):
+    """There is nothing for a video."""
 
 
 @dataclass(frozen=True)
@@ -48,8 +52,10 @@ class Maps:
         for frame in read_frames(self.film, strict=True):
             if frame.index in wanted:
                 yield frame.index, cv2.cvtColor(frame.image, cv2.COLOR_RGB2GRAY)
-            if frame.index >= max(wanted, default=-1):
+                wanted.remove(frame.index)
+            if not wanted:
                 return
+        raise BadInput(f"{self.film}: ends before frame {min(wanted)}; make it anew")
 
     def sources(self, indices: Iterable[int]) -> list[Path]:
         """The files that the maps of some frames are read from."""
@@ -68,11 +74,14 @@ def find_maps(root: Path, video: Video, first: int | None = None) -> Maps:
         BadInput: nothing is found, or a file belongs to no frame, or two to the same.
     """
     folder = root / video.name
-    films = [path for path in folder.parent.glob(f"{folder.name}.*") if path.suffix.lower() in VIDEO_SUFFIXES]
     if folder.is_dir():
         return Maps(_files(folder, video, first), None, len(video.names))
+    beside = sorted(folder.parent.iterdir()) if folder.parent.is_dir() else []
+    films = [path for path in beside if path.stem == folder.name and path.suffix.lower() in VIDEO_SUFFIXES]
+    if len(films) > 1:
+        raise BadInput(f"{films[1]}: a second film of maps beside {films[0].name}; keep one of them")
     if not films:
-        raise BadInput(f"{folder}: not there, nor a film {folder.name}.mp4; maps lie in a folder for each video")
+        raise NoMaps(f"{folder}: not there, nor a film {folder.name}.mp4; maps lie in a folder for each video")
     count = count_frames_in(films[0])
     if count != len(video.names):
         raise BadInput(f"{films[0]}: {count} maps, but the video has {len(video.names)} frames: they cannot be paired")
@@ -108,14 +117,18 @@ def read_any_map(path: Path) -> Map:
     Raises:
         BadInput: it cannot be read, or holds no map.
     """
-    if path.suffix.lower() != ".npz":
-        return read_map(path)
-    arrays = read_arrays(path)
-    if "saliency" not in arrays and len(arrays) != 1:
-        raise BadInput(f"{path}: which array is the map? it holds {', '.join(arrays) or 'none'}; call it 'saliency'")
-    saliency = arrays.get("saliency", next(iter(arrays.values())))
-    if saliency.ndim != 2 or saliency.dtype.kind not in "fiu":
+    saliency = read_map(path) if path.suffix.lower() != ".npz" else _read_npz(path)
+    if saliency.ndim != 2 or not saliency.size or saliency.dtype.kind not in "fiu":
         raise BadInput(f"{path}: a map is (height, width) numbers, got {saliency.shape} {saliency.dtype}")
     if not np.isfinite(saliency).all():
         raise BadInput(f"{path}: holds NaN or infinite values; make it anew")
+    if saliency.min() < 0:
+        raise BadInput(f"{path}: has negative values; of a log density, save its exp")
     return saliency
+
+
+def _read_npz(path: Path) -> Map:
+    arrays = read_arrays(path)
+    if "saliency" not in arrays and len(arrays) != 1:
+        raise BadInput(f"{path}: which array is the map? it holds {', '.join(arrays) or 'none'}; call it 'saliency'")
+    return arrays.get("saliency", next(iter(arrays.values())))

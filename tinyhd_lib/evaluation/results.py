@@ -14,9 +14,11 @@ from tinyhd_lib.evaluation.plan import Plan
 from tinyhd_lib.evaluation.summary import Summary
 from tinyhd_lib.evaluation.text import as_latex
 from tinyhd_lib.files import write_atomically
+from tinyhd_lib.runs import RECORD_NAME
 
 SUMMARY_NAME = "summary.json"
 TABLE_FORMATS = ("parquet", "csv")
+RESULT_NAMES = (SUMMARY_NAME, RECORD_NAME, "videos.csv", "table.tex", "report.html", "frames.parquet", "frames.csv")
 
 
 @dataclass(frozen=True)
@@ -34,11 +36,13 @@ class Results:
 
 def write_results(out: Path, summary: Summary, table: pd.DataFrame, plan: Plan, table_format: str) -> None:
     """Write all files of an evaluation; ``summary.json`` comes last and says that it is whole."""
+    for name in (SUMMARY_NAME, *(f"frames.{each}" for each in TABLE_FORMATS)):
+        (out / name).unlink(missing_ok=True)
     write_atomically(out / f"frames.{table_format}", _encoded(table, table_format))
     write_atomically(out / "videos.csv", _encoded(summary.videos, "csv"))
     write_atomically(out / "table.tex", as_latex(summary).encode())
     write_atomically(out / "report.html", as_html(summary, table, plan.pairs).encode())
-    write_atomically(out / SUMMARY_NAME, json.dumps(summary.to_json(), indent=2).encode())
+    write_atomically(out / SUMMARY_NAME, json.dumps(summary.to_json(), indent=2, allow_nan=False).encode())
 
 
 def read_settings(out: Path) -> dict[str, Any] | None:
@@ -70,7 +74,10 @@ def read_results(out: Path) -> Results:
     path = next((path for path in paths if path.exists()), None)
     if path is None:
         raise BadInput(f"{out}: its table of frames is gone; run tinyhd evaluate again")
-    return Results(settings, readers[path.suffix[1:]](path))
+    try:
+        return Results(settings, readers[path.suffix[1:]](path))
+    except (OSError, ValueError) as error:
+        raise BadInput(f"{path}: cannot be read ({error}); run tinyhd evaluate again") from error
 
 
 def _encoded(table: pd.DataFrame, table_format: str) -> bytes:

@@ -30,7 +30,7 @@ class Summary:
     def to_json(self) -> dict[str, Any]:
         """As ``summary.json`` holds it; NaN becomes null and infinity ``"inf"``, which JSON has no numbers for."""
         figures = {
-            predictor: {name: _defined(asdict(each)) for name, each in row.items()}
+            predictor: {name: without_nan(asdict(each)) for name, each in row.items()}
             for predictor, row in self.figures.items()
         }
         return {"settings": self.settings, "figures": figures}
@@ -66,12 +66,15 @@ def asked(evaluation: Evaluation) -> dict[str, Any]:
     return {
         "predictions": str(evaluation.predictions),
         "data": evaluation.dataset.kind.name,
+        "root": str(evaluation.dataset.root),
         "split": evaluation.split or "all",
         "gaze_maps": sorted({str(video.viewing) for video in videos if video.viewing is not None}),
         "dialect": rules.dialect,
         "averaging": rules.averaged,
         "every": rules.every,
         "min_fixations": rules.min_fixations,
+        "first": rules.first,
+        "allow_missing": list(rules.allow_missing),
         "seed": rules.seed,
     }
 
@@ -83,11 +86,13 @@ def _settings(table: pd.DataFrame, evaluation: Evaluation, plan: Plan) -> dict[s
         "videos": int(frames["video"].nunique()),
         "frames": len(frames),
         "centre_bias": plan.centre,
-        "missing_maps": {pair.video.name: pair.missing for pair in plan.pairs if pair.missing},
+        "missing_maps": {pair.video.name: len(pair.missing) for pair in plan.pairs if pair.missing},
         "frames_without_truth": {pair.video.name: pair.unannotated for pair in plan.pairs if pair.unannotated},
+        "skipped_files": [each.path.name for each in evaluation.dataset.skipped],
         "frames_with_too_few_fixations": sum(len(task.indices) for task in plan.tasks) - len(frames),
     }
 
 
-def _defined(row: dict[str, float]) -> dict[str, float | str | None]:
+def without_nan(row: dict[str, float]) -> dict[str, float | str | None]:
+    """Numbers as JSON can hold them: None for NaN, ``"inf"`` for infinity."""
     return {name: None if np.isnan(value) else value if np.isfinite(value) else "inf" for name, value in row.items()}

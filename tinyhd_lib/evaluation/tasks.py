@@ -6,6 +6,7 @@ import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
+from zlib import crc32
 
 import numpy as np
 import pandas as pd
@@ -38,6 +39,8 @@ class Task:
         maps: the predictions.
         centre: a centre bias, of any size.
         others: where people looked in other videos, see `other_fixations`; None without.
+        others_know_centre: whether the centre bias was learnt from those videos: then its shuffled AUC, whose false
+            alarms are drawn from what it knows, says nothing.
         dialect: a name of `DIALECTS`.
         seed: of everything that is drawn.
     """
@@ -47,6 +50,7 @@ class Task:
     maps: Maps
     centre: Map
     others: np.ndarray | None
+    others_know_centre: bool
     dialect: str
     seed: int
 
@@ -59,6 +63,7 @@ class Task:
             "indices": self.indices,
             "truth": fingerprint(self._truth_files()),
             "predictions": fingerprint(self.maps.sources(self.indices)),
+            "others_know_centre": self.others_know_centre,
             "dialect": self.dialect,
             "seed": self.seed,
         }
@@ -100,6 +105,8 @@ def _rows(task: Task) -> list[dict[str, Any]]:
             CENTRE: score(resize(task.centre, size), scene),
             PREDICTION: score(saliency, scene),
         }
+        if task.others_know_centre:
+            found[CENTRE]["sAUC"] = float("nan")
         if parts is not None:
             found[CEILING] = _ceiling(half_truths(task.video, parts, index), scene)
         about = {
@@ -107,6 +114,7 @@ def _rows(task: Task) -> list[dict[str, Any]]:
             "frame": task.video.names[index],
             "index": index,
             "fixations": int(truth.fixations.sum()),
+            "truth": crc32(truth.fixations.tobytes(), crc32(truth.saliency.tobytes())),
         }
         rows += [{"predictor": predictor, **about, **scores} for predictor, scores in found.items()]
     return rows

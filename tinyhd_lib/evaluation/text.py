@@ -7,6 +7,7 @@ import pandas as pd
 from tinyhd_lib.evaluation.scores import METRICS
 from tinyhd_lib.evaluation.statistics import Figure
 from tinyhd_lib.evaluation.summary import NAMES, Summary
+from tinyhd_lib.metrics import DIALECTS
 
 _FEW_VIDEOS = 20
 
@@ -48,14 +49,18 @@ def notes(summary: Summary) -> list[str]:
     found = ["[95 % interval: bootstrap over videos]"]
     if 1 < said["videos"] < _FEW_VIDEOS:
         found[0] += f" With only {said['videos']} videos, take the intervals for too narrow."
-    found += [f"Centre bias: {said['centre_bias']}."]
+    found += [f"Dialect {said['dialect']}: {DIALECTS[said['dialect']].source}.", f"Centre bias: {said['centre_bias']}."]
     if said["gaze_maps"]:
         found.append(f"Maps of gaze points: {'; '.join(said['gaze_maps'])}.")
     if said["every"] > 1:
-        found.append(f"Only every {said['every']}th frame was scored.")
+        found.append(f"Of every {said['every']} frames, one was scored.")
     for key, what in (("missing_maps", "had no map"), ("frames_without_truth", "have no ground truth")):
         if said[key]:
             found.append(f"{sum(said[key].values())} frames {what} ({', '.join(said[key])}).")
+    if said["centre_bias"] == "learnt from the other videos":
+        found.append("It has no sAUC: the false alarms would come from the videos that it was learnt from.")
+    if said["skipped_files"]:
+        found.append(f"Files that could not be opened, and are not in the set: {', '.join(said['skipped_files'])}.")
     if said["frames_with_too_few_fixations"]:
         few = said["frames_with_too_few_fixations"]
         found.append(f"{few} frames with fewer than {said['min_fixations']} fixations were left out.")
