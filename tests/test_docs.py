@@ -87,5 +87,5 @@ def test_the_metrics_speed_in_the_documents_is_that_of_the_raw_file() -> None:
     assert metrics_table(report) in EVALUATION
 
 
-def _figure(row: dict[str, float]) -> Figure:
-    return Figure(*(row[name] for name in ("mean", "low", "high")))
+def _figure(row: dict[str, float | None]) -> Figure:
+    return Figure(*(float(row[name] if row[name] is not None else "nan") for name in ("mean", "low", "high")))

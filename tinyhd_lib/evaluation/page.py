@@ -10,7 +10,7 @@ from tinyhd_lib.evaluation.plan import Pair
 from tinyhd_lib.evaluation.scores import METRICS
 from tinyhd_lib.evaluation.summary import NAMES, Summary
 from tinyhd_lib.evaluation.tasks import PREDICTION
-from tinyhd_lib.evaluation.text import headline, interval, notes
+from tinyhd_lib.evaluation.text import headline, interval, notes, number
 
 
 def as_html(summary: Summary, table: pd.DataFrame, pairs: Sequence[Pair]) -> str:
@@ -28,12 +28,12 @@ def as_html(summary: Summary, table: pd.DataFrame, pairs: Sequence[Pair]) -> str
         notes=notes(summary),
         metrics=METRICS,
         figures={
-            predictor: [(f"{each.mean:.3f}", interval(each)) for each in row.values()]
+            predictor: [(number(each.mean), interval(each)) for each in row.values()]
             for predictor, row in summary.figures.items()
         },
         plot=as_data(plot_figures(summary), "png"),
         timelines=as_data(plot_timelines(table), "png"),
-        videos=[(row["video"], row["frames"], [f"{row[name]:.3f}" for name in NAMES]) for _, row in videos.iterrows()],
+        videos=[(row["video"], row["frames"], [number(row[name]) for name in NAMES]) for _, row in videos.iterrows()],
         worst=[(each, as_data(as_jpeg(each.picture), "jpeg")) for each in worst_frames(table, pairs)],
         settings=summary.settings,
     )

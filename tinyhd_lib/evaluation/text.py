@@ -1,6 +1,6 @@
 """A summary as text: for the console, and for a paper."""
 
-from math import isfinite
+from math import isfinite, isnan
 
 import pandas as pd
 
@@ -16,7 +16,7 @@ def as_console(summary: Summary) -> str:
     """The table of an evaluation, each figure over its 95 % interval, under what it was computed from."""
     lines = [headline(summary), "", f"{'':<20}" + "".join(f"{name:>17}" for name in NAMES)]
     for predictor, row in summary.figures.items():
-        lines.append(f"{predictor:<20}" + "".join(f"{each.mean:>16.3f}" for each in row.values()))
+        lines.append(f"{predictor:<20}" + "".join(f"{number(each.mean):>17}" for each in row.values()))
         lines.append(f"{'':<20}" + "".join(f"{interval(each):>17}" for each in row.values()))
     return "\n".join([*lines, "", *notes(summary)]) + "\n"
 
@@ -25,7 +25,7 @@ def as_latex(summary: Summary) -> str:
     """The same for a paper that loads ``booktabs``."""
     heads = [rf"{metric.name}$\{'uparrow' if metric.higher_is_better else 'downarrow'}$" for metric in METRICS]
     cells = [
-        [rf"{each.mean:.3f} {{\scriptsize {interval(each)}}}" for each in row.values()]
+        [rf"{number(each.mean)} {{\scriptsize {interval(each)}}}" for each in row.values()]
         for row in summary.figures.values()
     ]
     table = pd.DataFrame(cells, index=pd.Index(summary.figures), columns=heads)
@@ -50,6 +50,8 @@ def notes(summary: Summary) -> list[str]:
     if 1 < said["videos"] < _FEW_VIDEOS:
         found[0] += f" With only {said['videos']} videos, take the intervals for too narrow."
     found += [f"Dialect {said['dialect']}: {DIALECTS[said['dialect']].source}.", f"Centre bias: {said['centre_bias']}."]
+    if said["centre_bias"] == "learnt from the other videos":
+        found.append("It has no sAUC: the false alarms would come from the videos that it was learnt from.")
     if said["gaze_maps"]:
         found.append(f"Maps of gaze points: {'; '.join(said['gaze_maps'])}.")
     if said["every"] > 1:
@@ -57,14 +59,17 @@ def notes(summary: Summary) -> list[str]:
     for key, what in (("missing_maps", "had no map"), ("frames_without_truth", "have no ground truth")):
         if said[key]:
             found.append(f"{sum(said[key].values())} frames {what} ({', '.join(said[key])}).")
-    if said["centre_bias"] == "learnt from the other videos":
-        found.append("It has no sAUC: the false alarms would come from the videos that it was learnt from.")
     if said["skipped_files"]:
         found.append(f"Files that could not be opened, and are not in the set: {', '.join(said['skipped_files'])}.")
     if said["frames_with_too_few_fixations"]:
         few = said["frames_with_too_few_fixations"]
         found.append(f"{few} frames with fewer than {said['min_fixations']} fixations were left out.")
     return found
+
+
+def number(value: float) -> str:
+    """A figure, ``-`` where there is none."""
+    return "-" if isnan(value) else f"{value:.3f}"
 
 
 def interval(each: Figure) -> str:

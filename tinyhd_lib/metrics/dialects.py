@@ -1,4 +1,7 @@
-"""Ways to compute and average that change a score: a figure means something only with its dialect's name beside it."""
+"""Ways to compute and average that change a score: a figure means something only with its dialect's name beside it.
+
+Source: specification sections 4 and 6.
+"""
 
 from dataclasses import dataclass
 
@@ -26,8 +29,8 @@ class Dialect:
 DIALECTS: dict[str, Dialect] = {
     dialect.name: dialect
     for dialect in (
-        Dialect("dhf1k", 2.0**-52, "pooled", 50_000, "the DHF1K benchmark's MATLAB code (specification section 6)"),
-        Dialect("published", 0.0, "per-video", None, "the paper's scripts: its KL and its averaging (sections 4, 6)"),
+        Dialect("dhf1k", 2.0**-52, "pooled", 50_000, "the DHF1K benchmark's MATLAB code"),
+        Dialect("published", 0.0, "per-video", None, "the paper's scripts: its KL and its averaging"),
     )
 }
 """Nothing else about the paper's own scripts is known, so both share all other arithmetic."""
