@@ -19,12 +19,14 @@ import pytest
 from conftest import SHARED, needs_shared
 
 from tinyhd_lib import metrics
-from tinyhd_lib.cli import main
-from tinyhd_lib.data.datasets import Dataset, open_dataset
+from tinyhd_lib.cli import _KINDS, _parser, main
+from tinyhd_lib.data.datasets import KINDS, Dataset, open_dataset
 from tinyhd_lib.data.film import VideoWriter
 from tinyhd_lib.data.layouts import Video
 from tinyhd_lib.data.synthetic import clip_of, density
+from tinyhd_lib.evaluation.results import TABLE_FORMATS
 from tinyhd_lib.evaluation.scores import METRICS
+from tinyhd_lib.evaluation.statistics import AVERAGINGS
 
 MadeUp = Callable[[str], Path]
 NAMES = [metric.name for metric in METRICS]
@@ -611,3 +613,13 @@ def test_an_impatient_interruption_ends_at_once(maps: Path, gaze: Dataset, tmp_p
         time.sleep(0.4)
     _, told = process.communicate(timeout=20)
     assert process.returncode in {130, 1}, told
+
+
+def test_the_command_line_offers_what_there_is() -> None:
+    accepted = {"--dialect": metrics.DIALECTS, "--averaging": AVERAGINGS, "--table": TABLE_FORMATS}
+    for option, values in accepted.items():
+        for value in values:
+            _parser().parse_args(["evaluate", "maps", "gaze", option, value])
+        with pytest.raises(SystemExit):
+            _parser().parse_args(["evaluate", "maps", "gaze", option, "other"])
+    assert set(re.findall(r"\w+", _KINDS)) - {"or"} == set(KINDS)

@@ -1,6 +1,7 @@
 """An evaluation as one HTML page that needs no other file."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
@@ -35,5 +36,12 @@ def as_html(summary: Summary, table: pd.DataFrame, pairs: Sequence[Pair]) -> str
         timelines=as_data(plot_timelines(table), "png"),
         videos=[(row["video"], row["frames"], [number(row[name]) for name in NAMES]) for _, row in videos.iterrows()],
         worst=[(each, as_data(as_jpeg(each.picture), "jpeg")) for each in worst_frames(table, pairs)],
-        settings=summary.settings,
+        settings={name: _said(value) for name, value in summary.settings.items() if value not in (None, [], {})},
     )
+
+
+def _said(value: Any) -> str:
+    """A setting in words."""
+    if isinstance(value, dict):
+        return ", ".join(f"{name}: {each}" for name, each in value.items())
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
