@@ -601,11 +601,12 @@ def test_a_mistyped_permission_is_refused(
 
 @pytest.mark.skipif(os.name != "posix", reason="signals as POSIX has them")
 def test_an_impatient_interruption_ends_at_once(maps: Path, gaze: Dataset, tmp_path: Path) -> None:
-    out = tmp_path / "scores"
-    command = [sys.executable, "-m", "tinyhd_lib", "evaluate", str(maps), "gaze", str(gaze.root), "--out", str(out)]
-    process = subprocess.Popen(
-        [*command, "--workers", "2"], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
-    )
+    # Started in the background by some shells, a process ignores interruptions, and its children do.
+    heeds = "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler); "
+    starts = "from tinyhd_lib.cli import main; sys.exit(main(sys.argv[1:]))"
+    command = [sys.executable, "-c", heeds + starts, "evaluate", str(maps), "gaze", str(gaze.root)]
+    command += ["--out", str(tmp_path / "scores"), "--workers", "2"]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
     while len(_children(process.pid)) < 2 and process.poll() is None:
         time.sleep(0.01)
     for _ in range(2):
