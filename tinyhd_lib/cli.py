@@ -93,11 +93,30 @@ def _add_data(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -
     verify.set_defaults(run="tinyhd_lib.commands.data:verify")
 
 
+def _add_inference(parser: argparse.ArgumentParser) -> None:
+    """The options of everything that runs a model."""
+    add = parser.add_argument
+    add(
+        "--weights",
+        default=DEFAULT_WEIGHTS,
+        metavar="NAME|PATH",
+        help="a published name (tinyhd weights list), a .pth or a .safetensors file (default: %(default)s)",
+    )
+    add(
+        "--stride",
+        type=int,
+        metavar="N",
+        help="frames from one window to the next, 1 to 16 (default: 1 for S, 16 for M, as published)",
+    )
+    add("--device", default="auto", help="auto, openvino, cpu, cuda, cuda:N or mps (default: %(default)s)")
+    add("--batch", type=int, metavar="N", help="windows a forward pass (default: what the device likes best)")
+    add("--force", action="store_true", help="do everything anew, over what is there")
+
+
 def _add_generate(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     parser = commands.add_parser("generate", help="maps of a whole data set, named as published")
     add = parser.add_argument
     _add_dataset(parser)
-    add("--weights", default=DEFAULT_WEIGHTS, metavar="NAME|PATH", help="as for predict (default: %(default)s)")
     add("--out", required=True, metavar="DIR", help="where a folder a video goes")
     add("--split", metavar="NAME", help="of the data set, or all (default: the one that its papers evaluate on)")
     add(
@@ -106,10 +125,7 @@ def _add_generate(commands: "argparse._SubParsersAction[argparse.ArgumentParser]
         choices=("png", "png16", "npz"),
         help="map files, as for predict (default: %(default)s)",
     )
-    add("--stride", type=int, metavar="N", help="as for predict")
-    add("--device", default="auto", help="as for predict (default: %(default)s)")
-    add("--batch", type=int, metavar="N", help="as for predict")
-    add("--force", action="store_true", help="do everything anew, over what is there")
+    _add_inference(parser)
     parser.set_defaults(run="tinyhd_lib.commands.generate:generate")
 
 
@@ -117,12 +133,6 @@ def _add_predict(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
     predict = commands.add_parser("predict", help="saliency maps and an overlay film of any video")
     add = predict.add_argument
     add("videos", nargs="+", metavar="VIDEO", help="video file, or folder of frames")
-    add(
-        "--weights",
-        default=DEFAULT_WEIGHTS,
-        metavar="NAME|PATH",
-        help="a published name (tinyhd weights list), a .pth or a .safetensors file (default: %(default)s)",
-    )
     add(
         "--out",
         metavar="DIR",
@@ -149,15 +159,7 @@ def _add_predict(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
         choices=("frame", "clip", "none"),
         help="what is black and white: the extremes of each frame (as published), of the video, or 0 and 1",
     )
-    add(
-        "--stride",
-        type=int,
-        metavar="N",
-        help="frames from one window to the next, 1 to 16 (default: 1 for S, 16 for M, as published)",
-    )
-    add("--device", default="auto", help="auto, openvino, cpu, cuda, cuda:N or mps (default: %(default)s)")
-    add("--batch", type=int, metavar="N", help="windows a forward pass (default: what the device likes best)")
-    add("--force", action="store_true", help="do everything anew, over what is there")
+    _add_inference(predict)
     predict.set_defaults(run="tinyhd_lib.commands.predict:predict_videos")
 
 

@@ -11,6 +11,7 @@ import numpy.typing as npt
 from scipy.io import loadmat
 from scipy.io.matlab import MatReadError
 
+from tinyhd_lib.data.media import decode_image
 from tinyhd_lib.data.transforms import Image, Map
 from tinyhd_lib.errors import BadInput
 
@@ -39,10 +40,9 @@ def read_grey(path: Path) -> Image:
         BadInput: it cannot be read.
     """
     try:
-        content = np.frombuffer(path.read_bytes() or b"\0", np.uint8)
+        image = decode_image(path, cv2.IMREAD_UNCHANGED)
     except OSError as error:
         raise BadInput(f"{path}: cannot be read ({error.strerror})") from error
-    image = cv2.imdecode(content, cv2.IMREAD_UNCHANGED)
     if image is None:
         raise BadInput(f"{path}: not an image that can be read; fetch or make it anew")
     if image.ndim == 2:

@@ -15,9 +15,11 @@ from tinyhd_lib.errors import BadInput
 
 FIELDS_OF_POINTS = ("frame", "viewer", "x", "y")
 FIELDS_OF_VIDEO = ("frames", "width", "height")
-_MOST = 2**31
 ASSUMED_WIDTH_DEGREES = 32.0
 """How wide a picture is taken to have been for its viewers, where a data set does not tell."""
+
+# What no width, height or number of frames reaches.
+_MOST = 2**31
 
 
 @dataclass(frozen=True)
@@ -78,11 +80,15 @@ class Gaze:
             self.frame[chosen], self.viewer[chosen], self.x[chosen], self.y[chosen], self.size, self.frames
         )
 
+    def inside(self) -> Image:
+        """(n,) bool: which points have a nearest pixel in the picture; one that is no number is inside of nothing."""
+        row, column = np.rint(self.y), np.rint(self.x)
+        return (row >= 0) & (row < self.size[0]) & (column >= 0) & (column < self.size[1])
+
     def counts(self) -> Map:
         """(H, W) float32: how many points fall on each pixel; points outside of the picture are left out."""
-        row, column = np.rint(self.y), np.rint(self.x)
-        inside = (row >= 0) & (row < self.size[0]) & (column >= 0) & (column < self.size[1])
-        places = (row[inside] * self.size[1] + column[inside]).astype(int)
+        inside = self.inside()
+        places = (np.rint(self.y[inside]) * self.size[1] + np.rint(self.x[inside])).astype(int)
         flat = np.bincount(places, minlength=self.size[0] * self.size[1])
         return flat.reshape(self.size).astype(np.float32)
 

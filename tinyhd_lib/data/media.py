@@ -1,10 +1,14 @@
-"""Opening a media file, whatever text its metadata holds."""
+"""Opening media files: films, whatever text their metadata holds, and images."""
 
 from pathlib import Path
 
 import av
+import cv2
+import numpy as np
 from av.container import InputContainer
 from av.video.stream import VideoStream
+
+from tinyhd_lib.data.transforms import Image
 
 # From PyAV 19 on, text that is no UTF-8 is replaced by itself; before, only if asked.
 _LENIENT = {"metadata_errors": "replace"} if int(av.__version__.partition(".")[0]) < 19 else {}
@@ -24,3 +28,16 @@ def picture_stream(container: InputContainer) -> VideoStream | None:
     """The moving pictures of a file, not the cover of a sound recording; None if it has none."""
     streams = container.streams.video
     return next((each for each in streams if not each.disposition & each.disposition.attached_pic), None)
+
+
+def decode_image(path: Path, mode: int) -> Image | None:
+    """An image file's pixels, as OpenCV orders them; None if it does not decode.
+
+    Args:
+        path: of the file.
+        mode: one of OpenCV's, such as ``cv2.IMREAD_COLOR``.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    return cv2.imdecode(np.frombuffer(path.read_bytes() or b"\0", np.uint8), mode)

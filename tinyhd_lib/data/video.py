@@ -14,7 +14,7 @@ from av.container import InputContainer
 from av.video.stream import VideoStream
 
 from tinyhd_lib.data.film import TICKS_PER_FRAME
-from tinyhd_lib.data.media import open_media, picture_stream
+from tinyhd_lib.data.media import decode_image, open_media, picture_stream
 from tinyhd_lib.data.transforms import Image
 from tinyhd_lib.errors import BadInput
 
@@ -218,7 +218,7 @@ def _read_folder(folder: Path, damage: _Damage) -> Iterator[Frame]:
     paths = _images(folder)
     shape, count = None, 0
     for path in paths:
-        image = cv2.imdecode(np.frombuffer(path.read_bytes() or b"\0", np.uint8), cv2.IMREAD_COLOR)
+        image = decode_image(path, cv2.IMREAD_COLOR)
         if image is None:
             damage.meet(f"{path}: this image")
             continue

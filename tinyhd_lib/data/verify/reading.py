@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 import cv2
-import numpy as np
 
 from tinyhd_lib import files
 from tinyhd_lib.data.layouts import Video
+from tinyhd_lib.data.media import decode_image
 from tinyhd_lib.data.transforms import Image
 from tinyhd_lib.data.verify.findings import Fault, unreadable
 from tinyhd_lib.data.video import source_files
@@ -96,7 +96,7 @@ def _read_images(video: Video) -> Frames:
 
 def _read_colours(path: Path) -> Image:
     """(H, W, 3) as `Video.frames` decodes it: turned, where the image says so."""
-    image = cv2.imdecode(np.frombuffer(path.read_bytes() or b"\0", np.uint8), cv2.IMREAD_COLOR)
+    image = decode_image(path, cv2.IMREAD_COLOR)
     if image is None:
         raise BadInput(f"{path}: not an image that can be read")
     return image

@@ -142,10 +142,7 @@ def _check_seen(file: Path, seen: int, frames: int) -> Iterator[Fault]:
 
 
 def _check_inside(file: Path, gaze: Gaze) -> Iterator[Fault]:
-    """A point that is not a number is inside of nothing."""
-    height, width = gaze.size
-    row, column = np.rint(gaze.y), np.rint(gaze.x)
-    outside = ~((row >= 0) & (row < height) & (column >= 0) & (column < width))
+    outside = ~gaze.inside()
     if outside.sum() > _MOST_OUTSIDE * len(outside):
         told = f"{outside.mean():.1%} of the points are outside of {_spoken_size(gaze.size)}"
         yield Fault("outside", file, f"{told}; give x and y in pixels of the video, from its top left")
