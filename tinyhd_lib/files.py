@@ -6,11 +6,15 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import gettempdir
+from typing import TYPE_CHECKING, Any
 
 import pooch
 from filelock import FileLock, Timeout
 
 from tinyhd_lib.errors import BadInput
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
 
 PARTIAL_SUFFIX = ".tinyhd-part"
 
@@ -40,6 +44,39 @@ def write_atomically(path: Path, content: bytes) -> None:
         if isinstance(error, OSError):
             error.filename = str(path)  # a full disk names no file, other errors the partial one
         raise
+
+
+def write_array(path: Path, rows: "Iterable[npt.NDArray[Any]]") -> int:
+    """Write equal arrays (...) as one (n, ...) .npy file in one step, holding one of them at a time; answers n.
+
+    Raises:
+        OSError: it cannot be written (no space, no permission); nothing is left behind.
+    """
+    import numpy as np
+    from numpy.lib.format import write_array_header_1_0
+
+    partial = partial_path(path)
+    count = 0
+    try:
+        with partial.open("wb+") as file:
+            for row in rows:
+                if not count:
+                    header = {"descr": row.dtype.str, "fortran_order": False, "shape": (10**12, *row.shape)}
+                    write_array_header_1_0(file, header)
+                    length = file.tell()
+                file.write(row.tobytes())
+                count += 1
+            # The header was written with room for any count: now that it is known, it is written over.
+            file.seek(0)
+            write_array_header_1_0(file, header | {"shape": (count, *row.shape)})
+            assert file.tell() == length
+        partial.replace(path)
+    except BaseException as error:
+        partial.unlink(missing_ok=True)
+        if isinstance(error, OSError):
+            error.filename = str(path)
+        raise
+    return count
 
 
 def remove_partials(folder: Path) -> None:

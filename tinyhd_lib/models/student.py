@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from tinyhd_lib.models.decoders import DECODER_CLASSES
+from tinyhd_lib.models.decoders import DECODER_CLASSES, Levels
 from tinyhd_lib.models.encoder import Encoder, inflate_kernel, inflate_norm
 from tinyhd_lib.models.spec import CLIP_FRAMES, ModelSpec
 
@@ -53,7 +53,10 @@ class TinyHD(nn.Module):
             ValueError: the clip has another shape.
         """
         _check_clip(clip)
-        levels = self.encoder(clip)
+        return self.decode(self.encoder(clip))
+
+    def decode(self, levels: Levels) -> SaliencyOutput:
+        """Saliency from the encoder's pyramid; ``forward`` in its second half."""
         side_maps = tuple(decoder(levels).sigmoid() for decoder in self.decoders.values())
         return SaliencyOutput(self._fuse(side_maps), side_maps)
 

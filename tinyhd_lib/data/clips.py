@@ -1,0 +1,197 @@
+"""Clips out of videos, as training wants them: any sixteen frames, at the model's size, with where people looked.
+
+A video is decoded once into arrays on disk, which are mapped into memory (`stored`), or anew for every clip where a
+data set is too large for that (`decoded`).
+"""
+
+import hashlib
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import cv2
+import numpy as np
+
+from tinyhd_lib.data.layouts import Video
+from tinyhd_lib.data.transforms import Image, Map
+from tinyhd_lib.data.video import source_files
+from tinyhd_lib.errors import BadInput
+from tinyhd_lib.files import cache_folder, fingerprint, write_array
+from tinyhd_lib.models.spec import CLIP_FRAMES, INPUT_SIZE
+
+_CODE = 1
+"""Changes whenever stored arrays would."""
+
+
+@dataclass(frozen=True)
+class Clip:
+    """Sixteen frames of a video.
+
+    Attributes:
+        video: its place in a list of videos.
+        start: index of the first frame; frames before the video's first one repeat that.
+        step: frames from one to the next; negative runs backwards.
+        flip: left and right exchanged.
+    """
+
+    video: int
+    start: int
+    step: int = 1
+    flip: bool = False
+
+    def indices(self, frames: int) -> list[int]:
+        """Which frames of a video of that many they are."""
+        return [min(max(self.start + self.step * k, 0), frames - 1) for k in range(CLIP_FRAMES)]
+
+
+class Source(Protocol):
+    """The frames of one video at the model's size, with their ground truth.
+
+    Attributes:
+        video: where it comes from.
+        digest: changes when the frames do.
+        count: of frames.
+        labelled: whether anything is known of where people looked.
+    """
+
+    video: Video
+    digest: str
+    count: int
+    labelled: bool
+
+    def frames(self, indices: Sequence[int]) -> Image:
+        """(n, 192, 256, 3) uint8 RGB."""
+
+    def truth(self, indices: Sequence[int]) -> Map:
+        """(n, 192, 256) float32, a density up to a factor; zero where nothing is known."""
+
+
+@dataclass(frozen=True)
+class StoredSource:
+    """A video as arrays in the cache folder; see `Source`."""
+
+    video: Video
+    digest: str
+    count: int
+    labelled: bool
+    folder: Path
+
+    def frames(self, indices: Sequence[int]) -> Image:
+        """See `Source`."""
+        return np.load(self.folder / "frames.npy", mmap_mode="r")[list(indices)]
+
+    def truth(self, indices: Sequence[int]) -> Map:
+        """See `Source`."""
+        if not self.labelled:
+            return np.zeros((len(indices), *INPUT_SIZE), np.float32)
+        return np.load(self.folder / "truth.npy", mmap_mode="r")[list(indices)].astype(np.float32)
+
+
+@dataclass(frozen=True)
+class DecodedSource:
+    """A video that is decoded anew, from its start, for every clip; see `Source`."""
+
+    video: Video
+    digest: str
+    count: int
+    labelled: bool
+
+    def frames(self, indices: Sequence[int]) -> Image:
+        """See `Source`.
+
+        Raises:
+            BadInput: the video is damaged.
+        """
+        wanted, last = set(indices), max(indices)
+        found: dict[int, Image] = {}
+        for frame in self.video.frames():
+            if frame.index in wanted:
+                found[frame.index] = _squash(frame.image)
+            if frame.index >= last:
+                break
+        if len(found) < len(wanted):
+            raise BadInput(f"{self.video.source}: ends before frame {last}, of {self.count} that it promises")
+        return np.stack([found[index] for index in indices])
+
+    def truth(self, indices: Sequence[int]) -> Map:
+        """See `Source`."""
+        return np.stack([_density(self.video, index) for index in indices])
+
+
+def decoded(video: Video) -> DecodedSource:
+    """Leave a video as it is."""
+    return DecodedSource(video, _digest(video), len(video.names), video.has_truth)
+
+
+def stored(video: Video) -> StoredSource:
+    """Decode a video into the cache folder, unless it is there already.
+
+    Raises:
+        BadInput: it is damaged.
+        OSError: it cannot be written (no space).
+    """
+    digest = _digest(video)
+    folder = cache_folder() / "clips" / digest
+    if not (folder / "video.json").exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        count = write_array(folder / "frames.npy", (_squash(frame.image) for frame in video.frames()))
+        labelled = video.has_truth
+        if labelled:
+            truth = (_density(video, index).astype(np.float16) for index in range(min(count, len(video.names))))
+            count = write_array(folder / "truth.npy", truth)
+        record = {"source": video.source.name, "frames": count, "labelled": labelled}
+        (folder / "video.json").write_text(json.dumps(record))
+    record = json.loads((folder / "video.json").read_bytes())
+    return StoredSource(video, digest, record["frames"], record["labelled"], folder)
+
+
+def stored_bytes(videos: Iterable[Video]) -> int:
+    """How much disk `stored` takes for these videos: a byte a colour, two for the ground truth."""
+    pixels = INPUT_SIZE[0] * INPUT_SIZE[1]
+    return sum(len(video.names) * pixels * (5 if video.has_truth else 3) for video in videos)
+
+
+def clip_frames(source: Source, clip: Clip) -> Image:
+    """(16, 192, 256, 3) uint8 RGB of a clip, flipped if it says so."""
+    frames = source.frames(clip.indices(source.count))
+    return np.ascontiguousarray(frames[:, :, ::-1]) if clip.flip else frames
+
+
+def clip_truth(source: Source, clip: Clip) -> Map:
+    """(16, 192, 256) float32: where people looked, likewise."""
+    truth = source.truth(clip.indices(source.count))
+    return np.ascontiguousarray(truth[:, :, ::-1]) if clip.flip else truth
+
+
+def clip_starts(count: int, step: int, every: int = 1) -> range:
+    """Where clips of a video may begin so that all frames are inside; one place if the video is shorter than a clip."""
+    reach = (CLIP_FRAMES - 1) * abs(step)
+    if count <= reach:
+        return range(count - 1, count) if step < 0 else range(min(count - CLIP_FRAMES, 0), min(count - CLIP_FRAMES, 0) + 1)
+    return range(reach, count, every) if step < 0 else range(0, count - reach, every)
+
+
+def _squash(image: Image) -> Image:
+    """A frame at the model's size, aspect ignored, as the model gets it when it predicts, in whole grey levels."""
+    height, width = INPUT_SIZE
+    small = cv2.resize(image.astype(np.float32), (width, height), interpolation=cv2.INTER_LINEAR)
+    return np.rint(small).astype(np.uint8)
+
+
+def _density(video: Video, index: int) -> Map:
+    """Where people looked in a frame, stretched to a maximum of 1; zero where that is not known."""
+    truth = video.truth(index) if index < len(video.names) else None
+    if truth is None:
+        return np.zeros(INPUT_SIZE, np.float32)
+    small = cv2.resize(truth.saliency, INPUT_SIZE[::-1], interpolation=cv2.INTER_AREA)
+    return small / max(float(small.max()), 1e-12)
+
+
+def _digest(video: Video) -> str:
+    parts = [str(_CODE), fingerprint(source_files(video.source)), repr(video.viewing)]
+    for folder in (video.maps, video.fixations):
+        parts.append(fingerprint(sorted(folder.iterdir())) if folder else "")
+    parts.append(fingerprint([video.gaze]) if video.gaze else "")
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:32]

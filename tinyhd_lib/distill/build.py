@@ -1,0 +1,49 @@
+"""What a recipe names, made: its student and its teacher."""
+
+from pathlib import Path
+
+from tinyhd_lib.distill.cache import AnswerCache
+from tinyhd_lib.distill.models import HD2SModel, StudentModel, WindowModel
+from tinyhd_lib.distill.recipe import Recipe
+from tinyhd_lib.distill.teachers import Ensemble, MapTeacher, Teacher, WindowTeacher
+from tinyhd_lib.errors import BadInput
+from tinyhd_lib.files import cache_folder
+from tinyhd_lib.models.checkpoints import load_model
+from tinyhd_lib.models.student import TinyHD, build_model
+
+
+def build_student(recipe: Recipe, *, fresh: bool = False) -> TinyHD:
+    """The recipe's student, from where it starts.
+
+    Raises:
+        BadInput: the weights that it starts from are another model's.
+    """
+    if recipe.start is None or fresh:
+        return build_model(recipe.spec)
+    student = load_model(recipe.start)
+    if student.spec != recipe.spec:
+        raise BadInput(f"START {recipe.start}: {student.spec.label}, but MODEL is {recipe.spec.label}")
+    return student
+
+
+def build_teacher(recipe: Recipe, device: str) -> Teacher | None:
+    """The recipe's teacher, None if it has none.
+
+    Raises:
+        BadInput: a teacher cannot be used.
+    """
+    teachers = [_teacher(name, recipe, device) for name in recipe.teachers]
+    if not teachers:
+        return None
+    return teachers[0] if len(teachers) == 1 else Ensemble(teachers)
+
+
+def _teacher(name: str, recipe: Recipe, device: str) -> Teacher:
+    kind, _, rest = name.partition(":")
+    if kind == "maps":
+        return MapTeacher(Path(rest))
+    model: WindowModel = (
+        HD2SModel(Path(rest), device) if kind == "hd2s" else StudentModel(name, device, hints=recipe.hints)
+    )
+    cache = AnswerCache(cache_folder() / "teachers") if recipe.cache else None
+    return WindowTeacher(model, recipe.timing, single=not recipe.spec.multi, cache=cache)

@@ -1,0 +1,192 @@
+"""From a sample to tensors: the student's clip, the labels, and what the teacher says, all cut and sized alike."""
+
+import logging
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset as TorchDataset
+
+from tinyhd_lib.data.clips import Clip, Source, clip_frames, clip_truth, decoded, stored
+from tinyhd_lib.data.datasets import open_dataset
+from tinyhd_lib.data.layouts import Video
+from tinyhd_lib.data.transforms import Image, Map
+from tinyhd_lib.distill.recipe import Recipe
+from tinyhd_lib.distill.sampling import Sample, Variation
+from tinyhd_lib.distill.teachers import Teacher
+from tinyhd_lib.errors import BadInput
+from tinyhd_lib.models.spec import CLIP_FRAMES, INPUT_SIZE, MEAN, STD
+
+logger = logging.getLogger(__name__)
+
+_MEAN = np.array(MEAN, np.float32)
+_STD = np.array(STD, np.float32)
+_GREY = np.array((0.299, 0.587, 0.114), np.float32)
+
+
+@dataclass(frozen=True)
+class Excerpt:
+    """A part of a video as a video of its own; see `Source`."""
+
+    whole: Source
+    first: int
+    count: int
+
+    @property
+    def video(self) -> Video:
+        """See `Source`."""
+        return self.whole.video
+
+    @property
+    def digest(self) -> str:
+        """See `Source`."""
+        return f"{self.whole.digest}-{self.first}-{self.count}"
+
+    @property
+    def labelled(self) -> bool:
+        """See `Source`."""
+        return self.whole.labelled
+
+    def frames(self, indices: Sequence[int]) -> Image:
+        """See `Source`."""
+        return self.whole.frames([self.first + index for index in indices])
+
+    def truth(self, indices: Sequence[int]) -> Map:
+        """See `Source`."""
+        return self.whole.truth([self.first + index for index in indices])
+
+
+class DistillationSet(TorchDataset[dict[str, Tensor]]):
+    """The samples of an epoch as dicts of tensors: ``clip`` (3, 16, H, W) and targets (C, T, H, W).
+
+    Args:
+        sources: the videos.
+        teacher: who answers for them, None for labels alone.
+        samples: of the epoch.
+        recipe: how they are made.
+    """
+
+    def __init__(
+        self, sources: Sequence[Source], teacher: Teacher | None, samples: Sequence[Sample], recipe: Recipe
+    ) -> None:
+        self._sources, self._teacher, self._samples, self._recipe = sources, teacher, samples, recipe
+        self._labelled = any(source.labelled for source in sources)
+
+    def __len__(self) -> int:
+        return len(self._samples)
+
+    def __getitem__(self, place: int) -> dict[str, Tensor]:
+        clip, variation = self._samples[place].clip, self._samples[place].variation
+        source = self._sources[clip.video]
+        size, outputs = self._recipe.size, self._recipe.spec.outputs
+        cv2.setNumThreads(1)
+        frames = cut(clip_frames(source, clip), variation.box, size)
+        item = {"clip": torch.from_numpy(vary(frames, variation).transpose(3, 0, 1, 2).copy())}
+        if self._labelled:
+            label = cut(clip_truth(source, clip), variation.box, size)
+            item["label"] = torch.from_numpy(label[output_frames(outputs)][None].copy())
+        if self._teacher is not None:
+            for name, values in self._teacher.targets(source, clip).items():
+                if name.startswith("level"):
+                    if self._recipe.hints:
+                        item[name] = torch.from_numpy(values)
+                    continue
+                chosen = values[:, output_frames(outputs)] if values.shape[1] == CLIP_FRAMES else values
+                sized = cut(chosen.reshape(-1, *chosen.shape[-2:]), variation.box, size)
+                item[name] = torch.from_numpy(np.array(sized.reshape(*chosen.shape[:2], *size), np.float32))
+        return item
+
+
+def output_frames(outputs: int) -> slice:
+    """Which of a clip's frames a student's maps stand for: the last one that each of them covers."""
+    every = CLIP_FRAMES // outputs
+    return slice(every - 1, None, every)
+
+
+def cut(images: Image, box: tuple[float, float, float, float], size: tuple[int, int]) -> Image:
+    """A part of every picture (n, h, w) or (n, h, w, 3), at another size (n, H, W[, 3]).
+
+    Args:
+        images: of any type.
+        box: (top, left, height, width) in parts of the whole.
+        size: (H, W).
+    """
+    height, width = images.shape[1:3]
+    top, left = round(box[0] * height), round(box[1] * width)
+    bottom, right = top + round(box[2] * height), left + round(box[3] * width)
+    if (bottom - top, right - left) == size == (height, width):
+        return images
+    shrinks = size[0] < bottom - top
+    how = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
+    return np.stack([cv2.resize(image[top:bottom, left:right], size[::-1], interpolation=how) for image in images])
+
+
+def vary(frames: Image, variation: Variation) -> Map:
+    """Frames (n, H, W, 3) uint8 with other colours, normalised as a student wants them; float32."""
+    colours = frames.astype(np.float32) / 255
+    if variation != replace(Variation(), box=variation.box):
+        grey = (colours @ _GREY)[..., None]
+        colours = grey + variation.saturation * (colours - grey)
+        mean = colours.mean()
+        colours = (mean + variation.contrast * (colours - mean) + variation.brightness).clip(0, 1)
+    return ((colours - _MEAN) / _STD).astype(np.float32)
+
+
+def open_sources(recipe: Recipe) -> tuple[list[Source], list[Source]]:
+    """The videos to learn from and those to measure on; what cannot be read is left out, with a line.
+
+    Raises:
+        BadInput: a data set is not there, or nothing of it can be used.
+    """
+    make = stored if recipe.store else decoded
+    learnt: list[Source] = []
+    measured: list[Source] = []
+    for kind, folder, split in (
+        (recipe.labelled, recipe.labelled_dir, recipe.labelled_split),
+        (recipe.auxiliary, recipe.auxiliary_dir, recipe.auxiliary_split),
+    ):
+        if kind is None:
+            continue
+        dataset = open_dataset(kind, folder, split)
+        for each in dataset.skipped:
+            logger.warning("skipped: %s: %s", each.path.name, each.reason)
+        learnt += [part for source in _usable(dataset.videos, make) for part in _parts(source, recipe.exclude)]
+    if recipe.validation_split is not None:
+        kind = recipe.labelled or recipe.auxiliary
+        folder = recipe.labelled_dir if recipe.labelled else recipe.auxiliary_dir
+        assert kind is not None
+        measured = list(_usable(open_dataset(kind, folder, recipe.validation_split).videos, make))
+    if not learnt:
+        raise BadInput("nothing to learn from: every video was left out or cannot be read")
+    return learnt, measured
+
+
+def _usable(videos: Sequence[Video], make: "type[Source] | object") -> Iterator[Source]:
+    for video in videos:
+        try:
+            yield make(video)  # type: ignore[operator]
+        except BadInput as error:
+            logger.warning("left out: %s", error)
+
+
+def _parts(source: Source, exclude: Sequence[str]) -> Iterator[Source]:
+    """What is left of a video."""
+    first = 0
+    for entry in sorted(entry for entry in exclude if entry.partition(":")[0] == source.video.name):
+        _, _, span = entry.partition(":")
+        if not span:
+            return
+        low, _, high = span.partition("-")
+        if not (low.isdecimal() and high.isdecimal()):
+            raise BadInput(f"EXCLUDE {entry!r}: a video's name, or name:first-last")
+        if int(low) > first:
+            yield Excerpt(source, first, int(low) - first)
+        first = int(high) + 1
+    if first == 0:
+        yield source
+    elif first < source.count:
+        yield Excerpt(source, first, source.count - first)

@@ -1,0 +1,135 @@
+"""The losses of distillation: one divergence of maps, and a table of terms that a recipe weighs.
+
+Source: the paper's section 3.4 and specification section 4. Pure functions on tensors, computed in float32 whatever
+the precision around them. `DistillationLoss` is their thin module.
+"""
+
+from collections.abc import Mapping, Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from tinyhd_lib.models.student import SaliencyOutput
+
+Targets = Mapping[str, Tensor]
+"""What a student is taught, each (N, C, T, H, W): ``label`` (zero where nobody looked), and of the teacher ``map``,
+``d1`` (C = 4, from the finest level to the coarsest), ``d2``, ``d3`` and, as hints, ``level1`` to ``level4``."""
+
+PUBLISHED_WEIGHTS: dict[str, float] = {"ground_truth": 1.0, "teacher_map": 1.0, "d1": 1.0}
+"""The terms that teach a student from HD2S."""
+
+ASSISTANT_WEIGHTS: dict[str, float] = {**PUBLISHED_WEIGHTS, "d2": 1.0, "d3": 1.0}
+"""The terms that teach a reduced student from a larger one."""
+
+TERMS = ("ground_truth", "teacher_map", "d1", "d2", "d3", "d2_ground_truth", "d3_ground_truth", "levels")
+"""Every term there is; published weights of ``d2_ground_truth`` and ``d3_ground_truth``, where used, are 0.5."""
+
+_SMALLEST = torch.finfo(torch.float32).tiny
+
+
+def kl_divergence(prediction: Tensor, target: Tensor) -> Tensor:
+    """KL(p || q) of every frame, p the target and q the prediction, each divided by its own sum.
+
+    0 log 0 is 0; there is no epsilon. A prediction that underflowed to zero counts as the smallest float32.
+
+    Args:
+        prediction: (..., H, W), not negative.
+        target: (..., H, W), not negative.
+
+    Returns:
+        (...) in nats, float32, 0 and more; 0 for a target that is all zero, which teaches nothing.
+
+    Raises:
+        ValueError: the shapes differ.
+    """
+    if prediction.shape != target.shape:
+        raise ValueError(f"prediction {tuple(prediction.shape)} and target {tuple(target.shape)} differ in shape")
+    with torch.autocast(prediction.device.type, enabled=False):
+        q = _float(prediction).flatten(-2).clamp(min=_SMALLEST)
+        p = _float(target).flatten(-2)
+        p = p / p.sum(-1, keepdim=True).clamp(min=_SMALLEST)
+        log_q = q.log() - q.sum(-1, keepdim=True).log()
+        return (torch.xlogy(p, p) - p * log_q).sum(-1)
+
+
+def mean_kl(prediction: Tensor, target: Tensor) -> Tensor:
+    """Mean of `kl_divergence` over the frames whose target is not all zero; 0 if there are none."""
+    taught = (target.flatten(-2).amax(-1) > 0).float()
+    return (kl_divergence(prediction, target) * taught).sum() / taught.sum().clamp(min=1)
+
+
+def distillation_terms(
+    output: SaliencyOutput, decoders: tuple[str, ...], targets: Targets
+) -> dict[str, Tensor]:
+    """Every term that the targets allow, unweighted, by its name in `TERMS`.
+
+    The four maps of D1 are summed; all else is a mean over frames. The label terms count labelled frames only. Where
+    a decoder gives one map a clip and the target many, it is held against their mean (raw, before any division).
+
+    Args:
+        output: of the student.
+        decoders: the names of its side maps, in order.
+        targets: what is to be learnt; ``label`` and ``map`` have as many frames as the student has outputs.
+    """
+    fused = output.map if output.map.ndim == 5 else output.map.unsqueeze(2)
+    terms: dict[str, Tensor] = {}
+    if "label" in targets:
+        terms["ground_truth"] = mean_kl(fused, targets["label"])
+    if "map" in targets:
+        terms["teacher_map"] = mean_kl(fused, targets["map"])
+    for name, maps in zip(decoders, output.side_maps, strict=True):
+        if name in targets:
+            target = targets[name].mean(dim=2, keepdim=True) if maps.shape[2] == 1 else targets[name]
+            terms[name] = torch.stack([mean_kl(maps[:, c], target[:, c]) for c in range(maps.shape[1])]).sum()
+        if name != "d1" and "label" in targets:
+            repeated = maps.expand(-1, -1, targets["label"].shape[2], -1, -1)
+            terms[f"{name}_ground_truth"] = mean_kl(repeated, targets["label"])
+    return terms
+
+
+def hint_error(levels: Sequence[Tensor], targets: Targets) -> Tensor:
+    """Mean `relative_error` of a student's pyramid to the teacher's, ``level1`` to ``level4`` of the targets.
+
+    Source: Romero et al., FitNets, 2015. The two pyramids have the same shapes.
+    """
+    hints = [targets[f"level{number}"] for number in range(1, 5)]
+    return torch.stack([relative_error(*pair) for pair in zip(levels, hints, strict=True)]).mean()
+
+
+def relative_error(features: Tensor, hint: Tensor) -> Tensor:
+    """Squared error of features in units of the hint's own variance, channel by channel: 1 for their mean alone."""
+    with torch.autocast(features.device.type, enabled=False):
+        hint = _float(hint)
+        variance = hint.var(dim=(0, 2, 3, 4), keepdim=True) + 1e-4
+        return F.mse_loss(_float(features) / variance.sqrt(), hint / variance.sqrt())
+
+
+class DistillationLoss(nn.Module):
+    """The weighted sum of the terms of `distillation_terms`.
+
+    Args:
+        weights: of the terms, by name; terms without a weight are left out.
+
+    Raises:
+        ValueError: there is no such term.
+    """
+
+    def __init__(self, weights: Mapping[str, float]) -> None:
+        super().__init__()
+        unknown = [name for name in weights if name not in TERMS]
+        if unknown:
+            raise ValueError(f"no such term: {unknown[0]!r}; there are {', '.join(TERMS)}")
+        self.weights = {name: weight for name, weight in weights.items() if weight}
+
+    def forward(self, terms: Mapping[str, Tensor]) -> Tensor:
+        """The sum; what a term needs and the targets lack counts nothing."""
+        present = [weight * terms[name] for name, weight in self.weights.items() if name in terms]
+        if not present:
+            raise ValueError(f"nothing to learn: of {', '.join(self.weights)} the data give none")
+        return torch.stack(present).sum()
+
+
+def _float(values: Tensor) -> Tensor:
+    """At least float32; float64 stays, for gradient checks."""
+    return values if values.dtype == torch.float64 else values.float()
