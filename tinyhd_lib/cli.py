@@ -16,6 +16,7 @@ _EXAMPLES = """examples:
   tinyhd data synthesise dhf1k made_up          a small data set to try the following on
   tinyhd generate dhf1k made_up --out maps      the maps of a data set
   tinyhd evaluate maps dhf1k made_up            how good they are
+  tinyhd train --list                           the recipes to train a student by
   tinyhd bench                                  how fast the models are here
 """
 
@@ -59,6 +60,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_generate(commands)
     _add_evaluate(commands)
     _add_compare(commands)
+    _add_train(commands)
     _add_bench(commands)
     return parser
 
@@ -207,6 +209,31 @@ def _add_compare(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
     parser.add_argument("second", metavar="B", help="the folder of another one of the same data")
     parser.add_argument("--json", metavar="FILE", help="also write the figures there")
     parser.set_defaults(run="tinyhd_lib.commands.evaluate:compare")
+
+
+def _add_training(parser: argparse.ArgumentParser) -> None:
+    """The options of everything that trains."""
+    add = parser.add_argument
+    add(
+        "--set",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="change an entry of the recipe, as often as needed, such as EPOCHS=2 or SIZE='[96, 128]'",
+    )
+    add("--device", default="auto", help="auto, cpu, cuda or cuda:N (default: %(default)s)")
+    add("--workers", type=int, default=0, metavar="N", help="processes that prepare clips (default: %(default)s)")
+    add("--force", action="store_true", help="begin anew, over what is there")
+
+
+def _add_train(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    parser = commands.add_parser("train", help="teach a student; what was cut off goes on")
+    add = parser.add_argument
+    add("--recipe", metavar="NAME|FILE", help="one of ours (--list) or a YAML file")
+    add("--list", action="store_true", help="the names of our recipes")
+    add("--out", metavar="DIR", help="checkpoints, log and record (default: runs/RECIPE)")
+    _add_training(parser)
+    parser.set_defaults(run="tinyhd_lib.commands.train:train")
 
 
 def _add_weights(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:

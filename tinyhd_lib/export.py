@@ -7,7 +7,7 @@ from torch.export import ExportedProgram
 from tinyhd_lib.models.student import TinyHD
 
 
-class _MapOnly(nn.Module):
+class MapOnly(nn.Module):
     """The model without its side maps."""
 
     def __init__(self, model: TinyHD) -> None:
@@ -20,7 +20,7 @@ class _MapOnly(nn.Module):
         return fused
 
 
-def exported_program(model: TinyHD, shape: tuple[int, ...]) -> ExportedProgram:
-    """The forward pass from a clip of a fixed shape to the fused map, as `torch.export` sees it."""
+def exported_program(module: nn.Module, shape: tuple[int, ...]) -> ExportedProgram:
+    """The forward pass of a clip of a fixed shape, in evaluation mode, as `torch.export` sees it."""
     with torch.no_grad():
-        return torch.export.export(_MapOnly(model.eval()), (torch.zeros(shape),))
+        return torch.export.export(module.eval(), (torch.zeros(shape),))

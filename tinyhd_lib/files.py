@@ -52,7 +52,6 @@ def write_array(path: Path, rows: "Iterable[npt.NDArray[Any]]") -> int:
     Raises:
         OSError: it cannot be written (no space, no permission); nothing is left behind.
     """
-    import numpy as np
     from numpy.lib.format import write_array_header_1_0
 
     partial = partial_path(path)

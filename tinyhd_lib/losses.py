@@ -59,9 +59,7 @@ def mean_kl(prediction: Tensor, target: Tensor) -> Tensor:
     return (kl_divergence(prediction, target) * taught).sum() / taught.sum().clamp(min=1)
 
 
-def distillation_terms(
-    output: SaliencyOutput, decoders: tuple[str, ...], targets: Targets
-) -> dict[str, Tensor]:
+def distillation_terms(output: SaliencyOutput, decoders: tuple[str, ...], targets: Targets) -> dict[str, Tensor]:
     """Every term that the targets allow, unweighted, by its name in `TERMS`.
 
     The four maps of D1 are summed; all else is a mean over frames. The label terms count labelled frames only. Where

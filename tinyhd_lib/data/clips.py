@@ -6,7 +6,9 @@ data set is too large for that (`decoded`).
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Sequence
+import re
+import sys
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -47,19 +49,23 @@ class Clip:
 
 
 class Source(Protocol):
-    """The frames of one video at the model's size, with their ground truth.
+    """The frames of one video at the model's size, with their ground truth."""
 
-    Attributes:
-        video: where it comes from.
-        digest: changes when the frames do.
-        count: of frames.
-        labelled: whether anything is known of where people looked.
-    """
+    @property
+    def video(self) -> Video:
+        """Where it comes from."""
 
-    video: Video
-    digest: str
-    count: int
-    labelled: bool
+    @property
+    def digest(self) -> str:
+        """Changes when the frames do."""
+
+    @property
+    def count(self) -> int:
+        """How many frames there are."""
+
+    @property
+    def labelled(self) -> bool:
+        """Whether anything is known of where people looked."""
 
     def frames(self, indices: Sequence[int]) -> Image:
         """(n, 192, 256, 3) uint8 RGB."""
@@ -120,6 +126,44 @@ class DecodedSource:
         return np.stack([_density(self.video, index) for index in indices])
 
 
+@dataclass(frozen=True)
+class Excerpt:
+    """A part of a video as a video of its own; see `Source`.
+
+    Attributes:
+        whole: what it is a part of.
+        first: its first frame.
+        count: of its frames.
+    """
+
+    whole: Source
+    first: int
+    count: int
+
+    @property
+    def video(self) -> Video:
+        """See `Source`."""
+        return self.whole.video
+
+    @property
+    def digest(self) -> str:
+        """See `Source`."""
+        return f"{self.whole.digest}-{self.first}-{self.count}"
+
+    @property
+    def labelled(self) -> bool:
+        """See `Source`."""
+        return self.whole.labelled
+
+    def frames(self, indices: Sequence[int]) -> Image:
+        """See `Source`."""
+        return self.whole.frames([self.first + index for index in indices])
+
+    def truth(self, indices: Sequence[int]) -> Map:
+        """See `Source`."""
+        return self.whole.truth([self.first + index for index in indices])
+
+
 def decoded(video: Video) -> DecodedSource:
     """Leave a video as it is."""
     return DecodedSource(video, _digest(video), len(video.names), video.has_truth)
@@ -153,6 +197,34 @@ def stored_bytes(videos: Iterable[Video]) -> int:
     return sum(len(video.names) * pixels * (5 if video.has_truth else 3) for video in videos)
 
 
+def without(source: Source, exclude: Iterable[str]) -> list[Source]:
+    """What is left of a video when parts of it are left out.
+
+    Args:
+        source: the video.
+        exclude: names of videos, or ``name:first-last`` for some frames of one.
+
+    Raises:
+        BadInput: an entry is neither.
+    """
+    parts: list[Source] = []
+    first = 0
+    spans = sorted(_span(entry) for entry in exclude if entry.partition(":")[0] == source.video.name)
+    for low, high in [*spans, (source.count, source.count)]:
+        if low > first:
+            parts.append(source if (first, low) == (0, source.count) else Excerpt(source, first, low - first))
+        first = high + 1
+    return parts
+
+
+def _span(entry: str) -> tuple[int, int]:
+    """The first and last frame that an entry leaves out; all of them, if it only names the video."""
+    found = re.fullmatch(r"[^:]+(?::(\d+)-(\d+))?", entry)
+    if not found:
+        raise BadInput(f"exclude {entry!r}: a video's name, or name:first-last")
+    return (int(found[1]), int(found[2])) if found[1] else (0, sys.maxsize - 1)
+
+
 def clip_frames(source: Source, clip: Clip) -> Image:
     """(16, 192, 256, 3) uint8 RGB of a clip, flipped if it says so."""
     frames = source.frames(clip.indices(source.count))
@@ -169,8 +241,19 @@ def clip_starts(count: int, step: int, every: int = 1) -> range:
     """Where clips of a video may begin so that all frames are inside; one place if the video is shorter than a clip."""
     reach = (CLIP_FRAMES - 1) * abs(step)
     if count <= reach:
-        return range(count - 1, count) if step < 0 else range(min(count - CLIP_FRAMES, 0), min(count - CLIP_FRAMES, 0) + 1)
+        return (
+            range(count - 1, count) if step < 0 else range(min(count - CLIP_FRAMES, 0), min(count - CLIP_FRAMES, 0) + 1)
+        )
     return range(reach, count, every) if step < 0 else range(0, count - reach, every)
+
+
+def resized(images: Image, size: tuple[int, int]) -> Image:
+    """Pictures (n, h, w) or (n, h, w, C) of any type at another size (n, H, W[, C]), averaged where they shrink."""
+    height, width = images.shape[1:3]
+    if (height, width) == size:
+        return images
+    how = cv2.INTER_AREA if size[0] < height else cv2.INTER_LINEAR
+    return np.stack([cv2.resize(image, size[::-1], interpolation=how) for image in images])
 
 
 def _squash(image: Image) -> Image:
@@ -191,7 +274,6 @@ def _density(video: Video, index: int) -> Map:
 
 def _digest(video: Video) -> str:
     parts = [str(_CODE), fingerprint(source_files(video.source)), repr(video.viewing)]
-    for folder in (video.maps, video.fixations):
-        parts.append(fingerprint(sorted(folder.iterdir())) if folder else "")
+    parts += [fingerprint(sorted(folder.iterdir())) if folder else "" for folder in (video.maps, video.fixations)]
     parts.append(fingerprint([video.gaze]) if video.gaze else "")
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:32]

@@ -29,6 +29,10 @@ def build_student(recipe: Recipe, *, fresh: bool = False) -> TinyHD:
 def build_teacher(recipe: Recipe, device: str) -> Teacher | None:
     """The recipe's teacher, None if it has none.
 
+    Args:
+        recipe: that names it.
+        device: where it computes: ``openvino``, or a torch device.
+
     Raises:
         BadInput: a teacher cannot be used.
     """
@@ -42,8 +46,10 @@ def _teacher(name: str, recipe: Recipe, device: str) -> Teacher:
     kind, _, rest = name.partition(":")
     if kind == "maps":
         return MapTeacher(Path(rest))
-    model: WindowModel = (
-        HD2SModel(Path(rest), device) if kind == "hd2s" else StudentModel(name, device, hints=recipe.hints)
-    )
+    model: WindowModel
+    if kind == "hd2s":
+        model = HD2SModel(Path(rest), device, size=recipe.teacher_size)
+    else:
+        model = StudentModel(name, device, size=recipe.teacher_size, hints=recipe.hints)
     cache = AnswerCache(cache_folder() / "teachers") if recipe.cache else None
     return WindowTeacher(model, recipe.timing, single=not recipe.spec.multi, cache=cache)

@@ -50,9 +50,7 @@ class AnswerCache:
         for window in windows:
             source = sources[window.video]
             needed.setdefault(self._place(model, source, window)[0], (source, window))
-        return [
-            _Job(model, source, window, path) for path, (source, window) in needed.items() if not path.exists()
-        ]
+        return [_Job(model, source, window, path) for path, (source, window) in needed.items() if not path.exists()]
 
     def size(self, model: WindowModel, source: Source, window: Clip) -> int:
         """Bytes that the answer to one window takes."""
@@ -80,7 +78,7 @@ class _Job:
         answers = [self._model(clip_frames(self._source, window)) for window in windows]
         chunk = {name: np.stack([answer[name] for answer in answers]).astype(np.float16) for name in answers[0]}
         content = io.BytesIO()
-        np.savez(content, **chunk)
+        np.savez(content, allow_pickle=False, **chunk)
         self._path.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(self._path, content.getvalue())
 

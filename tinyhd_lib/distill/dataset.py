@@ -1,9 +1,8 @@
 """From a sample to tensors: the student's clip, the labels, and what the teacher says, all cut and sized alike."""
 
 import logging
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
-from pathlib import Path
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -11,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset as TorchDataset
 
-from tinyhd_lib.data.clips import Clip, Source, clip_frames, clip_truth, decoded, stored
+from tinyhd_lib.data.clips import Source, clip_frames, clip_truth, decoded, resized, stored, without
 from tinyhd_lib.data.datasets import open_dataset
 from tinyhd_lib.data.layouts import Video
 from tinyhd_lib.data.transforms import Image, Map
@@ -19,45 +18,13 @@ from tinyhd_lib.distill.recipe import Recipe
 from tinyhd_lib.distill.sampling import Sample, Variation
 from tinyhd_lib.distill.teachers import Teacher
 from tinyhd_lib.errors import BadInput
-from tinyhd_lib.models.spec import CLIP_FRAMES, INPUT_SIZE, MEAN, STD
+from tinyhd_lib.models.spec import CLIP_FRAMES, MEAN, STD
 
 logger = logging.getLogger(__name__)
 
 _MEAN = np.array(MEAN, np.float32)
 _STD = np.array(STD, np.float32)
 _GREY = np.array((0.299, 0.587, 0.114), np.float32)
-
-
-@dataclass(frozen=True)
-class Excerpt:
-    """A part of a video as a video of its own; see `Source`."""
-
-    whole: Source
-    first: int
-    count: int
-
-    @property
-    def video(self) -> Video:
-        """See `Source`."""
-        return self.whole.video
-
-    @property
-    def digest(self) -> str:
-        """See `Source`."""
-        return f"{self.whole.digest}-{self.first}-{self.count}"
-
-    @property
-    def labelled(self) -> bool:
-        """See `Source`."""
-        return self.whole.labelled
-
-    def frames(self, indices: Sequence[int]) -> Image:
-        """See `Source`."""
-        return self.whole.frames([self.first + index for index in indices])
-
-    def truth(self, indices: Sequence[int]) -> Map:
-        """See `Source`."""
-        return self.whole.truth([self.first + index for index in indices])
 
 
 class DistillationSet(TorchDataset[dict[str, Tensor]]):
@@ -117,12 +84,7 @@ def cut(images: Image, box: tuple[float, float, float, float], size: tuple[int, 
     """
     height, width = images.shape[1:3]
     top, left = round(box[0] * height), round(box[1] * width)
-    bottom, right = top + round(box[2] * height), left + round(box[3] * width)
-    if (bottom - top, right - left) == size == (height, width):
-        return images
-    shrinks = size[0] < bottom - top
-    how = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
-    return np.stack([cv2.resize(image[top:bottom, left:right], size[::-1], interpolation=how) for image in images])
+    return resized(images[:, top : top + round(box[2] * height), left : left + round(box[3] * width)], size)
 
 
 def vary(frames: Image, variation: Variation) -> Map:
@@ -142,7 +104,7 @@ def open_sources(recipe: Recipe) -> tuple[list[Source], list[Source]]:
     Raises:
         BadInput: a data set is not there, or nothing of it can be used.
     """
-    make = stored if recipe.store else decoded
+    make: Callable[[Video], Source] = stored if recipe.store else decoded
     learnt: list[Source] = []
     measured: list[Source] = []
     for kind, folder, split in (
@@ -154,7 +116,7 @@ def open_sources(recipe: Recipe) -> tuple[list[Source], list[Source]]:
         dataset = open_dataset(kind, folder, split)
         for each in dataset.skipped:
             logger.warning("skipped: %s: %s", each.path.name, each.reason)
-        learnt += [part for source in _usable(dataset.videos, make) for part in _parts(source, recipe.exclude)]
+        learnt += [part for source in _usable(dataset.videos, make) for part in without(source, recipe.exclude)]
     if recipe.validation_split is not None:
         kind = recipe.labelled or recipe.auxiliary
         folder = recipe.labelled_dir if recipe.labelled else recipe.auxiliary_dir
@@ -165,28 +127,9 @@ def open_sources(recipe: Recipe) -> tuple[list[Source], list[Source]]:
     return learnt, measured
 
 
-def _usable(videos: Sequence[Video], make: "type[Source] | object") -> Iterator[Source]:
+def _usable(videos: Sequence[Video], make: Callable[[Video], Source]) -> Iterator[Source]:
     for video in videos:
         try:
-            yield make(video)  # type: ignore[operator]
+            yield make(video)
         except BadInput as error:
             logger.warning("left out: %s", error)
-
-
-def _parts(source: Source, exclude: Sequence[str]) -> Iterator[Source]:
-    """What is left of a video."""
-    first = 0
-    for entry in sorted(entry for entry in exclude if entry.partition(":")[0] == source.video.name):
-        _, _, span = entry.partition(":")
-        if not span:
-            return
-        low, _, high = span.partition("-")
-        if not (low.isdecimal() and high.isdecimal()):
-            raise BadInput(f"EXCLUDE {entry!r}: a video's name, or name:first-last")
-        if int(low) > first:
-            yield Excerpt(source, first, int(low) - first)
-        first = int(high) + 1
-    if first == 0:
-        yield source
-    elif first < source.count:
-        yield Excerpt(source, first, source.count - first)

@@ -2,7 +2,6 @@
 
 import hashlib
 from collections.abc import Callable
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Protocol
 
@@ -10,8 +9,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from tinyhd_lib.data.clips import resized
 from tinyhd_lib.data.transforms import Image, Map
 from tinyhd_lib.errors import BadInput
+from tinyhd_lib.export import exported_program
 from tinyhd_lib.files import sha256
 from tinyhd_lib.models.checkpoints import read_state
 from tinyhd_lib.models.published import load_published_teacher_state
@@ -20,6 +21,8 @@ from tinyhd_lib.models.spec import CLIP_FRAMES, INPUT_SIZE, MEAN, STD
 from tinyhd_lib.models.student import TinyHD
 from tinyhd_lib.models.teacher import HD2S, build_teacher
 from tinyhd_lib.runtime.base import model_source
+
+Size = tuple[int, int]
 
 Answers = dict[str, Map]
 """``map``, ``d1``, ``d2``, ``d3`` and ``level1`` to ``level4``, as far as a model has them, each (C, T, H, W)."""
@@ -39,7 +42,7 @@ class WindowModel(Protocol):
     multi: bool
 
     def __call__(self, frames: Image) -> Answers:
-        """Answers, in float32, to (16, 192, 256, 3) uint8 RGB."""
+        """Answers, in float32, to (16, H, W, 3) uint8 RGB."""
 
 
 class HD2SModel:
@@ -51,19 +54,20 @@ class HD2SModel:
 
     multi = False
 
-    def __init__(self, path: Path, device: str = "cpu") -> None:
+    def __init__(self, path: Path, device: str = "cpu", *, size: Size = INPUT_SIZE) -> None:
         if not path.is_file():
             raise BadInput(f"{path}: no such file; {TEACHER_NOTE}")
         model = build_teacher()
         load_published_teacher_state(model, read_state(path))
         self.name = f"HD2S ({path.name})"
-        self.digest = sha256(path)
-        self._run = _runner(_HD2SAnswers(model), device)
+        self.digest = digest_of(sha256(path), str(size))
+        self._size = size
+        self._run = _runner(_HD2SAnswers(model), size, device)
 
     def __call__(self, frames: Image) -> Answers:
         """See `WindowModel`."""
-        clip = torch.from_numpy(frames).permute(3, 0, 1, 2).float()
-        fused, conspicuity = self._run(((2 * clip - 255) / 255)[None])
+        clip = _sized(frames, self._size).permute(0, 4, 1, 2, 3).float()
+        fused, conspicuity = self._run((2 * clip - 255) / 255)
         return {"map": fused[0, :, None], "d1": conspicuity[0, :, None]}
 
 
@@ -74,21 +78,24 @@ class StudentModel:
         BadInput: its weights cannot be used.
     """
 
-    def __init__(self, weights: str | Path, device: str = "cpu", *, hints: bool = False) -> None:
+    def __init__(
+        self, weights: str | Path, device: str = "cpu", *, size: Size = INPUT_SIZE, hints: bool = False
+    ) -> None:
         source = model_source(weights)
         self.spec = source.spec
         self.multi = source.spec.multi
         self.name = f"{source.spec.label} ({Path(weights).stem})"
-        self.digest = digest_of(source.digest, "with hints" if hints else "")
+        self.digest = digest_of(source.digest, str(size), "with hints" if hints else "")
+        self._size = size
         self._hints = hints
-        self._run = _runner(_StudentAnswers(source.load(), hints=hints), device)
+        self._run = _runner(_StudentAnswers(source.load(), hints=hints), size, device)
         if self.multi and source.spec.outputs != CLIP_FRAMES:
             raise BadInput(f"{weights}: a teacher has a map for every frame (M) or for the last one (S), not 8")
 
     def __call__(self, frames: Image) -> Answers:
         """See `WindowModel`."""
         names = ["map", *self.spec.decoders, *([f"level{n}" for n in range(1, 5)] if self._hints else [])]
-        answers = dict(zip(names, self._run(normalised(torch.from_numpy(frames)[None])), strict=True))
+        answers = dict(zip(names, self._run(normalised(_sized(frames, self._size))), strict=True))
         fused = answers["map"]
         return {**{name: values[0] for name, values in answers.items()}, "map": fused.reshape(1, -1, *fused.shape[-2:])}
 
@@ -122,25 +129,27 @@ class _HD2SAnswers(nn.Module):
         return output.map, torch.cat(output.side_maps, dim=1)
 
 
-def _runner(module: nn.Module, device: str) -> Callable[[Tensor], list[Map]]:
-    """The module made ready to answer one clip (1, 3, 16, 192, 256): by OpenVINO on a CPU, where it is there."""
-    module.eval()
-    if device == "cpu" and find_spec("openvino"):
+def _runner(module: nn.Module, size: Size, device: str) -> Callable[[Tensor], list[Map]]:
+    """The module made ready to answer one clip (1, 3, 16, H, W)."""
+    if device == "openvino":
         import openvino
 
-        shape = (1, 3, CLIP_FRAMES, *INPUT_SIZE)
-        with torch.no_grad():
-            program = torch.export.export(module, (torch.zeros(shape),))
+        program = exported_program(module, (1, 3, CLIP_FRAMES, *size))
         settings = {"INFERENCE_PRECISION_HINT": "f32", "PERFORMANCE_HINT": "LATENCY"}
         compiled = openvino.Core().compile_model(openvino.convert_model(program), "CPU", settings)
         return lambda clip: [np.array(values) for values in compiled([clip.numpy()]).values()]
-    module.to(device)
+    module.eval().to(device)
 
     @torch.inference_mode()
     def run(clip: Tensor) -> list[Map]:
         return [values.float().cpu().numpy() for values in module(clip.to(device))]
 
     return run
+
+
+def _sized(frames: Image, size: Size) -> Tensor:
+    """Frames (16, h, w, 3) as a clip (1, 16, H, W, 3), both uint8."""
+    return torch.from_numpy(resized(frames, size))[None]
 
 
 def digest_of(*parts: str) -> str:

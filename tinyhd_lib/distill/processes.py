@@ -45,11 +45,11 @@ class Processes:
     def exchange(self, module: nn.Module, *, last: bool) -> AbstractContextManager[None]:
         """Around a backward pass: gradients are exchanged in the last one before a step only."""
         if isinstance(module, DistributedDataParallel) and not last:
-            return module.no_sync()  # type: ignore[no-any-return]
+            return module.no_sync()
         return nullcontext()
 
     def batches(self, samples: int, batch: int, accumulate: int) -> list[list[int]]:
-        """This process's batches of an epoch, as places in its list of samples; whole steps, at least one.
+        """The batches of this process in an epoch, as places in its list of samples; whole steps, at least one.
 
         Two processes get, between them, the batches that one process would accumulate two by two.
         """

@@ -49,6 +49,7 @@ class Recipe:
         crop: the least part of the width and height that a random crop keeps; 1 for none.
         colour: strength of random changes of colour, 0 to 1.
         size: (H, W) that the student is trained at.
+        teacher_size: (H, W) that the teachers look at, 192x256 as published.
         validation_clips: evenly spaced clips of each validation video.
         store: decode every video once, into the cache folder.
         cache: keep the teachers' answers.
@@ -56,7 +57,7 @@ class Recipe:
         lr: learning rate of the decoders.
         encoder_lr: that of the encoder, as a factor of ``lr``.
         weight_decay: of all but biases.
-        schedule: ``steps`` (x0.1 at each of ``milestones``, the best checkpoint reloaded) or ``cosine`` (after a warm-up).
+        schedule: ``steps`` (x0.1 at ``milestones``, the best checkpoint reloaded) or ``cosine`` after a warm-up.
         milestones: epochs of ``steps``.
         warmup: epochs in which ``cosine`` rises to its height.
         ema: decay of the moving average of the weights that is measured and kept, 0 for none.
@@ -92,6 +93,7 @@ class Recipe:
     crop: float = 1.0
     colour: float = 0.0
     size: tuple[int, int] = (192, 256)
+    teacher_size: tuple[int, int] = (192, 256)
     validation_clips: int = 5
     store: bool = True
     cache: bool = True
@@ -162,7 +164,9 @@ class Recipe:
         values = {str(name).lower(): value for name, value in table.items()}
         for name in values:
             if name not in known:
-                raise BadInput(f"{where}: no such entry {name.upper()!r}{_nearest(name.upper(), map(str.upper, known))}")
+                raise BadInput(
+                    f"{where}: no such entry {name.upper()!r}{_nearest(name.upper(), map(str.upper, known))}"
+                )
         try:
             return cls(**values)
         except TypeError as error:
@@ -209,6 +213,13 @@ def _nearest(name: str, known: Any) -> str:
     return f"; the nearest are {', '.join(near)}" if near else ""
 
 
+_SIZES = ("size", "teacher_size")
+
+
+def _is_size(size: tuple[int, ...]) -> bool:
+    return len(size) == 2 and all(side > 0 and side % 32 == 0 for side in size)
+
+
 def _rules(recipe: Recipe) -> list[tuple[bool, str]]:
     positive = ("epochs", "batch", "accumulate", "clips_per_video", "every", "validation_clips", "lr")
     rules = [(getattr(recipe, name) > 0, f"{name.upper()} {getattr(recipe, name)}: more than 0") for name in positive]
@@ -220,10 +231,11 @@ def _rules(recipe: Recipe) -> list[tuple[bool, str]]:
         (learns, "TERMS: all of weight 0, nothing would be learnt"),
         (bool(recipe.labelled or recipe.auxiliary), "LABELLED or AUXILIARY: name the data to learn from"),
         (bool(recipe.teachers or recipe.labelled), "TEACHERS: without any, LABELLED data are needed"),
-        (len(recipe.size) == 2 and not any(side % 32 for side in recipe.size), "SIZE: [H, W], multiples of 32"),
+        *((_is_size(getattr(recipe, name)), f"{name.upper()}: [H, W], multiples of 32") for name in _SIZES),
         (bool(recipe.speeds) and 0 not in recipe.speeds, "SPEEDS: one or more steps, none of them 0"),
         (0 < recipe.crop <= 1, f"CROP {recipe.crop}: more than 0, and no more than 1"),
         (0 <= recipe.colour <= 1, f"COLOUR {recipe.colour}: 0 to 1"),
         (0 <= recipe.ema < 1, f"EMA {recipe.ema}: 0 or more, less than 1"),
         (not recipe.hints or (recipe.crop == 1 and len(recipe.teachers) == 1), "levels: one teacher, and CROP 1"),
+        (not recipe.hints or recipe.size == recipe.teacher_size, "levels: SIZE and TEACHER_SIZE are the same"),
     ]

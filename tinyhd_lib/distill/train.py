@@ -67,7 +67,7 @@ def train(recipe: Recipe, out: Path, *, device: str = "auto", workers: int = 0, 
         recipe: what decides the result.
         out: folder of the checkpoints ``last.pt`` and ``best.safetensors``, of ``log.jsonl`` and ``run.json``. What was
             begun there with the same recipe goes on, on a CPU to the very bits of a run without interruption.
-        device: ``auto``, or a torch device.
+        device: a torch device; ``auto`` for CUDA where there is one, else a CPU, on which OpenVINO runs the teacher.
         workers: processes that prepare clips; none to do it in between.
         force: begin anew.
 
@@ -85,7 +85,8 @@ def train(recipe: Recipe, out: Path, *, device: str = "auto", workers: int = 0, 
                 for name in (LAST_NAME, BEST_NAME, LOG_NAME):
                     (out / name).unlink(missing_ok=True)
         group.wait()
-        run = _Run.begin(recipe, out, group, workers)
+        answering = "openvino" if device == "auto" and group.device.type == "cpu" else str(group.device)
+        run = _Run.begin(recipe, out, group, workers, build_teacher(recipe, answering))
         while run.state.epoch < recipe.epochs:
             yield from run.epoch()
 
@@ -109,15 +110,14 @@ class _Run:
     state: TrainingState
 
     @classmethod
-    def begin(cls, recipe: Recipe, out: Path, group: Processes, workers: int) -> "_Run":
-        """Data, teacher and student of a recipe, as they were left."""
+    def begin(cls, recipe: Recipe, out: Path, group: Processes, workers: int, teacher: Teacher | None) -> "_Run":
+        """Data and student of a recipe, as they were left."""
         state = read_state(out)
         if state is not None:
             check_recipe(out, state, recipe.to_dict())
         sources, measured = open_sources(recipe)
-        teacher = build_teacher(recipe, str(group.device))
         torch.manual_seed(recipe.seed)
-        student = build_student(recipe).to(group.device, memory_format=torch.channels_last_3d).train()
+        student = build_student(recipe).to(group.device).to(memory_format=torch.channels_last_3d).train()
         optimiser = build_optimiser(student, recipe)
         scaler = torch.amp.GradScaler(group.device.type, enabled=recipe.precision == "float16")
         if state is None:
@@ -158,14 +158,16 @@ class _Run:
         )
         saved = time.monotonic()
         arriving = iter(loader)
-        with tqdm(total=steps, initial=state.position, desc=f"epoch {state.epoch + 1}", disable=not self.group.first) as bar:
+        with tqdm(
+            total=steps, initial=state.position, desc=f"epoch {state.epoch + 1}", disable=not self.group.first
+        ) as bar:
             while state.position < steps:
                 set_rates(self.optimiser, rate_factor(recipe, state.epoch + state.position / steps))
                 terms = self._step([next(arriving) for _ in range(recipe.accumulate)])
                 state.position, state.steps = state.position + 1, state.steps + 1
                 bar.update()
                 bar.set_postfix({name: f"{value:.3f}" for name, value in terms.items()}, refresh=False)
-                yield self._log({"terms": terms})
+                yield self._log({"epoch": state.epoch + 1, "terms": terms})
                 if time.monotonic() - saved > _SECONDS_BETWEEN_CHECKPOINTS:
                     self._save()
                     saved = time.monotonic()
@@ -234,13 +236,13 @@ class _Run:
                 for job in self.teacher.prepare(self.measured, unlabelled):
                     job()
             scores = validate(student, self.measured, clips, self.teacher, self.group.device)
-            yield self._log({"scores": scores})
+            yield self._log({"epoch": state.epoch, "scores": scores})
         if not scores or scores["kl"] < state.best:
             state.best = scores.get("kl", state.best)
             save_model(student, self.out / BEST_NAME, self._provenance(scores))
 
     def _log(self, entry: Entry) -> Entry:
-        entry = {"step": self.state.steps, "epoch": self.state.epoch, **entry}
+        entry = {"step": self.state.steps, **entry}
         if self.group.first:
             append_log(self.out, entry)
         return entry

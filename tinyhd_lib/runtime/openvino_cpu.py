@@ -82,9 +82,9 @@ class OpenVINORuntime:
 
 
 def _convert(source: ModelSource) -> openvino.Model:
-    from tinyhd_lib.export import exported_program
+    from tinyhd_lib.export import MapOnly, exported_program
 
-    return openvino.convert_model(exported_program(source.load(), CLIP_SHAPE))
+    return openvino.convert_model(exported_program(MapOnly(source.load()), CLIP_SHAPE))
 
 
 def _usable(folder: Path) -> Path | None:

@@ -1,0 +1,54 @@
+"""``tinyhd train`` and ``tinyhd ablate``."""
+
+import argparse
+import logging
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+from tqdm.contrib.logging import logging_redirect_tqdm
+
+from tinyhd_lib.distill.recipe import read_recipe, recipe_names
+from tinyhd_lib.errors import BadInput
+
+logger = logging.getLogger(__name__)
+
+
+def train(options: argparse.Namespace) -> int:
+    """``tinyhd train``: a student into a folder; a progress bar, and a line an epoch."""
+    if options.list:
+        sys.stdout.writelines(f"{name}\n" for name in recipe_names())
+        return 0
+    if options.recipe is None:
+        raise BadInput(f"--recipe: name one ({', '.join(recipe_names())}) or a YAML file")
+    recipe = read_recipe(options.recipe, **changes(options.set))
+    from tinyhd_lib.distill.train import train as run
+
+    out = Path(options.out or f"runs/{Path(options.recipe).stem}")
+    with logging_redirect_tqdm():
+        for entry in run(recipe, out, device=options.device, workers=options.workers, force=options.force):
+            if "scores" in entry:
+                scores = ", ".join(f"{name} {value:.4f}" for name, value in entry["scores"].items())
+                logger.info("epoch %d of %d: %s", entry["epoch"], recipe.epochs, scores)
+    logger.info("%s", out)
+    return 0
+
+
+def changes(settings: Sequence[str]) -> dict[str, Any]:
+    """``NAME=VALUE`` pairs as entries of a recipe, the values read as YAML.
+
+    Raises:
+        BadInput: one of them is not such a pair.
+    """
+    found = {}
+    for setting in settings:
+        name, equals, value = setting.partition("=")
+        if not (equals and name):
+            raise BadInput(f"--set {setting!r}: NAME=VALUE, such as EPOCHS=2")
+        try:
+            found[name.lower()] = yaml.safe_load(value)
+        except yaml.YAMLError as error:
+            raise BadInput(f"--set {setting!r}: the value is no YAML") from error
+    return found
