@@ -9,7 +9,9 @@ from tinyhd_lib.distill.teachers import Ensemble, MapTeacher, Teacher, WindowTea
 from tinyhd_lib.errors import BadInput
 from tinyhd_lib.files import cache_folder
 from tinyhd_lib.models.checkpoints import load_model
+from tinyhd_lib.models.encoder import pyramid_channels
 from tinyhd_lib.models.student import TinyHD, build_model
+from tinyhd_lib.runtime.base import model_source
 
 
 def build_student(recipe: Recipe, *, fresh: bool = False) -> TinyHD:
@@ -40,6 +42,20 @@ def build_teacher(recipe: Recipe, device: str) -> Teacher | None:
     if not teachers:
         return None
     return teachers[0] if len(teachers) == 1 else Ensemble(teachers)
+
+
+def hint_channels(recipe: Recipe) -> tuple[int, ...]:
+    """The channels of the teacher's pyramid, none where no hints are to be learnt.
+
+    Raises:
+        BadInput: it has no pyramid that fits the student's.
+    """
+    if not recipe.hints:
+        return ()
+    spec = model_source(recipe.teachers[0]).spec
+    if spec.multi != recipe.spec.multi:
+        raise BadInput(f"levels: {spec.label} cannot give hints to {recipe.spec.label}, both are S or both are M")
+    return pyramid_channels(spec.reduction)
 
 
 def _teacher(name: str, recipe: Recipe, device: str) -> Teacher:

@@ -19,6 +19,10 @@ CHUNK = 16
 """Windows in a file, of a model that answers for one frame; those of a model of whole clips have a file each."""
 
 
+BYTES = np.dtype(np.float16).itemsize
+"""Of a number that is kept."""
+
+
 class AnswerCache:
     """Answers by model, video, step, flip and start.
 
@@ -51,11 +55,6 @@ class AnswerCache:
             source = sources[window.video]
             needed.setdefault(self._place(model, source, window)[0], (source, window))
         return [_Job(model, source, window, path) for path, (source, window) in needed.items() if not path.exists()]
-
-    def size(self, model: WindowModel, source: Source, window: Clip) -> int:
-        """Bytes that the answer to one window takes."""
-        answers = model(clip_frames(source, window))
-        return sum(values.size for values in answers.values()) * np.dtype(np.float16).itemsize
 
     def _place(self, model: WindowModel, source: Source, window: Clip) -> tuple[Path, int]:
         length = _chunk(model)

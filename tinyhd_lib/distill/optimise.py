@@ -22,7 +22,7 @@ def parameter_groups(model: nn.Module, recipe: Recipe) -> list[dict[str, object]
     """
     groups: dict[tuple[float, float], list[Tensor]] = {}
     for name, parameter in model.named_parameters():
-        rate = recipe.lr * (recipe.encoder_lr if name.startswith("encoder.") else 1.0)
+        rate = recipe.lr * (recipe.encoder_lr if ".encoder." in f".{name}" else 1.0)
         bias = name.endswith("bias")
         key = (rate * _BIAS_FACTOR, 0.0) if bias else (rate, recipe.weight_decay)
         groups.setdefault(key, []).append(parameter)

@@ -53,6 +53,14 @@ def epoch_samples(sources: Sequence[Source], recipe: Recipe, epoch: int) -> list
     return [_sample(int(number), sources[number].count, recipe, rng) for number in order]
 
 
+def clip_counts(sources: Sequence[Source], recipe: Recipe) -> dict[int, int]:
+    """How many different clips of each video the recipe may ever draw, flips counted."""
+    return {
+        number: sum(2 * len(clip_starts(source.count, step, recipe.every)) for step in recipe.speeds)
+        for number, source in enumerate(sources)
+    }
+
+
 def validation_clips(sources: Sequence[Source], clips: int) -> list[Clip]:
     """Evenly spaced clips of every video."""
     found = []

@@ -4,7 +4,7 @@ A teacher is made of window models (`tinyhd_lib.distill.models`), of maps on dis
 answers for which frame is decided here, once (specification section 4).
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -13,7 +13,7 @@ import numpy as np
 
 from tinyhd_lib.data.annotations import read_map
 from tinyhd_lib.data.clips import Clip, Source, clip_frames
-from tinyhd_lib.distill.cache import AnswerCache
+from tinyhd_lib.distill.cache import BYTES, AnswerCache
 from tinyhd_lib.distill.models import Answers, WindowModel
 from tinyhd_lib.errors import BadInput
 from tinyhd_lib.models.spec import CLIP_FRAMES, INPUT_SIZE
@@ -36,6 +36,9 @@ class Teacher(Protocol):
 
     def prepare(self, sources: Sequence[Source], clips: Sequence[Clip]) -> "Sequence[Callable[[], None]]":
         """What is to be computed before these clips can be answered from the cache, as jobs; none without a cache."""
+
+    def size(self, sources: Sequence[Source], clips: Mapping[int, int]) -> int:
+        """Bytes that its answers take in the cache for so many different clips of each source; 0 without a cache."""
 
     def targets(self, source: Source, clip: Clip) -> Answers:
         """What it says of a clip, each (C, T, H, W) with T = 16, or T = 1 where one map stands for the clip."""
@@ -79,6 +82,14 @@ class WindowTeacher:
         windows = [window for clip in clips for window in self.windows(clip)]
         return self._cache.missing(self._model, sources, windows)
 
+    def size(self, sources: Sequence[Source], clips: Mapping[int, int]) -> int:
+        """See `Teacher`."""
+        if self._cache is None:
+            return 0
+        window = self._model(clip_frames(sources[0], Clip(0, 0)))
+        # Clips of a model of single maps share their windows: there are as many as there are places for a clip.
+        return sum(clips.values()) * sum(values.size for values in window.values()) * BYTES
+
     def targets(self, source: Source, clip: Clip) -> Answers:
         """See `Teacher`."""
         answers = [self._answer(source, window) for window in self.windows(clip)]
@@ -106,6 +117,10 @@ class MapTeacher:
         """See `Teacher`."""
         return []
 
+    def size(self, sources: Sequence[Source], clips: Mapping[int, int]) -> int:  # noqa: ARG002
+        """See `Teacher`."""
+        return 0
+
     def targets(self, source: Source, clip: Clip) -> Answers:
         """See `Teacher`.
 
@@ -129,6 +144,10 @@ class Ensemble:
     def prepare(self, sources: Sequence[Source], clips: Sequence[Clip]) -> "Sequence[Callable[[], None]]":
         """See `Teacher`."""
         return [job for member in self._members for job in member.prepare(sources, clips)]
+
+    def size(self, sources: Sequence[Source], clips: Mapping[int, int]) -> int:
+        """See `Teacher`."""
+        return sum(member.size(sources, clips) for member in self._members)
 
     def targets(self, source: Source, clip: Clip) -> Answers:
         """See `Teacher`."""

@@ -22,7 +22,7 @@ from torch.utils.data import DataLoader
 from tqdm import tqdm
 
 from tinyhd_lib.data.clips import Source
-from tinyhd_lib.distill.build import build_student, build_teacher
+from tinyhd_lib.distill.build import build_student, build_teacher, hint_channels
 from tinyhd_lib.distill.checkpoint import (
     BEST_NAME,
     LAST_NAME,
@@ -34,17 +34,17 @@ from tinyhd_lib.distill.checkpoint import (
     rewind_log,
 )
 from tinyhd_lib.distill.dataset import DistillationSet, open_sources
+from tinyhd_lib.distill.learner import Learner
 from tinyhd_lib.distill.optimise import build_optimiser, rate_factor, set_rates, update_average
 from tinyhd_lib.distill.processes import Processes, processes
 from tinyhd_lib.distill.recipe import Recipe
-from tinyhd_lib.distill.sampling import epoch_samples, validation_clips
+from tinyhd_lib.distill.sampling import clip_counts, epoch_samples, validation_clips
 from tinyhd_lib.distill.teachers import Teacher
 from tinyhd_lib.distill.validate import validate
 from tinyhd_lib.errors import BadInput
 from tinyhd_lib.files import alone_in, write_atomically
 from tinyhd_lib.losses import DistillationLoss, distillation_terms, hint_error
 from tinyhd_lib.models.checkpoints import load_model, save_model
-from tinyhd_lib.models.student import SaliencyOutput, TinyHD
 from tinyhd_lib.runs import RECORD_NAME, hardware, versions
 
 logger = logging.getLogger(__name__)
@@ -102,8 +102,8 @@ class _Run:
     sources: Sequence[Source]
     measured: Sequence[Source]
     teacher: Teacher | None
-    student: TinyHD
-    learner: nn.Module
+    learner: Learner
+    shared: nn.Module
     loss: DistillationLoss
     optimiser: torch.optim.Optimizer
     scaler: torch.amp.GradScaler
@@ -117,31 +117,34 @@ class _Run:
             check_recipe(out, state, recipe.to_dict())
         sources, measured = open_sources(recipe)
         torch.manual_seed(recipe.seed)
-        student = build_student(recipe).to(group.device).to(memory_format=torch.channels_last_3d).train()
-        optimiser = build_optimiser(student, recipe)
+        student = build_student(recipe)
+        learner = Learner(student, hint_channels(recipe), only_hints=recipe.only_hints)
+        learner.to(group.device).to(memory_format=torch.channels_last_3d).train()
+        optimiser = build_optimiser(learner, recipe)
         scaler = torch.amp.GradScaler(group.device.type, enabled=recipe.precision == "float16")
         if state is None:
             average = {name: value.clone() for name, value in student.state_dict().items()} if recipe.ema else {}
             state = TrainingState(
-                student.state_dict(), average, optimiser.state_dict(), scaler.state_dict(), recipe=recipe.to_dict()
+                learner.state_dict(), average, optimiser.state_dict(), scaler.state_dict(), recipe=recipe.to_dict()
             )
         else:
             logger.info("%s: goes on at epoch %d, step %d", out, state.epoch, state.steps)
-            student.load_state_dict(state.model)
+            learner.load_state_dict(state.model)
             optimiser.load_state_dict(state.optimiser)
             scaler.load_state_dict(state.scaler)
             state.average = {name: value.to(group.device) for name, value in state.average.items()}
         if group.first:
             rewind_log(out, state.steps)
             _write_record(out, recipe, sources, teacher, complete=False)
-        learner = _Learner(student, only_hints=recipe.only_hints)
+            if teacher is not None:
+                _tell_size(teacher, sources, recipe)
         if recipe.compile:
             learner.compile()
-        shared = group.share(learner)
         loss = DistillationLoss(recipe.terms)
         return cls(
-            recipe, out, group, workers, sources, measured, teacher, student, shared, loss, optimiser, scaler, state
-        )
+            recipe, out, group, workers, sources, measured, teacher, learner, group.share(learner), loss, optimiser,
+            scaler, state,
+        )  # fmt: skip
 
     def epoch(self) -> Iterator[Entry]:
         """The rest of the epoch that is under way, its scores, and its checkpoint."""
@@ -175,7 +178,7 @@ class _Run:
         yield from self._measure()
         if recipe.schedule == "steps" and state.epoch in recipe.milestones and (self.out / BEST_NAME).exists():
             self.group.wait()
-            self.student.load_state_dict(load_model(self.out / BEST_NAME).state_dict())
+            self.learner.student.load_state_dict(load_model(self.out / BEST_NAME).state_dict())
         self._save()
 
     def _step(self, batches: Sequence[dict[str, Tensor]]) -> dict[str, float]:
@@ -185,9 +188,9 @@ class _Run:
         for number, batch in enumerate(batches, start=1):
             targets = {name: values.to(device, non_blocking=True) for name, values in batch.items()}
             clip = targets.pop("clip").contiguous(memory_format=torch.channels_last_3d)
-            with self.group.exchange(self.learner, last=number == len(batches)):
+            with self.group.exchange(self.shared, last=number == len(batches)):
                 with torch.autocast(device.type, _PRECISIONS[recipe.precision], enabled=recipe.precision != "float32"):
-                    output, levels = self.learner(clip)
+                    output, levels = self.shared(clip)
                 terms = distillation_terms(output, recipe.spec.decoders, targets) if output else {}
                 if recipe.hints:
                     terms["levels"] = hint_error(levels, targets)
@@ -203,12 +206,12 @@ class _Run:
                 total[name] = total.get(name, 0.0) + value / len(batches)
         if recipe.clip_norm:
             self.scaler.unscale_(self.optimiser)
-            nn.utils.clip_grad_norm_(self.student.parameters(), recipe.clip_norm)
+            nn.utils.clip_grad_norm_(self.learner.parameters(), recipe.clip_norm)
         self.scaler.step(self.optimiser)
         self.scaler.update()
         self.optimiser.zero_grad(set_to_none=True)
         if recipe.ema:
-            update_average(self.state.average, self.student.state_dict(), recipe.ema, self.state.steps)
+            update_average(self.state.average, self.learner.student.state_dict(), recipe.ema, self.state.steps)
         return self.group.mean(total)
 
     def _prepare(self, clips: Sequence[Any]) -> None:
@@ -223,7 +226,7 @@ class _Run:
     def _measure(self) -> Iterator[Entry]:
         """Scores on the validation set; the best student so far is kept."""
         state = self.state
-        kept = state.average or self.student.state_dict()
+        kept = state.average or self.learner.student.state_dict()
         if not self.group.first:
             return
         student = build_student(self.recipe, fresh=True).to(self.group.device)
@@ -251,7 +254,7 @@ class _Run:
         if not self.group.first:
             return
         state = self.state
-        state.model, state.optimiser = self.student.state_dict(), self.optimiser.state_dict()
+        state.model, state.optimiser = self.learner.state_dict(), self.optimiser.state_dict()
         state.scaler = self.scaler.state_dict()
         state.write(self.out)
         if state.epoch == self.recipe.epochs:
@@ -267,17 +270,12 @@ class _Run:
         }
 
 
-class _Learner(nn.Module):
-    """A student as the loss sees it: its maps and its pyramid from one forward pass."""
-
-    def __init__(self, student: TinyHD, *, only_hints: bool) -> None:
-        super().__init__()
-        self.student = student
-        self.only_hints = only_hints
-
-    def forward(self, clip: Tensor) -> tuple[SaliencyOutput | None, tuple[Tensor, ...]]:
-        levels = self.student.encoder(clip)
-        return (None if self.only_hints else self.student.decode(levels)), levels
+def _tell_size(teacher: Teacher, sources: Sequence[Source], recipe: Recipe) -> None:
+    """Say what keeping all that the teacher will ever be asked costs."""
+    clips = clip_counts(sources, recipe)
+    size = teacher.size(sources, clips)
+    if size:
+        logger.info("%s: up to %.1f GiB of answers in the cache", teacher.name, size / 2**30)
 
 
 def _write_record(
