@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
+from copy import deepcopy
 from itertools import islice
 from multiprocessing import get_context
 from pathlib import Path
@@ -19,7 +20,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch.utils.flop_counter import FlopCounterMode
 from tqdm import tqdm
 
 from tinyhd_lib import bench_metrics
@@ -29,6 +29,7 @@ from tinyhd_lib.data.video import probe
 from tinyhd_lib.errors import BadInput
 from tinyhd_lib.files import write_atomically
 from tinyhd_lib.models.checkpoints import save_model
+from tinyhd_lib.models.cost import count_gmac, count_parameters
 from tinyhd_lib.models.spec import CLIP_FRAMES, INPUT_SIZE, MODEL_SPECS
 from tinyhd_lib.models.student import TinyHD, build_model
 from tinyhd_lib.runs import hardware, peak_memory, usable_cores, versions
@@ -40,7 +41,8 @@ EAGER = "cpu"
 
 def run_bench(options: argparse.Namespace) -> int:
     """``tinyhd bench``: a table on standard output, and JSON if asked."""
-    report, table = _measure_metrics(options) if options.metrics else _measure_models(options)
+    measure = _measure_metrics if options.metrics else _measure_training if options.training else _measure_models
+    report, table = measure(options)
     sys.stdout.write(table)
     if options.json:
         write_atomically(Path(options.json), json.dumps(report, indent=2).encode())
@@ -59,6 +61,15 @@ def _measure_metrics(options: argparse.Namespace) -> tuple[dict[str, Any], str]:
     rows = [measure_metrics(fixations, repeats, workers) for fixations in tqdm((100, 1000), desc="metrics")]
     report = {"hardware": hardware(), "versions": versions(), "metrics": rows}
     return report, metrics_table(report)
+
+
+def _measure_training(options: argparse.Namespace) -> tuple[dict[str, Any], str]:
+    from tinyhd_lib import bench_training
+
+    cases = [(row, size) for row in options.models or bench_training.ROWS for size in bench_training.SIZES]
+    rows = [bench_training.measure_training(*case) for case in cases[-1 if options.quick else 0 :]]
+    report = {"hardware": hardware(), "versions": versions(), "training": rows}
+    return report, f"{report['hardware']}\n\n{bench_training.as_table(rows)}"
 
 
 def metrics_table(report: dict[str, Any]) -> str:
@@ -101,8 +112,8 @@ def measure_forward(row: str, model: TinyHD, devices: list[str], repeats: int) -
     cost = {
         "model": row,
         "label": model.spec.label,
-        "parameters": sum(parameter.numel() for parameter in model.parameters()),
-        "gmac": round(_gmac(model, clip), 3),
+        "parameters": count_parameters(model),
+        "gmac": round(count_gmac(deepcopy(model)), 3),
     }
     return [
         cost
@@ -135,14 +146,6 @@ def _times(runtime: Runtime, clip: Map) -> Iterator[float]:
         begun = time.perf_counter()
         runtime(clip)
         yield time.perf_counter() - begun
-
-
-def _gmac(model: TinyHD, clip: Map) -> float:
-    """Multiplications of one clip, in 10^9: half of what torch counts as floating-point operations."""
-    counter = FlopCounterMode(display=False)
-    with counter, torch.no_grad():
-        model(torch.from_numpy(clip))
-    return counter.get_total_flops() / 2e9
 
 
 def measure_pipeline(row: str, model: TinyHD, video: Path, device: str) -> dict[str, Any]:

@@ -61,6 +61,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_evaluate(commands)
     _add_compare(commands)
     _add_train(commands)
+    _add_ablate(commands)
     _add_bench(commands)
     return parser
 
@@ -236,6 +237,21 @@ def _add_train(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     parser.set_defaults(run="tinyhd_lib.commands.train:train")
 
 
+def _add_ablate(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    parser = commands.add_parser("ablate", help="train many models alike, and compare them")
+    add = parser.add_argument
+    add(
+        "models",
+        nargs="+",
+        metavar="SWEEP|ROW",
+        help="decoders, outputs, reductions or reductions_single (the paper's comparisons), or model rows",
+    )
+    add("--recipe", required=True, metavar="NAME|FILE", help="how each of them is trained")
+    add("--out", default="runs/ablation", metavar="DIR", help="a folder a model, and the table (default: %(default)s)")
+    _add_training(parser)
+    parser.set_defaults(run="tinyhd_lib.commands.train:ablate")
+
+
 def _add_weights(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     weights = commands.add_parser("weights", help="list, fetch and convert checkpoints")
     actions = weights.add_subparsers(required=True, metavar="ACTION")
@@ -249,6 +265,10 @@ def _add_weights(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
     convert.add_argument("file", metavar="FILE")
     convert.add_argument("--out", metavar="FILE.safetensors", help="default: beside FILE")
     convert.set_defaults(run="tinyhd_lib.commands.weights:convert_weights")
+    halve = actions.add_parser("halve", help="write a .safetensors of ours again in float16")
+    halve.add_argument("file", metavar="FILE")
+    halve.add_argument("out", metavar="FILE.safetensors")
+    halve.set_defaults(run="tinyhd_lib.commands.weights:halve_weights")
 
 
 def _add_bench(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -257,6 +277,7 @@ def _add_bench(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     add("--models", nargs="+", metavar="ROW", help="model rows (default: the published r4, r2 and r1)")
     add("--devices", nargs="+", default=["openvino"], metavar="DEVICE", help="compared with torch eager on the CPU")
     add("--metrics", action="store_true", help="measure the metrics instead, against plain loops in the same run")
+    add("--training", action="store_true", help="measure an epoch with and without the cache of a teacher's answers")
     add("--video", metavar="VIDEO", help="also time tinyhd predict on this video, with maps and film")
     add("--repeats", type=int, default=10, help="timed forward passes (default: %(default)s)")
     add("--quick", action="store_true", help="one model, two repeats: checks that it runs, not how fast")

@@ -36,6 +36,24 @@ def train(options: argparse.Namespace) -> int:
     return 0
 
 
+def ablate(options: argparse.Namespace) -> int:
+    """``tinyhd ablate``: a table of rows that were trained alike."""
+    recipe = read_recipe(options.recipe, **changes(options.set))
+    from tinyhd_lib.distill.ablate import SWEEPS, as_table
+    from tinyhd_lib.distill.ablate import ablate as run
+
+    rows = [row for name in options.models for row in SWEEPS.get(name, (name,))]
+    with logging_redirect_tqdm():
+        table = []
+        for comparison in run(
+            rows, recipe, Path(options.out), device=options.device, workers=options.workers, force=options.force
+        ):
+            table.append(comparison)
+            logger.info("%s: %s", comparison.model, comparison.scores)
+    sys.stdout.write(as_table(table))
+    return 0
+
+
 def changes(settings: Sequence[str]) -> dict[str, Any]:
     """``NAME=VALUE`` pairs as entries of a recipe, the values read as YAML.
 

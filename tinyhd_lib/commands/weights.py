@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 from tinyhd_lib.errors import BadInput
+from tinyhd_lib.files import sha256
 from tinyhd_lib.models.registry import LICENCE_NOTE, PUBLISHED, TEACHER_NOTE, PublishedWeights
 from tinyhd_lib.models.weights import download, locate_weights
 
@@ -51,4 +52,14 @@ def convert_weights(options: argparse.Namespace) -> int:
         raise BadInput(f"--out {out}: a .safetensors file")
     model = convert(source, out)
     sys.stdout.write(f"{out}: {model.spec.label}\n")
+    return 0
+
+
+def halve_weights(options: argparse.Namespace) -> int:
+    """``tinyhd weights halve FILE``."""
+    from tinyhd_lib.models.checkpoints import halve
+
+    out = Path(options.out)
+    model = halve(locate_weights(options.file), out)
+    sys.stdout.write(f"{out}: {model.spec.label}, SHA-256 {sha256(out)}\n")
     return 0

@@ -20,7 +20,7 @@ from tinyhd_lib.models.registry import TEACHER_NOTE
 from tinyhd_lib.models.spec import CLIP_FRAMES, INPUT_SIZE, MEAN, STD
 from tinyhd_lib.models.student import TinyHD
 from tinyhd_lib.models.teacher import HD2S, build_teacher
-from tinyhd_lib.runtime.base import model_source
+from tinyhd_lib.runtime.base import model_source, state_digest
 
 Size = tuple[int, int]
 
@@ -46,7 +46,12 @@ class WindowModel(Protocol):
 
 
 class HD2SModel:
-    """The teacher HD2S from its published file: its map, and its conspicuity maps of levels 2 to 5 as ``d1``.
+    """The teacher HD2S: its map, and its conspicuity maps of levels 2 to 5 as ``d1``.
+
+    Args:
+        source: its published file, or the network.
+        device: ``openvino``, or a torch device.
+        size: (H, W) at which it looks.
 
     Raises:
         BadInput: the file is not there, or is another model's.
@@ -54,13 +59,16 @@ class HD2SModel:
 
     multi = False
 
-    def __init__(self, path: Path, device: str = "cpu", *, size: Size = INPUT_SIZE) -> None:
-        if not path.is_file():
-            raise BadInput(f"{path}: no such file; {TEACHER_NOTE}")
-        model = build_teacher()
-        load_published_teacher_state(model, read_state(path))
-        self.name = f"HD2S ({path.name})"
-        self.digest = digest_of(sha256(path), str(size))
+    def __init__(self, source: Path | HD2S, device: str = "cpu", *, size: Size = INPUT_SIZE) -> None:
+        if isinstance(source, HD2S):
+            model, origin, content = source, "in memory", state_digest(source)
+        else:
+            if not source.is_file():
+                raise BadInput(f"{source}: no such file; {TEACHER_NOTE}")
+            model, origin, content = build_teacher(), source.name, sha256(source)
+            load_published_teacher_state(model, read_state(source))
+        self.name = f"HD2S ({origin})"
+        self.digest = digest_of(content, str(size))
         self._size = size
         self._run = _runner(_HD2SAnswers(model), size, device)
 
@@ -73,6 +81,12 @@ class HD2SModel:
 
 class StudentModel:
     """A TinyHD student as a teacher: its map and its decoders' maps, and its pyramid if hints are wanted.
+
+    Args:
+        weights: a name or path.
+        device: ``openvino``, or a torch device.
+        size: (H, W) at which it looks.
+        hints: whether its pyramid is wanted.
 
     Raises:
         BadInput: its weights cannot be used.

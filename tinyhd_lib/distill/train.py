@@ -60,7 +60,15 @@ class NonFiniteLossError(BadInput):
     """The loss became infinite or NaN; the message has its terms. The last checkpoint is as it was."""
 
 
-def train(recipe: Recipe, out: Path, *, device: str = "auto", workers: int = 0, force: bool = False) -> Iterator[Entry]:
+def train(  # noqa: PLR0913
+    recipe: Recipe,
+    out: Path,
+    *,
+    device: str = "auto",
+    workers: int = 0,
+    force: bool = False,
+    teacher: Teacher | None = None,
+) -> Iterator[Entry]:
     """Train a student; it happens while you iterate.
 
     Args:
@@ -70,6 +78,7 @@ def train(recipe: Recipe, out: Path, *, device: str = "auto", workers: int = 0, 
         device: a torch device; ``auto`` for CUDA where there is one, else a CPU, on which OpenVINO runs the teacher.
         workers: processes that prepare clips; none to do it in between.
         force: begin anew.
+        teacher: somebody else than the recipe's.
 
     Yields:
         what it also writes into the log.
@@ -86,7 +95,7 @@ def train(recipe: Recipe, out: Path, *, device: str = "auto", workers: int = 0, 
                     (out / name).unlink(missing_ok=True)
         group.wait()
         answering = "openvino" if device == "auto" and group.device.type == "cpu" else str(group.device)
-        run = _Run.begin(recipe, out, group, workers, build_teacher(recipe, answering))
+        run = _Run.begin(recipe, out, group, workers, teacher or build_teacher(recipe, answering))
         while run.state.epoch < recipe.epochs:
             yield from run.epoch()
 
@@ -119,7 +128,7 @@ class _Run:
         torch.manual_seed(recipe.seed)
         student = build_student(recipe)
         learner = Learner(student, hint_channels(recipe), only_hints=recipe.only_hints)
-        learner.to(group.device).to(memory_format=torch.channels_last_3d).train()
+        _channels_last(learner.to(group.device)).train()
         optimiser = build_optimiser(learner, recipe)
         scaler = torch.amp.GradScaler(group.device.type, enabled=recipe.precision == "float16")
         if state is None:
@@ -268,6 +277,14 @@ class _Run:
             "epoch": self.state.epoch,
             "validation": scores,
         }
+
+
+def _channels_last(module: nn.Module) -> nn.Module:
+    """The module, the weights of its 3-D convolutions laid out as they are computed fastest."""
+    for parameter in module.parameters():
+        if parameter.ndim == 5:
+            parameter.data = parameter.data.contiguous(memory_format=torch.channels_last_3d)
+    return module
 
 
 def _tell_size(teacher: Teacher, sources: Sequence[Source], recipe: Recipe) -> None:

@@ -58,16 +58,20 @@ def read_state(path: Path) -> dict[str, Tensor]:
     return state
 
 
-def save_model(model: TinyHD, path: Path, provenance: Mapping[str, Any]) -> None:
+def save_model(model: TinyHD, path: Path, provenance: Mapping[str, Any], *, half: bool = False) -> None:
     """Write one of our own files, whole or not at all.
 
     Args:
         model: the student.
         path: of the ``.safetensors`` file.
         provenance: where the weights come from, as JSON-ready values.
+        half: keep the numbers in float16, at half the size; they are float32 again when they are read.
     """
     metadata = {"spec": model.spec.to_dict(), "preprocessing": PREPROCESSING, "provenance": dict(provenance)}
-    state = {name: tensor.contiguous() for name, tensor in model.state_dict().items()}
+    state = {
+        name: (tensor.half() if half and tensor.is_floating_point() else tensor).contiguous()
+        for name, tensor in model.state_dict().items()
+    }
     content = safetensors.torch.save(state, {key: json.dumps(value) for key, value in metadata.items()})
     write_atomically(path, content)
 
@@ -87,6 +91,22 @@ def convert(path: Path, out: Path) -> TinyHD:
         provenance |= {"published_as": known.name, "source": known.url, "dataset": known.dataset}
         provenance["licence"] = LICENCE_NOTE
     save_model(model, out, provenance)
+    return model
+
+
+def halve(path: Path, out: Path) -> TinyHD:
+    """Write one of our own files again in float16, as `save_model` does.
+
+    Raises:
+        BadInput: it is none of ours, or holds what float16 cannot.
+    """
+    if path.suffix != ".safetensors":
+        raise BadInput(f"{path}: not one of our own .safetensors files; convert it first")
+    model = load_model(path)
+    largest = torch.finfo(torch.float16).max
+    if any(bool((tensor.abs() > largest).any()) for tensor in model.state_dict().values()):
+        raise BadInput(f"{path}: holds numbers that float16 cannot")
+    save_model(model, out, read_metadata(path)["provenance"], half=True)
     return model
 
 

@@ -1,4 +1,4 @@
-"""The published files, one row each: facts only, so that nothing here needs torch."""
+"""Weights with a name, one row each: our own and the published ones. Facts only, so that nothing here needs torch."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -10,6 +10,33 @@ TEACHER_NOTE = (
     "HD2S's weights (CC BY-NC 4.0) are offered by its authors on a university OneDrive, linked from "
     "github.com/perceivelab/hd2s: download the file in a browser and give its path"
 )
+
+
+@dataclass(frozen=True)
+class OwnWeights:
+    """A file in ``weights/`` that this project trained; its model card lies beside it.
+
+    Attributes:
+        name: the file's name without ``.safetensors``.
+        row: of `MODEL_SPECS`.
+        sha256: of the file.
+        learnt_from: its teachers and data, in a few words.
+    """
+
+    name: str
+    row: str
+    sha256: str
+    learnt_from: str
+
+    @property
+    def spec(self) -> ModelSpec:
+        """The model's row."""
+        return MODEL_SPECS[self.row]
+
+
+OWN: dict[str, OwnWeights] = {
+    row.name: row for row in (OwnWeights("workbench_m_r4", "d123m_rc4_rc1T", "", "M r4 and people's gaze, few videos"),)
+}
 
 
 @dataclass(frozen=True)

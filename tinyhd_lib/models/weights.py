@@ -11,7 +11,7 @@ from safetensors import SafetensorError, safe_open
 
 from tinyhd_lib.errors import BadInput
 from tinyhd_lib.files import cache_folder, git_blob_id, sha256
-from tinyhd_lib.models.registry import PUBLISHED, PublishedWeights
+from tinyhd_lib.models.registry import OWN, PUBLISHED, OwnWeights, PublishedWeights
 from tinyhd_lib.models.spec import ModelSpec
 
 logger = logging.getLogger(__name__)
@@ -20,21 +20,36 @@ DOWNLOAD_ATTEMPTS = 3
 
 
 def locate_weights(name_or_path: str | Path) -> Path:
-    """The file behind a name or path; a published file that is not in the cache is downloaded.
+    """The file behind a name or path: ours lie beside the code, a published one that is not cached is downloaded.
 
     Raises:
         BadInput: there is no such name or file, or the download failed.
     """
     text = str(name_or_path)
     path = Path(name_or_path)
+    if text in OWN:
+        return _shipped(OWN[text])
     if text in PUBLISHED:
         return download(PUBLISHED[text])
     if path.is_file():
         return path
     if path.suffix or len(path.parts) > 1:
         raise BadInput(f"{path}: no such weights file")
-    nearest = get_close_matches(text, PUBLISHED, n=3, cutoff=0.4) or list(PUBLISHED)
+    names = [*OWN, *PUBLISHED]
+    nearest = get_close_matches(text, names, n=3, cutoff=0.4) or names
     raise BadInput(f"weights {text!r}: no such name; the nearest are {', '.join(nearest)} (all: tinyhd weights list)")
+
+
+def _shipped(weights: OwnWeights) -> Path:
+    """A file of ours: in the installed package, or in the checkout that it was installed from."""
+    package = Path(__file__).parents[1]
+    places = [folder / f"{weights.name}.safetensors" for folder in (package / "weights", package.parent / "weights")]
+    path = next((place for place in places if place.exists()), None)
+    if path is None:
+        raise BadInput(f"weights {weights.name!r}: {places[-1]} is missing; install TinyHD Workbench anew")
+    if sha256(path) != weights.sha256:
+        raise BadInput(f"{path}: damaged (its checksum differs); fetch it anew")
+    return path
 
 
 def download(weights: PublishedWeights) -> Path:

@@ -15,6 +15,8 @@ from tinyhd_lib.models.weights import locate_weights, read_spec
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from torch import nn
+
     from tinyhd_lib.models.student import TinyHD
 
 
@@ -63,7 +65,7 @@ def model_source(model: "TinyHD | str | Path") -> ModelSource:
         BadInput: the weights cannot be used.
     """
     if not isinstance(model, str | Path):
-        return ModelSource(model.spec, _state_digest(model), lambda: deepcopy(model).eval())
+        return ModelSource(model.spec, state_digest(model), lambda: deepcopy(model).eval())
     path = locate_weights(model)
 
     def load() -> "TinyHD":
@@ -74,7 +76,8 @@ def model_source(model: "TinyHD | str | Path") -> ModelSource:
     return ModelSource(read_spec(path) or load().spec, sha256(path), load)
 
 
-def _state_digest(model: "TinyHD") -> str:
+def state_digest(model: "nn.Module") -> str:
+    """A hash of a model's weights."""
     digest = hashlib.sha256()
     for name, tensor in model.state_dict().items():
         digest.update(name.encode())

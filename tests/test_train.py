@@ -1,0 +1,630 @@
+"""Training: every recipe trains, cut off it goes on to the same bits, and what goes wrong is said in one line."""
+
+import errno
+import itertools
+import json
+import math
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from conftest import random_model
+
+from tinyhd_lib import MODEL_SPECS, BadInput, build_teacher, load_model, save_model
+from tinyhd_lib.cli import main
+from tinyhd_lib.data.clips import resized
+from tinyhd_lib.data.datasets import open_dataset
+from tinyhd_lib.data.synthetic import synthesise
+from tinyhd_lib.data.transforms import Image
+from tinyhd_lib.distill import checkpoint
+from tinyhd_lib.distill import train as training
+from tinyhd_lib.distill.checkpoint import read_log, read_state
+from tinyhd_lib.distill.processes import Processes
+from tinyhd_lib.distill.recipe import Recipe, read_recipe, recipe_names
+from tinyhd_lib.distill.train import NonFiniteLossError, train
+from tinyhd_lib.models.published import _collapse_names, _decoder_names
+from tinyhd_lib.models.teacher import LEVELS
+from tinyhd_lib.models.weights import read_metadata
+
+MadeUp = Callable[[str], Path]
+Students = Callable[[str], Path]
+
+SMALL = {"size": [64, 64], "teacher_size": [64, 64], "clip_norm": 1.0, "validation_clips": 1, "batch": 1, "epochs": 2}
+"""All that is small about the trainings here. On fewer pixels the gradients of a fresh network are chaotic."""
+
+STEPS = {"milestones": [1], "lr": 0.01}
+AVERAGED = {"optimiser": "adamw", "schedule": "cosine", "ema": 0.9, "lr": 0.001, "warmup": 0.5}
+SETTINGS: dict[str, dict[str, Any]] = {"steps": STEPS, "averaged": AVERAGED}
+"""Of optimiser and schedule, as published and as our own recipes have them."""
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> MadeUp:
+    """Data sets of one video a split, a little longer than a clip."""
+    root = tmp_path_factory.mktemp("tiny")
+
+    def make(kind: str) -> Path:
+        if not (root / kind).exists():
+            list(synthesise(kind, root / kind, videos=1, frames=18))
+        return root / kind
+
+    return make
+
+
+@pytest.fixture(scope="module")
+def students(tmp_path_factory: pytest.TempPathFactory) -> Students:
+    """Checkpoints with random weights, by row."""
+    root = tmp_path_factory.mktemp("students")
+
+    def make(row: str) -> Path:
+        path = root / f"{row}.safetensors"
+        if not path.exists():
+            save_model(random_model(row), path, {"note": "random weights, for tests"})
+        return path
+
+    return make
+
+
+@pytest.fixture(scope="module")
+def labels(tiny: MadeUp) -> Recipe:
+    """S r4 from labels alone: three steps an epoch, and a validation."""
+    return Recipe(
+        "d123s_rc4_rc1T",
+        terms={"ground_truth": 1.0, "d2_ground_truth": 0.5},
+        labelled="dhf1k",
+        labelled_dir=str(tiny("dhf1k")),
+        labelled_split="train",
+        validation_split="validation",
+        clips_per_video=3,
+        **SMALL,
+    )
+
+
+@pytest.fixture(scope="module")
+def taught(labels: Recipe, students: Students) -> Recipe:
+    """The same with a teacher as well."""
+    terms = {"ground_truth": 1.0, "teacher_map": 1.0, "d1": 0.5, "d3": 1.0}
+    return replace(labels, teachers=(str(students("d123s_rc4_rc1T")),), terms=terms)
+
+
+@pytest.fixture(scope="module")
+def whole(taught: Recipe, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], tuple[Recipe, Path]]:
+    """A recipe with some `SETTINGS`, and the folder of a training without any interruption."""
+    root = tmp_path_factory.mktemp("whole")
+
+    def make(name: str) -> tuple[Recipe, Path]:
+        recipe = replace(taught, **SETTINGS[name])
+        if not (root / name).exists():
+            run(recipe, root / name)
+        return recipe, root / name
+
+    return make
+
+
+@pytest.fixture
+def always_saved(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A checkpoint after every step."""
+    monkeypatch.setattr(training, "_SECONDS_BETWEEN_CHECKPOINTS", -1.0)
+
+
+class MadeUpTeacher:
+    """Instead of HD2S: it says that the bright is salient, and counts how often it is asked."""
+
+    multi = False
+    asked = 0
+
+    def __init__(self, path: Path, device: str = "cpu", *, size: tuple[int, int]) -> None:
+        assert device == "cpu"
+        self.name, self.digest, self._size = "made up", f"{path} {size}", size
+
+    def __call__(self, frames: Image) -> dict[str, np.ndarray]:
+        type(self).asked += 1
+        saliency = resized(frames[-1:].mean(axis=-1, dtype=np.float32) / 255 + 0.01, self._size)
+        return {"map": saliency[None], "d1": np.stack([saliency**power for power in (0.5, 1, 2, 3)])}
+
+
+@pytest.fixture
+def made_up_teacher(monkeypatch: pytest.MonkeyPatch) -> type[MadeUpTeacher]:
+    """What answers for ``hd2s:FILE``."""
+    monkeypatch.setattr("tinyhd_lib.distill.build.HD2SModel", MadeUpTeacher)
+    monkeypatch.setattr(MadeUpTeacher, "asked", 0)
+    return MadeUpTeacher
+
+
+def published_teacher_file(path: Path) -> Path:
+    """HD2S with random weights, as its authors write it."""
+    torch.manual_seed(0)
+    state = build_teacher().state_dict()
+    names = {key: f"featureExtractor.{n}" for n, key in enumerate(key for key in state if key.startswith("backbone."))}
+    for level in LEVELS:
+        for group, published in (("collapse", _collapse_names(level)), ("decoders", _decoder_names(level))):
+            names |= dict(zip((key for key in state if key.startswith(f"{group}.{level}.")), published, strict=True))
+    names |= {"fusion.weight": "last_conv.weight", "fusion.bias": "last_conv.bias"}
+    torch.save({names[key]: value for key, value in state.items()}, path)
+    return path
+
+
+def run(recipe: Recipe, out: Path, **options: Any) -> list[dict[str, Any]]:
+    return list(train(recipe, out, device="cpu", **options))
+
+
+def step_terms(entries: list[dict[str, Any]]) -> list[dict[str, float]]:
+    return [entry["terms"] for entry in entries if "terms" in entry]
+
+
+def scores_of(entries: list[dict[str, Any]]) -> list[dict[str, float]]:
+    return [entry["scores"] for entry in entries if "scores" in entry]
+
+
+def tensors(value: Any) -> Iterator[torch.Tensor]:
+    """All tensors of a nested value, in order."""
+    if isinstance(value, torch.Tensor):
+        yield value
+    elif isinstance(value, dict | list):
+        for each in value.values() if isinstance(value, dict) else value:
+            yield from tensors(each)
+
+
+def assert_same(out: Path, whole: Path) -> None:
+    """Two trainings ended in the same bits and said the same."""
+    ours, theirs = read_state(out), read_state(whole)
+    for name in ("model", "average", "optimiser"):
+        pairs = list(zip(tensors(getattr(ours, name)), tensors(getattr(theirs, name)), strict=True))
+        assert all(torch.equal(*pair) for pair in pairs), name
+    assert (ours.epoch, ours.position, ours.steps, ours.best) == (
+        theirs.epoch,
+        theirs.position,
+        theirs.steps,
+        theirs.best,
+    )
+    assert (out / "log.jsonl").read_text() == (whole / "log.jsonl").read_text()
+    best = [load_model(folder / "best.safetensors").state_dict() for folder in (out, whole)]
+    assert all(torch.equal(*pair) for pair in zip(*(each.values() for each in best), strict=True))
+    assert json.loads((out / "run.json").read_text())["complete"]
+
+
+def recipe_file(recipe: Recipe, path: Path) -> Path:
+    path.write_text(recipe.to_yaml())
+    return path
+
+
+def test_the_settings_have_what_resuming_is_about(whole) -> None:
+    for name, averages in (("steps", False), ("averaged", True)):
+        state = read_state(whole(name)[1])
+        assert bool(state.average) == averages
+        assert sum(1 for _ in tensors(state.optimiser)) > 100
+    assert {len(scores_of(read_log(whole(name)[1]))) for name in SETTINGS} == {2}
+
+
+@pytest.mark.parametrize("name", recipe_names())
+def test_every_recipe_trains(
+    name: str, tiny: MadeUp, students: Students, made_up_teacher: type, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On one labelled and one auxiliary video; models of single maps are measured too."""
+    written = read_recipe(name)
+    changes: dict[str, Any] = {**SMALL, "batch": 2, "clips_per_video": 1, "auxiliary_ratio": 1, "precision": "float32"}
+    changes |= {f"{each}_dir": str(tiny(getattr(written, each))) for each in ("labelled", "auxiliary")}
+    changes["teachers"] = [
+        each if each.startswith("hd2s:") else str(students(each if each in MODEL_SPECS else written.model))
+        for each in written.teachers
+    ]
+    if name == "single":
+        monkeypatch.undo()
+        changes |= {"teachers": [f"hd2s:{published_teacher_file(tmp_path / 'hd2s.pth')}"], "cache": False}
+    if written.start:
+        changes["start"] = str(students(written.model))
+    if written.validation_split:
+        assert open_dataset(written.labelled, tiny(written.labelled), written.validation_split).videos
+        changes["validation_split"] = None if written.spec.multi else written.validation_split
+    recipe = read_recipe(name, **changes)
+    entries = run(recipe, tmp_path / "out")
+    said = step_terms(entries)
+    assert [entry["epoch"] for entry in entries if "terms" in entry] == [1, 2]
+    assert all(set(terms) == {"loss", *(term for term, weight in recipe.terms.items() if weight)} for terms in said)
+    assert all(math.isfinite(value) for terms in said for value in terms.values())
+    assert len(scores_of(entries)) == (2 if recipe.validation_split else 0)
+    assert load_model(tmp_path / "out/best.safetensors").spec == recipe.spec
+    assert read_metadata(tmp_path / "out/best.safetensors")["provenance"]["recipe"] == recipe.to_dict()
+    record = json.loads((tmp_path / "out/run.json").read_text())
+    assert record["complete"]
+    assert record["recipe"] == recipe.to_dict()
+    assert record["teacher"]["name"] == ("made up" if made_up_teacher.asked else record["teacher"]["name"])
+    assert len(record["videos"]) == 2
+    assert read_log(tmp_path / "out") == entries
+
+
+def test_training_teaches(labels: Recipe, tmp_path: Path) -> None:
+    changes = {**AVERAGED, "ema": 0.0, "lr": 0.003, "validation_split": None, "epochs": 1, "clips_per_video": 15}
+    list(synthesise("gaze", tmp_path / "gaze", videos=1, frames=16))
+    recipe = replace(labels, **changes, labelled="gaze", labelled_dir=str(tmp_path / "gaze"), labelled_split=None)
+    losses = [terms["loss"] for terms in step_terms(run(recipe, tmp_path / "out"))]
+    assert len(losses) == 15
+    assert np.mean(losses[-3:]) < 0.7 * np.mean(losses[:3]), losses
+
+
+@pytest.mark.parametrize("name", SETTINGS)
+def test_cut_off_again_and_again_it_goes_on_to_the_same_bits(whole, name: str, tmp_path: Path, always_saved) -> None:
+    """In the middle of an epoch, at its end, and after its scores."""
+    recipe, unbroken = whole(name)
+    for _ in range(8):
+        running = train(recipe, tmp_path, device="cpu")
+        assert len(list(itertools.islice(running, 2))) == 2
+        running.close()
+    run(recipe, tmp_path)
+    assert_same(tmp_path, unbroken)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs signals")
+@pytest.mark.parametrize("name", SETTINGS)
+def test_killed_in_an_epoch_it_goes_on_to_the_same_bits(whole, name: str, tmp_path: Path) -> None:
+    recipe, unbroken = whole(name)
+    file, out = recipe_file(recipe, tmp_path / "recipe.yaml"), tmp_path / "out"
+    code = (
+        "import sys; from tinyhd_lib.cli import main; from tinyhd_lib.distill import train; "
+        "train._SECONDS_BETWEEN_CHECKPOINTS = -1.0; sys.exit(main(sys.argv[1:]))"
+    )
+    command = [sys.executable, "-c", code, "train", "--recipe", str(file), "--out", str(out), "--device", "cpu"]
+    process = subprocess.Popen(
+        command, stderr=subprocess.DEVNULL, env=os.environ | {"OMP_NUM_THREADS": str(torch.get_num_threads())}
+    )
+    deadline = time.monotonic() + 120
+    while len(read_log(out)) < 2 and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.005)
+    process.kill()
+    assert process.wait() < 0
+    assert 1 <= read_state(out).steps < 6
+    run(recipe, out)
+    assert_same(out, unbroken)
+
+
+def test_a_training_that_is_done_is_not_done_again(whole, tmp_path: Path) -> None:
+    recipe, unbroken = whole("steps")
+    shutil.copytree(unbroken, tmp_path / "out")
+    assert run(recipe, tmp_path / "out") == []
+    assert_same(tmp_path / "out", unbroken)
+
+
+def test_another_recipe_is_refused_and_force_begins_anew(whole, labels: Recipe, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    shutil.copytree(whole("steps")[1], out)
+    recipe = replace(labels, epochs=1, validation_split=None)
+    with pytest.raises(BadInput, match=r"begun with another recipe \(TEACHERS .*EPOCHS 2 then, 1 now.*or --force"):
+        run(recipe, out)
+    assert read_state(out).steps == 6
+    assert [entry["step"] for entry in run(recipe, out, force=True)] == [1, 2, 3]
+    assert read_state(out).recipe == recipe.to_dict()
+    assert len(read_log(out)) == 3
+
+
+@pytest.mark.parametrize("damage", ["cut", "empty", "no pickle", "another"])
+def test_a_damaged_checkpoint_is_one_line(
+    whole, damage: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    recipe, unbroken = whole("steps")
+    content = (unbroken / "last.pt").read_bytes()
+    (tmp_path / "last.pt").write_bytes({"cut": content[:-1000], "empty": b"", "no pickle": b"no pickle"}.get(damage, b""))
+    if damage == "another":
+        torch.save([1, 2], tmp_path / "last.pt")
+    file = recipe_file(recipe, tmp_path / "recipe.yaml")
+    assert main(["train", "--recipe", str(file), "--out", str(tmp_path), "--device", "cpu"]) == 2
+    told = capsys.readouterr().err.splitlines()
+    assert "last.pt: damaged, or not the state of a training; give another --out, or --force" in told[-1]
+    assert not any("Traceback" in line for line in told)
+
+
+def test_a_second_run_does_not_work_in_the_folder(whole, tmp_path: Path) -> None:
+    recipe, _ = whole("steps")
+    first = train(recipe, tmp_path, device="cpu")
+    next(first)
+    with pytest.raises(BadInput, match="another run is at work there"):
+        next(train(recipe, tmp_path, device="cpu", force=True))
+    first.close()
+    assert len(read_log(tmp_path)) == 1
+
+
+def test_the_cache_says_what_the_teacher_says_and_is_asked_instead(
+    taught: Recipe, made_up_teacher: type[MadeUpTeacher], tmp_path: Path
+) -> None:
+    recipe = replace(taught, model="d123m_rc4_rc1T", teachers=(f"hd2s:{tmp_path}",), validation_split=None, epochs=1)
+    live = step_terms(run(replace(recipe, cache=False), tmp_path / "live"))
+    assert made_up_teacher.asked == 3 * 16
+    kept = step_terms(run(recipe, tmp_path / "kept"))
+    assert [list(terms) for terms in kept] == [list(terms) for terms in live]
+    for ours, theirs in zip(kept, live, strict=True):
+        assert ours == pytest.approx(theirs, rel=2e-3)
+    asked = made_up_teacher.asked
+    assert step_terms(run(recipe, tmp_path / "again")) == kept
+    assert made_up_teacher.asked <= asked + 1, "once, to see how large its answers are"
+
+
+def test_processes_that_prepare_clips_change_nothing(taught: Recipe, tmp_path: Path) -> None:
+    recipe = replace(taught, validation_split=None, epochs=1)
+    assert run(recipe, tmp_path / "two", workers=2) == run(recipe, tmp_path / "none")
+
+
+def test_two_processes_take_the_steps_of_one(taught: Recipe, tmp_path: Path) -> None:
+    """Two clips each, four in all, for every step; they find no cache, and reload the best student after an epoch."""
+    changes = {**STEPS, "lr": 0.001, "clips_per_video": 8}
+    recipe = replace(taught, **changes, accumulate=2)
+    file = recipe_file(recipe, tmp_path / "recipe.yaml")
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    command += ["-m", "tinyhd_lib", "train", "--recipe", str(file), "--out", str(tmp_path / "two"), "--device", "cpu"]
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "TINYHD_CACHE": str(tmp_path / "cache")}
+    finished = subprocess.run(command, check=False, capture_output=True, text=True, env=environment)
+    assert finished.returncode == 0, finished.stderr
+    run(replace(recipe, accumulate=4), tmp_path / "one")
+    two, one = (read_log(tmp_path / name) for name in ("two", "one"))
+    assert [(entry["step"], entry["epoch"], "terms" in entry) for entry in two] == [
+        (1, 1, True), (2, 1, True), (2, 1, False), (3, 2, True), (4, 2, True), (4, 2, False)
+    ]  # fmt: skip
+    for ours, theirs in zip(step_terms(two), step_terms(one), strict=True):
+        assert ours == pytest.approx(theirs, abs=1e-5)
+    ours, theirs = (read_state(tmp_path / name) for name in ("two", "one"))
+    for name, value in ours.model.items():
+        if "running" not in name and "num_batches" not in name:  # each process counts its own clips
+            torch.testing.assert_close(value, theirs.model[name], atol=1e-4, rtol=0)
+
+
+def test_shares_of_the_teachers_work_are_counted_before_any_is_done(
+    labels: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Otherwise the process that comes late would find less to share out, and leave gaps."""
+    events = []
+
+    class Teacher:
+        name = digest = "two jobs"
+
+        def prepare(self, *_: Any) -> list[Callable[[], None]]:
+            events.append("shares")
+            return [lambda: events.append("first"), lambda: events.append("second")]
+
+        def size(self, *_: Any) -> int:
+            return 0
+
+    group = Processes(1, 2, torch.device("cpu"))
+    monkeypatch.setattr(Processes, "wait", lambda _: events.append("wait"))
+    monkeypatch.setattr(Processes, "share", lambda _, module: module)
+    started = training._Run.begin(labels, tmp_path, group, 0, Teacher())
+    events.clear()
+    started._prepare([])
+    assert events == ["shares", "wait", "second", "wait"]
+
+
+@pytest.fixture
+def poisoned(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The first step of the second epoch makes all weights NaN."""
+    set_rates = training.set_rates
+    calls = itertools.count(1)
+    with monkeypatch.context() as patch:
+        patch.setattr(training, "set_rates", lambda *given: set_rates(given[0], math.nan if next(calls) == 4 else 1.0))
+        yield
+
+
+def test_a_loss_that_is_not_finite_stops_the_run(whole, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    recipe, unbroken = whole("steps")
+    set_rates, calls = training.set_rates, itertools.count(1)
+    with monkeypatch.context() as patch:
+        patch.setattr(
+            training, "set_rates", lambda to, factor: set_rates(to, math.nan if next(calls) == 4 else factor)
+        )
+        with pytest.raises(NonFiniteLossError, match=r"at step 5: \{'ground_truth': nan, .*lower LR") as stopped:
+            run(recipe, tmp_path)
+    assert all(term in str(stopped.value) for term in recipe.terms)
+    state = read_state(tmp_path)
+    assert (state.epoch, state.steps) == (1, 3)
+    assert all(value.isfinite().all() for value in tensors(state.model))
+    run(recipe, tmp_path)
+    assert_same(tmp_path, unbroken)
+
+
+def test_weights_that_are_not_finite_are_one_line(
+    labels: Recipe, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = random_model(labels.model)
+    torch.nn.init.constant_(model.fusion.weight, math.nan)
+    save_model(model, tmp_path / "start.safetensors", {"note": "for tests"})
+    file = recipe_file(replace(labels, start=str(tmp_path / "start.safetensors")), tmp_path / "recipe.yaml")
+    assert main(["train", "--recipe", str(file), "--out", str(tmp_path / "out"), "--device", "cpu"]) == 2
+    told = capsys.readouterr().err.splitlines()
+    assert told[-1].startswith("tinyhd: the loss is not finite at step 1: {'ground_truth': nan")
+    assert not any("Traceback" in line for line in told)
+    assert read_state(tmp_path / "out") is None
+
+
+def test_a_gradient_that_is_not_finite_stops_the_run(
+    labels: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before it gets into the weights, and from there into the checkpoint."""
+    terms = training.distillation_terms
+
+    def poisoned(output: Any, *given: Any) -> dict[str, torch.Tensor]:
+        return {name: term + (0 * output.map.sum()).sqrt() for name, term in terms(output, *given).items()}
+
+    monkeypatch.setattr(training, "distillation_terms", poisoned)
+    with pytest.raises(NonFiniteLossError, match="the gradient is not finite at step 1: {'ground_truth': "):
+        run(replace(labels, clip_norm=0.0), tmp_path)
+
+
+def test_a_full_disk_leaves_the_last_checkpoint(whole, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    recipe, unbroken = whole("averaged")
+    write, written = checkpoint.write_atomically, itertools.count(1)
+
+    def full(path: Path, content: bytes) -> None:
+        if path.name == "last.pt" and next(written) == 2:
+            raise OSError(errno.ENOSPC, "No space left on device", str(path))
+        write(path, content)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(checkpoint, "write_atomically", full)
+        with pytest.raises(OSError, match="No space left on device"):
+            run(recipe, tmp_path)
+    assert read_state(tmp_path).steps == 3
+    assert not json.loads((tmp_path / "run.json").read_text())["complete"]
+    run(recipe, tmp_path)
+    assert_same(tmp_path, unbroken)
+
+
+@pytest.fixture
+def broken(made_up: MadeUp, tmp_path: Path) -> Path:
+    """DHF1K of which the last two training videos and a validation video were cut off."""
+    root = tmp_path / "dhf1k"
+    shutil.copytree(made_up("dhf1k"), root)
+    for name in ("002", "003", "602"):
+        path = root / f"video/{name}.AVI"
+        path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    return root
+
+
+@pytest.mark.parametrize("cache", [True, False])
+@pytest.mark.parametrize("store", [True, False])
+def test_damaged_videos_are_left_out_with_a_line(
+    taught: Recipe, broken: Path, store: bool, cache: bool, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    changes = {"labelled_dir": str(broken), "clips_per_video": 2, "batch": 3, "epochs": 1}
+    recipe = replace(taught, **changes, store=store, cache=cache)
+    entries = run(recipe, tmp_path / "out")
+    assert len(step_terms(entries)) == (1 if store else 2)
+    assert np.isfinite(scores_of(entries)[0]["nss"])
+    lines = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    for name in ("002", "003", "602"):
+        assert sum(f"left out: {broken}/video/{name}.AVI: damaged" in line for line in lines) == 1, lines
+    assert json.loads((tmp_path / "out/run.json").read_text())["complete"]
+
+
+def test_the_place_of_a_damaged_clip_is_taken_by_the_next_one(labels: Recipe, broken: Path) -> None:
+    recipe = replace(labels, labelled_dir=str(broken), store=False, clips_per_video=1)
+    sources, _ = training.open_sources(recipe)
+    samples = training.epoch_samples(sources, recipe, 0)
+    places = {sources[sample.clip.video].video.name: place for place, sample in enumerate(samples)}
+    items = training.DistillationSet(sources, None, samples, recipe)
+    for name in ("0002", "0003"):
+        assert all(torch.equal(value, items[places["0001"]][key]) for key, value in items[places[name]].items())
+
+
+def test_ground_truth_that_cannot_be_read_is_left_out_too(
+    labels: Recipe, made_up: MadeUp, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    shutil.copytree(made_up("ucf"), tmp_path / "ucf")
+    damaged = sorted((tmp_path / "ucf/training").iterdir())[0] / "maps"
+    for path in damaged.iterdir():
+        path.write_bytes(b"no image")
+    changes = {"labelled": "ucf", "labelled_dir": str(tmp_path / "ucf"), "labelled_split": "training"}
+    recipe = replace(labels, **changes, validation_split=None, store=False, clips_per_video=1, epochs=1)
+    assert len(run(recipe, tmp_path / "out")) == 3
+    lines = [record.getMessage() for record in caplog.records if "left out" in record.getMessage()]
+    assert len(lines) == 1
+    assert f"left out: {damaged}" in lines[0]
+
+
+def test_where_nothing_can_be_read_that_is_said(labels: Recipe, tiny: MadeUp, tmp_path: Path) -> None:
+    shutil.copytree(tiny("dhf1k"), tmp_path / "dhf1k")
+    path = tmp_path / "dhf1k/video/001.AVI"
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    recipe = replace(labels, labelled_dir=str(tmp_path / "dhf1k"))
+    with pytest.raises(BadInput, match="nothing to learn from: every video was left out or cannot be read"):
+        run(recipe, tmp_path / "out")
+    with pytest.raises(BadInput, match=r"nothing to learn from: no clip .* can be read \(.*001.AVI: damaged"):
+        run(replace(recipe, store=False), tmp_path / "out")
+
+
+def test_labels_alone_teach_and_measure(labels: Recipe, tmp_path: Path) -> None:
+    entries = run(replace(labels, epochs=1), tmp_path)
+    assert all(set(terms) == {"ground_truth", "d2_ground_truth", "loss"} for terms in step_terms(entries))
+    assert all(
+        terms["loss"] == pytest.approx(terms["ground_truth"] + 0.5 * terms["d2_ground_truth"])
+        for terms in step_terms(entries)
+    )
+    (scores,) = scores_of(entries)
+    assert set(scores) == {"kl", "cc", "nss"}
+    assert read_metadata(tmp_path / "best.safetensors")["provenance"]["validation"] == scores
+    assert json.loads((tmp_path / "run.json").read_text())["teacher"] is None
+
+
+@pytest.mark.parametrize("row", ["d123s_rc4_rc1T", "d123m_rc4_rc1T"])
+def test_a_teacher_alone_teaches_and_is_what_is_measured_against(
+    taught: Recipe, students: Students, row: str, tiny: MadeUp, tmp_path: Path
+) -> None:
+    data = {"labelled": None, "auxiliary": "kinetics", "auxiliary_dir": str(tiny("kinetics"))}
+    changes = {"auxiliary_split": "train", "validation_split": "val", "epochs": 1, "clips_per_video": 1}
+    recipe = replace(taught, model=row, teachers=(str(students(row)),), **data, **changes)
+    entries = run(recipe, tmp_path)
+    assert [set(terms) for terms in step_terms(entries)] == [{"teacher_map", "d1", "d3", "loss"}]
+    assert [set(scores) for scores in scores_of(entries)] == [{"kl"}]
+    assert 0 < scores_of(entries)[0]["kl"] < 1
+
+
+def test_terms_that_the_data_cannot_give_are_one_line(labels: Recipe, tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match="TERMS: of teacher_map, d1 these data and teachers give none"):
+        run(replace(labels, terms={"teacher_map": 1.0, "d1": 1.0}), tmp_path)
+
+
+@pytest.mark.parametrize(("milestones", "reloaded"), [([3], True), ([1], False)])
+def test_at_a_milestone_the_best_student_comes_back(
+    labels: Recipe, milestones: list[int], reloaded: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Here that of the second of three epochs."""
+    scores = iter((2.0, 1.0, 3.0))
+    monkeypatch.setattr(training, "validate", lambda *_: {"kl": next(scores)})
+    run(replace(labels, milestones=milestones, epochs=3, clips_per_video=1), tmp_path)
+    assert read_metadata(tmp_path / "best.safetensors")["provenance"]["epoch"] == 2
+    best, state = load_model(tmp_path / "best.safetensors").state_dict(), read_state(tmp_path)
+    assert state.best == 1
+    assert all(torch.equal(value, best[name.removeprefix("student.")]) for name, value in state.model.items()) == (
+        reloaded
+    )
+
+
+def test_accumulated_gradients_are_the_mean(labels: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    found: list[list[torch.Tensor]] = []
+
+    def look(optimiser: torch.optim.SGD) -> None:
+        """Note the gradients, and leave the weights alone."""
+        found.append([each.grad.clone() for group in optimiser.param_groups for each in group["params"]])
+
+    monkeypatch.setattr(torch.optim.SGD, "step", look)
+    recipe = replace(labels, clip_norm=0.0, validation_split=None, epochs=1, clips_per_video=2)
+    run(recipe, tmp_path / "one")
+    run(replace(recipe, accumulate=2), tmp_path / "two")
+    first, second, both = found
+    assert not all(torch.equal(*pair) for pair in zip(first, second, strict=True))
+    for one, two, mean in zip(first, second, both, strict=True):
+        torch.testing.assert_close(mean, (one + two) / 2)
+
+
+@pytest.mark.parametrize("precision", ["bfloat16", "float16"])
+def test_a_mixed_step_has_its_loss_in_float32(
+    labels: Recipe, precision: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    terms_of = training.distillation_terms
+    kinds = []
+
+    def look(output: Any, *given: Any) -> dict[str, torch.Tensor]:
+        terms = terms_of(output, *given)
+        kinds.append((output.map.dtype, {term.dtype for term in terms.values()}))
+        return terms
+
+    monkeypatch.setattr(training, "distillation_terms", look)
+    recipe = replace(labels, precision=precision, validation_split=None, epochs=1, clips_per_video=1)
+    (terms,) = step_terms(run(recipe, tmp_path))
+    assert math.isfinite(terms["loss"])
+    assert kinds == [(getattr(torch, precision), {torch.float32})]
+    assert all(value.dtype != getattr(torch, precision) for value in tensors(read_state(tmp_path).model))
+
+
+def test_the_command_trains_and_tells_the_scores(
+    labels: Recipe, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = recipe_file(labels, tmp_path / "mine.yaml")
+    changes = [argument for each in ("EPOCHS=1", "clips_per_video=1") for argument in ("--set", each)]
+    assert main(["train", "--recipe", str(file), "--out", str(tmp_path / "out"), "--device", "cpu", *changes]) == 0
+    assert read_state(tmp_path / "out").recipe == replace(labels, epochs=1, clips_per_video=1).to_dict()
+    assert len(read_log(tmp_path / "out")) == 2
