@@ -233,6 +233,7 @@ def _add_train(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     add("--recipe", metavar="NAME|FILE", help="one of ours (--list) or a YAML file")
     add("--list", action="store_true", help="the names of our recipes")
     add("--out", metavar="DIR", help="checkpoints, log and record (default: runs/RECIPE)")
+    add("--tensorboard", action="store_true", help="also write DIR/tensorboard")
     _add_training(parser)
     parser.set_defaults(run="tinyhd_lib.commands.train:train")
 

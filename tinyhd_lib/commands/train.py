@@ -3,7 +3,7 @@
 import argparse
 import logging
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,13 +27,32 @@ def train(options: argparse.Namespace) -> int:
     from tinyhd_lib.distill.train import train as run
 
     out = Path(options.out or f"runs/{Path(options.recipe).stem}")
+    entries = run(recipe, out, device=options.device, workers=options.workers, force=options.force)
     with logging_redirect_tqdm():
-        for entry in run(recipe, out, device=options.device, workers=options.workers, force=options.force):
+        for entry in _on_tensorboard(entries, out) if options.tensorboard else entries:
             if "scores" in entry:
                 scores = ", ".join(f"{name} {value:.4f}" for name, value in entry["scores"].items())
                 logger.info("epoch %d of %d: %s", entry["epoch"], recipe.epochs, scores)
     logger.info("%s", out)
     return 0
+
+
+def _on_tensorboard(entries: Iterator[dict[str, Any]], out: Path) -> Iterator[dict[str, Any]]:
+    """Pass a training on, and write it down for TensorBoard.
+
+    Raises:
+        BadInput: TensorBoard is not installed.
+    """
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError as error:
+        raise BadInput("--tensorboard: it is not installed; pip install 'tinyhd[tensorboard]'") from error
+    with SummaryWriter(str(out / "tensorboard")) as writer:
+        for entry in entries:
+            for kind in ("terms", "scores"):
+                for name, value in entry.get(kind, {}).items():
+                    writer.add_scalar(f"{kind}/{name}", value, entry["step"])
+            yield entry
 
 
 def ablate(options: argparse.Namespace) -> int:

@@ -103,6 +103,7 @@ class DecodedSource:
     digest: str
     count: int
     labelled: bool
+    view: str
 
     def frames(self, indices: Sequence[int]) -> Image:
         """See `Source`.
@@ -114,7 +115,7 @@ class DecodedSource:
         found: dict[int, Image] = {}
         for frame in self.video.frames():
             if frame.index in wanted:
-                found[frame.index] = _squash(frame.image)
+                found[frame.index] = _seen(frame.image, self.view)
             if frame.index >= last:
                 break
         if len(found) < len(wanted):
@@ -123,7 +124,7 @@ class DecodedSource:
 
     def truth(self, indices: Sequence[int]) -> Map:
         """See `Source`."""
-        return np.stack([_density(self.video, index) for index in indices])
+        return np.stack([_density(self.video, index, self.view) for index in indices])
 
 
 @dataclass(frozen=True)
@@ -164,26 +165,30 @@ class Excerpt:
         return self.whole.truth([self.first + index for index in indices])
 
 
-def decoded(video: Video) -> DecodedSource:
-    """Leave a video as it is."""
-    return DecodedSource(video, _digest(video), len(video.names), video.has_truth)
+def decoded(video: Video, view: str = "whole") -> DecodedSource:
+    """Leave a video as it is, to be looked at in a way of `VIEWS`."""
+    return DecodedSource(video, _digest(video, view), len(video.names), video.has_truth, view)
 
 
-def stored(video: Video) -> StoredSource:
+def stored(video: Video, view: str = "whole") -> StoredSource:
     """Decode a video into the cache folder, unless it is there already.
+
+    Args:
+        video: of a data set.
+        view: how it is looked at, a name of `VIEWS`.
 
     Raises:
         BadInput: it is damaged.
         OSError: it cannot be written (no space).
     """
-    digest = _digest(video)
+    digest = _digest(video, view)
     folder = cache_folder() / "clips" / digest
     if not (folder / "video.json").exists():
         folder.mkdir(parents=True, exist_ok=True)
-        count = write_array(folder / "frames.npy", (_squash(frame.image) for frame in video.frames()))
+        count = write_array(folder / "frames.npy", (_seen(frame.image, view) for frame in video.frames()))
         labelled = video.has_truth
         if labelled:
-            truth = (_density(video, index).astype(np.float16) for index in range(min(count, len(video.names))))
+            truth = (_density(video, index, view).astype(np.float16) for index in range(min(count, len(video.names))))
             count = write_array(folder / "truth.npy", truth)
         record = {"source": video.source.name, "frames": count, "labelled": labelled}
         (folder / "video.json").write_text(json.dumps(record))
@@ -256,24 +261,33 @@ def resized(images: Image, size: tuple[int, int]) -> Image:
     return np.stack([cv2.resize(image, size[::-1], interpolation=how) for image in images])
 
 
-def _squash(image: Image) -> Image:
-    """A frame at the model's size, aspect ignored, as the model gets it when it predicts, in whole grey levels."""
-    height, width = INPUT_SIZE
-    small = cv2.resize(image.astype(np.float32), (width, height), interpolation=cv2.INTER_LINEAR)
-    return np.rint(small).astype(np.uint8)
+VIEWS: dict[str, tuple[int, int]] = {"whole": INPUT_SIZE, "published": (200, 355)}
+"""The size (H, W) that a frame is squashed to, aspect ignored, before its middle 192x256 are seen: all of it, as when a
+model predicts; or the crop on which the published code validates."""
 
 
-def _density(video: Video, index: int) -> Map:
-    """Where people looked in a frame, stretched to a maximum of 1; zero where that is not known."""
+def _seen(image: Image, view: str) -> Image:
+    """What is seen of a frame (H, W, 3), in whole grey levels."""
+    small = cv2.resize(image.astype(np.float32), VIEWS[view][::-1], interpolation=cv2.INTER_LINEAR)
+    return np.rint(_middle(small)).astype(np.uint8)
+
+
+def _density(video: Video, index: int, view: str) -> Map:
+    """Where people looked in what is seen, stretched to a maximum of 1; zero where that is not known."""
     truth = video.truth(index) if index < len(video.names) else None
     if truth is None:
         return np.zeros(INPUT_SIZE, np.float32)
-    small = cv2.resize(truth.saliency, INPUT_SIZE[::-1], interpolation=cv2.INTER_AREA)
+    small = _middle(cv2.resize(truth.saliency, VIEWS[view][::-1], interpolation=cv2.INTER_AREA))
     return small / max(float(small.max()), 1e-12)
 
 
-def _digest(video: Video) -> str:
-    parts = [str(_CODE), fingerprint(source_files(video.source)), repr(video.viewing)]
+def _middle(image: Image) -> Image:
+    top, left = ((given - seen) // 2 for given, seen in zip(image.shape[:2], INPUT_SIZE, strict=True))
+    return image[top : top + INPUT_SIZE[0], left : left + INPUT_SIZE[1]]
+
+
+def _digest(video: Video, view: str) -> str:
+    parts = [str(_CODE), view, fingerprint(source_files(video.source)), repr(video.viewing)]
     parts += [fingerprint(sorted(folder.iterdir())) if folder else "" for folder in (video.maps, video.fixations)]
     parts.append(fingerprint([video.gaze]) if video.gaze else "")
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:32]

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 
 import cv2
 import numpy as np
@@ -104,7 +105,7 @@ def open_sources(recipe: Recipe) -> tuple[list[Source], list[Source]]:
     Raises:
         BadInput: a data set is not there, or nothing of it can be used.
     """
-    make: Callable[[Video], Source] = stored if recipe.store else decoded
+    make = stored if recipe.store else decoded
     learnt: list[Source] = []
     measured: list[Source] = []
     for kind, folder, split in (
@@ -121,7 +122,8 @@ def open_sources(recipe: Recipe) -> tuple[list[Source], list[Source]]:
         kind = recipe.labelled or recipe.auxiliary
         folder = recipe.labelled_dir if recipe.labelled else recipe.auxiliary_dir
         assert kind is not None
-        measured = list(_usable(open_dataset(kind, folder, recipe.validation_split).videos, make))
+        seen = partial(make, view=recipe.validation_view)
+        measured = list(_usable(open_dataset(kind, folder, recipe.validation_split).videos, seen))
     if not learnt:
         raise BadInput("nothing to learn from: every video was left out or cannot be read")
     return learnt, measured

@@ -9,6 +9,7 @@ from typing import Any, Self
 
 import yaml
 
+from tinyhd_lib.data.clips import VIEWS
 from tinyhd_lib.data.datasets import KINDS
 from tinyhd_lib.errors import BadInput
 from tinyhd_lib.losses import TERMS
@@ -19,6 +20,7 @@ _CHOICES: dict[str, tuple[str, ...]] = {
     "optimiser": ("sgd", "adamw"),
     "schedule": ("steps", "cosine"),
     "precision": ("float32", "bfloat16", "float16"),
+    "validation_view": tuple(VIEWS),
     "labelled": tuple(KINDS),
     "auxiliary": tuple(KINDS),
 }
@@ -50,6 +52,7 @@ class Recipe:
         colour: strength of random changes of colour, 0 to 1.
         size: (H, W) that the student is trained at.
         teacher_size: (H, W) that the teachers look at, 192x256 as published.
+        validation_view: what is seen of validation videos: the ``whole`` frame, or the ``published`` crop.
         validation_clips: evenly spaced clips of each validation video.
         store: decode every video once, into the cache folder.
         cache: keep the teachers' answers.
@@ -94,6 +97,7 @@ class Recipe:
     colour: float = 0.0
     size: tuple[int, int] = (192, 256)
     teacher_size: tuple[int, int] = (192, 256)
+    validation_view: str = "whole"
     validation_clips: int = 5
     store: bool = True
     cache: bool = True

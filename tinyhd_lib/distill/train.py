@@ -247,7 +247,8 @@ class _Run:
                 unlabelled = [clip for clip in clips if not self.measured[clip.video].labelled]
                 for job in self.teacher.prepare(self.measured, unlabelled):
                     job()
-            scores = validate(student, self.measured, clips, self.teacher, self.group.device)
+            view = self.recipe.validation_view
+            scores = validate(student.eval(), self.measured, clips, self.teacher, view)
             yield self._log({"epoch": state.epoch, "scores": scores})
         if not scores or scores["kl"] < state.best:
             state.best = scores.get("kl", state.best)

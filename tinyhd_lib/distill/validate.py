@@ -12,65 +12,66 @@ from tinyhd_lib.distill.dataset import output_frames
 from tinyhd_lib.distill.models import normalised
 from tinyhd_lib.distill.teachers import Teacher
 from tinyhd_lib.losses import kl_divergence
-from tinyhd_lib.metrics.arrays import resize
 from tinyhd_lib.models.student import TinyHD
 
 
 @torch.inference_mode()
 def validate(
-    model: TinyHD, sources: Sequence[Source], clips: Sequence[Clip], teacher: Teacher | None, device: torch.device
+    model: TinyHD,
+    sources: Sequence[Source],
+    clips: Sequence[Clip],
+    teacher: Teacher | None,
+    view: str = "whole",
 ) -> dict[str, float]:
     """Scores of a student, means over frames, then over videos.
 
     Args:
-        model: the student; it is put into evaluation mode and back.
+        model: the student, in evaluation mode.
         sources: videos.
-        clips: of them; whole clips are predicted at the size that the student predicts at.
+        clips: of them.
         teacher: is held against the student where nothing is known of where people looked.
-        device: that the student is on.
+        view: how the sources are looked at.
 
     Returns:
-        ``kl`` to the labels, else to the teacher's map; ``cc`` and ``nss`` too where there are labels.
+        ``kl`` to the labels, else to the teacher's map; where there are labels, ``cc`` too, and ``nss`` at the
+        fixations of the whole frame, if that is seen.
     """
-    was_training = model.training
-    model.eval()
     by_video: dict[int, list[dict[str, float]]] = {}
     frames = output_frames(model.spec.outputs)
+    device = next(model.parameters()).device
     for clip in clips:
         source = sources[clip.video]
         saliency = model(normalised(torch.from_numpy(clip_frames(source, clip))[None].to(device))).map.float().cpu()
         maps = saliency.reshape(model.spec.outputs, *saliency.shape[-2:])
         if source.labelled:
             truth = torch.from_numpy(clip_truth(source, clip)[frames])
-            scores = _against_people(maps, truth, source, clip.indices(source.count)[frames])
+            scores = [_against_density(*pair) for pair in zip(maps, truth, strict=True) if pair[1].any()]
+            if view == "whole":
+                scores += _against_fixations(maps, source, clip.indices(source.count)[frames])
         else:
             assert teacher is not None
             target = torch.from_numpy(np.ascontiguousarray(teacher.targets(source, clip)["map"][0]))
             target = target[frames] if len(target) > len(maps) else target
             scores = [{"kl": float(each)} for each in kl_divergence(maps, target)]
         by_video.setdefault(clip.video, []).extend(scores)
-    model.train(was_training)
     return _mean([_mean(scores) for scores in by_video.values() if scores])
 
 
-def _against_people(maps: Tensor, truth: Tensor, source: Source, indices: Sequence[int]) -> list[dict[str, float]]:
-    """The scores of every frame in which anybody looked."""
+def _against_density(saliency: Tensor, density: Tensor) -> dict[str, float]:
+    return {"kl": float(kl_divergence(saliency, density)), "cc": float(metrics.cc(saliency, density))}
+
+
+def _against_fixations(maps: Tensor, source: Source, indices: Sequence[int]) -> list[dict[str, float]]:
+    """NSS at the video's own size, in every frame in which anybody looked."""
     scores = []
-    for saliency, density, index in zip(maps, truth, indices, strict=True):
-        known = source.video.truth(index)
-        if known is None or not known.fixations.any() or not density.any():
-            continue
-        large = resize(saliency.double().numpy(), known.fixations.shape)
-        scores.append(
-            {
-                "kl": float(kl_divergence(saliency, density)),
-                "cc": float(metrics.cc(large, known.saliency)),
-                "nss": float(metrics.nss(large, known.fixations)),
-            }
-        )
+    for saliency, index in zip(maps, indices, strict=True):
+        truth = source.video.truth(index)
+        if truth is not None and truth.fixations.any():
+            scores.append({"nss": float(metrics.nss(saliency.double().numpy(), truth.fixations))})
     return scores
 
 
 def _mean(scores: Sequence[Mapping[str, float]]) -> dict[str, float]:
-    names = scores[0] if scores else {}
+    """The mean of every score over those that have it."""
+    names = dict.fromkeys(name for each in scores for name in each)
     return {name: float(np.mean([each[name] for each in scores if name in each])) for name in names}
