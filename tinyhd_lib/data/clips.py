@@ -15,12 +15,13 @@ from typing import Protocol
 
 import cv2
 import numpy as np
+from filelock import FileLock
 
 from tinyhd_lib.data.layouts import Video
 from tinyhd_lib.data.transforms import Image, Map
 from tinyhd_lib.data.video import source_files
 from tinyhd_lib.errors import BadInput
-from tinyhd_lib.files import cache_folder, fingerprint, write_array
+from tinyhd_lib.files import cache_folder, fingerprint, write_array, write_atomically
 from tinyhd_lib.models.spec import CLIP_FRAMES, INPUT_SIZE
 
 _CODE = 1
@@ -185,15 +186,22 @@ def stored(video: Video, view: str = "whole") -> StoredSource:
     folder = cache_folder() / "clips" / digest
     if not (folder / "video.json").exists():
         folder.mkdir(parents=True, exist_ok=True)
-        count = write_array(folder / "frames.npy", (_seen(frame.image, view) for frame in video.frames()))
-        labelled = video.has_truth
-        if labelled:
-            truth = (_density(video, index, view).astype(np.float16) for index in range(min(count, len(video.names))))
-            count = write_array(folder / "truth.npy", truth)
-        record = {"source": video.source.name, "frames": count, "labelled": labelled}
-        (folder / "video.json").write_text(json.dumps(record))
+        # Several processes may want the same video: one decodes it, the others wait.
+        with FileLock(folder / "lock"):
+            if not (folder / "video.json").exists():
+                _store(video, folder, view)
     record = json.loads((folder / "video.json").read_bytes())
     return StoredSource(video, digest, record["frames"], record["labelled"], folder)
+
+
+def _store(video: Video, folder: Path, view: str) -> None:
+    count = write_array(folder / "frames.npy", (_seen(frame.image, view) for frame in video.frames()))
+    labelled = video.has_truth
+    if labelled:
+        truth = (_density(video, index, view).astype(np.float16) for index in range(min(count, len(video.names))))
+        count = write_array(folder / "truth.npy", truth)
+    record = {"source": video.source.name, "frames": count, "labelled": labelled}
+    write_atomically(folder / "video.json", json.dumps(record).encode())
 
 
 def stored_bytes(videos: Iterable[Video]) -> int:
@@ -216,16 +224,17 @@ def without(source: Source, exclude: Iterable[str]) -> list[Source]:
     first = 0
     spans = sorted(_span(entry) for entry in exclude if entry.partition(":")[0] == source.video.name)
     for low, high in [*spans, (source.count, source.count)]:
-        if low > first:
-            parts.append(source if (first, low) == (0, source.count) else Excerpt(source, first, low - first))
-        first = high + 1
+        end = min(low, source.count)
+        if end > first:
+            parts.append(source if (first, end) == (0, source.count) else Excerpt(source, first, end - first))
+        first = max(first, high + 1)
     return parts
 
 
 def _span(entry: str) -> tuple[int, int]:
     """The first and last frame that an entry leaves out; all of them, if it only names the video."""
     found = re.fullmatch(r"[^:]+(?::(\d+)-(\d+))?", entry)
-    if not found:
+    if not found or (found[1] and int(found[1]) > int(found[2])):
         raise BadInput(f"exclude {entry!r}: a video's name, or name:first-last")
     return (int(found[1]), int(found[2])) if found[1] else (0, sys.maxsize - 1)
 

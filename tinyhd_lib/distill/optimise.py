@@ -17,12 +17,14 @@ _BIAS_FACTOR = 2.0
 def parameter_groups(model: nn.Module, recipe: Recipe) -> list[dict[str, object]]:
     """The published groups: the encoder slower than the rest, biases twice as fast and without decay.
 
+    The fusion has a factor of its own (1 as published): its few weights begin small and have a long way to go.
     Scales of batch norms decay like weights; their shifts are biases. Each group has its ``base``, the rate that the
     schedule multiplies.
     """
     groups: dict[tuple[float, float], list[Tensor]] = {}
     for name, parameter in model.named_parameters():
-        rate = recipe.lr * (recipe.encoder_lr if ".encoder." in f".{name}" else 1.0)
+        factors = {".encoder.": recipe.encoder_lr, ".fusion.": recipe.fusion_lr}
+        rate = recipe.lr * next((factor for part, factor in factors.items() if part in f".{name}"), 1.0)
         bias = name.endswith("bias")
         key = (rate * _BIAS_FACTOR, 0.0) if bias else (rate, recipe.weight_decay)
         groups.setdefault(key, []).append(parameter)

@@ -59,6 +59,7 @@ class Recipe:
         optimiser: ``sgd`` (momentum 0.9, published) or ``adamw``.
         lr: learning rate of the decoders.
         encoder_lr: that of the encoder, as a factor of ``lr``.
+        fusion_lr: that of the fusion, likewise.
         weight_decay: of all but biases.
         schedule: ``steps`` (x0.1 at ``milestones``, the best checkpoint reloaded) or ``cosine`` after a warm-up.
         milestones: epochs of ``steps``.
@@ -104,6 +105,7 @@ class Recipe:
     optimiser: str = "sgd"
     lr: float = 0.01
     encoder_lr: float = 0.5
+    fusion_lr: float = 1.0
     weight_decay: float = 5e-4
     schedule: str = "steps"
     milestones: tuple[int, ...] = (100, 150, 180)

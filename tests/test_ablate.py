@@ -1,0 +1,83 @@
+"""Ablations, curves, and what a model costs."""
+
+import json
+from pathlib import Path
+
+import pytest
+from conftest import random_model
+
+from tinyhd_lib import MODEL_SPECS, BadInput, build_teacher
+from tinyhd_lib.cli import main
+from tinyhd_lib.distill.ablate import SWEEPS, ablate, as_table
+from tinyhd_lib.distill.curves import curves
+from tinyhd_lib.distill.recipe import Recipe
+from tinyhd_lib.models.cost import count_gmac, count_parameters
+
+ROWS = ("d1_S", "d123s_rc4_rc1T")
+
+
+def quick_recipe(folder: Path, **changes) -> Recipe:
+    values = {
+        "labelled": "gaze",
+        "labelled_dir": str(folder),
+        "validation_split": "all",
+        "validation_clips": 1,
+        "size": (64, 64),
+        "clip_norm": 1.0,
+        "epochs": 1,
+        "batch": 3,
+        **changes,
+    }
+    return Recipe("d1_S", **values)
+
+
+def test_a_sweep_trains_each_row_and_goes_on_where_it_stopped(made_up, tmp_path: Path) -> None:
+    recipe = quick_recipe(made_up("gaze"))
+    first = next(iter(ablate(ROWS, recipe, tmp_path, device="cpu")))
+    assert first.model == "d1_S"
+    trained = (tmp_path / "d1_S" / "last.pt").stat().st_mtime_ns
+    table = list(ablate(ROWS, recipe, tmp_path, device="cpu"))
+    assert (tmp_path / "d1_S" / "last.pt").stat().st_mtime_ns == trained
+    assert table[0] == first
+    assert [row.decoders for row in table] == ["D1", "D1+D2+D3"]
+    assert [row.parameters for row in table] == [count_parameters(random_model(row)) for row in ROWS]
+    assert all({"kl", "cc", "nss"} <= row.scores.keys() for row in table)
+    assert json.loads((tmp_path / "ablation.json").read_bytes())[1]["label"] == "S r4"
+    assert (tmp_path / "ablation.md").read_text() == as_table(table)
+
+
+def test_what_cannot_be_compared_is_refused(made_up, tmp_path: Path) -> None:
+    recipe = quick_recipe(made_up("gaze"))
+    with pytest.raises(BadInput, match=r"'d4_S': no such row"):
+        next(iter(ablate(["d4_S"], recipe, tmp_path)))
+    with pytest.raises(BadInput, match="VALIDATION_SPLIT"):
+        next(iter(ablate(ROWS, quick_recipe(made_up("gaze"), validation_split=None), tmp_path)))
+
+
+def test_the_command_prints_the_table(made_up, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    recipe = tmp_path / "quick.yaml"
+    recipe.write_text(quick_recipe(made_up("gaze")).to_yaml())
+    out = tmp_path / "out"
+    assert main(["ablate", "d1_S", "--recipe", str(recipe), "--out", str(out), "--device", "cpu"]) == 0
+    assert capsys.readouterr().out == (out / "ablation.md").read_text()
+
+
+def test_every_sweep_names_rows_of_the_registry() -> None:
+    assert all(row in MODEL_SPECS for rows in SWEEPS.values() for row in rows)
+    assert {MODEL_SPECS[row].outputs for row in SWEEPS["outputs"]} == {1, 8, 16}
+    for name in ("reductions", "reductions_single"):
+        assert [MODEL_SPECS[row].reduction for row in SWEEPS[name]] == [1, 2, 4, 8]
+    assert len({MODEL_SPECS[row].decoders for row in SWEEPS["decoders"]}) == 7
+
+
+def test_the_teacher_costs_what_its_specification_says() -> None:
+    assert count_gmac(build_teacher().eval()) == pytest.approx(22.0, abs=0.05)
+
+
+def test_curves_show_every_term_and_score() -> None:
+    entries = [{"step": n, "epoch": 1, "terms": {"d1": 2.0 / n, "loss": 3.0 / n}} for n in range(1, 9)]
+    entries.append({"step": 8, "epoch": 1, "scores": {"kl": 1.5, "nss": 2.0}})
+    left, right = curves(entries).axes
+    assert [text.get_text() for text in left.get_legend().get_texts()] == ["d1", "loss"]
+    assert [text.get_text() for text in right.get_legend().get_texts()] == ["KL", "NSS"]
+    assert len(curves([]).axes) == 2
