@@ -4,7 +4,7 @@ from pathlib import Path
 
 from tinyhd_lib.distill.cache import AnswerCache
 from tinyhd_lib.distill.models import HD2SModel, StudentModel, WindowModel
-from tinyhd_lib.distill.recipe import Recipe
+from tinyhd_lib.distill.recipe import Recipe, teacher_kind
 from tinyhd_lib.distill.teachers import Ensemble, MapTeacher, Teacher, WindowTeacher
 from tinyhd_lib.errors import BadInput
 from tinyhd_lib.files import cache_folder
@@ -59,7 +59,7 @@ def hint_channels(recipe: Recipe) -> tuple[int, ...]:
 
 
 def _teacher(name: str, recipe: Recipe, device: str) -> Teacher:
-    kind, _, rest = name.partition(":")
+    kind, _, rest = teacher_kind(name)
     if kind == "maps":
         return MapTeacher(Path(rest))
     model: WindowModel

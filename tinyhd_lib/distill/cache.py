@@ -6,10 +6,13 @@ where it stopped, and two runs that compute the same chunk write the same bytes.
 
 import io
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from pathlib import Path
+from uuid import uuid4
 
 import numpy as np
 
+from tinyhd_lib.data.annotations import read_arrays
 from tinyhd_lib.data.clips import Clip, Source, clip_frames
 from tinyhd_lib.distill.models import Answers, WindowModel
 from tinyhd_lib.errors import BadInput
@@ -17,7 +20,6 @@ from tinyhd_lib.files import write_atomically
 
 CHUNK = 16
 """Windows in a file, of a model that answers for one frame; those of a model of whole clips have a file each."""
-
 
 BYTES = np.dtype(np.float16).itemsize
 """Of a number that is kept."""
@@ -41,10 +43,13 @@ class AnswerCache:
         """
         path, place = self._place(model, source, window)
         try:
-            with np.load(path, allow_pickle=False) as chunk:
-                return {name: chunk[name][place].astype(np.float32) for name in chunk.files}
-        except (OSError, ValueError, KeyError, EOFError) as error:
-            raise BadInput(f"{path}: a teacher's answers are missing or damaged; delete the file and go on") from error
+            chunk = _read_chunk(path, path.stat().st_mtime_ns)
+        except FileNotFoundError as error:
+            raise BadInput(f"{path}: a teacher's answers are missing; the same command computes them anew") from error
+        try:
+            return {name: values[place].astype(np.float32) for name, values in chunk.items()}
+        except IndexError as error:
+            raise BadInput(f"{path}: no file of a teacher's answers; delete it and go on") from error
 
     def missing(
         self, model: WindowModel, sources: Sequence[Source], windows: Sequence[Clip]
@@ -79,7 +84,19 @@ class _Job:
         content = io.BytesIO()
         np.savez(content, allow_pickle=False, **chunk)
         self._path.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(self._path, content.getvalue())
+        # Another run may be writing the same file: each writes one of its own, and the last one's stays.
+        own = self._path.with_suffix(f".{uuid4().hex}")
+        write_atomically(own, content.getvalue())
+        own.replace(self._path)
+
+
+@lru_cache(maxsize=4)
+def _read_chunk(path: Path, _written: int) -> Answers:
+    """A file whole: the windows of one clip lie in one or two of them."""
+    try:
+        return read_arrays(path)
+    except BadInput as error:
+        raise BadInput(f"{path}: a teacher's answers are damaged; delete the file and go on") from error
 
 
 def _chunk(model: WindowModel) -> int:

@@ -3,7 +3,7 @@
 import io
 import json
 import pickle
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -53,7 +53,7 @@ class TrainingState:
             OSError: there is no room for it; the one that was there stays.
         """
         content = io.BytesIO()
-        torch.save(_shallow(self), content)
+        torch.save({each.name: getattr(self, each.name) for each in fields(self)}, content)
         write_atomically(folder / LAST_NAME, content.getvalue())
 
 
@@ -104,14 +104,17 @@ def read_log(folder: Path) -> list[dict[str, Any]]:
     return entries
 
 
-def rewind_log(folder: Path, steps: int) -> None:
-    """Take back the lines of steps that will be done again."""
-    kept = [entry for entry in read_log(folder) if entry["step"] <= steps]
+def rewind_log(folder: Path, steps: int, epochs: int) -> None:
+    """Take back the lines of steps, and the scores of epochs, that will come again.
+
+    Args:
+        folder: with the log.
+        steps: that are done.
+        epochs: that are done, with their scores.
+    """
+    kept = [
+        entry
+        for entry in read_log(folder)
+        if entry["step"] <= steps and ("scores" not in entry or entry["epoch"] <= epochs)
+    ]
     write_atomically(folder / LOG_NAME, "".join(json.dumps(entry) + "\n" for entry in kept).encode())
-
-
-def _shallow(state: TrainingState) -> dict[str, Any]:
-    return {name: getattr(state, name) for name in TrainingState.__dataclass_fields__}
-
-
-__all__ = ["TrainingState", "append_log", "asdict", "check_recipe", "read_log", "read_state", "rewind_log"]

@@ -28,27 +28,63 @@ _STD = np.array(STD, np.float32)
 _GREY = np.array((0.299, 0.587, 0.114), np.float32)
 
 
+class LeftOut:
+    """Says of what cannot be read that it is left out, once."""
+
+    def __init__(self) -> None:
+        self._told: set[str] = set()
+
+    def tell(self, error: BadInput) -> None:
+        """Log a line, unless the same was said before."""
+        if str(error) not in self._told:
+            self._told.add(str(error))
+            logger.warning("left out: %s", error)
+
+
 class DistillationSet(TorchDataset[dict[str, Tensor]]):
     """The samples of an epoch as dicts of tensors: ``clip`` (3, 16, H, W) and targets (C, T, H, W).
+
+    The place of a sample that cannot be read is taken by the next one that can.
 
     Args:
         sources: the videos.
         teacher: who answers for them, None for labels alone.
         samples: of the epoch.
         recipe: how they are made.
+        left_out: tells what cannot be read.
     """
 
     def __init__(
-        self, sources: Sequence[Source], teacher: Teacher | None, samples: Sequence[Sample], recipe: Recipe
+        self,
+        sources: Sequence[Source],
+        teacher: Teacher | None,
+        samples: Sequence[Sample],
+        recipe: Recipe,
+        left_out: LeftOut | None = None,
     ) -> None:
         self._sources, self._teacher, self._samples, self._recipe = sources, teacher, samples, recipe
+        self._left_out = left_out or LeftOut()
         self._labelled = any(source.labelled for source in sources)
 
     def __len__(self) -> int:
         return len(self._samples)
 
     def __getitem__(self, place: int) -> dict[str, Tensor]:
-        clip, variation = self._samples[place].clip, self._samples[place].variation
+        """The sample of a place.
+
+        Raises:
+            BadInput: no sample of the epoch can be read.
+        """
+        for number in range(place, place + len(self)):
+            try:
+                return self._item(self._samples[number % len(self)])
+            except BadInput as error:
+                self._left_out.tell(error)
+                reason = error
+        raise BadInput(f"nothing to learn from: no clip of the epoch can be read ({reason})")
+
+    def _item(self, sample: Sample) -> dict[str, Tensor]:
+        clip, variation = sample.clip, sample.variation
         source = self._sources[clip.video]
         size, outputs = self._recipe.size, self._recipe.spec.outputs
         cv2.setNumThreads(1)

@@ -155,6 +155,15 @@ class Recipe:
             for name, value in asdict(self).items()
         }
 
+    def without_places(self) -> dict[str, Any]:
+        """The table without what is only true of one machine: folders, and where files lie."""
+        table = self.to_dict()
+        table["teachers"] = [
+            f"{kind}{colon}{Path(rest).name}" for kind, colon, rest in map(teacher_kind, self.teachers)
+        ]
+        table["start"] = Path(self.start).parent.name if self.start else None
+        return {name: value for name, value in table.items() if not name.endswith("_dir")}
+
     def to_yaml(self) -> str:
         """The table as YAML, which `read_recipe` and papermill's ``-f`` read."""
         return yaml.safe_dump({name.upper(): value for name, value in self.to_dict().items()}, sort_keys=False)
@@ -208,6 +217,12 @@ def read_recipe(name_or_path: str | Path, **changes: Any) -> Recipe:
         raise BadInput(f"{source}: a recipe is a table of names and values")
     lowered = {str(name).lower(): value for name, value in table.items()}
     return Recipe.from_dict(lowered | changes, text)
+
+
+def teacher_kind(teacher: str) -> tuple[str, str, str]:
+    """Of an entry of ``teachers``: its kind (``hd2s``, ``maps``), the colon behind it, the rest; a student has no kind."""
+    kind, colon, rest = teacher.partition(":")
+    return (kind, colon, rest) if kind in {"hd2s", "maps"} else ("", "", teacher)
 
 
 def _folder() -> Any:

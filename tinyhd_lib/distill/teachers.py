@@ -16,6 +16,7 @@ from tinyhd_lib.data.clips import Clip, Source, clip_frames
 from tinyhd_lib.distill.cache import BYTES, AnswerCache
 from tinyhd_lib.distill.models import Answers, WindowModel
 from tinyhd_lib.errors import BadInput
+from tinyhd_lib.evaluation.predictions import read_any_map
 from tinyhd_lib.models.spec import CLIP_FRAMES, INPUT_SIZE
 
 TIMINGS = {"aligned": 0, "published": -1}
@@ -82,11 +83,11 @@ class WindowTeacher:
         windows = [window for clip in clips for window in self.windows(clip)]
         return self._cache.missing(self._model, sources, windows)
 
-    def size(self, sources: Sequence[Source], clips: Mapping[int, int]) -> int:
+    def size(self, sources: Sequence[Source], clips: Mapping[int, int]) -> int:  # noqa: ARG002
         """See `Teacher`."""
         if self._cache is None:
             return 0
-        window = self._model(clip_frames(sources[0], Clip(0, 0)))
+        window = self._model(np.zeros((CLIP_FRAMES, *INPUT_SIZE, 3), np.uint8))
         # Clips of a model of single maps share their windows: there are as many as there are places for a clip.
         return sum(clips.values()) * sum(values.size for values in window.values()) * BYTES
 
@@ -163,8 +164,7 @@ class Ensemble:
 def _read_any(folder: Path, name: str) -> np.ndarray:
     raw, grey = folder / f"{name}.npz", folder / f"{name}.png"
     if raw.exists():
-        with np.load(raw, allow_pickle=False) as file:
-            return np.asarray(file["saliency"])
+        return read_any_map(raw)
     if grey.exists():
         return cv2.resize(read_map(grey), INPUT_SIZE[::-1], interpolation=cv2.INTER_AREA)
     raise BadInput(f"{raw}: no map of this frame; make them with tinyhd generate --maps npz")

@@ -8,10 +8,11 @@ Under torchrun every process takes its share of each batch, and only the first o
 
 import json
 import logging
+import math
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
-from tinyhd_lib.data.clips import Source
+from tinyhd_lib.data.clips import Clip, Source
 from tinyhd_lib.distill.build import build_student, build_teacher, hint_channels
 from tinyhd_lib.distill.checkpoint import (
     BEST_NAME,
@@ -33,7 +34,7 @@ from tinyhd_lib.distill.checkpoint import (
     read_state,
     rewind_log,
 )
-from tinyhd_lib.distill.dataset import DistillationSet, open_sources
+from tinyhd_lib.distill.dataset import DistillationSet, LeftOut, open_sources
 from tinyhd_lib.distill.learner import Learner
 from tinyhd_lib.distill.optimise import build_optimiser, rate_factor, set_rates, update_average
 from tinyhd_lib.distill.processes import Processes, processes
@@ -57,7 +58,7 @@ Entry = dict[str, Any]
 
 
 class NonFiniteLossError(BadInput):
-    """The loss became infinite or NaN; the message has its terms. The last checkpoint is as it was."""
+    """Loss or gradient became infinite or NaN; the message has the terms. The last checkpoint is as it was."""
 
 
 def train(  # noqa: PLR0913
@@ -117,6 +118,7 @@ class _Run:
     optimiser: torch.optim.Optimizer
     scaler: torch.amp.GradScaler
     state: TrainingState
+    left_out: LeftOut = field(default_factory=LeftOut)
 
     @classmethod
     def begin(cls, recipe: Recipe, out: Path, group: Processes, workers: int, teacher: Teacher | None) -> "_Run":
@@ -143,8 +145,8 @@ class _Run:
             scaler.load_state_dict(state.scaler)
             state.average = {name: value.to(group.device) for name, value in state.average.items()}
         if group.first:
-            rewind_log(out, state.steps)
-            _write_record(out, recipe, sources, teacher, complete=False)
+            rewind_log(out, state.steps, state.epoch)
+            _write_record(out, recipe, sources, teacher, complete=state.epoch == recipe.epochs)
             if teacher is not None:
                 _tell_size(teacher, sources, recipe)
         if recipe.compile:
@@ -163,7 +165,7 @@ class _Run:
         batches = self.group.batches(len(samples), recipe.batch, recipe.accumulate)
         steps = len(batches) // recipe.accumulate
         loader = DataLoader(
-            DistillationSet(self.sources, self.teacher, samples, recipe),
+            DistillationSet(self.sources, self.teacher, samples, recipe, self.left_out),
             batch_sampler=batches[state.position * recipe.accumulate :],
             num_workers=self.workers,
             pin_memory=self.group.device.type == "cuda",
@@ -185,9 +187,10 @@ class _Run:
                     saved = time.monotonic()
         state.epoch, state.position = state.epoch + 1, 0
         yield from self._measure()
-        if recipe.schedule == "steps" and state.epoch in recipe.milestones and (self.out / BEST_NAME).exists():
-            self.group.wait()
-            self.learner.student.load_state_dict(load_model(self.out / BEST_NAME).state_dict())
+        if recipe.schedule == "steps" and state.epoch in recipe.milestones:
+            self.group.wait()  # for the first process, which measures
+            if (self.out / BEST_NAME).exists():
+                self.learner.student.load_state_dict(load_model(self.out / BEST_NAME).state_dict())
         self._save()
 
     def _step(self, batches: Sequence[dict[str, Tensor]]) -> dict[str, float]:
@@ -203,19 +206,20 @@ class _Run:
                 terms = distillation_terms(output, recipe.spec.decoders, targets) if output else {}
                 if recipe.hints:
                     terms["levels"] = hint_error(levels, targets)
-                loss = self.loss(terms)
                 said = {name: float(value.detach()) for name, value in terms.items() if name in self.loss.weights}
+                if not said:
+                    wanted = ", ".join(self.loss.weights)
+                    raise BadInput(f"TERMS: of {wanted} these data and teachers give none, nothing would be learnt")
+                loss = self.loss(terms)
                 if not torch.isfinite(loss):
-                    raise NonFiniteLossError(
-                        f"the loss is not finite at step {self.state.steps + 1}: {said}; {LAST_NAME} is as it was: "
-                        "try a lower LR, CLIP_NORM 1, or PRECISION float32"
-                    )
+                    raise self._not_finite("loss", said)
                 self.scaler.scale(loss / len(batches)).backward()
             for name, value in {**said, "loss": float(loss.detach())}.items():
                 total[name] = total.get(name, 0.0) + value / len(batches)
-        if recipe.clip_norm:
-            self.scaler.unscale_(self.optimiser)
-            nn.utils.clip_grad_norm_(self.learner.parameters(), recipe.clip_norm)
+        self.scaler.unscale_(self.optimiser)
+        norm = nn.utils.clip_grad_norm_(self.learner.parameters(), recipe.clip_norm or math.inf)
+        if not (torch.isfinite(norm) or self.scaler.is_enabled()):  # a scaler passes over such a step
+            raise self._not_finite("gradient", total)
         self.scaler.step(self.optimiser)
         self.scaler.update()
         self.optimiser.zero_grad(set_to_none=True)
@@ -223,14 +227,27 @@ class _Run:
             update_average(self.state.average, self.learner.student.state_dict(), recipe.ema, self.state.steps)
         return self.group.mean(total)
 
-    def _prepare(self, clips: Sequence[Any]) -> None:
+    def _not_finite(self, what: str, terms: dict[str, float]) -> NonFiniteLossError:
+        return NonFiniteLossError(
+            f"the {what} is not finite at step {self.state.steps + 1}: {terms}; {LAST_NAME} is as it was: "
+            "try a lower LR, CLIP_NORM 1, or PRECISION float32"
+        )
+
+    def _prepare(self, clips: Sequence[Clip]) -> None:
         """Have the teacher's answers to an epoch computed, each process its share."""
         if self.teacher is None:
             return
         jobs = self.teacher.prepare(self.sources, clips)[self.group.rank :: self.group.count]
-        for job in tqdm(jobs, desc="teacher", disable=not self.group.first or not jobs):
-            job()
+        self.group.wait()  # until all have counted what is missing: who came late would find less to share
+        self._do(tqdm(jobs, desc="teacher", disable=not self.group.first or not jobs))
         self.group.wait()
+
+    def _do(self, jobs: Iterable[Callable[[], None]]) -> None:
+        for job in jobs:
+            try:
+                job()
+            except BadInput as error:
+                self.left_out.tell(error)
 
     def _measure(self) -> Iterator[Entry]:
         """Scores on the validation set; the best student so far is kept."""
@@ -245,10 +262,9 @@ class _Run:
             clips = validation_clips(self.measured, self.recipe.validation_clips)
             if self.teacher is not None:
                 unlabelled = [clip for clip in clips if not self.measured[clip.video].labelled]
-                for job in self.teacher.prepare(self.measured, unlabelled):
-                    job()
+                self._do(self.teacher.prepare(self.measured, unlabelled))
             view = self.recipe.validation_view
-            scores = validate(student.eval(), self.measured, clips, self.teacher, view)
+            scores = validate(student.eval(), self.measured, clips, self.teacher, view, left_out=self.left_out)
             yield self._log({"epoch": state.epoch, "scores": scores})
         if not scores or scores["kl"] < state.best:
             state.best = scores.get("kl", state.best)
@@ -274,7 +290,7 @@ class _Run:
         return {
             "trained_by": "TinyHD Workbench",
             "teacher": self.teacher.name if self.teacher else None,
-            "recipe": self.recipe.to_dict(),
+            "recipe": self.recipe.without_places(),
             "epoch": self.state.epoch,
             "validation": scores,
         }

@@ -7,23 +7,26 @@ import torch
 from torch import Tensor
 
 from tinyhd_lib import metrics
-from tinyhd_lib.data.clips import Clip, Source, clip_frames, clip_truth
-from tinyhd_lib.distill.dataset import output_frames
+from tinyhd_lib.data.clips import Clip, Source, clip_frames, clip_truth, resized
+from tinyhd_lib.distill.dataset import LeftOut, output_frames
 from tinyhd_lib.distill.models import normalised
 from tinyhd_lib.distill.teachers import Teacher
+from tinyhd_lib.errors import BadInput
 from tinyhd_lib.losses import kl_divergence
 from tinyhd_lib.models.student import TinyHD
 
 
 @torch.inference_mode()
-def validate(
+def validate(  # noqa: PLR0913
     model: TinyHD,
     sources: Sequence[Source],
     clips: Sequence[Clip],
     teacher: Teacher | None,
     view: str = "whole",
+    *,
+    left_out: LeftOut | None = None,
 ) -> dict[str, float]:
-    """Scores of a student, means over frames, then over videos.
+    """Scores of a student, means over frames, then over videos; none if nothing of them can be measured.
 
     Args:
         model: the student, in evaluation mode.
@@ -31,30 +34,41 @@ def validate(
         clips: of them.
         teacher: is held against the student where nothing is known of where people looked.
         view: how the sources are looked at.
+        left_out: tells what cannot be read.
 
     Returns:
         ``kl`` to the labels, else to the teacher's map; where there are labels, ``cc`` too, and ``nss`` at the
         fixations of the whole frame, if that is seen.
     """
     by_video: dict[int, list[dict[str, float]]] = {}
-    frames = output_frames(model.spec.outputs)
-    device = next(model.parameters()).device
+    left_out = left_out or LeftOut()
     for clip in clips:
-        source = sources[clip.video]
-        saliency = model(normalised(torch.from_numpy(clip_frames(source, clip))[None].to(device))).map.float().cpu()
-        maps = saliency.reshape(model.spec.outputs, *saliency.shape[-2:])
-        if source.labelled:
-            truth = torch.from_numpy(clip_truth(source, clip)[frames])
-            scores = [_against_density(*pair) for pair in zip(maps, truth, strict=True) if pair[1].any()]
-            if view == "whole":
-                scores += _against_fixations(maps, source, clip.indices(source.count)[frames])
-        else:
-            assert teacher is not None
-            target = torch.from_numpy(np.ascontiguousarray(teacher.targets(source, clip)["map"][0]))
-            target = target[frames] if len(target) > len(maps) else target
-            scores = [{"kl": float(each)} for each in kl_divergence(maps, target)]
+        try:
+            scores = _scores(model, sources[clip.video], clip, teacher, view)
+        except BadInput as error:
+            left_out.tell(error)
+            continue
         by_video.setdefault(clip.video, []).extend(scores)
     return _mean([_mean(scores) for scores in by_video.values() if scores])
+
+
+def _scores(model: TinyHD, source: Source, clip: Clip, teacher: Teacher | None, view: str) -> list[dict[str, float]]:
+    """What is known of the frames of one clip."""
+    device, frames = next(model.parameters()).device, output_frames(model.spec.outputs)
+    saliency = model(normalised(torch.from_numpy(clip_frames(source, clip))[None].to(device))).map.float().cpu()
+    maps = saliency.reshape(model.spec.outputs, *saliency.shape[-2:])
+    if source.labelled:
+        truth = torch.from_numpy(clip_truth(source, clip)[frames])
+        scores = [_against_density(*pair) for pair in zip(maps, truth, strict=True) if pair[1].any()]
+        if view == "whole":
+            scores += _against_fixations(maps, source, clip.indices(source.count)[frames])
+        return scores
+    if teacher is None:
+        return []
+    target = teacher.targets(source, clip)["map"][0]
+    target = target[frames] if len(target) > len(maps) else target
+    sized = torch.from_numpy(np.ascontiguousarray(resized(target, (maps.shape[1], maps.shape[2]))))
+    return [{"kl": float(each)} for each in kl_divergence(maps, sized)]
 
 
 def _against_density(saliency: Tensor, density: Tensor) -> dict[str, float]:
