@@ -622,6 +622,29 @@ def test_a_crop_cuts_picture_label_and_answer_alike(
     assert np.logical_xor(answer, label).mean() < 0.04
 
 
+@dataclass(frozen=True)
+class BrokenSource(FakeSource):
+    """A video that turns out to be damaged."""
+
+    def frames(self, indices: Sequence[int]) -> np.ndarray:
+        raise BadInput(f"{self.name}: damaged, {len(indices)} frames cannot be decoded")
+
+
+def test_the_place_of_a_damaged_clip_is_taken_by_the_next_one(caplog: pytest.LogCaptureFixture) -> None:
+    sources = [BrokenSource("broken"), FakeSource()]
+    samples = [Sample(Clip(video, start), Variation()) for video, start in ((1, 0), (0, 5), (0, 7), (1, 20), (0, 1))]
+    items = DistillationSet(sources, FakeTeacher(), samples, RECIPE)
+    shown = [items[place]["clip"] for place in range(5)]
+    for place, instead in enumerate((0, 3, 3, 3, 0)):
+        assert (shown[place] == shown[instead]).all()
+    assert not (shown[0] == shown[3]).all()
+    assert [record.message for record in caplog.records] == [
+        "left out: broken: damaged, 16 frames cannot be decoded",
+    ]
+    with pytest.raises(BadInput, match=r"no clip of the epoch can be read \(broken: damaged"):
+        DistillationSet(sources, FakeTeacher(), samples[1:3], RECIPE)[0]
+
+
 def test_hints_are_given_as_they_are_and_only_if_wanted() -> None:
     sample = Sample(Clip(0, 0), Variation())
     wanted = replace(RECIPE, terms={"levels": 1.0}, teacher_size=RECIPE.size)

@@ -212,7 +212,8 @@ def test_every_recipe_trains(
     """On one labelled and one auxiliary video; models of single maps are measured too."""
     written = read_recipe(name)
     changes: dict[str, Any] = {**SMALL, "batch": 2, "clips_per_video": 1, "auxiliary_ratio": 1, "precision": "float32"}
-    changes |= {f"{each}_dir": str(tiny(getattr(written, each))) for each in ("labelled", "auxiliary")}
+    data = [each for each in ("labelled", "auxiliary") if getattr(written, each)]
+    changes |= {f"{each}_dir": str(tiny(getattr(written, each))) for each in data}
     changes["teachers"] = [
         each if each.startswith("hd2s:") else str(students(each if each in MODEL_SPECS else written.model))
         for each in written.teachers
@@ -238,14 +239,15 @@ def test_every_recipe_trains(
     assert record["complete"]
     assert record["recipe"] == recipe.to_dict()
     assert record["teacher"]["name"] == ("made up" if made_up_teacher.asked else record["teacher"]["name"])
-    assert len(record["videos"]) == 2
+    assert 1 <= len(record["videos"]) <= len(data)
     assert read_log(tmp_path / "out") == entries
 
 
 def test_training_teaches(labels: Recipe, tmp_path: Path) -> None:
-    changes = {**AVERAGED, "ema": 0.0, "lr": 0.003, "validation_split": None, "epochs": 1, "clips_per_video": 15}
     list(synthesise("gaze", tmp_path / "gaze", videos=1, frames=16))
-    recipe = replace(labels, **changes, labelled="gaze", labelled_dir=str(tmp_path / "gaze"), labelled_split=None)
+    data = {"labelled": "gaze", "labelled_dir": str(tmp_path / "gaze"), "labelled_split": None}
+    changes = {"optimiser": "adamw", "schedule": "cosine", "lr": 0.01, "fusion_lr": 30.0, "warmup": 0.0}
+    recipe = replace(labels, **data, **changes, validation_split=None, epochs=1, clips_per_video=15)
     losses = [terms["loss"] for terms in step_terms(run(recipe, tmp_path / "out"))]
     assert len(losses) == 15
     assert np.mean(losses[-3:]) < 0.7 * np.mean(losses[:3]), losses
@@ -255,11 +257,16 @@ def test_training_teaches(labels: Recipe, tmp_path: Path) -> None:
 def test_cut_off_again_and_again_it_goes_on_to_the_same_bits(whole, name: str, tmp_path: Path, always_saved) -> None:
     """In the middle of an epoch, at its end, and after its scores."""
     recipe, unbroken = whole(name)
-    for _ in range(8):
+    last = []
+    for after in itertools.cycle((2, 3)):
         running = train(recipe, tmp_path, device="cpu")
-        assert len(list(itertools.islice(running, 2))) == 2
+        entries = list(itertools.islice(running, after))
         running.close()
-    run(recipe, tmp_path)
+        last += entries[-1:]
+        if len(entries) < after:
+            break
+    assert [entry["step"] for entry in last if "terms" in entry] == [2, 4, 6]
+    assert [entry["step"] for entry in last if "scores" in entry] == [3, 6]
     assert_same(tmp_path, unbroken)
 
 
@@ -334,7 +341,8 @@ def test_a_second_run_does_not_work_in_the_folder(whole, tmp_path: Path) -> None
 def test_the_cache_says_what_the_teacher_says_and_is_asked_instead(
     taught: Recipe, made_up_teacher: type[MadeUpTeacher], tmp_path: Path
 ) -> None:
-    recipe = replace(taught, model="d123m_rc4_rc1T", teachers=(f"hd2s:{tmp_path}",), validation_split=None, epochs=1)
+    changes = {"model": "d123m_rc4_rc1T", "validation_split": None, "epochs": 1, "lr": 1e-6}
+    recipe = replace(taught, teachers=(f"hd2s:{tmp_path}",), **changes)
     live = step_terms(run(replace(recipe, cache=False), tmp_path / "live"))
     assert made_up_teacher.asked == 3 * 16
     kept = step_terms(run(recipe, tmp_path / "kept"))
@@ -359,7 +367,7 @@ def test_two_processes_take_the_steps_of_one(taught: Recipe, tmp_path: Path) -> 
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     command += ["-m", "tinyhd_lib", "train", "--recipe", str(file), "--out", str(tmp_path / "two"), "--device", "cpu"]
     environment = os.environ | {"OMP_NUM_THREADS": "1", "TINYHD_CACHE": str(tmp_path / "cache")}
-    finished = subprocess.run(command, check=False, capture_output=True, text=True, env=environment)
+    finished = subprocess.run(command, check=False, capture_output=True, text=True, env=environment, timeout=120)
     assert finished.returncode == 0, finished.stderr
     run(replace(recipe, accumulate=4), tmp_path / "one")
     two, one = (read_log(tmp_path / name) for name in ("two", "one"))
@@ -397,16 +405,6 @@ def test_shares_of_the_teachers_work_are_counted_before_any_is_done(
     events.clear()
     started._prepare([])
     assert events == ["shares", "wait", "second", "wait"]
-
-
-@pytest.fixture
-def poisoned(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """The first step of the second epoch makes all weights NaN."""
-    set_rates = training.set_rates
-    calls = itertools.count(1)
-    with monkeypatch.context() as patch:
-        patch.setattr(training, "set_rates", lambda *given: set_rates(given[0], math.nan if next(calls) == 4 else 1.0))
-        yield
 
 
 def test_a_loss_that_is_not_finite_stops_the_run(whole, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -220,7 +220,7 @@ def read_recipe(name_or_path: str | Path, **changes: Any) -> Recipe:
 
 
 def teacher_kind(teacher: str) -> tuple[str, str, str]:
-    """Of an entry of ``teachers``: its kind (``hd2s``, ``maps``), the colon behind it, the rest; a student has no kind."""
+    """Kind (``hd2s``, ``maps``, none for a student), colon and rest of an entry of ``teachers``."""
     kind, colon, rest = teacher.partition(":")
     return (kind, colon, rest) if kind in {"hd2s", "maps"} else ("", "", teacher)
 
