@@ -64,9 +64,7 @@ def random_output(outputs: int, d1: int, others: int) -> SaliencyOutput:
 def teachings(frames: int) -> dict[str, torch.Tensor]:
     """Everything that a student of so many frames can be taught."""
     channels = {"label": 1, "map": 1, "d1": 4, "d2": 1, "d3": 1}
-    return {
-        name: random_maps(2, count, frames, *SIZE, seed=10 + n) for n, (name, count) in enumerate(channels.items())
-    }
+    return {name: random_maps(2, count, frames, *SIZE, seed=10 + n) for n, (name, count) in enumerate(channels.items())}
 
 
 @quick
@@ -245,6 +243,14 @@ def test_hints_are_missed_by_0_if_equal_and_by_1_if_only_their_mean_is_known() -
     assert hint_error(means, hints) == pytest.approx(1, abs=0.01)
     errors = [float(relative_error(*pair)) for pair in zip(pyramid(1), levels, strict=True)]
     assert hint_error(pyramid(1), hints) == pytest.approx(np.mean(errors), rel=1e-5)
+
+
+def test_loud_and_quiet_channels_are_hints_of_equal_weight() -> None:
+    level = pyramid(0)[0]
+    for channel in range(3):
+        features = level.clone()
+        features[:, channel] = level[:, channel].mean()
+        assert relative_error(features, level) == pytest.approx(1 / 3, abs=0.01)
 
 
 def test_a_channel_that_never_changes_is_no_infinite_hint() -> None:

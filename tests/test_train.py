@@ -266,7 +266,7 @@ def test_cut_off_again_and_again_it_goes_on_to_the_same_bits(whole, name: str, t
         if len(entries) < after:
             break
     assert [entry["step"] for entry in last if "terms" in entry] == [2, 4, 6]
-    assert [entry["step"] for entry in last if "scores" in entry] == [3, 6]
+    assert [entry["step"] for entry in last if "scores" in entry] == [3, 6, 6]
     assert_same(tmp_path, unbroken)
 
 
@@ -361,8 +361,7 @@ def test_processes_that_prepare_clips_change_nothing(taught: Recipe, tmp_path: P
 
 def test_two_processes_take_the_steps_of_one(taught: Recipe, tmp_path: Path) -> None:
     """Two clips each, four in all, for every step; they find no cache, and reload the best student after an epoch."""
-    changes = {**STEPS, "lr": 0.001, "clips_per_video": 8}
-    recipe = replace(taught, **changes, accumulate=2)
+    recipe = replace(taught, milestones=[1], lr=2e-4, clips_per_video=8, accumulate=2)
     file = recipe_file(recipe, tmp_path / "recipe.yaml")
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     command += ["-m", "tinyhd_lib", "train", "--recipe", str(file), "--out", str(tmp_path / "two"), "--device", "cpu"]
@@ -376,10 +375,13 @@ def test_two_processes_take_the_steps_of_one(taught: Recipe, tmp_path: Path) -> 
     ]  # fmt: skip
     for ours, theirs in zip(step_terms(two), step_terms(one), strict=True):
         assert ours == pytest.approx(theirs, abs=1e-5)
-    ours, theirs = (read_state(tmp_path / name) for name in ("two", "one"))
-    for name, value in ours.model.items():
-        if "running" not in name and "num_batches" not in name:  # each process counts its own clips
-            torch.testing.assert_close(value, theirs.model[name], atol=1e-4, rtol=0)
+    ours, theirs = (read_state(tmp_path / name).model for name in ("two", "one"))
+    # What batch norms have seen is not compared: each process notes its own clips.
+    begun = {f"student.{name}": value.detach() for name, value in random_model(recipe.model).named_parameters()}
+    moved, apart = (
+        max(float((ours[name] - other[name]).abs().max()) for name in begun) for other in (begun, theirs)
+    )
+    assert apart < 1e-6 < 1e-5 < moved
 
 
 def test_shares_of_the_teachers_work_are_counted_before_any_is_done(
