@@ -35,7 +35,7 @@ class OwnWeights:
 
 
 OWN: dict[str, OwnWeights] = {
-    row.name: row for row in (OwnWeights("workbench_m_r4", "d123m_rc4_rc1T", "", "M r4 and people's gaze, few videos"),)
+    row.name: row for row in (OwnWeights("workbench_m_r4", "d123m_rc4_rc1T", "080b66a9a8eb7109dfc3509ef6d28d36a2aa20ad7353030c0c3c34ba3f48bd20", "M r4 and people's gaze, few videos"),)
 }
 
 
