@@ -6,14 +6,14 @@ from pathlib import Path
 
 from tinyhd_lib.errors import BadInput
 from tinyhd_lib.files import sha256
-from tinyhd_lib.models.registry import LICENCE_NOTE, PUBLISHED, TEACHER_NOTE, PublishedWeights
+from tinyhd_lib.models.registry import LICENCE_NOTE, OWN, PUBLISHED, TEACHER_NOTE, OwnWeights, PublishedWeights
 from tinyhd_lib.models.weights import download, locate_weights
 
 
 def list_weights(options: argparse.Namespace) -> int:
-    """``tinyhd weights list``: a table, in Markdown if asked."""
+    """``tinyhd weights list``: a table, in Markdown if asked; ours come first."""
     header = ("name", "model", "parameters", "trained on", "NSS", "CC", "SHA-256 known")
-    rows = [header, *(_row(weights) for weights in PUBLISHED.values())]
+    rows = [header, *map(_own_row, OWN.values()), *map(_row, PUBLISHED.values())]
     if options.markdown:
         rows.insert(1, ("---",) * len(header))
         sys.stdout.writelines(f"| {' | '.join(row)} |\n" for row in rows)
@@ -23,8 +23,16 @@ def list_weights(options: argparse.Namespace) -> int:
         cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
         sys.stdout.write("  ".join(cells).rstrip() + "\n")
     sys.stdout.write("\nNSS and CC: the authors' own, DHF1K validation set (mean over frames, then over videos).\n")
-    sys.stdout.write(f"Students: {LICENCE_NOTE}.\nTeacher: {TEACHER_NOTE}.\n")
+    sys.stdout.write(
+        "Workbench: trained by this project and part of it; what they are worth, and their licence lineage, "
+    )
+    sys.stdout.write("is in the cards in weights/.\n")
+    sys.stdout.write(f"Published students: {LICENCE_NOTE}.\nTeacher: {TEACHER_NOTE}.\n")
     return 0
+
+
+def _own_row(weights: OwnWeights) -> tuple[str, ...]:
+    return weights.name, weights.spec.label, f"{weights.parameters:,}", weights.learnt_from, "-", "-", "yes"
 
 
 def _row(weights: PublishedWeights) -> tuple[str, ...]:

@@ -18,6 +18,9 @@ from tinyhd_lib.distill.models import Answers, WindowModel
 from tinyhd_lib.errors import BadInput
 from tinyhd_lib.files import write_atomically
 
+_CODE = 1
+"""Changes whenever what is kept would."""
+
 CHUNK = 16
 """Windows in a file, of a model that answers for one frame; those of a model of whole clips have a file each."""
 
@@ -65,7 +68,7 @@ class AnswerCache:
         length = _chunk(model)
         number, place = divmod(window.start, length)
         way = f"{window.step}{'f' if window.flip else ''}"
-        return self._folder / model.digest[:16] / source.digest / f"{way}_{number}.npz", place
+        return self._folder / f"{model.digest[:16]}-{_CODE}-{length}" / source.digest / f"{way}_{number}.npz", place
 
 
 class _Job:
@@ -82,7 +85,7 @@ class _Job:
         answers = [self._model(clip_frames(self._source, window)) for window in windows]
         chunk = {name: np.stack([answer[name] for answer in answers]).astype(np.float16) for name in answers[0]}
         content = io.BytesIO()
-        np.savez(content, allow_pickle=False, **chunk)
+        np.savez(content, **chunk)  # type: ignore[arg-type]
         self._path.parent.mkdir(parents=True, exist_ok=True)
         # Another run may be writing the same file: each writes one of its own, and the last one's stays.
         own = self._path.with_suffix(f".{uuid4().hex}")

@@ -142,6 +142,7 @@ def open_sources(recipe: Recipe) -> tuple[list[Source], list[Source]]:
         BadInput: a data set is not there, or nothing of it can be used.
     """
     make = stored if recipe.store else decoded
+    names: list[str] = []
     learnt: list[Source] = []
     measured: list[Source] = []
     for kind, folder, split in (
@@ -153,6 +154,7 @@ def open_sources(recipe: Recipe) -> tuple[list[Source], list[Source]]:
         dataset = open_dataset(kind, folder, split)
         for each in dataset.skipped:
             logger.warning("skipped: %s: %s", each.path.name, each.reason)
+        names += [video.name for video in dataset.videos]
         learnt += [part for source in _usable(dataset.videos, make) for part in without(source, recipe.exclude)]
     if recipe.validation_split is not None:
         kind = recipe.labelled or recipe.auxiliary
@@ -160,6 +162,9 @@ def open_sources(recipe: Recipe) -> tuple[list[Source], list[Source]]:
         assert kind is not None
         seen = partial(make, view=recipe.validation_view)
         measured = list(_usable(open_dataset(kind, folder, recipe.validation_split).videos, seen))
+    for entry in recipe.exclude:
+        if entry.partition(":")[0] not in names:
+            logger.warning("EXCLUDE %r: there is no such video, nothing is left out for it", entry)
     if not learnt:
         raise BadInput("nothing to learn from: every video was left out or cannot be read")
     return learnt, measured

@@ -254,7 +254,7 @@ def _rules(recipe: Recipe) -> list[tuple[bool, str]]:
         (bool(recipe.teachers or recipe.labelled), "TEACHERS: without any, LABELLED data are needed"),
         *((_is_size(getattr(recipe, name)), f"{name.upper()}: [H, W], multiples of 32") for name in _SIZES),
         (bool(recipe.speeds) and 0 not in recipe.speeds, "SPEEDS: one or more steps, none of them 0"),
-        (0 < recipe.crop <= 1, f"CROP {recipe.crop}: more than 0, and no more than 1"),
+        (0.1 <= recipe.crop <= 1, f"CROP {recipe.crop}: 0.1 to 1"),
         (0 <= recipe.colour <= 1, f"COLOUR {recipe.colour}: 0 to 1"),
         (0 <= recipe.ema < 1, f"EMA {recipe.ema}: 0 or more, less than 1"),
         (not recipe.hints or (recipe.crop == 1 and len(recipe.teachers) == 1), "levels: one teacher, and CROP 1"),

@@ -33,10 +33,10 @@ class OwnWeights:
         """The model's row."""
         return MODEL_SPECS[self.row]
 
-
-OWN: dict[str, OwnWeights] = {
-    row.name: row for row in (OwnWeights("workbench_m_r4", "d123m_rc4_rc1T", "080b66a9a8eb7109dfc3509ef6d28d36a2aa20ad7353030c0c3c34ba3f48bd20", "M r4 and people's gaze, few videos"),)
-}
+    @property
+    def parameters(self) -> int:
+        """How many the model has."""
+        return PUBLISHED[self.row].parameters
 
 
 @dataclass(frozen=True)
@@ -114,5 +114,16 @@ PUBLISHED: dict[str, PublishedWeights] = {
     )
 }
 
+OWN: dict[str, OwnWeights] = {
+    row.name: row
+    for row in (
+        OwnWeights(
+            "workbench_m_r4",
+            "d123m_rc4_rc1T",
+            "080b66a9a8eb7109dfc3509ef6d28d36a2aa20ad7353030c0c3c34ba3f48bd20",
+            "published M r4, and gaze on 4 videos",
+        ),
+    )
+}
 
-DEFAULT_WEIGHTS = "d123m_rc4_rc1T"
+DEFAULT_WEIGHTS = "workbench_m_r4"
