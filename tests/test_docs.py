@@ -2,21 +2,26 @@
 
 import json
 import re
+from fnmatch import fnmatch
 
 import pandas as pd
 import pytest
 from conftest import ROOT
 
 from tinyhd_lib.bench import as_table, metrics_table
+from tinyhd_lib.bench_training import as_table as training_table
 from tinyhd_lib.cli import _parser, main
+from tinyhd_lib.distill.recipe import recipe_names
 from tinyhd_lib.evaluation.compare import Comparison, Difference
 from tinyhd_lib.evaluation.compare import as_console as comparison_table
 from tinyhd_lib.evaluation.statistics import Figure
 from tinyhd_lib.evaluation.summary import Summary
 from tinyhd_lib.evaluation.text import as_console as scores_table
+from tinyhd_lib.losses import TERMS
 
 README = (ROOT / "README.md").read_text()
 EVALUATION = (ROOT / "docs/evaluation.md").read_text()
+TRAINING = (ROOT / "docs/training.md").read_text()
 RESULTS = ROOT / "docs/results"
 
 
@@ -39,7 +44,7 @@ def test_the_readmes_first_figure_is_one_of_the_raw_ones() -> None:
     assert report["hardware"].split(",")[0] in README
 
 
-@pytest.mark.parametrize("document", ["README.md", "docs/evaluation.md"])
+@pytest.mark.parametrize("document", ["README.md", "docs/evaluation.md", "docs/training.md"])
 def test_the_commands_in_the_documents_are_understood(document: str) -> None:
     commands = re.findall(r"^tinyhd ([^#\n]+)", (ROOT / document).read_text(), flags=re.MULTILINE)
     assert len(commands) >= 5
@@ -47,11 +52,24 @@ def test_the_commands_in_the_documents_are_understood(document: str) -> None:
         _parser().parse_args(command.split())
 
 
-@pytest.mark.parametrize("document", ["README.md", "docs/evaluation.md"])
+@pytest.mark.parametrize("document", ["README.md", "docs/evaluation.md", "docs/training.md", "weights/README.md"])
 def test_no_document_names_a_file_that_is_not_there(document: str) -> None:
     path = ROOT / document
     for link in re.findall(r"\]\((?!http|#)([^)]+)\)", path.read_text()):
         assert (path.parent / link).exists(), link
+
+
+def test_the_recipes_in_the_documents_are_those_there_are() -> None:
+    rows = re.findall(r"^\| ((?:`[a-z0-9_*]+`(?:, )?)+) \|", TRAINING, flags=re.MULTILINE)
+    patterns = [name for row in rows for name in re.findall(r"`([a-z0-9_*]+)`", row) if name not in TERMS]
+    assert all(any(fnmatch(name, pattern) for pattern in patterns) for name in recipe_names())
+    assert all(any(fnmatch(name, pattern) for name in recipe_names()) for pattern in patterns)
+
+
+def test_the_training_figures_are_those_of_the_raw_file() -> None:
+    report = json.loads((ROOT / "docs/bench/cpu-training.json").read_text())
+    assert report["hardware"] in TRAINING
+    assert training_table(report["training"]) in TRAINING
 
 
 @pytest.mark.parametrize("name", ["m_r4", "s_r4"])
