@@ -123,6 +123,7 @@ class Recipe:
         for each in fields(self):
             if isinstance(getattr(self, each.name), list):
                 object.__setattr__(self, each.name, tuple(getattr(self, each.name)))
+            _check_type(each.name, getattr(self, each.name), each.type)
         if self.model not in MODEL_SPECS:
             raise BadInput(f"MODEL {self.model!r}: no such row{_nearest(self.model, MODEL_SPECS)}")
         for name, choices in _CHOICES.items():
@@ -232,6 +233,18 @@ def _folder() -> Any:
 def _nearest(name: str, known: Any) -> str:
     near = get_close_matches(name, list(known), n=3, cutoff=0.4)
     return f"; the nearest are {', '.join(near)}" if near else ""
+
+
+def _check_type(name: str, value: Any, declared: Any) -> None:
+    """Refuse a value of another type than the entry's, where that is a simple one."""
+    accepted, words = {
+        bool: ((bool,), "true or false"),
+        int: ((int,), "a whole number"),
+        float: ((int, float), "a number"),
+        str: ((str,), "a word"),
+    }.get(declared, ((object,), ""))
+    if not isinstance(value, accepted) or (isinstance(value, bool) and declared in (int, float)):
+        raise BadInput(f"{name.upper()} {value!r}: {words}")
 
 
 _SIZES = ("size", "teacher_size")
