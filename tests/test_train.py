@@ -381,8 +381,8 @@ def test_two_processes_take_the_steps_of_one(taught: Recipe, tmp_path: Path) -> 
     # What batch norms have seen is not compared: each process notes its own clips.
     begun = {f"student.{name}": value.detach() for name, value in random_model(recipe.model).named_parameters()}
     moved, apart = (max(float((ours[name] - other[name]).abs().max()) for name in begun) for other in (begun, theirs))
-    assert apart < 1e-6
-    assert moved > 1e-5
+    assert apart < 5e-6
+    assert moved > 2e-5
 
 
 def test_shares_of_the_teachers_work_are_counted_before_any_is_done(
@@ -599,10 +599,7 @@ def test_accumulated_gradients_are_the_mean(labels: Recipe, tmp_path: Path, monk
         torch.testing.assert_close(mean, (one + two) / 2)
 
 
-@pytest.mark.parametrize("precision", ["bfloat16", "float16"])
-def test_a_mixed_step_has_its_loss_in_float32(
-    labels: Recipe, precision: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_mixed_step_has_its_loss_in_float32(labels: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     terms_of = training.distillation_terms
     kinds = []
 
@@ -612,11 +609,21 @@ def test_a_mixed_step_has_its_loss_in_float32(
         return terms
 
     monkeypatch.setattr(training, "distillation_terms", look)
-    recipe = replace(labels, precision=precision, validation_split=None, epochs=1, clips_per_video=1)
+    recipe = replace(labels, precision="float16", validation_split=None, epochs=1, clips_per_video=1)
     (terms,) = step_terms(run(recipe, tmp_path))
     assert math.isfinite(terms["loss"])
-    assert kinds == [(getattr(torch, precision), {torch.float32})]
-    assert all(value.dtype != getattr(torch, precision) for value in tensors(read_state(tmp_path).model))
+    assert kinds == [(torch.float16, {torch.float32})]
+    assert all(value.dtype != torch.float16 for value in tensors(read_state(tmp_path).model))
+
+
+def test_a_bfloat16_pass_has_its_loss_in_float32() -> None:
+    student = random_model("d123m_rc4_rc1T").train()
+    label = torch.rand(2, 1, 16, 64, 64)
+    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+        output = student(torch.randn(2, 3, 16, 64, 64))
+        terms = training.distillation_terms(output, student.spec.decoders, {"label": label, "map": label})
+    assert output.map.dtype == torch.bfloat16
+    assert all(term.dtype == torch.float32 and term.isfinite() for term in terms.values())
 
 
 def test_the_command_trains(labels: Recipe, tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import logging
 import math
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -200,7 +200,7 @@ class _Run:
         for number, batch in enumerate(batches, start=1):
             targets = {name: values.to(device, non_blocking=True) for name, values in batch.items()}
             clip = targets.pop("clip").contiguous(memory_format=torch.channels_last_3d)
-            with self.group.exchange(self.shared, last=number == len(batches)):
+            with _right_gradients(recipe, device), self.group.exchange(self.shared, last=number == len(batches)):
                 with torch.autocast(device.type, _PRECISIONS[recipe.precision], enabled=recipe.precision != "float32"):
                     output, levels = self.shared(clip)
                 terms = distillation_terms(output, recipe.spec.decoders, targets) if output else {}
@@ -294,6 +294,16 @@ class _Run:
             "epoch": self.state.epoch,
             "validation": scores,
         }
+
+
+def _right_gradients(recipe: Recipe, device: torch.device) -> AbstractContextManager[None]:
+    """Around forward and backward passes: without oneDNN where it is wrong.
+
+    In bfloat16 on a CPU its version 3.12 (torch 2.14) takes gradients of depthwise convolutions over two frames from
+    memory that nobody wrote.
+    """
+    wrong = device.type == "cpu" and recipe.precision == "bfloat16"
+    return torch.backends.mkldnn.flags(enabled=False) if wrong else nullcontext()
 
 
 def _channels_last(module: nn.Module) -> nn.Module:
