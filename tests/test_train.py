@@ -622,7 +622,7 @@ def test_a_bfloat16_pass_has_its_loss_in_float32() -> None:
     with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
         output = student(torch.randn(2, 3, 16, 64, 64))
         terms = training.distillation_terms(output, student.spec.decoders, {"label": label, "map": label})
-    assert output.map.dtype == torch.bfloat16
+    assert output.side_maps[1].dtype == torch.bfloat16
     assert all(term.dtype == torch.float32 and term.isfinite() for term in terms.values())
 
 

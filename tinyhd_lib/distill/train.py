@@ -11,7 +11,7 @@ import logging
 import math
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -296,14 +296,19 @@ class _Run:
         }
 
 
-def _right_gradients(recipe: Recipe, device: torch.device) -> AbstractContextManager[None]:
+@contextmanager
+def _right_gradients(recipe: Recipe, device: torch.device) -> Iterator[None]:
     """Around forward and backward passes: without oneDNN where it is wrong.
 
     In bfloat16 on a CPU its version 3.12 (torch 2.14) takes gradients of depthwise convolutions over two frames from
     memory that nobody wrote.
     """
     wrong = device.type == "cpu" and recipe.precision == "bfloat16"
-    return torch.backends.mkldnn.flags(enabled=False) if wrong else nullcontext()
+    used, *_ = torch.backends.mkldnn.set_flags(_enabled=False if wrong else None, _fp32_precision=None)
+    try:
+        yield
+    finally:
+        torch.backends.mkldnn.set_flags(_enabled=used, _fp32_precision=None)
 
 
 def _channels_last(module: nn.Module) -> nn.Module:

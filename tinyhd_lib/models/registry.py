@@ -123,6 +123,12 @@ OWN: dict[str, OwnWeights] = {
             "080b66a9a8eb7109dfc3509ef6d28d36a2aa20ad7353030c0c3c34ba3f48bd20",
             "published M r4, and gaze on 4 videos",
         ),
+        OwnWeights(
+            "workbench_m_r2",
+            "d123m_rc2_rc1T",
+            "536af799b9f425e792768b0db7fadb1fd0f10f134cd7ee07d352f80bdbb4c1bd",
+            "published M r4, and gaze on 4 videos",
+        ),
     )
 }
 
