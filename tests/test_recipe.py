@@ -1,15 +1,19 @@
 """Recipes: what they may say, and how they are read."""
 
+from dataclasses import fields
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
 
 import pytest
 import yaml
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tinyhd_lib import MODEL_SPECS, BadInput
 from tinyhd_lib.cli import main
 from tinyhd_lib.commands.train import changes
+from tinyhd_lib.data.datasets import KINDS
 from tinyhd_lib.distill.recipe import Recipe, read_recipe, recipe_names
 from tinyhd_lib.losses import TERMS
 
@@ -23,14 +27,39 @@ REFUSED = {
     "PRECISION 'float8'": {"precision": "float8"},
     "VALIDATION_VIEW 'half'": {"validation_view": "half"},
     "LABELLED 'salicon'": {"labelled": "salicon"},
+    "AUXILIARY 'youtube'": {"auxiliary": "youtube"},
+    "MODEL 3: a word": {"model": 3},
+    "TIMING None: a word": {"timing": None},
+    "LABELLED_DIR 3: a word, or null": {"labelled_dir": 3},
     "EPOCHS 'two': a whole number": {"epochs": "two"},
     "BATCH 1.5: a whole number": {"batch": 1.5},
+    "SEED True: a whole number": {"seed": True},
     "LR 'fast': a number": {"lr": "fast"},
+    "LR '1e-3': a number, such as 0.001 or 1.0e-3": {"lr": "1e-3"},  # YAML takes it for a word
+    "LR nan: a number": {"lr": float("nan")},
     "CACHE 'no': true or false": {"cache": "no"},
+    "TEACHERS 'd1d2d3_S_lt': a list": {"teachers": "d1d2d3_S_lt"},
+    r"EXCLUDE \(385,\): .* quotes": {"exclude": [385]},  # what YAML makes of 0601
+    "SPEEDS 2: a list of whole numbers": {"speeds": 2},
+    "MILESTONES .* a list of whole numbers": {"milestones": [1.5]},
+    r"SIZE 'large': \[H, W\]": {"size": "large"},
+    "TERMS .*: names of terms with numbers": {"terms": {"d1": "much"}},
+    r"TERMS \('d1',\): names of terms": {"terms": ["d1"]},
     "EPOCHS 0": {"epochs": 0},
     "BATCH 0": {"batch": 0},
     "ACCUMULATE -1": {"accumulate": -1},
+    "CLIPS_PER_VIDEO 0": {"clips_per_video": 0},
+    "EVERY 0": {"every": 0},
+    "VALIDATION_CLIPS 0": {"validation_clips": 0},
     "LR 0": {"lr": 0},
+    "AUXILIARY_RATIO -1: 0 or more": {"auxiliary_ratio": -1},
+    "ENCODER_LR -1": {"encoder_lr": -1},
+    "FUSION_LR -1": {"fusion_lr": -1},
+    "WEIGHT_DECAY -1": {"weight_decay": -1},
+    "WARMUP -1": {"warmup": -1},
+    "CLIP_NORM -1": {"clip_norm": -1},
+    "SEED -1": {"seed": -1},
+    "TERMS: weights are 0 or more": {"terms": {"d1": 1.0, "d2": -1.0}},
     r"TERMS \['d4'\]": {"terms": {"d4": 1.0}},
     "nothing would be learnt": {"terms": {"d1": 0.0}},
     "name the data to learn from": {"labelled": None, "teachers": ["d1d2d3_S_lt"]},
@@ -38,10 +67,14 @@ REFUSED = {
     r"SIZE: \[H, W\]": {"size": [100, 128]},
     r"TEACHER_SIZE: \[H, W\]": {"teacher_size": [0, 32]},
     "SPEEDS": {"speeds": [1, 0]},
+    "SPEEDS: one or more": {"speeds": []},
+    r"SIZE: \[H, W\], multiples": {"size": [64]},
     "CROP 0.05": {"crop": 0.05},
+    "CROP 1.5": {"crop": 1.5},
     "COLOUR 2": {"colour": 2},
     "EMA 1": {"ema": 1},
     "levels: one teacher": {"terms": {"levels": 1.0}, "teachers": ["d1d2d3_S_lt"], "crop": 0.5},
+    "levels: only a student among TEACHERS": {"terms": {"levels": 1.0}, "teachers": ["hd2s:hd2s.pth"]},
     "SIZE and TEACHER_SIZE": {"terms": {"levels": 1.0}, "teachers": ["d1d2d3_S_lt"], "size": [96, 128]},
 }
 
@@ -73,22 +106,58 @@ def test_the_published_models_have_their_recipes() -> None:
     assert published - {"d123_allM_rc4"} <= models
 
 
-@given(
-    lr=st.floats(1e-6, 1),
-    speeds=st.lists(st.sampled_from([-2, -1, 1, 2]), min_size=1, max_size=3),
-    terms=st.dictionaries(st.sampled_from(sorted(set(TERMS) - {"levels"})), st.floats(0.1, 10), min_size=1),
-    upper=st.booleans(),
-)
-def test_yaml_gives_the_recipe_back(lr: float, speeds: list[int], terms: dict[str, float], upper) -> None:
-    recipe = Recipe(**LABELS, lr=lr, speeds=tuple(speeds), terms=terms)
-    table = yaml.safe_load(recipe.to_yaml())
-    given_back = {name if upper else name.lower(): value for name, value in table.items()}
-    assert Recipe.from_dict(given_back) == recipe
+WORDS, SIDES = st.text(min_size=1, max_size=8), st.sampled_from([32, 64, 192])
+WEIGHTS = st.floats(0, 10) | st.integers(0, 10)
+VALUES: dict[str, Any] = {
+    "model": st.sampled_from(list(MODEL_SPECS)),
+    "start": st.none() | WORDS,
+    "timing": st.sampled_from(["aligned", "published"]),
+    "terms": st.dictionaries(st.sampled_from(sorted(set(TERMS) - {"levels"})), st.floats(0.1, 10), min_size=1),
+    "labelled": st.sampled_from(list(KINDS)),
+    "auxiliary": st.none() | st.sampled_from(list(KINDS)),
+    "validation_view": st.sampled_from(["whole", "published"]),
+    "speeds": st.lists(st.integers(-3, 3).filter(bool), min_size=1, max_size=3),
+    "milestones": st.lists(st.integers(1, 300), max_size=3),
+    "crop": st.floats(0.1, 1),
+    "colour": st.floats(0, 1),
+    "ema": st.floats(0, 1, exclude_max=True),
+    "lr": st.floats(0, 1, exclude_min=True),
+    "optimiser": st.sampled_from(["sgd", "adamw"]),
+    "schedule": st.sampled_from(["steps", "cosine"]),
+    "precision": st.sampled_from(["float32", "bfloat16", "float16"]),
+    **dict.fromkeys(("teachers", "exclude"), st.lists(WORDS, max_size=2)),
+    **dict.fromkeys(("size", "teacher_size"), st.tuples(SIDES, SIDES)),
+    **dict.fromkeys(("store", "cache", "compile"), st.booleans()),
+    **{f"{data}_{what}": st.none() | WORDS for data in ("labelled", "auxiliary") for what in ("dir", "split")},
+    "validation_split": st.none() | WORDS,
+    **dict.fromkeys(("encoder_lr", "fusion_lr", "weight_decay", "warmup", "clip_norm", "auxiliary_ratio"), WEIGHTS),
+    **dict.fromkeys(("clips_per_video", "every", "validation_clips", "epochs", "batch", "accumulate"), st.integers(1)),
+    "seed": st.integers(0),
+}
+
+
+@settings(deadline=None)
+@given(values=st.fixed_dictionaries(VALUES), upper=st.booleans())
+def test_a_file_gives_the_recipe_back(values: dict[str, Any], upper: bool) -> None:
+    assert set(values) == {each.name for each in fields(Recipe)}
+    recipe = Recipe(**values)
+    written = recipe.to_yaml()
+    if not upper:
+        written = yaml.safe_dump({name.lower(): value for name, value in yaml.safe_load(written).items()})
+    with TemporaryDirectory() as folder:
+        (Path(folder) / "mine.yaml").write_text(written)
+        assert read_recipe(Path(folder) / "mine.yaml") == recipe
+        assert read_recipe(Path(folder) / "mine.yaml", seed=recipe.seed + 1).seed == recipe.seed + 1
 
 
 def test_an_entry_that_there_is_not_names_the_nearest() -> None:
     with pytest.raises(BadInput, match=r"no such entry 'EPOCH'; the nearest are EPOCHS"):
         Recipe.from_dict({**LABELS, "epoch": 3})
+
+
+def test_a_recipe_names_its_model() -> None:
+    with pytest.raises(BadInput, match=r"mine: MODEL: name the student's row, one of d1d2d3_S_lt, "):
+        Recipe.from_dict({"labelled": "gaze"}, "mine")
 
 
 def test_what_is_true_of_one_machine_stays_there() -> None:

@@ -1,11 +1,13 @@
 """Recipes: everything that decides how a student is trained, as one flat table that YAML, papermill and code share."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from difflib import get_close_matches
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, Self
+from types import UnionType
+from typing import Any, Self, get_args, get_origin
 
 import yaml
 
@@ -123,7 +125,8 @@ class Recipe:
         for each in fields(self):
             if isinstance(getattr(self, each.name), list):
                 object.__setattr__(self, each.name, tuple(getattr(self, each.name)))
-            _check_type(each.name, getattr(self, each.name), each.type)
+            if not _fits(getattr(self, each.name), each.type):
+                raise BadInput(f"{each.name.upper()} {getattr(self, each.name)!r}: {_WORDS[each.type]}")
         if self.model not in MODEL_SPECS:
             raise BadInput(f"MODEL {self.model!r}: no such row{_nearest(self.model, MODEL_SPECS)}")
         for name, choices in _CHOICES.items():
@@ -183,10 +186,10 @@ class Recipe:
                 raise BadInput(
                     f"{where}: no such entry {name.upper()!r}{_nearest(name.upper(), map(str.upper, known))}"
                 )
+        if "model" not in values:
+            raise BadInput(f"{where}: MODEL: name the student's row, one of {', '.join(MODEL_SPECS)}")
         try:
             return cls(**values)
-        except TypeError as error:
-            raise BadInput(f"{where}: {error}") from error
         except BadInput as error:
             raise BadInput(f"{where}: {error}") from error
 
@@ -235,16 +238,31 @@ def _nearest(name: str, known: Any) -> str:
     return f"; the nearest are {', '.join(near)}" if near else ""
 
 
-def _check_type(name: str, value: Any, declared: Any) -> None:
-    """Refuse a value of another type than the entry's, where that is a simple one."""
-    accepted, words = {
-        bool: ((bool,), "true or false"),
-        int: ((int,), "a whole number"),
-        float: ((int, float), "a number"),
-        str: ((str,), "a word"),
-    }.get(declared, ((object,), ""))
-    if not isinstance(value, accepted) or (isinstance(value, bool) and declared in (int, float)):
-        raise BadInput(f"{name.upper()} {value!r}: {words}")
+_WORDS: dict[Any, str] = {
+    bool: "true or false",
+    int: "a whole number",
+    float: "a number, such as 0.001 or 1.0e-3",
+    str: "a word",
+    str | None: "a word, or null",
+    tuple[str, ...]: "a list of words, with quotes about those that look like numbers",
+    tuple[int, ...]: "a list of whole numbers",
+    tuple[int, int]: "[H, W]",
+    Mapping[str, float]: "names of terms with numbers",
+}
+
+
+def _fits(value: Any, declared: Any) -> bool:
+    """Whether a value is of the type that an entry is declared with."""
+    kinds = get_args(declared)
+    if isinstance(declared, UnionType):
+        return any(_fits(value, kind) for kind in kinds)
+    if get_origin(declared) is tuple:
+        return isinstance(value, tuple) and all(_fits(each, kinds[0]) for each in value)
+    if get_origin(declared) is Mapping:
+        return isinstance(value, Mapping) and all(all(map(_fits, pair, kinds)) for pair in value.items())
+    if declared is float:
+        return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    return isinstance(value, declared) and (declared is bool or not isinstance(value, bool))
 
 
 _SIZES = ("size", "teacher_size")
@@ -256,13 +274,17 @@ def _is_size(size: tuple[int, ...]) -> bool:
 
 def _rules(recipe: Recipe) -> list[tuple[bool, str]]:
     positive = ("epochs", "batch", "accumulate", "clips_per_video", "every", "validation_clips", "lr")
+    others = ("auxiliary_ratio", "encoder_lr", "fusion_lr", "weight_decay", "warmup", "clip_norm", "seed")
     rules = [(getattr(recipe, name) > 0, f"{name.upper()} {getattr(recipe, name)}: more than 0") for name in positive]
+    rules += [(getattr(recipe, name) >= 0, f"{name.upper()} {getattr(recipe, name)}: 0 or more") for name in others]
     unknown = [name for name in recipe.terms if name not in TERMS]
     learns = any(recipe.terms.values())
+    kinds = {teacher_kind(teacher)[0] for teacher in recipe.teachers}
     return [
         *rules,
         (not unknown, f"TERMS {unknown}: there are {', '.join(TERMS)}"),
         (learns, "TERMS: all of weight 0, nothing would be learnt"),
+        (min(recipe.terms.values(), default=0) >= 0, "TERMS: weights are 0 or more"),
         (bool(recipe.labelled or recipe.auxiliary), "LABELLED or AUXILIARY: name the data to learn from"),
         (bool(recipe.teachers or recipe.labelled), "TEACHERS: without any, LABELLED data are needed"),
         *((_is_size(getattr(recipe, name)), f"{name.upper()}: [H, W], multiples of 32") for name in _SIZES),
@@ -271,5 +293,6 @@ def _rules(recipe: Recipe) -> list[tuple[bool, str]]:
         (0 <= recipe.colour <= 1, f"COLOUR {recipe.colour}: 0 to 1"),
         (0 <= recipe.ema < 1, f"EMA {recipe.ema}: 0 or more, less than 1"),
         (not recipe.hints or (recipe.crop == 1 and len(recipe.teachers) == 1), "levels: one teacher, and CROP 1"),
+        (not (recipe.hints and kinds - {""}), "levels: only a student among TEACHERS has them"),
         (not recipe.hints or recipe.size == recipe.teacher_size, "levels: SIZE and TEACHER_SIZE are the same"),
     ]
