@@ -76,7 +76,7 @@ def students(tmp_path_factory: pytest.TempPathFactory) -> Students:
 
 @pytest.fixture(scope="module")
 def labels(tiny: MadeUp) -> Recipe:
-    """S r4 from labels alone: three steps an epoch, and a validation."""
+    """S r4 from labels alone: two steps an epoch, and a validation."""
     return Recipe(
         "d123s_rc4_rc1T",
         terms={"ground_truth": 1.0, "d2_ground_truth": 0.5},
@@ -84,7 +84,7 @@ def labels(tiny: MadeUp) -> Recipe:
         labelled_dir=str(tiny("dhf1k")),
         labelled_split="train",
         validation_split="validation",
-        clips_per_video=3,
+        clips_per_video=2,
         **SMALL,
     )
 
@@ -220,7 +220,9 @@ def test_every_recipe_trains(
     ]
     if name == "single":
         monkeypatch.undo()
-        changes |= {"teachers": [f"hd2s:{published_teacher_file(tmp_path / 'hd2s.pth')}"], "cache": False}
+        changes["teachers"] = [f"hd2s:{published_teacher_file(tmp_path / 'hd2s.pth')}"]
+    if not written.spec.multi:
+        changes["cache"] = False  # it keeps sixteen windows where these students want one
     if written.start:
         changes["start"] = str(students(written.model))
     if written.validation_split:
@@ -259,22 +261,18 @@ def test_cut_off_again_and_again_it_goes_on_to_the_same_bits(whole, name: str, t
     """In the middle of an epoch, at its end, and after its scores."""
     recipe, unbroken = whole(name)
     last = []
-    for after in itertools.cycle((2, 3)):
+    while not last or last[-1]:
         running = train(recipe, tmp_path, device="cpu")
-        entries = list(itertools.islice(running, after))
+        last.append(list(itertools.islice(running, 2))[1:])
         running.close()
-        last += entries[-1:]
-        if len(entries) < after:
-            break
-    assert [entry["step"] for entry in last if "terms" in entry] == [2, 4, 6]
-    assert [entry["step"] for entry in last if "scores" in entry] == [3, 6, 6]
+    assert [entry["step"] for (entry,) in last[:-1] if "terms" in entry] == [2, 3, 4]
+    assert [entry["step"] for (entry,) in last[:-1] if "scores" in entry] == [2, 4]
     assert_same(tmp_path, unbroken)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs signals")
-@pytest.mark.parametrize("name", SETTINGS)
-def test_killed_in_an_epoch_it_goes_on_to_the_same_bits(whole, name: str, tmp_path: Path) -> None:
-    recipe, unbroken = whole(name)
+def test_killed_in_an_epoch_it_goes_on_to_the_same_bits(whole, tmp_path: Path) -> None:
+    recipe, unbroken = whole("averaged")
     file, out = recipe_file(recipe, tmp_path / "recipe.yaml"), tmp_path / "out"
     code = (
         "import sys; from tinyhd_lib.cli import main; from tinyhd_lib.distill import train; "
@@ -289,7 +287,7 @@ def test_killed_in_an_epoch_it_goes_on_to_the_same_bits(whole, name: str, tmp_pa
         time.sleep(0.005)
     process.kill()
     assert process.wait() < 0
-    assert 1 <= read_state(out).steps < 6
+    assert 1 <= read_state(out).steps < 4
     run(recipe, out)
     assert_same(out, unbroken)
 
@@ -307,10 +305,10 @@ def test_another_recipe_is_refused_and_force_begins_anew(whole, labels: Recipe, 
     recipe = replace(labels, epochs=1, validation_split=None)
     with pytest.raises(BadInput, match=r"begun with another recipe \(TEACHERS .*EPOCHS 2 then, 1 now.*or --force"):
         run(recipe, out)
-    assert read_state(out).steps == 6
-    assert [entry["step"] for entry in run(recipe, out, force=True)] == [1, 2, 3]
+    assert read_state(out).steps == 4
+    assert [entry["step"] for entry in run(recipe, out, force=True)] == [1, 2]
     assert read_state(out).recipe == recipe.to_dict()
-    assert len(read_log(out)) == 3
+    assert len(read_log(out)) == 2
 
 
 @pytest.mark.parametrize("damage", ["cut", "empty", "no pickle", "another"])
@@ -346,7 +344,7 @@ def test_the_cache_says_what_the_teacher_says_and_is_asked_instead(
     changes = {"model": "d123m_rc4_rc1T", "validation_split": None, "epochs": 1, "lr": 1e-6}
     recipe = replace(taught, teachers=(f"hd2s:{tmp_path}",), **changes)
     live = step_terms(run(replace(recipe, cache=False), tmp_path / "live"))
-    assert made_up_teacher.asked == 3 * 16
+    assert made_up_teacher.asked == 2 * 16
     kept = step_terms(run(recipe, tmp_path / "kept"))
     assert [list(terms) for terms in kept] == [list(terms) for terms in live]
     for ours, theirs in zip(kept, live, strict=True):
@@ -363,17 +361,17 @@ def test_processes_that_prepare_clips_change_nothing(taught: Recipe, tmp_path: P
 
 def test_two_processes_take_the_steps_of_one(taught: Recipe, tmp_path: Path) -> None:
     """Two clips each, four in all, for every step; they find no cache, and reload the best student after an epoch."""
-    recipe = replace(taught, milestones=[1], lr=2e-4, clips_per_video=8, accumulate=2)
+    recipe = replace(taught, milestones=[1], lr=5e-4, clips_per_video=4, accumulate=2)
     file = recipe_file(recipe, tmp_path / "recipe.yaml")
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     command += ["-m", "tinyhd_lib", "train", "--recipe", str(file), "--out", str(tmp_path / "two"), "--device", "cpu"]
     environment = os.environ | {"OMP_NUM_THREADS": "1", "TINYHD_CACHE": str(tmp_path / "cache")}
-    finished = subprocess.run(command, check=False, capture_output=True, text=True, env=environment, timeout=120)
+    finished = subprocess.run(command, check=False, capture_output=True, text=True, env=environment, timeout=300)
     assert finished.returncode == 0, finished.stderr
     run(replace(recipe, accumulate=4), tmp_path / "one")
     two, one = (read_log(tmp_path / name) for name in ("two", "one"))
     assert [(entry["step"], entry["epoch"], "terms" in entry) for entry in two] == [
-        (1, 1, True), (2, 1, True), (2, 1, False), (3, 2, True), (4, 2, True), (4, 2, False)
+        (1, 1, True), (1, 1, False), (2, 2, True), (2, 2, False)
     ]  # fmt: skip
     for ours, theirs in zip(step_terms(two), step_terms(one), strict=True):
         assert ours == pytest.approx(theirs, abs=1e-5)
@@ -414,12 +412,12 @@ def test_a_loss_that_is_not_finite_stops_the_run(whole, tmp_path: Path, monkeypa
     recipe, unbroken = whole("steps")
     set_rates, calls = training.set_rates, itertools.count(1)
     with monkeypatch.context() as patch:
-        patch.setattr(training, "set_rates", lambda to, factor: set_rates(to, math.nan if next(calls) == 4 else factor))
-        with pytest.raises(NonFiniteLossError, match=r"at step 5: \{'ground_truth': nan, .*lower LR") as stopped:
+        patch.setattr(training, "set_rates", lambda to, factor: set_rates(to, math.nan if next(calls) == 3 else factor))
+        with pytest.raises(NonFiniteLossError, match=r"at step 4: \{'ground_truth': nan, .*lower LR") as stopped:
             run(recipe, tmp_path)
     assert all(term in str(stopped.value) for term in recipe.terms)
     state = read_state(tmp_path)
-    assert (state.epoch, state.steps) == (1, 3)
+    assert (state.epoch, state.steps) == (1, 2)
     assert all(value.isfinite().all() for value in tensors(state.model))
     run(recipe, tmp_path)
     assert_same(tmp_path, unbroken)
@@ -453,6 +451,7 @@ def test_a_gradient_that_is_not_finite_stops_the_run(
         run(replace(labels, clip_norm=0.0), tmp_path)
 
 
+@pytest.mark.usefixtures("always_saved")
 def test_a_full_disk_leaves_the_last_checkpoint(whole, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     recipe, unbroken = whole("averaged")
     write, written = checkpoint.write_atomically, itertools.count(1)
@@ -466,7 +465,7 @@ def test_a_full_disk_leaves_the_last_checkpoint(whole, tmp_path: Path, monkeypat
         patch.setattr(checkpoint, "write_atomically", full)
         with pytest.raises(OSError, match="No space left on device"):
             run(recipe, tmp_path)
-    assert read_state(tmp_path).steps == 3
+    assert read_state(tmp_path).steps == 1
     assert not json.loads((tmp_path / "run.json").read_text())["complete"]
     run(recipe, tmp_path)
     assert_same(tmp_path, unbroken)
@@ -483,8 +482,7 @@ def broken(made_up: MadeUp, tmp_path: Path) -> Path:
     return root
 
 
-@pytest.mark.parametrize("cache", [True, False])
-@pytest.mark.parametrize("store", [True, False])
+@pytest.mark.parametrize(("store", "cache"), [(True, True), (False, True), (False, False)])
 def test_damaged_videos_are_left_out_with_a_line(
     taught: Recipe, broken: Path, store: bool, cache: bool, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -599,31 +597,26 @@ def test_accumulated_gradients_are_the_mean(labels: Recipe, tmp_path: Path, monk
         torch.testing.assert_close(mean, (one + two) / 2)
 
 
-def test_a_mixed_step_has_its_loss_in_float32(labels: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("precision", "onednn"), [("bfloat16", False), ("float16", True)])
+def test_a_mixed_step_has_its_loss_in_float32(
+    labels: Recipe, precision: str, onednn: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     terms_of = training.distillation_terms
     kinds = []
 
     def look(output: Any, *given: Any) -> dict[str, torch.Tensor]:
         terms = terms_of(output, *given)
-        kinds.append((output.map.dtype, {term.dtype for term in terms.values()}))
+        kinds.append((output.map.dtype, {term.dtype for term in terms.values()}, torch.backends.mkldnn.enabled))
         return terms
 
     monkeypatch.setattr(training, "distillation_terms", look)
-    recipe = replace(labels, precision="float16", validation_split=None, epochs=1, clips_per_video=1)
+    recipe = replace(labels, precision=precision, validation_split=None, epochs=1, clips_per_video=1)
     (terms,) = step_terms(run(recipe, tmp_path))
     assert math.isfinite(terms["loss"])
-    assert kinds == [(torch.float16, {torch.float32})]
-    assert all(value.dtype != torch.float16 for value in tensors(read_state(tmp_path).model))
-
-
-def test_a_bfloat16_pass_has_its_loss_in_float32() -> None:
-    student = random_model("d123m_rc4_rc1T").train()
-    label = torch.rand(2, 1, 16, 64, 64)
-    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
-        output = student(torch.randn(2, 3, 16, 64, 64))
-        terms = training.distillation_terms(output, student.spec.decoders, {"label": label, "map": label})
-    assert output.side_maps[1].dtype == torch.bfloat16
-    assert all(term.dtype == torch.float32 and term.isfinite() for term in terms.values())
+    assert kinds == [(getattr(torch, precision), {torch.float32}, onednn)]
+    assert torch.backends.mkldnn.enabled
+    assert all(value.isfinite().all() for value in tensors(read_state(tmp_path).model))
+    assert {value.dtype for value in tensors(read_state(tmp_path).model)} == {torch.float32, torch.int64}
 
 
 def test_the_command_trains(labels: Recipe, tmp_path: Path) -> None:
