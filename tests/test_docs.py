@@ -9,6 +9,7 @@ import pytest
 from conftest import ROOT
 
 from tinyhd_lib.bench import as_table, metrics_table
+from tinyhd_lib.bench_training import as_table as training_table
 from tinyhd_lib.cli import _parser, main
 from tinyhd_lib.distill.recipe import recipe_names
 from tinyhd_lib.evaluation.compare import Comparison, Difference
@@ -63,6 +64,11 @@ def test_the_recipes_in_the_documents_are_those_there_are() -> None:
     patterns = [name for row in rows for name in re.findall(r"`([a-z0-9_*]+)`", row) if name not in TERMS]
     assert all(any(fnmatch(name, pattern) for pattern in patterns) for name in recipe_names())
     assert all(any(fnmatch(name, pattern) for name in recipe_names()) for pattern in patterns)
+
+
+def test_the_training_figures_are_those_of_the_raw_file() -> None:
+    report = json.loads((ROOT / "docs/bench/cpu-training.json").read_text())
+    assert f"{report['hardware']}\n\n{training_table(report['training'])}" in TRAINING
 
 
 @pytest.mark.parametrize("name", ["m_r4", "s_r4"])
