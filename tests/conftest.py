@@ -127,3 +127,16 @@ def made_up(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
         return root / kind
 
     return make
+
+
+@pytest.fixture(scope="session")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """Made-up data sets of one video a split, a little longer than a clip; shared, so nobody may change them."""
+    root = tmp_path_factory.mktemp("tiny")
+
+    def make(kind: str) -> Path:
+        if not (root / kind).exists():
+            list(synthesise(kind, root / kind, videos=1, frames=18))
+        return root / kind
+
+    return make

@@ -17,22 +17,8 @@ from tinyhd_lib import load_model, save_model
 from tinyhd_lib.cli import main
 from tinyhd_lib.commands.generate import share_of, torchrun_rank
 from tinyhd_lib.data.datasets import open_dataset
-from tinyhd_lib.data.synthetic import synthesise
 
 MadeUp = Callable[[str], Path]
-
-
-@pytest.fixture(scope="module")
-def tiny(tmp_path_factory: pytest.TempPathFactory) -> MadeUp:
-    """Data sets of one video a split, a little longer than a window."""
-    root = tmp_path_factory.mktemp("tiny")
-
-    def make(kind: str) -> Path:
-        if not (root / kind).exists():
-            list(synthesise(kind, root / kind, videos=1, frames=18))
-        return root / kind
-
-    return make
 
 
 def generate(kind: str, root: Path, out: Path, weights: Path, *more: str) -> int:

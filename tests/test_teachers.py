@@ -183,7 +183,7 @@ def test_what_was_kept_equals_what_is_computed_live(tmp_path: Path, timing: str,
 def test_a_teacher_without_a_cache_prepares_nothing() -> None:
     teacher = WindowTeacher(NumberModel())
     assert teacher.prepare([NumberedSource()], CLIPS) == []
-    assert teacher.size([NumberedSource()], {0: 100}) == 0
+    assert teacher.size({0: 100}) == 0
 
 
 def test_windows_of_single_maps_share_files_and_whole_clips_have_their_own(tmp_path: Path) -> None:
@@ -208,7 +208,7 @@ def test_the_promised_size_is_that_of_the_files(tmp_path: Path) -> None:
     clips += [Clip(0, start, -1, flip) for start in range(15, 25, 2) for flip in (False, True)]
     assert clip_counts([source], recipe) == {0: len(clips)}
     teacher = WindowTeacher(NumberModel(multi=True), cache=AnswerCache(tmp_path))
-    promised = teacher.size([source], clip_counts([source], recipe))
+    promised = teacher.size(clip_counts([source], recipe))
     run_all(teacher, clips, [source])
     written = 0
     for path in tmp_path.rglob("*.npz"):
@@ -547,7 +547,7 @@ def test_several_teachers_say_their_mean_of_what_all_of_them_answer() -> None:
     assert (said["d1"] == 3).all()
     assert {values.dtype for values in said.values()} == {np.dtype(np.float32)}
     assert len(both.prepare([], [Clip(0, 0), Clip(0, 1)])) == 6
-    assert both.size([], {0: 3}) == 90
+    assert both.size({0: 3}) == 90
     assert len({both.digest, Ensemble(members[:2]).digest, members[0].digest}) == 3
 
 

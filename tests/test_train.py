@@ -48,19 +48,6 @@ SETTINGS: dict[str, dict[str, Any]] = {"steps": STEPS, "averaged": AVERAGED}
 
 
 @pytest.fixture(scope="module")
-def tiny(tmp_path_factory: pytest.TempPathFactory) -> MadeUp:
-    """Data sets of one video a split, a little longer than a clip."""
-    root = tmp_path_factory.mktemp("tiny")
-
-    def make(kind: str) -> Path:
-        if not (root / kind).exists():
-            list(synthesise(kind, root / kind, videos=1, frames=18))
-        return root / kind
-
-    return make
-
-
-@pytest.fixture(scope="module")
 def students(tmp_path_factory: pytest.TempPathFactory) -> Students:
     """Checkpoints with random weights, by row."""
     root = tmp_path_factory.mktemp("students")

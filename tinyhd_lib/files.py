@@ -90,6 +90,11 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def digest_of(*parts: str) -> str:
+    """One digest of several words, 32 hexadecimal digits."""
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:32]
+
+
 def fingerprint(paths: Iterable[Path]) -> str:
     """Changes when one of the files does, without reading them: a hash of names, sizes and times."""
     digest = hashlib.sha256()

@@ -3,6 +3,7 @@
 import json
 import os
 import platform
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -80,6 +81,21 @@ def hardware() -> str:
 def usable_cores() -> int:
     """How many cores this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def torchrun_rank(environment: Mapping[str, str]) -> tuple[int, int]:
+    """Which of how many processes this is, as torchrun tells; the only one without it.
+
+    Where there are GPUs, each process of a machine takes its own.
+    """
+    if not {"RANK", "WORLD_SIZE", "LOCAL_RANK"} <= set(environment):
+        return 0, 1
+    rank, ranks = int(environment["RANK"]), int(environment["WORLD_SIZE"])
+    import torch
+
+    if torch.cuda.is_available():
+        torch.cuda.set_device(int(environment["LOCAL_RANK"]) % torch.cuda.device_count())
+    return rank, ranks
 
 
 def peak_memory() -> int | None:

@@ -3,7 +3,7 @@
 import argparse
 import logging
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import cv2
@@ -15,6 +15,7 @@ from tinyhd_lib.data.layouts import Video
 from tinyhd_lib.errors import BadInput
 from tinyhd_lib.predict import check_batch, check_stride
 from tinyhd_lib.predict_files import Job, predict_files
+from tinyhd_lib.runs import torchrun_rank
 from tinyhd_lib.runtime import Runtime, open_runtime
 
 logger = logging.getLogger(__name__)
@@ -70,21 +71,6 @@ def _job(video: Video, options: argparse.Namespace) -> Job:
         force=options.force,
         names=video.names,
     )
-
-
-def torchrun_rank(environment: Mapping[str, str]) -> tuple[int, int]:
-    """Which of how many processes this is, as torchrun tells; the only one without it.
-
-    Where there are GPUs, each process of a machine takes its own.
-    """
-    if not {"RANK", "WORLD_SIZE", "LOCAL_RANK"} <= set(environment):
-        return 0, 1
-    rank, ranks = int(environment["RANK"]), int(environment["WORLD_SIZE"])
-    import torch
-
-    if torch.cuda.is_available():
-        torch.cuda.set_device(int(environment["LOCAL_RANK"]) % torch.cuda.device_count())
-    return rank, ranks
 
 
 def share_of(videos: Sequence[Video], rank: int, ranks: int) -> list[Video]:

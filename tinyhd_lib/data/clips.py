@@ -4,7 +4,6 @@ A video is decoded once into arrays on disk, which are mapped into memory (`stor
 data set is too large for that (`decoded`).
 """
 
-import hashlib
 import json
 import re
 import sys
@@ -21,7 +20,7 @@ from tinyhd_lib.data.layouts import Video
 from tinyhd_lib.data.transforms import Image, Map
 from tinyhd_lib.data.video import source_files
 from tinyhd_lib.errors import BadInput
-from tinyhd_lib.files import cache_folder, fingerprint, write_array, write_atomically
+from tinyhd_lib.files import cache_folder, digest_of, fingerprint, write_array, write_atomically
 from tinyhd_lib.models.spec import CLIP_FRAMES, INPUT_SIZE
 
 _CODE = 1
@@ -251,13 +250,17 @@ def clip_truth(source: Source, clip: Clip) -> Map:
     return np.ascontiguousarray(truth[:, :, ::-1]) if clip.flip else truth
 
 
+def clip_reach(step: int) -> int:
+    """How many frames a clip's last one is from its first one."""
+    return (CLIP_FRAMES - 1) * abs(step)
+
+
 def clip_starts(count: int, step: int, every: int = 1) -> range:
     """Where clips of a video may begin so that all frames are inside; one place if the video is shorter than a clip."""
-    reach = (CLIP_FRAMES - 1) * abs(step)
+    reach = clip_reach(step)
     if count <= reach:
-        return (
-            range(count - 1, count) if step < 0 else range(min(count - CLIP_FRAMES, 0), min(count - CLIP_FRAMES, 0) + 1)
-        )
+        first = count - 1 if step < 0 else min(count - CLIP_FRAMES, 0)
+        return range(first, first + 1)
     return range(reach, count, every) if step < 0 else range(0, count - reach, every)
 
 
@@ -299,4 +302,4 @@ def _digest(video: Video, view: str) -> str:
     parts = [str(_CODE), view, fingerprint(source_files(video.source)), repr(video.viewing)]
     parts += [fingerprint(sorted(folder.iterdir())) if folder else "" for folder in (video.maps, video.fixations)]
     parts.append(fingerprint([video.gaze]) if video.gaze else "")
-    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:32]
+    return digest_of(*parts)

@@ -21,6 +21,11 @@ _MEAN = np.array(MEAN, np.float32)
 _STD = np.array(STD, np.float32)
 
 
+def normalise(colours: Map) -> Map:
+    """Colours (..., 3) RGB in [0, 1], float32, less ImageNet's mean and divided by its deviation."""
+    return (colours - _MEAN) / _STD
+
+
 def preprocess(image: Image) -> Map:
     """A frame as the model wants it.
 
@@ -33,8 +38,7 @@ def preprocess(image: Image) -> Map:
     """
     height, width = INPUT_SIZE
     small = cv2.resize(image.astype(np.float32), (width, height), interpolation=cv2.INTER_LINEAR)
-    normalised = (small / np.float32(255) - _MEAN) / _STD
-    return np.ascontiguousarray(normalised.transpose(2, 0, 1))
+    return np.ascontiguousarray(normalise(small / np.float32(255)).transpose(2, 0, 1))
 
 
 def to_grey(saliency: Map, size: tuple[int, int], bounds: tuple[float, float], levels: type[Any] = np.uint8) -> Image:

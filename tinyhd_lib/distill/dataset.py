@@ -11,20 +11,18 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset as TorchDataset
 
-from tinyhd_lib.data.clips import Source, clip_frames, clip_truth, decoded, resized, stored, without
+from tinyhd_lib.data.clips import Source, clip_frames, clip_truth, decoded, resized, stored, stored_bytes, without
 from tinyhd_lib.data.datasets import open_dataset
 from tinyhd_lib.data.layouts import Video
-from tinyhd_lib.data.transforms import Image, Map
+from tinyhd_lib.data.transforms import Image, Map, normalise
 from tinyhd_lib.distill.recipe import Recipe
 from tinyhd_lib.distill.sampling import Sample, Variation
 from tinyhd_lib.distill.teachers import Teacher
 from tinyhd_lib.errors import BadInput
-from tinyhd_lib.models.spec import CLIP_FRAMES, MEAN, STD
+from tinyhd_lib.models.spec import CLIP_FRAMES
 
 logger = logging.getLogger(__name__)
 
-_MEAN = np.array(MEAN, np.float32)
-_STD = np.array(STD, np.float32)
 _GREY = np.array((0.299, 0.587, 0.114), np.float32)
 
 
@@ -132,7 +130,7 @@ def vary(frames: Image, variation: Variation) -> Map:
         colours = grey + variation.saturation * (colours - grey)
         mean = colours.mean()
         colours = (mean + variation.contrast * (colours - mean) + variation.brightness).clip(0, 1)
-    return ((colours - _MEAN) / _STD).astype(np.float32)
+    return normalise(colours).astype(np.float32)
 
 
 def open_sources(recipe: Recipe) -> tuple[list[Source], list[Source]]:
@@ -154,6 +152,9 @@ def open_sources(recipe: Recipe) -> tuple[list[Source], list[Source]]:
         dataset = open_dataset(kind, folder, split)
         for each in dataset.skipped:
             logger.warning("skipped: %s: %s", each.path.name, each.reason)
+        if recipe.store:
+            gibibytes = stored_bytes(dataset.videos) / 2**30
+            logger.info("%s: up to %.1f GiB of decoded frames in the cache", dataset.root.name, gibibytes)
         names += [video.name for video in dataset.videos]
         learnt += [part for source in _usable(dataset.videos, make) for part in without(source, recipe.exclude)]
     if recipe.validation_split is not None:

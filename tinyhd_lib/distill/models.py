@@ -1,6 +1,5 @@
 """Models that teach: each answers a window of sixteen frames with named maps."""
 
-import hashlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
@@ -13,7 +12,7 @@ from tinyhd_lib.data.clips import resized
 from tinyhd_lib.data.transforms import Image, Map
 from tinyhd_lib.errors import BadInput
 from tinyhd_lib.export import exported_program
-from tinyhd_lib.files import sha256
+from tinyhd_lib.files import digest_of, sha256
 from tinyhd_lib.models.checkpoints import read_state
 from tinyhd_lib.models.published import load_published_teacher_state
 from tinyhd_lib.models.registry import TEACHER_NOTE
@@ -148,9 +147,10 @@ def _runner(module: nn.Module, size: Size, device: str) -> Callable[[Tensor], li
     if device == "openvino":
         import openvino
 
+        from tinyhd_lib.runtime.openvino_cpu import SETTINGS
+
         program = exported_program(module, (1, 3, CLIP_FRAMES, *size))
-        settings = {"INFERENCE_PRECISION_HINT": "f32", "PERFORMANCE_HINT": "LATENCY"}
-        compiled = openvino.Core().compile_model(openvino.convert_model(program), "CPU", settings)
+        compiled = openvino.Core().compile_model(openvino.convert_model(program), "CPU", SETTINGS)
         return lambda clip: [np.array(values) for values in compiled([clip.numpy()]).values()]
     module.eval().to(device)
 
@@ -164,8 +164,3 @@ def _runner(module: nn.Module, size: Size, device: str) -> Callable[[Tensor], li
 def _sized(frames: Image, size: Size) -> Tensor:
     """Frames (16, h, w, 3) as a clip (1, 16, H, W, 3), both uint8."""
     return torch.from_numpy(resized(frames, size))[None]
-
-
-def digest_of(*parts: str) -> str:
-    """One digest of several."""
-    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:32]

@@ -9,7 +9,8 @@ import torch
 from torch import distributed, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from tinyhd_lib.errors import BadInput
+from tinyhd_lib.runs import torchrun_rank
+from tinyhd_lib.runtime.eager import find_device
 
 
 @dataclass(frozen=True)
@@ -75,8 +76,8 @@ def processes(device: str) -> Iterator[Processes]:
     Raises:
         BadInput: there is no such device.
     """
-    rank, count = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
-    place = _device(device, int(os.environ.get("LOCAL_RANK", "0")))
+    rank, count = torchrun_rank(os.environ)
+    place = _device(device)
     if count == 1:
         yield Processes(0, 1, place)
         return
@@ -87,15 +88,10 @@ def processes(device: str) -> Iterator[Processes]:
         distributed.destroy_process_group()
 
 
-def _device(name: str, local_rank: int) -> torch.device:
+def _device(name: str) -> torch.device:
+    """The device of a name; of ``auto`` and ``cuda`` the GPU that is this process's own."""
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
-    if name == "cuda":
-        name = f"cuda:{local_rank}"
-    try:
-        device = torch.device(name)
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError) as error:
-        reason = str(error).strip().partition("\n")[0]
-        raise BadInput(f"device {name!r} cannot be used here: {reason}") from error
-    return device
+    if name == "cuda" and torch.cuda.is_available():
+        name = f"cuda:{torch.cuda.current_device()}"
+    return find_device(name, "auto, cpu, cuda, cuda:N")

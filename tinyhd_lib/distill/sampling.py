@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tinyhd_lib.data.clips import Clip, Source, clip_starts
+from tinyhd_lib.data.clips import Clip, Source, clip_reach, clip_starts
 from tinyhd_lib.distill.recipe import Recipe
 
 
@@ -35,7 +35,7 @@ class Sample:
 
 
 def epoch_samples(sources: Sequence[Source], recipe: Recipe, epoch: int) -> list[Sample]:
-    """The samples of an epoch in their order, as many as make whole steps.
+    """The samples of an epoch in their order.
 
     Every labelled video gives ``clips_per_video`` clips, and the auxiliary ones together ``auxiliary_ratio`` times as
     many; where nothing is labelled, it is the auxiliary videos that give ``clips_per_video`` each.
@@ -72,7 +72,7 @@ def validation_clips(sources: Sequence[Source], clips: int) -> list[Clip]:
 
 
 def _sample(video: int, count: int, recipe: Recipe, rng: np.random.Generator) -> Sample:
-    speeds = [step for step in recipe.speeds if count > 15 * abs(step)] or [1]
+    speeds = [step for step in recipe.speeds if count > clip_reach(step)] or [1]
     step = int(rng.choice(speeds))
     starts = clip_starts(count, step, recipe.every)
     clip = Clip(video, int(rng.choice(starts)), step, flip=bool(rng.random() < 0.5))

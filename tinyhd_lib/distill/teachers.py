@@ -38,7 +38,7 @@ class Teacher(Protocol):
     def prepare(self, sources: Sequence[Source], clips: Sequence[Clip]) -> "Sequence[Callable[[], None]]":
         """What is to be computed before these clips can be answered from the cache, as jobs; none without a cache."""
 
-    def size(self, sources: Sequence[Source], clips: Mapping[int, int]) -> int:
+    def size(self, clips: Mapping[int, int]) -> int:
         """Bytes that its answers take in the cache for so many different clips of each source; 0 without a cache."""
 
     def targets(self, source: Source, clip: Clip) -> Answers:
@@ -83,7 +83,7 @@ class WindowTeacher:
         windows = [window for clip in clips for window in self.windows(clip)]
         return self._cache.missing(self._model, sources, windows)
 
-    def size(self, sources: Sequence[Source], clips: Mapping[int, int]) -> int:  # noqa: ARG002
+    def size(self, clips: Mapping[int, int]) -> int:
         """See `Teacher`."""
         if self._cache is None:
             return 0
@@ -118,7 +118,7 @@ class MapTeacher:
         """See `Teacher`."""
         return []
 
-    def size(self, sources: Sequence[Source], clips: Mapping[int, int]) -> int:  # noqa: ARG002
+    def size(self, clips: Mapping[int, int]) -> int:  # noqa: ARG002
         """See `Teacher`."""
         return 0
 
@@ -146,9 +146,9 @@ class Ensemble:
         """See `Teacher`."""
         return [job for member in self._members for job in member.prepare(sources, clips)]
 
-    def size(self, sources: Sequence[Source], clips: Mapping[int, int]) -> int:
+    def size(self, clips: Mapping[int, int]) -> int:
         """See `Teacher`."""
-        return sum(member.size(sources, clips) for member in self._members)
+        return sum(member.size(clips) for member in self._members)
 
     def targets(self, source: Source, clip: Clip) -> Answers:
         """See `Teacher`."""

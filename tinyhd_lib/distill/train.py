@@ -251,12 +251,11 @@ class _Run:
 
     def _measure(self) -> Iterator[Entry]:
         """Scores on the validation set; the best student so far is kept."""
-        state = self.state
-        kept = state.average or self.learner.student.state_dict()
         if not self.group.first:
             return
+        state = self.state
         student = build_student(self.recipe, fresh=True).to(self.group.device)
-        student.load_state_dict(kept)
+        student.load_state_dict(state.average or self.learner.student.state_dict())
         scores: dict[str, float] = {}
         if self.measured:
             clips = validation_clips(self.measured, self.recipe.validation_clips)
@@ -321,8 +320,7 @@ def _channels_last(module: nn.Module) -> nn.Module:
 
 def _tell_size(teacher: Teacher, sources: Sequence[Source], recipe: Recipe) -> None:
     """Say what keeping all that the teacher will ever be asked costs."""
-    clips = clip_counts(sources, recipe)
-    size = teacher.size(sources, clips)
+    size = teacher.size(clip_counts(sources, recipe))
     if size:
         logger.info("%s: up to %.1f GiB of answers in the cache", teacher.name, size / 2**30)
 

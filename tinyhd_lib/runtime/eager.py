@@ -16,7 +16,7 @@ class TorchRuntime:
     """
 
     def __init__(self, source: ModelSource, device: str) -> None:
-        self._device = _device(device)
+        self._device = find_device(device)
         self._model = source.load().to(self._device)
         self.name = f"torch {self._device}"
         self.spec = source.spec
@@ -30,13 +30,21 @@ class TorchRuntime:
             return np.asarray(maps.reshape(len(clips), self.spec.outputs, *maps.shape[-2:]).cpu())
 
 
-def _device(name: str) -> torch.device:
+def find_device(name: str, choices: str = "auto, openvino, cpu, cuda, cuda:N, mps") -> torch.device:
+    """A torch device that can be computed on.
+
+    Args:
+        name: of the device.
+        choices: what else to advise.
+
+    Raises:
+        BadInput: it cannot be used here.
+    """
     try:
         device = torch.device(name)
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError) as error:
         reason = str(error).strip().partition("\n")[0]
-        choices = "auto, openvino, cpu, cuda, cuda:N, mps"
         raise BadInput(f"device {name!r} cannot be used here (choose from {choices}): {reason}") from error
     if device.type == "meta":
         raise BadInput("device 'meta' computes nothing")

@@ -21,7 +21,7 @@ logger = logging.getLogger(__name__)
 CLIP_SHAPE = (1, 3, CLIP_FRAMES, *INPUT_SIZE)
 PARITY_TOLERANCE = 1e-5
 
-_SETTINGS = {"INFERENCE_PRECISION_HINT": "f32", "PERFORMANCE_HINT": "LATENCY"}
+SETTINGS = {"INFERENCE_PRECISION_HINT": "f32", "PERFORMANCE_HINT": "LATENCY"}
 
 
 class OpenVINORuntime:
@@ -38,7 +38,7 @@ class OpenVINORuntime:
         self.spec = source.spec
         self.digest = source.digest
         folder = _usable(cache_folder() / "openvino")
-        settings = _SETTINGS | ({"CACHE_DIR": str(folder / "compiled")} if folder else {})
+        settings = SETTINGS | ({"CACHE_DIR": str(folder / "compiled")} if folder else {})
         path = folder / f"{_conversion_key(source)}.xml" if folder else None
         core = openvino.Core()
         if path and path.exists():
