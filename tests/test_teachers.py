@@ -523,7 +523,7 @@ class Sayer:
     def prepare(self, _sources: object, clips: Sequence[Clip]) -> list[Callable[[], None]]:
         return [lambda: None] * len(clips)
 
-    def size(self, _sources: object, clips: dict[int, int]) -> int:
+    def size(self, clips: dict[int, int]) -> int:
         return 10 * sum(clips.values())
 
     def targets(self, _source: object, _clip: Clip) -> dict[str, np.ndarray]:
