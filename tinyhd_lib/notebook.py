@@ -57,8 +57,8 @@ def find_video(name: str | Path) -> Path:
     places = [Path(name), *(Path(folder) / name for folder in _EXAMPLES)]
     found = next((path for path in places if path.exists()), None)
     if found is None:
-        examples = sorted(path.name for folder in _EXAMPLES for path in Path(folder).glob("*.mp4"))
-        raise BadInput(f"{name}: no such video{f'; there are {", ".join(examples)}' if examples else ''}")
+        examples = ", ".join(sorted(path.name for folder in _EXAMPLES for path in Path(folder).glob("*.mp4")))
+        raise BadInput(f"{name}: no such video" + (f"; there are {examples}" if examples else ""))
     return found
 
 
