@@ -151,10 +151,11 @@ def _add_predict(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
     add(
         "--style",
         default="overlay",
-        choices=("overlay", "side-by-side", "map"),
+        choices=("overlay", "side-by-side", "map", "contours"),
         help="how the film is drawn (default: %(default)s)",
     )
     add("--alpha", default=0.7, type=float, help="opacity of the overlay, 0 to 1 (default: %(default)s)")
+    add("--floor", default=0.0, type=float, help="part of white below which it is transparent (default: %(default)s)")
     add("--colormap", default="inferno", help="any matplotlib colour map (default: %(default)s)")
     add(
         "--normalise",

@@ -8,10 +8,14 @@ import cv2
 import matplotlib as mpl
 import numpy as np
 
-from tinyhd_lib.data.transforms import Image
+from tinyhd_lib.data.transforms import Image, Map
 from tinyhd_lib.errors import BadInput
 
-VIEWS = ("overlay", "side-by-side", "map")
+VIEWS = ("overlay", "side-by-side", "map", "contours")
+
+# Parts of the way from black to white at which contours are drawn: the higher, the thicker.
+_LEVELS = (0.25, 0.5, 0.75)
+_WHITE, _BLACK = (255, 255, 255), (0, 0, 0)
 
 
 @dataclass(frozen=True)
@@ -20,9 +24,11 @@ class Style:
 
     Args:
         view: ``overlay`` (colour laid over the frame, the stronger the more salient), ``side-by-side`` (the frame,
-            then the coloured map) or ``map`` (the coloured map alone).
+            then the coloured map), ``map`` (the coloured map alone) or ``contours`` (lines around what is above 25, 50
+            and 75 % of white, the higher the thicker).
         alpha: opacity of the most salient grey level in an overlay, 0 to 1.
         colormap: the name of a matplotlib colour map.
+        floor: below this part of white an overlay is transparent, 0 to less than 1.
 
     Raises:
         BadInput: a value is none of these.
@@ -31,12 +37,15 @@ class Style:
     view: str = "overlay"
     alpha: float = 0.7
     colormap: str = "inferno"
+    floor: float = 0.0
 
     def __post_init__(self) -> None:
         if self.view not in VIEWS:
             raise BadInput(f"style {self.view!r}: choose from {', '.join(VIEWS)}")
         if not 0 <= self.alpha <= 1:
             raise BadInput(f"alpha {self.alpha}: an opacity from 0 to 1")
+        if not 0 <= self.floor < 1:
+            raise BadInput(f"floor {self.floor}: a part of white, from 0 to less than 1")
         if self.colormap not in mpl.colormaps:
             nearest = get_close_matches(self.colormap, mpl.colormaps) or ["inferno", "viridis", "turbo"]
             raise BadInput(f"colormap {self.colormap!r}: no such matplotlib colour map; near are {', '.join(nearest)}")
@@ -53,12 +62,88 @@ def draw(image: Image, grey: Image, style: Style) -> Image:
     Returns:
         (H, W, 3) RGB, or (H, 2W, 3) side by side.
     """
+    if style.view == "contours":
+        return _contours(image, grey, style)
     if style.view == "overlay":
-        glow, dimming = _overlay_tables(style.colormap, style.alpha)
-        dimmed = cv2.multiply(image, cv2.applyColorMap(grey, dimming), scale=1 / 255)
-        return cv2.add(dimmed, cv2.applyColorMap(grey, glow))
+        glow, dimming = _overlay_tables(style.colormap, style.alpha, style.floor)
+        return _mixed(image, grey, glow, dimming)
     coloured = cv2.applyColorMap(grey, _colours(style.colormap))
     return coloured if style.view == "map" else np.hstack([image, coloured])
+
+
+def draw_difference(image: Image, first: Image, second: Image, alpha: float) -> Image:
+    """A frame with where two maps differ: orange and ``+`` where the first has more, purple and ``-`` the second.
+
+    Args:
+        image: (H, W, 3) RGB.
+        first: (H, W) grey levels.
+        second: likewise.
+        alpha: opacity of the largest difference that there can be.
+    """
+    signed = (first.astype(np.int16) - second) // 2
+    glow, dimming = _difference_tables(alpha)
+    shifted = (signed + 128).clip(0, 255).astype(np.uint8)
+    drawn = _mixed(image, shifted, glow, dimming)
+    for sign, place in (("+", signed.argmax()), ("-", signed.argmin())):
+        row, column = divmod(int(place), signed.shape[1])
+        if signed[row, column]:
+            _write(drawn, sign, (column, row))
+    return drawn
+
+
+def wipe(left: Image, right: Image, place: float) -> Image:
+    """Two pictures of one size as one: the left part of the first, the right part of the second, and a line between.
+
+    Args:
+        left: (H, W, 3).
+        right: likewise.
+        place: of the line, 0 (all the second) to 1 (all the first).
+    """
+    column = round(place * left.shape[1])
+    drawn = np.hstack([left[:, :column], right[:, column:]])
+    cv2.line(drawn, (column, 0), (column, drawn.shape[0]), _BLACK, 3)
+    cv2.line(drawn, (column, 0), (column, drawn.shape[0]), _WHITE, 1)
+    return drawn
+
+
+def mark_points(image: Image, points: Map) -> Image:
+    """The picture with a ring around each point, (n, 2) of x and y in pixels."""
+    drawn = image.copy()
+    radius = max(3, image.shape[1] // 160)
+    for column, row in np.rint(points).astype(int):
+        cv2.circle(drawn, (column, row), radius + 1, _BLACK, 1, cv2.LINE_AA)
+        cv2.circle(drawn, (column, row), radius, _WHITE, 1, cv2.LINE_AA)
+    return drawn
+
+
+def mark_peak(image: Image, grey: Image) -> Image:
+    """The picture with a cross at the most salient pixel of its grey levels."""
+    drawn = image.copy()
+    row, column = divmod(int(grey.argmax()), grey.shape[1])
+    size = max(12, image.shape[1] // 40)
+    cv2.drawMarker(drawn, (column, row), _BLACK, cv2.MARKER_CROSS, size, 3, cv2.LINE_AA)
+    cv2.drawMarker(drawn, (column, row), _WHITE, cv2.MARKER_CROSS, size, 1, cv2.LINE_AA)
+    return drawn
+
+
+def _mixed(image: Image, grey: Image, glow: Image, dimming: Image) -> Image:
+    dimmed = cv2.multiply(image, cv2.applyColorMap(grey, dimming), scale=1 / 255)
+    return cv2.add(dimmed, cv2.applyColorMap(grey, glow))
+
+
+def _contours(image: Image, grey: Image, style: Style) -> Image:
+    drawn = image.copy()
+    for width, level in enumerate(_LEVELS, start=1):
+        value = round(255 * level)
+        lines, _ = cv2.findContours((grey >= value).astype(np.uint8), cv2.RETR_LIST, cv2.CHAIN_APPROX_SIMPLE)
+        cv2.drawContours(drawn, lines, -1, _BLACK, width + 2, cv2.LINE_AA)
+        cv2.drawContours(drawn, lines, -1, _colours(style.colormap)[value, 0].tolist(), width, cv2.LINE_AA)
+    return drawn
+
+
+def _write(image: Image, text: str, place: tuple[int, int]) -> None:
+    for colour, width in ((_BLACK, 4), (_WHITE, 2)):
+        cv2.putText(image, text, place, cv2.FONT_HERSHEY_SIMPLEX, 0.8, colour, width, cv2.LINE_AA)
 
 
 @lru_cache
@@ -69,9 +154,19 @@ def _colours(colormap: str) -> Image:
 
 
 @lru_cache
-def _overlay_tables(colormap: str, alpha: float) -> tuple[Image, Image]:
+def _overlay_tables(colormap: str, alpha: float, floor: float) -> tuple[Image, Image]:
     """(256, 1, 3) each: for every grey level, the light that is laid over and what is left of the frame's own."""
-    opacity = alpha * np.arange(256).reshape(256, 1, 1) / 255
-    glow = np.round(_colours(colormap) * opacity).astype(np.uint8)
-    dimming = np.repeat(np.round(255 * (1 - opacity)), 3, axis=2).astype(np.uint8)
+    return _mixing(_colours(colormap), alpha * ((np.arange(256) / 255 - floor) / (1 - floor)).clip(0))
+
+
+@lru_cache
+def _difference_tables(alpha: float) -> tuple[Image, Image]:
+    """The same for differences, of which 128 is none."""
+    return _mixing(_colours("PuOr_r"), alpha * np.abs(np.arange(256) - 128) / 128)
+
+
+def _mixing(colours: Image, opacity: Map) -> tuple[Image, Image]:
+    opaque = opacity.reshape(256, 1, 1)
+    glow = np.round(colours * opaque).astype(np.uint8)
+    dimming = np.repeat(np.round(255 * (1 - opaque)), 3, axis=2).astype(np.uint8)
     return glow, dimming

@@ -71,7 +71,7 @@ def _jobs(options: argparse.Namespace) -> list[Job]:
     check_stride(options.stride)
     if options.maps == "none" and not options.overlay:
         raise BadInput("--maps none without --overlay leaves nothing to write")
-    style = Style(options.style, options.alpha, options.colormap)
+    style = Style(options.style, options.alpha, options.colormap, options.floor)
     videos = [Path(video) for video in options.videos]
     film = Path(options.overlay) if options.overlay else None
     if len(videos) == 1:

@@ -138,14 +138,19 @@ def _read_video(path: Path, damage: "_Damage") -> Iterator[Frame]:
                 start, size = decoded.time or 0.0, (decoded.width, decoded.height)
             time = decoded.time - start if timed and decoded.time is not None else count * period
             # Some streams change their size half-way: the first frame decides.
-            image: Image = decoded.to_ndarray(format="rgb24", width=size[0], height=size[1])
-            turns = round(decoded.rotation / 90) % 4
-            yield Frame(count, time, np.ascontiguousarray(np.rot90(image, turns)) if turns else image)
+            yield Frame(count, time, upright(decoded, size))
             count += 1
         # A file that was cut off ends without an error: fewer packets than its header promises, or far too early.
         end = float(stream.duration * stream.time_base) if stream.duration and stream.time_base else _tagged_end(stream)
         cut = damage.packets < stream.frames or (not stream.frames and end - count * period > _LATE_END)
         damage.report(count, stream.frames, cut=cut)
+
+
+def upright(decoded: av.VideoFrame, size: tuple[int, int]) -> Image:
+    """A decoded frame as (H, W, 3) uint8 RGB, brought to (width, height) and then turned as the film says."""
+    image: Image = decoded.to_ndarray(format="rgb24", width=size[0], height=size[1])
+    turns = round(decoded.rotation / 90) % 4
+    return np.ascontiguousarray(np.rot90(image, turns)) if turns else image
 
 
 @dataclass

@@ -1,0 +1,217 @@
+"""Any frame of a video by its number, as `read_frames` counts them, without decoding all that come before it."""
+
+from bisect import bisect_right
+from collections import OrderedDict
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple, Self
+
+import av
+import cv2
+
+from tinyhd_lib.data.media import decode_image, open_media, picture_stream
+from tinyhd_lib.data.transforms import Image
+from tinyhd_lib.data.video import probe, read_frames, source_files, upright
+from tinyhd_lib.errors import BadInput
+
+# Frames further ahead than this are sought from a key frame; nearer ones are decoded on the way.
+_NEAR = 48
+# Frames before the wanted one that are kept when they are passed: for steps backwards.
+_BEHIND = 24
+
+
+class VideoReader:
+    """A video whose frames are looked at in any order; the latest ones are kept in a bounded cache.
+
+    A film is sought by its presentation times. Where it has none that can be trusted, or is damaged, frames are counted
+    from its start instead: right, and slow backwards.
+
+    Args:
+        path: a video file or a folder of images.
+        frames: how many decode, if that is known: a film that promises another number is damaged.
+        width: of the pictures, at most; larger ones are scaled down. None for their own.
+        cache_bytes: how much is kept.
+
+    Raises:
+        BadInput: as `tinyhd_lib.data.video.probe`.
+    """
+
+    def __init__(
+        self, path: Path, frames: int | None = None, width: int | None = None, cache_bytes: int = 128 * 2**20
+    ) -> None:
+        self.path = path
+        self.rate = probe(path).rate
+        self._width = width
+        self._most = cache_bytes
+        self._kept: OrderedDict[int, Image] = OrderedDict()
+        self._images = source_files(path) if path.is_dir() else []
+        marks = [] if path.is_dir() else _marks(path)
+        sought = bool(marks) and frames in {None, len(marks)}
+        self.count = frames or len(self._images) or len(marks) or sum(1 for _ in read_frames(path))
+        self.times = [mark.seconds for mark in marks] if sought else [n / float(self.rate) for n in range(self.count)]
+        self._film = None if path.is_dir() else _SoughtFilm(path, marks) if sought else _CountedFilm(path)
+
+    def __len__(self) -> int:
+        return self.count
+
+    def __getitem__(self, index: int) -> Image:
+        """(H, W, 3) uint8 RGB, upright.
+
+        Raises:
+            IndexError: there is no such frame.
+            BadInput: it does not decode.
+        """
+        if not 0 <= index < self.count:
+            raise IndexError(f"{self.path}: frame {index} of {self.count}")
+        if index not in self._kept:
+            self._fetch(index)
+        self._kept.move_to_end(index)
+        return self._kept[index]
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._kept.clear()
+        if self._film is not None:
+            self._film.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _fetch(self, index: int) -> None:
+        if self._film is None:
+            image = decode_image(self._images[index], cv2.IMREAD_COLOR)
+            if image is None:
+                raise BadInput(f"{self._images[index]}: this image does not decode; fetch or make it anew")
+            self._keep(index, _narrowed(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), self._width))
+            return
+        try:
+            passed = dict(self._film.until(index))
+        except _OutOfOrderError:
+            self._film.close()
+            self._film = _CountedFilm(self.path)
+            passed = dict(self._film.until(index))
+        for number, decoded in passed.items():
+            self._keep(number, _narrowed(upright(decoded, self._film.size), self._width))
+        if index not in self._kept:
+            raise BadInput(f"{self.path}: damaged, frame {index} does not decode; fetch or make it anew")
+
+    def _keep(self, index: int, image: Image) -> None:
+        self._kept[index] = image
+        held = sum(each.nbytes for each in self._kept.values())
+        while held > self._most and len(self._kept) > 1:
+            held -= self._kept.popitem(last=False)[1].nbytes
+
+
+class _OutOfOrderError(Exception):
+    """A film does not decode to the times that its packets promise."""
+
+
+class _Film:
+    """A film that is open at some frame.
+
+    Attributes:
+        size: (width, height) of its first frame, which all others are brought to.
+    """
+
+    size: tuple[int, int] = (0, 0)
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._next = 0
+        self._open()
+
+    def until(self, index: int) -> Iterator[tuple[int, av.VideoFrame]]:
+        """The wanted frame, and some of those that are passed on the way to it."""
+        raise NotImplementedError
+
+    def close(self) -> None:
+        self._container.close()
+
+    def _open(self) -> None:
+        self._container = open_media(self._path)
+        stream: Any = picture_stream(self._container)
+        stream.thread_type = "AUTO"
+        self._stream = stream
+        self._frames = self._decoded()
+        self._next = 0
+
+    def _decoded(self) -> Iterator[av.VideoFrame]:
+        """What decodes from here on; a packet that does not is passed over."""
+        packets = self._container.demux(self._stream)
+        while True:
+            try:
+                packet = next(packets, None)
+                if packet is None:
+                    return
+                for decoded in packet.decode():
+                    self.size = self.size if any(self.size) else (decoded.width, decoded.height)
+                    yield decoded
+            except av.error.FFmpegError as error:
+                if isinstance(error, av.error.EOFError):
+                    return
+
+
+class _CountedFilm(_Film):
+    def until(self, index: int) -> Iterator[tuple[int, av.VideoFrame]]:
+        if index < self._next:
+            self.close()
+            self._open()
+        for decoded in self._frames:
+            number, self._next = self._next, self._next + 1
+            if number >= index - _BEHIND:
+                yield number, decoded
+            if number == index:
+                return
+
+
+class _Mark(NamedTuple):
+    """When a frame is shown: in the film's own clock, and in seconds since the first frame."""
+
+    ticks: int
+    seconds: float
+
+
+class _SoughtFilm(_Film):
+    def __init__(self, path: Path, marks: list[_Mark]) -> None:
+        super().__init__(path)
+        self._marks = [mark.ticks for mark in marks]
+        next(self._frames)  # its size is everybody's
+        self._next = 1
+
+    def until(self, index: int) -> Iterator[tuple[int, av.VideoFrame]]:
+        wanted = self._marks[index]
+        if not self._next <= index < self._next + _NEAR:
+            self._container.seek(wanted, stream=self._stream, backward=True)
+            self._frames = self._decoded()
+        for decoded in self._frames:
+            number = bisect_right(self._marks, decoded.pts) - 1 if decoded.pts is not None else -1
+            if number < 0 or self._marks[number] != decoded.pts or number > index:
+                raise _OutOfOrderError
+            self._next = number + 1
+            if number >= index - _BEHIND:
+                yield number, decoded
+            if number == index:
+                return
+
+
+def _marks(path: Path) -> list[_Mark]:
+    """When the frame of every packet is shown, in order; none if that cannot be told."""
+    with open_media(path) as container:
+        stream: Any = picture_stream(container)
+        given = [packet.pts for packet in container.demux(stream) if packet.size]
+        known = sorted(time for time in given if time is not None)
+        # AVI stores no presentation times: FFmpeg guesses them, wrongly where there are B-frames.
+        guessed = container.format.name == "avi" and known != given
+        if guessed or len(set(known)) < len(given):
+            return []
+        return [_Mark(time, float((time - known[0]) * stream.time_base)) for time in known]
+
+
+def _narrowed(image: Image, width: int | None) -> Image:
+    if width is None or image.shape[1] <= width:
+        return image
+    height = max(1, round(image.shape[0] * width / image.shape[1]))
+    return cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA)
