@@ -41,3 +41,13 @@ def decode_image(path: Path, mode: int) -> Image | None:
         OSError: it cannot be read.
     """
     return cv2.imdecode(np.frombuffer(path.read_bytes() or b"\0", np.uint8), mode)
+
+
+def as_jpeg(image: Image) -> bytes:
+    """An RGB picture (H, W, 3) as a JPEG file."""
+    return cv2.imencode(".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, 85])[1].tobytes()
+
+
+def as_png(image: Image) -> bytes:
+    """An RGB picture (H, W, 3) as a PNG file."""
+    return cv2.imencode(".png", cv2.cvtColor(image, cv2.COLOR_RGB2BGR))[1].tobytes()

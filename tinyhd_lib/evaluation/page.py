@@ -6,7 +6,8 @@ from typing import Any
 import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
-from tinyhd_lib.evaluation.pictures import as_data, as_jpeg, plot_figures, plot_timelines, worst_frames
+from tinyhd_lib.data.media import as_jpeg
+from tinyhd_lib.evaluation.pictures import as_data, plot_figures, plot_timelines, worst_frames
 from tinyhd_lib.evaluation.plan import Pair
 from tinyhd_lib.evaluation.scores import METRICS
 from tinyhd_lib.evaluation.summary import NAMES, Summary

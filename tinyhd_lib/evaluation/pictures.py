@@ -150,11 +150,6 @@ def as_data(content: bytes, kind: str) -> str:
     return f"data:image/{kind};base64,{base64.b64encode(content).decode()}"
 
 
-def as_jpeg(image: Image) -> bytes:
-    """An RGB image as a JPEG file."""
-    return cv2.imencode(".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, 85])[1].tobytes()
-
-
 def _png(plot: Plot) -> bytes:
     buffer = io.BytesIO()
     plot.savefig(buffer, format="png", metadata={"Software": None})

@@ -1,0 +1,96 @@
+"""Everything that decides what a viewer shows, as one value that JSON can hold."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any, Self
+
+from tinyhd_lib.errors import BadInput
+from tinyhd_lib.overlay import VIEWS as SINGLE_VIEWS
+from tinyhd_lib.overlay import Style
+
+COMPARING_VIEWS = ("wipe", "difference")
+"""Views that hold the map against another one."""
+
+VIEWS = (*SINGLE_VIEWS, *COMPARING_VIEWS)
+NORMALISATIONS = {
+    "frame": "each frame's own extremes are black and white",
+    "clip": "the clip's extremes are black and white",
+    "raw": "no saliency is black, the most that there can be is white",
+}
+COLORMAPS = ("inferno", "magma", "viridis", "cividis", "gray")
+"""Those offered: perceptually even, and readable for the colour-blind."""
+
+SPEEDS = (0.25, 0.5, 1.0, 2.0)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What is shown.
+
+    Args:
+        frame: its number, from 0.
+        view: one of `VIEWS`.
+        layer: the name of the map.
+        other: the name of the map that it is held against, where a view does that.
+        alpha: opacity of an overlay, 0 to 1.
+        floor: part of white below which it is transparent, 0 to less than 1.
+        colormap: a matplotlib colour map.
+        normalise: one of `NORMALISATIONS`.
+        points: whether gaze points are marked.
+        peak: whether the most salient pixel is.
+        border: of a wipe, 0 (left) to 1.
+        speed: of the film, 1 as filmed.
+        loop: whether it begins again at its end.
+        strip: the name of what is drawn over time.
+
+    Raises:
+        BadInput: a value is none of these.
+    """
+
+    frame: int = 0
+    view: str = "overlay"
+    layer: str = ""
+    other: str = ""
+    alpha: float = 0.7
+    floor: float = 0.1
+    colormap: str = "inferno"
+    normalise: str = "frame"
+    points: bool = False
+    peak: bool = False
+    border: float = 0.5
+    speed: float = 1.0
+    loop: bool = False
+    strip: str = ""
+
+    def __post_init__(self) -> None:
+        for name, choices in (("view", VIEWS), ("normalise", tuple(NORMALISATIONS)), ("speed", SPEEDS)):
+            if getattr(self, name) not in choices:
+                raise BadInput(f"{name} {getattr(self, name)!r}: choose from {', '.join(map(str, choices))}")
+        if not 0 <= self.border <= 1:
+            raise BadInput(f"border {self.border}: 0 (left) to 1 (right)")
+        self.style  # noqa: B018  # refuses what it cannot be
+
+    @property
+    def style(self) -> Style:
+        """How one map is drawn."""
+        view = self.view if self.view in SINGLE_VIEWS else "overlay"
+        return Style(view, self.alpha, self.colormap, self.floor)
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON has it."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Self:
+        """From JSON.
+
+        Raises:
+            BadInput: an entry that no viewer has, or a value that cannot be.
+        """
+        unknown = set(values) - {each.name for each in fields(cls)}
+        if unknown:
+            raise BadInput(f"state: no such entry {min(unknown)!r}; was it saved by a newer viewer?")
+        try:
+            return cls(**values)
+        except TypeError as error:
+            raise BadInput(f"state: a value of the wrong type ({error})") from error
