@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
@@ -13,13 +14,16 @@ from tinyhd_lib.data.layouts import GroundTruth, Video
 from tinyhd_lib.data.transforms import Image, Map
 from tinyhd_lib.data.video import Frame, count_frames_in, read_frames, source_files
 from tinyhd_lib.data.windows import published_stride, windows
-from tinyhd_lib.distill.models import StudentModel
 from tinyhd_lib.errors import BadInput
 from tinyhd_lib.evaluation.predictions import read_any_map
 from tinyhd_lib.files import cache_folder, digest_of, fingerprint, write_array
 from tinyhd_lib.models.spec import INPUT_SIZE
 from tinyhd_lib.predict import saliency_maps
 from tinyhd_lib.runtime import open_runtime
+from tinyhd_lib.runtime.base import model_source
+
+if TYPE_CHECKING:
+    from tinyhd_lib.distill.models import StudentModel
 
 _SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".npz"})
 _MAPS_OF = {"d1": ("D1 map 1", "D1 map 2", "D1 map 3", "D1 map 4"), "d2": ("D2",), "d3": ("D3",)}
@@ -159,9 +163,9 @@ def predicted(video: Path, weights: str | Path) -> Layer:
     Raises:
         BadInput: the video or the weights cannot be used.
     """
-    runtime = open_runtime(weights)
-    place = _place(video, "fused", runtime.digest)
+    place = _place(video, "fused", model_source(weights).digest)
     if not place.exists():
+        runtime = open_runtime(weights)
         maps = saliency_maps(_watched(video, runtime.spec.label), runtime)
         write_array(place, (saliency.astype(np.float16) for _, saliency in maps if saliency is not None))
     return ArrayLayer(np.load(place, mmap_mode="r"), str(weights))
@@ -173,16 +177,19 @@ def decoder_layers(video: Path, weights: str | Path) -> dict[str, Layer]:
     Raises:
         BadInput: the video or the weights cannot be used.
     """
-    model = StudentModel(weights, "openvino")
-    place = _place(video, "decoders", model.digest)
+    source = model_source(weights)
+    place = _place(video, "decoders", source.digest)
     if not place.exists():
+        from tinyhd_lib.distill.models import StudentModel
+
+        model = StudentModel(weights, "openvino")
         write_array(place, _side_maps(_watched(video, model.name), model))
     maps = np.load(place, mmap_mode="r")
-    names = [name for decoder in model.spec.decoders for name in _MAPS_OF[decoder]]
+    names = [name for decoder in source.spec.decoders for name in _MAPS_OF[decoder]]
     return {name: ArrayLayer(maps[:, number]) for number, name in enumerate(names)}
 
 
-def _side_maps(frames: Iterator[Frame], model: StudentModel) -> Iterator[Map]:
+def _side_maps(frames: Iterator[Frame], model: "StudentModel") -> Iterator[Map]:
     """(maps, 192, 256) float16 for every frame."""
     small = (_at_models_size(frame.image) for frame in frames)
     for window in windows(small, published_stride(model.spec)):

@@ -1,7 +1,7 @@
 """A viewer without its kernel or its reader: a sheet of moments, and a film."""
 
 import base64
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from html import escape
 from pathlib import Path
@@ -40,13 +40,13 @@ def contact_sheet(scene: Scene, settings: Settings, moments: int = _MOMENTS) -> 
 
 
 def write_film(
-    scene: Scene, settings: Settings, path: Path, frames: Iterable[int] | None = None, width: int | None = None
+    scene: Scene, shown: Sequence[Settings], path: Path, frames: Iterable[int] | None = None, width: int | None = None
 ) -> Iterator[int]:
     """Write a film of the clip as it is drawn; answers how many frames are done, after each.
 
     Args:
         scene: what is shown.
-        settings: how.
+        shown: how, once for each picture of a row.
         path: of the .mp4; it appears when it is whole.
         frames: which ones; all if None.
         width: at most; as drawn if None.
@@ -55,7 +55,7 @@ def write_film(
     chosen = list(range(scene.reader.count) if frames is None else frames)
     with VideoWriter(path, scene.reader.rate) as writer:
         for done, index in enumerate(chosen, start=1):
-            drawn = scene.draw(replace(settings, frame=index))
+            drawn = np.hstack([scene.draw(replace(settings, frame=index)) for settings in shown])
             writer.write(_narrowed(drawn, width or drawn.shape[1]), times[index] - times[chosen[0]])
             yield done
 
@@ -66,7 +66,7 @@ def as_html(scene: Scene, settings: Settings) -> str:
     sheet = base64.b64encode(as_jpeg(contact_sheet(scene, settings))).decode()
     with TemporaryDirectory() as folder:
         path = Path(folder) / "film.mp4"
-        for _ in write_film(scene, settings, path, range(min(scene.reader.count, _FILM_FRAMES)), _SMALL_FILM):
+        for _ in write_film(scene, [settings], path, range(min(scene.reader.count, _FILM_FRAMES)), _SMALL_FILM):
             pass
         film = base64.b64encode(path.read_bytes()).decode()
     return (

@@ -29,7 +29,7 @@ from tinyhd_lib.viewer.controls import STEPS_OF_KEYS, Controls
 from tinyhd_lib.viewer.layers import MapSource, decoder_layers, open_layer
 from tinyhd_lib.viewer.scene import Scene
 from tinyhd_lib.viewer.settings import COMPARING_VIEWS, VIEWS, Settings
-from tinyhd_lib.viewer.still import as_html, write_film
+from tinyhd_lib.viewer.still import as_html, contact_sheet, write_film
 from tinyhd_lib.viewer.timeline import draw_strip, extreme_frames, map_change, map_spread, motion
 
 SETTINGS = [each.name for each in fields(Settings)]
@@ -144,14 +144,28 @@ class SaliencyViewer(ipywidgets.VBox):  # type: ignore[misc]
         """
         return self._written(path, f"{self._stem}_{self.frame}.png", as_png(self.picture()))
 
-    def save_film(self, path: str | Path | None = None) -> Path:
-        """Write the clip as it is shown as an mp4 at the video's own size; answers where.
+    def save_sheet(self, path: str | Path | None = None) -> Path:
+        """Write evenly spaced moments as they are shown as one PNG; answers where.
 
         Raises:
             OSError: it cannot be written.
         """
+        return self._written(path, f"{self._stem}_moments.png", as_png(contact_sheet(self._scene, self._shown)))
+
+    def save_film(self, path: str | Path | None = None, layers: Sequence[str] = ()) -> Path:
+        """Write the clip as it is shown as an mp4 at the video's own size; answers where.
+
+        Args:
+            path: of the film; named after the video and the view if None.
+            layers: names of maps to be shown side by side, instead of the one that is.
+
+        Raises:
+            BadInput: there is no map of that name.
+            OSError: it cannot be written.
+        """
         place = self._place(path, f"{self._stem}_{self.view}.mp4")
-        for done in write_film(self._whole(), self._shown, place):
+        shown = [self._checked(replace(self._shown, layer=name)) for name in layers] or [self._shown]
+        for done in write_film(self._whole(), shown, place):
             self._controls.tell_progress(done, self.frames)
         self._controls.tell(f"wrote {place}")
         return place
