@@ -17,6 +17,7 @@ _EXAMPLES = """examples:
   tinyhd generate dhf1k made_up --out maps      the maps of a data set
   tinyhd evaluate maps dhf1k made_up            how good they are
   tinyhd train --list                           the recipes to train a student by
+  tinyhd notebooks run -f smoke                 the notebooks, headless and quick
   tinyhd bench                                  how fast the models are here
 """
 
@@ -62,6 +63,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_compare(commands)
     _add_train(commands)
     _add_ablate(commands)
+    _add_notebooks(commands)
     _add_bench(commands)
     return parser
 
@@ -271,6 +273,42 @@ def _add_weights(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
     halve.add_argument("file", metavar="FILE")
     halve.add_argument("out", metavar="FILE.safetensors")
     halve.set_defaults(run="tinyhd_lib.commands.weights:halve_weights")
+
+
+def _add_notebooks(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    notebooks = commands.add_parser("notebooks", help="run the notebooks without a browser")
+    actions = notebooks.add_subparsers(required=True, metavar="ACTION")
+    listing = actions.add_parser("list", help="which there are, with their sets of parameters")
+    listing.set_defaults(run="tinyhd_lib.commands.notebooks:list_notebooks")
+    runner = actions.add_parser("run", help="each into a folder of its own; what is done is passed over")
+    add = runner.add_argument
+    add("names", nargs="*", metavar="NAME", help="a name, the beginning of one, or a path (default: all)")
+    add(
+        "-f",
+        dest="file",
+        action="append",
+        default=[],
+        metavar="FILE|SET",
+        help="parameters: a YAML file, or the name of a set, such as smoke for notebooks/parameters/02_smoke.yaml",
+    )
+    add(
+        "-p",
+        dest="parameter",
+        nargs=2,
+        action="append",
+        default=[],
+        metavar=("NAME", "VALUE"),
+        help="one parameter, its value as YAML writes it; wins over -f",
+    )
+    add("--out", metavar="DIR", help="where a folder a notebook goes (default: runs/notebooks, or runs/notebooks/SET)")
+    add("--timeout", type=float, metavar="SECONDS", help="that a notebook may take (default: no end)")
+    add("--jobs", type=int, default=1, metavar="N", help="notebooks at once, of one thread each (default: %(default)s)")
+    add("--force", action="store_true", help="run what is done already, too")
+    for action in (listing, runner):
+        action.add_argument(
+            "--notebooks", default="notebooks", metavar="DIR", help="where they lie (default: %(default)s)"
+        )
+    runner.set_defaults(run="tinyhd_lib.commands.notebooks:run")
 
 
 def _add_bench(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
