@@ -1,4 +1,4 @@
-"""Ablations, curves, and what a model costs."""
+"""Ablations, and what a model costs."""
 
 import json
 from pathlib import Path
@@ -9,7 +9,6 @@ from conftest import random_model
 from tinyhd_lib import MODEL_SPECS, BadInput, build_teacher
 from tinyhd_lib.cli import main
 from tinyhd_lib.distill.ablate import SWEEPS, ablate, as_table
-from tinyhd_lib.distill.curves import curves
 from tinyhd_lib.distill.recipe import Recipe
 from tinyhd_lib.models.cost import count_gmac, count_parameters
 
@@ -72,12 +71,3 @@ def test_every_sweep_names_rows_of_the_registry() -> None:
 
 def test_the_teacher_costs_what_its_specification_says() -> None:
     assert count_gmac(build_teacher().eval()) == pytest.approx(22.0, abs=0.05)
-
-
-def test_curves_show_every_term_and_score() -> None:
-    entries = [{"step": n, "epoch": 1, "terms": {"d1": 2.0 / n, "loss": 3.0 / n}} for n in range(1, 9)]
-    entries.append({"step": 8, "epoch": 1, "scores": {"kl": 1.5, "nss": 2.0}})
-    left, right = curves(entries).axes
-    assert [text.get_text() for text in left.get_legend().get_texts()] == ["d1", "loss"]
-    assert [text.get_text() for text in right.get_legend().get_texts()] == ["KL", "NSS"]
-    assert len(curves([]).axes) == 2

@@ -1,0 +1,1 @@
+"""The figures of the notebooks: small functions from numbers to a matplotlib figure, and a few tables."""
