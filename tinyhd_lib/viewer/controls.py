@@ -125,6 +125,7 @@ class Controls:
         for word, frames in (("highest", highest), ("lowest", lowest)):
             options += [(f"{word}: {values[frame]:.3g} at {frame}", frame) for frame in frames]
         self.notable.options = options
+        self.notable.index = 0
 
     def tell_caption(self, text: str) -> None:
         """Say what is seen."""

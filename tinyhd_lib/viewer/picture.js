@@ -6,6 +6,7 @@ function render({ model, el }) {
   root.className = "tinyhd-picture";
   root.tabIndex = 0;
   root.setAttribute("role", "group");
+  root.dataset.lmSuppressShortcuts = "true"; // else JupyterLab takes "1" for a heading, and "x" cuts the cell
   cursor.className = "tinyhd-cursor";
   image.draggable = false;
   root.append(image, cursor);
@@ -36,8 +37,9 @@ function render({ model, el }) {
       Math.min(Math.max(each, 0), 1),
     );
   }
+  let told = 0; // counted, for the same place twice is told twice
   function tell(trait, event) {
-    model.set(trait, place(event));
+    model.set(trait, [...place(event), ++told]);
     model.save_changes();
   }
   root.addEventListener("pointerdown", (event) => {
@@ -49,7 +51,6 @@ function render({ model, el }) {
   root.addEventListener("keydown", (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey || !model.get("taken").includes(event.key)) return;
     event.preventDefault();
-    event.stopPropagation(); // JupyterLab would take it for a command
     model.send({ key: event.key });
   });
 

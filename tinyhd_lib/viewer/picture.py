@@ -17,8 +17,8 @@ class Picture(anywidget.AnyWidget):
         hint: how it is used.
         taken: keys that it takes, by JavaScript's names; ``on_msg`` gets ``{"key": name}`` of each.
         cursor: where a line is drawn from top to bottom, 0 (left) to 1; none if it is negative.
-        pointer: [x, y] where the pointer is, in parts of the width and height.
-        pressed: [x, y] where it was pressed, or is dragged to.
+        pointer: [x, y, n] where the pointer is, in parts of the width and height; n grows with everything that is told.
+        pressed: [x, y, n] where it was pressed, or is dragged to.
     """
 
     _esm = files("tinyhd_lib.viewer").joinpath("picture.js").read_text()

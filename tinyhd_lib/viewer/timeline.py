@@ -83,7 +83,7 @@ def draw_strip(values: Map, name: str, unit: str, size: tuple[int, int] = (960, 
     axes.fill_between(known, values[known], color=_BLUE, alpha=0.3, linewidth=0)
     axes.plot(known, values[known], color=_BLUE, linewidth=1)
     axes.set(xlim=(-0.5, len(values) - 0.5))
-    axes.margins(y=0.15)
+    axes.margins(y=0.3)  # room for the words
     axes.axis("off")
     low, high = (np.nanmin(values), np.nanmax(values)) if len(known) else (0.0, 0.0)
     axes.text(0.005, 0.95, f"{name}: {low:.3g} to {high:.3g} {unit}", transform=axes.transAxes, va="top", fontsize=9)

@@ -303,7 +303,7 @@ class SaliencyViewer(ipywidgets.VBox):  # type: ignore[misc]
 
     def _in_frame(self, place: Sequence[float]) -> tuple[float, float]:
         """A place in the picture as one in the frame."""
-        x, y = place
+        x, y = place[:2]
         return (2 * x % 1 if self.view == "side-by-side" else x), y
 
     def _on_strip(self, change: Any) -> None:

@@ -1,0 +1,284 @@
+"""The viewer in a real JupyterLab, in a real browser: what a reader presses, and what the reader then sees."""
+
+import json
+import os
+import re
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+from urllib.error import URLError
+from urllib.request import urlopen
+
+import cv2
+import numpy as np
+import pytest
+from conftest import ROOT
+from playwright.sync_api import Browser, ConsoleMessage, Page, sync_playwright
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+SCREENSHOTS = ROOT / "out" / "browser"
+TOKEN = "tests"
+# The kernel, two conversions and two predictions, on a machine that does other work too.
+SLOW = 120_000
+
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium (apt-get install chromium)")
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]]:
+    """A JupyterLab of its own, in a folder with our notebooks: its address and the folder."""
+    folder = tmp_path_factory.mktemp("lab")
+    shutil.copytree(ROOT / "notebooks", folder / "notebooks")
+    shutil.copytree(ROOT / "example_data", folder / "example_data")
+    notebook = folder / "notebooks/05_visualization.ipynb"
+    text = notebook.read_text()
+    assert "DECODERS: bool = True" in text
+    notebook.write_text(text.replace("DECODERS: bool = True", "DECODERS: bool = False"))
+    _choose(folder, "apputils-extension/notification", fetchNews="false", checkForUpdates=False)
+    _choose(folder, "notebook-extension/tracker", windowingMode="none")  # cells out of sight stay in the page
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    places = {f"JUPYTER_{name}_DIR": str(folder / name.lower()) for name in ("CONFIG", "DATA", "RUNTIME")}
+    places |= {"JUPYTERLAB_SETTINGS_DIR": str(folder / "settings"), "IPYTHONDIR": str(folder / "ipython")}
+    command = [sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root", f"--port={port}"]
+    command += [f"--IdentityProvider.token={TOKEN}", f"--ServerApp.root_dir={folder}", "--ServerApp.port_retries=0"]
+    with (folder / "server.log").open("wb") as log:
+        server = subprocess.Popen(command, env=os.environ | places, stdout=log, stderr=log, cwd=folder)
+        try:
+            address = f"http://127.0.0.1:{port}"
+            _wait(lambda: _answers(f"{address}/api?token={TOKEN}"), 120, "JupyterLab does not start")
+            yield address, folder
+        finally:
+            server.terminate()
+            server.wait(30)
+
+
+def _choose(folder: Path, plugin: str, **settings: object) -> None:
+    place = folder / f"settings/@jupyterlab/{plugin}.jupyterlab-settings"
+    place.parent.mkdir(parents=True)
+    place.write_text(json.dumps(settings))
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield chromium
+        chromium.close()
+
+
+def _answers(address: str) -> bool:
+    try:
+        with urlopen(address) as answer:
+            return bool(answer.status == 200)
+    except URLError:
+        return False
+
+
+def _wait(holds: Callable[[], Any], seconds: float, otherwise: str) -> None:
+    end = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < end, otherwise
+        time.sleep(0.1)
+
+
+class Reader:
+    """Somebody at the viewer."""
+
+    def __init__(self, page: Page) -> None:
+        self.page = page
+        self.picture = page.locator(".tinyhd-picture").first
+        self.image = self.picture.locator("img")
+        self.errors: list[str] = []
+
+    def pixels(self) -> np.ndarray:
+        content = np.frombuffer(self.image.screenshot(), np.uint8)
+        return cv2.imdecode(content, cv2.IMREAD_COLOR).astype(int)
+
+    def caption(self) -> str:
+        return self.image.get_attribute("alt") or ""
+
+    def frame(self) -> int:
+        found = re.match(r"frame (\d+)", self.caption())
+        assert found, self.caption()
+        return int(found[1])
+
+    def sees(self, words: str) -> None:
+        """The caption comes to say this, and the picture has arrived."""
+        _wait(lambda: words in self.caption(), 20, f"{words!r} is not in {self.caption()!r}")
+        self.page.wait_for_timeout(300)
+
+    def press(self, key: str) -> None:
+        self.picture.focus()
+        self.page.keyboard.press(key)
+
+    def point(self, x: float, y: float) -> None:
+        """Move to a place in parts of the picture's width and height."""
+        box = self.image.bounding_box()
+        assert box is not None
+        self.page.mouse.move(box["x"] + x * box["width"], box["y"] + y * box["height"])
+
+    def settle(self) -> None:
+        """Wait until the kernel has answered everything."""
+        self.page.wait_for_timeout(1500)
+
+    def to_the_beginning(self) -> None:
+        self.page.get_by_label("Timeline").click(position={"x": 20, "y": 30})
+        _wait(lambda: self.frame() < 20, 20, "the timeline does not go there")
+
+
+@pytest.fixture(scope="module")
+def reader(lab: tuple[str, Path], browser: Browser) -> Iterator[Reader]:
+    """Somebody who has opened notebook 05 and run all of it."""
+    page = browser.new_page(viewport={"width": 1280, "height": 1400})
+    reader = Reader(page)
+    page.on("pageerror", lambda error: reader.errors.append(str(error)))
+    page.on("console", lambda message: _note(message, reader.errors))
+    page.goto(f"{lab[0]}/lab/tree/notebooks/05_visualization.ipynb?token={TOKEN}", timeout=60_000)
+    page.get_by_text("Python 3 (ipykernel) | Idle").wait_for(timeout=60_000)
+    page.get_by_role("menuitem", name="Run", exact=True).click()
+    page.get_by_text("Run All Cells", exact=True).click()
+    SCREENSHOTS.mkdir(parents=True, exist_ok=True)
+    try:
+        reader.image.wait_for(timeout=SLOW)
+        # The last cell is done, so the kernel has time for us.
+        page.locator(".jp-OutputArea-output", has_text="Settings(").wait_for(timeout=SLOW)
+        reader.picture.scroll_into_view_if_needed()
+    finally:
+        page.screenshot(path=SCREENSHOTS / "opened.png")
+    yield reader
+    assert not reader.errors  # of the page, or on its console
+
+
+def test_keys_choose_views_that_differ(reader: Reader) -> None:
+    cells = reader.page.locator(".jp-CodeCell").count()
+    seen = {}
+    for key, view in enumerate(("overlay", "side-by-side", "map", "contours"), start=1):
+        reader.press(str(key))
+        reader.sees(f"{view}: workbench_m_r4")
+        seen[view] = reader.pixels()
+        reader.page.screenshot(path=SCREENSHOTS / f"{view}.png")
+    assert seen["side-by-side"].shape != seen["overlay"].shape
+    assert np.abs(seen["map"] - seen["overlay"]).mean() > 10
+    assert np.abs(seen["contours"] - seen["overlay"]).max() > 40
+    # JupyterLab, which knows these keys too, has left the notebook alone.
+    assert reader.page.locator(".jp-CodeCell").count() == cells
+
+
+def test_without_opacity_the_frame_itself_is_seen(reader: Reader) -> None:
+    reader.press("1")
+    reader.sees("overlay")
+    laid_over = reader.pixels()
+    for _ in range(10):
+        reader.press("[")
+    reader.settle()
+    assert np.abs(reader.pixels() - laid_over).max() > 40
+    for _ in range(7):
+        reader.press("]")
+    reader.settle()
+    assert np.abs(reader.pixels() - laid_over).max() <= 1
+
+
+def test_keys_and_buttons_go_through_the_film(reader: Reader) -> None:
+    cells = reader.page.locator(".jp-CodeCell").count()
+    before = reader.frame()
+    reader.press("ArrowRight")
+    reader.sees(f"frame {before + 1},")
+    reader.press("ArrowDown")
+    reader.sees(f"frame {before - 15},")
+    reader.page.get_by_role("button", name="+16").click()
+    reader.sees(f"frame {before + 1},")
+    reader.press("x")  # no key of the viewer's; JupyterLab would cut the cell
+    reader.settle()
+    assert reader.frame() == before + 1
+    assert reader.page.locator(".jp-CodeCell").count() == cells
+
+
+def test_pointing_reads_the_map(reader: Reader) -> None:
+    reader.press("1")
+    reader.sees("overlay")
+    reader.point(0.25, 0.5)
+    reading = reader.page.get_by_text(re.compile(r"x \d+, y \d+: .* percentile"))
+    reading.wait_for(timeout=10_000)
+    found = re.match(r"x (\d+), y (\d+): (\S+), percentile ([\d.]+)", reading.inner_text())
+    assert found
+    assert abs(int(found[1]) - 160) <= 2
+    assert abs(int(found[2]) - 180) <= 2
+    assert 0 < float(found[3]) < 1
+    assert 0 <= float(found[4]) <= 100
+
+
+def test_the_timeline_and_the_slider_go_where_they_are_put(reader: Reader) -> None:
+    reader.to_the_beginning()
+    handle = reader.page.locator(".jp-OutputArea .noUi-handle").first
+    start = handle.bounding_box()
+    assert start is not None
+    mouse = reader.page.mouse
+    mouse.move(start["x"] + 5, start["y"] + 5)
+    mouse.down()
+    for step in range(1, 11):
+        mouse.move(start["x"] + 5 + 10 * step, start["y"] + 5)
+    mouse.up()
+    _wait(lambda: reader.frame() > 40, 20, "the slider does not drag the film along")
+    reader.to_the_beginning()  # the same place a second time
+
+
+def test_two_models_are_held_against_each_other(reader: Reader) -> None:
+    reader.press("5")
+    reader.sees("left workbench_m_r4, right workbench_m_r2")
+    middle = reader.pixels()
+    reader.point(0.9, 0.5)
+    reader.page.mouse.down()
+    reader.page.mouse.up()
+    reader.settle()
+    assert np.abs(reader.pixels() - middle).max() > 40
+    reader.page.screenshot(path=SCREENSHOTS / "wipe.png")
+    reader.press("6")
+    reader.sees("workbench_m_r4 more (orange, +) or less (purple, -) than workbench_m_r2")
+    reader.page.screenshot(path=SCREENSHOTS / "difference.png")
+
+
+def test_the_film_plays_and_stops(reader: Reader) -> None:
+    reader.press("1")
+    reader.sees("overlay")
+    reader.to_the_beginning()
+    before = reader.frame()
+    reader.press("Space")
+    _wait(lambda: reader.frame() > before + 3, 20, "the film does not play")
+    reader.press("Space")
+    reader.settle()
+    stopped = reader.frame()
+    reader.settle()
+    assert reader.frame() == stopped < 143
+
+
+def test_frame_and_state_are_exported(reader: Reader, lab: tuple[str, Path]) -> None:
+    out = lab[1] / "notebooks/runs/05_visualization"
+    reader.press("s")
+    reader.page.get_by_text(re.compile(r"wrote .*pursuit_\d+\.png")).first.wait_for(timeout=20_000)
+    (saved,) = out.glob("pursuit_*.png")
+    assert cv2.imread(str(saved)).shape == (360, 640, 3)
+    reader.page.get_by_role("button", name="JSON").first.click()
+    reader.page.get_by_text(re.compile(r"wrote .*pursuit_view\.json")).first.wait_for(timeout=20_000)
+    settings = json.loads((out / "pursuit_view.json").read_bytes())["settings"]
+    assert settings["frame"] == reader.frame()
+    assert settings["view"] == "overlay"
+
+
+def test_the_keys_are_listed(reader: Reader) -> None:
+    row = reader.page.get_by_text("save the frame as a PNG").first
+    assert not row.is_visible()
+    reader.press("?")
+    row.wait_for(timeout=10_000)
+    reader.page.screenshot(path=SCREENSHOTS / "viewer.png")
+
+
+def _note(message: ConsoleMessage, errors: list[str]) -> None:
+    if message.type == "error":
+        errors.append(message.text)
