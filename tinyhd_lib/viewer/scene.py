@@ -48,13 +48,14 @@ class Scene:
     """
 
     def __init__(self, video: Path, layers: Mapping[str, Layer], width: int | None = 960) -> None:
-        counts = [layer.count for layer in layers.values()]
         self.video = video
         self.layers = dict(layers)
-        self.reader = VideoReader(video, max(counts, default=None), width)
-        for name, layer in layers.items():
-            if layer.count > self.reader.count:
-                raise BadInput(f"{name}: maps of {layer.count} frames, but {video} has {self.reader.count}")
+        self.reader = VideoReader(video, width=width)
+        longest, most = max((layer.count, name) for name, layer in layers.items())[::-1]
+        if most > self.reader.count:
+            raise BadInput(f"{longest}: maps of {most} frames, but {video} has {self.reader.count}")
+        if most < self.reader.count:  # not all of the film decodes, or not all of it is of interest
+            self.reader = VideoReader(video, most, width)
         self._clip_bounds = lru_cache(maxsize=None)(self._bounds_of_clip)
 
     def draw(self, settings: Settings) -> Image:
