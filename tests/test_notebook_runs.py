@@ -18,7 +18,7 @@ import pytest
 from tinyhd_lib import BadInput
 from tinyhd_lib.cli import _parser, main
 from tinyhd_lib.commands.notebooks import settings
-from tinyhd_lib.files import alone_in
+from tinyhd_lib.files import alone_in, partial_path
 from tinyhd_lib.notebook_files import Notebook, find_notebooks, gather_parameters, read_notebook
 from tinyhd_lib.notebook_runs import Outcome, Run, plan, run_notebooks
 
@@ -29,8 +29,8 @@ def write_notebook(path: Path, *sources: str, parameters: str = PARAMETERS, **ow
     """A notebook: a title, a cell of parameters, and the cells of these sources."""
     notebook = nbformat.v4.new_notebook(metadata={"tinyhd": own})
     notebook.cells = [
-        nbformat.v4.new_markdown_cell(f"# Of {path.stem}\n\n## More"),
         nbformat.v4.new_code_cell("# imports"),
+        nbformat.v4.new_markdown_cell(f"## About\n\n# Of {path.stem}"),
         nbformat.v4.new_code_cell(parameters, metadata={"tags": ["parameters"]}),
         *map(nbformat.v4.new_code_cell, sources),
     ]
@@ -327,15 +327,31 @@ def test_what_is_no_record_of_a_notebooks_run_does_not_count(
 
 def test_a_failure_is_recorded_and_runs_again(executions: Executions, make_run: Callable[..., Run]) -> None:
     executions.answer = "In [3]: ValueError: too\n  small"
+    executions.makes |= {"losses.csv": ""}  # which is not what it failed of
     run = make_run()
     outcome = end(run)
     assert str(outcome) == f"02_learning: In [3]: ValueError: too small ({outcome.seconds:.1f} s)"
     record = json.loads((run.folder / "run.json").read_text())
     assert record["complete"] is False
     assert "too\n" in record["failure"]
+    executions.makes |= {"losses.csv": "epoch,loss\n"}
+    end(run)
     executions.answer = None
     assert end(run).failure is None
-    assert executions.count == 2
+    assert executions.count == 3
+
+
+def test_a_run_that_was_cut_off_leaves_nothing_that_looks_whole(
+    executions: Executions, make_run: Callable[..., Run]
+) -> None:
+    run = make_run()
+    end(run)
+    left_by_one_that_was_killed = partial_path(run.folder / "notebook.ipynb")
+    left_by_one_that_was_killed.touch()
+    executions.answer = OSError("cut off")
+    end(run, force=True)
+    assert sorted(path.name for path in run.folder.iterdir()) == ["losses.csv", "run.json"]
+    assert json.loads((run.folder / "run.json").read_text())["complete"] is False
 
 
 def test_what_is_promised_must_be_made_and_hold_something(executions: Executions, make_run: Callable[..., Run]) -> None:
