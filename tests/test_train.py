@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -612,3 +613,31 @@ def test_the_command_trains(labels: Recipe, tmp_path: Path) -> None:
     assert main(["train", "--recipe", str(file), "--out", str(tmp_path / "out"), "--device", "cpu", *changes]) == 0
     assert read_state(tmp_path / "out").recipe == replace(labels, epochs=1, clips_per_video=1).to_dict()
     assert len(read_log(tmp_path / "out")) == 2
+
+
+def test_tensorboard_gets_what_the_log_gets(labels: Recipe, tmp_path: Path) -> None:
+    file = recipe_file(labels, tmp_path / "mine.yaml")
+    out = tmp_path / "out"
+    assert main(["train", "--recipe", str(file), "--out", str(out), "--device", "cpu", "--tensorboard"]) == 0
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # TensorBoard's own
+        from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+        events = EventAccumulator(str(out / "tensorboard"))
+        events.Reload()
+    for kind in ("terms", "scores"):
+        entries = [entry for entry in read_log(out) if kind in entry]
+        assert entries
+        for name in entries[0][kind]:
+            said = [(event.step, event.value) for event in events.Scalars(f"{kind}/{name}")]
+            assert said == [(entry["step"], pytest.approx(entry[kind][name])) for entry in entries]
+
+
+def test_without_tensorboard_it_says_how_to_get_it(
+    labels: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = recipe_file(labels, tmp_path / "mine.yaml")
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
+    command = ["train", "--recipe", str(file), "--out", str(tmp_path / "out"), "--device", "cpu", "--tensorboard"]
+    assert main(command) == 2
+    assert "pip install 'tinyhd[tensorboard]'" in capsys.readouterr().err
