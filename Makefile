@@ -1,4 +1,4 @@
-# Two commands on a fresh machine: `make demo` and `make test`. Everything is installed into .venv.
+# Three commands on a fresh machine: `make demo`, `make lab` and `make test`. Everything is installed into .venv.
 
 PYTHON ?= python3
 VIDEO ?= example_data/pursuit.mp4
@@ -21,7 +21,7 @@ lint: .venv/test
 	$(BIN)/mypy
 
 lab: .venv/lab  ## JupyterLab with everything installed
-	$(BIN)/jupyter lab
+	$(BIN)/jupyter lab --LabApp.default_url=/lab/tree/notebooks/01_teacher_inspection.ipynb
 
 .venv/ready: pyproject.toml
 	$(PYTHON) -c "import sys; sys.exit(sys.version_info < (3, 11) and 'Python 3.11 or newer is needed: make PYTHON=python3.12')"

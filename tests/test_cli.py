@@ -198,6 +198,13 @@ def test_bench_runs_and_reports(video_file: Path, tmp_path: Path, capsys: pytest
     assert main(["bench", "--repeats", "0"]) == 2
 
 
+def test_bench_of_the_viewer_runs_and_reports(video_file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["bench", "--viewer", "--quick", "--video", str(video_file)]) == 0
+    assert "dot.mp4" in capsys.readouterr().out
+    assert main(["bench", "--viewer"]) == 2
+    assert "name it with --video" in last_line(capsys)
+
+
 @pytest.mark.parametrize("arguments", [["--help"], ["predict", "--help"], ["bench", "--help"]])
 def test_help_is_there_without_torch(arguments: list[str]) -> None:
     program = (

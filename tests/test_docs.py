@@ -10,6 +10,7 @@ from conftest import ROOT
 
 from tinyhd_lib.bench import as_table, metrics_table
 from tinyhd_lib.bench_training import as_table as training_table
+from tinyhd_lib.bench_viewer import as_table as viewer_table
 from tinyhd_lib.cli import _parser, main
 from tinyhd_lib.distill.recipe import recipe_names
 from tinyhd_lib.evaluation.compare import Comparison, Difference
@@ -22,6 +23,7 @@ from tinyhd_lib.losses import TERMS
 README = (ROOT / "README.md").read_text()
 EVALUATION = (ROOT / "docs/evaluation.md").read_text()
 TRAINING = (ROOT / "docs/training.md").read_text()
+PAGES = ["docs/evaluation.md", "docs/training.md", "docs/notebooks.md"]
 RESULTS = ROOT / "docs/results"
 
 
@@ -44,7 +46,12 @@ def test_the_readmes_first_figure_is_one_of_the_raw_ones() -> None:
     assert report["hardware"].split(",")[0] in README
 
 
-@pytest.mark.parametrize("document", ["README.md", "docs/evaluation.md", "docs/training.md"])
+def test_the_viewers_figures_are_those_of_the_raw_file() -> None:
+    report = json.loads((ROOT / "docs/bench/cpu-viewer.json").read_text())
+    assert viewer_table(report["viewer"]) in (ROOT / "docs/notebooks.md").read_text()
+
+
+@pytest.mark.parametrize("document", ["README.md", *PAGES])
 def test_the_commands_in_the_documents_are_understood(document: str) -> None:
     commands = re.findall(r"^tinyhd ([^#\n]+)", (ROOT / document).read_text(), flags=re.MULTILINE)
     assert len(commands) >= 5
@@ -52,7 +59,7 @@ def test_the_commands_in_the_documents_are_understood(document: str) -> None:
         _parser().parse_args(command.split())
 
 
-@pytest.mark.parametrize("document", ["README.md", "docs/evaluation.md", "docs/training.md", "weights/README.md"])
+@pytest.mark.parametrize("document", ["README.md", *PAGES, "weights/README.md", "notebooks/README.md"])
 def test_no_document_names_a_file_that_is_not_there(document: str) -> None:
     path = ROOT / document
     for link in re.findall(r"\]\((?!http|#)([^)]+)\)", path.read_text()):

@@ -9,7 +9,7 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from copy import deepcopy
 from itertools import islice
@@ -38,10 +38,13 @@ from tinyhd_lib.runtime import Runtime, open_runtime
 DEFAULT_ROWS = ("d123m_rc4_rc1T", "d123s_rc4_rc1T", "d123m_rc2_rc1T", "d123s_rc2_rc1T", "ucf_d123m", "ucf_d123s")
 EAGER = "cpu"
 
+_VIEWED = 200
+
 
 def run_bench(options: argparse.Namespace) -> int:
     """``tinyhd bench``: a table on standard output, and JSON if asked."""
-    measure = _measure_metrics if options.metrics else _measure_training if options.training else _measure_models
+    others = {"metrics": _measure_metrics, "training": _measure_training, "viewer": _measure_viewer}
+    measure = next((measure for name, measure in others.items() if getattr(options, name)), _measure_models)
     report, table = measure(options)
     sys.stdout.write(table)
     if options.json:
@@ -70,6 +73,16 @@ def _measure_training(options: argparse.Namespace) -> tuple[dict[str, Any], str]
     rows = [bench_training.measure_training(*case) for case in cases[-1 if options.quick else 0 :]]
     report = {"hardware": hardware(), "versions": versions(), "training": rows}
     return report, f"{report['hardware']}\n\n{bench_training.as_table(rows)}"
+
+
+def _measure_viewer(options: argparse.Namespace) -> tuple[dict[str, Any], str]:
+    from tinyhd_lib import bench_viewer
+
+    if options.video is None:
+        raise BadInput("--viewer: of which video? name it with --video")
+    rows = [bench_viewer.measure_viewer(Path(options.video), 4 if options.quick else _VIEWED)]
+    report = {"hardware": hardware(), "versions": versions(), "viewer": rows}
+    return report, f"{report['hardware']}\n\n{bench_viewer.as_table(rows)}"
 
 
 def metrics_table(report: dict[str, Any]) -> str:
@@ -105,9 +118,7 @@ def random_model(row: str) -> TinyHD:
 def measure_forward(row: str, model: TinyHD, devices: list[str], repeats: int) -> list[dict[str, Any]]:
     """Times of the forward pass of one clip, the devices taking turns, each after a warm-up."""
     runtimes = [open_runtime(model, device) for device in devices]
-    clip = np.random.default_rng(0).standard_normal((1, 3, CLIP_FRAMES, *INPUT_SIZE), np.float32)
-    turns = zip(*(_times(runtime, clip) for runtime in runtimes), strict=True)
-    seconds = np.array(list(islice(turns, 1, repeats + 1)))
+    seconds = _take_turns(runtimes, repeats)
     medians = np.median(seconds, axis=0)
     cost = {
         "model": row,
@@ -128,6 +139,18 @@ def measure_forward(row: str, model: TinyHD, devices: list[str], repeats: int) -
     ]
 
 
+def measure_rows(rows: Sequence[str], device: str, repeats: int) -> dict[str, float]:
+    """Milliseconds of the forward pass of one clip by row, the median of turns that the rows take.
+
+    Args:
+        rows: of `MODEL_SPECS`.
+        device: see `open_runtime`.
+        repeats: turns, after one to warm up.
+    """
+    seconds = _take_turns([open_runtime(random_model(row), device) for row in rows], repeats)
+    return dict(zip(rows, (1e3 * np.median(seconds, axis=0)).tolist(), strict=True))
+
+
 def measure_memory(row: str, device: str) -> int | None:
     """Peak memory in MiB of a fresh process that runs one clip, Python, torch and the model included."""
     with ProcessPoolExecutor(max_workers=1, mp_context=get_context("spawn")) as pool:
@@ -138,6 +161,13 @@ def _peak_of_one_clip(row: str, device: str) -> int | None:
     clip = np.zeros((1, 3, CLIP_FRAMES, *INPUT_SIZE), np.float32)
     open_runtime(random_model(row), device)(clip)
     return peak_memory()
+
+
+def _take_turns(runtimes: Sequence[Runtime], repeats: int) -> Map:
+    """Seconds (repeats, runtimes) of the forward pass of one clip, after a turn to warm up."""
+    clip = np.random.default_rng(0).standard_normal((1, 3, CLIP_FRAMES, *INPUT_SIZE), np.float32)
+    turns = zip(*(_times(runtime, clip) for runtime in runtimes), strict=True)
+    return np.array(list(islice(turns, 1, repeats + 1)))
 
 
 def _times(runtime: Runtime, clip: Map) -> Iterator[float]:

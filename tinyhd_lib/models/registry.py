@@ -126,7 +126,7 @@ OWN: dict[str, OwnWeights] = {
         OwnWeights(
             "workbench_m_r2",
             "d123m_rc2_rc1T",
-            "536af799b9f425e792768b0db7fadb1fd0f10f134cd7ee07d352f80bdbb4c1bd",
+            "175e4e88738b62ad1a9eeee2aadd91c441297b54f88db4b9586bf8c01b884b32",
             "published M r4, and gaze on 4 videos",
         ),
     )
