@@ -161,7 +161,8 @@ def test_an_opened_student_says_what_it_says_as_a_teacher(row: str, tmp_path: Pa
     save_model(student(row).network, path, {})
     expected = StudentModel(path, size=SMALL, hints=True)(noise()[0])
     said, taps = student(row)(noise()[0]), student(row).taps(noise()[0])
-    for name in ("map", "d1"):
+    assert list(said) == ["map", "d1", "d2", "d3"]
+    for name in said:
         assert np.ptp(expected[name]) > 0.01, "else it would be equal to anything"
         np.testing.assert_allclose(said[name], expected[name], atol=1e-6)
     for number in range(1, 5):
@@ -201,9 +202,18 @@ def test_what_cannot_be_opened_is_refused_in_one_line(name: str, complaint: str)
 
 
 @pytest.mark.parametrize(("row", "complaint"), [("d2_S", "no decoder D1"), (EIGHT, "every other frame")])
-def test_a_student_without_maps_by_level_is_refused(row: str, complaint: str) -> None:
-    with pytest.raises(BadInput, match=f"{row}: .*{complaint}"):
-        OpenModel(random_model(row), row)
+def test_a_student_without_maps_by_level_is_refused(row: str, complaint: str, tmp_path: Path) -> None:
+    path = tmp_path / f"{row}.safetensors"
+    save_model(random_model(row), path, {})
+    with pytest.raises(BadInput, match=f"{row}.safetensors: .*{complaint}"):
+        open_model(str(path))
+
+
+@pytest.mark.parametrize(("row", "answers"), [("d2_S", ["map", "d2"]), (EIGHT, ["map", "d1", "d2", "d3"])])
+def test_but_its_map_may_be_looked_at(row: str, answers: list[str]) -> None:
+    maps = maps_over_time(OpenModel(random_model(row), row, size=SMALL), noise(2))
+    assert list(maps) == answers
+    assert maps["map"].shape == (2, *SMALL)
 
 
 def test_windows_lie_end_to_end_and_inside(video_file: Path) -> None:
@@ -245,11 +255,12 @@ def clips() -> list[Clip]:
 
 
 def test_taps_are_told_and_shown(opened: OpenModel) -> None:
-    table = tap_table(opened, noise()[0])
     taps = opened.taps(noise()[0])
-    assert list(table["tap"]) == list(taps)
-    assert list(table["numbers"]) == [features.size for features in taps.values()]
-    figure = tap_pictures({opened.name: taps, "again": taps}, "taps")
+    both = {opened.name: taps, "again": taps}
+    table = tap_table(both)
+    assert list(table["tap"]) == 2 * list(taps)
+    assert list(table["numbers"]) == 2 * [features.size for features in taps.values()]
+    figure = tap_pictures(both, "taps")
     assert sum(1 for axes in figure.axes if axes.get_title()) == 2 * len(taps)
     assert not_blank(figure)
 
@@ -257,7 +268,7 @@ def test_taps_are_told_and_shown(opened: OpenModel) -> None:
 def test_levels_are_shown_window_by_window_and_their_statistics_as_lines(opened: OpenModel, clips: list[Clip]) -> None:
     windows = noise(2)
     answers = maps_over_time(opened, windows)
-    assert {name: maps.shape for name, maps in answers.items()} == {"map": (2, *SMALL), "d1": (2, 4, *SMALL)}
+    assert {name: answers[name].shape for name in ("map", "d1")} == {"map": (2, *SMALL), "d1": (2, 4, *SMALL)}
     figure = level_pictures(windows, answers, opened.levels, [15, 31], "levels")
     assert len(figure.axes) == 2 * (1 + 4 + 1) + 1, "pictures, maps, and one colour bar"
     assert not_blank(figure)

@@ -11,6 +11,7 @@ import torch
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from tinyhd_lib import BadInput
 from tinyhd_lib.data.clips import Clip, Source, decoded
 from tinyhd_lib.data.datasets import open_dataset
 from tinyhd_lib.distill.cache import AnswerCache
@@ -18,6 +19,7 @@ from tinyhd_lib.distill.recipe import Recipe, read_recipe
 from tinyhd_lib.distill.sampling import Sample, Variation, clip_counts
 from tinyhd_lib.distill.teachers import WindowTeacher
 from tinyhd_lib.figures.training import (
+    agreement_table,
     batch_pictures,
     before_after_pictures,
     cache_table,
@@ -27,6 +29,7 @@ from tinyhd_lib.figures.training import (
     score_table,
     watch,
 )
+from tinyhd_lib.losses import kl_divergence
 
 ENTRIES: list[dict[str, Any]] = [
     *({"step": n, "epoch": 1, "terms": {"d1": 2.0 / n, "ground_truth": 1.0, "loss": 3.0 / n}} for n in range(1, 9)),
@@ -60,11 +63,14 @@ def test_curves_show_every_term_and_score() -> None:
     assert not_blank(figure)
 
 
-def test_curves_smooth_but_hide_nothing() -> None:
-    faint, smooth = (line.get_ydata() for line in curves(ENTRIES).axes[0].lines[:2])
-    np.testing.assert_allclose(faint, [*(3 / n for n in range(1, 9)), 0.2])
-    assert smooth[0] == faint[0]
-    assert smooth[1] == pytest.approx(0.9 * faint[0] + 0.1 * faint[1])
+@pytest.mark.parametrize(("steps", "smoothing"), [(5, 0.0), (20, 0.5), (300, 0.9)])
+def test_curves_smooth_long_logs_and_hide_nothing(steps: int, smoothing: float) -> None:
+    losses = np.random.default_rng(0).random(steps) + 1
+    entries = [{"step": n, "epoch": 1, "terms": {"loss": loss}} for n, loss in enumerate(losses, start=1)]
+    faint, smooth = (line.get_ydata() for line in curves(entries).axes[0].lines)
+    np.testing.assert_allclose(faint, losses)
+    assert smooth[0] == losses[0]
+    np.testing.assert_allclose(smooth[1:], smoothing * smooth[:-1] + (1 - smoothing) * losses[1:])
 
 
 def test_curves_of_nothing_are_empty_axes_and_hints_have_another_unit() -> None:
@@ -111,10 +117,11 @@ def test_what_is_left_half_way_or_breaks_off_is_shown_as_far_as_it_came(handle: 
         finally:
             closed.append(True)
 
-    for entry in watch(training()):
+    under_way = training()
+    for entry in watch(under_way):
         if entry["step"] == 3:
             break
-    assert (handle.shown, closed) == ([3], [True])
+    assert (handle.shown, closed) == ([3], [True]), "the training is let go of, though it is still referred to"
     with pytest.raises(ValueError, match="not finite"):
         list(watch(training()))
     assert handle.shown == [3, 5]
@@ -128,10 +135,13 @@ def test_scores_are_a_row_an_epoch() -> None:
     assert score_table([]).empty
 
 
-@pytest.mark.parametrize("first", [0, 5])
-def test_a_training_in_two_parts_is_one_curve(first: int) -> None:
-    figure = resumed_curve(ENTRIES, ENTRIES[:first])
-    assert [len(line.get_xdata()) for line in figure.axes[0].lines] == [first, 9]
+@pytest.mark.parametrize(("cut", "again"), [(0, 0), (5, 3), (11, 11)], ids=["never", "cut", "finished before"])
+def test_a_training_in_two_parts_is_one_curve(cut: int, again: int) -> None:
+    figure = resumed_curve(ENTRIES[:cut], ENTRIES[again:])
+    first, second, *checkpoint = figure.axes[0].lines
+    steps = [entry["step"] for entry in ENTRIES if "terms" in entry]
+    assert sorted({*first.get_xdata(), *second.get_xdata()}) == steps
+    assert [line.get_xdata()[0] for line in checkpoint] == ([] if again == 11 else [again + 0.5])
     assert not_blank(figure)
 
 
@@ -188,7 +198,7 @@ class SlowModel:
 
 
 def test_the_cache_is_filled_once_and_its_worth_measured(source: Source, tmp_path: Path) -> None:
-    recipe = Recipe("d123m_rc4_rc1T", teachers=("slow",), labelled="gaze", batch=2)
+    recipe = Recipe("d123m_rc4_rc1T", teachers=("slow",), labelled="gaze")
     samples = [Sample(Clip(0, start), Variation()) for start in (0, 1, 2)]
     model, alone = SlowModel(), SlowModel()
     teacher, live = WindowTeacher(model, cache=AnswerCache(tmp_path)), WindowTeacher(alone)
@@ -196,9 +206,25 @@ def test_the_cache_is_filled_once_and_its_worth_measured(source: Source, tmp_pat
     assert list(tables[0].columns) == ["what", "value", "unit"]
     files = [table["value"][1] for table in tables]
     assert files == [3, 0], "the second time, nothing is left to be computed"
-    assert alone.calls == 2 * recipe.batch
+    assert alone.calls == 6
     assert tables[0]["value"][0] == teacher.size(clip_counts([source], recipe)) / 2**20
     assert (tables[0]["value"] > 0).all()
+
+
+def test_without_a_teacher_there_is_nothing_to_keep(source: Source) -> None:
+    recipe = Recipe("d123m_rc4_rc1T", labelled="gaze")
+    with pytest.raises(BadInput, match="TEACHERS: this recipe names none"):
+        cache_table(recipe, None, None, [source], [])
+
+
+def test_agreement_is_that_of_the_metrics_whatever_the_size() -> None:
+    teacher = np.random.default_rng(0).random((2, 8, 12), np.float32)
+    table = agreement_table({"same": teacher, "flat": np.ones((2, 4, 6), np.float32), "teacher": teacher}, "teacher")
+    assert list(table["model"]) == ["same", "flat"]
+    np.testing.assert_allclose(table["kl"][0], 0, atol=1e-6)
+    np.testing.assert_allclose(table["cc"], [1, 0], atol=1e-6)
+    small = torch.from_numpy(teacher.reshape(2, 4, 2, 6, 2).mean((2, 4)))
+    assert table["kl"][1] == pytest.approx(float(kl_divergence(torch.ones(2, 4, 6), small).mean()), abs=1e-6)
 
 
 def test_models_are_shown_under_the_frames_that_they_saw() -> None:

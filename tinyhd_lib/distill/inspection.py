@@ -1,7 +1,7 @@
 """Teachers and students opened up: their features, their conspicuity maps, how much these say, and what they cost."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from pathlib import Path
 
@@ -40,9 +40,6 @@ class OpenModel:
         network: the teacher or a student.
         name: for people.
         size: (H, W) at which it looks.
-
-    Raises:
-        BadInput: it has no D1, or a map for every other frame only.
     """
 
     def __init__(self, network: HD2S | TinyHD, name: str, *, size: Size = INPUT_SIZE) -> None:
@@ -51,11 +48,6 @@ class OpenModel:
         self.digest = state_digest(network)
         self.multi = isinstance(network, TinyHD) and network.spec.multi
         self.size = size
-        if isinstance(network, TinyHD):
-            if "d1" not in network.spec.decoders:
-                raise BadInput(f"{name}: {network.spec.label} has no decoder D1, and so no conspicuity maps to look at")
-            if network.spec.outputs not in (1, CLIP_FRAMES):
-                raise BadInput(f"{name}: has a map for every other frame; name a model of one or of 16 maps a window")
 
     @property
     def levels(self) -> list[str]:
@@ -68,12 +60,13 @@ class OpenModel:
 
     @torch.inference_mode()
     def __call__(self, frames: Image) -> Answers:
-        """``map`` (1, T, H, W) and ``d1`` (4, T, H, W), in float32, to (16, h, w, 3) uint8 RGB."""
+        """``map`` (1, T, H, W), ``d1`` (4, T, H, W), and what else there is, in float32, to (16, h, w, 3) uint8 RGB."""
         output = self.network(self._clip(frames))
-        side_maps = output.side_maps if isinstance(self.network, HD2S) else output.side_maps[:1]
-        answers = {"map": output.map, "d1": torch.cat(side_maps, dim=1)}
-        channels = {"map": 1, "d1": 4}
-        return {name: maps.reshape(channels[name], -1, *self.size).numpy() for name, maps in answers.items()}
+        if isinstance(self.network, HD2S):
+            maps = {"map": output.map, "d1": torch.cat(output.side_maps, dim=1)}
+        else:
+            maps = {"map": output.map, **dict(zip(self.network.spec.decoders, output.side_maps, strict=True))}
+        return {name: each.reshape(4 if name == "d1" else 1, -1, *self.size).numpy() for name, each in maps.items()}
 
     @torch.inference_mode()
     def taps(self, frames: Image) -> dict[str, Map]:
@@ -105,6 +98,10 @@ def open_model(name: str) -> OpenModel:
         raise BadInput(f"{name}: maps on disk have no inside to look at; name hd2s:FILE, or a student")
     if not kind:
         student = load_model(name)
+        if "d1" not in student.spec.decoders:
+            raise BadInput(f"{name}: {student.spec.label} has no decoder D1, and so no conspicuity maps to look at")
+        if student.spec.outputs not in (1, CLIP_FRAMES):
+            raise BadInput(f"{name}: has a map for every other frame; name a model of one or of 16 maps a window")
         return OpenModel(student, f"{student.spec.label} ({Path(name).stem})")
     path = Path(rest)
     if not path.is_file():
@@ -150,21 +147,22 @@ def maps_over_time(model: OpenModel, windows: Image) -> Answers:
         windows: (n, 16, h, w, 3) uint8 RGB.
 
     Returns:
-        ``map`` (n, H, W) and ``d1`` (n, 4, H, W).
+        ``map`` (n, H, W), ``d1`` (n, 4, H, W), and what else there is, (n, H, W).
     """
     answers = [model(frames) for frames in windows]
-    return {
-        "map": np.stack([answer["map"][0, -1] for answer in answers]),
-        "d1": np.stack([answer["d1"][:, -1] for answer in answers]),
-    }
+    last = {name: np.stack([answer[name][:, -1] for answer in answers]) for name in answers[0]}
+    return {name: maps if name == "d1" else maps[:, 0] for name, maps in last.items()}
 
 
-def tap_table(model: OpenModel, frames: Image) -> pd.DataFrame:
-    """What each of a model's taps holds for a window: its shape, and how many numbers that are."""
-    rows = [(name, *features.shape, features.size) for name, features in model.taps(frames).items()]
-    table = pd.DataFrame(rows, columns=["tap", "channels", "frames", "height", "width", "numbers"])
-    table.insert(0, "model", model.name)
-    return table
+def tap_table(taps: Mapping[str, Mapping[str, Map]]) -> pd.DataFrame:
+    """What taps hold of a window: their shapes, and how many numbers that are.
+
+    Args:
+        taps: of `OpenModel.taps`, by the name of the model.
+    """
+    columns = ["model", "tap", "channels", "frames", "height", "width", "numbers"]
+    rows = [(model, tap, *values.shape, values.size) for model, found in taps.items() for tap, values in found.items()]
+    return pd.DataFrame(rows, columns=columns)
 
 
 def map_entropy(maps: Map) -> Map:

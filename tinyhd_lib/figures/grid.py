@@ -1,6 +1,7 @@
 """Small multiples: pictures and maps in rows and columns, every map on one colour scale."""
 
 from collections.abc import Mapping, Sequence
+from textwrap import wrap
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -12,6 +13,7 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 from tinyhd_lib.data.transforms import Image, Map
 
 _BRIGHTEST = 99.5
+_LETTERS_PER_INCH = 11
 
 
 def picture_grid(  # noqa: PLR0913
@@ -41,7 +43,9 @@ def picture_grid(  # noqa: PLR0913
     scale = PowerNorm(0.5, 0, float(np.percentile(values, _BRIGHTEST)))
     height, breadth = pictures[0].shape[:2]
     tall = width * height / breadth + (0.22 if notes else 0.04)
-    size = len(columns) * (width + 0.04) + (1.9 if maps else 1.0), len(rows) * (tall + 0.04) + 0.5
+    across = len(columns) * (width + 0.04) + (1.9 if maps else 1.0)
+    lines = wrap(title, round(_LETTERS_PER_INCH * across))
+    size = across, len(rows) * (tall + 0.04) + 0.3 + 0.2 * len(lines)
     layout = ConstrainedLayoutEngine(w_pad=0.02, h_pad=0.04, wspace=0, hspace=0, compress=True)
     figure = Figure(figsize=size, layout=layout)
     axes = figure.subplots(len(rows), len(columns), squeeze=False)
@@ -56,7 +60,7 @@ def picture_grid(  # noqa: PLR0913
     if maps:
         colours = ScalarMappable(scale, "inferno")
         figure.colorbar(colours, ax=axes, label=bar, shrink=0.7, aspect=25, pad=0.01, extend="max")
-    figure.suptitle(title, fontsize=11)
+    figure.suptitle("\n".join(lines), fontsize=11)
     return figure
 
 

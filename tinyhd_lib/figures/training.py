@@ -2,23 +2,28 @@
 
 import re
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import MISSING, fields
+from functools import partial
 from typing import Any
 
 import numpy as np
 import pandas as pd
+import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from torch import Tensor
 
-from tinyhd_lib.data.clips import Source
+from tinyhd_lib import metrics
+from tinyhd_lib.data.clips import Source, resized
 from tinyhd_lib.data.transforms import Image, Map, to_grey
 from tinyhd_lib.distill.recipe import Recipe
 from tinyhd_lib.distill.sampling import Sample, clip_counts
 from tinyhd_lib.distill.teachers import Teacher
+from tinyhd_lib.errors import BadInput
 from tinyhd_lib.figures.grid import picture_grid
+from tinyhd_lib.losses import kl_divergence
 from tinyhd_lib.maps import own_bounds
 from tinyhd_lib.models.spec import CLIP_FRAMES, MEAN, STD
 from tinyhd_lib.overlay import Style, draw
@@ -84,39 +89,37 @@ def batch_pictures(
 
 
 def cache_table(
-    recipe: Recipe, teacher: Teacher, live: Teacher, sources: Sequence[Source], samples: Sequence[Sample]
+    recipe: Recipe, teacher: Teacher | None, live: Teacher | None, sources: Sequence[Source], batch: Sequence[Sample]
 ) -> pd.DataFrame:
-    """What the teacher's cache costs and what it saves; it is filled with the answers to these samples.
+    """What the teacher's cache costs, and what it saves for a batch.
 
     Args:
-        recipe: how many clips it may ever draw, and how many are a batch.
-        teacher: with the cache.
+        recipe: that says how many clips it may ever draw.
+        teacher: with the cache, which is filled with the answers to the batch.
         live: the same one without.
         sources: the videos.
-        samples: of an epoch.
+        batch: samples of an epoch.
 
     Returns:
         rows of ``what``, ``value`` and ``unit``.
+
+    Raises:
+        BadInput: there is no teacher.
     """
-    clips = [sample.clip for sample in samples]
-    begun = time.perf_counter()
+    if teacher is None or live is None:
+        raise BadInput("TEACHERS: this recipe names none, and nothing can be distilled; name one")
+    clips = [sample.clip for sample in batch]
     jobs = teacher.prepare(sources, clips)
-    for job in jobs:
-        job()
-    filling = time.perf_counter() - begun
-    batch = clips[: recipe.batch]
-    seconds = {}
-    for name, each in (("without", live), ("with", teacher)):
-        begun = time.perf_counter()
-        for clip in batch:
-            each.targets(sources[clip.video], clip)
-        seconds[name] = time.perf_counter() - begun
+    filling = _seconds(jobs)
+    without, with_it = (
+        _seconds([partial(each.targets, sources[clip.video], clip) for clip in clips]) for each in (live, teacher)
+    )
     rows = [
         ("all answers that the recipe may ever need", teacher.size(clip_counts(sources, recipe)) / 2**20, "MiB"),
-        ("files that this epoch still lacked", len(jobs), ""),
-        ("filling them", filling, "s"),
-        (f"a batch of {len(batch)} clips without the cache", seconds["without"], "s"),
-        (f"a batch of {len(batch)} clips with it", seconds["with"], "s"),
+        ("of this batch, not in the cache yet", len(jobs), "files"),
+        ("computing and keeping them", filling, "s"),
+        ("answers to the batch, without the cache", without, "s"),
+        ("answers to the batch, with it", with_it, "s"),
     ]
     return pd.DataFrame(rows, columns=["what", "value", "unit"])
 
@@ -141,8 +144,8 @@ def curves(entries: Sequence[Entry]) -> Figure:
         panels[name].plot(where, values, marker="o", color="#0072b2", markersize=4)
         panels[name].set_ylabel(label, fontsize=8)
         panels[name].tick_params(labelsize=8, labelbottom=name == "nss")
+        panels[name].ticklabel_format(axis="y", useOffset=False)
         panels[name].sharex(panels["nss"])
-        panels[name].xaxis.set_major_locator(MaxNLocator(integer=True))
     unit = "nats (levels: variances)" if "levels" in {line.get_label() for line in panels["terms"].lines} else "nats"
     panels["terms"].set(xlabel="step", ylabel=unit, title="terms of the loss", yscale="log")
     panels["kl"].set_title("validation")
@@ -150,6 +153,7 @@ def curves(entries: Sequence[Entry]) -> Figure:
     if steps:
         panels["terms"].legend(fontsize="small", loc="center left", bbox_to_anchor=(1.01, 0.5))
     for axes in panels.values():
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.spines[["top", "right"]].set_visible(False)
     return figure
 
@@ -174,23 +178,28 @@ def watch(entries: Iterable[Entry], seconds: float = 5.0) -> Iterator[Entry]:
                 drawn = time.monotonic()
             yield entry
     finally:
+        if isinstance(entries, Generator):
+            entries.close()  # now, and not when it is collected: until then nobody else may use its folder
         handle.update(curves(seen))
 
 
-def resumed_curve(entries: Sequence[Entry], first: Sequence[Entry]) -> Figure:
+def resumed_curve(first: Sequence[Entry], rest: Sequence[Entry]) -> Figure:
     """The loss of a training that was cut off and went on.
 
     Args:
-        entries: the whole log.
-        first: what the first part yielded before it was cut off.
+        first: what it yielded before it was cut off.
+        rest: what it yielded afterwards, from its last checkpoint on.
     """
     figure = Figure(figsize=(8, 3.6), layout="constrained")
     axes = figure.subplots()
-    looks = {"first part": (first, "o", "#e69f00", 7), "the log, in the end": (entries, ".-", "#0072b2", 5)}
+    looks = {"first part": (first, "o-", "#e69f00", 8), "second part": (rest, "o-", "#0072b2", 3)}
     for name, (part, style, colour, size) in looks.items():
         where, values = _series([entry for entry in part if "terms" in entry], "terms", "step", "loss")
-        axes.plot(where, values, style, color=colour, markersize=size, linewidth=1, label=name)
+        axes.plot(where, values, style, color=colour, markersize=size, linewidth=1, markerfacecolor="none", label=name)
+        if name == "second part" and len(where):
+            axes.axvline(where[0] - 0.5, color="#999999", linestyle="--", linewidth=1, label="last checkpoint")
     axes.set(xlabel="step", ylabel="loss (weighted sum, nats)", title="one training in two parts")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.spines[["top", "right"]].set_visible(False)
     axes.legend(fontsize="small")
     return figure
@@ -199,6 +208,24 @@ def resumed_curve(entries: Sequence[Entry], first: Sequence[Entry]) -> Figure:
 def score_table(entries: Sequence[Entry]) -> pd.DataFrame:
     """The validation scores of a log, a row an epoch."""
     return pd.DataFrame([{"epoch": each["epoch"], **each["scores"]} for each in entries if "scores" in each])
+
+
+def agreement_table(maps: Mapping[str, Map], teacher: str) -> pd.DataFrame:
+    """How near models come to their teacher, as means over frames.
+
+    Args:
+        maps: (n, h, w) by the name of the model.
+        teacher: which of them is held against the others.
+
+    Returns:
+        a row a model: ``kl`` of the teacher's maps from its own, in nats, and their correlation ``cc``.
+    """
+    rows = []
+    for name in [name for name in maps if name != teacher]:
+        said = torch.from_numpy(np.ascontiguousarray(maps[name], np.float32))
+        wanted = torch.from_numpy(np.ascontiguousarray(resized(maps[teacher], (said.shape[1], said.shape[2]))))
+        rows.append((name, float(kl_divergence(said, wanted).mean()), float(metrics.cc(said, wanted).mean())))
+    return pd.DataFrame(rows, columns=["model", "kl", "cc"])
 
 
 def before_after_pictures(
@@ -213,7 +240,8 @@ def before_after_pictures(
         title: of the figure.
     """
     rows: dict[str, Sequence[Image | Map]] = {"frame": frames}
-    rows |= {name: list(each / each.mean(axis=(1, 2), keepdims=True)) for name, each in maps.items()}
+    size = (frames[0].shape[0], frames[0].shape[1])
+    rows |= {name: list(resized(each / each.mean(axis=(1, 2), keepdims=True), size)) for name, each in maps.items()}
     columns = [f"frame {number}" for number in numbers]
     return picture_grid(rows, columns, title=title, bar="times a uniform map", width=2.0)
 
@@ -233,11 +261,19 @@ def _series(entries: Sequence[Entry], kind: str, axis: str, name: str) -> tuple[
 
 
 def _smoothed(values: Map) -> Map:
-    """An exponential moving average that begins at the first value."""
+    """An exponential moving average that begins at the first value; the fewer values there are, the quicker."""
+    smoothing = min(_SMOOTHING, max(0.0, 1 - 10 / max(len(values), 1)))
     smooth = values.copy()
     for place in range(1, len(values)):
-        smooth[place] = _SMOOTHING * smooth[place - 1] + (1 - _SMOOTHING) * values[place]
+        smooth[place] = smoothing * smooth[place - 1] + (1 - smoothing) * values[place]
     return smooth
+
+
+def _seconds(jobs: Iterable[Callable[[], object]]) -> float:
+    begun = time.perf_counter()
+    for job in jobs:
+        job()
+    return time.perf_counter() - begun
 
 
 def _overlaid(frame: Image, saliency: Map) -> Image:
@@ -248,7 +284,7 @@ def _in_words(sample: Sample, sources: Sequence[Source]) -> str:
     """Which frames of which video, and what was done to them."""
     clip, variation = sample.clip, sample.variation
     _, _, height, width = variation.box
-    done = [f"every {clip.step}." if clip.step > 1 else "backwards" if clip.step < 0 else "", "flipped" * clip.flip]
-    done += [f"cut to {height:.0%} x {width:.0%}" if min(height, width) < 1 else ""]
+    done = ["backwards" if clip.step < 0 else "", f"step {abs(clip.step)}" if abs(clip.step) > 1 else ""]
+    done += ["flipped" if clip.flip else "", f"cut to {height:.0%} x {width:.0%}" if min(height, width) < 1 else ""]
     frames = f"{clip.start} to {clip.start + (CLIP_FRAMES - 1) * clip.step}"
     return "\n".join([sources[clip.video].video.name, frames, *filter(None, done)])
