@@ -594,13 +594,17 @@ def test_only_what_failed_runs_again(
     assert executions.count == 1
 
 
-def test_a_notebook_that_takes_too_long_is_stopped_and_its_kernel_is_gone(tmp_path: Path) -> None:
+def test_a_notebook_that_takes_too_long_is_stopped_and_its_kernel_is_gone(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     """Its cells are quick enough each; together they are not."""
+    caplog.set_level("INFO")
     path = write_notebook(tmp_path / "x.ipynb", "import time", *["time.sleep(4)"] * 4)
     before = psutil.Process().children(recursive=True)
     outcome = end(plan([read_notebook(path)], [], {}, tmp_path)[0], timeout=8)
     assert outcome.failure == "took longer than 8 s, and was stopped"
     assert psutil.Process().children(recursive=True) == before
+    assert not caplog.messages  # papermill's
     assert (tmp_path / "x" / "notebook.ipynb").exists()
 
 
