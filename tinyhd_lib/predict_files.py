@@ -2,12 +2,12 @@
 
 import hashlib
 import time
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -23,7 +23,10 @@ from tinyhd_lib.overlap import parallel_map, prefetch
 from tinyhd_lib.overlay import Style, draw
 from tinyhd_lib.predict import saliency_maps
 from tinyhd_lib.runs import RunRecord, differences, hardware, peak_memory, read_record, versions
-from tinyhd_lib.runtime import Runtime
+from tinyhd_lib.runtime import Runtime, open_runtime
+
+if TYPE_CHECKING:
+    from tinyhd_lib.data.layouts import Video
 
 NORMALISATIONS = ("frame", "clip", "none")
 """What becomes black and white: each frame's extremes (published), the whole video's, or 0 and 1."""
@@ -132,6 +135,29 @@ def predict_files(job: Job, runtime: Runtime, weights: str) -> Iterator[int]:
             "hardware": hardware(),
         }
         record.write(job.out)
+
+
+def predict_dataset(
+    videos: "Iterable[Video]", weights: str, out: Path, *, maps: str = "png", device: str = "auto"
+) -> Iterator[int]:
+    """Write the maps of a data set's videos, a folder each, under the names that were published with it.
+
+    Args:
+        videos: of the data set.
+        weights: a name, or a checkpoint's path.
+        out: where the folders go.
+        maps: a name of `MAP_FORMATS`.
+        device: see `open_runtime`.
+
+    Yields:
+        as `predict_files` does for each of them: after every frame of what is not there yet.
+
+    Raises:
+        BadInput: see `predict_files` and `open_runtime`.
+    """
+    runtime = open_runtime(weights, device)
+    for video in videos:
+        yield from predict_files(Job(video.source, out / video.name, maps=maps, names=video.names), runtime, weights)
 
 
 def _key(job: Job, runtime: Runtime) -> dict[str, Any]:

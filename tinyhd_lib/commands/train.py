@@ -58,10 +58,10 @@ def _on_tensorboard(entries: Iterator[dict[str, Any]], out: Path) -> Iterator[di
 def ablate(options: argparse.Namespace) -> int:
     """``tinyhd ablate``: a table of rows that were trained alike."""
     recipe = read_recipe(options.recipe, **changes(options.set))
-    from tinyhd_lib.distill.ablate import SWEEPS, as_table
     from tinyhd_lib.distill.ablate import ablate as run
+    from tinyhd_lib.distill.ablate import as_table, rows_of
 
-    rows = [row for name in options.models for row in SWEEPS.get(name, (name,))]
+    rows = rows_of(options.models)
     with logging_redirect_tqdm():
         table = []
         for comparison in run(

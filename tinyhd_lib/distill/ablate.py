@@ -68,9 +68,7 @@ def ablate(  # noqa: PLR0913
     Raises:
         BadInput: there is no such row, or nothing to measure on; or see `train`.
     """
-    unknown = [row for row in rows if row not in MODEL_SPECS]
-    if unknown:
-        raise BadInput(f"model {unknown[0]!r}: no such row; there are {', '.join(MODEL_SPECS)}")
+    _check_rows(rows)
     if recipe.validation_split is None:
         raise BadInput("VALIDATION_SPLIT: without one there is nothing to compare")
     table: list[Comparison] = []
@@ -81,6 +79,23 @@ def ablate(  # noqa: PLR0913
         write_atomically(out / f"{TABLE_NAME}.json", json.dumps([asdict(each) for each in table], indent=2).encode())
         write_atomically(out / f"{TABLE_NAME}.md", as_table(table).encode())
         yield table[-1]
+
+
+def rows_of(names: Sequence[str]) -> list[str]:
+    """The rows behind the names of sweeps and rows, each once, in their order.
+
+    Args:
+        names: of `SWEEPS` or of `MODEL_SPECS`.
+
+    Raises:
+        BadInput: there are none, or one is neither.
+
+    >>> rows_of(["outputs", "d1_S", "ucf_d123m"])
+    ['d1d2d3_S_lt', 'd123_M_8out', 'ucf_d123m', 'd1_S']
+    """
+    rows = list(dict.fromkeys(row for name in names for row in SWEEPS.get(name, (name,))))
+    _check_rows(rows)
+    return rows
 
 
 def as_table(table: Sequence[Comparison]) -> str:
@@ -104,6 +119,14 @@ def as_table(table: Sequence[Comparison]) -> str:
     return "".join(
         f"| {' | '.join(cell.ljust(width) for cell, width in zip(line, widths, strict=True))} |\n" for line in lines
     )
+
+
+def _check_rows(rows: Sequence[str]) -> None:
+    if not rows:
+        raise BadInput(f"no model to train; name sweeps ({', '.join(SWEEPS)}) or rows")
+    unknown = [row for row in rows if row not in MODEL_SPECS]
+    if unknown:
+        raise BadInput(f"model {unknown[0]!r}: no such row; there are {', '.join([*SWEEPS, *MODEL_SPECS])}")
 
 
 def _comparison(row: str, folder: Path) -> Comparison:

@@ -1,18 +1,21 @@
 """An evaluation as one HTML page that needs no other file."""
 
+import io
 from collections.abc import Sequence
 from typing import Any
 
 import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
+from matplotlib.figure import Figure
 
 from tinyhd_lib.data.media import as_jpeg
-from tinyhd_lib.evaluation.pictures import as_data, plot_figures, plot_timelines, worst_frames
+from tinyhd_lib.evaluation.pictures import as_data, worst_frames
 from tinyhd_lib.evaluation.plan import Pair
 from tinyhd_lib.evaluation.scores import METRICS
 from tinyhd_lib.evaluation.summary import NAMES, Summary
 from tinyhd_lib.evaluation.tasks import PREDICTION
 from tinyhd_lib.evaluation.text import headline, interval, notes, number
+from tinyhd_lib.figures.scores import set_plots, timelines
 
 
 def as_html(summary: Summary, table: pd.DataFrame, pairs: Sequence[Pair]) -> str:
@@ -33,8 +36,8 @@ def as_html(summary: Summary, table: pd.DataFrame, pairs: Sequence[Pair]) -> str
             predictor: [(number(each.mean), interval(each)) for each in row.values()]
             for predictor, row in summary.figures.items()
         },
-        plot=as_data(plot_figures(summary), "png"),
-        timelines=as_data(plot_timelines(table), "png"),
+        plot=as_data(_png(set_plots(summary)), "png"),
+        timelines=as_data(_png(timelines({PREDICTION: table})), "png"),
         videos=[(row["video"], row["frames"], [number(row[name]) for name in NAMES]) for _, row in videos.iterrows()],
         worst=[(each, as_data(as_jpeg(each.picture), "jpeg")) for each in worst_frames(table, pairs)],
         settings={name: _said(value) for name, value in summary.settings.items() if value not in (None, [], {})},
@@ -46,3 +49,9 @@ def _said(value: Any) -> str:
     if isinstance(value, dict):
         return ", ".join(f"{name}: {each}" for name, each in value.items())
     return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
+def _png(figure: Figure) -> bytes:
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", metadata={"Software": None})
+    return buffer.getvalue()

@@ -1,28 +1,21 @@
-"""The pictures of a report: figures with intervals, scores over time, and the frames that went worst."""
+"""The pictures of a report: the frames that went worst, and any picture as a part of a page."""
 
 import base64
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import cv2
 import numpy as np
 import pandas as pd
-from matplotlib.figure import Figure as Plot
 
 from tinyhd_lib.data.layouts import Video
 from tinyhd_lib.data.transforms import Image, Map, to_grey
 from tinyhd_lib.errors import BadInput
 from tinyhd_lib.evaluation.plan import Pair
-from tinyhd_lib.evaluation.scores import METRICS
-from tinyhd_lib.evaluation.summary import Summary
-from tinyhd_lib.evaluation.tasks import CEILING, PREDICTION
+from tinyhd_lib.evaluation.tasks import PREDICTION
 from tinyhd_lib.maps import own_bounds
 from tinyhd_lib.overlay import Style, draw
 
-# Okabe and Ito's colours, which the colour-blind tell apart; each predictor has a marker of its own besides.
-_LOOKS = (("#999999", "o"), ("#e69f00", "s"), ("#0072b2", "D"), ("#009e73", "^"))
-_MOST_TIMELINES = 6
 _WORST = 6
 _WORST_OF_A_VIDEO = 2
 _APART = 25
@@ -44,46 +37,6 @@ class Worst:
     frame: str
     nss: float
     picture: Image
-
-
-def plot_figures(summary: Summary) -> bytes:
-    """PNG: every metric's mean and interval for each predictor, with its videos as faint points."""
-    plot = Plot(figsize=(12, 2.2), layout="constrained")
-    names = list(summary.figures)
-    for axes, metric in zip(plot.subplots(1, len(METRICS)), METRICS, strict=True):
-        for row, name in enumerate(names):
-            colour, marker = _LOOKS[row]
-            each = summary.figures[name][metric.name]
-            videos = summary.videos.loc[summary.videos["predictor"] == name, metric.name]
-            axes.plot(videos, np.full(len(videos), row), marker, color=colour, alpha=0.25, markersize=3)
-            axes.plot([each.low, each.high], [row, row], color=colour, linewidth=2)
-            axes.plot([each.mean], [row], marker, color=colour, markersize=6)
-        axes.set_title(f"{metric.name} {'→' if metric.higher_is_better else '←'}", fontsize=9)
-        axes.set_yticks(range(len(names)), names if metric is METRICS[0] else [])
-        axes.set_ylim(len(names) - 0.5, -0.5)
-        axes.tick_params(labelsize=8)
-        axes.spines[["top", "right"]].set_visible(False)
-    return _png(plot)
-
-
-def plot_timelines(table: pd.DataFrame) -> bytes:
-    """PNG: NSS over the frames of the videos that went worst."""
-    rows = table[table["predictor"] == PREDICTION]
-    worst = list(rows.groupby("video")["NSS"].mean().sort_values().index[:_MOST_TIMELINES])
-    plot = Plot(figsize=(12, 1.5 * len(worst) + 0.4), layout="constrained")
-    for axes, video in zip(np.atleast_1d(plot.subplots(len(worst), 1)), worst, strict=True):
-        for name, (colour, style) in {CEILING: ("#009e73", ":"), PREDICTION: ("#0072b2", "-")}.items():
-            line = table[(table["predictor"] == name) & (table["video"] == video)]
-            if len(line):
-                axes.plot(line["index"], line["NSS"], style, color=colour, linewidth=1, label=name)
-        axes.axhline(0, color="#999999", linewidth=0.8)
-        axes.set_ylabel("NSS", fontsize=8)
-        axes.set_title(str(video), fontsize=9, loc="left")
-        axes.tick_params(labelsize=8)
-        axes.spines[["top", "right"]].set_visible(False)
-        axes.set_xlabel("frame, from 0" if video == worst[-1] else "", fontsize=8)
-    plot.axes[0].legend(fontsize=8, loc="upper right")
-    return _png(plot)
 
 
 def worst_frames(table: pd.DataFrame, pairs: Sequence[Pair]) -> list[Worst]:
@@ -148,9 +101,3 @@ def _beside(pair: Pair, index: int, image: Image, maps: dict[int, Map]) -> Image
 def as_data(content: bytes, kind: str) -> str:
     """An image file as an address that holds it."""
     return f"data:image/{kind};base64,{base64.b64encode(content).decode()}"
-
-
-def _png(plot: Plot) -> bytes:
-    buffer = io.BytesIO()
-    plot.savefig(buffer, format="png", metadata={"Software": None})
-    return buffer.getvalue()

@@ -1,5 +1,6 @@
 """From a table of frames to the figures of a set: what is printed, compared and published."""
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -9,6 +10,7 @@ import pandas as pd
 from tinyhd_lib.evaluation.plan import Evaluation, Plan
 from tinyhd_lib.evaluation.scores import METRICS
 from tinyhd_lib.evaluation.statistics import Figure, figure, totals
+from tinyhd_lib.evaluation.tasks import PREDICTION
 
 NAMES = [metric.name for metric in METRICS]
 
@@ -53,6 +55,24 @@ def summarise(table: pd.DataFrame, evaluation: Evaluation, plan: Plan) -> Summar
     videos = table.groupby(["predictor", "video"], observed=True)[NAMES].mean()
     videos.insert(0, "frames", table.groupby(["predictor", "video"], observed=True).size())
     return Summary(_settings(table, evaluation, plan), figures, videos.reset_index())
+
+
+def side_by_side(summaries: Mapping[str, Summary]) -> Summary:
+    """Several predictions of the same data as one summary: each by its own name, between the baselines of the first.
+
+    Args:
+        summaries: by the name of what was evaluated.
+    """
+    first = next(iter(summaries.values()))
+    figures: dict[str, dict[str, Figure]] = {}
+    parts = []
+    for predictor in first.figures:
+        named = summaries if predictor == PREDICTION else {predictor: first}
+        for name, summary in named.items():
+            figures[name] = summary.figures[predictor]
+            parts.append(summary.videos[summary.videos["predictor"] == predictor].assign(predictor=name))
+    settings = first.settings | {"predictions": ", ".join(summaries)}
+    return Summary(settings, figures, pd.concat(parts, ignore_index=True))
 
 
 def _totals(rows: pd.DataFrame, name: str) -> tuple[np.ndarray, np.ndarray]:

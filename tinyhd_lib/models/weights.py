@@ -2,6 +2,7 @@
 
 import json
 import logging
+from collections.abc import Sequence
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
@@ -38,6 +39,35 @@ def locate_weights(name_or_path: str | Path) -> Path:
     names = [*OWN, *PUBLISHED]
     nearest = get_close_matches(text, names, n=3, cutoff=0.4) or names
     raise BadInput(f"weights {text!r}: no such name; the nearest are {', '.join(nearest)} (all: tinyhd weights list)")
+
+
+def short_names(weights: Sequence[str], least: int = 1) -> dict[str, str]:
+    """Several weights, each by a short name that a folder or a column can have.
+
+    Args:
+        weights: names or paths.
+        least: how many are needed.
+
+    Returns:
+        each by its name or its file's; by its folder's too, where two files have one name.
+
+    Raises:
+        BadInput: they are too few, or one is there twice.
+
+    >>> short_names(["workbench_m_r4", "runs/a/best.safetensors", "runs/b/best.safetensors"])
+    {'workbench_m_r4': 'workbench_m_r4', 'a_best': 'runs/a/best.safetensors', 'b_best': 'runs/b/best.safetensors'}
+    """
+    if len(weights) < least:
+        raise BadInput(f"weights {list(weights)}: name {least} or more")
+    own = [Path(each).stem for each in weights]
+    names = [
+        name if own.count(name) == 1 else f"{Path(each).parent.name}_{name}"
+        for name, each in zip(own, weights, strict=True)
+    ]
+    repeated = next((each for name, each in zip(names, weights, strict=True) if names.count(name) > 1), None)
+    if repeated is not None:
+        raise BadInput(f"weights {repeated}: two go by one name; name each model once, in a folder of its own")
+    return dict(zip(names, weights, strict=True))
 
 
 def _shipped(weights: OwnWeights) -> Path:

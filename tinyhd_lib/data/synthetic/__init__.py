@@ -40,6 +40,7 @@ __all__ = [
     "render",
     "simulate_viewers",
     "synthesise",
+    "synthesise_once",
 ]
 
 KINDS = tuple(WRITERS)
@@ -80,6 +81,36 @@ def synthesise(  # noqa: PLR0913
     order = Order(videos, frames, (size[0], size[1]), viewers, seed)
     _check(kind, folder, order)
     return _build(kind, folder, order)
+
+
+def synthesise_once(  # noqa: PLR0913
+    kind: str,
+    folder: Path,
+    *,
+    videos: int = 3,
+    frames: int = 24,
+    size: tuple[int, int] = (96, 160),
+    viewers: int = 12,
+    seed: int = 0,
+) -> Path:
+    """Write a data set, unless the same one is there already; answers its folder.
+
+    The arguments are those of `synthesise`.
+
+    Raises:
+        BadInput: an argument cannot be used, or something else is there.
+    """
+    order = Order(videos, frames, (size[0], size[1]), viewers, seed)
+    try:
+        record = json.loads((folder / RECORD_NAME).read_bytes())
+    except FileNotFoundError:
+        _check(kind, folder, order)
+        for _ in _build(kind, folder, order):
+            pass
+        return folder
+    if (record["kind"], record["order"]) != (kind, json.loads(json.dumps(asdict(order)))):
+        raise BadInput(f"{folder}: holds another made-up data set; name another folder, or remove it")
+    return folder
 
 
 def recipes(folder: Path) -> dict[str, Recipe]:
