@@ -460,16 +460,16 @@ def test_everything_is_checked_before_the_first_one_starts(
     assert executions.count == 0
 
 
-def test_the_list_names_notebooks_sets_and_titles(shelf: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_list_names_notebooks_titles_and_sets(shelf: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write_set(shelf, "01_smoke", "SEED: 1")
     write_set(shelf, "01_long", "SEED: 1")
     assert main(["notebooks", "list", "--notebooks", str(shelf)]) == 0
     lines = [re.split(r"\s{2,}", line) for line in capsys.readouterr().out.splitlines()]
     assert lines == [
-        ["notebook", "sets", "title"],
-        ["01_looking", "long, smoke", "Of 01_looking"],
-        ["02_learning", "-", "Of 02_learning"],
-        ["02_learning_more", "-", "Of 02_learning_more"],
+        ["notebook", "title", "sets"],
+        ["01_looking", "Of 01_looking", "long, smoke"],
+        ["02_learning", "Of 02_learning", "-"],
+        ["02_learning_more", "Of 02_learning_more", "-"],
     ]
 
 

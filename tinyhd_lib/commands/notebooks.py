@@ -19,7 +19,7 @@ logger = logging.getLogger(__name__)
 
 
 def list_notebooks(options: argparse.Namespace) -> int:
-    """``tinyhd notebooks list``: name, sets of parameters and title of each."""
+    """``tinyhd notebooks list``: name, title and sets of parameters of each."""
     notebooks = find_notebooks((), Path(options.notebooks))
     rows = [
         ("notebook", "sets", "title"),
