@@ -22,8 +22,8 @@ def list_notebooks(options: argparse.Namespace) -> int:
     """``tinyhd notebooks list``: name, title and sets of parameters of each."""
     notebooks = find_notebooks((), Path(options.notebooks))
     rows = [
-        ("notebook", "sets", "title"),
-        *((each.name, ", ".join(each.sets) or "-", each.title) for each in notebooks),
+        ("notebook", "title", "sets"),
+        *((each.name, each.title, ", ".join(each.sets) or "-") for each in notebooks),
     ]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:
