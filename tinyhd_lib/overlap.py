@@ -80,7 +80,7 @@ def processes(workers: int) -> Iterator[MapFunction]:
         if isinstance(error, BrokenProcessPool):
             raise BadInput(
                 "a process was ended from outside, perhaps for want of memory; the same command goes on from there, "
-                "with --workers 1 it needs the least"
+                "and alone (--workers 1, or --jobs 1 of notebooks) it needs the least"
             ) from error
         raise
     finally:
