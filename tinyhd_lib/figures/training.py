@@ -153,7 +153,7 @@ def curves(entries: Sequence[Entry]) -> Figure:
     if steps:
         panels["terms"].legend(fontsize="small", loc="center left", bbox_to_anchor=(1.01, 0.5))
     for axes in panels.values():
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
         axes.spines[["top", "right"]].set_visible(False)
     return figure
 
@@ -199,7 +199,7 @@ def resumed_curve(first: Sequence[Entry], rest: Sequence[Entry]) -> Figure:
         if name == "second part" and len(where):
             axes.axvline(where[0] - 0.5, color="#999999", linestyle="--", linewidth=1, label="last checkpoint")
     axes.set(xlabel="step", ylabel="loss (weighted sum, nats)", title="one training in two parts")
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     axes.spines[["top", "right"]].set_visible(False)
     axes.legend(fontsize="small")
     return figure
