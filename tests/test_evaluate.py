@@ -613,7 +613,7 @@ def test_an_impatient_interruption_ends_at_once(maps: Path, gaze: Dataset, tmp_p
         process.send_signal(signal.SIGINT)
         time.sleep(0.4)
     _, told = process.communicate(timeout=20)
-    assert process.returncode in {130, 1}, told
+    assert process.returncode in {130, 1, -signal.SIGINT}, told  # the second one may meet it on its way out
 
 
 def test_the_command_line_offers_what_there_is() -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
-from tqdm.auto import tqdm
+from tqdm import tqdm
 
 from tinyhd_lib.data.annotations import read_grey
 from tinyhd_lib.data.layouts import GroundTruth, Video
