@@ -1,7 +1,9 @@
 """Everything that decides what a viewer shows, as one value that JSON can hold."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
+from pathlib import Path
 from typing import Any, Self
 
 from tinyhd_lib.errors import BadInput
@@ -94,3 +96,17 @@ class Settings:
             return cls(**values)
         except TypeError as error:
             raise BadInput(f"state: a value of the wrong type ({error})") from error
+
+
+def read_state(path: Path) -> Any:
+    """The state of a viewer that a file holds.
+
+    Raises:
+        BadInput: it cannot be read, or holds none.
+    """
+    try:
+        return json.loads(path.read_bytes())
+    except OSError as error:
+        raise BadInput(f"{path}: cannot be read ({error.strerror})") from error
+    except ValueError as error:
+        raise BadInput(f"{path}: not the state of a viewer") from error

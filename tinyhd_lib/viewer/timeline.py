@@ -1,5 +1,7 @@
 """What happens over a clip: one number a frame, which a strip draws and a list of frames is chosen by."""
 
+from collections.abc import Callable
+
 import cv2
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -8,6 +10,7 @@ from matplotlib.figure import Figure
 from tinyhd_lib.data.reader import VideoReader
 from tinyhd_lib.data.transforms import Image, Map
 from tinyhd_lib.viewer.layers import Layer
+from tinyhd_lib.viewer.scene import Scene
 
 # Frames looked at, at most: a strip has no more pixels.
 _MOST = 400
@@ -62,6 +65,14 @@ def motion(reader: VideoReader) -> Map:
         before, after = (_luminance(reader[each]) for each in (index - 1, index))
         values[index] = np.abs(after - before).mean()
     return values
+
+
+STRIPS: dict[str, tuple[Callable[[Scene, str], Map], str]] = {
+    "map change": (lambda scene, layer: map_change(scene.layers[layer]), "of the map's mass moves"),
+    "map spread": (lambda scene, layer: map_spread(scene.layers[layer]), "% of the frame"),
+    "motion": (lambda scene, _layer: motion(scene.reader), "grey levels a pixel"),
+}
+"""What can be drawn over time: how it is computed, and its unit."""
 
 
 def extreme_frames(values: Map, *, lowest: bool = False) -> list[int]:

@@ -28,18 +28,11 @@ from tinyhd_lib.models.registry import DEFAULT_WEIGHTS
 from tinyhd_lib.viewer.controls import STEPS_OF_KEYS, Controls
 from tinyhd_lib.viewer.layers import MapSource, decoder_layers, open_layer
 from tinyhd_lib.viewer.scene import Scene
-from tinyhd_lib.viewer.settings import COMPARING_VIEWS, VIEWS, Settings
+from tinyhd_lib.viewer.settings import COMPARING_VIEWS, VIEWS, Settings, read_state
 from tinyhd_lib.viewer.still import as_html, contact_sheet, write_film
-from tinyhd_lib.viewer.timeline import draw_strip, extreme_frames, map_change, map_spread, motion
+from tinyhd_lib.viewer.timeline import STRIPS, draw_strip, extreme_frames
 
 SETTINGS = [each.name for each in fields(Settings)]
-STRIPS: dict[str, tuple[Callable[[Scene, str], Map], str]] = {
-    "map change": (lambda scene, layer: map_change(scene.layers[layer]), "of the map's mass moves"),
-    "map spread": (lambda scene, layer: map_spread(scene.layers[layer]), "% of the frame"),
-    "motion": (lambda scene, _layer: motion(scene.reader), "grey levels a pixel"),
-}
-"""What can be drawn over time: how it is computed, and its unit."""
-
 _ALPHA_STEP = 0.1
 
 
@@ -197,7 +190,7 @@ class SaliencyViewer(ipywidgets.VBox):  # type: ignore[misc]
         Raises:
             BadInput: it is no state, or what it names is not there.
         """
-        table = state if isinstance(state, Mapping) else _read_state(Path(state))
+        table = state if isinstance(state, Mapping) else read_state(Path(state))
         try:
             sources = {**table["maps"], **(maps or {})}
             absent = [name for name, source in sources.items() if source is None]
@@ -357,15 +350,6 @@ class SaliencyViewer(ipywidgets.VBox):  # type: ignore[misc]
 
 def _name_of(source: MapSource) -> str:
     return Path(source).stem if isinstance(source, str | Path) else "map"
-
-
-def _read_state(path: Path) -> Any:
-    try:
-        return json.loads(path.read_bytes())
-    except OSError as error:
-        raise BadInput(f"{path}: cannot be read ({error.strerror})") from error
-    except ValueError as error:
-        raise BadInput(f"{path}: not the state of a viewer") from error
 
 
 def _is_watched() -> bool:
