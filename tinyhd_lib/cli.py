@@ -12,6 +12,7 @@ from tinyhd_lib.models.registry import DEFAULT_WEIGHTS
 _EXAMPLES = """examples:
   tinyhd predict film.mp4                       a grey-level PNG a frame, in film_saliency
   tinyhd predict film.mp4 --overlay seen.mp4    and a film to watch
+  tinyhd live 0 --serve 8000                    what a camera sees, in the browser
   tinyhd weights list                           the published models
   tinyhd data synthesise dhf1k made_up          a small data set to try the following on
   tinyhd generate dhf1k made_up --out maps      the maps of a data set
@@ -56,6 +57,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     _add_predict(commands)
+    _add_live(commands)
     _add_weights(commands)
     _add_data(commands)
     _add_generate(commands)
@@ -98,8 +100,8 @@ def _add_data(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -
     verify.set_defaults(run="tinyhd_lib.commands.data:verify")
 
 
-def _add_inference(parser: argparse.ArgumentParser) -> None:
-    """The options of everything that runs a model."""
+def _add_model(parser: argparse.ArgumentParser) -> None:
+    """The options that say what runs, and where."""
     add = parser.add_argument
     add(
         "--weights",
@@ -107,15 +109,35 @@ def _add_inference(parser: argparse.ArgumentParser) -> None:
         metavar="NAME|PATH",
         help="a published name (tinyhd weights list), a .pth or a .safetensors file (default: %(default)s)",
     )
+    add("--device", default="auto", help="auto, openvino, cpu, cuda, cuda:N or mps (default: %(default)s)")
+
+
+def _add_inference(parser: argparse.ArgumentParser) -> None:
+    """The options of everything that runs a model over videos."""
+    add = parser.add_argument
+    _add_model(parser)
     add(
         "--stride",
         type=int,
         metavar="N",
         help="frames from one window to the next, 1 to 16 (default: 1 for S, 16 for M, as published)",
     )
-    add("--device", default="auto", help="auto, openvino, cpu, cuda, cuda:N or mps (default: %(default)s)")
     add("--batch", type=int, metavar="N", help="windows a forward pass (default: what the device likes best)")
     add("--force", action="store_true", help="do everything anew, over what is there")
+
+
+def _add_style(parser: argparse.ArgumentParser) -> None:
+    """The options that say how a map is drawn over its frame."""
+    add = parser.add_argument
+    add(
+        "--style",
+        default="overlay",
+        choices=("overlay", "side-by-side", "map", "contours"),
+        help="how the film is drawn (default: %(default)s)",
+    )
+    add("--alpha", default=0.7, type=float, help="opacity of the overlay, 0 to 1 (default: %(default)s)")
+    add("--floor", default=0.0, type=float, help="part of white below which it is transparent (default: %(default)s)")
+    add("--colormap", default="inferno", help="any matplotlib colour map (default: %(default)s)")
 
 
 def _add_generate(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -150,15 +172,7 @@ def _add_predict(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
         help="map files: 8-bit grey (as published), 16-bit grey, raw float32, or none (default: %(default)s)",
     )
     add("--overlay", metavar="FILE.mp4", help="also write a film; a folder of films if there are several videos")
-    add(
-        "--style",
-        default="overlay",
-        choices=("overlay", "side-by-side", "map", "contours"),
-        help="how the film is drawn (default: %(default)s)",
-    )
-    add("--alpha", default=0.7, type=float, help="opacity of the overlay, 0 to 1 (default: %(default)s)")
-    add("--floor", default=0.0, type=float, help="part of white below which it is transparent (default: %(default)s)")
-    add("--colormap", default="inferno", help="any matplotlib colour map (default: %(default)s)")
+    _add_style(predict)
     add(
         "--normalise",
         default="frame",
@@ -167,6 +181,46 @@ def _add_predict(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
     )
     _add_inference(predict)
     predict.set_defaults(run="tinyhd_lib.commands.predict:predict_videos")
+
+
+def _add_live(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    parser = commands.add_parser("live", help="saliency of what happens now: a camera, an address, a film, a folder")
+    add = parser.add_argument
+    add(
+        "source",
+        metavar="SOURCE",
+        help="a camera's number, an rtsp or http address, a film (played at its own speed), or a folder that fills",
+    )
+    _add_model(parser)
+    add(
+        "--stride",
+        "--every",
+        type=int,
+        metavar="N",
+        help="M: frames from one pass to the next, 1 to 16 (default: 16); "
+        "S: a map for every Nth frame (default: as often as the machine can follow)",
+    )
+    add(
+        "--drop",
+        choices=("latest", "block"),
+        help="when frames come too fast, drop the oldest, or let the source wait "
+        "(default: block for a folder and --speed 0, else latest)",
+    )
+    add("--queue", type=int, metavar="N", help="frames that may wait (default: those of one pass)")
+    add("--serve", metavar="[HOST:]PORT", help="show it on a page for the browser (default host: this machine alone)")
+    add("--out", metavar="DIR", help="also write the maps there, a grey-level PNG a frame")
+    add("--overlay", metavar="FILE.mp4", help="also write a film of what was seen")
+    _add_style(parser)
+    add("--seconds", type=float, metavar="N", help="stop after so many (default: when the source ends, or at Ctrl-C)")
+    add("--speed", type=float, default=1.0, help="of a film; 0 is as fast as it can be read (default: %(default)s)")
+    add(
+        "--idle",
+        type=float,
+        metavar="SECONDS",
+        help="a folder is full after this time without an image (default: never)",
+    )
+    add("--json", metavar="FILE", help="also write the figures there, second by second")
+    parser.set_defaults(run="tinyhd_lib.commands.live:live")
 
 
 def _add_evaluate(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:

@@ -16,10 +16,12 @@ from tinyhd_lib.models.registry import DEFAULT_WEIGHTS
 from tinyhd_lib.models.spec import CLIP_FRAMES, INPUT_SIZE
 from tinyhd_lib.overlap import prefetch
 from tinyhd_lib.runtime import Runtime, open_runtime
+from tinyhd_lib.streaming.stream import Stream
 
 if TYPE_CHECKING:
     from tinyhd_lib.models.student import TinyHD
 
+__all__ = ["Prediction", "Stream", "check_batch", "check_stride", "predict", "saliency_maps"]
 
 _LARGEST_BATCH = 64
 

@@ -1,0 +1,1 @@
+"""Predicting while frames arrive: source -> queue -> ring -> forward pass -> maps, each bounded."""
