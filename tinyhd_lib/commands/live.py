@@ -42,6 +42,7 @@ def live(options: argparse.Namespace) -> int:
     source = open_source(options.source, Settings(options.speed, options.idle))
     drop = options.drop or ("latest" if source.live else "block")
     cv2.setNumThreads(1)  # source, model and drawing have threads of their own; more only get in their way
+    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_ERROR)  # if a camera is not there, our own line says so
     runtime = open_runtime(options.weights, options.device)
     stream = Stream(source, runtime, drop=drop, stride=options.stride, queue=options.queue)
     report = {
@@ -109,7 +110,7 @@ def _run(stream: Stream, style: Style, options: argparse.Namespace) -> tuple[lis
 
 def _watch(stream: Stream, view: "_View", seconds: float | None) -> Iterator[Statistics]:
     """Show the maps of a stream until it ends; its statistics, once a second."""
-    with stream, _ended_by_signals(stream):
+    with _ended_by_signals(stream), stream:
         for item in stream.watch(min(1.0, seconds or 1.0)):
             if isinstance(item, LivePrediction):
                 view.show(item)

@@ -12,6 +12,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Event
+from typing import NamedTuple
 from urllib.parse import urlsplit, urlunsplit
 
 import av
@@ -32,9 +33,16 @@ _IMAGE = re.compile(r"\.(png|jpe?g|bmp|webp|tiff?)$", re.IGNORECASE)
 _ATTEMPTS = 5
 _PAUSE = 1.0
 _POLL = 0.1
+_PATIENCE = 1.0
 
 Clock = Callable[[], float]
-_State = tuple[int, int]
+
+
+class _State(NamedTuple):
+    """What of a file changes while it is written: its size, and when it was."""
+
+    size: int
+    changed: float
 
 
 @dataclass(frozen=True)
@@ -243,8 +251,9 @@ def _received(address: str, name: str, timeouts: tuple[float, float]) -> Iterato
 def from_folder(folder: Path, idle: float | None, closed: Event, poll: float = _POLL) -> Iterator[Frame]:
     """The images of a folder in the order of their numbers, those to come as well.
 
-    An image is taken when it has not changed from one look to the next. One whose number is lower than that of an image
-    that was given already is never taken; one that does not decode is passed over with a warning.
+    An image is taken when it has not changed from one look to the next. One that does not decode is waited for; a
+    second after its last change it is passed over with a warning. One whose number is lower than that of an image that
+    was given already is never taken.
 
     Raises:
         BadInput: the folder cannot be read; an image differs from the first in size.
@@ -255,8 +264,10 @@ def from_folder(folder: Path, idle: float | None, closed: Event, poll: float = _
     while True:
         found = _new_images(folder, last)
         for path in _settled(found, before):
-            last = _order(path)
             image = decode_image(path, cv2.IMREAD_COLOR)
+            if image is None and time.time() - found[path].changed < _PATIENCE:
+                break
+            last = _order(path)
             if image is None:
                 logger.warning("%s: this image does not decode and is passed over", path)
                 continue
@@ -291,7 +302,7 @@ def _new_images(folder: Path, last: list[str]) -> dict[Path, _State]:
     for path in sorted(paths, key=_order):
         with suppress(FileNotFoundError):
             state = path.stat()
-            found[path] = state.st_size, state.st_mtime_ns
+            found[path] = _State(state.st_size, state.st_mtime)
     return found
 
 

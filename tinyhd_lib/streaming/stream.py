@@ -124,7 +124,9 @@ class Stream:
                 if maps is None:
                     break
                 ready.extend(maps)
-        yield self._tick()
+        last = self._tick()
+        if last.frames or last.maps:
+            yield last
         if self._maps.error:
             raise self._maps.error
 

@@ -1,0 +1,325 @@
+"""Frames that come when they like: every map is its frame's, latency and memory are bounded, and everything ends."""
+
+import threading
+import time
+import tracemalloc
+from collections.abc import Iterator
+from itertools import count, islice
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import random_model
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from test_predict import number, numbered
+
+from tinyhd_lib import MODEL_SPECS, BadInput, open_runtime
+from tinyhd_lib.data.video import Frame, read_frames
+from tinyhd_lib.models.spec import CLIP_FRAMES
+from tinyhd_lib.predict import Stream, predict, saliency_maps
+from tinyhd_lib.streaming.channel import POLICIES, Channel
+from tinyhd_lib.streaming.passes import make_plan
+from tinyhd_lib.streaming.statistics import Counts, Latency, Statistics, as_line, summarise
+
+M, S, M_8 = "d123m_rc4_rc1T", "d123s_rc4_rc1T", "d123_M_8out"
+SLACK = 1.0  # seconds that a busy machine may add to a bound that is meant to hold
+
+
+class Fake:
+    """A runtime that takes a fixed time, and whose map of a frame is the frame's own grey level."""
+
+    name, digest, batch = "fake", "", 1
+
+    def __init__(self, row: str, seconds: float = 0.0) -> None:
+        self.spec, self.seconds, self.passes = MODEL_SPECS[row], seconds, 0
+
+    def __call__(self, clips: np.ndarray) -> np.ndarray:
+        time.sleep(self.seconds)
+        self.passes += 1
+        step = CLIP_FRAMES // self.spec.outputs
+        return np.repeat(np.repeat(clips[:, 0, step - 1 :: step, :1, :1], 192, axis=2), 256, axis=3)
+
+
+class Camera:
+    """Frames at a fixed rate until it is closed, each with its number (below 256) as grey level."""
+
+    def __init__(self, rate: float, frames: int | None = None, size: tuple[int, int] = (24, 32)) -> None:
+        self.rate, self.frames, self.size = rate, frames, size
+        self.closed, self.released = threading.Event(), False
+
+    def __iter__(self) -> Iterator[Frame]:
+        begun = time.monotonic()
+        try:
+            for index in count() if self.frames is None else range(self.frames):
+                if self.closed.wait(max(0.0, begun + index / self.rate - time.monotonic())):
+                    return
+                yield Frame(index, index / self.rate, np.full((*self.size, 3), index % 256, np.uint8))
+        finally:
+            self.released = True
+
+    def close(self) -> None:
+        self.closed.set()
+
+
+@pytest.fixture(autouse=True)
+def _no_thread_is_left() -> Iterator[None]:
+    before = set(threading.enumerate())
+    yield
+    assert {thread.name for thread in set(threading.enumerate()) - before} == set()
+
+
+# What comes out
+
+
+@settings(deadline=None, max_examples=40)
+@given(row=st.sampled_from([M, M_8]), frames=st.integers(1, 50), stride=st.integers(1, 16), queue=st.integers(1, 20))
+def test_without_drops_m_gives_what_predict_gives(row: str, frames: int, stride: int, queue: int) -> None:
+    expected = list(saliency_maps(numbered(frames), Fake(row), stride=stride))
+    with Stream(numbered(frames), Fake(row), drop="block", stride=stride, queue=queue) as stream:
+        found = list(stream)
+    assert [each.frame for each in found] == list(range(frames))
+    for each, (frame, saliency) in zip(found, expected, strict=True):
+        assert np.array_equal(each.map, saliency)
+        assert (each.time, each.image[0, 0, 0]) == (frame.time, frame.index)
+
+
+@settings(deadline=None, max_examples=20)
+@given(frames=st.integers(1, 50), every=st.integers(1, 30))
+def test_s_gives_a_map_for_every_kth_frame_and_the_last(frames: int, every: int) -> None:
+    expected = [saliency for _, saliency in saliency_maps(numbered(frames), Fake(S))]
+    with Stream(numbered(frames), Fake(S), drop="block", stride=every) as stream:
+        found = list(stream)
+    assert [each.frame for each in found] == sorted({*range(every - 1, frames, every), frames - 1})
+    assert all(np.array_equal(each.map, expected[each.frame]) for each in found)
+
+
+@pytest.mark.parametrize(("row", "frames"), [(M, 20), (S, 4)])
+def test_a_stream_over_a_file_equals_predict_exactly(row: str, frames: int, video_file: Path) -> None:
+    model = random_model(row)
+    expected = list(predict(islice(read_frames(video_file), frames), model, device="cpu"))
+    with Stream(islice(read_frames(video_file), frames), open_runtime(model, "cpu"), drop="block") as stream:
+        found = list(stream)
+    for each, prediction in zip(found, expected, strict=True):
+        assert (each.frame, each.time) == (prediction.frame, prediction.time)
+        np.testing.assert_array_equal(each.map, prediction.map)
+
+
+def test_m_answers_in_chunks_and_at_the_end_for_the_rest() -> None:
+    runtime = Fake(M)
+    with Stream(Camera(400, 40), runtime, queue=40) as stream:
+        found = list(stream)
+    assert [each.frame for each in found] == list(range(40))
+    assert runtime.passes == 3
+    begun = [round(each.latency.waiting + each.frame / 400, 1) for each in found]
+    assert len(set(begun)) <= 3
+
+
+# Too much
+
+
+@pytest.mark.parametrize(("row", "stride"), [(S, None), (S, 1), (M, None), (M, 4)])
+def test_a_camera_too_fast_for_the_machine_gets_bounded_latency_and_counted_drops(row: str, stride: int | None) -> None:
+    rate, forward, frames = 500.0, 0.1, 1000
+    with Stream(Camera(rate, frames), Fake(row, forward), stride=stride) as stream:
+        found = list(stream)
+    plan, summary, step = stream.plan, stream.summary(), stride or CLIP_FRAMES
+    # A frame waits for the pass that runs, for those that the frames before it in the queue still cause, and for its
+    # chunk; then for its own pass.
+    bound = (2 + plan.queue / step) * forward + plan.claims / rate + SLACK
+    assert max(each.latency.total for each in found) < bound
+    assert frames / step * forward - frames / rate > bound  # what the last frame would wait if all did
+    assert summary.frames == frames
+    assert summary.dropped > frames / 4
+    if row == M:
+        assert summary.maps == summary.frames - summary.dropped
+    order = [each.frame for each in found]
+    assert order == sorted(set(order))
+    assert order[-1] == frames - 1
+    assert all(number(each.map) == each.frame % 256 for each in found)
+
+
+def test_block_drops_nothing_however_slow_the_machine() -> None:
+    with Stream(Camera(2000, 200), Fake(S, 0.002), drop="block") as stream:
+        assert [each.frame for each in stream] == list(range(200))
+    assert stream.summary().dropped == 0
+
+
+def test_memory_is_flat() -> None:
+    size, stride = (540, 960), 4
+    image = size[0] * size[1] * 3
+
+    def peaks() -> Iterator[int]:
+        """The most memory that was held while each 100 frames went through."""
+        with Stream(Camera(1000, 600, size), Fake(M, 0.01), stride=stride) as stream:
+            tracemalloc.reset_peak()
+            for each in stream.watch(0.1):
+                if isinstance(each, Statistics):
+                    yield tracemalloc.get_traced_memory()[1]
+                    tracemalloc.reset_peak()
+
+    tracemalloc.start()
+    try:
+        found = list(peaks())
+    finally:
+        tracemalloc.stop()
+    # The frames that queue, worker, the pass that waits and the consumer may hold; the ring and what is computed of it.
+    ring = 3 * CLIP_FRAMES * 192 * 256 * 4
+    assert max(found) < (2 + 4) * stride * image + 4 * ring
+    assert len(found) > 3
+    assert max(found[-2:]) < 1.5 * max(found[:3])
+
+
+# The end
+
+
+def test_leaving_stops_while_the_camera_still_delivers() -> None:
+    camera = Camera(200)
+    with Stream(camera, Fake(S)) as stream:
+        assert len(list(islice(stream, 5))) == 5
+    assert camera.released
+
+
+def test_a_generator_that_is_left_early_is_closed() -> None:
+    closed = []
+
+    def source() -> Iterator[Frame]:
+        try:
+            yield from numbered(200)
+        finally:
+            closed.append(threading.current_thread().name)
+
+    with Stream(source(), Fake(S), drop="block") as stream:
+        next(iter(stream))
+    assert closed == ["tinyhd-source"]
+
+
+def test_end_lets_out_what_has_arrived() -> None:
+    with Stream(Camera(200), Fake(M)) as stream:
+        found = []
+        for each in stream:
+            found.append(each.frame)
+            if len(found) == 16:
+                stream.end()
+    assert found == list(range(len(found)))
+    assert stream.summary().frames - stream.summary().dropped == len(found)
+
+
+@pytest.mark.parametrize("failure", [BadInput("camera 0: gone"), OSError("no such device\nat all"), KeyError()])
+def test_an_error_of_the_source_comes_after_the_maps_before_it(failure: Exception) -> None:
+    def source() -> Iterator[Frame]:
+        yield from numbered(20)
+        raise failure
+
+    found: list[int] = []
+    with Stream(source(), Fake(M), drop="block") as stream, pytest.raises(BadInput) as caught:
+        found.extend(each.frame for each in stream)
+    assert found == list(range(20))
+    assert "\n" not in str(caught.value)
+    assert str(failure).partition("\n")[0] in str(caught.value)
+
+
+def test_an_error_of_the_model_is_one_line_and_ends_the_source() -> None:
+    class Breaks(Fake):
+        def __call__(self, clips: np.ndarray) -> np.ndarray:
+            if self.passes == 3:
+                raise RuntimeError("out of memory\nwith a long explanation")
+            return super().__call__(clips)
+
+    camera = Camera(200)
+    with (
+        Stream(camera, Breaks(S), stride=1) as stream,
+        pytest.raises(BadInput, match=r"^the model failed \(RuntimeError\): out of memory$"),
+    ):
+        list(stream)
+    assert camera.released
+
+
+@pytest.mark.parametrize(
+    ("row", "options", "reason"),
+    [
+        (M, {"stride": 17}, "1 to 16 frames"),
+        (M, {"stride": 0}, "1 to 16 frames"),
+        (S, {"stride": 0}, "N at least 1"),
+        (S, {"drop": "oldest"}, "choose from latest, block"),
+        (S, {"queue": 0}, "at least 1 frame"),
+    ],
+)
+def test_bad_options_are_refused(row: str, options: dict, reason: str) -> None:
+    with pytest.raises(BadInput, match=reason):
+        Stream(numbered(1), Fake(row), **options)
+
+
+# The statistics
+
+
+latencies = st.lists(st.builds(Latency, *[st.floats(1e-3, 100)] * 3), max_size=60)
+
+
+@given(parts=st.lists(latencies, min_size=1, max_size=4))
+def test_statistics_of_seconds_add_up(parts: list[list[Latency]]) -> None:
+    whole, total = Counts(), Counts()
+    for part in parts:
+        second = Counts(seconds=1.0, frames=2 * len(part), dropped=len(part))
+        for latency in part:
+            second.count(latency)
+            whole.count(latency)
+        total += second
+    every = [latency for part in parts for latency in part]
+    found = summarise(total, queued=3)
+    assert (found.seconds, found.frames, found.dropped, found.maps) == (
+        len(parts),
+        2 * len(every),
+        len(every),
+        len(every),
+    )
+    assert found.maps_per_second == pytest.approx(len(every) / len(parts), abs=0.01)
+    assert np.array_equal(whole.times, total.times)
+    if every:
+        for quantile, milliseconds in ((50, found.latency_p50_ms), (95, found.latency_p95_ms)):
+            exact = np.percentile([1e3 * each.total for each in every], quantile, method="inverted_cdf")
+            assert milliseconds == pytest.approx(exact, rel=0.011, abs=0.051)
+        assert found.latency_max_ms == pytest.approx(1e3 * max(each.total for each in every), abs=0.051)
+        assert found.waiting_p50_ms is not None
+    else:
+        assert found.latency_max_ms is found.latency_p50_ms is None
+        assert as_line(found).endswith("no map")
+
+
+def test_statistics_come_every_second_also_when_nothing_else_does() -> None:
+    with Stream(Camera(4, 3), Fake(S)) as stream:
+        items = list(stream.watch(0.1))
+    seconds = [each for each in items if isinstance(each, Statistics)]
+    assert sum(each.maps for each in seconds) == 3
+    assert sum(each.frames for each in seconds) == 3
+    assert any(each.maps == 0 for each in seconds)
+    assert stream.summary().maps == 3
+
+
+def test_latency_as_stated() -> None:
+    m, s = (make_plan(MODEL_SPECS[row], POLICIES["latest"]) for row in (M, S))
+    assert m.stated_latency(rate=30, forward=0.15) == pytest.approx(15 / 30 + 0.15)
+    assert s.stated_latency(rate=30, forward=0.05) == pytest.approx(1 / 30 + 0.05)
+    every = make_plan(MODEL_SPECS[S], POLICIES["latest"], 4)
+    assert every.stated_latency(rate=30, forward=0.05) == pytest.approx(0.05)
+    with Stream(Camera(100, 48), Fake(M, 0.02)) as stream:
+        found = list(stream)
+    assert stream.stated_latency() == pytest.approx(0.15 + 0.02, abs=0.1)
+    assert max(each.latency.waiting for each in found) >= 0.14
+
+
+def test_a_full_channel_keeps_the_newest_or_makes_the_source_wait() -> None:
+    newest = Channel[int](2, drops=True)
+    assert all(newest.put(item) for item in range(5))
+    assert newest.counts() == (5, 3, 2)
+    newest.finish()
+    assert not newest.put(5)
+    assert list(newest) == [3, 4]
+    waits = Channel[int](2)
+    thread = threading.Thread(target=lambda: [waits.put(item) for item in range(5)])
+    thread.start()
+    with pytest.raises(TimeoutError):
+        Channel[int](1).take(timeout=0.05)
+    assert waits.counts() == (2, 0, 2)
+    assert [waits.take() for _ in range(5)] == list(range(5))
+    thread.join()
