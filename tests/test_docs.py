@@ -19,11 +19,13 @@ from tinyhd_lib.evaluation.statistics import Figure
 from tinyhd_lib.evaluation.summary import Summary
 from tinyhd_lib.evaluation.text import as_console as scores_table
 from tinyhd_lib.losses import TERMS
+from tinyhd_lib.streaming.channel import POLICIES
+from tinyhd_lib.streaming.statistics import as_table as live_table
 
 README = (ROOT / "README.md").read_text()
 EVALUATION = (ROOT / "docs/evaluation.md").read_text()
 TRAINING = (ROOT / "docs/training.md").read_text()
-PAGES = ["docs/evaluation.md", "docs/training.md", "docs/notebooks.md"]
+PAGES = ["docs/evaluation.md", "docs/training.md", "docs/notebooks.md", "docs/streaming.md"]
 RESULTS = ROOT / "docs/results"
 
 
@@ -49,6 +51,13 @@ def test_the_readmes_first_figure_is_one_of_the_raw_ones() -> None:
 def test_the_viewers_figures_are_those_of_the_raw_file() -> None:
     report = json.loads((ROOT / "docs/bench/cpu-viewer.json").read_text())
     assert viewer_table(report["viewer"]) in (ROOT / "docs/notebooks.md").read_text()
+
+
+def test_the_live_figures_and_policies_are_those_of_the_raw_files_and_the_code() -> None:
+    page = (ROOT / "docs/streaming.md").read_text()
+    reports = [json.loads((ROOT / f"docs/bench/cpu-live-{name}.json").read_text()) for name in ("m-r4", "s-r4")]
+    assert f"{reports[0]['hardware']}\n\n{live_table(reports)}" in page
+    assert all(f"| `{name}` | {policy.meaning} |" in page for name, policy in POLICIES.items())
 
 
 @pytest.mark.parametrize("document", ["README.md", *PAGES])

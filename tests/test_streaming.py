@@ -19,7 +19,7 @@ from tinyhd_lib.data.video import Frame, read_frames
 from tinyhd_lib.models.spec import CLIP_FRAMES
 from tinyhd_lib.predict import Stream, predict, saliency_maps
 from tinyhd_lib.streaming.channel import POLICIES, Channel
-from tinyhd_lib.streaming.passes import make_plan
+from tinyhd_lib.streaming.passes import Arrival, make_plan, passes
 from tinyhd_lib.streaming.statistics import Counts, Latency, Statistics, as_line, summarise
 
 M, S, M_8 = "d123m_rc4_rc1T", "d123s_rc4_rc1T", "d123_M_8out"
@@ -137,6 +137,31 @@ def test_a_camera_too_fast_for_the_machine_gets_bounded_latency_and_counted_drop
     assert order == sorted(set(order))
     assert order[-1] == frames - 1
     assert all(number(each.map) == each.frame % 256 for each in found)
+
+
+def test_what_s_drops_by_default_its_window_would_have_forgotten() -> None:
+    plan = make_plan(MODEL_SPECS[S], POLICIES["latest"])
+    channel = Channel[Arrival](plan.queue, drops=True)
+    camera = numbered(200)
+    windows: list[list[int]] = []
+
+    class Busy(Fake):
+        """While it runs, 30 more frames arrive, in five passes."""
+
+        def __call__(self, clips: np.ndarray) -> np.ndarray:
+            windows.append([number(clips[0, 0, position]) for position in range(CLIP_FRAMES)])
+            arrive(30) if len(windows) < 5 else channel.finish()
+            return super().__call__(clips)
+
+    def arrive(frames: int) -> None:
+        for frame in islice(camera, frames):
+            channel.put(Arrival(frame, 0.0))
+
+    arrive(20)
+    found = [each.frame.index for maps in passes(channel, Busy(S), plan, time.monotonic) for each in maps]
+    assert found == [19, 49, 79, 109, 139]
+    assert channel.dropped == 4 + 4 * 14
+    assert windows == [list(range(last - 15, last + 1)) for last in found]
 
 
 def test_block_drops_nothing_however_slow_the_machine() -> None:

@@ -11,6 +11,12 @@ import numpy.typing as npt
 _EDGES = np.geomspace(1e-4, 1e3, 816)
 _MIDDLES = np.sqrt(_EDGES[1:] * _EDGES[:-1])
 
+_TITLES = (
+    *("source", "model", "drop", "every", "s", "frames", "dropped", "maps/s"),
+    *("p50 ms", "p95", "max", "stated", "waiting", "forward", "delivery", "MiB"),
+)
+_LAYOUT = "{:<12} {:<8} {:<6} {:>5} {:>4} {:>6} {:>7} {:>6}  {:>6} {:>5} {:>5} {:>6}  {:>7} {:>7} {:>8} {:>5}"
+
 
 class Latency(NamedTuple):
     """Seconds from a frame's arrival to the hand-over of its map.
@@ -144,25 +150,20 @@ def as_line(statistics: Statistics) -> str:
 
 
 def as_table(reports: list[dict[str, Any]]) -> str:
-    """What ``tinyhd live`` prints at its end and writes with ``--json``, one run a row."""
-    times = f"{'p50 ms':>7} {'p95':>6} {'max':>6} {'stated':>7}  {'waiting':>7} {'forward':>7} {'delivery':>8}"
-    title = f"{'source':<12} {'model':<5} {'drop':<7} {'every':>5} {'s':>5} {'frames':>6} {'dropped':>7} {'maps/s':>6}"
-    return "\n".join([f"{title}  {times}", *(_row(report) for report in reports)]) + "\n"
+    """What ``tinyhd live`` prints at its end and writes with ``--json``, one run a row; times in milliseconds."""
+    return "".join(f"{_LAYOUT.format(*cells)}\n" for cells in (_TITLES, *map(_cells, reports)))
 
 
-def _row(report: dict[str, Any]) -> str:
+def _cells(report: dict[str, Any]) -> list[Any]:
     s = report["summary"]
-    times = [_cell(s[name]) for name in ("latency_p50_ms", "latency_p95_ms", "latency_max_ms", "stated_ms")]
-    parts = [_cell(s[name]) for name in ("waiting_p50_ms", "forward_p50_ms", "delivery_p50_ms")]
-    return (
-        f"{report['source'][-12:]:<12} {report['model']:<5} {report['drop']:<7} {report['stride'] or 'free':>5} "
-        f"{s['seconds']:>5.0f} {s['frames']:>6} {s['dropped']:>7} {s['maps_per_second']:>6.1f}  "
-        "{:>7} {:>6} {:>6} {:>7}  {:>7} {:>7} {:>8}".format(*times, *parts)
-    )
-
-
-def _cell(value: float | None) -> str:
-    return "-" if value is None else f"{value:.0f}"
+    times = [s[f"latency_{name}_ms"] for name in ("p50", "p95", "max")] + [s["stated_ms"]]
+    parts = [s[f"{name}_p50_ms"] for name in ("waiting", "forward", "delivery")]
+    return [
+        *(report["source"][-12:], report["model"], report["drop"], report["stride"] or "free"),
+        *(round(s["seconds"]), s["frames"], s["dropped"], f"{s['maps_per_second']:.1f}"),
+        *("-" if time is None else round(time) for time in (*times, *parts)),
+        s["peak_mib"] or "-",
+    ]
 
 
 def _rate(count: int, seconds: float) -> float:
