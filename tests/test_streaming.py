@@ -105,14 +105,17 @@ def test_a_stream_over_a_file_equals_predict_exactly(row: str, frames: int, vide
         np.testing.assert_array_equal(each.map, prediction.map)
 
 
-def test_m_answers_in_chunks_and_at_the_end_for_the_rest() -> None:
-    runtime = Fake(M)
-    with Stream(Camera(400, 40), runtime, queue=40) as stream:
-        found = list(stream)
-    assert [each.frame for each in found] == list(range(40))
-    assert runtime.passes == 3
-    begun = [round(each.latency.waiting + each.frame / 400, 1) for each in found]
-    assert len(set(begun)) <= 3
+@pytest.mark.parametrize(("stride", "chunks"), [(None, [16, 16, 8]), (7, [7] * 5 + [5])])
+def test_m_answers_in_chunks_and_at_the_end_for_the_rest(stride: int | None, chunks: list[int]) -> None:
+    plan = make_plan(MODEL_SPECS[M], POLICIES["latest"], stride)
+    channel, runtime = Channel[Arrival](40), Fake(M)
+    for frame in numbered(40):
+        channel.put(Arrival(frame, 0.0))
+    channel.finish()
+    found = [maps for maps in passes(channel, runtime, plan, time.monotonic) if maps]
+    assert [len(maps) for maps in found] == chunks
+    assert [number(each.map) for maps in found for each in maps] == list(range(40))
+    assert runtime.passes == len(chunks)
 
 
 # Too much
@@ -273,6 +276,11 @@ def test_an_error_of_the_model_is_one_line_and_ends_the_source() -> None:
 def test_bad_options_are_refused(row: str, options: dict, reason: str) -> None:
     with pytest.raises(BadInput, match=reason):
         Stream(numbered(1), Fake(row), **options)
+
+
+def test_a_stream_that_was_not_entered_says_so() -> None:
+    with pytest.raises(RuntimeError, match="with Stream"):
+        list(Stream(numbered(1), Fake(S)))
 
 
 # The statistics

@@ -107,7 +107,10 @@ class Stream:
 
         Raises:
             BadInput: the source or the model failed.
+            RuntimeError: the stream was not entered.
         """
+        if not self._threads[0].ident:
+            raise RuntimeError("a stream runs within its block: with Stream(...) as stream")
         ready: deque[Computed] = deque()
         due = self._since + every
         while True:
