@@ -1,6 +1,7 @@
 """What every runtime is, and what it is made from. Nothing here needs torch."""
 
 import hashlib
+from collections.abc import Sequence
 from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,15 +21,15 @@ if TYPE_CHECKING:
     from tinyhd_lib.models.student import TinyHD
 
 
-class OpenVINOUnusable(BadInput):
-    """OpenVINO is not there, or not exact on this machine."""
+class Unusable(BadInput):
+    """A runtime is not there, or not exact on this machine."""
 
 
 class Runtime(Protocol):
     """A student made ready to run.
 
     Attributes:
-        name: what it runs on, for the run record: ``openvino 2026.4``, ``torch cpu``, ``torch cuda:0``.
+        name: what it runs on, for the run record: ``fused (numba 0.68)``, ``openvino 2026.4``, ``torch cuda:0``.
         spec: the model's row.
         digest: a hash of its weights; of the file, where they come from one.
         batch: how many clips at once it likes best.
@@ -39,8 +40,11 @@ class Runtime(Protocol):
     digest: str
     batch: int
 
-    def __call__(self, clips: Map) -> Map:
-        """Fused maps (N, outputs, 192, 256) of clips (N, 3, 16, 192, 256), both float32."""
+    def __call__(self, clips: Sequence[Map] | Map) -> Map:
+        """Fused maps (N, outputs, 192, 256) of N clips (3, 16, 192, 256), both float32.
+
+        The clips may be views of one array that overlap.
+        """
 
 
 @dataclass(frozen=True)

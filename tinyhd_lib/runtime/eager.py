@@ -1,5 +1,7 @@
 """The forward pass in eager torch, on any device."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 
@@ -23,10 +25,10 @@ class TorchRuntime:
         self.digest = source.digest
         self.batch = 1 if self._device.type == "cpu" else 8
 
-    def __call__(self, clips: Map) -> Map:
+    def __call__(self, clips: Sequence[Map] | Map) -> Map:
         """See `Runtime`."""
         with torch.inference_mode(), torch.backends.cudnn.flags(enabled=True, benchmark=True, allow_tf32=False):
-            maps = self._model(torch.from_numpy(clips).to(self._device)).map
+            maps = self._model(torch.from_numpy(np.asarray(clips)).to(self._device)).map
             return np.asarray(maps.reshape(len(clips), self.spec.outputs, *maps.shape[-2:]).cpu())
 
 

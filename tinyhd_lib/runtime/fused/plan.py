@@ -1,0 +1,111 @@
+"""What is to be computed for a student, step by step: data that need no torch."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from tinyhd_lib.data.transforms import Map
+from tinyhd_lib.models.spec import CLIP_FRAMES, INPUT_SIZE
+
+Shape = tuple[int, ...]
+"""(C, T, H, W) of a map."""
+
+CLIP = -1
+"""The number of the clip among the steps' results."""
+
+LINE = 16
+"""Numbers that are left free after each channel.
+
+Without them the channels of a pixel would lie at distances of a power of two, and compete for few places of a cache.
+"""
+
+CLIP_SHAPE = (3, CLIP_FRAMES, *INPUT_SIZE)
+
+
+@dataclass(frozen=True)
+class Step:
+    """One kernel's work.
+
+    Attributes:
+        kernel: its name in `kernels`.
+        inputs: the steps whose results it reads.
+        shape: of its result.
+        other: the step whose result is added to its own.
+        settings: what else the kernel wants to know.
+    """
+
+    kernel: str
+    inputs: tuple[int, ...]
+    shape: Shape
+    other: int | None = None
+    settings: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def sources(self) -> tuple[int, ...]:
+        """All steps whose results it reads."""
+        return self.inputs if self.other is None else (*self.inputs, self.other)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A student as steps; the last one gives the fused maps.
+
+    Attributes:
+        steps: in an order in which they can be computed.
+        weights: flat float32, by the step's number and a name: ``12.expand``.
+    """
+
+    steps: tuple[Step, ...]
+    weights: Mapping[str, Map]
+
+    def shape(self, number: int) -> Shape:
+        """Of a step's result, or of the clip."""
+        return CLIP_SHAPE if number == CLIP else self.steps[number].shape
+
+
+def steps_to_json(steps: tuple[Step, ...]) -> str:
+    """The steps as text, to be kept beside the weights."""
+    return json.dumps([asdict(step) for step in steps])
+
+
+def steps_from_json(text: str) -> tuple[Step, ...]:
+    """What `steps_to_json` wrote.
+
+    Raises:
+        ValueError, KeyError, TypeError: it is something else.
+    """
+    return tuple(
+        Step(row["kernel"], tuple(row["inputs"]), tuple(row["shape"]), row["other"], row["settings"])
+        for row in json.loads(text)
+    )
+
+
+def share_buffers(plan: Plan) -> tuple[list[int], list[int]]:
+    """A buffer for every step's result, used again as soon as nobody will read it: small enough for a cache to hold.
+
+    Returns:
+        each step's buffer, and each buffer's size in numbers.
+    """
+    last_use = {source: number for number, step in enumerate(plan.steps) for source in step.sources}
+    last_use[len(plan.steps) - 1] = len(plan.steps)
+    sizes: list[int] = []
+    chosen: list[int] = []
+    free: list[int] = []
+    for number, step in enumerate(plan.steps):
+        size = _room(step.shape)
+        # The smallest that is large enough, else the largest, which then grows.
+        buffer = min(free, key=lambda each: (sizes[each] < size, abs(sizes[each] - size)), default=len(sizes))
+        if buffer == len(sizes):
+            sizes.append(size)
+        else:
+            free.remove(buffer)
+            sizes[buffer] = max(sizes[buffer], size)
+        chosen.append(buffer)
+        free += {chosen[source] for source in step.sources if source != CLIP and last_use[source] == number}
+    return chosen, sizes
+
+
+def _room(shape: Shape) -> int:
+    channels, frames, height, width = shape
+    return channels * (frames * height * width + LINE)

@@ -1,0 +1,103 @@
+"""The forward pass on a CPU by compiled loops of our own, which never write an inverted residual's hidden layer."""
+
+import json
+import logging
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from importlib.metadata import version
+from pathlib import Path
+from queue import SimpleQueue
+from threading import Lock
+
+import numpy as np
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save
+
+from tinyhd_lib.data.transforms import Map
+from tinyhd_lib.files import write_atomically
+from tinyhd_lib.runs import usable_cores
+from tinyhd_lib.runtime import fused
+from tinyhd_lib.runtime.base import ModelSource
+from tinyhd_lib.runtime.conversion import check_parity, conversion_key, conversions
+from tinyhd_lib.runtime.fused.engine import Engine
+from tinyhd_lib.runtime.fused.plan import Plan, steps_from_json, steps_to_json
+
+logger = logging.getLogger(__name__)
+
+_MOST_THREADS = 16
+
+
+class FusedRuntime:
+    """Float32, folded and fused; see `Runtime`.
+
+    One clip is shared by all cores; of several, every core computes its own, which is the faster for them all.
+
+    Raises:
+        Unusable: a fresh plan differs from torch by more than 1e-5 on this machine.
+    """
+
+    def __init__(self, source: ModelSource) -> None:
+        self.name = f"fused (numba {version('numba')})"
+        self.spec = source.spec
+        self.digest = source.digest
+        self.batch = min(usable_cores(), _MOST_THREADS)
+        self._alone = Lock()
+        self._pool = ThreadPoolExecutor(self.batch)
+        folder = conversions("fused")
+        path = folder / f"{_key(source)}.safetensors" if folder else None
+        kept = _read(path) if path else None
+        self._start(kept or _make(source))
+        if kept is None:
+            check_parity(self, source)
+            if path:
+                write_atomically(path, _packed(self._plan))
+
+    def _start(self, plan: Plan) -> None:
+        self._plan = plan
+        self._shared = Engine(plan, self.batch)
+        self._own: SimpleQueue[Engine] = SimpleQueue()
+        for _ in range(self.batch):
+            self._own.put(Engine(plan, 1))
+
+    def __call__(self, clips: Sequence[Map] | Map) -> Map:
+        """See `Runtime`."""
+        with self._alone:  # engines have one set of results
+            if len(clips) == 1:
+                return self._shared(clips[0])[np.newaxis].copy()
+            return np.stack(list(self._pool.map(self._run_one, clips)))
+
+    def _run_one(self, clip: Map) -> Map:
+        engine = self._own.get()
+        try:
+            return engine(clip).copy()
+        finally:
+            self._own.put(engine)
+
+
+def _make(source: ModelSource) -> Plan:
+    from tinyhd_lib.runtime.fused.planner import make_plan
+
+    logger.info("planning %s for this processor, once (10 to 20 seconds)", source.spec.label)
+    return make_plan(source.load())
+
+
+def _key(source: ModelSource) -> str:
+    code = sorted(Path(fused.__path__[0]).glob("*.py"))
+    return conversion_key(source, ("numba", "torch", "torchvision"), code)
+
+
+def _packed(plan: Plan) -> bytes:
+    return save(dict(plan.weights), {"steps": steps_to_json(plan.steps)})
+
+
+def _read(path: Path) -> Plan | None:
+    """A plan that was kept; None if there is none, or it is damaged."""
+    if not path.exists():
+        return None
+    try:
+        with safe_open(path, "numpy") as file:
+            steps = steps_from_json(file.metadata()["steps"])
+            return Plan(steps, {name: file.get_tensor(name) for name in file.keys()})  # noqa: SIM118
+    except (SafetensorError, OSError, KeyError, TypeError, json.JSONDecodeError):
+        logger.warning("%s is damaged: planning the model again", path)
+        return None
