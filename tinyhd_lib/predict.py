@@ -102,18 +102,26 @@ def saliency_maps(
 
 def _batches(
     source: Iterator[Window[Map]], size: int, wanted: Callable[[int], bool]
-) -> Iterator[tuple[list[tuple[Window[Map], set[int]]], Map]]:
-    """Windows in groups, each with its wanted frames, and the clips (N, 3, 16, H, W) of the windows that have any.
+) -> Iterator[tuple[list[tuple[Window[Map], set[int]]], list[Map]]]:
+    """Windows in groups, each with its wanted frames, and the clips (3, 16, H, W) of the windows that have any.
 
+    The clips of a group are views of one array, in which a frame that several of them see is there once.
     ``wanted`` is asked once a frame: its answer may change while files appear.
     """
     while group := [(window, set(filter(wanted, window.owned))) for window in islice(source, size)]:
         needed = [window for window, chosen in group if chosen]
-        clips = np.empty((len(needed), 3, CLIP_FRAMES, *INPUT_SIZE), np.float32)
-        for clip, window in zip(clips, needed, strict=True):
-            for position, frame in enumerate(window.clip):
-                clip[:, position] = frame
-        yield group, clips
+        yield group, _overlapping(needed) if needed else []
+
+
+def _overlapping(needed: list[Window[Map]]) -> list[Map]:
+    start = needed[0].start
+    frames = np.empty((3, needed[-1].start - start + CLIP_FRAMES, *INPUT_SIZE), np.float32)
+    filled = start
+    for window in needed:
+        for index in range(max(filled, window.start), window.start + CLIP_FRAMES):
+            frames[:, index - start] = window.clip[index - window.start]
+        filled = window.start + CLIP_FRAMES
+    return [frames[:, window.start - start :][:, :CLIP_FRAMES] for window in needed]
 
 
 def check_batch(batch: int | None) -> None:

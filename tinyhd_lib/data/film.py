@@ -77,7 +77,7 @@ class VideoWriter:
     def _start(self, height: int, width: int) -> None:
         self._container = av.open(str(self._partial.absolute()), "w", format="mp4", options={"movflags": "+faststart"})
         self._stream = self._container.add_stream(
-            "libx264", rate=self._rate, options={"preset": "superfast", "crf": "20"}
+            "libx264", rate=self._rate, options={"preset": "superfast", "tune": "zerolatency", "crf": "20"}
         )
         self._stream.width, self._stream.height, self._stream.pix_fmt = width, height, "yuv420p"
         context = self._stream.codec_context

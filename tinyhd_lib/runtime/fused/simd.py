@@ -26,13 +26,13 @@ Build = Callable[..., Any]
 
 class _Vector(types.Type):
     def __init__(self) -> None:
-        super().__init__(name=f"float32x{LANES}")  # type: ignore[no-untyped-call]
+        super().__init__(name=f"float32x{LANES}")
 
 
 @register_default(_Vector)
 class _VectorModel(models.PrimitiveModel):
     def __init__(self, manager: Any, kind: types.Type) -> None:
-        super().__init__(manager, kind, _VECTOR)
+        super().__init__(manager, kind, _VECTOR)  # type: ignore[no-untyped-call]
 
 
 _vector = _Vector()
