@@ -38,7 +38,11 @@ def preprocess(image: Image) -> Map:
     """
     height, width = INPUT_SIZE
     small = cv2.resize(image.astype(np.float32), (width, height), interpolation=cv2.INTER_LINEAR)
-    return np.ascontiguousarray(normalise(small / np.float32(255)).transpose(2, 0, 1))
+    planes = np.ascontiguousarray(small.transpose(2, 0, 1))  # arithmetic on whole planes is many times faster
+    planes /= np.float32(255)
+    planes -= _MEAN[:, np.newaxis, np.newaxis]
+    planes /= _STD[:, np.newaxis, np.newaxis]
+    return planes
 
 
 def to_grey(saliency: Map, size: tuple[int, int], bounds: tuple[float, float], levels: type[Any] = np.uint8) -> Image:

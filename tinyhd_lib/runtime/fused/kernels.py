@@ -91,36 +91,28 @@ def pitch(frames, height, width):
 def stem(x, apart, weight, bias, out, shape, channels, first, last):
     """A 3x3x3 convolution with stride 2 and ReLU6, of a clip (3, T, H, W) = ``shape`` whose colours lie ``apart``.
 
-    The number of channels is even.
+    The number of channels is a multiple of four.
     """
     _, frames, height, width = shape
     plane = pitch(frames // 2, height // 2, width // 2)
     for t in range(frames // 2):
         for row in range(first, last):
+            o = (t * (height // 2) + row) * (width // 2)
             for w in range(0, width // 2, LANES):
-                for c in range(0, channels, 2):
-                    a, b = splat(bias[c]), splat(bias[c + 1])
+                for c in range(0, channels, 4):
+                    a = splat(bias[c]), splat(bias[c + 1]), splat(bias[c + 2]), splat(bias[c + 3])
                     for source in range(3):
                         for dt in range(max(0, 1 - 2 * t), 3):
                             for dr in range(max(0, 1 - 2 * row), 3):
                                 i = source * apart + ((2 * t + dt - 1) * height + 2 * row + dr - 1) * width + 2 * w
                                 k = ((c * 3 + source) * 3 + dt) * 9 + 3 * dr
-                                here, next_ = load(x, i), load(x, i + LANES)
+                                here, following = load(x, i), load(x, i + LANES)
                                 before = load(x, i - 1) if w else after_zero(here)
-                                left = evens(before, load(x, i + LANES - 1))
-                                middle, right = evens(here, next_), odds(here, next_)
-                                a = _three(weight, k, left, middle, right, a)
-                                b = _three(weight, k + 81, left, middle, right, b)
-                    o = c * plane + (t * (height // 2) + row) * (width // 2) + w
-                    store(out, o, _relu6(a))
-                    store(out, o + plane, _relu6(b))
-
-
-@_compiled
-def _three(weight, k, left, middle, right, total):
-    total = fma(splat(weight[k]), left, total)
-    total = fma(splat(weight[k + 1]), middle, total)
-    return fma(splat(weight[k + 2]), right, total)
+                                a = _spread4(evens(before, load(x, i + LANES - 1)), weight, k, 81, a)
+                                a = _spread4(evens(here, following), weight, k + 1, 81, a)
+                                a = _spread4(odds(here, following), weight, k + 2, 81, a)
+                    for n in range(4):
+                        store(out, o + (c + n) * plane + w, _relu6(a[n]))
 
 
 @_compiled
