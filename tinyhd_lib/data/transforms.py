@@ -38,7 +38,7 @@ def preprocess(image: Image) -> Map:
     """
     height, width = INPUT_SIZE
     small = cv2.resize(image.astype(np.float32), (width, height), interpolation=cv2.INTER_LINEAR)
-    planes = np.ascontiguousarray(small.transpose(2, 0, 1))  # arithmetic on whole planes is many times faster
+    planes: Map = np.ascontiguousarray(small.transpose(2, 0, 1))  # arithmetic on whole planes is many times faster
     planes /= np.float32(255)
     planes -= _MEAN[:, np.newaxis, np.newaxis]
     planes /= _STD[:, np.newaxis, np.newaxis]

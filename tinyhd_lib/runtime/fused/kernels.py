@@ -98,21 +98,27 @@ def stem(x, apart, weight, bias, out, shape, channels, first, last):
     for t in range(frames // 2):
         for row in range(first, last):
             o = (t * (height // 2) + row) * (width // 2)
-            for w in range(0, width // 2, LANES):
+            for w in range(0, width // 2, 2 * LANES):
                 for c in range(0, channels, 4):
                     a = splat(bias[c]), splat(bias[c + 1]), splat(bias[c + 2]), splat(bias[c + 3])
+                    b = a
                     for source in range(3):
                         for dt in range(max(0, 1 - 2 * t), 3):
                             for dr in range(max(0, 1 - 2 * row), 3):
                                 i = source * apart + ((2 * t + dt - 1) * height + 2 * row + dr - 1) * width + 2 * w
                                 k = ((c * 3 + source) * 3 + dt) * 9 + 3 * dr
-                                here, following = load(x, i), load(x, i + LANES)
-                                before = load(x, i - 1) if w else after_zero(here)
+                                v = _load4(x, i)
+                                before = load(x, i - 1) if w else after_zero(v[0])
                                 a = _spread4(evens(before, load(x, i + LANES - 1)), weight, k, 81, a)
-                                a = _spread4(evens(here, following), weight, k + 1, 81, a)
-                                a = _spread4(odds(here, following), weight, k + 2, 81, a)
+                                a = _spread4(evens(v[0], v[1]), weight, k + 1, 81, a)
+                                a = _spread4(odds(v[0], v[1]), weight, k + 2, 81, a)
+                                before = load(x, i + 2 * LANES - 1)
+                                b = _spread4(evens(before, load(x, i + 3 * LANES - 1)), weight, k, 81, b)
+                                b = _spread4(evens(v[2], v[3]), weight, k + 1, 81, b)
+                                b = _spread4(odds(v[2], v[3]), weight, k + 2, 81, b)
                     for n in range(4):
                         store(out, o + (c + n) * plane + w, _relu6(a[n]))
+                        store(out, o + (c + n) * plane + w + LANES, _relu6(b[n]))
 
 
 @_compiled
