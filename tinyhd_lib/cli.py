@@ -109,7 +109,17 @@ def _add_model(parser: argparse.ArgumentParser) -> None:
         metavar="NAME|PATH",
         help="a published name (tinyhd weights list), a .pth or a .safetensors file (default: %(default)s)",
     )
-    add("--device", default="auto", help="auto, openvino, cpu, cuda, cuda:N or mps (default: %(default)s)")
+    add(
+        "--device",
+        default="auto",
+        help="auto, fused or openvino on a CPU, or torch's cpu, cuda, cuda:N, mps, compiled[:DEVICE] "
+        "(default: %(default)s)",
+    )
+    add(
+        "--precision",
+        default="float32",
+        help="float32 (exact), bfloat16, float16 or int8, where the device has it (default: %(default)s)",
+    )
 
 
 def _add_inference(parser: argparse.ArgumentParser) -> None:

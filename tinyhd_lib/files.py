@@ -24,6 +24,20 @@ def cache_folder() -> Path:
     return Path(os.environ.get("TINYHD_CACHE") or pooch.os_cache("tinyhd"))
 
 
+def shipped(folder: str, name: str) -> Path:
+    """A file that comes with us: in the installed package, or in the checkout that it was installed from.
+
+    Raises:
+        BadInput: it is not there.
+    """
+    package = Path(__file__).parent
+    places = [root / folder / name for root in (package, package.parent)]
+    path = next((place for place in places if place.exists()), None)
+    if path is None:
+        raise BadInput(f"{places[-1]}: missing; install TinyHD Workbench anew")
+    return path
+
+
 def partial_path(path: Path) -> Path:
     """Where a file is written until it is whole: beside its place, hidden, with a suffix that nobody else uses."""
     return path.with_name(f".{path.name}{PARTIAL_SUFFIX}")

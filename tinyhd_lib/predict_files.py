@@ -162,7 +162,9 @@ def predict_dataset(
 
 def _key(job: Job, runtime: Runtime) -> dict[str, Any]:
     """Everything that decides the content of the map files."""
-    return {
+    # Only said where it is not the usual one, so that folders of before go on.
+    rounded = {} if runtime.precision == "float32" else {"precision": runtime.precision}
+    return rounded | {
         "video": _fingerprint(job.video),
         "weights": runtime.digest,
         "spec": runtime.spec.to_dict(),

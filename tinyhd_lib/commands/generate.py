@@ -33,7 +33,7 @@ def generate(options: argparse.Namespace) -> int:
     rank, ranks = torchrun_rank(os.environ)
     mine = share_of(dataset.videos, rank, ranks)
     cv2.setNumThreads(1)  # decoding, forward pass and writing have threads of their own
-    runtime = open_runtime(options.weights, options.device)
+    runtime = open_runtime(options.weights, options.device, options.precision)
     where = f" (rank {rank} of {ranks})" if ranks > 1 else ""
     logger.info("%s on %s: %d videos%s", runtime.spec.label, runtime.name, len(mine), where)
     refused = _write_all(mine, runtime, options, rank)

@@ -43,7 +43,7 @@ def live(options: argparse.Namespace) -> int:
     drop = options.drop or ("latest" if source.live else "block")
     cv2.setNumThreads(1)  # source, model and drawing have threads of their own; more only get in their way
     cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_ERROR)  # if a camera is not there, our own line says so
-    runtime = open_runtime(options.weights, options.device)
+    runtime = open_runtime(options.weights, options.device, options.precision)
     stream = Stream(source, runtime, drop=drop, stride=options.stride, queue=options.queue)
     report = {
         "hardware": hardware(),

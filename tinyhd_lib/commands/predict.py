@@ -26,7 +26,7 @@ def predict_videos(options: argparse.Namespace) -> int:
     cv2.setNumThreads(1)  # decoding, forward pass and writing have threads of their own; more only get in their way
     if len(jobs) == 1:
         probe(jobs[0].video)  # a typing mistake is told before a model is loaded
-    runtime = open_runtime(options.weights, options.device)
+    runtime = open_runtime(options.weights, options.device, options.precision)
     logger.info("%s on %s", runtime.spec.label, runtime.name)
     refused = []
     for job in jobs:

@@ -11,7 +11,7 @@ import pooch
 from safetensors import SafetensorError, safe_open
 
 from tinyhd_lib.errors import BadInput
-from tinyhd_lib.files import cache_folder, git_blob_id, sha256
+from tinyhd_lib.files import cache_folder, git_blob_id, sha256, shipped
 from tinyhd_lib.models.registry import OWN, PUBLISHED, OwnWeights, PublishedWeights
 from tinyhd_lib.models.spec import ModelSpec
 
@@ -71,12 +71,8 @@ def short_names(weights: Sequence[str], least: int = 1) -> dict[str, str]:
 
 
 def _shipped(weights: OwnWeights) -> Path:
-    """A file of ours: in the installed package, or in the checkout that it was installed from."""
-    package = Path(__file__).parents[1]
-    places = [folder / f"{weights.name}.safetensors" for folder in (package / "weights", package.parent / "weights")]
-    path = next((place for place in places if place.exists()), None)
-    if path is None:
-        raise BadInput(f"weights {weights.name!r}: {places[-1]} is missing; install TinyHD Workbench anew")
+    """A file of ours, whole."""
+    path = shipped("weights", f"{weights.name}.safetensors")
     if sha256(path) != weights.sha256:
         raise BadInput(f"{path}: damaged (its checksum differs); fetch it anew")
     return path

@@ -21,6 +21,10 @@ if TYPE_CHECKING:
     from tinyhd_lib.models.student import TinyHD
 
 
+LEAST_CC = {"float32": 1.0, "bfloat16": 0.999, "float16": 0.999, "int8": 0.99}
+"""Precisions, and the least mean CC to the float32 maps of the example clips; float32 is held to 1e-5 instead."""
+
+
 class Unusable(BadInput):
     """A runtime is not there, or not exact on this machine."""
 
@@ -32,12 +36,14 @@ class Runtime(Protocol):
         name: what it runs on, for the run record: ``fused (numba 0.68)``, ``openvino 2026.4``, ``torch cuda:0``.
         spec: the model's row.
         digest: a hash of its weights; of the file, where they come from one.
+        precision: of its numbers, a name of `LEAST_CC`.
         batch: how many clips at once it likes best.
     """
 
     name: str
     spec: ModelSpec
     digest: str
+    precision: str
     batch: int
 
     def __call__(self, clips: Sequence[Map] | Map) -> Map:
@@ -45,6 +51,16 @@ class Runtime(Protocol):
 
         The clips may be views of one array that overlap.
         """
+
+
+def check_precision(precision: str, choices: tuple[str, ...], where: str) -> None:
+    """Refuse a precision that a runtime does not compute in.
+
+    Raises:
+        BadInput: it is none of the choices.
+    """
+    if precision not in choices:
+        raise BadInput(f"precision {precision!r}: {where} computes in {', '.join(choices)}")
 
 
 @dataclass(frozen=True)

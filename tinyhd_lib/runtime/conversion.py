@@ -35,18 +35,20 @@ def conversions(kind: str) -> Path | None:
         return None
 
 
-def conversion_key(source: ModelSource, packages: Sequence[str], code: Sequence[Path] = ()) -> str:
+def conversion_key(source: ModelSource, packages: Sequence[str], precision: str, code: Sequence[Path] = ()) -> str:
     """A hash of all that a conversion depends on: weights, row, versions, and the code that defines the network.
 
     Args:
         source: the model.
         packages: whose versions matter.
+        precision: of the conversion.
         code: further files that matter.
     """
     digest = hashlib.sha256(source.digest.encode())
     digest.update(json.dumps(source.spec.to_dict(), sort_keys=True).encode())
     for package in packages:
         digest.update(version(package).encode())
+    digest.update(precision.encode())
     for module in (*sorted(Path(models.__path__[0]).glob("*.py")), *code):
         digest.update(module.read_bytes())
     return digest.hexdigest()[:32]

@@ -40,6 +40,7 @@ class FusedRuntime:
         self.name = f"fused (numba {version('numba')})"
         self.spec = source.spec
         self.digest = source.digest
+        self.precision = "float32"
         self.batch = min(usable_cores(), _MOST_THREADS)
         self._alone = Lock()
         self._pool = ThreadPoolExecutor(self.batch)
@@ -83,7 +84,7 @@ def _make(source: ModelSource) -> Plan:
 
 def _key(source: ModelSource) -> str:
     code = sorted(Path(fused.__path__[0]).glob("*.py"))
-    return conversion_key(source, ("numba", "torch", "torchvision"), code)
+    return conversion_key(source, ("numba", "torch", "torchvision"), "float32", code)
 
 
 def _packed(plan: Plan) -> bytes:

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Sequence
 from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -11,31 +12,44 @@ import openvino
 
 from tinyhd_lib.data.transforms import Map
 from tinyhd_lib.models.spec import INPUT_SIZE
-from tinyhd_lib.runtime.base import ModelSource
+from tinyhd_lib.runtime.base import ModelSource, Unusable, check_precision
 from tinyhd_lib.runtime.conversion import CLIP_SHAPE, check_parity, conversion_key, conversions
 
 logger = logging.getLogger(__name__)
 
 SETTINGS = {"INFERENCE_PRECISION_HINT": "f32", "PERFORMANCE_HINT": "LATENCY"}
 
+PRECISIONS = ("float32", "bfloat16", "int8")
+
 
 class OpenVINORuntime:
-    """OpenVINO in float32; see `Runtime`.
+    """OpenVINO; see `Runtime`.
 
     Every clip is a request of its own with a fixed shape: on a CPU that is faster than batches or a free shape.
 
+    Args:
+        source: the model.
+        precision: ``float32``; ``bfloat16``, where the processor has it; ``int8``, calibrated on the example clips.
+
     Raises:
-        Unusable: a fresh conversion differs from torch by more than 1e-5 on this machine.
+        BadInput: there is no such precision.
+        Unusable: a fresh conversion differs from torch by more than 1e-5 on this machine, or with fewer bits from
+            float32 by more than their precision allows.
     """
 
-    def __init__(self, source: ModelSource) -> None:
-        self.name = f"openvino {version('openvino')}"
+    def __init__(self, source: ModelSource, precision: str = "float32") -> None:
+        check_precision(precision, PRECISIONS, "openvino")
+        self.name = f"openvino {version('openvino')}" + ("" if precision == "float32" else f" {precision}")
         self.spec = source.spec
         self.digest = source.digest
+        self.precision = precision
         folder = conversions("openvino")
         settings = SETTINGS | ({"CACHE_DIR": str(folder / "compiled")} if folder else {})
-        path = folder / f"{conversion_key(source, ('openvino', 'torch', 'torchvision'))}.xml" if folder else None
         core = openvino.Core()
+        if precision == "bfloat16":
+            _check_processor(core)
+            settings["INFERENCE_PRECISION_HINT"] = "bf16"
+        path = folder / f"{_key(source, precision)}.xml" if folder else None
         if path and path.exists():
             try:
                 self._start(core.compile_model(core.read_model(path), "CPU", settings))
@@ -44,9 +58,14 @@ class OpenVINORuntime:
             else:
                 return
         logger.info("converting %s for OpenVINO, once (10 to 20 seconds)", source.spec.label)
-        converted = _convert(source)
+        converted = _quantise(_convert(source)) if precision == "int8" else _convert(source)
         self._start(core.compile_model(converted, "CPU", settings))
-        check_parity(self, source)
+        if precision == "float32":
+            check_parity(self, source)
+        else:
+            from tinyhd_lib.runtime.precision import check_agreement
+
+            check_agreement(self, OpenVINORuntime(source))
         if path:
             _save_atomically(converted, path)
 
@@ -68,10 +87,32 @@ class OpenVINORuntime:
         return maps
 
 
+def _check_processor(core: openvino.Core) -> None:
+    if "BF16" not in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
+        raise Unusable("precision 'bfloat16': this processor has no instructions for it; use --precision float32")
+
+
 def _convert(source: ModelSource) -> openvino.Model:
     from tinyhd_lib.export import MapOnly, exported_program
 
     return openvino.convert_model(exported_program(MapOnly(source.load()), CLIP_SHAPE))
+
+
+def _quantise(model: openvino.Model) -> openvino.Model:
+    """The model with 8-bit weights and activations, calibrated on the example clips."""
+    if not find_spec("nncf"):
+        raise Unusable("precision 'int8' needs nncf, which is not installed (pip install 'tinyhd[int8]')")
+    import nncf
+
+    from tinyhd_lib.runtime.precision import example_clips
+
+    clips = [clip[np.newaxis] for clip in example_clips()]
+    return nncf.quantize(model, nncf.Dataset(clips), subset_size=len(clips))
+
+
+def _key(source: ModelSource, precision: str) -> str:
+    packages = ("openvino", "torch", "torchvision", *(("nncf",) if precision == "int8" and find_spec("nncf") else ()))
+    return conversion_key(source, packages, precision)
 
 
 def _save_atomically(converted: openvino.Model, path: Path) -> None:
