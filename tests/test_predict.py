@@ -1,7 +1,7 @@
 """From a video to maps: the published numbers, the windows' bookkeeping, and runtimes that agree."""
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -21,13 +21,14 @@ class NamedFrames:
 
     name = "named frames"
     digest = ""
+    precision = "float32"
 
     def __init__(self, row: str, batch: int) -> None:
         self.spec, self.batch, self.clips = MODEL_SPECS[row], batch, 0
 
-    def __call__(self, clips: np.ndarray) -> np.ndarray:
+    def __call__(self, clips: Sequence[np.ndarray]) -> np.ndarray:
         self.clips += len(clips)
-        numbers = clips[:, 0, :, 0, 0]
+        numbers = np.stack([clip[0, :, 0, 0] for clip in clips])
         step = 16 // self.spec.outputs
         return np.broadcast_to(numbers[:, step - 1 :: step, None, None], (*numbers[:, ::step].shape, 192, 256))
 
@@ -95,9 +96,10 @@ def test_predict_takes_a_file_a_folder_of_weights_and_frames(video_file: Path, w
         ({"batch": -2}, "1 to 64 windows"),
         ({"batch": 10**9}, "1 to 64 windows"),
         ({"stride": 17}, "1 to 16 frames"),
-        ({"device": "gpu"}, "choose from auto, openvino, cpu"),
+        ({"device": "gpu"}, "choose from auto, fused, openvino"),
         ({"device": "cuda:99"}, "cannot be used here"),
         ({"device": "meta"}, "computes nothing"),
+        ({"device": "compiled:gpu"}, "cannot be used here"),
         ({"model": "d123m"}, "the nearest are"),
     ],
 )
@@ -123,7 +125,7 @@ def test_a_conversion_that_differs_is_refused_and_not_kept(monkeypatch: pytest.M
     monkeypatch.setenv("TINYHD_CACHE", str(tmp_path))
     honest = eager.TorchRuntime.__call__
     monkeypatch.setattr(eager.TorchRuntime, "__call__", lambda self, clips: honest(self, clips) + 2e-5)
-    with pytest.raises(BadInput, match=r"OpenVINO differs from torch by 2\.0e-05"):
+    with pytest.raises(BadInput, match=r"openvino .* differs from torch by 2\.0e-05"):
         open_runtime(random_model("d2_S"), "openvino")
     assert list(tmp_path.rglob("*.xml")) == []
     monkeypatch.setattr("tinyhd_lib.runtime._has_cuda", lambda: False)
@@ -159,15 +161,16 @@ def test_a_model_stays_the_callers_own() -> None:
     assert not runtime._model.training
 
 
-def test_without_openvino_auto_is_torch_and_says_so(
+def test_without_numba_and_openvino_auto_is_torch_and_says_so(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr("tinyhd_lib.runtime.find_spec", lambda _name: None)
     monkeypatch.setattr("tinyhd_lib.runtime._has_cuda", lambda: False)
     assert open_runtime(random_model("d2_S")).name == "torch cpu"
-    assert len(caplog.records) == 1
-    with pytest.raises(BadInput, match="not installed"):
-        open_runtime(random_model("d2_S"), "openvino")
+    assert [record.message.split()[1] for record in caplog.records] == ["'fused'", "'openvino'"]
+    for device in ("fused", "openvino"):
+        with pytest.raises(BadInput, match="not installed"):
+            open_runtime(random_model("d2_S"), device)
 
 
 @needs_shared

@@ -220,18 +220,18 @@ def _run(command: list[str]) -> float:
 
 def as_table(report: dict[str, Any]) -> str:
     """The report as text."""
-    titles = f"{'runtime':<18} {'p50 ms':>8} {'p95 ms':>8} {'x eager':>8} {'MiB':>6}"
+    titles = f"{'runtime':<20} {'p50 ms':>8} {'p95 ms':>8} {'x eager':>8} {'MiB':>6}"
     lines = [report["hardware"], "", f"{'model':<25} {'parameters':>10} {'GMAC':>6}  {titles}"]
     lines += [
         f"{r['model']:<16} {r['label']:<8} {r['parameters']:>10,} {r['gmac']:>6.2f}  "
-        f"{r['runtime']:<18} {r['p50_ms']:>8.1f} {r['p95_ms']:>8.1f} {r['times_eager']:>8.2f} {r['peak_mib'] or '-':>6}"
+        f"{r['runtime']:<20} {r['p50_ms']:>8.1f} {r['p95_ms']:>8.1f} {r['times_eager']:>8.2f} {r['peak_mib'] or '-':>6}"
         for r in report["forward"]
     ]
     if report["pipeline"]:
         name, frames = report["video"]["name"], report["video"]["frames"]
         lines += ["", f"tinyhd predict with maps and film, whole process, {name}, {frames} frames:"]
         lines += [
-            f"{r['model']:<16} {r['label']:<8} {r['runtime']:<18} {r['seconds']:>8.2f} s "
+            f"{r['model']:<16} {r['label']:<8} {r['runtime']:<20} {r['seconds']:>8.2f} s "
             f"{r['frames_per_second']:>7.1f} frames/s {r['peak_mib']} MiB"
             for r in report["pipeline"]
         ]

@@ -379,7 +379,8 @@ def _add_bench(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     bench = commands.add_parser("bench", help="measure speed and memory, against plain code in the same run")
     add = bench.add_argument
     add("--models", nargs="+", metavar="ROW", help="model rows (default: the published r4, r2 and r1)")
-    add("--devices", nargs="+", default=["openvino"], metavar="DEVICE", help="compared with torch eager on the CPU")
+    devices = ["fused", "openvino"]
+    add("--devices", nargs="+", default=devices, metavar="DEVICE", help="compared with torch eager on the CPU")
     add("--metrics", action="store_true", help="measure the metrics instead, against plain loops in the same run")
     add("--training", action="store_true", help="measure an epoch with and without the cache of a teacher's answers")
     add("--viewer", action="store_true", help="measure how long the viewer takes for a frame of --video")

@@ -1,0 +1,119 @@
+"""The compiled runtime computes what torch computes, whoever shares the work, and is refused where it does not."""
+
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from conftest import random_model
+from hypothesis import given
+from hypothesis import strategies as st
+from test_teachers import wake
+
+from tinyhd_lib import MODEL_SPECS, BadInput
+from tinyhd_lib.runtime import open_runtime
+from tinyhd_lib.runtime.fused.engine import Engine
+from tinyhd_lib.runtime.fused.plan import CLIP, Plan, Step, share_buffers, steps_from_json, steps_to_json
+from tinyhd_lib.runtime.fused.planner import make_plan
+
+
+def clip_of(seed: int) -> np.ndarray:
+    return np.random.default_rng(seed).standard_normal((3, 16, 192, 256), np.float32)
+
+
+@pytest.mark.parametrize("row", MODEL_SPECS)
+def test_every_model_is_as_near_to_double_precision_as_torch_is(row: str) -> None:
+    model = random_model(row)
+    wake(model, torch.randn(2, 3, 16, 96, 128, generator=torch.Generator().manual_seed(1)))
+    clip = clip_of(0)
+    with torch.inference_mode():
+        ours = Engine(make_plan(model), 2)(clip).copy()
+        torchs = model(torch.from_numpy(clip)[None]).map.reshape(ours.shape).numpy()
+        exact = model.double()(torch.from_numpy(clip).double()[None]).map.reshape(ours.shape).numpy()
+    assert exact.std() > 5e-3
+    assert np.abs(ours - exact).max() < 3 * np.abs(torchs - exact).max() < 1e-4
+
+
+def test_the_maps_do_not_depend_on_who_shares_the_work() -> None:
+    plan = make_plan(random_model("d123s_rc4_rc1T"))
+    clip = clip_of(0)
+    alone = Engine(plan, 1)(clip).copy()
+    for threads in (2, 3, 7):
+        np.testing.assert_array_equal(Engine(plan, threads)(clip), alone)
+
+
+def test_many_clips_views_and_callers_get_their_own_maps() -> None:
+    runtime = open_runtime(random_model("d123s_rc4_rc1T"), "fused")
+    frames = np.random.default_rng(0).standard_normal((3, 20, 192, 256), np.float32)
+    views = [frames[:, start : start + 16] for start in range(5)]
+    each = np.concatenate([runtime([view.copy()]) for view in views])
+    np.testing.assert_array_equal(runtime(views), each)
+    with ThreadPoolExecutor(4) as callers:
+        for found, expected in zip(callers.map(lambda view: runtime([view])[0], views), each, strict=True):
+            np.testing.assert_array_equal(found, expected)
+    assert np.abs(each[0] - each[4]).max() > 0
+
+
+def test_a_plan_is_kept_mended_and_done_without(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("TINYHD_CACHE", str(tmp_path / "cache"))
+    model, clip = random_model("d2_S"), clip_of(0)
+    first = open_runtime(model, "fused")([clip])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delattr("tinyhd_lib.runtime.fused_cpu._make")
+        np.testing.assert_array_equal(open_runtime(model, "fused")([clip]), first)
+    (kept,) = (tmp_path / "cache/fused").glob("*.safetensors")
+    kept.write_bytes(kept.read_bytes()[:1000])
+    np.testing.assert_array_equal(open_runtime(model, "fused")([clip]), first)
+    assert "is damaged: planning the model again" in caplog.text
+    (tmp_path / "file").write_text("in the way")
+    monkeypatch.setenv("TINYHD_CACHE", str(tmp_path / "file"))
+    np.testing.assert_array_equal(open_runtime(model, "fused")([clip]), first)
+    assert "cannot be written" in caplog.text
+
+
+def test_a_plan_that_differs_from_torch_is_refused_and_not_kept(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("TINYHD_CACHE", str(tmp_path))
+    honest = make_plan(random_model("d2_S"))
+    wrong = Plan(honest.steps, {name: weight + np.float32(1e-2) for name, weight in honest.weights.items()})
+    monkeypatch.setattr("tinyhd_lib.runtime.fused_cpu._make", lambda _source: wrong)
+    with pytest.raises(BadInput, match=r"fused .* differs from torch by"):
+        open_runtime(random_model("d2_S"), "fused")
+    assert list(tmp_path.rglob("*.safetensors")) == []
+
+
+def test_other_precisions_are_refused_by_name() -> None:
+    with pytest.raises(BadInput, match="fused computes in float32"):
+        open_runtime(random_model("d2_S"), "fused", "int8")
+    with pytest.raises(BadInput, match="choose from float32, bfloat16, float16, int8"):
+        open_runtime(random_model("d2_S"), "fused", "float64")
+
+
+@given(st.data())
+def test_no_result_is_written_over_before_it_was_read(data: st.DataObject) -> None:
+    steps = []
+    for number in range(data.draw(st.integers(1, 12))):
+        sources = data.draw(st.sets(st.integers(CLIP, number - 1), min_size=1, max_size=3))
+        shape = (data.draw(st.integers(1, 4)), 1, data.draw(st.integers(1, 3)), 8)
+        steps.append(Step("any", tuple(sources), shape))
+    plan = Plan(tuple(steps), {})
+    buffers, sizes = share_buffers(plan)
+    holds: dict[int, int] = {}
+    for number, step in enumerate(steps):
+        assert all(holds[buffers[source]] == source for source in step.sources if source != CLIP)
+        assert all(buffers[source] != buffers[number] for source in step.sources if source != CLIP)
+        assert sizes[buffers[number]] >= np.prod(step.shape)
+        holds[buffers[number]] = number
+    assert holds[buffers[-1]] == len(steps) - 1
+
+
+def test_steps_survive_being_written_down() -> None:
+    plan = make_plan(random_model("d123m_rc4_rc1T"))
+    again = steps_from_json(steps_to_json(plan.steps))
+    assert steps_to_json(again) == steps_to_json(plan.steps)
+    clip = clip_of(0)
+    np.testing.assert_array_equal(Engine(Plan(again, plan.weights), 1)(clip), Engine(plan, 1)(clip))
