@@ -130,7 +130,7 @@ class _Run:
         torch.manual_seed(recipe.seed)
         student = build_student(recipe)
         learner = Learner(student, hint_channels(recipe), only_hints=recipe.only_hints)
-        _channels_last(learner.to(group.device)).train()
+        channels_last(learner.to(group.device)).train()
         optimiser = build_optimiser(learner, recipe)
         scaler = torch.amp.GradScaler(group.device.type, enabled=recipe.precision == "float16")
         if state is None:
@@ -200,7 +200,7 @@ class _Run:
         for number, batch in enumerate(batches, start=1):
             targets = {name: values.to(device, non_blocking=True) for name, values in batch.items()}
             clip = targets.pop("clip").contiguous(memory_format=torch.channels_last_3d)
-            with _right_gradients(recipe, device), self.group.exchange(self.shared, last=number == len(batches)):
+            with right_gradients(recipe, device), self.group.exchange(self.shared, last=number == len(batches)):
                 with torch.autocast(device.type, _PRECISIONS[recipe.precision], enabled=recipe.precision != "float32"):
                     output, levels = self.shared(clip)
                 terms = distillation_terms(output, recipe.spec.decoders, targets) if output else {}
@@ -296,7 +296,7 @@ class _Run:
 
 
 @contextmanager
-def _right_gradients(recipe: Recipe, device: torch.device) -> Iterator[None]:
+def right_gradients(recipe: Recipe, device: torch.device) -> Iterator[None]:
     """Around forward and backward passes: without oneDNN where it is wrong.
 
     In bfloat16 on a CPU its version 3.12 (torch 2.14) takes gradients of depthwise convolutions over two frames from
@@ -310,7 +310,7 @@ def _right_gradients(recipe: Recipe, device: torch.device) -> Iterator[None]:
         torch.backends.mkldnn.set_flags(_enabled=used, _fp32_precision=None)
 
 
-def _channels_last(module: nn.Module) -> nn.Module:
+def channels_last(module: nn.Module) -> nn.Module:
     """The module, the weights of its 3-D convolutions laid out as they are computed fastest."""
     for parameter in module.parameters():
         if parameter.ndim == 5:
