@@ -6,7 +6,8 @@ enlarged map is made while that is written.
 """
 
 import operator
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -25,10 +26,13 @@ from tinyhd_lib.runtime.fused.plan import CLIP, Plan, Shape, Step
 
 _ENLARGEMENTS = (upsampling.enlarge, upsampling.shuffle_pixels, upsampling.upsample_space)
 
+_TRACING = Lock()
+"""Torch traces one model at a time: it replaces what all threads call."""
+
 
 def make_plan(model: TinyHD) -> Plan:
     """The steps of a student in evaluation mode, for clips of the published size."""
-    with torch.no_grad():
+    with _TRACING, torch.no_grad():
         return _Planner(model.eval()).plan
 
 
@@ -53,6 +57,12 @@ class _Tracer(fx.Tracer):
 
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:  # noqa: ARG002
         return isinstance(m, DecoderBlock | InvertedResidual | Conv2dNormActivation)
+
+    def call_module(self, m: nn.Module, forward: Callable[..., Any], args: Any, kwargs: Any) -> Any:
+        """Meanwhile every module's call ends up here: those of other threads go on as if nothing was."""
+        if not any(isinstance(each, fx.Proxy) for each in args):
+            return forward(*args, **kwargs)
+        return super().call_module(m, forward, args, kwargs)
 
 
 class _Planner:
@@ -120,7 +130,7 @@ class _Planner:
     def _enlarge(self, node: fx.Node, other: int | None = None) -> int:
         source = self._numbers[node.args[0]]  # type: ignore[index]
         channels, frames, height, width = low = self._shape(source)
-        frames *= 2 if node.kwargs.get("lengthen") else 1
+        frames *= _lengthening(node)
         if other is not None:
             frames = max(frames, self._shape(other)[1])  # a single frame is added to each of the other's
         if not _is_linear(node):
@@ -155,15 +165,11 @@ class _Planner:
         """An inverted residual: an expansion or none, the depthwise convolution, the projection."""
         *expansions, depthwise, projection, norm = layers
         expand = [_folded(each[0], each[1]) for each in expansions]
-        mode, few, x = EXPAND if expand else COPY, None, self._numbers.get(source)
+        mode, x = EXPAND if expand else COPY, self._numbers.get(source)
         if x is None:
             mode, x = ENLARGE, self._expanded(source, expand.pop())
-            few = self._shape(x)[1]
-            frames, height, width = (
-                few * (2 if source.kwargs["lengthen"] else 1),
-                2 * self._shape(x)[2],
-                self._shape(x)[3],
-            )
+            _, few, low, width = self._shape(x)
+            frames, height = _lengthening(source) * few, 2 * low
         else:
             _, frames, height, width = self._shape(x)
         convolution = depthwise[0]
@@ -204,6 +210,11 @@ def _is_linear(enlargement: fx.Node) -> bool:
     if enlargement.target is upsampling.enlarge:
         return not enlargement.kwargs["shuffle"]
     return enlargement.target is upsampling.upsample_space
+
+
+def _lengthening(enlargement: fx.Node) -> int:
+    """How many times the frames it makes."""
+    return 2 if enlargement.kwargs.get("lengthen") else 1
 
 
 def _folded(convolution: nn.Conv3d, norm: nn.BatchNorm3d) -> dict[str, Map]:
