@@ -11,7 +11,7 @@ from numpy.lib.stride_tricks import as_strided
 from tinyhd_lib.data.transforms import Map
 from tinyhd_lib.runtime.fused import kernels
 from tinyhd_lib.runtime.fused.kernels import STRIP
-from tinyhd_lib.runtime.fused.plan import Plan, Shape, Step, share_buffers
+from tinyhd_lib.runtime.fused.plan import CLIP_SHAPE, Plan, Shape, Step, share_buffers
 from tinyhd_lib.runtime.fused.simd import LANES
 
 _NOTHING = np.empty(0, np.float32)
@@ -39,10 +39,18 @@ class Engine:
         self._maps = results[-1][: int(np.prod(shape))].reshape(shape)
 
     def __call__(self, clip: Map) -> Map:
-        """Fused maps (outputs, 192, 256) of a clip (3, 16, 192, 256), each channel contiguous.
+        """Fused maps (outputs, 192, 256) of a clip (3, 16, 192, 256); the next call writes over them.
 
-        The next call writes over them.
+        A float32 clip is read where it lies if each of its channels lies in one piece.
+
+        Raises:
+            ValueError: the clip has another shape.
         """
+        if clip.shape != CLIP_SHAPE:
+            raise ValueError(f"a clip is {CLIP_SHAPE}; got {clip.shape}")
+        in_place = clip[0].flags.c_contiguous and clip.flags.aligned and clip.strides[0] >= 0
+        if clip.dtype != np.float32 or not in_place:
+            clip = np.ascontiguousarray(clip, np.float32)
         apart = clip.strides[0] // clip.itemsize
         flat = as_strided(clip, (2 * apart + clip[0].size,), (clip.itemsize,), writeable=False)
         self._spread(self._stem, flat, apart)
@@ -197,8 +205,8 @@ def _scratch(plan: Plan) -> int:
 
 
 def _aligned(count: int) -> Map:
-    """Zeros that begin where a line of the cache does, with room for a strip that ends outside."""
+    """Zeros that begin where a line of the cache does."""
     line = _CACHE_LINE // 4
-    room = np.zeros(count + STRIP + line, np.float32)
+    room = np.zeros(count + line, np.float32)
     start = -(room.ctypes.data // 4) % line
-    return room[start : start + count + STRIP]
+    return room[start : start + count]
