@@ -1,7 +1,8 @@
 """The loops of a student, compiled: each makes the rows ``first`` to ``last`` of a step's result.
 
-Everything is flat float32 of planar (C, T, H, W) arrays; widths are multiples of `LANES`. The compiled code checks no
-bounds: `plan` makes the shapes, and the tests hold every kernel against torch.
+Everything is flat float32 of planar (C, T, H, W) arrays; widths are powers of two, `LANES` or more. The compiled code
+checks no bounds: `planner` makes the shapes, and the tests hold every kernel against torch and its neighbours' memory.
+What Numba compiled it keeps until this file changes; that `simd` changed it does not see.
 
 An inverted residual is made in one pass over bands of rows: a few hidden channels are expanded, convolved and projected
 while they are in the cache. The hidden layer, twice to six times its input, is never written to memory, and memory is
@@ -11,7 +12,6 @@ what a student waits for.
 import numpy as np
 from numba import njit
 
-from tinyhd_lib.runtime.fused.plan import LINE
 from tinyhd_lib.runtime.fused.simd import (
     LANES,
     add,
@@ -33,6 +33,12 @@ from tinyhd_lib.runtime.fused.simd import (
     zip_first,
     zip_last,
 )
+
+LINE = 16
+"""Numbers that are left free after each channel.
+
+Without them the channels of a pixel would lie at distances of a power of two, and compete for few places of a cache.
+"""
 
 PAD = LANES
 """Zeros on either side of a hidden row."""

@@ -7,18 +7,13 @@ from typing import Any
 
 from tinyhd_lib.data.transforms import Map
 from tinyhd_lib.models.spec import CLIP_FRAMES, INPUT_SIZE
+from tinyhd_lib.runtime.fused.kernels import LINE
 
 Shape = tuple[int, ...]
 """(C, T, H, W) of a map."""
 
 CLIP = -1
 """The number of the clip among the steps' results."""
-
-LINE = 16
-"""Numbers that are left free after each channel.
-
-Without them the channels of a pixel would lie at distances of a power of two, and compete for few places of a cache.
-"""
 
 CLIP_SHAPE = (3, CLIP_FRAMES, *INPUT_SIZE)
 
