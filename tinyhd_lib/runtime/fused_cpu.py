@@ -1,12 +1,12 @@
 """The forward pass on a CPU by compiled loops of our own, which never write an inverted residual's hidden layer."""
 
-import json
 import logging
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from importlib.metadata import version
 from pathlib import Path
 from queue import SimpleQueue
+from tempfile import TemporaryDirectory
 from threading import Lock
 
 import numpy as np
@@ -14,7 +14,6 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from tinyhd_lib.data.transforms import Map
-from tinyhd_lib.files import write_atomically
 from tinyhd_lib.runs import usable_cores
 from tinyhd_lib.runtime import fused
 from tinyhd_lib.runtime.base import ModelSource
@@ -51,7 +50,7 @@ class FusedRuntime:
         if kept is None:
             check_parity(self, source)
             if path:
-                write_atomically(path, _packed(self._plan))
+                _keep(path, self._plan)
 
     def _start(self, plan: Plan) -> None:
         self._plan = plan
@@ -87,8 +86,15 @@ def _key(source: ModelSource) -> str:
     return conversion_key(source, ("numba", "torch", "torchvision"), "float32", code)
 
 
-def _packed(plan: Plan) -> bytes:
-    return save(dict(plan.weights), {"steps": steps_to_json(plan.steps)})
+def _keep(path: Path, plan: Plan) -> None:
+    """Write a plan, whole whoever else writes it meanwhile; a full disk is no reason to stop."""
+    try:
+        with TemporaryDirectory(dir=path.parent) as folder:
+            partial = Path(folder) / path.name
+            partial.write_bytes(save(dict(plan.weights), {"steps": steps_to_json(plan.steps)}))
+            partial.replace(path)
+    except OSError as error:
+        logger.warning("%s: cannot be written (%s), the plan is not kept", path, error.strerror)
 
 
 def _read(path: Path) -> Plan | None:
@@ -99,6 +105,6 @@ def _read(path: Path) -> Plan | None:
         with safe_open(path, "numpy") as file:
             steps = steps_from_json(file.metadata()["steps"])
             return Plan(steps, {name: file.get_tensor(name) for name in file.keys()})  # noqa: SIM118
-    except (SafetensorError, OSError, KeyError, TypeError, json.JSONDecodeError):
+    except (SafetensorError, OSError, ValueError, KeyError, TypeError):
         logger.warning("%s is damaged: planning the model again", path)
         return None
