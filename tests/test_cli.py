@@ -185,26 +185,6 @@ def test_what_convert_and_get_cannot_do(weights_file: Path, tmp_path: Path, caps
     assert "a .safetensors file" in last_line(capsys)
 
 
-def test_bench_runs_and_reports(video_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    report = tmp_path / "bench.json"
-    arguments = ["bench", "--quick", "--devices", "cpu", "--video", str(video_file), "--json", str(report)]
-    assert main(arguments) == 0
-    figures = json.loads(report.read_text())
-    assert [row["runtime"] for row in figures["forward"]] == ["torch cpu", "torch cpu"]
-    assert all(row["p95_ms"] >= row["p50_ms"] > 0 and row["gmac"] > 1 for row in figures["forward"])
-    assert figures["pipeline"][0]["frames_per_second"] > 0
-    assert figures["pipeline"][0]["model"] in capsys.readouterr().out
-    assert main(["bench", "--models", "r5"]) == 2
-    assert main(["bench", "--repeats", "0"]) == 2
-
-
-def test_bench_of_the_viewer_runs_and_reports(video_file: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["bench", "--viewer", "--quick", "--video", str(video_file)]) == 0
-    assert "dot.mp4" in capsys.readouterr().out
-    assert main(["bench", "--viewer"]) == 2
-    assert "name it with --video" in last_line(capsys)
-
-
 @pytest.mark.parametrize("arguments", [["--help"], ["predict", "--help"], ["bench", "--help"]])
 def test_help_is_there_without_torch(arguments: list[str]) -> None:
     program = (

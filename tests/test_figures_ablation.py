@@ -15,7 +15,8 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 from test_teachers import wake
 
-from tinyhd_lib import BadInput, bench
+from tinyhd_lib import BadInput
+from tinyhd_lib.bench import forward, turns
 from tinyhd_lib.distill.ablate import SWEEPS, Comparison, rows_of
 from tinyhd_lib.distill.heterogeneity import decoder_maps, fusion_weights, similarity_table
 from tinyhd_lib.distill.models import normalised
@@ -72,10 +73,10 @@ class Runner:
 def test_rows_take_turns_to_be_timed(monkeypatch: pytest.MonkeyPatch) -> None:
     clock, calls = [0.0], []
     runners = iter([Runner("a", count(1.0, 1.0), clock, calls), Runner("b", iter([1.0] * 99), clock, calls)])
-    monkeypatch.setattr(bench, "open_runtime", lambda _model, _device: next(runners))
-    monkeypatch.setattr(bench, "random_model", lambda row: row)
-    monkeypatch.setattr(bench.time, "perf_counter", lambda: clock[0])
-    times = bench.measure_rows(["a", "b"], "cpu", 3)
+    monkeypatch.setattr(forward, "open_runtime", lambda _model, _device: next(runners))
+    monkeypatch.setattr(forward, "random_model", lambda row: row)
+    monkeypatch.setattr(turns.time, "perf_counter", lambda: clock[0])
+    times = forward.measure_rows(["a", "b"], "cpu", 3)
     assert calls[:8] == ["a", "a", "b", "b", "a", "a", "b", "b"], "each once untimed, then once timed"
     assert times == {"a": 6000.0, "b": 1000.0}, "of 4, 6 and 8 s; the warm-up of 2 s does not count"
 

@@ -378,17 +378,34 @@ def _add_notebooks(commands: "argparse._SubParsersAction[argparse.ArgumentParser
 def _add_bench(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     bench = commands.add_parser("bench", help="measure speed and memory, against plain code in the same run")
     add = bench.add_argument
-    add("--models", nargs="+", metavar="ROW", help="model rows (default: the published r4, r2 and r1)")
-    devices = ["fused", "openvino"]
-    add("--devices", nargs="+", default=devices, metavar="DEVICE", help="compared with torch eager on the CPU")
-    add("--metrics", action="store_true", help="measure the metrics instead, against plain loops in the same run")
-    add("--training", action="store_true", help="measure an epoch with and without the cache of a teacher's answers")
-    add("--viewer", action="store_true", help="measure how long the viewer takes for a frame of --video")
-    add("--video", metavar="VIDEO", help="also time tinyhd predict on this video, with maps and film")
-    add("--repeats", type=int, default=10, help="timed forward passes (default: %(default)s)")
-    add("--quick", action="store_true", help="one model, two repeats: checks that it runs, not how fast")
+    add(
+        "--models",
+        nargs="+",
+        metavar="ROW|NAME|FILE",
+        help="model rows, or weights of ours or a checkpoint's path (default: the published r4, r2 and r1)",
+    )
+    add(
+        "--devices",
+        nargs="+",
+        metavar="DEVICE",
+        help="each against torch eager in float32 on the same processor (default: fused openvino)",
+    )
+    add("--precisions", nargs="+", metavar="NAME", help="of every device, as far as it has them (default: float32)")
+    add(
+        "--batches", nargs="+", type=int, metavar="N", help="windows a forward pass, clips a training step (default: 1)"
+    )
+    add("--video", metavar="VIDEO", help="with the forward passes, time tinyhd predict: film, maps alone, no files")
+    add("--forward", action="store_true", help="measure forward passes: the default, unless one of these is asked for:")
+    add("--training", action="store_true", help="a training step, and an epoch with and without a teacher's cache")
+    add("--metrics", action="store_true", help="the metrics, against plain loops")
+    add("--viewer", action="store_true", help="how long the viewer takes for a frame of --video")
+    add("--repeats", type=int, metavar="N", help="timed turns (default: 10; 3 of training steps, 1 of whole processes)")
+    add("--quick", action="store_true", help="everything that is cheap, small and twice: checks that it runs")
     add("--json", metavar="FILE", help="also write the figures there")
-    bench.set_defaults(run="tinyhd_lib.bench:run_bench")
+    add("--from", dest="kept", metavar="FILE", help="measure nothing: take the figures from what --json wrote")
+    add("--markdown", action="store_true", help="print the short table of the forward passes, as the README has it")
+    add("--plot", metavar="FILE.png|FILE.svg", help="also draw accuracy against speed")
+    bench.set_defaults(run="tinyhd_lib.commands.bench:run_bench")
 
 
 if __name__ == "__main__":
