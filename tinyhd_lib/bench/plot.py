@@ -45,7 +45,7 @@ def speed_plot(report: Report) -> Figure:
         raise BadInput("nothing to plot: no model was measured whose authors published figures on DHF1K")
     runtimes = list(dict.fromkeys(row["runtime"] for row in rows))
     looks = dict(zip(runtimes, cycle(_LOOKS), strict=False))
-    figure = Figure(figsize=(8, 4.4), layout="constrained")
+    figure = Figure(figsize=(8, 4.6), layout="constrained")
     axes = figure.subplots()
     for model in dict.fromkeys(row["model"] for row in rows):
         _draw_model(axes, [row for row in rows if row["model"] == model], looks)
@@ -57,8 +57,8 @@ def speed_plot(report: Report) -> Figure:
     )  # fmt: skip
     batch = rows[0]["batch"]
     figure.supxlabel(
-        f"{report['hardware']}; {batch} window{'s' * (batch > 1)} of 16 frames a pass, float32. "
-        "NSS as the authors published it; factors against torch eager.",
+        f"{report['hardware']}; {batch} window{'s' * (batch > 1)} of 16 frames a pass, float32.\n"
+        "NSS as the authors published it; factors are to torch eager.",
         fontsize=8, color="#555555", x=0.01, ha="left",
     )  # fmt: skip
     return figure

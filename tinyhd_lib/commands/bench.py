@@ -121,8 +121,9 @@ def _measure_steps(options: argparse.Namespace) -> Report:
 
 
 def _measure_metrics(options: argparse.Namespace) -> Report:
-    workers, repeats = 1 if options.quick else usable_cores(), _repeats(options, 10)
-    return {"metrics": [measure_metrics(count, repeats, workers) for count in tqdm((100, 1000), desc="metrics")]}
+    counts, workers = ((100,), 1) if options.quick else ((100, 1000), usable_cores())
+    repeats = _repeats(options, 10)
+    return {"metrics": [measure_metrics(count, repeats, workers) for count in tqdm(counts, desc="metrics")]}
 
 
 def _measure_viewer(options: argparse.Namespace) -> Report:

@@ -1,0 +1,57 @@
+"""Put the figures of ``docs/bench`` into the documents: ``python docs/render_tables.py``.
+
+What follows a marker is made from the raw file that it names. ``<!-- bench: FILE -->`` is followed by all that the
+command printed, ``<!-- bench: FILE PART -->`` by a part of it: a table, ``markdown`` the short one, ``headline`` a
+sentence.
+"""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+from tinyhd_lib.bench.report import as_markdown, as_text, part_as_text
+
+DOCS = Path(__file__).parent
+PAGES = [DOCS.parent / "README.md", *sorted(DOCS.glob("*.md"))]
+
+_MARKED = re.compile(
+    r"(?P<marker><!-- bench: (?P<file>\S+)(?: (?P<part>\S+))? -->\n)(?:```\n.*?\n```\n|(?:[^\n]+\n)*)", re.DOTALL
+)
+"""A marker, and the block in a fence, or the lines up to an empty one, that follow it."""
+
+
+def rendered(page: str) -> str:
+    """A document with what its markers stand for."""
+    return _MARKED.sub(lambda found: found["marker"] + _made(found["file"], found["part"]), page)
+
+
+def _made(file: str, part: str | None) -> str:
+    report = json.loads((DOCS / "bench" / f"{file}.json").read_bytes())
+    if part == "headline":
+        return _headline(report)
+    if part == "markdown":
+        return as_markdown(report)
+    return f"```\n{part_as_text(report, part) if part else as_text(report)}```\n"
+
+
+def _headline(report: dict[str, Any]) -> str:
+    films = [row for row in report["pipeline"] if row["label"] == "M r4" and row["writes"] == "maps and film"]
+    best = min(films, key=lambda row: row["seconds"])
+    processor, cores, *_ = report["hardware"].split(", ")
+    return (
+        f"**{report['video']['frames']} frames in {best['seconds']:.1f} s**: maps and overlay film of a 640x360 video "
+        "with the model M r4, from command to finished\n"
+        f"files, on {cores} of a CPU ({processor}); {best['peak_mib']} MiB of memory at its peak. "
+        "[How that was measured](docs/speed.md).\n"
+    )
+
+
+def main() -> None:
+    """Render all documents."""
+    for path in PAGES:
+        path.write_text(rendered(path.read_text()))
+
+
+if __name__ == "__main__":
+    main()
