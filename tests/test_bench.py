@@ -66,6 +66,8 @@ def test_the_quick_set_runs_and_reports(video_file: Path, tmp_path: Path, capsys
         (["--batches", "1", "0"], "--batches 1 0: at least 1"),
         (["--plot", "speed.jpg"], "--plot speed.jpg: a picture is a .png or .svg file"),
         (["--viewer"], "name it with --video"),
+        (["--metrics", "--plot", "speed.png"], "measure them too (--forward)"),
+        (["--training", "--models", "workbench_m_r4"], "model 'workbench_m_r4': only rows are trained"),
         (["--from", "missing.json"], "missing.json: cannot be read"),
         (["--from", str(ROOT / "docs/bench/cpu-live-m-r4.json")], "not what this version"),
     ],

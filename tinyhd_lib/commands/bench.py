@@ -3,7 +3,7 @@
 import argparse
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -24,6 +24,9 @@ from tinyhd_lib.files import shipped, write_atomically
 from tinyhd_lib.models.spec import MODEL_SPECS
 from tinyhd_lib.runs import usable_cores
 
+Measure = Callable[[argparse.Namespace], Report]
+"""Measures something, and answers with its part of the report."""
+
 _DEVICES = ("fused", "openvino")
 _VIEWED = 200
 _QUICK_ROW = "rc8_S"
@@ -34,7 +37,7 @@ _QUICK_SIZE = (64, 64)
 def run_bench(options: argparse.Namespace) -> int:
     """``tinyhd bench``: tables on standard output; JSON and a picture if asked."""
     _check(options)
-    report = read_report(Path(options.kept)) if options.kept else _measure(options)
+    report = read_report(Path(options.kept)) if options.kept else _measure(options, _chosen(options))
     if options.json:
         write_atomically(Path(options.json), json.dumps(report, indent=2).encode())
     sys.stdout.write(as_markdown(report) if options.markdown else as_text(report))
@@ -51,22 +54,30 @@ def _check(options: argparse.Namespace) -> None:
         raise BadInput(f"--repeats {options.repeats}: at least 1")
     if options.training and (files := [name for name in options.models or () if name not in MODEL_SPECS]):
         raise BadInput(f"model {files[0]!r}: only rows are trained; there are {', '.join(MODEL_SPECS)}")
+    if options.viewer and not (options.video or options.quick):
+        raise BadInput("--viewer: of which video? name it with --video")
+    if (options.plot or options.markdown) and not options.kept and _measure_models not in _chosen(options):
+        raise BadInput("--plot and --markdown show forward passes: measure them too (--forward)")
     if any(batch < 1 for batch in options.batches or ()):
         raise BadInput(f"--batches {' '.join(map(str, options.batches))}: at least 1 window a forward pass")
 
 
-def _measure(options: argparse.Namespace) -> Report:
-    all_there_are = {
+def _chosen(options: argparse.Namespace) -> list[Measure]:
+    """What is measured: what is asked for, or else the forward passes, or all that is cheap."""
+    all_there_are: dict[str, Measure] = {
         "forward": _measure_models,
         "training": _measure_training,
         "metrics": _measure_metrics,
         "viewer": _measure_viewer,
     }
-    chosen = [measure for name, measure in all_there_are.items() if getattr(options, name)]
-    if options.quick and not chosen:
-        chosen = [_measure_models, _measure_steps, _measure_metrics, _measure_viewer]
+    cheap: list[Measure] = [_measure_models, _measure_steps, _measure_metrics, _measure_viewer]
+    asked_for = [measure for name, measure in all_there_are.items() if getattr(options, name)]
+    return asked_for or cheap[: None if options.quick else 1]
+
+
+def _measure(options: argparse.Namespace, chosen: Sequence[Measure]) -> Report:
     report = begin_report(options)
-    for measure in chosen or [_measure_models]:
+    for measure in chosen:
         report |= measure(options)
     return report
 
@@ -127,8 +138,6 @@ def _measure_metrics(options: argparse.Namespace) -> Report:
 
 
 def _measure_viewer(options: argparse.Namespace) -> Report:
-    if not (options.video or options.quick):
-        raise BadInput("--viewer: of which video? name it with --video")
     video = Path(options.video) if options.video else shipped("example_data", "popout.mp4")
     return {"viewer": [measure_viewer(video, 2 * _QUICK_REPEATS if options.quick else _VIEWED)]}
 
