@@ -2,7 +2,7 @@
 
 Everything is flat float32 of planar (C, T, H, W) arrays; widths are powers of two, `LANES` or more. The compiled code
 checks no bounds: `planner` makes the shapes, and the tests hold every kernel against torch and its neighbours' memory.
-What Numba compiled it keeps until this file changes; that `simd` changed it does not see.
+Numba compiles anew when this file changes; it does not notice when `simd` does.
 
 An inverted residual is made in one pass over bands of rows: a few hidden channels are expanded, convolved and projected
 while they are in the cache. The hidden layer, twice to six times its input, is never written to memory, and memory is
