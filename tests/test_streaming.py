@@ -3,7 +3,7 @@
 import threading
 import time
 import tracemalloc
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import count, islice
 from pathlib import Path
 
@@ -34,11 +34,11 @@ class Fake:
     def __init__(self, row: str, seconds: float = 0.0) -> None:
         self.spec, self.seconds, self.passes = MODEL_SPECS[row], seconds, 0
 
-    def __call__(self, clips: np.ndarray) -> np.ndarray:
+    def __call__(self, clips: Sequence[np.ndarray]) -> np.ndarray:
         time.sleep(self.seconds)
         self.passes += 1
         step = CLIP_FRAMES // self.spec.outputs
-        return np.repeat(np.repeat(clips[:, 0, step - 1 :: step, :1, :1], 192, axis=2), 256, axis=3)
+        return np.repeat(np.repeat(np.stack(list(clips))[:, 0, step - 1 :: step, :1, :1], 192, axis=2), 256, axis=3)
 
 
 class Camera:

@@ -64,7 +64,7 @@ def test_a_damaged_file_of_ours_is_refused(monkeypatch: pytest.MonkeyPatch) -> N
 
 def test_a_file_of_ours_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(OWN, "gone", replace(OWN[DEFAULT_WEIGHTS], name="gone"))
-    with pytest.raises(BadInput, match=r"gone.safetensors is missing"):
+    with pytest.raises(BadInput, match=r"gone\.safetensors: missing; install"):
         locate_weights("gone")
 
 
