@@ -14,6 +14,7 @@ _EXAMPLES = """examples:
   tinyhd predict film.mp4 --overlay seen.mp4    and a film to watch
   tinyhd live 0 --serve 8000                    what a camera sees, in the browser
   tinyhd weights list                           the published models
+  tinyhd export workbench_m_r4 --to onnx        a model for other software
   tinyhd data synthesise dhf1k made_up          a small data set to try the following on
   tinyhd generate dhf1k made_up --out maps      the maps of a data set
   tinyhd evaluate maps dhf1k made_up            how good they are
@@ -29,8 +30,10 @@ _KINDS = "dhf1k, ucf, hollywood2, kinetics, folder or gaze"
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; the exit status is 0, or 2 after bad input."""
     options = _parser().parse_args(arguments)
-    logging.basicConfig(format="%(message)s", level=logging.INFO, stream=sys.stderr)
-    logging.getLogger("openvino").setLevel(logging.ERROR)
+    logging.basicConfig(format="%(message)s", stream=sys.stderr)
+    logging.getLogger("tinyhd_lib").setLevel(logging.INFO)
+    for library in ("openvino", "onnxscript"):
+        logging.getLogger(library).setLevel(logging.ERROR)
     try:
         # Only now is torch imported, and only where the command needs it.
         return int(resolve_name(options.run)(options))
@@ -59,6 +62,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_predict(commands)
     _add_live(commands)
     _add_weights(commands)
+    _add_export(commands)
     _add_data(commands)
     _add_generate(commands)
     _add_evaluate(commands)
@@ -337,6 +341,23 @@ def _add_weights(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
     halve.add_argument("file", metavar="FILE")
     halve.add_argument("out", metavar="FILE.safetensors")
     halve.set_defaults(run="tinyhd_lib.commands.weights:halve_weights")
+
+
+def _add_export(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    parser = commands.add_parser("export", help="a model as a file for other software, held against torch")
+    add = parser.add_argument
+    add("model", metavar="NAME|PATH", help="a name (tinyhd weights list), a .pth or a .safetensors file")
+    add("--to", required=True, choices=("onnx", "openvino", "torch"), help="the kind of file")
+    add(
+        "--input",
+        default="clips",
+        choices=("clips", "frames"),
+        help="what it takes: clips (N, 3, 16, 192, 256) float32, preprocessed; or frames (N, 16, H, W, 3) uint8 RGB of "
+        "any size, with preprocessing inside (default: %(default)s)",
+    )
+    add("--out", metavar="FILE", help="default: NAME.onnx, .xml or .pt2")
+    add("--force", action="store_true", help="replace what is there")
+    parser.set_defaults(run="tinyhd_lib.commands.export:export")
 
 
 def _add_notebooks(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:

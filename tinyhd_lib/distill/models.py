@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from tinyhd_lib.data.clips import resized
 from tinyhd_lib.data.transforms import Image, Map
 from tinyhd_lib.errors import BadInput
-from tinyhd_lib.export import exported_program
+from tinyhd_lib.export.graph import exported_program
 from tinyhd_lib.files import digest_of, sha256
 from tinyhd_lib.models.checkpoints import read_state
 from tinyhd_lib.models.published import load_published_teacher_state
@@ -149,7 +149,7 @@ def _runner(module: nn.Module, size: Size, device: str) -> Callable[[Tensor], li
 
         from tinyhd_lib.runtime.openvino_cpu import SETTINGS
 
-        program = exported_program(module, (1, 3, CLIP_FRAMES, *size))
+        program = exported_program(module, torch.zeros(1, 3, CLIP_FRAMES, *size))
         compiled = openvino.Core().compile_model(openvino.convert_model(program), "CPU", SETTINGS)
         return lambda clip: [np.array(values) for values in compiled([clip.numpy()]).values()]
     module.eval().to(device)

@@ -93,9 +93,11 @@ def _check_processor(core: openvino.Core) -> None:
 
 
 def _convert(source: ModelSource) -> openvino.Model:
-    from tinyhd_lib.export import MapOnly, exported_program
+    import torch
 
-    return openvino.convert_model(exported_program(MapOnly(source.load()), CLIP_SHAPE))
+    from tinyhd_lib.export.graph import FromClips, exported_program
+
+    return openvino.convert_model(exported_program(FromClips(source.load()), torch.zeros(CLIP_SHAPE)))
 
 
 def _quantise(model: openvino.Model) -> openvino.Model:
@@ -112,7 +114,7 @@ def _quantise(model: openvino.Model) -> openvino.Model:
 
 def _key(source: ModelSource, precision: str) -> str:
     packages = ("openvino", "torch", "torchvision", *(("nncf",) if precision == "int8" and find_spec("nncf") else ()))
-    return conversion_key(source, packages, precision)
+    return conversion_key(source, packages, precision, [Path(__file__).parents[1] / "export" / "graph.py"])
 
 
 def _save_atomically(converted: openvino.Model, path: Path) -> None:

@@ -1,0 +1,158 @@
+"""What is exported runs in other software, takes any batch and size, and gives torch's maps; or there is no file."""
+
+import json
+import logging
+import re
+from pathlib import Path
+
+import cv2
+import numpy as np
+import onnx
+import onnxruntime
+import openvino
+import pytest
+import torch
+from conftest import ROOT, random_model
+
+from tinyhd_lib import BadInput, ModelSpec, load_model, save_model
+from tinyhd_lib.cli import main
+from tinyhd_lib.data.transforms import preprocess
+from tinyhd_lib.export import FORMATS, INPUTS, export_model
+from tinyhd_lib.export import parity as parity_module
+from tinyhd_lib.export.graph import FromClips, FromFrames
+from tinyhd_lib.export.parity import compare
+from tinyhd_lib.models.registry import DEFAULT_WEIGHTS
+
+SMALL = "d2_S"  # the fewest layers
+
+PAGE = (ROOT / "docs/deployment.md").read_text()
+EXAMPLES = dict(re.findall(r"## (\w+)\n.*?```python\n(.*?)```", PAGE, flags=re.DOTALL))
+
+
+@pytest.fixture(scope="module", params=FORMATS)
+def exported(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Our M r4, taking frames."""
+    path = tmp_path_factory.mktemp("exported") / f"{DEFAULT_WEIGHTS}{FORMATS[request.param].suffixes[-1]}"
+    assert main(["export", DEFAULT_WEIGHTS, "--to", request.param, "--input", "frames", "--out", str(path)]) == 0
+    return path
+
+
+def kind(path: Path) -> str:
+    return next(name for name, each in FORMATS.items() if each.suffixes[-1] == path.suffix)
+
+
+def test_any_batch_of_frames_of_any_size_gives_torchs_maps(exported: Path) -> None:
+    frames = np.random.default_rng(0).integers(0, 256, (3, 16, 90, 170, 3), np.uint8)
+    clips = np.stack([[preprocess(image) for image in clip] for clip in frames]).swapaxes(1, 2)
+    with torch.inference_mode():
+        expected = FromClips(load_model(DEFAULT_WEIGHTS).eval())(torch.from_numpy(clips)).numpy()
+    run = FORMATS[kind(exported)].load(exported)
+    assert np.abs(run(frames) - expected).max() < 1e-5
+    assert np.abs(run(frames[:1]) - expected[:1]).max() < 1e-5
+
+
+def test_the_file_says_what_it_is(exported: Path) -> None:
+    if exported.suffix == ".onnx":
+        model = onnx.load(exported)
+        onnx.checker.check_model(model, full_check=True)
+        said = {entry.key: entry.value for entry in model.metadata_props}
+        session = onnxruntime.InferenceSession(exported)
+        assert session.get_inputs()[0].shape == ["batch", 16, "height", "width", 3]
+        assert session.get_outputs()[0].shape == ["batch", 16, 192, 256]
+    elif exported.suffix == ".xml":
+        read = openvino.Core().read_model(exported)
+        said = dict(read.get_rt_info("tinyhd").value)
+        assert read.input(0).partial_shape.to_string() == "[?,16,?,?,3]"
+        assert (read.input(0).any_name, read.output(0).any_name) == ("frames", "maps")
+    else:
+        files = {"tinyhd.json": ""}
+        torch.export.load(exported, extra_files=files)
+        said = json.loads(files["tinyhd.json"])
+    assert ModelSpec(**json.loads(said["spec"])).label == said["model"] == "M r4"
+    assert said["input"] == str(INPUTS["frames"])
+    assert len(said["weights"]) == 64
+
+
+def test_the_example_in_the_documents_runs(exported: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for file in (*exported.parent.iterdir(), ROOT / "example_data/pursuit.mp4"):
+        Path(file.name).symlink_to(file)
+    code = EXAMPLES[kind(exported)]
+    assert len(code.splitlines()) <= 10
+    exec(compile(code, "docs/deployment.md", "exec"), {})
+    picture = cv2.imread("last.png", cv2.IMREAD_GRAYSCALE)
+    assert (picture.shape, picture.min(), picture.max()) == ((192, 256), 0, 255)
+
+
+@pytest.mark.parametrize("takes", INPUTS)
+def test_a_model_of_one_map_gives_one(takes: str, tmp_path: Path) -> None:
+    model = random_model(SMALL)
+    found = export_model(model, tmp_path / "s.pt2", "torch", takes)
+    assert found.maps == 2
+    assert found.difference <= 1e-5
+    weights = 4 * sum(tensor.numel() for tensor in model.state_dict().values())
+    assert (tmp_path / "s.pt2").stat().st_size < 1.2 * weights + 2e6, "the file carries more than weights and graph"
+
+
+def test_onnx_takes_clips_and_says_how_exact_it_is(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    save_model(random_model(SMALL), tmp_path / "small.safetensors", {})
+    path = tmp_path / "m.onnx"
+    assert main(["export", str(tmp_path / "small.safetensors"), "--to", "onnx", "--out", str(path)]) == 0
+    assert onnxruntime.InferenceSession(path).get_inputs()[0].shape == ["batch", 3, 16, 192, 256]
+    said = [record.message for record in caplog.records if record.levelno >= logging.INFO]
+    assert len(said) == 4, "the converter's own chatter is kept away"
+    assert re.fullmatch(r"against torch, 2 maps of pursuit.mp4: greatest difference \S+, least CC \S+", said[2])
+
+
+def test_a_model_that_differs_leaves_no_file_and_the_old_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(FromFrames, "forward", _shifted)
+    path = tmp_path / "m.pt2"
+    path.write_bytes(b"of before")
+    model = random_model(SMALL)
+    with pytest.raises(BadInput, match="is there already"):
+        export_model(model, path, "torch", "frames")
+    with pytest.raises(BadInput, match=r"not written, for its maps differ from torch's by \S+ \(1e-05"):
+        export_model(model, path, "torch", "frames", force=True)
+    assert [(file.name, file.read_bytes()) for file in tmp_path.iterdir()] == [("m.pt2", b"of before")]
+
+
+_FORWARD = FromFrames.forward
+
+
+def _shifted(module: FromFrames, frames: torch.Tensor) -> torch.Tensor:
+    return _FORWARD(module, frames) + 1e-4
+
+
+def test_maps_of_another_shape_differ() -> None:
+    maps = np.random.default_rng(0).random((2, 16, 8, 8), np.float32)
+    assert compare(maps, maps) == (0.0, pytest.approx(1.0), 32)
+    assert compare(maps[:, :1], maps).difference == np.inf
+    wrong = maps.copy()
+    wrong[1, 3, 2, 2] = np.nan
+    assert not compare(wrong, maps).difference <= parity_module.PARITY_TOLERANCE
+
+
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        (["--out", "m.pt"], r"m\.pt: a model for onnx is a file \.onnx"),
+        (["--out", "here/m.onnx"], "here: a file is in the way"),
+    ],
+)
+def test_what_cannot_be_written_is_refused_first(
+    options: list[str], reason: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("here").write_bytes(b"")
+    assert main(["export", DEFAULT_WEIGHTS, "--to", "onnx", *options]) == 2
+    assert re.search(reason, capsys.readouterr().err)
+    assert [file.name for file in tmp_path.iterdir()] == ["here"]
+
+
+def test_what_is_missing_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr("tinyhd_lib.export.formats.find_spec", lambda _name: None)
+    with pytest.raises(BadInput, match=r"needs onnx, onnxscript, onnxruntime \(pip install 'tinyhd\[export\]'\)"):
+        export_model(DEFAULT_WEIGHTS, tmp_path / "m.onnx", "onnx")
+    for to, takes, reason in (("tflite", "clips", "--to tflite"), ("torch", "film", "--input film")):
+        with pytest.raises(BadInput, match=reason):
+            export_model(DEFAULT_WEIGHTS, tmp_path / "m.pt2", to, takes)

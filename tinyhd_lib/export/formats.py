@@ -1,0 +1,160 @@
+"""The kinds of files that a model can be exported to, as rows of a table."""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib.metadata import version
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numpy.typing as npt
+import torch
+from torch.export import ExportedProgram
+
+from tinyhd_lib.data.transforms import Map
+from tinyhd_lib.errors import BadInput
+from tinyhd_lib.export.graph import Input
+from tinyhd_lib.export.parity import Loaded
+from tinyhd_lib.models.spec import INPUT_SIZE, PREPROCESSING
+from tinyhd_lib.runtime.base import ModelSource
+
+OUTPUT = "maps"
+
+
+@dataclass(frozen=True)
+class Description:
+    """What an exported file says of itself.
+
+    Attributes:
+        takes: its input.
+        entries: words by name, for the file's metadata.
+    """
+
+    takes: Input
+    entries: dict[str, str]
+
+    @classmethod
+    def of(cls, source: ModelSource, takes: Input) -> "Description":
+        """Of a model that takes this input."""
+        outputs = source.spec.outputs
+        return cls(
+            takes,
+            {
+                "made_by": f"tinyhd {version('tinyhd')}",
+                "model": source.spec.label,
+                "spec": json.dumps(source.spec.to_dict()),
+                "weights": source.digest,
+                "input": str(takes),
+                "output": f"{OUTPUT} float32 (batch, {outputs}, {', '.join(map(str, INPUT_SIZE))}), in (0, 1)",
+                "preprocessing": json.dumps(PREPROCESSING),
+            },
+        )
+
+
+@dataclass(frozen=True)
+class Format:
+    """A kind of file.
+
+    Attributes:
+        name: as ``--to`` has it.
+        suffixes: of its files; the last is the one to name, and is put in place last.
+        packages: that it needs besides torch.
+        write: puts a program into the file.
+        load: gives what runs it, on a CPU and in float32.
+    """
+
+    name: str
+    suffixes: tuple[str, ...]
+    packages: tuple[str, ...]
+    write: Callable[[ExportedProgram, Path, Description], None]
+    load: Callable[[Path], Loaded]
+
+    def check_installed(self) -> None:
+        """Refuse before the work.
+
+        Raises:
+            BadInput: a package that it needs is missing.
+        """
+        missing = [package for package in self.packages if not find_spec(package)]
+        if missing:
+            raise BadInput(f"--to {self.name} needs {', '.join(missing)} (pip install 'tinyhd[export]')")
+
+
+def _write_torch(program: ExportedProgram, path: Path, description: Description) -> None:
+    torch.export.save(program, path, extra_files={"tinyhd.json": json.dumps(description.entries)})
+
+
+def _load_torch(path: Path) -> Loaded:
+    module = torch.export.load(path).module()
+
+    def run(array: npt.NDArray[Any]) -> Map:
+        with torch.inference_mode():
+            maps: Map = module(torch.from_numpy(array)).numpy()
+            return maps
+
+    return run
+
+
+def _write_onnx(program: ExportedProgram, path: Path, description: Description) -> None:
+    takes = description.takes
+    converted = torch.onnx.export(
+        program,
+        (takes.example(),),
+        input_names=[takes.name],
+        output_names=[OUTPUT],
+        dynamic_shapes={takes.name: takes.free},
+        dynamo=True,
+        verbose=False,
+    )
+    assert converted is not None  # it answers None only where it writes the file itself
+    converted.model.metadata_props.update(description.entries)
+    converted.save(path, external_data=False)
+
+
+def _load_onnx(path: Path) -> Loaded:
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    name = session.get_inputs()[0].name
+
+    def run(array: npt.NDArray[Any]) -> Map:
+        maps: Map = session.run(None, {name: array})[0]
+        return maps
+
+    return run
+
+
+def _write_openvino(program: ExportedProgram, path: Path, description: Description) -> None:
+    import openvino
+
+    converted = openvino.convert_model(program)
+    converted.reshape([size if isinstance(size, int) else -1 for size in description.takes.shape])
+    converted.output(0).get_tensor().set_names({OUTPUT})
+    for name, words in description.entries.items():
+        converted.set_rt_info(words, ["tinyhd", name])
+    openvino.save_model(converted, path, compress_to_fp16=False)
+
+
+def _load_openvino(path: Path) -> Loaded:
+    import openvino
+
+    # Without the hint, processors that have bfloat16 compute in it.
+    compiled = openvino.compile_model(path, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+
+    def run(array: npt.NDArray[Any]) -> Map:
+        maps: Map = compiled(array)[0]
+        return maps
+
+    return run
+
+
+FORMATS = {
+    row.name: row
+    for row in (
+        Format("onnx", (".onnx",), ("onnx", "onnxscript", "onnxruntime"), _write_onnx, _load_onnx),
+        Format("openvino", (".bin", ".xml"), ("openvino",), _write_openvino, _load_openvino),
+        Format("torch", (".pt2",), (), _write_torch, _load_torch),
+    )
+}
+"""Kinds of files by the name that ``--to`` has for them."""

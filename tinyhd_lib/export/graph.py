@@ -1,0 +1,110 @@
+"""The network as a graph that other runtimes read: from clips, or from frames as they are decoded."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.export import Dim, ExportedProgram
+
+from tinyhd_lib.models.spec import CLIP_FRAMES, INPUT_SIZE, MEAN, STD
+from tinyhd_lib.models.student import TinyHD
+
+
+class FromClips(nn.Module):
+    """The model without its side maps."""
+
+    def __init__(self, model: TinyHD) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, clips: Tensor) -> Tensor:
+        """Fused maps (N, outputs, H, W) of clips (N, 3, 16, H, W)."""
+        fused: Tensor = self.model(clips).map
+        return fused.flatten(1, -3)
+
+
+class FromFrames(nn.Module):
+    """The model with what goes before it: specification section 2, as `data.transforms.preprocess` does it."""
+
+    def __init__(self, model: TinyHD) -> None:
+        super().__init__()
+        self.maps = FromClips(model)
+        self.register_buffer("mean", torch.tensor(MEAN).reshape(3, 1, 1, 1))
+        self.register_buffer("deviation", torch.tensor(STD).reshape(3, 1, 1, 1))
+
+    def forward(self, frames: Tensor) -> Tensor:
+        """Fused maps (N, outputs, 192, 256) of frames (N, 16, H, W, 3), uint8 RGB of any size."""
+        images = frames.flatten(0, 1).permute(0, 3, 1, 2).float()
+        small = F.interpolate(images, INPUT_SIZE, mode="bilinear", align_corners=False)
+        clips = small.unflatten(0, (-1, CLIP_FRAMES)).transpose(1, 2) / 255
+        maps: Tensor = self.maps((clips - self.mean) / self.deviation)
+        return maps
+
+
+@dataclass(frozen=True)
+class Input:
+    """What an exported model takes.
+
+    Attributes:
+        name: of its only argument.
+        module: gives the model that takes it.
+        kind: of its numbers.
+        shape: names where any size will do.
+        meaning: of its numbers, in words.
+    """
+
+    name: str
+    module: Callable[[TinyHD], nn.Module]
+    kind: torch.dtype
+    shape: tuple[int | str, ...]
+    meaning: str
+
+    @property
+    def free(self) -> dict[int, str]:
+        """The names of the axes of any size."""
+        return {axis: size for axis, size in enumerate(self.shape) if isinstance(size, str)}
+
+    def example(self) -> Tensor:
+        """A small input, with no axis of any size so short that the graph would take it for fixed."""
+        sizes = {"batch": 2, "height": 48, "width": 64}
+        return torch.zeros([sizes[size] if isinstance(size, str) else size for size in self.shape], dtype=self.kind)
+
+    def __str__(self) -> str:
+        kind = str(self.kind).removeprefix("torch.")
+        return f"{self.name} {kind} ({', '.join(map(str, self.shape))}), {self.meaning}"
+
+
+INPUTS = {
+    "clips": Input(
+        "clips",
+        FromClips,
+        torch.float32,
+        ("batch", 3, CLIP_FRAMES, *INPUT_SIZE),
+        "RGB in [0, 1], resized, less the mean and divided by the deviation of ImageNet",
+    ),
+    "frames": Input(
+        "frames",
+        FromFrames,
+        torch.uint8,
+        ("batch", CLIP_FRAMES, "height", "width", 3),
+        "RGB as decoded; resizing and normalising are inside",
+    ),
+}
+"""What models can be exported to take, by name."""
+
+
+def exported_program(module: nn.Module, example: Tensor, free: dict[int, str] | None = None) -> ExportedProgram:
+    """The forward pass in evaluation mode, as `torch.export` sees it.
+
+    Args:
+        module: the model.
+        example: its only argument.
+        free: axes that may have another size than the example's, and what they are called.
+    """
+    sizes = {axis: Dim(name) for axis, name in (free or {}).items()}
+    with torch.no_grad():
+        program = torch.export.export(module.eval(), (example,), dynamic_shapes=(sizes,))
+    program.example_inputs = None  # files would carry it
+    return program
