@@ -2,11 +2,12 @@
 
 What follows a marker is made from the raw file that it names. ``<!-- bench: FILE -->`` is followed by all that the
 command printed, ``<!-- bench: FILE PART -->`` by a part of it: a table, ``markdown`` the short one, ``headline`` a
-sentence.
+sentence. FILE may be a pattern, for tables of several files.
 """
 
 import json
 import re
+import runpy
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,11 @@ def rendered(page: str) -> str:
 
 
 def _made(file: str, part: str | None) -> str:
+    if part == "many":
+        return _many({path.stem: json.loads(path.read_bytes()) for path in (DOCS / "bench").glob(f"{file}.json")})
+    if part == "plan":
+        plan = runpy.run_path(str(DOCS / "plan_10000_hours.py"))
+        return plan["table"](plan["measured"](), plan["Assumptions"]())
     report = json.loads((DOCS / "bench" / f"{file}.json").read_bytes())
     if part == "headline":
         return _headline(report)
@@ -45,6 +51,29 @@ def _headline(report: dict[str, Any]) -> str:
         f"files, on {cores} of a CPU ({processor}); {best['peak_mib']} MiB of memory at its peak. "
         "[How that was measured](docs/speed.md).\n"
     )
+
+
+_MANY = {
+    "one process on one core": ["core"],
+    "two processes, a core each": ["first", "second"],
+    "one process on both cores": ["decoders-1"],
+    "and 2 videos at once": ["decoders-2"],
+    "and 4 videos at once": ["decoders-4"],
+    "one process on one core, a film of maps instead": ["film"],
+}
+
+
+def _many(reports: dict[str, dict[str, Any]]) -> str:
+    lines = ["| | frames/s | x one core | seconds | MiB a process |", "| --- | ---: | ---: | ---: | ---: |"]
+    base = reports["cpu-many-core"]["frames_per_second"]
+    for label, names in _MANY.items():
+        found = [reports[f"cpu-many-{name}"] for name in names]
+        seconds = max(report["seconds"] for report in found)
+        speed = sum(report["frames"] for report in found) / seconds
+        peak = max(report["peak_mib"] for report in found)
+        lines.append(f"| {label} | {speed:.1f} | {speed / base:.2f} | {seconds:.1f} | {peak} |")
+    hardware = reports["cpu-many-decoders-1"]["hardware"]
+    return f"{hardware}; seconds from the first video's start to the last one's end:\n" + "\n".join(["", *lines]) + "\n"
 
 
 def main() -> None:

@@ -18,7 +18,7 @@ from tinyhd_lib.predict_files import NORMALISATIONS
 
 
 def predict(*arguments: object) -> int:
-    return main(["predict", *map(str, arguments), "--device", "cpu"])
+    return main(["predict", *map(str, arguments)])
 
 
 def last_line(capsys: pytest.CaptureFixture[str]) -> str:
@@ -63,7 +63,7 @@ def test_several_videos_get_a_folder_each_and_a_bad_one_does_not_stop_the_others
         (["{missing}"], "no such file"),
         (["{empty}"], "the file is empty"),
         (["{text}"], "not a video that can be read"),
-        (["{folder}"], "no images in this folder"),
+        (["{folder}"], "holds no videos and no images"),
         (["{video}", "--weights", "d123m_rc4_rc1"], "the nearest are d123m_rc4_rc1T"),
         (["{video}", "--weights", "mine.pth"], "no such weights file"),
         (["{video}", "--weights", "{text}"], "not a checkpoint"),
@@ -77,7 +77,7 @@ def test_several_videos_get_a_folder_each_and_a_bad_one_does_not_stop_the_others
         (["{video}", "--overlay", "film.avi"], "a film is an .mp4 file"),
         (["{video}", "--overlay", "{video}"], "would be overwritten by its own results"),
         (["{video}", "--overlay", "{folder}.mp4"], "a folder is in the way of the film"),
-        (["{folder}", "--out", "{folder}"], "would be overwritten by its own results"),
+        (["{frames}", "--out", "{frames}"], "would be overwritten by its own results"),
         (["{video}", "{video}"], "several videos are called 'dot'"),
         (["{video}", "{text}", "--overlay", "film.mp4"], "names a folder of films"),
     ],
@@ -90,14 +90,15 @@ def test_bad_input_is_one_line_status_2_and_nothing_written(
     places["empty"].write_bytes(b"")
     places["text"].write_text("no film")
     places["folder"].mkdir()
+    places["frames"] = tmp_path / "frames"
+    places["frames"].mkdir()
+    (places["frames"] / "0.png").write_bytes(b"no image")
     Path(f"{places['folder']}.mp4").mkdir()
     before = sorted(tmp_path.rglob("*"))
     out = tmp_path / "out"
     usual = ["--weights", weights_file] if "--weights" not in arguments else []
     # The arguments of the case come last, since the last of two equal options counts.
-    status = main(
-        ["predict", "--out", str(out), "--device", "cpu", *map(str, usual), *(a.format(**places) for a in arguments)]
-    )
+    status = main(["predict", "--out", str(out), *map(str, usual), *(a.format(**places) for a in arguments)])
     assert status == 2
     assert reason in last_line(capsys)
     assert sorted(tmp_path.rglob("*")) == before

@@ -22,7 +22,7 @@ from tinyhd_lib.runtime import Runtime
 
 @pytest.fixture(scope="module")
 def runtime(weights_file: Path) -> Runtime:
-    return open_runtime(weights_file, "cpu")
+    return open_runtime(weights_file)
 
 
 @pytest.fixture
@@ -149,7 +149,7 @@ def test_normalising_over_the_clip_makes_frames_comparable(job: Job, runtime: Ru
     interrupt(whole, runtime, after=5)
     assert not list(job.out.glob(".*"))
     assert len(list(predict_files(whole, runtime, "random"))) == 80
-    raw = {prediction.frame: prediction.map for prediction in predict(job.video, weights_file, device="cpu")}
+    raw = {prediction.frame: prediction.map for prediction in predict(job.video, weights_file)}
     bounds = min(map(np.min, raw.values())), max(map(np.max, raw.values()))
     for frame, saliency in raw.items():
         levels = cv2.imread(str(job.out / f"{frame}.png"), cv2.IMREAD_UNCHANGED)
@@ -173,7 +173,7 @@ def test_a_folder_of_frames_is_a_video_too(runtime: Runtime, video_file: Path, t
 
 def command(video: Path, weights_file: Path, folder: Path) -> list[str]:
     start = [sys.executable, "-m", "tinyhd_lib", "predict", str(video), "--weights", str(weights_file)]
-    return [*start, "--out", str(folder), "--overlay", str(folder / "film.mp4"), "--device", "cpu", "--stride", "8"]
+    return [*start, "--out", str(folder), "--overlay", str(folder / "film.mp4"), "--stride", "1"]
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs signals")

@@ -29,7 +29,7 @@ SLACK = 1.0  # seconds that a busy machine may add to a bound that is meant to h
 class Fake:
     """A runtime that takes a fixed time, and whose map of a frame is the frame's own grey level."""
 
-    name, digest, batch = "fake", "", 1
+    name, digest, precision, batch = "fake", "", "float32", 1
 
     def __init__(self, row: str, seconds: float = 0.0) -> None:
         self.spec, self.seconds, self.passes = MODEL_SPECS[row], seconds, 0

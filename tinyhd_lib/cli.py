@@ -12,6 +12,7 @@ from tinyhd_lib.models.registry import DEFAULT_WEIGHTS
 _EXAMPLES = """examples:
   tinyhd predict film.mp4                       a grey-level PNG a frame, in film_saliency
   tinyhd predict film.mp4 --overlay seen.mp4    and a film to watch
+  tinyhd predict films --decoders 2             all videos in a folder
   tinyhd live 0 --serve 8000                    what a camera sees, in the browser
   tinyhd weights list                           the published models
   tinyhd export workbench_m_r4 --to onnx        a model for other software
@@ -51,8 +52,16 @@ def _refuse(message: str, status: int = 2) -> int:
     return status
 
 
+class _Parser(argparse.ArgumentParser):
+    """A parser that reads a list of videos as people keep them: one a line, empty lines and remarks between."""
+
+    def convert_arg_line_to_args(self, arg_line: str) -> list[str]:
+        line = arg_line.strip()
+        return [line] if line and not line.startswith("#") else []
+
+
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser: argparse.ArgumentParser = _Parser(
         prog="tinyhd",
         description="Video saliency: where human eyes go in a film.",
         epilog=_EXAMPLES,
@@ -137,6 +146,8 @@ def _add_inference(parser: argparse.ArgumentParser) -> None:
         help="frames from one window to the next, 1 to 16 (default: 1 for S, 16 for M, as published)",
     )
     add("--batch", type=int, metavar="N", help="windows a forward pass (default: what the device likes best)")
+    add("--decoders", type=int, default=1, metavar="N", help="of many videos, how many at once (default: %(default)s)")
+    add("--json", metavar="FILE", help="of many videos, also write there how long each took; a file a torchrun rank")
     add("--force", action="store_true", help="do everything anew, over what is there")
 
 
@@ -171,9 +182,16 @@ def _add_generate(commands: "argparse._SubParsersAction[argparse.ArgumentParser]
 
 
 def _add_predict(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    predict = commands.add_parser("predict", help="saliency maps and an overlay film of any video")
+    predict = commands.add_parser(
+        "predict", help="saliency maps and an overlay film of any video, or of many", fromfile_prefix_chars="@"
+    )
     add = predict.add_argument
-    add("videos", nargs="+", metavar="VIDEO", help="video file, or folder of frames")
+    add(
+        "videos",
+        nargs="+",
+        metavar="VIDEO",
+        help="video file, folder of frames, folder of videos at any depth, or @FILE: a list of these, one a line",
+    )
     add(
         "--out",
         metavar="DIR",

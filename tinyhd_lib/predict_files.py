@@ -16,7 +16,7 @@ from tinyhd_lib.data.transforms import Image, Map, to_grey
 from tinyhd_lib.data.video import Frame, VideoInfo, probe, read_frames, source_files
 from tinyhd_lib.data.windows import published_stride
 from tinyhd_lib.errors import BadInput
-from tinyhd_lib.files import alone_in, partial_path, remove_partials, sha256, write_atomically
+from tinyhd_lib.files import alone_in, fingerprint, partial_path, remove_partials, sha256, write_atomically
 from tinyhd_lib.maps import MAP_FORMATS, Bounds, own_bounds
 from tinyhd_lib.models.spec import INPUT_SIZE
 from tinyhd_lib.overlap import parallel_map, prefetch
@@ -92,7 +92,7 @@ class Job:
         return 2 if self.normalise == "clip" else 1
 
 
-def predict_files(job: Job, runtime: Runtime, weights: str) -> Iterator[int]:
+def predict_files(job: Job, runtime: Runtime, weights: str) -> Generator[int, None, None]:
     """Do a job, giving the number of steps done after each: one a frame, two with ``normalise="clip"``.
 
     Map files that an interrupted run of the same job left are kept and not computed again; nothing is given if the
@@ -107,9 +107,18 @@ def predict_files(job: Job, runtime: Runtime, weights: str) -> Iterator[int]:
         BadInput: the video cannot be used, another run is at work in the folder, or what lies there is not of this job.
     """
     info = probe(job.video)
-    record = RunRecord(_key(job, runtime), {"file": str(job.film), **asdict(job.style)} if job.film else None)
     with alone_in(job.out):
-        earlier = _earlier_run(job, record)
+        earlier = None if job.force else read_record(job.out)
+        stamp = fingerprint(source_files(job.video))
+        # Hashing a long video takes longer than seeing that all is done: one that has not changed is not read again.
+        known = earlier.key["video"] if earlier and earlier.details.get("video_stamp") == stamp else None
+        record = RunRecord(
+            _key(job, runtime, known or _content(job.video)),
+            {"file": str(job.film), **asdict(job.style)} if job.film else None,
+            details={"video_stamp": stamp},
+        )
+        if not job.force:
+            _check_mixing(job, earlier, record)
         if earlier and _is_done(job, earlier, record):
             return
         frames = _peek(job.frames())
@@ -120,7 +129,7 @@ def predict_files(job: Job, runtime: Runtime, weights: str) -> Iterator[int]:
             yield steps
         seconds, done = time.perf_counter() - begun, steps // job.passes
         record.complete = True
-        record.details = {
+        record.details |= {
             "video": str(job.video),
             "weights": weights,
             "model": runtime.spec.label,
@@ -160,12 +169,12 @@ def predict_dataset(
         yield from predict_files(Job(video.source, out / video.name, maps=maps, names=video.names), runtime, weights)
 
 
-def _key(job: Job, runtime: Runtime) -> dict[str, Any]:
+def _key(job: Job, runtime: Runtime, content: str) -> dict[str, Any]:
     """Everything that decides the content of the map files."""
     # Only said where it is not the usual one, so that folders of before go on.
     rounded = {} if runtime.precision == "float32" else {"precision": runtime.precision}
     return rounded | {
-        "video": _fingerprint(job.video),
+        "video": content,
         "weights": runtime.digest,
         "spec": runtime.spec.to_dict(),
         "maps": job.maps,
@@ -175,16 +184,13 @@ def _key(job: Job, runtime: Runtime) -> dict[str, Any]:
     }
 
 
-def _fingerprint(video: Path) -> str:
+def _content(video: Path) -> str:
     """A hash of the video's content, or of all its images'."""
     return hashlib.sha256("".join(map(sha256, source_files(video))).encode()).hexdigest()
 
 
-def _earlier_run(job: Job, record: RunRecord) -> RunRecord | None:
-    """The record of an earlier run of the same job, None if everything is to be done."""
-    if job.force:
-        return None
-    earlier = read_record(job.out)
+def _check_mixing(job: Job, earlier: RunRecord | None, record: RunRecord) -> None:
+    """Refuse to go on in a folder that holds something else than an earlier run of the same job."""
     if earlier is None and _maps_in(job):
         raise BadInput(f"{job.out}: holds maps of no known run; give another --out, or --force to replace them")
     if earlier and earlier.key != record.key:
@@ -194,7 +200,6 @@ def _earlier_run(job: Job, record: RunRecord) -> RunRecord | None:
         )
     if job.film and job.film.exists() and (earlier is None or (earlier.film or {}).get("file") != str(job.film)):
         raise BadInput(f"{job.film}: is there already; give another --overlay, or --force to replace it")
-    return earlier
 
 
 def _is_done(job: Job, earlier: RunRecord, record: RunRecord) -> bool:

@@ -1,7 +1,8 @@
-"""``tinyhd predict``."""
+"""``tinyhd predict``: one video, or many."""
 
 import argparse
 import logging
+import os
 from collections import Counter
 from pathlib import Path
 
@@ -10,39 +11,43 @@ from av.error import FFmpegError
 from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
-from tinyhd_lib.data.video import probe
+from tinyhd_lib.commands.many import run_all
+from tinyhd_lib.data.collection import Found, videos_below
+from tinyhd_lib.data.video import holds_images, probe
 from tinyhd_lib.errors import BadInput
 from tinyhd_lib.overlay import Style
 from tinyhd_lib.predict import check_batch, check_stride
 from tinyhd_lib.predict_files import Job, predict_files
+from tinyhd_lib.predict_many import check_decoders, explained
+from tinyhd_lib.runs import torchrun_rank
 from tinyhd_lib.runtime import Runtime, open_runtime
 
 logger = logging.getLogger(__name__)
 
 
 def predict_videos(options: argparse.Namespace) -> int:
-    """``tinyhd predict``: every video in turn; one that cannot be used does not stop the others."""
-    jobs = _jobs(options)
-    cv2.setNumThreads(1)  # decoding, forward pass and writing have threads of their own; more only get in their way
-    if len(jobs) == 1:
-        probe(jobs[0].video)  # a typing mistake is told before a model is loaded
-    runtime = open_runtime(options.weights, options.device, options.precision)
-    logger.info("%s on %s", runtime.spec.label, runtime.name)
-    refused = []
+    """``tinyhd predict``: of many videos, one that cannot be used does not stop the others."""
+    check_batch(options.batch)
+    check_stride(options.stride)
+    check_decoders(options.decoders)
+    alone = _alone(options.videos)
+    jobs = [_single(alone, options)] if alone else _several(options)
     for job in jobs:
-        try:
-            _predict_one(job, runtime, options.weights)
-        except BadInput as error:
-            if len(jobs) == 1:
-                raise
-            logger.warning("tinyhd: %s", error)
-            refused.append(job.video)
-    if refused:
-        raise BadInput(f"{len(refused)} of {len(jobs)} videos could not be used; the others are done")
+        _check_places(job)
+    cv2.setNumThreads(1)  # decoding, forward pass and writing have threads of their own; more only get in their way
+    if alone:
+        probe(alone)  # a typing mistake is told before a model is loaded
+    torchrun_rank(os.environ)  # to each process its GPU
+    runtime = open_runtime(options.weights, options.device, options.precision)
+    if alone:
+        _predict_one(jobs[0], runtime, options.weights)
+    else:
+        run_all(jobs, runtime, options)
     return 0
 
 
 def _predict_one(job: Job, runtime: Runtime, weights: str) -> None:
+    logger.info("%s on %s", runtime.spec.label, runtime.name)
     frames, steps = probe(job.video).frames, 0
     total = frames * job.passes if frames else None
     try:
@@ -53,10 +58,7 @@ def _predict_one(job: Job, runtime: Runtime, weights: str) -> None:
             for steps in predict_files(job, runtime, weights):  # noqa: B007
                 progress.update()
     except (OSError, FFmpegError) as error:
-        where = f"{error.filename}: " if error.filename else ""
-        raise BadInput(
-            f"{where}{error.strerror}; what was finished is kept, the same command goes on from there"
-        ) from error
+        raise BadInput(explained(error)) from error
     if not steps:
         logger.info("%s: done already (--force does it anew)", job.video)
         return
@@ -66,45 +68,65 @@ def _predict_one(job: Job, runtime: Runtime, weights: str) -> None:
     )
 
 
-def _jobs(options: argparse.Namespace) -> list[Job]:
-    check_batch(options.batch)
-    check_stride(options.stride)
-    if options.maps == "none" and not options.overlay:
-        raise BadInput("--maps none without --overlay leaves nothing to write")
-    style = Style(options.style, options.alpha, options.colormap, options.floor)
-    videos = [Path(video) for video in options.videos]
+def _alone(videos: list[str]) -> Path | None:
+    """The only video, if it is one and no folder of videos."""
+    path = Path(videos[0])
+    return path if len(videos) == 1 and not _is_collection(path) else None
+
+
+def _is_collection(path: Path) -> bool:
+    return path.is_dir() and not holds_images(path)
+
+
+def _single(video: Path, options: argparse.Namespace) -> Job:
+    if options.overlay and Path(options.overlay).suffix.lower() != ".mp4":
+        raise BadInput(f"--overlay {options.overlay}: a film is an .mp4 file")
+    if options.json:
+        raise BadInput("--json: sums up many videos; of one, run.json beside its maps tells")
     film = Path(options.overlay) if options.overlay else None
-    if len(videos) == 1:
-        folders = [Path(options.out or f"{videos[0].stem}_saliency")]
-        films = [film]
-        if film and film.suffix.lower() != ".mp4":
-            raise BadInput(f"--overlay {film}: a film is an .mp4 file")
-    else:
-        repeated = [name for name, count in Counter(video.stem for video in videos).items() if count > 1]
-        if repeated:
-            raise BadInput(f"several videos are called {repeated[0]!r}: their results would mix; run them one by one")
-        if film and film.suffix:
-            raise BadInput(f"--overlay {film}: with several videos it names a folder of films")
-        folders = [Path(options.out or "saliency") / video.stem for video in videos]
-        films = [film / f"{video.stem}.mp4" if film else None for video in videos]
-    for video, folder, place in zip(videos, folders, films, strict=True):
-        if folder.exists() and not folder.is_dir():
-            raise BadInput(f"{folder}: a file is in the way of the folder for the maps; give another --out")
-        if place and place.is_dir():
-            raise BadInput(f"--overlay {place}: a folder is in the way of the film")
-        if video.exists() and any(path and path.exists() and path.samefile(video) for path in (folder, place)):
-            raise BadInput(f"{video}: would be overwritten by its own results; give another --out or --overlay")
-    return [
-        Job(
-            video=video,
-            out=folder,
-            film=place,
-            maps=options.maps,
-            normalise=options.normalise,
-            style=style,
-            stride=options.stride,
-            batch=options.batch,
-            force=options.force,
+    return _job(video, Path(options.out or f"{video.stem}_saliency"), film, options)
+
+
+def _several(options: argparse.Namespace) -> list[Job]:
+    paths = [Path(video) for video in options.videos]
+    films = Path(options.overlay) if options.overlay else None
+    if films and films.suffix:
+        raise BadInput(f"--overlay {films}: with several videos it names a folder of films")
+    only = paths[0] if len(paths) == 1 else None
+    out = Path(options.out or (f"{only.resolve().name}_saliency" if only else "saliency"))
+    results = [place for place in (out, films) if place]
+    found: list[Found] = []
+    for path in paths:
+        found += videos_below(path, results) if _is_collection(path) else [Found(path, path.stem)]
+    repeated = [name for name, count in Counter(each.name for each in found).items() if count > 1]
+    if repeated:
+        raise BadInput(
+            f"several videos are called {repeated[0]!r}: their results would mix; give the folder that holds them all"
         )
-        for video, folder, place in zip(videos, folders, films, strict=True)
-    ]
+    return [_job(path, out / name, films.joinpath(f"{name}.mp4") if films else None, options) for path, name in found]
+
+
+def _job(video: Path, out: Path, film: Path | None, options: argparse.Namespace) -> Job:
+    if options.maps == "none" and not film:
+        raise BadInput("--maps none without --overlay leaves nothing to write")
+    return Job(
+        video=video,
+        out=out,
+        film=film,
+        maps=options.maps,
+        normalise=options.normalise,
+        style=Style(options.style, options.alpha, options.colormap, options.floor),
+        stride=options.stride,
+        batch=options.batch,
+        force=options.force,
+    )
+
+
+def _check_places(job: Job) -> None:
+    """Refuse results that would be in the way of something, or of the video itself."""
+    if job.out.exists() and not job.out.is_dir():
+        raise BadInput(f"{job.out}: a file is in the way of the folder for the maps; give another --out")
+    if job.film and job.film.is_dir():
+        raise BadInput(f"--overlay {job.film}: a folder is in the way of the film")
+    if job.video.exists() and any(path and path.exists() and path.samefile(job.video) for path in (job.out, job.film)):
+        raise BadInput(f"{job.video}: would be overwritten by its own results; give another --out or --overlay")

@@ -237,6 +237,11 @@ def _read_folder(folder: Path, damage: _Damage) -> Iterator[Frame]:
     damage.report(count, len(paths))
 
 
+def holds_images(folder: Path) -> bool:
+    """Whether a folder is a video: it holds images."""
+    return any(path.suffix.lower() in _IMAGE_SUFFIXES for path in folder.iterdir())
+
+
 def _images(folder: Path) -> list[Path]:
     """The images of a folder, numbers in their names taken as numbers (frame 10 comes after frame 9)."""
     try:

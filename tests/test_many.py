@@ -1,0 +1,391 @@
+"""Many videos: each is done once and as if it were alone, whoever else is at work, whatever breaks."""
+
+import errno
+import json
+import os
+import shutil
+import subprocess
+import sys
+import threading
+import time
+import tracemalloc
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import random_model
+from filelock import FileLock
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from test_streaming import Fake
+
+from tinyhd_lib import BadInput, open_runtime
+from tinyhd_lib import predict_files as files_module
+from tinyhd_lib.cli import main
+from tinyhd_lib.data.collection import videos_below
+from tinyhd_lib.predict_files import Job, predict_files
+from tinyhd_lib.predict_many import Outcome, predict_many
+from tinyhd_lib.runtime.shared import SharedRuntime
+
+M = "d123m_rc4_rc1T"
+
+
+@pytest.fixture
+def films(tmp_path: Path, video_file: Path) -> Path:
+    """A folder of three films, one of them a folder below."""
+    for name in ("a.mp4", "b.mp4", "deep/er/a.mp4"):
+        path = tmp_path / "films" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(video_file, path)
+    return tmp_path / "films"
+
+
+def jobs_of(films: Path, out: Path, **options: object) -> list[Job]:
+    return [Job(path, out / name, **options) for path, name in videos_below(films)]
+
+
+def outcomes(jobs: list[Job], decoders: int = 1, runtime: object = None) -> list[Outcome]:
+    return [each for each in predict_many(jobs, runtime or Fake(M), "fake", decoders) if each]
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    """Map files and films."""
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("[!.]*.[pm][np][g4]")}
+
+
+# What is a video
+
+
+def test_films_and_folders_of_frames_are_found_at_any_depth(tmp_path: Path) -> None:
+    for name in ("z.MP4", "a/x.avi", "a/b/1.png", "a/b/below/y.mp4", "done/run.json", "done/0.png", "notes.txt"):
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    for name in (".hidden.mp4", ".cache/x.mp4", "films/x.mp4"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    found = videos_below(tmp_path, [tmp_path / "films"])
+    assert [each.name for each in found] == ["a/b", "a/x", "z"]
+    assert [each.path.relative_to(tmp_path).as_posix() for each in found] == ["a/b", "a/x.avi", "z.MP4"]
+
+
+def test_names_that_would_mix_and_folders_of_nothing_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match="holds no videos and no images"):
+        videos_below(tmp_path)
+    for name in ("x.mp4", "x.avi"):
+        (tmp_path / name).touch()
+    with pytest.raises(BadInput, match=r"would mix with those of .*rename one of them"):
+        videos_below(tmp_path)
+
+
+# One model for several threads
+
+
+@settings(deadline=None, max_examples=25)
+@given(sizes=st.lists(st.lists(st.integers(1, 5), min_size=1, max_size=4), min_size=1, max_size=5))
+def test_threads_that_share_a_runtime_get_their_own_maps(sizes: list[list[int]]) -> None:
+    class Small:
+        name, digest, precision, batch, spec = "small", "", "float32", 4, Fake(M).spec
+        largest, inside = 0, 0
+
+        def __call__(self, clips: list[np.ndarray]) -> np.ndarray:
+            self.inside += 1
+            assert self.inside == 1, "two passes at a time"
+            self.largest = max(self.largest, len(clips))
+            time.sleep(0.0005)
+            self.inside -= 1
+            return np.stack(clips) * 2
+
+    runtime = Small()
+    shared, wrong = SharedRuntime(runtime), []
+
+    def ask(thread: int) -> None:
+        for turn, size in enumerate(sizes[thread]):
+            clips = [np.array([thread, turn, number]) for number in range(size)]
+            if not np.array_equal(shared(clips), np.stack(clips) * 2):
+                wrong.append((thread, turn))
+
+    threads = [threading.Thread(target=ask, args=(thread,)) for thread in range(len(sizes))]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not wrong
+    assert runtime.largest <= max(4, *map(max, sizes))
+
+
+def test_what_waits_goes_into_one_batch_and_an_error_reaches_all_who_asked() -> None:
+    begun, go, seen = threading.Event(), threading.Event(), []
+
+    class Slow(Fake):
+        batch = 3
+
+        def __call__(self, clips: list[int]) -> np.ndarray:
+            seen.append(list(clips))
+            if len(seen) == 1:
+                begun.set()
+                go.wait(10)
+            if 13 in clips:
+                raise RuntimeError("broken")
+            return np.array(clips)
+
+    shared, failed = SharedRuntime(Slow(M)), []
+
+    def ask(clip: int) -> None:
+        try:
+            assert shared([clip]) == [clip]
+        except RuntimeError:
+            failed.append(clip)
+
+    threads = [threading.Thread(target=ask, args=(clip,)) for clip in (1, 11, 12, 13, 14)]
+    threads[0].start()
+    assert begun.wait(10)
+    for thread in threads[1:]:
+        thread.start()
+        while len(shared._waiting) < threads.index(thread):
+            time.sleep(0.001)
+    go.set()
+    for thread in threads:
+        thread.join()
+    assert seen == [[1], [11, 12, 13], [14]]
+    assert sorted(failed) == [11, 12, 13]
+
+
+# The list
+
+
+@pytest.mark.parametrize("decoders", [1, 3])
+def test_every_video_comes_out_as_if_it_were_alone(
+    films: Path, tmp_path: Path, weights_file: Path, decoders: int
+) -> None:
+    runtime = open_runtime(weights_file)
+    for job in jobs_of(films, tmp_path / "alone"):
+        assert list(predict_files(job, runtime, "random"))[-1] == 40
+    found = outcomes(jobs_of(films, tmp_path / "many"), decoders, runtime)
+    assert [(each.frames, each.refused) for each in found] == [(40, None)] * 3
+    assert contents(tmp_path / "many") == contents(tmp_path / "alone")
+    assert len(contents(tmp_path / "many")) == 120
+    assert not list((tmp_path / "many").rglob(".*")), "claims were left"
+    again = outcomes(jobs_of(films, tmp_path / "many"), decoders, runtime)
+    assert [(each.frames, each.refused) for each in again] == [(0, None)] * 3
+
+
+def test_a_video_that_has_not_changed_is_not_read_again(
+    films: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    outcomes(jobs_of(films, tmp_path / "out"))
+    read = []
+    content = files_module._content
+    monkeypatch.setattr(files_module, "_content", lambda video: (read.append(video.name), content(video))[1])
+    assert sum(each.frames for each in outcomes(jobs_of(films, tmp_path / "out"))) == 0
+    assert read == []
+    os.utime(films / "b.mp4", (1, 1))
+    assert sum(each.frames for each in outcomes(jobs_of(films, tmp_path / "out"))) == 0, "the content is the same"
+    assert read == ["b.mp4"]
+    (films / "b.mp4").write_bytes((films / "a.mp4").read_bytes() + b"more")
+    assert [each.refused is None for each in outcomes(jobs_of(films, tmp_path / "out"))].count(False) == 1
+
+
+def test_large_ones_come_first_and_a_broken_one_does_not_stop_the_others(films: Path, tmp_path: Path) -> None:
+    with (films / "b.mp4").open("ab") as file:
+        file.write(bytes(10_000))
+    (films / "bad.mp4").write_text("no film")
+    found = outcomes([*jobs_of(films, tmp_path / "out"), Job(films / "gone.mp4", tmp_path / "out/gone")])
+    assert found[0].job.video.name == "b.mp4"
+    refused = {each.job.video.name: each.refused for each in found if each.refused}
+    assert set(refused) == {"bad.mp4", "gone.mp4"}
+    assert "no such file" in refused["gone.mp4"]
+    assert sum(each.frames for each in found) == 120
+
+
+@pytest.mark.parametrize(("number", "ends"), [(errno.ENOSPC, True), (errno.EIO, False)])
+def test_a_full_disk_ends_all_and_another_error_its_video(
+    films: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, ends: bool
+) -> None:
+    write = files_module.write_atomically
+
+    def fail(path: Path, content: bytes) -> None:
+        if path.name == "17.png" and path.parent.name == "b":
+            raise OSError(number, os.strerror(number), str(path))
+        write(path, content)
+
+    monkeypatch.setattr(files_module, "write_atomically", fail)
+    if ends:
+        with pytest.raises(OSError, match="No space left"):
+            outcomes(jobs_of(films, tmp_path / "out"), decoders=2)
+    else:
+        refused = [each.refused for each in outcomes(jobs_of(films, tmp_path / "out"), decoders=2) if each.refused]
+        assert len(refused) == 1
+        assert refused[0].endswith(
+            "17.png: Input/output error; what was finished is kept, the same command goes on from there"
+        )
+    monkeypatch.undo()
+    assert sum(each.frames for each in outcomes(jobs_of(films, tmp_path / "out"))) >= 40
+    assert len(contents(tmp_path / "out")) == 120
+
+
+def test_left_early_all_threads_end_and_the_next_run_goes_on(films: Path, tmp_path: Path) -> None:
+    before = set(threading.enumerate())
+    steps = predict_many(jobs_of(films, tmp_path / "out"), Fake(M, 0.05), "fake", 2)
+    for _ in range(10):
+        assert next(steps) is None
+    steps.close()
+    assert set(threading.enumerate()) == before
+    assert 0 < len(contents(tmp_path / "out")) < 120
+    assert sum(each.refused is None for each in outcomes(jobs_of(films, tmp_path / "out"))) == 3
+    assert len(contents(tmp_path / "out")) == 120
+
+
+def test_memory_does_not_grow_with_the_list(tmp_path: Path, video_file: Path) -> None:
+    def peak(count: int) -> int:
+        jobs = [Job(video_file, tmp_path / str(count) / str(number)) for number in range(count)]
+        tracemalloc.start()
+        outcomes(jobs, decoders=2)
+        most = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        return most
+
+    peak(2)  # what is imported on the way
+    assert peak(12) < 1.3 * peak(3)
+
+
+@pytest.mark.parametrize("decoders", [0, 33])
+def test_no_decoders_and_too_many_are_refused(decoders: int) -> None:
+    with pytest.raises(BadInput, match="1 to 32 videos at once"):
+        list(predict_many([], Fake(M), "fake", decoders))
+
+
+# Several processes
+
+
+def test_what_another_has_is_left_to_it_and_taken_over_when_it_is_gone(films: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    claim = FileLock(out / ".tinyhd-claims" / "a.lock")
+    (out / ".tinyhd-claims").mkdir(parents=True)
+    order: list[str] = []
+    with claim:
+        steps = predict_many(jobs_of(films, out), Fake(M), "fake", 1)
+        for each in steps:
+            if each:
+                order.append(each.job.out.relative_to(out).as_posix())
+            if len(order) == 2:
+                break
+        assert not (out / "a").exists()
+    order += [each.job.out.relative_to(out).as_posix() for each in steps if each]
+    assert order == ["b", "deep/er/a", "a"]
+    assert len(contents(out)) == 120
+
+
+def start(films: Path, out: Path, weights: Path, *more: str) -> subprocess.Popen:
+    command = [sys.executable, "-m", "tinyhd_lib", "predict", str(films), "--out", str(out)]
+    command += ["--weights", str(weights), "--decoders", "2", "--stride", "2", *more]
+    return subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs signals")
+def test_processes_share_a_list_and_one_that_is_killed_is_made_up_for(
+    films: Path, tmp_path: Path, weights_file: Path, video_file: Path
+) -> None:
+    for number in range(2):
+        shutil.copyfile(video_file, films / f"more{number}.mp4")
+    runtime = open_runtime(weights_file)
+    for job in jobs_of(films, tmp_path / "alone", stride=2):
+        list(predict_files(job, runtime, "random"))
+    out = tmp_path / "out"
+    victim = start(films, out, weights_file)
+    deadline = time.monotonic() + 60
+    while len(contents(out)) < 3 and time.monotonic() < deadline:
+        time.sleep(0.005)
+    others = [start(films, out, weights_file, *more) for more in ([], ["--json", str(tmp_path / "summary.json")])]
+    victim.kill()
+    victim.communicate()
+    assert len(contents(out)) < 200, "it was to be killed before its end"
+    for process in others:
+        said = process.communicate(timeout=120)[1]
+        assert process.returncode == 0, said
+    assert contents(out) == contents(tmp_path / "alone")
+    assert not list(out.rglob(".*")), "claims were left"
+    summary = json.loads((tmp_path / "summary.json").read_text())
+    assert len(summary["videos"]) == 5
+    assert 0 < summary["frames"] == sum(each["frames"] for each in summary["videos"]) <= 200
+
+
+def test_torchruns_processes_divide_the_list(films: Path, tmp_path: Path, weights_file: Path) -> None:
+    command = [
+        sys.executable,
+        "-m",
+        "torch.distributed.run",
+        "--standalone",
+        "--nproc-per-node",
+        "2",
+        "-m",
+        "tinyhd_lib",
+    ]
+    command += [
+        "predict",
+        str(films),
+        "--out",
+        str(tmp_path / "out"),
+        "--weights",
+        str(weights_file),
+        "--device",
+        "cpu",
+    ]
+    command += ["--json", str(tmp_path / "summary.json")]
+    finished = subprocess.run(command, check=False, capture_output=True, text=True)
+    assert finished.returncode == 0, finished.stderr
+    summaries = [json.loads((tmp_path / f"summary-{rank}.json").read_text()) for rank in (0, 1)]
+    assert [each["rank"] for each in summaries] == [0, 1]
+    assert sum(each["frames"] for each in summaries) == 120, "one was done twice"
+    assert len(contents(tmp_path / "out")) == 120
+
+
+# The command
+
+
+def test_a_folder_gives_a_tree_of_results(
+    films: Path, weights_file: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(films.parent)
+    (films / "bad.avi").write_text("no film")
+    command = ["predict", "films", "--overlay", "seen", "--weights", str(weights_file), "--json", "summary.json"]
+    assert main(command) == 2
+    assert capsys.readouterr().err.splitlines()[-1] == "tinyhd: 1 of 4 videos could not be used; the others are done"
+    assert len(list(Path("films_saliency/deep/er/a").glob("*.png"))) == 40
+    assert {path.as_posix() for path in Path("seen").rglob("*.mp4")} == {
+        "seen/a.mp4",
+        "seen/b.mp4",
+        "seen/deep/er/a.mp4",
+    }
+    summary = json.loads(Path("summary.json").read_text())
+    assert {"hardware", "runtime", "frames_per_second", "peak_mib", "decoders"} <= set(summary)
+    assert [Path(each["video"]).name for each in summary["videos"] if each["refused"]] == ["bad.avi"]
+    assert summary["frames"] == 120
+
+
+def test_results_within_the_folder_are_no_videos(films: Path, weights_file: Path) -> None:
+    command = ["predict", str(films), "--out", str(films / "maps"), "--overlay", str(films / "seen")]
+    for _ in range(2):
+        assert main([*command, "--weights", str(weights_file)]) == 0
+    assert len(list((films / "seen").rglob("*.mp4"))) == 3
+
+
+def test_a_list_is_a_file_with_a_video_a_line(
+    films: Path, tmp_path: Path, weights_file: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(films)
+    (tmp_path / "list.txt").write_text("# tonight\na.mp4\n\n  b.mp4 \n")
+    assert main(["predict", f"@{tmp_path / 'list.txt'}", "--weights", str(weights_file), "--maps", "npz"]) == 0
+    assert sorted(path.name for path in Path("saliency").glob("[!.]*")) == ["a", "b"]
+    (tmp_path / "list.txt").write_text("a.mp4\ndeep/er/a.mp4\n")
+    assert main(["predict", f"@{tmp_path / 'list.txt'}", "--weights", str(weights_file)]) == 2
+    assert "several videos are called 'a'" in capsys.readouterr().err
+    with pytest.raises(SystemExit, match="2"):
+        main(["predict", "@nowhere.txt"])
+    assert "nowhere.txt" in capsys.readouterr().err
+    assert main(["predict", "a.mp4", "--json", "x.json", "--weights", str(weights_file)]) == 2
+
+
+def test_the_model_is_the_callers_own() -> None:
+    shared = SharedRuntime(open_runtime(random_model(M), "cpu"))
+    assert (shared.spec, shared.batch, shared.precision) == (random_model(M).spec, 1, "float32")
