@@ -5,8 +5,7 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import NamedTuple
 
-from tinyhd_lib.data.layouts import VIDEO_SUFFIXES
-from tinyhd_lib.data.video import holds_images
+from tinyhd_lib.data.video import VIDEO_SUFFIXES, holds_images
 from tinyhd_lib.errors import BadInput
 from tinyhd_lib.runs import RECORD_NAME
 

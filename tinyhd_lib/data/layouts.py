@@ -14,12 +14,8 @@ from tinyhd_lib.data.gaze import Gaze, Viewing, blur, fixation_map, read_gaze, r
 from tinyhd_lib.data.index import count_frames
 from tinyhd_lib.data.splits import DHF1K_SPLITS
 from tinyhd_lib.data.transforms import Image, Map
-from tinyhd_lib.data.video import Frame, read_frames, source_files
+from tinyhd_lib.data.video import VIDEO_SUFFIXES, Frame, read_frames, source_files
 from tinyhd_lib.errors import BadInput
-
-VIDEO_SUFFIXES = frozenset(
-    {".avi", ".mp4", ".mkv", ".mov", ".webm", ".m4v", ".mpg", ".mpeg", ".wmv", ".flv", ".ts", ".ogv", ".3gp"}
-)
 
 
 class GroundTruth(NamedTuple):

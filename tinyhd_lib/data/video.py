@@ -23,6 +23,11 @@ logger = logging.getLogger(__name__)
 DEFAULT_RATE = Fraction(25)
 """Frames a second of a folder of frames, and of a video that does not say."""
 
+VIDEO_SUFFIXES = frozenset(
+    {".avi", ".mp4", ".mkv", ".mov", ".webm", ".m4v", ".mpg", ".mpeg", ".wmv", ".flv", ".ts", ".ogv", ".3gp"}
+)
+"""Of the files that are taken for videos where a folder is searched; any other that FFmpeg reads can be named."""
+
 _IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff"})
 # Seconds by which a video may end earlier than it says before it is called damaged.
 _LATE_END = 0.5

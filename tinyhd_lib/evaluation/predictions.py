@@ -9,9 +9,9 @@ import cv2
 import numpy as np
 
 from tinyhd_lib.data.annotations import read_arrays, read_map
-from tinyhd_lib.data.layouts import VIDEO_SUFFIXES, Video
+from tinyhd_lib.data.layouts import Video
 from tinyhd_lib.data.transforms import Map
-from tinyhd_lib.data.video import count_frames_in, read_frames
+from tinyhd_lib.data.video import VIDEO_SUFFIXES, count_frames_in, read_frames
 from tinyhd_lib.errors import BadInput
 
 MAP_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".npz"})

@@ -7,11 +7,12 @@ from itertools import chain, pairwise
 from pathlib import Path
 
 from tinyhd_lib.data.datasets import Dataset
-from tinyhd_lib.data.layouts import VIDEO_SUFFIXES, Video
+from tinyhd_lib.data.layouts import Video
 from tinyhd_lib.data.splits import DHF1K_SPLITS, PUBLISHED_SPLITS
 from tinyhd_lib.data.verify.findings import CHECKS, Finding, VideoCheck, with_remedy
 from tinyhd_lib.data.verify.numbering import gaps, last_number, spoken
 from tinyhd_lib.data.verify.report import Report, SplitCounts
+from tinyhd_lib.data.video import VIDEO_SUFFIXES
 
 _ANNOTATED = {
     "dhf1k": ("train", "validation"),
