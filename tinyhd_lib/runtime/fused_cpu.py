@@ -25,6 +25,9 @@ logger = logging.getLogger(__name__)
 
 _MOST_THREADS = 16
 
+_WINDOWS_A_THREAD = 4
+"""Windows of one map: the more, the less often threads wait for the slowest. With 16 maps, frames would wait."""
+
 
 class FusedRuntime:
     """Float32, folded and fused; see `Runtime`.
@@ -40,9 +43,10 @@ class FusedRuntime:
         self.spec = source.spec
         self.digest = source.digest
         self.precision = "float32"
-        self.batch = min(usable_cores(), _MOST_THREADS)
+        self._threads = min(usable_cores(), _MOST_THREADS)
+        self.batch = self._threads * (_WINDOWS_A_THREAD if source.spec.outputs == 1 else 1)
         self._alone = Lock()
-        self._pool = ThreadPoolExecutor(self.batch)
+        self._pool = ThreadPoolExecutor(self._threads)
         folder = conversions("fused")
         path = folder / f"{_key(source)}.safetensors" if folder else None
         kept = _read(path) if path else None
@@ -54,9 +58,9 @@ class FusedRuntime:
 
     def _start(self, plan: Plan) -> None:
         self._plan = plan
-        self._shared = Engine(plan, self.batch)
+        self._shared = Engine(plan, self._threads)
         self._own: SimpleQueue[Engine] = SimpleQueue()
-        for _ in range(self.batch):
+        for _ in range(self._threads):
             self._own.put(Engine(plan, 1))
 
     def __call__(self, clips: Sequence[Map] | Map) -> Map:
