@@ -9,8 +9,9 @@ rm -rf "$folder"/out-*
 taskset -c 0 tinyhd predict "$folder/films" --out "$folder/out-core" --json $bench-core.json
 taskset -c 0 tinyhd predict "$folder/films" --out "$folder/out-film" --maps none --overlay "$folder/out-seen" --style map --json $bench-film.json
 taskset -c 0 tinyhd predict "$folder/films" --out "$folder/out-pair" --json $bench-first.json &
+first=$!
 taskset -c 1 tinyhd predict "$folder/films" --out "$folder/out-pair" --json $bench-second.json
-wait
+wait $first
 for decoders in 1 2 4; do
     tinyhd predict "$folder/films" --out "$folder/out-$decoders" --decoders $decoders --json $bench-decoders-$decoders.json
 done

@@ -37,7 +37,7 @@ class Way:
 class Assumptions:
     """What nobody measured."""
 
-    hours: float = 10_000
+    hours: float = 10_000.0
     rate: float = 30.0  # frames a second
     minutes: float = 20.0  # mean length of a video; lengths are exponentially distributed
     cores: int = 128  # a process each
@@ -65,21 +65,26 @@ def simulate(way: Way, given: Assumptions, seed: int = 0) -> Outlook:
     mean_life = given.days_between_deaths * 24 * 3600
     processes = [(0.0, rng.expovariate(1 / mean_life)) for _ in range(given.cores)]  # (free at, dies at)
     heapq.heapify(processes)
-    todo = [(-seconds, number) for number, seconds in enumerate(work)]
+    todo = [-seconds for seconds in work]
     heapq.heapify(todo)
-    while todo:
+    returned: list[tuple[float, float]] = []  # (when, what is left) of videos whose process died
+    while todo or returned:
         free, dies = heapq.heappop(processes)
-        seconds = -heapq.heappop(todo)[0]
+        if not todo:
+            free = max(free, returned[0][0])
+        while returned and returned[0][0] <= free:
+            heapq.heappush(todo, -heapq.heappop(returned)[1])
+        seconds = -heapq.heappop(todo)
         if free + seconds <= dies:
             ends = max(ends, free + seconds)
             heapq.heappush(processes, (free + seconds, dies))
             continue
-        # It dies within this video: what is left of it goes back to the list, and another takes it.
+        # It dies within this video, or before it: what is left of it goes back to the list, and another takes it.
         deaths += 1
-        done = max(0.0, dies - free) if way.resumes else 0.0
-        lost += 0.0 if way.resumes else max(0.0, dies - free)
-        heapq.heappush(todo, (done - seconds, len(work) + deaths))
-        back = max(free, dies) + given.minutes_to_return * 60
+        dies = max(free, dies)
+        lost += 0.0 if way.resumes else dies - free
+        heapq.heappush(returned, (dies, seconds - (dies - free if way.resumes else 0.0)))
+        back = dies + given.minutes_to_return * 60
         heapq.heappush(processes, (back, back + rng.expovariate(1 / mean_life)))
     return Outlook(ends / 86400, deaths, lost / 3600, sum(work) / (ends * given.cores))
 

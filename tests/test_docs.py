@@ -31,6 +31,7 @@ PAGES = [
     "docs/streaming.md",
     "docs/speed.md",
     "docs/deployment.md",
+    "docs/many_videos.md",
 ]
 RESULTS = ROOT / "docs/results"
 
@@ -60,6 +61,10 @@ def test_a_changed_figure_would_be_seen() -> None:
     prose = "<!-- bench: cpu-viewer -->\n\nWhat follows stays.\n"
     assert RENDER(prose).endswith("```\n\nWhat follows stays.\n")
     assert RENDER(RENDER(prose)) == RENDER(prose)
+    for part in ("many", "plan"):
+        prose = f"<!-- bench: cpu-many-* {part} -->\n\nWhat follows stays.\n"
+        assert RENDER(RENDER(prose)) == RENDER(prose) != prose
+        assert RENDER(prose).endswith("|\n\nWhat follows stays.\n")
 
 
 def test_what_measures_again_is_what_the_documents_show() -> None:
@@ -80,7 +85,11 @@ def test_the_live_figures_and_policies_are_those_of_the_raw_files_and_the_code()
 
 
 @pytest.mark.parametrize("document", ["README.md", *PAGES])
-def test_the_commands_in_the_documents_are_understood(document: str) -> None:
+def test_the_commands_in_the_documents_are_understood(
+    document: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("tonight.txt").write_text("film.mp4\n")  # a list is read while the command is
     commands = re.findall(r"^tinyhd ([^#\n]+)", (ROOT / document).read_text(), flags=re.MULTILINE)
     assert len(commands) >= 4
     for command in commands:

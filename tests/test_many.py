@@ -13,8 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import random_model
-from filelock import FileLock
+from filelock import FileLock, SoftFileLock
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_streaming import Fake
@@ -72,6 +71,16 @@ def test_films_and_folders_of_frames_are_found_at_any_depth(tmp_path: Path) -> N
 def test_names_that_would_mix_and_folders_of_nothing_are_refused(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match="holds no videos and no images"):
         videos_below(tmp_path)
+    with pytest.raises(FileNotFoundError):
+        videos_below(tmp_path / "nowhere")
+    (tmp_path / "mixed").mkdir()
+    for name in ("x.mp4", ".hidden.png", "cover.jpg"):
+        (tmp_path / "mixed" / name).touch()
+        if name == ".hidden.png":
+            assert [each.name for each in videos_below(tmp_path)] == ["mixed/x"]
+    with pytest.raises(BadInput, match="holds images and films; move one or the other away"):
+        videos_below(tmp_path)
+    shutil.rmtree(tmp_path / "mixed")
     for name in ("x.mp4", "x.avi"):
         (tmp_path / name).touch()
     with pytest.raises(BadInput, match=r"would mix with those of .*rename one of them"):
@@ -142,7 +151,8 @@ def test_what_waits_goes_into_one_batch_and_an_error_reaches_all_who_asked() -> 
     assert begun.wait(10)
     for thread in threads[1:]:
         thread.start()
-        while len(shared._waiting) < threads.index(thread):
+        deadline = time.monotonic() + 10
+        while len(shared._waiting) < threads.index(thread) and time.monotonic() < deadline:
             time.sleep(0.001)
     go.set()
     for thread in threads:
@@ -182,6 +192,8 @@ def test_a_video_that_has_not_changed_is_not_read_again(
     os.utime(films / "b.mp4", (1, 1))
     assert sum(each.frames for each in outcomes(jobs_of(films, tmp_path / "out"))) == 0, "the content is the same"
     assert read == ["b.mp4"]
+    outcomes(jobs_of(films, tmp_path / "out"))
+    assert read == ["b.mp4"], "its new date was not learnt"
     (films / "b.mp4").write_bytes((films / "a.mp4").read_bytes() + b"more")
     assert [each.refused is None for each in outcomes(jobs_of(films, tmp_path / "out"))].count(False) == 1
 
@@ -224,9 +236,31 @@ def test_a_full_disk_ends_all_and_another_error_its_video(
     assert len(contents(tmp_path / "out")) == 120
 
 
+def test_a_claim_that_cannot_be_made_is_its_videos_own_matter(films: Path, tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out/deep").write_text("in the way")
+    refused = [each.refused for each in outcomes(jobs_of(films, tmp_path / "out")) if each.refused]
+    assert len(refused) == 1
+    assert "out/deep" in refused[0]
+    assert len(contents(tmp_path / "out")) == 80
+
+
+def test_without_locks_it_is_said(films: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tinyhd_lib.predict_many.FileLock", SoftFileLock)
+    assert all("knows no locks" in each.refused for each in outcomes(jobs_of(films, tmp_path / "out")))
+
+
+def test_what_a_power_cut_left_empty_is_made_again(films: Path, tmp_path: Path) -> None:
+    outcomes(jobs_of(films, tmp_path / "out"))
+    whole = contents(tmp_path / "out")
+    (tmp_path / "out/a/7.png").write_bytes(b"")
+    assert [each.done for each in outcomes(jobs_of(films, tmp_path / "out"))].count(True) == 1
+    assert contents(tmp_path / "out") == whole
+
+
 def test_left_early_all_threads_end_and_the_next_run_goes_on(films: Path, tmp_path: Path) -> None:
     before = set(threading.enumerate())
-    steps = predict_many(jobs_of(films, tmp_path / "out"), Fake(M, 0.05), "fake", 2)
+    steps = predict_many(jobs_of(films, tmp_path / "out"), Fake(M, 1.0), "fake", 2)
     for _ in range(10):
         assert next(steps) is None
     steps.close()
@@ -240,7 +274,7 @@ def test_memory_does_not_grow_with_the_list(tmp_path: Path, video_file: Path) ->
     def peak(count: int) -> int:
         jobs = [Job(video_file, tmp_path / str(count) / str(number)) for number in range(count)]
         tracemalloc.start()
-        outcomes(jobs, decoders=2)
+        outcomes(jobs)
         most = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
         return most
@@ -337,6 +371,7 @@ def test_torchruns_processes_divide_the_list(films: Path, tmp_path: Path, weight
     summaries = [json.loads((tmp_path / f"summary-{rank}.json").read_text()) for rank in (0, 1)]
     assert [each["rank"] for each in summaries] == [0, 1]
     assert sum(each["frames"] for each in summaries) == 120, "one was done twice"
+    assert all(len(each["videos"]) == 3 for each in summaries)
     assert len(contents(tmp_path / "out")) == 120
 
 
@@ -363,6 +398,41 @@ def test_a_folder_gives_a_tree_of_results(
     assert summary["frames"] == 120
 
 
+def test_what_is_refused_half_way_is_no_result(
+    films: Path, tmp_path: Path, weights_file: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    write = files_module.write_atomically
+
+    def fail(path: Path, content: bytes) -> None:
+        if path.name == "17.png" and path.parent.name == "b":
+            raise OSError(errno.EIO, "Input/output error", str(path))
+        write(path, content)
+
+    monkeypatch.setattr(files_module, "write_atomically", fail)
+    command = ["predict", str(films), "--out", str(tmp_path / "out"), "--overlay", str(tmp_path / "seen")]
+    command += ["--weights", str(weights_file), "--json", str(tmp_path / "new/summary.json")]
+    assert main(command) == 2
+    assert "2 videos done, 0 were done already" in caplog.messages
+    summary = json.loads((tmp_path / "new/summary.json").read_text())
+    assert [0 < each["frames"] < 18 for each in summary["videos"] if each["refused"]] == [True]
+    files = [
+        *tmp_path.glob("seen/**/*.mp4"),
+        *(path for path in tmp_path.glob("out/**/*.*") if path.parent.name == "a"),
+    ]
+    assert summary["bytes"] == sum(path.stat().st_size for path in files)
+
+
+def test_to_do_all_anew_is_for_one_process(
+    films: Path, weights_file: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name, value in {"RANK": "0", "WORLD_SIZE": "2", "LOCAL_RANK": "0", "LOCAL_WORLD_SIZE": "2"}.items():
+        monkeypatch.setenv(name, value)
+    assert main(["predict", str(films), "--weights", str(weights_file), "--force"]) == 2
+    assert "every process would do all videos anew" in capsys.readouterr().err
+    assert main(["predict", str(films), "--weights", str(weights_file), "--out", str(films)]) == 2
+    assert "holds the videos; give another --out" in capsys.readouterr().err
+
+
 def test_results_within_the_folder_are_no_videos(films: Path, weights_file: Path) -> None:
     command = ["predict", str(films), "--out", str(films / "maps"), "--overlay", str(films / "seen")]
     for _ in range(2):
@@ -384,8 +454,3 @@ def test_a_list_is_a_file_with_a_video_a_line(
         main(["predict", "@nowhere.txt"])
     assert "nowhere.txt" in capsys.readouterr().err
     assert main(["predict", "a.mp4", "--json", "x.json", "--weights", str(weights_file)]) == 2
-
-
-def test_the_model_is_the_callers_own() -> None:
-    shared = SharedRuntime(open_runtime(random_model(M), "cpu"))
-    assert (shared.spec, shared.batch, shared.precision) == (random_model(M).spec, 1, "float32")

@@ -1,6 +1,7 @@
 from . import metrics as metrics
 from .data.datasets import open_dataset as open_dataset
 from .errors import BadInput as BadInput
+from .export import export_model as export_model
 from .models.checkpoints import load_model as load_model
 from .models.checkpoints import save_model as save_model
 from .models.published import load_published_state as load_published_state
@@ -13,5 +14,6 @@ from .models.student import TinyHD as TinyHD
 from .models.student import build_model as build_model
 from .models.student import inflate_mobilenet_v2 as inflate_mobilenet_v2
 from .models.teacher import build_teacher as build_teacher
+from .predict import Stream as Stream
 from .predict import predict as predict
 from .runtime import open_runtime as open_runtime

@@ -43,6 +43,11 @@ def partial_path(path: Path) -> Path:
     return path.with_name(f".{path.name}{PARTIAL_SUFFIX}")
 
 
+def is_whole(path: Path) -> bool:
+    """Whether a file that appears whole or not at all is there; one that a power cut left empty is not."""
+    return path.exists() and path.stat().st_size > 0
+
+
 def write_atomically(path: Path, content: bytes) -> None:
     """Write a file in one step, as a reader or an interruption sees it.
 

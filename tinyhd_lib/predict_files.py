@@ -16,7 +16,7 @@ from tinyhd_lib.data.transforms import Image, Map, to_grey
 from tinyhd_lib.data.video import Frame, VideoInfo, probe, read_frames, source_files
 from tinyhd_lib.data.windows import published_stride
 from tinyhd_lib.errors import BadInput
-from tinyhd_lib.files import alone_in, fingerprint, partial_path, remove_partials, sha256, write_atomically
+from tinyhd_lib.files import alone_in, fingerprint, is_whole, partial_path, remove_partials, sha256, write_atomically
 from tinyhd_lib.maps import MAP_FORMATS, Bounds, own_bounds
 from tinyhd_lib.models.spec import INPUT_SIZE
 from tinyhd_lib.overlap import parallel_map, prefetch
@@ -120,6 +120,9 @@ def predict_files(job: Job, runtime: Runtime, weights: str) -> Generator[int, No
         if not job.force:
             _check_mixing(job, earlier, record)
         if earlier and _is_done(job, earlier, record):
+            if known is None:
+                earlier.details |= record.details
+                earlier.write(job.out)
             return
         frames = _peek(job.frames())
         _prepare_folder(job, record)
@@ -206,7 +209,7 @@ def _is_done(job: Job, earlier: RunRecord, record: RunRecord) -> bool:
     """Whether all files that are asked for are there."""
     if not earlier.complete or (job.film and (earlier.film != record.film or not job.film.exists())):
         return False
-    return job.maps == "none" or all(job.map_path(index).exists() for index in range(earlier.details["frames"]))
+    return job.maps == "none" or all(is_whole(job.map_path(index)) for index in range(earlier.details["frames"]))
 
 
 def _maps_in(job: Job) -> list[Path]:
@@ -236,7 +239,7 @@ def _write_results(
         runtime,
         stride=job.stride,
         batch=job.batch,
-        wanted=lambda index: not (reuse and job.map_path(index).exists()),
+        wanted=lambda index: not (reuse and is_whole(job.map_path(index))),
     )
     if job.normalise != "clip":
         yield from _write_items(job, items, info, (0.0, 1.0) if job.normalise == "none" else None)

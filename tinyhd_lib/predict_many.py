@@ -2,7 +2,7 @@
 
 import errno
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
@@ -12,7 +12,7 @@ from time import perf_counter
 from typing import NamedTuple
 
 from av.error import FFmpegError
-from filelock import FileLock, Timeout
+from filelock import BaseFileLock, FileLock, SoftFileLock, Timeout
 
 from tinyhd_lib.data.video import source_files
 from tinyhd_lib.errors import BadInput
@@ -32,7 +32,8 @@ class Outcome(NamedTuple):
 
     Attributes:
         job: what was to be done.
-        frames: that were done now; 0 if it was done before, or by another process.
+        frames: of the video, those included that an earlier run had left; 0 if all was done before, or by another
+            process.
         seconds: that it took.
         refused: why it could not be used; None if it is done.
     """
@@ -41,6 +42,11 @@ class Outcome(NamedTuple):
     frames: int
     seconds: float
     refused: str | None
+
+    @property
+    def done(self) -> bool:
+        """Whether it was this process that finished it."""
+        return self.frames > 0 and self.refused is None
 
 
 def predict_many(jobs: Sequence[Job], runtime: Runtime, weights: str, decoders: int) -> Iterator[Outcome | None]:
@@ -60,7 +66,7 @@ def predict_many(jobs: Sequence[Job], runtime: Runtime, weights: str, decoders: 
         None after every step of `predict_files`, and an outcome for every job.
 
     Raises:
-        BadInput: the number of decoders is none; the folder of results knows no locks.
+        BadInput: the number of decoders is none.
         OSError: no more can be written at all.
     """
     check_decoders(decoders)
@@ -69,22 +75,24 @@ def predict_many(jobs: Sequence[Job], runtime: Runtime, weights: str, decoders: 
     events: SimpleQueue[Outcome | Future[None] | None] = SimpleQueue()
     stopped = Event()
 
+    def begin(job: Job) -> Generator[int, None, None]:
+        return predict_files(job, shared, weights)
+
+    def step() -> bool:
+        events.put(None)
+        return not stopped.is_set()
+
     def work() -> None:
-        while not stopped.is_set() and todo:
+        while not stopped.is_set():
             try:
                 job, patience = todo.popleft()
-            except IndexError:  # another thread was quicker
+            except IndexError:
                 return
-            with _claim(job.out, patience) as ours:
-                if not ours:
-                    todo.append((job, _PATIENCE))
-                    continue
-                outcome = _attempt(job, shared, weights, lambda: events.put(None), stopped)
-                if not stopped.is_set():
-                    with suppress(OSError):  # Windows keeps what is open, and clears it away itself
-                        # Who waits for it on will find the video done; two that both have it do not matter any more.
-                        _claim_of(job.out).unlink(missing_ok=True)
-            events.put(outcome)
+            outcome = _do(job, begin, step, patience)
+            if outcome is None:
+                todo.append((job, _PATIENCE))
+            else:
+                events.put(outcome)
 
     with ThreadPoolExecutor(decoders) as pool:
         try:
@@ -100,6 +108,7 @@ def predict_many(jobs: Sequence[Job], runtime: Runtime, weights: str, decoders: 
                     yield event
         finally:
             stopped.set()
+    _clear(jobs)
 
 
 def check_decoders(decoders: int) -> None:
@@ -111,17 +120,22 @@ def check_decoders(decoders: int) -> None:
 def explained(error: OSError | FFmpegError) -> str:
     """Why a video's results could not be written, and what to do."""
     where = f"{error.filename}: " if error.filename else ""
-    return f"{where}{error.strerror}; what was finished is kept, the same command goes on from there"
+    return f"{where}{error.strerror or error}; what was finished is kept, the same command goes on from there"
 
 
-def _attempt(job: Job, runtime: Runtime, weights: str, step: Callable[[], None], stopped: Event) -> Outcome:
+def _do(
+    job: Job, begin: Callable[[Job], Generator[int, None, None]], step: Callable[[], bool], patience: float
+) -> Outcome | None:
+    """Do a job until ``step`` says no; None if another process has it."""
     begun, steps, refused = perf_counter(), 0, None
     try:
-        with closing(predict_files(job, runtime, weights)) as done:
-            for steps in done:  # noqa: B007
-                step()
-                if stopped.is_set():
-                    break
+        with _claim(job.out, patience) as ours:
+            if not ours:
+                return None
+            with closing(begin(job)) as done:
+                for steps in done:  # noqa: B007
+                    if not step():
+                        break
     except BadInput as error:
         refused = str(error)
     except (OSError, FFmpegError) as error:
@@ -133,23 +147,43 @@ def _attempt(job: Job, runtime: Runtime, weights: str, step: Callable[[], None],
 
 @contextmanager
 def _claim(out: Path, patience: float) -> Iterator[bool]:
-    """Keep other processes off a folder of results, or see that one of them has it."""
+    """Keep other processes off a folder of results, or see that one of them has it.
+
+    Raises:
+        BadInput: the file system knows no locks.
+    """
     path = _claim_of(out)
-    path.parent.mkdir(parents=True, exist_ok=True)
     lock = FileLock(path, timeout=patience)
-    try:
-        lock.acquire()
-    except (Timeout, FileNotFoundError):  # another has it, or cleared it away just now
+    if not _acquired(lock, path):
         yield False
         return
-    except NotImplementedError as error:
-        raise BadInput(f"{out.parent}: this file system knows no locks; give an --out on another") from error
     try:
+        if isinstance(lock, SoftFileLock):  # what FileLock becomes without locks; it would outlive its process
+            raise BadInput(f"{out.parent}: this file system knows no locks; give an --out on another")
         yield True
     finally:
+        with suppress(OSError):  # Windows keeps what is open, and clears it away itself
+            path.unlink(missing_ok=True)
         lock.release()
+
+
+def _acquired(lock: BaseFileLock, path: Path) -> bool:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lock.acquire()
+    except FileExistsError:
+        if path.parent.exists():  # a file is in the way
+            raise
+        return False
+    except (Timeout, FileNotFoundError):  # another has it, or has cleared the folder away just now
+        return False
+    return True
+
+
+def _clear(jobs: Sequence[Job]) -> None:
+    for folder in {_claim_of(job.out).parent for job in jobs}:
         with suppress(OSError):  # others still have theirs there
-            path.parent.rmdir()
+            folder.rmdir()
 
 
 def _claim_of(out: Path) -> Path:

@@ -14,7 +14,10 @@ from tinyhd_lib.files import write_atomically
 
 RECORD_NAME = "run.json"
 
-_PACKAGES = ("tinyhd", "torch", "torchvision", "openvino", "numpy", "scipy", "opencv-python-headless", "av")
+_PACKAGES = (
+    *("tinyhd", "torch", "torchvision", "numba", "openvino", "nncf"),
+    *("numpy", "scipy", "opencv-python-headless", "av"),
+)
 
 
 @dataclass

@@ -27,9 +27,13 @@ def run_all(jobs: Sequence[Job], runtime: Runtime, options: argparse.Namespace) 
     """Do all jobs with the options of the command, and tell of what was refused.
 
     Raises:
-        BadInput: some of the videos could not be used; the others are done.
+        BadInput: some of the videos could not be used, the others are done; or several processes are to do all anew.
     """
     rank, ranks = torchrun_rank(os.environ)
+    if options.force and ranks > 1:
+        raise BadInput("--force: every process would do all videos anew; remove the results instead")
+    if options.json:
+        Path(options.json).parent.mkdir(parents=True, exist_ok=True)
     where = f" (rank {rank} of {ranks})" if ranks > 1 else ""
     logger.info("%s on %s: %d videos%s", runtime.spec.label, runtime.name, len(jobs), where)
     outcomes: list[Outcome] = []
@@ -46,7 +50,7 @@ def run_all(jobs: Sequence[Job], runtime: Runtime, options: argparse.Namespace) 
             progress.set_description(f"{len(outcomes)}/{len(jobs)} videos")
             if outcome.refused:
                 logger.warning("tinyhd: %s", outcome.refused)
-    done = sum(outcome.frames > 0 for outcome in outcomes)
+    done = sum(outcome.done for outcome in outcomes)
     refused = sum(outcome.refused is not None for outcome in outcomes)
     logger.info("%d videos done%s, %d were done already", done, where, len(jobs) - done - refused)
     if refused:
@@ -84,7 +88,7 @@ def _summary(outcomes: list[Outcome], runtime: Runtime, seconds: float) -> dict[
         "seconds": round(seconds, 3),
         "frames": frames,
         "frames_per_second": round(frames / seconds, 2),
-        "bytes": sum(_bytes(outcome.job) for outcome in outcomes if outcome.frames),
+        "bytes": sum(_bytes(outcome.job) for outcome in outcomes if outcome.done),
         "peak_mib": peak_memory(),
         "videos": [
             {

@@ -97,7 +97,12 @@ def _several(options: argparse.Namespace) -> list[Job]:
     results = [place for place in (out, films) if place]
     found: list[Found] = []
     for path in paths:
-        found += videos_below(path, results) if _is_collection(path) else [Found(path, path.stem)]
+        if _is_collection(path):
+            if any(place.resolve() == path.resolve() for place in results):
+                raise BadInput(f"{path}: holds the videos; give another --out or --overlay")
+            found += videos_below(path, results)
+        else:
+            found.append(Found(path, path.name if path.is_dir() else path.stem))
     repeated = [name for name, count in Counter(each.name for each in found).items() if count > 1]
     if repeated:
         raise BadInput(

@@ -32,26 +32,35 @@ def videos_below(folder: Path, besides: Collection[Path] = ()) -> list[Found]:
         besides: folders to leave out.
 
     Raises:
-        BadInput: there are none; or two have one name, so that their results would mix.
+        BadInput: there are none; two have one name, so that their results would mix; a folder holds films and images.
+        OSError: a folder cannot be read.
     """
     left_out = {path.resolve() for path in besides}
     found: dict[str, Path] = {}
-    for place, folders, files in os.walk(folder):
+    for place, folders, files in os.walk(folder, onerror=_fail):
         here = Path(place)
         if RECORD_NAME in files or here.resolve() in left_out or (here != folder and here.name.startswith(".")):
             folders.clear()
             continue
+        films = [here / name for name in sorted(files) if _is_film(name)]
         if holds_images(here):
+            if films:
+                raise BadInput(f"{here}: holds images and films; move one or the other away")
             folders.clear()
             _add(found, here.relative_to(folder).as_posix(), here)
-            continue
-        for name in files:
-            path = here / name
-            if path.suffix.lower() in VIDEO_SUFFIXES and not name.startswith("."):
-                _add(found, path.relative_to(folder).with_suffix("").as_posix(), path)
+        for film in films:
+            _add(found, film.relative_to(folder).with_suffix("").as_posix(), film)
     if not found:
         raise BadInput(f"{folder}: holds no videos and no images")
     return [Found(found[name], name) for name in sorted(found)]
+
+
+def _is_film(name: str) -> bool:
+    return Path(name).suffix.lower() in VIDEO_SUFFIXES and not name.startswith(".")
+
+
+def _fail(error: OSError) -> None:
+    raise error
 
 
 def _add(found: dict[str, Path], name: str, path: Path) -> None:

@@ -1,5 +1,6 @@
 """Opening media files: films, whatever text their metadata holds, and images."""
 
+import re
 from pathlib import Path
 
 import av
@@ -9,6 +10,8 @@ from av.container import InputContainer
 from av.video.stream import VideoStream
 
 from tinyhd_lib.data.transforms import Image
+
+_IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff"})
 
 # From PyAV 19 on, text that is no UTF-8 is replaced by itself; before, only if asked.
 _LENIENT = {"metadata_errors": "replace"} if int(av.__version__.partition(".")[0]) < 19 else {}
@@ -28,6 +31,16 @@ def picture_stream(container: InputContainer) -> VideoStream | None:
     """The moving pictures of a file, not the cover of a sound recording; None if it has none."""
     streams = container.streams.video
     return next((each for each in streams if not each.disposition & each.disposition.attached_pic), None)
+
+
+def is_image(path: Path) -> bool:
+    """Whether a file is called like an image."""
+    return path.suffix.lower() in _IMAGE_SUFFIXES
+
+
+def number_order(path: Path) -> list[str]:
+    """What file names sort by, numbers in them taken as numbers: frame 10 comes after frame 9."""
+    return [part.zfill(20) for part in re.split(r"(\d+)", path.name)]
 
 
 def decode_image(path: Path, mode: int) -> Image | None:

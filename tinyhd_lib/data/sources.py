@@ -18,7 +18,7 @@ from urllib.parse import urlsplit, urlunsplit
 import av
 import cv2
 
-from tinyhd_lib.data.media import decode_image, picture_stream
+from tinyhd_lib.data.media import decode_image, is_image, number_order, picture_stream
 from tinyhd_lib.data.transforms import Image
 from tinyhd_lib.data.video import DEFAULT_RATE, Frame, probe, read_frames, upright
 from tinyhd_lib.errors import BadInput
@@ -29,7 +29,6 @@ TIMEOUTS = (10.0, 5.0)
 """Seconds that an address may take to answer, and to go on."""
 
 _ADDRESS = re.compile(r"(rtsps?|https?)://", re.IGNORECASE)
-_IMAGE = re.compile(r"\.(png|jpe?g|bmp|webp|tiff?)$", re.IGNORECASE)
 _ATTEMPTS = 5
 _PAUSE = 1.0
 _POLL = 0.1
@@ -267,7 +266,7 @@ def from_folder(folder: Path, idle: float | None, closed: Event, poll: float = _
             image = decode_image(path, cv2.IMREAD_COLOR)
             if image is None and time.time() - found[path].changed < _PATIENCE:
                 break
-            last = _order(path)
+            last = number_order(path)
             if image is None:
                 logger.warning("%s: this image does not decode and is passed over", path)
                 continue
@@ -295,17 +294,12 @@ def _settled(found: dict[Path, _State], before: dict[Path, _State]) -> list[Path
 def _new_images(folder: Path, last: list[str]) -> dict[Path, _State]:
     """The images after the last one, in order, each with its size and time of change."""
     try:
-        paths = [path for path in folder.iterdir() if _IMAGE.search(path.name) and _order(path) > last]
+        paths = [path for path in folder.iterdir() if is_image(path) and number_order(path) > last]
     except OSError as error:
         raise BadInput(f"{folder}: cannot be read ({error.strerror})") from error
     found = {}
-    for path in sorted(paths, key=_order):
+    for path in sorted(paths, key=number_order):
         with suppress(FileNotFoundError):
             state = path.stat()
             found[path] = _State(state.st_size, state.st_mtime)
     return found
-
-
-def _order(path: Path) -> list[str]:
-    """What a name sorts by, numbers in it taken as numbers."""
-    return [part.zfill(20) for part in re.split(r"(\d+)", path.name)]

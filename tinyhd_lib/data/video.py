@@ -14,7 +14,7 @@ from av.container import InputContainer
 from av.video.stream import VideoStream
 
 from tinyhd_lib.data.film import TICKS_PER_FRAME
-from tinyhd_lib.data.media import decode_image, open_media, picture_stream
+from tinyhd_lib.data.media import decode_image, is_image, number_order, open_media, picture_stream
 from tinyhd_lib.data.transforms import Image
 from tinyhd_lib.errors import BadInput
 
@@ -28,7 +28,6 @@ VIDEO_SUFFIXES = frozenset(
 )
 """Of the files that are taken for videos where a folder is searched; any other that FFmpeg reads can be named."""
 
-_IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff"})
 # Seconds by which a video may end earlier than it says before it is called damaged.
 _LATE_END = 0.5
 
@@ -244,18 +243,18 @@ def _read_folder(folder: Path, damage: _Damage) -> Iterator[Frame]:
 
 def holds_images(folder: Path) -> bool:
     """Whether a folder is a video: it holds images."""
-    return any(path.suffix.lower() in _IMAGE_SUFFIXES for path in folder.iterdir())
+    return any(is_image(path) and not path.name.startswith(".") for path in folder.iterdir())
 
 
 def _images(folder: Path) -> list[Path]:
-    """The images of a folder, numbers in their names taken as numbers (frame 10 comes after frame 9)."""
+    """The images of a folder in the order of their numbers."""
     try:
-        images = [path for path in folder.iterdir() if path.suffix.lower() in _IMAGE_SUFFIXES and path.is_file()]
+        images = [path for path in folder.iterdir() if is_image(path) and path.is_file()]
     except OSError as error:
         raise BadInput(f"{folder}: cannot be read ({error.strerror})") from error
     if not images:
         raise BadInput(f"{folder}: no images in this folder, and no video is a folder")
-    return sorted(images, key=lambda path: [part.zfill(20) for part in re.split(r"(\d+)", path.name)])
+    return sorted(images, key=number_order)
 
 
 def _open(path: Path) -> InputContainer:

@@ -44,8 +44,9 @@ def export_model(
     chosen.check_installed()
     if path.suffix != chosen.suffixes[-1]:
         raise BadInput(f"{path}: a model for {to} is a file {chosen.suffixes[-1]}")
-    if path.exists() and not force:
-        raise BadInput(f"{path}: is there already; give another --out, or --force to replace it")
+    there = next((place for place in map(path.with_suffix, chosen.suffixes) if place.exists()), None)
+    if there and not force:
+        raise BadInput(f"{there}: is there already; give another --out, or --force to replace it")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
     except (FileExistsError, NotADirectoryError) as error:

@@ -94,8 +94,8 @@ def find_device(name: str, choices: str = "auto, fused, openvino, compiled, cpu,
         BadInput: it cannot be used here.
     """
     try:
-        device = torch.device(name)
-        torch.empty(0, device=device)
+        # With its number: which GPU is the current one is told to each thread apart.
+        device = torch.empty(0, device=torch.device(name)).device
     except (RuntimeError, AssertionError) as error:
         reason = str(error).strip().partition("\n")[0]
         raise BadInput(f"device {name!r} cannot be used here (choose from {choices}): {reason}") from error
