@@ -1,13 +1,18 @@
 """Grey levels, map files and overlays."""
 
+import io
+
 import cv2
 import numpy as np
+import PIL.Image
 import pytest
 from conftest import REFERENCE, RELEASED, needs_shared
 from hypothesis import given
 from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
 
 from tinyhd_lib import BadInput
+from tinyhd_lib.data.png import encode_grey
 from tinyhd_lib.data.transforms import preprocess, to_grey
 from tinyhd_lib.data.video import read_frames
 from tinyhd_lib.maps import MAP_FORMATS, own_bounds
@@ -94,3 +99,24 @@ def test_an_overlay_leaves_black_as_it_is_and_covers_white_by_its_opacity() -> N
 def test_a_style_that_is_none_is_refused(options: dict, reason: str) -> None:
     with pytest.raises(BadInput, match=reason):
         Style(**options)
+
+
+@given(
+    levels=st.tuples(st.integers(1, 40), st.integers(1, 40), st.sampled_from([np.uint8, np.uint16])).flatmap(
+        lambda drawn: arrays(drawn[2], drawn[:2])
+    )
+)
+def test_a_png_holds_the_levels_whoever_reads_it(levels: np.ndarray) -> None:
+    content = encode_grey(levels)
+    assert np.array_equal(cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED), levels)
+    picture = PIL.Image.open(io.BytesIO(content))
+    assert picture.mode == ("L" if levels.dtype == np.uint8 else "I;16")
+    assert np.array_equal(np.asarray(picture), levels)
+    PIL.Image.open(io.BytesIO(content)).verify()
+
+
+def test_a_png_is_no_larger_than_opencvs() -> None:
+    noise = np.random.default_rng(0).random((192, 256), np.float32)
+    saliency = cv2.GaussianBlur(noise, (0, 0), 9)
+    grey = to_grey(saliency, (360, 640), own_bounds(saliency))
+    assert len(encode_grey(grey)) < 1.1 * len(cv2.imencode(".png", grey)[1])

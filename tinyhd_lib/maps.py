@@ -8,6 +8,7 @@ from typing import Any
 import cv2
 import numpy as np
 
+from tinyhd_lib.data.png import encode_grey
 from tinyhd_lib.data.transforms import Image, Map, to_grey
 
 Size = tuple[int, int]
@@ -40,12 +41,12 @@ def _decode(content: bytes) -> Any:
 
 def _encode_png(saliency: Map, size: Size, bounds: Bounds) -> tuple[bytes, Image]:
     grey = to_grey(saliency, size, bounds)
-    return cv2.imencode(".png", grey)[1].tobytes(), grey
+    return encode_grey(grey), grey
 
 
 def _encode_png16(saliency: Map, size: Size, bounds: Bounds) -> tuple[bytes, Image]:
     levels = to_grey(saliency, size, bounds, np.uint16)
-    return cv2.imencode(".png", levels)[1].tobytes(), (levels >> 8).astype(np.uint8)
+    return encode_grey(levels), (levels >> 8).astype(np.uint8)
 
 
 def _encode_npz(saliency: Map, size: Size, bounds: Bounds) -> tuple[bytes, Image]:
