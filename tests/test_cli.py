@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from itertools import product
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from conftest import CLIPS, needs_shared, published_file, write_sound
 from tinyhd_lib import MODEL_SPECS, load_model
 from tinyhd_lib.cli import _parser, main
 from tinyhd_lib.data.video import probe
+from tinyhd_lib.export import FORMATS, INPUTS
 from tinyhd_lib.maps import MAP_FORMATS
 from tinyhd_lib.models.registry import DEFAULT_WEIGHTS, PUBLISHED
 from tinyhd_lib.overlay import VIEWS, Style
@@ -161,6 +163,8 @@ def test_the_choices_are_those_of_the_library() -> None:
             _parser().parse_args(["predict", "video", "--out", "out", option, value])
         with pytest.raises(SystemExit):
             _parser().parse_args(["predict", "video", "--out", "out", option, "other"])
+    for to, takes in product(FORMATS, INPUTS):
+        _parser().parse_args(["export", "name", "--to", to, "--input", takes])
 
 
 def test_the_list_of_weights_names_them_all(capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,6 +1,5 @@
 """``tinyhd generate``: published names, shares by torchrun, and the same bytes however often it is cut off."""
 
-import os
 import shutil
 import subprocess
 import sys
@@ -10,7 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from conftest import RELEASED, ROOT, SHARED, needs_shared, random_model
+from conftest import RELEASED, ROOT, SHARED, needs_shared, random_model, torchrun
 
 from tinyhd_lib import load_model, save_model
 from tinyhd_lib.cli import main
@@ -80,19 +79,8 @@ def test_killed_at_any_moment_it_goes_on_to_the_same_bytes(made_up: MadeUp, tmp_
 
 def test_torchrun_shares_the_videos_out(tiny: MadeUp, tmp_path: Path, weights_file: Path) -> None:
     assert generate("hollywood2", tiny("hollywood2"), tmp_path / "one", weights_file) == 0
-    command = [
-        sys.executable,
-        "-m",
-        "torch.distributed.run",
-        "--standalone",
-        "--nproc-per-node",
-        "2",
-        "-m",
-        "tinyhd_lib",
-    ]
-    command += ["generate", "hollywood2", str(tiny("hollywood2")), "--weights", str(weights_file)]
-    command += ["--out", str(tmp_path / "two")]
-    finished = subprocess.run(command, check=False, capture_output=True, text=True, env=os.environ)
+    options = ["--weights", str(weights_file), "--out", str(tmp_path / "two")]
+    finished = torchrun("generate", "hollywood2", str(tiny("hollywood2")), *options)
     assert finished.returncode == 0, finished.stderr
     assert "2 videos (rank 0 of 2)" in finished.stderr
     assert "2 videos (rank 1 of 2)" in finished.stderr

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from conftest import torchrun
 from filelock import FileLock, SoftFileLock
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -345,28 +346,8 @@ def test_processes_share_a_list_and_one_that_is_killed_is_made_up_for(
 
 
 def test_torchruns_processes_divide_the_list(films: Path, tmp_path: Path, weights_file: Path) -> None:
-    command = [
-        sys.executable,
-        "-m",
-        "torch.distributed.run",
-        "--standalone",
-        "--nproc-per-node",
-        "2",
-        "-m",
-        "tinyhd_lib",
-    ]
-    command += [
-        "predict",
-        str(films),
-        "--out",
-        str(tmp_path / "out"),
-        "--weights",
-        str(weights_file),
-        "--device",
-        "cpu",
-    ]
-    command += ["--json", str(tmp_path / "summary.json")]
-    finished = subprocess.run(command, check=False, capture_output=True, text=True)
+    options = ["--out", str(tmp_path / "out"), "--weights", str(weights_file), "--device", "cpu"]
+    finished = torchrun("predict", str(films), *options, "--json", str(tmp_path / "summary.json"))
     assert finished.returncode == 0, finished.stderr
     summaries = [json.loads((tmp_path / f"summary-{rank}.json").read_text()) for rank in (0, 1)]
     assert [each["rank"] for each in summaries] == [0, 1]

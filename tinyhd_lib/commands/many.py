@@ -10,17 +10,41 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import cv2
 from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
 from tinyhd_lib.errors import BadInput
 from tinyhd_lib.files import write_atomically
+from tinyhd_lib.predict import check_batch, check_stride
 from tinyhd_lib.predict_files import Job
-from tinyhd_lib.predict_many import Outcome, predict_many
+from tinyhd_lib.predict_many import Outcome, check_decoders, predict_many
 from tinyhd_lib.runs import hardware, peak_memory, torchrun_rank, versions
-from tinyhd_lib.runtime import Runtime
+from tinyhd_lib.runtime import Runtime, open_runtime
 
 logger = logging.getLogger(__name__)
+
+
+def check_inference(options: argparse.Namespace) -> None:
+    """Refuse the numbers of a command that runs a model over videos, before anything is opened.
+
+    Raises:
+        BadInput: one of them makes no sense.
+    """
+    check_batch(options.batch)
+    check_stride(options.stride)
+    check_decoders(options.decoders)
+
+
+def open_model(options: argparse.Namespace) -> Runtime:
+    """The model that the options name, made ready; each process of torchrun has its own GPU from here on.
+
+    Raises:
+        BadInput: see `open_runtime`.
+    """
+    cv2.setNumThreads(1)  # decoding, forward pass and writing have threads of their own; more only get in their way
+    torchrun_rank(os.environ)
+    return open_runtime(options.weights, options.device, options.precision)
 
 
 def run_all(jobs: Sequence[Job], runtime: Runtime, options: argparse.Namespace) -> None:

@@ -2,43 +2,35 @@
 
 import argparse
 import logging
-import os
 from collections import Counter
 from pathlib import Path
 
-import cv2
 from av.error import FFmpegError
 from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
-from tinyhd_lib.commands.many import run_all
+from tinyhd_lib.commands.many import check_inference, open_model, run_all
 from tinyhd_lib.data.collection import Found, videos_below
 from tinyhd_lib.data.video import holds_images, probe
 from tinyhd_lib.errors import BadInput
 from tinyhd_lib.overlay import Style
-from tinyhd_lib.predict import check_batch, check_stride
 from tinyhd_lib.predict_files import Job, predict_files
-from tinyhd_lib.predict_many import check_decoders, explained
-from tinyhd_lib.runs import torchrun_rank
-from tinyhd_lib.runtime import Runtime, open_runtime
+from tinyhd_lib.predict_many import explained
+from tinyhd_lib.runtime import Runtime
 
 logger = logging.getLogger(__name__)
 
 
 def predict_videos(options: argparse.Namespace) -> int:
     """``tinyhd predict``: of many videos, one that cannot be used does not stop the others."""
-    check_batch(options.batch)
-    check_stride(options.stride)
-    check_decoders(options.decoders)
+    check_inference(options)
     alone = _alone(options.videos)
     jobs = [_single(alone, options)] if alone else _several(options)
     for job in jobs:
         _check_places(job)
-    cv2.setNumThreads(1)  # decoding, forward pass and writing have threads of their own; more only get in their way
     if alone:
         probe(alone)  # a typing mistake is told before a model is loaded
-    torchrun_rank(os.environ)  # to each process its GPU
-    runtime = open_runtime(options.weights, options.device, options.precision)
+    runtime = open_model(options)
     if alone:
         _predict_one(jobs[0], runtime, options.weights)
     else:
