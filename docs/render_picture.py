@@ -12,8 +12,8 @@ import numpy as np
 from tinyhd_lib import predict
 from tinyhd_lib.data.transforms import to_grey
 from tinyhd_lib.data.video import read_frames
-from tinyhd_lib.maps import own_bounds
-from tinyhd_lib.overlay import Style, draw
+from tinyhd_lib.prediction.map_files import own_bounds
+from tinyhd_lib.prediction.overlay import Style, draw
 
 PARTS = (0.14, 0.42, 0.66, 0.92)
 

@@ -11,7 +11,7 @@ import runpy
 from pathlib import Path
 from typing import Any
 
-from tinyhd_lib.bench.report import as_markdown, as_text, part_as_text
+from benchmarks.report import as_markdown, as_text, part_as_text
 
 DOCS = Path(__file__).parent
 PAGES = [DOCS.parent / "README.md", *sorted(DOCS.glob("*.md"))]

@@ -13,8 +13,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from tinyhd_lib.data.film import VideoWriter
 from tinyhd_lib.data.transforms import Image
+from tinyhd_lib.data.writer import VideoWriter
 
 Floats = NDArray[np.float64]
 Pair = tuple[float, float] | Floats

@@ -13,8 +13,8 @@ import pytest
 import torch
 
 from tinyhd_lib import MODEL_SPECS, TinyHD, build_model, save_model
-from tinyhd_lib.data.film import VideoWriter
 from tinyhd_lib.data.synthetic import synthesise
+from tinyhd_lib.data.writer import VideoWriter
 from tinyhd_lib.models.published import _published_name
 
 ROOT = Path(__file__).parents[1]

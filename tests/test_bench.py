@@ -13,13 +13,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
+from benchmarks import forward
+from benchmarks.forward import as_notes, measure_forward
+from benchmarks.plot import speed_plot
+from benchmarks.report import as_markdown, command_line, part_as_text, read_report
+from benchmarks.subjects import DEFAULT_ROWS, Case, Subject, cases, subject
+from benchmarks.turns import paired
 from tinyhd_lib import MODEL_SPECS, BadInput
-from tinyhd_lib.bench import forward
-from tinyhd_lib.bench.forward import as_notes, measure_forward
-from tinyhd_lib.bench.plot import speed_plot
-from tinyhd_lib.bench.report import as_markdown, command_line, part_as_text, read_report
-from tinyhd_lib.bench.subjects import DEFAULT_ROWS, Case, Subject, cases, subject
-from tinyhd_lib.bench.turns import paired
 from tinyhd_lib.cli import _parser, main
 from tinyhd_lib.models.registry import OWN, PUBLISHED
 

@@ -13,10 +13,10 @@ from tinyhd_lib import MODEL_SPECS, load_model
 from tinyhd_lib.cli import _parser, main
 from tinyhd_lib.data.video import probe
 from tinyhd_lib.export import FORMATS, INPUTS
-from tinyhd_lib.maps import MAP_FORMATS
 from tinyhd_lib.models.registry import DEFAULT_WEIGHTS, PUBLISHED
-from tinyhd_lib.overlay import VIEWS, Style
-from tinyhd_lib.predict_files import NORMALISATIONS
+from tinyhd_lib.prediction.files import NORMALISATIONS
+from tinyhd_lib.prediction.map_files import MAP_FORMATS
+from tinyhd_lib.prediction.overlay import VIEWS, Style
 
 
 def predict(*arguments: object) -> int:

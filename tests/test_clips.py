@@ -36,10 +36,10 @@ from tinyhd_lib.data.datasets import open_dataset
 from tinyhd_lib.data.layouts import Video
 from tinyhd_lib.data.transforms import preprocess
 from tinyhd_lib.data.video import Frame
-from tinyhd_lib.distill.dataset import DistillationSet, cut, open_sources, output_frames, vary
-from tinyhd_lib.distill.recipe import Recipe
-from tinyhd_lib.distill.sampling import Sample, Variation, clip_counts, epoch_samples, validation_clips
 from tinyhd_lib.models.spec import MEAN, STD
+from tinyhd_lib.training.dataset import DistillationSet, cut, open_sources, output_frames, vary
+from tinyhd_lib.training.recipe import Recipe
+from tinyhd_lib.training.sampling import Sample, Variation, clip_counts, epoch_samples, validation_clips
 
 MadeUp = Callable[[str], Path]
 

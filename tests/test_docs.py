@@ -11,15 +11,15 @@ import pytest
 from conftest import ROOT
 
 from tinyhd_lib.cli import _parser, main
-from tinyhd_lib.distill.recipe import recipe_names
 from tinyhd_lib.evaluation.compare import Comparison, Difference
 from tinyhd_lib.evaluation.compare import as_console as comparison_table
 from tinyhd_lib.evaluation.statistics import Figure
 from tinyhd_lib.evaluation.summary import Summary
 from tinyhd_lib.evaluation.text import as_console as scores_table
+from tinyhd_lib.live.channel import POLICIES
+from tinyhd_lib.live.statistics import as_table as live_table
 from tinyhd_lib.losses import TERMS
-from tinyhd_lib.streaming.channel import POLICIES
-from tinyhd_lib.streaming.statistics import as_table as live_table
+from tinyhd_lib.training.recipe import recipe_names
 
 README = (ROOT / "README.md").read_text()
 EVALUATION = (ROOT / "docs/evaluation.md").read_text()

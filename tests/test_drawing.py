@@ -15,8 +15,8 @@ from tinyhd_lib import BadInput
 from tinyhd_lib.data.png import encode_grey
 from tinyhd_lib.data.transforms import preprocess, to_grey
 from tinyhd_lib.data.video import read_frames
-from tinyhd_lib.maps import MAP_FORMATS, own_bounds
-from tinyhd_lib.overlay import VIEWS, Style, draw
+from tinyhd_lib.prediction.map_files import MAP_FORMATS, own_bounds
+from tinyhd_lib.prediction.overlay import VIEWS, Style, draw
 
 RAMP = np.linspace(0.2, 0.6, 192 * 256, dtype=np.float32).reshape(192, 256)
 

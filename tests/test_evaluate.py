@@ -21,9 +21,9 @@ from conftest import SHARED, needs_shared
 from tinyhd_lib import metrics
 from tinyhd_lib.cli import _KINDS, _parser, main
 from tinyhd_lib.data.datasets import KINDS, Dataset, open_dataset
-from tinyhd_lib.data.film import VideoWriter
 from tinyhd_lib.data.layouts import Video
 from tinyhd_lib.data.synthetic import clip_of, density
+from tinyhd_lib.data.writer import VideoWriter
 from tinyhd_lib.evaluation.results import TABLE_FORMATS
 from tinyhd_lib.evaluation.scores import METRICS
 from tinyhd_lib.evaluation.statistics import AVERAGINGS

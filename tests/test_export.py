@@ -19,8 +19,8 @@ from tinyhd_lib.cli import main
 from tinyhd_lib.data.transforms import preprocess
 from tinyhd_lib.export import FORMATS, INPUTS, export_model
 from tinyhd_lib.export import parity as parity_module
-from tinyhd_lib.export.graph import FromClips, FromFrames
 from tinyhd_lib.export.parity import compare
+from tinyhd_lib.models.graph import FromClips, FromFrames
 from tinyhd_lib.models.registry import DEFAULT_WEIGHTS
 
 SMALL = "d2_S"  # the fewest layers

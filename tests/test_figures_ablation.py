@@ -15,11 +15,8 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 from test_teachers import wake
 
+from benchmarks import forward, turns
 from tinyhd_lib import BadInput
-from tinyhd_lib.bench import forward, turns
-from tinyhd_lib.distill.ablate import SWEEPS, Comparison, rows_of
-from tinyhd_lib.distill.heterogeneity import decoder_maps, fusion_weights, similarity_table
-from tinyhd_lib.distill.models import normalised
 from tinyhd_lib.figures.ablation import (
     accuracy_plots,
     decoder_pictures,
@@ -29,6 +26,9 @@ from tinyhd_lib.figures.ablation import (
 )
 from tinyhd_lib.figures.labels import label_points
 from tinyhd_lib.models.registry import PUBLISHED
+from tinyhd_lib.training.ablate import SWEEPS, Comparison, rows_of
+from tinyhd_lib.training.heterogeneity import decoder_maps, fusion_weights, similarity_table
+from tinyhd_lib.training.models import normalised
 
 S, M, D1_LAST = "d123s_rc4_rc1T", "d123m_rc4_rc1T", "d1d2d3_M_lt"
 NAMES = ["D1 map 1", "D1 map 2", "D1 map 3", "D1 map 4", "D2", "D3"]

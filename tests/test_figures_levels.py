@@ -17,7 +17,18 @@ from test_teachers import wake
 
 from tinyhd_lib import BadInput, TinyHD, build_teacher, save_model
 from tinyhd_lib.data.clips import Clip
-from tinyhd_lib.distill.inspection import (
+from tinyhd_lib.figures.levels import (
+    frame_pictures,
+    level_pictures,
+    matching_pictures,
+    statistics_lines,
+    tap_pictures,
+)
+from tinyhd_lib.losses import kl_divergence
+from tinyhd_lib.models.cost import count_gmac, count_parameters
+from tinyhd_lib.models.published import _collapse_names, _decoder_names
+from tinyhd_lib.models.teacher import HD2S, LEVELS
+from tinyhd_lib.training.inspection import (
     OpenModel,
     centre_bias,
     centred_gaussian,
@@ -33,18 +44,7 @@ from tinyhd_lib.distill.inspection import (
     tap_table,
     window_frames,
 )
-from tinyhd_lib.distill.models import HD2SModel, StudentModel
-from tinyhd_lib.figures.levels import (
-    frame_pictures,
-    level_pictures,
-    matching_pictures,
-    statistics_lines,
-    tap_pictures,
-)
-from tinyhd_lib.losses import kl_divergence
-from tinyhd_lib.models.cost import count_gmac, count_parameters
-from tinyhd_lib.models.published import _collapse_names, _decoder_names
-from tinyhd_lib.models.teacher import HD2S, LEVELS
+from tinyhd_lib.training.models import HD2SModel, StudentModel
 
 SMALL = (32, 32)
 S, M, EIGHT = "d123s_rc4_rc1T", "d123m_rc4_rc1T", "d123_M_8out"

@@ -21,10 +21,7 @@ from tinyhd_lib.evaluation.examples import Example, make_example
 from tinyhd_lib.evaluation.folder import Scored, evaluate_into
 from tinyhd_lib.evaluation.pictures import worst_frames
 from tinyhd_lib.evaluation.plan import Evaluation, Rules
-from tinyhd_lib.evaluation.results import read_results
-from tinyhd_lib.evaluation.summary import NAMES, Summary, side_by_side
-from tinyhd_lib.figures.metrics import auc_pictures, metric_pictures, metric_table, roc
-from tinyhd_lib.figures.scores import (
+from tinyhd_lib.evaluation.plots import (
     comparison_plots,
     comparison_table,
     set_plots,
@@ -32,9 +29,12 @@ from tinyhd_lib.figures.scores import (
     timelines,
     worst_pictures,
 )
-from tinyhd_lib.maps import own_bounds
+from tinyhd_lib.evaluation.results import read_results
+from tinyhd_lib.evaluation.summary import NAMES, Summary, side_by_side
+from tinyhd_lib.figures.metrics import auc_pictures, metric_pictures, metric_table, roc
 from tinyhd_lib.models.weights import short_names
-from tinyhd_lib.predict_files import predict_dataset
+from tinyhd_lib.prediction.files import predict_dataset
+from tinyhd_lib.prediction.map_files import own_bounds
 
 MadeUp = Callable[[str], Path]
 

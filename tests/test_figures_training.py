@@ -14,10 +14,6 @@ from matplotlib.figure import Figure
 from tinyhd_lib import BadInput
 from tinyhd_lib.data.clips import Clip, Source, decoded
 from tinyhd_lib.data.datasets import open_dataset
-from tinyhd_lib.distill.cache import AnswerCache
-from tinyhd_lib.distill.recipe import Recipe, read_recipe
-from tinyhd_lib.distill.sampling import Sample, Variation, clip_counts
-from tinyhd_lib.distill.teachers import WindowTeacher
 from tinyhd_lib.figures.training import (
     agreement_table,
     batch_pictures,
@@ -30,6 +26,10 @@ from tinyhd_lib.figures.training import (
     watch,
 )
 from tinyhd_lib.losses import kl_divergence
+from tinyhd_lib.training.answers import AnswerCache
+from tinyhd_lib.training.recipe import Recipe, read_recipe
+from tinyhd_lib.training.sampling import Sample, Variation, clip_counts
+from tinyhd_lib.training.teachers import WindowTeacher
 
 ENTRIES: list[dict[str, Any]] = [
     *({"step": n, "epoch": 1, "terms": {"d1": 2.0 / n, "ground_truth": 1.0, "loss": 3.0 / n}} for n in range(1, 9)),

@@ -14,7 +14,7 @@ from conftest import RELEASED, ROOT, SHARED, needs_shared, random_model, torchru
 from tinyhd_lib import load_model, save_model
 from tinyhd_lib.cli import main
 from tinyhd_lib.data.datasets import open_dataset
-from tinyhd_lib.runs import torchrun_rank
+from tinyhd_lib.records import torchrun_rank
 
 MadeUp = Callable[[str], Path]
 

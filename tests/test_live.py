@@ -19,12 +19,12 @@ from conftest import moving_dot
 from tinyhd_lib.cli import main
 from tinyhd_lib.commands import live
 from tinyhd_lib.data.media import as_jpeg
-from tinyhd_lib.data.sources import Source
 from tinyhd_lib.data.video import Frame, read_frames
-from tinyhd_lib.maps import MAP_FORMATS, own_bounds
-from tinyhd_lib.predict import predict
-from tinyhd_lib.streaming.page import Page
-from tinyhd_lib.streaming.statistics import as_table
+from tinyhd_lib.live.page import Page
+from tinyhd_lib.live.sources import Source
+from tinyhd_lib.live.statistics import as_table
+from tinyhd_lib.prediction.inference import predict
+from tinyhd_lib.prediction.map_files import MAP_FORMATS, own_bounds
 
 
 @pytest.fixture(autouse=True)

@@ -21,9 +21,6 @@ from tinyhd_lib import (
     load_published_state,
     load_published_teacher_state,
 )
-from tinyhd_lib.distill.models import _HD2SAnswers, _runner
-from tinyhd_lib.distill.optimise import build_optimiser
-from tinyhd_lib.distill.recipe import Recipe
 from tinyhd_lib.losses import (
     ASSISTANT_WEIGHTS,
     PUBLISHED_WEIGHTS,
@@ -35,6 +32,9 @@ from tinyhd_lib.losses import (
     mean_kl,
     relative_error,
 )
+from tinyhd_lib.training.models import _HD2SAnswers, _runner
+from tinyhd_lib.training.optimise import build_optimiser
+from tinyhd_lib.training.recipe import Recipe
 
 quick = settings(max_examples=60, deadline=None)
 

@@ -20,11 +20,11 @@ from hypothesis import strategies as st
 from test_streaming import Fake
 
 from tinyhd_lib import BadInput, open_runtime
-from tinyhd_lib import predict_files as files_module
 from tinyhd_lib.cli import main
 from tinyhd_lib.data.collection import videos_below
-from tinyhd_lib.predict_files import Job, predict_files
-from tinyhd_lib.predict_many import Outcome, predict_many
+from tinyhd_lib.prediction import files as files_module
+from tinyhd_lib.prediction.files import Job, predict_files
+from tinyhd_lib.prediction.many import Outcome, predict_many
 from tinyhd_lib.runtime.shared import SharedRuntime
 
 M = "d123m_rc4_rc1T"
@@ -247,7 +247,7 @@ def test_a_claim_that_cannot_be_made_is_its_videos_own_matter(films: Path, tmp_p
 
 
 def test_without_locks_it_is_said(films: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tinyhd_lib.predict_many.FileLock", SoftFileLock)
+    monkeypatch.setattr("tinyhd_lib.prediction.many.FileLock", SoftFileLock)
     assert all("knows no locks" in each.refused for each in outcomes(jobs_of(films, tmp_path / "out")))
 
 

@@ -15,7 +15,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from tinyhd_lib.bench.metrics import loop_auc_judd
+from benchmarks.metrics import loop_auc_judd
 from tinyhd_lib.evaluation.statistics import AVERAGINGS
 from tinyhd_lib.metrics import (
     DIALECTS,

@@ -19,8 +19,8 @@ from tinyhd_lib import BadInput
 from tinyhd_lib.cli import _parser, main
 from tinyhd_lib.commands.notebooks import settings
 from tinyhd_lib.files import alone_in, partial_path
-from tinyhd_lib.notebook_files import Notebook, find_notebooks, gather_parameters, read_notebook
-from tinyhd_lib.notebook_runs import Outcome, Run, plan, run_notebooks
+from tinyhd_lib.notebooks.files import Notebook, find_notebooks, gather_parameters, read_notebook
+from tinyhd_lib.notebooks.runs import Outcome, Run, plan, run_notebooks
 
 PARAMETERS = 'VIDEO: str = "pursuit.mp4"  # a video\nSEED = 0\nOUT: str = "runs/x"  # where files go'
 
@@ -251,7 +251,7 @@ class Executions:
 @pytest.fixture
 def executions(monkeypatch: pytest.MonkeyPatch) -> Executions:
     stand_in = Executions()
-    monkeypatch.setattr("tinyhd_lib.notebook_kernel.execute", stand_in)
+    monkeypatch.setattr("tinyhd_lib.notebooks.kernel.execute", stand_in)
     return stand_in
 
 
@@ -301,7 +301,7 @@ def test_another_parameter_notebook_or_version_is_another_run(
     write_notebook(shelf / "02_learning.ipynb", "1 + 1", recipe=True, artefacts=["losses.csv"])
     end(make_run(SEED=1, VIDEO="x"))
     assert executions.count == 4
-    monkeypatch.setattr("tinyhd_lib.notebook_runs.versions", lambda: {"torch": "0"})
+    monkeypatch.setattr("tinyhd_lib.notebooks.runs.versions", lambda: {"torch": "0"})
     end(make_run(SEED=1, VIDEO="x"))
     assert executions.count == 5
     assert end(make_run(SEED=1, VIDEO="x")).seconds is None
@@ -504,7 +504,13 @@ def batch(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, subprocess.Co
     folder = tmp_path_factory.mktemp("batch")
     write_notebook(folder / "notebooks" / "01_tells.ipynb", TELLS, artefacts=["told.json"])
     write_notebook(folder / "notebooks" / "02_divides.ipynb", "kept = 1\nkept", "1 / (SEED - 7)", "2")
-    refuses = ["%load_ext tinyhd_lib.notebook\nfrom tinyhd_lib.notebook import find_video", 'find_video("no.mp4")']
+    refuses = [
+        "%load_ext tinyhd_lib.notebooks.helpers\nfrom tinyhd_lib.notebooks.helpers import find_video",
+        'find_video("no.mp4")',
+    ]
+        "%load_ext tinyhd_lib.notebooks.helpers\nfrom tinyhd_lib.notebooks.helpers import find_video",
+        'find_video("no.mp4")',
+    ]
     write_notebook(folder / "notebooks" / "03_refuses.ipynb", *refuses)
     write_notebook(folder / "notebooks" / "04_forgets.ipynb", "SEED", artefacts=["a.png", "b.csv"])
     write_notebook(folder / "notebooks" / "05_dies.ipynb", "import os\nos.kill(os.getpid(), 9)")

@@ -21,7 +21,7 @@ import yaml
 from conftest import ROOT
 from IPython.core.inputtransformer2 import TransformerManager
 
-from tinyhd_lib.notebook_files import gather_parameters, read_notebook
+from tinyhd_lib.notebooks.files import gather_parameters, read_notebook
 
 FOLDER = ROOT / "notebooks"
 NAMES = (
@@ -196,7 +196,7 @@ def sound_notebook() -> Notebook:
         metadata={"kernelspec": {"name": "python3", "display_name": "Python 3"}, "tinyhd": {"artefacts": ["a.csv"]}},
         cells=[
             nbformat.v4.new_markdown_cell("# 02 Title\n\nWhat you will learn:\n\n- one\n- two\n- three"),
-            nbformat.v4.new_code_cell("%load_ext tinyhd_lib.notebook\nimport math"),
+            nbformat.v4.new_code_cell("%load_ext tinyhd_lib.notebooks.helpers\nimport math"),
             nbformat.v4.new_code_cell('OUT: str = "runs/x"  # where files go', metadata={"tags": ["parameters"]}),
             nbformat.v4.new_markdown_cell("See [the first](01_teacher_inspection.ipynb), `runs/x`, and/or 1/2."),
             nbformat.v4.new_code_cell("def square(x):\n    return x * x"),

@@ -11,7 +11,7 @@ from conftest import REFERENCE, RELEASED, moving_dot, needs_shared, random_model
 
 from tinyhd_lib import MODEL_SPECS, PUBLISHED, BadInput, open_runtime, predict
 from tinyhd_lib.data.video import Frame
-from tinyhd_lib.predict import saliency_maps
+from tinyhd_lib.prediction.inference import saliency_maps
 
 needs_openvino = pytest.mark.skipif(not find_spec("openvino"), reason="OpenVINO is not installed")
 

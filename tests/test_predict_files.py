@@ -15,8 +15,8 @@ from conftest import REFERENCE, RELEASED, needs_shared
 from tinyhd_lib import BadInput, open_runtime, predict
 from tinyhd_lib.data.transforms import to_grey
 from tinyhd_lib.data.video import probe, read_frames
-from tinyhd_lib.overlay import Style
-from tinyhd_lib.predict_files import Job, predict_files
+from tinyhd_lib.prediction.files import Job, predict_files
+from tinyhd_lib.prediction.overlay import Style
 from tinyhd_lib.runtime import Runtime
 
 

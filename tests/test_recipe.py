@@ -14,8 +14,8 @@ from tinyhd_lib import MODEL_SPECS, BadInput
 from tinyhd_lib.cli import main
 from tinyhd_lib.commands.train import changes
 from tinyhd_lib.data.datasets import KINDS
-from tinyhd_lib.distill.recipe import Recipe, read_recipe, recipe_names
 from tinyhd_lib.losses import TERMS
+from tinyhd_lib.training.recipe import Recipe, read_recipe, recipe_names
 
 LABELS = {"model": "d1_S", "labelled": "gaze"}
 
@@ -90,7 +90,7 @@ def test_what_no_recipe_can_be_is_refused_by_name(complaint: str) -> None:
 def test_a_recipe_of_ours_is_whole_and_what_papermill_takes(name: str) -> None:
     recipe = read_recipe(name)
     assert recipe.model in MODEL_SPECS
-    source = Path(__file__).parents[1] / f"tinyhd_lib/distill/recipes/{name}.yaml"
+    source = Path(__file__).parents[1] / f"tinyhd_lib/training/recipes/{name}.yaml"
     table = yaml.safe_load(source.read_text())
     assert all(entry.isidentifier() and entry.isupper() for entry in table)
     assert Recipe.from_dict(yaml.safe_load(recipe.to_yaml())) == recipe

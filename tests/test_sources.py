@@ -19,7 +19,9 @@ from test_predict import numbered
 
 from tinyhd_lib import BadInput
 from tinyhd_lib.data.media import as_jpeg, as_png
-from tinyhd_lib.data.sources import (
+from tinyhd_lib.data.video import Frame, read_frames
+from tinyhd_lib.live.page import Page
+from tinyhd_lib.live.sources import (
     KINDS,
     Settings,
     from_address,
@@ -29,8 +31,6 @@ from tinyhd_lib.data.sources import (
     paced,
     without_password,
 )
-from tinyhd_lib.data.video import Frame, read_frames
-from tinyhd_lib.streaming.page import Page
 
 
 @contextmanager

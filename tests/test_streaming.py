@@ -16,11 +16,11 @@ from test_predict import number, numbered
 
 from tinyhd_lib import MODEL_SPECS, BadInput, open_runtime
 from tinyhd_lib.data.video import Frame, read_frames
+from tinyhd_lib.live.channel import POLICIES, Channel
+from tinyhd_lib.live.passes import Arrival, make_plan, passes
+from tinyhd_lib.live.statistics import Counts, Latency, Statistics, as_line, summarise
 from tinyhd_lib.models.spec import CLIP_FRAMES
-from tinyhd_lib.predict import Stream, predict, saliency_maps
-from tinyhd_lib.streaming.channel import POLICIES, Channel
-from tinyhd_lib.streaming.passes import Arrival, make_plan, passes
-from tinyhd_lib.streaming.statistics import Counts, Latency, Statistics, as_line, summarise
+from tinyhd_lib.prediction.inference import Stream, predict, saliency_maps
 
 M, S, M_8 = "d123m_rc4_rc1T", "d123s_rc4_rc1T", "d123_M_8out"
 SLACK = 1.0  # seconds that a busy machine may add to a bound that is meant to hold

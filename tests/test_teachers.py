@@ -15,17 +15,17 @@ from conftest import published_file, random_model
 from tinyhd_lib import BadInput, TinyHD, build_teacher, save_model
 from tinyhd_lib.data.clips import Clip, Excerpt
 from tinyhd_lib.data.layouts import Video
-from tinyhd_lib.distill.build import build_student, hint_channels
-from tinyhd_lib.distill.build import build_teacher as build_recipes_teacher
-from tinyhd_lib.distill.cache import AnswerCache
-from tinyhd_lib.distill.learner import Learner
-from tinyhd_lib.distill.models import HD2SModel, StudentModel, normalised
-from tinyhd_lib.distill.recipe import Recipe
-from tinyhd_lib.distill.sampling import clip_counts
-from tinyhd_lib.distill.teachers import Ensemble, MapTeacher, WindowTeacher
 from tinyhd_lib.models.published import _collapse_names, _decoder_names
 from tinyhd_lib.models.registry import TEACHER_NOTE
 from tinyhd_lib.models.teacher import LEVELS
+from tinyhd_lib.training.answers import AnswerCache
+from tinyhd_lib.training.build import build_student, hint_channels
+from tinyhd_lib.training.build import build_teacher as build_recipes_teacher
+from tinyhd_lib.training.learner import Learner
+from tinyhd_lib.training.models import HD2SModel, StudentModel, normalised
+from tinyhd_lib.training.recipe import Recipe
+from tinyhd_lib.training.sampling import clip_counts
+from tinyhd_lib.training.teachers import Ensemble, MapTeacher, WindowTeacher
 
 needs_openvino = pytest.mark.skipif(not find_spec("openvino"), reason="OpenVINO is not installed")
 

@@ -26,15 +26,15 @@ from tinyhd_lib.data.clips import resized
 from tinyhd_lib.data.datasets import open_dataset
 from tinyhd_lib.data.synthetic import synthesise
 from tinyhd_lib.data.transforms import Image
-from tinyhd_lib.distill import checkpoint
-from tinyhd_lib.distill import train as training
-from tinyhd_lib.distill.checkpoint import read_log, read_state
-from tinyhd_lib.distill.processes import Processes
-from tinyhd_lib.distill.recipe import Recipe, read_recipe, recipe_names
-from tinyhd_lib.distill.train import NonFiniteLossError, train
 from tinyhd_lib.models.published import _collapse_names, _decoder_names
 from tinyhd_lib.models.teacher import LEVELS
 from tinyhd_lib.models.weights import read_metadata
+from tinyhd_lib.training import checkpoint
+from tinyhd_lib.training import loop as training
+from tinyhd_lib.training.checkpoint import read_log, read_state
+from tinyhd_lib.training.loop import NonFiniteLossError, train
+from tinyhd_lib.training.processes import Processes
+from tinyhd_lib.training.recipe import Recipe, read_recipe, recipe_names
 
 MadeUp = Callable[[str], Path]
 Students = Callable[[str], Path]
@@ -123,7 +123,7 @@ class MadeUpTeacher:
 @pytest.fixture
 def made_up_teacher(monkeypatch: pytest.MonkeyPatch) -> type[MadeUpTeacher]:
     """What answers for ``hd2s:FILE``."""
-    monkeypatch.setattr("tinyhd_lib.distill.build.HD2SModel", MadeUpTeacher)
+    monkeypatch.setattr("tinyhd_lib.training.build.HD2SModel", MadeUpTeacher)
     monkeypatch.setattr(MadeUpTeacher, "asked", 0)
     return MadeUpTeacher
 
@@ -263,7 +263,7 @@ def test_killed_in_an_epoch_it_goes_on_to_the_same_bits(whole, tmp_path: Path) -
     recipe, unbroken = whole("averaged")
     file, out = recipe_file(recipe, tmp_path / "recipe.yaml"), tmp_path / "out"
     code = (
-        "import sys; from tinyhd_lib.cli import main; from tinyhd_lib.distill import train; "
+        "import sys; from tinyhd_lib.cli import main; from tinyhd_lib.training import loop as train; "
         "train._SECONDS_BETWEEN_CHECKPOINTS = -1.0; sys.exit(main(sys.argv[1:]))"
     )
     command = [sys.executable, "-c", code, "train", "--recipe", str(file), "--out", str(out), "--device", "cpu"]

@@ -13,8 +13,8 @@ import pytest
 from conftest import CLIPS, RELEASED, moving_dot, needs_shared, write_sound
 
 from tinyhd_lib import BadInput
-from tinyhd_lib.data.film import VideoWriter
 from tinyhd_lib.data.video import _rate, probe, read_frames
+from tinyhd_lib.data.writer import VideoWriter
 
 
 def write_film(path: Path, images: list[np.ndarray], rate: Fraction = Fraction(25)) -> Path:

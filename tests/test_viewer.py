@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 from tinyhd_lib import BadInput, open_dataset, predict, save_model
 from tinyhd_lib.data.transforms import to_grey
 from tinyhd_lib.data.video import read_frames
-from tinyhd_lib.maps import own_bounds
-from tinyhd_lib.overlay import Style, draw
+from tinyhd_lib.prediction.map_files import own_bounds
+from tinyhd_lib.prediction.overlay import Style, draw
 from tinyhd_lib.viewer import SaliencyViewer, widget
 from tinyhd_lib.viewer.layers import ArrayLayer, decoder_layers, open_layer
 from tinyhd_lib.viewer.settings import VIEWS, Settings

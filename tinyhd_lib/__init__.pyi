@@ -14,6 +14,6 @@ from .models.student import TinyHD as TinyHD
 from .models.student import build_model as build_model
 from .models.student import inflate_mobilenet_v2 as inflate_mobilenet_v2
 from .models.teacher import build_teacher as build_teacher
-from .predict import Stream as Stream
-from .predict import predict as predict
+from .prediction.inference import Stream as Stream
+from .prediction.inference import predict as predict
 from .runtime import open_runtime as open_runtime

@@ -9,20 +9,20 @@ from tempfile import TemporaryDirectory
 
 from tqdm import tqdm
 
-from tinyhd_lib.bench.forward import measure_forward
-from tinyhd_lib.bench.metrics import measure_metrics
-from tinyhd_lib.bench.pipeline import WRITES, measure_pipeline
-from tinyhd_lib.bench.plot import SUFFIXES, write_plot
-from tinyhd_lib.bench.report import Report, as_markdown, as_text, begin_report, read_report
-from tinyhd_lib.bench.steps import measure_steps
-from tinyhd_lib.bench.subjects import DEFAULT_ROWS, Case, Row, Subject, cases, refusal, subject
-from tinyhd_lib.bench.training import ROWS, SIZES, measure_training
-from tinyhd_lib.bench.viewer import measure_viewer
+from benchmarks.forward import measure_forward
+from benchmarks.metrics import measure_metrics
+from benchmarks.pipeline import WRITES, measure_pipeline
+from benchmarks.plot import SUFFIXES, write_plot
+from benchmarks.report import Report, as_markdown, as_text, begin_report, read_report
+from benchmarks.steps import measure_steps
+from benchmarks.subjects import DEFAULT_ROWS, Case, Row, Subject, cases, refusal, subject
+from benchmarks.training import ROWS, SIZES, measure_training
+from benchmarks.viewer import measure_viewer
 from tinyhd_lib.data.video import probe
 from tinyhd_lib.errors import BadInput
 from tinyhd_lib.files import shipped, write_atomically
 from tinyhd_lib.models.spec import MODEL_SPECS
-from tinyhd_lib.runs import usable_cores
+from tinyhd_lib.records import usable_cores
 
 Measure = Callable[[argparse.Namespace], Report]
 """Measures something, and answers with its part of the report."""

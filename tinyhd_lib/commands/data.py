@@ -14,7 +14,7 @@ from tinyhd_lib.data.synthetic import synthesise as write_set
 from tinyhd_lib.data.verify import check_set, check_videos
 from tinyhd_lib.errors import BadInput
 from tinyhd_lib.files import write_atomically
-from tinyhd_lib.runs import usable_cores
+from tinyhd_lib.records import usable_cores
 
 logger = logging.getLogger(__name__)
 

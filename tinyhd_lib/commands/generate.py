@@ -7,7 +7,7 @@ from pathlib import Path
 from tinyhd_lib.commands.many import check_inference, open_model, run_all
 from tinyhd_lib.data.datasets import check_names, find_kind, open_dataset
 from tinyhd_lib.data.layouts import Video
-from tinyhd_lib.predict_files import Job
+from tinyhd_lib.prediction.files import Job
 
 logger = logging.getLogger(__name__)
 

@@ -16,19 +16,19 @@ from typing import Any
 import cv2
 from av.error import FFmpegError
 
-from tinyhd_lib.data.film import VideoWriter
 from tinyhd_lib.data.media import as_jpeg
-from tinyhd_lib.data.sources import Settings, open_source
 from tinyhd_lib.data.transforms import to_grey
+from tinyhd_lib.data.writer import VideoWriter
 from tinyhd_lib.errors import BadInput
 from tinyhd_lib.files import write_atomically
-from tinyhd_lib.maps import MAP_FORMATS, own_bounds
-from tinyhd_lib.overlay import Style, draw
-from tinyhd_lib.runs import hardware, peak_memory, versions
+from tinyhd_lib.live.page import Page
+from tinyhd_lib.live.sources import Settings, open_source
+from tinyhd_lib.live.statistics import Statistics, as_line, as_table
+from tinyhd_lib.live.stream import LivePrediction, Stream
+from tinyhd_lib.prediction.map_files import MAP_FORMATS, own_bounds
+from tinyhd_lib.prediction.overlay import Style, draw
+from tinyhd_lib.records import hardware, peak_memory, versions
 from tinyhd_lib.runtime import open_runtime
-from tinyhd_lib.streaming.page import Page
-from tinyhd_lib.streaming.statistics import Statistics, as_line, as_table
-from tinyhd_lib.streaming.stream import LivePrediction, Stream
 
 logger = logging.getLogger(__name__)
 

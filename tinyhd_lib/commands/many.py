@@ -16,10 +16,10 @@ from tqdm.contrib.logging import logging_redirect_tqdm
 
 from tinyhd_lib.errors import BadInput
 from tinyhd_lib.files import write_atomically
-from tinyhd_lib.predict import check_batch, check_stride
-from tinyhd_lib.predict_files import Job
-from tinyhd_lib.predict_many import Outcome, check_decoders, predict_many
-from tinyhd_lib.runs import hardware, peak_memory, torchrun_rank, versions
+from tinyhd_lib.prediction.files import Job
+from tinyhd_lib.prediction.inference import check_batch, check_stride
+from tinyhd_lib.prediction.many import Outcome, check_decoders, predict_many
+from tinyhd_lib.records import hardware, peak_memory, torchrun_rank, versions
 from tinyhd_lib.runtime import Runtime, open_runtime
 
 logger = logging.getLogger(__name__)

@@ -12,8 +12,8 @@ from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
 from tinyhd_lib.errors import BadInput
-from tinyhd_lib.notebook_files import find_notebooks
-from tinyhd_lib.notebook_runs import plan, run_notebooks
+from tinyhd_lib.notebooks.files import find_notebooks
+from tinyhd_lib.notebooks.runs import plan, run_notebooks
 
 logger = logging.getLogger(__name__)
 

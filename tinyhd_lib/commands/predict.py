@@ -13,9 +13,9 @@ from tinyhd_lib.commands.many import check_inference, open_model, run_all
 from tinyhd_lib.data.collection import Found, videos_below
 from tinyhd_lib.data.video import holds_images, probe
 from tinyhd_lib.errors import BadInput
-from tinyhd_lib.overlay import Style
-from tinyhd_lib.predict_files import Job, predict_files
-from tinyhd_lib.predict_many import explained
+from tinyhd_lib.prediction.files import Job, predict_files
+from tinyhd_lib.prediction.many import explained
+from tinyhd_lib.prediction.overlay import Style
 from tinyhd_lib.runtime import Runtime
 
 logger = logging.getLogger(__name__)

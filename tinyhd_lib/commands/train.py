@@ -10,8 +10,8 @@ from typing import Any
 import yaml
 from tqdm.contrib.logging import logging_redirect_tqdm
 
-from tinyhd_lib.distill.recipe import read_recipe, recipe_names
 from tinyhd_lib.errors import BadInput
+from tinyhd_lib.training.recipe import read_recipe, recipe_names
 
 logger = logging.getLogger(__name__)
 
@@ -24,7 +24,7 @@ def train(options: argparse.Namespace) -> int:
     if options.recipe is None:
         raise BadInput(f"--recipe: name one ({', '.join(recipe_names())}) or a YAML file")
     recipe = read_recipe(options.recipe, **changes(options.set))
-    from tinyhd_lib.distill.train import train as run
+    from tinyhd_lib.training.loop import train as run
 
     out = Path(options.out or f"runs/{Path(options.recipe).stem}")
     entries = run(recipe, out, device=options.device, workers=options.workers, force=options.force)
@@ -58,8 +58,8 @@ def _on_tensorboard(entries: Iterator[dict[str, Any]], out: Path) -> Iterator[di
 def ablate(options: argparse.Namespace) -> int:
     """``tinyhd ablate``: a table of rows that were trained alike."""
     recipe = read_recipe(options.recipe, **changes(options.set))
-    from tinyhd_lib.distill.ablate import ablate as run
-    from tinyhd_lib.distill.ablate import as_table, rows_of
+    from tinyhd_lib.training.ablate import ablate as run
+    from tinyhd_lib.training.ablate import as_table, rows_of
 
     rows = rows_of(options.models)
     with logging_redirect_tqdm():

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from tinyhd_lib.data.video import VIDEO_SUFFIXES, holds_images
 from tinyhd_lib.errors import BadInput
-from tinyhd_lib.runs import RECORD_NAME
+from tinyhd_lib.records import RECORD_NAME
 
 
 class Found(NamedTuple):

@@ -13,9 +13,9 @@ import numpy as np
 from av.container import InputContainer
 from av.video.stream import VideoStream
 
-from tinyhd_lib.data.film import TICKS_PER_FRAME
 from tinyhd_lib.data.media import decode_image, is_image, number_order, open_media, picture_stream
 from tinyhd_lib.data.transforms import Image
+from tinyhd_lib.data.writer import TICKS_PER_FRAME
 from tinyhd_lib.errors import BadInput
 
 logger = logging.getLogger(__name__)

@@ -17,7 +17,7 @@ from tinyhd_lib.evaluation.plan import Evaluation, Plan
 from tinyhd_lib.evaluation.results import RESULT_NAMES, Results, read_settings, write_results
 from tinyhd_lib.evaluation.summary import Summary, asked, summarise
 from tinyhd_lib.files import alone_in, write_atomically
-from tinyhd_lib.runs import RECORD_NAME, hardware, usable_cores, versions
+from tinyhd_lib.records import RECORD_NAME, hardware, usable_cores, versions
 
 PARTS_NAME = ".parts"
 

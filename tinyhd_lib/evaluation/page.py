@@ -11,11 +11,11 @@ from matplotlib.figure import Figure
 from tinyhd_lib.data.media import as_jpeg
 from tinyhd_lib.evaluation.pictures import as_data, worst_frames
 from tinyhd_lib.evaluation.plan import Pair
+from tinyhd_lib.evaluation.plots import set_plots, timelines
 from tinyhd_lib.evaluation.scores import METRICS
 from tinyhd_lib.evaluation.summary import NAMES, Summary
 from tinyhd_lib.evaluation.tasks import PREDICTION
 from tinyhd_lib.evaluation.text import headline, interval, notes, number
-from tinyhd_lib.figures.scores import set_plots, timelines
 
 
 def as_html(summary: Summary, table: pd.DataFrame, pairs: Sequence[Pair]) -> str:

@@ -13,8 +13,8 @@ from tinyhd_lib.data.transforms import Image, Map, to_grey
 from tinyhd_lib.errors import BadInput
 from tinyhd_lib.evaluation.plan import Pair
 from tinyhd_lib.evaluation.tasks import PREDICTION
-from tinyhd_lib.maps import own_bounds
-from tinyhd_lib.overlay import Style, draw
+from tinyhd_lib.prediction.map_files import own_bounds
+from tinyhd_lib.prediction.overlay import Style, draw
 
 _WORST = 6
 _WORST_OF_A_VIDEO = 2

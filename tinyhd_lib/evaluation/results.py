@@ -14,7 +14,7 @@ from tinyhd_lib.evaluation.plan import Plan
 from tinyhd_lib.evaluation.summary import Summary
 from tinyhd_lib.evaluation.text import as_latex
 from tinyhd_lib.files import write_atomically
-from tinyhd_lib.runs import RECORD_NAME
+from tinyhd_lib.records import RECORD_NAME
 
 SUMMARY_NAME = "summary.json"
 TABLE_FORMATS = ("parquet", "csv")

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 from tinyhd_lib.errors import BadInput
 from tinyhd_lib.export.formats import FORMATS, Description
-from tinyhd_lib.export.graph import INPUTS, exported_program
 from tinyhd_lib.export.parity import Parity, check_parity
+from tinyhd_lib.models.graph import INPUTS, exported_program
 from tinyhd_lib.runtime.base import model_source
 
 if TYPE_CHECKING:

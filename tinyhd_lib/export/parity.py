@@ -11,9 +11,9 @@ import numpy.typing as npt
 from tinyhd_lib.data.transforms import Map, preprocess
 from tinyhd_lib.data.video import read_frames
 from tinyhd_lib.errors import BadInput
-from tinyhd_lib.export.graph import Input
 from tinyhd_lib.files import shipped
 from tinyhd_lib.metrics import cc
+from tinyhd_lib.models.graph import Input
 from tinyhd_lib.models.spec import CLIP_FRAMES
 from tinyhd_lib.runtime.base import ModelSource
 from tinyhd_lib.runtime.conversion import PARITY_TOLERANCE

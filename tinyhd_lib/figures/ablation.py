@@ -8,13 +8,13 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from tinyhd_lib.data.transforms import Image, Map
-from tinyhd_lib.distill.ablate import Comparison
 from tinyhd_lib.figures.grid import picture_grid
 from tinyhd_lib.figures.labels import label_points
 from tinyhd_lib.figures.levels import as_density
 from tinyhd_lib.models.cost import count_gmac, count_parameters
 from tinyhd_lib.models.spec import MODEL_SPECS
 from tinyhd_lib.models.student import build_model
+from tinyhd_lib.training.ablate import Comparison
 
 # Okabe and Ito's colours, which the colour-blind tell apart; every point has its name besides.
 _COLOURS = {1: "#0072b2", 2: "#e69f00", 4: "#009e73", 8: "#cc79a7"}
@@ -96,8 +96,8 @@ def decoder_pictures(
 
     Args:
         windows: (n, 16, H, W, 3) uint8 RGB, whose last frames are shown.
-        maps: of `tinyhd_lib.distill.heterogeneity.decoder_maps`.
-        weights: of `tinyhd_lib.distill.heterogeneity.fusion_weights`.
+        maps: of `tinyhd_lib.training.heterogeneity.decoder_maps`.
+        weights: of `tinyhd_lib.training.heterogeneity.fusion_weights`.
         numbers: of the frames.
         title: of the figure.
     """
@@ -113,7 +113,7 @@ def similarity_matrices(table: pd.DataFrame, names: Sequence[str], title: str) -
     """How alike decoders' maps are, as two annotated matrices.
 
     Args:
-        table: of `tinyhd_lib.distill.heterogeneity.similarity_table`.
+        table: of `tinyhd_lib.training.heterogeneity.similarity_table`.
         names: of the decoders, in the order of the lines.
         title: of the figure.
     """

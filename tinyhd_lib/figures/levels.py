@@ -10,8 +10,8 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from tinyhd_lib.data.transforms import Image, Map
-from tinyhd_lib.distill.models import Answers
 from tinyhd_lib.figures.grid import picture_grid
+from tinyhd_lib.training.models import Answers
 
 _LOOKS = (("#e69f00", "o"), ("#56b4e9", "s"), ("#009e73", "D"), ("#cc79a7", "^"), ("#000000", "x"))
 """Okabe and Ito's colours, which the colour-blind tell apart, and a marker besides: four levels and their fusion."""
@@ -63,7 +63,7 @@ def level_pictures(
 
     Args:
         windows: (n, 16, H, W, 3) uint8 RGB.
-        answers: of `tinyhd_lib.distill.inspection.maps_over_time`.
+        answers: of `tinyhd_lib.training.inspection.maps_over_time`.
         levels: the names of the four, the finest first.
         numbers: of the windows' last frames.
         title: of the figure.
@@ -78,7 +78,7 @@ def statistics_lines(statistics: pd.DataFrame, size: tuple[int, int], title: str
     """Entropy and centre bias of every level over time.
 
     Args:
-        statistics: of `tinyhd_lib.distill.inspection.level_statistics`.
+        statistics: of `tinyhd_lib.training.inspection.level_statistics`.
         size: (H, W) of the maps.
         title: of the figure.
     """
@@ -113,7 +113,7 @@ def matching_pictures(frame: Image, target: Map, said: Map, table: pd.DataFrame,
         frame: (H, W, 3) the window's last frame.
         target: (4, H, W) what D1 is to say.
         said: (4, H, W) what it says.
-        table: of `tinyhd_lib.distill.inspection.matching_table`.
+        table: of `tinyhd_lib.training.inspection.matching_table`.
         title: of the figure.
     """
     rows = {"teacher": [frame, *as_density(target)], "student's D1": [frame, *as_density(said)]}

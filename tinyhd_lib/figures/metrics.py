@@ -10,7 +10,7 @@ from tinyhd_lib.data.transforms import Image, Map
 from tinyhd_lib.evaluation.examples import Example
 from tinyhd_lib.evaluation.scores import METRICS, Scene, score
 from tinyhd_lib.metrics import DIALECTS
-from tinyhd_lib.overlay import mark_points
+from tinyhd_lib.prediction.overlay import mark_points
 
 # Okabe and Ito's colours, which the colour-blind tell apart.
 _ROC_LOOKS = (

@@ -18,15 +18,15 @@ from torch import Tensor
 from tinyhd_lib import metrics
 from tinyhd_lib.data.clips import Source, resized
 from tinyhd_lib.data.transforms import Image, Map, to_grey
-from tinyhd_lib.distill.recipe import Recipe
-from tinyhd_lib.distill.sampling import Sample, clip_counts
-from tinyhd_lib.distill.teachers import Teacher
 from tinyhd_lib.errors import BadInput
 from tinyhd_lib.figures.grid import picture_grid
 from tinyhd_lib.losses import kl_divergence
-from tinyhd_lib.maps import own_bounds
 from tinyhd_lib.models.spec import CLIP_FRAMES, MEAN, STD
-from tinyhd_lib.overlay import Style, draw
+from tinyhd_lib.prediction.map_files import own_bounds
+from tinyhd_lib.prediction.overlay import Style, draw
+from tinyhd_lib.training.recipe import Recipe
+from tinyhd_lib.training.sampling import Sample, clip_counts
+from tinyhd_lib.training.teachers import Teacher
 
 Entry = dict[str, Any]
 
@@ -68,7 +68,7 @@ def batch_pictures(
     """Samples as a student meets them: the ends of each clip, where people looked, and what the teacher says of it.
 
     Args:
-        items: of a `tinyhd_lib.distill.dataset.DistillationSet`.
+        items: of a `tinyhd_lib.training.dataset.DistillationSet`.
         samples: what they were made of.
         sources: the videos.
         title: of the figure.
@@ -128,7 +128,7 @@ def curves(entries: Sequence[Entry]) -> Figure:
     """Plot a log.
 
     Args:
-        entries: what `tinyhd_lib.distill.train.train` yields, or `read_log` reads.
+        entries: what `tinyhd_lib.training.loop.train` yields, or `read_log` reads.
 
     Returns:
         the terms of the loss on the left, faint as they are and smoothed; the validation scores on the right.

@@ -14,7 +14,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from tinyhd_lib.data.transforms import Map
-from tinyhd_lib.runs import usable_cores
+from tinyhd_lib.records import usable_cores
 from tinyhd_lib.runtime import fused
 from tinyhd_lib.runtime.base import ModelSource
 from tinyhd_lib.runtime.conversion import check_parity, conversion_key, conversions

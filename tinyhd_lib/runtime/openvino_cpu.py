@@ -95,7 +95,7 @@ def _check_processor(core: openvino.Core) -> None:
 def _convert(source: ModelSource) -> openvino.Model:
     import torch
 
-    from tinyhd_lib.export.graph import FromClips, exported_program
+    from tinyhd_lib.models.graph import FromClips, exported_program
 
     return openvino.convert_model(exported_program(FromClips(source.load()), torch.zeros(CLIP_SHAPE)))
 
@@ -114,7 +114,7 @@ def _quantise(model: openvino.Model) -> openvino.Model:
 
 def _key(source: ModelSource, precision: str) -> str:
     packages = ("openvino", "torch", "torchvision", *(("nncf",) if precision == "int8" and find_spec("nncf") else ()))
-    return conversion_key(source, packages, precision, [Path(__file__).parents[1] / "export" / "graph.py"])
+    return conversion_key(source, packages, precision, [Path(__file__).parents[1] / "models" / "graph.py"])
 
 
 def _save_atomically(converted: openvino.Model, path: Path) -> None:

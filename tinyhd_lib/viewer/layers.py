@@ -18,12 +18,12 @@ from tinyhd_lib.errors import BadInput
 from tinyhd_lib.evaluation.predictions import read_any_map
 from tinyhd_lib.files import cache_folder, digest_of, fingerprint, write_array
 from tinyhd_lib.models.spec import INPUT_SIZE
-from tinyhd_lib.predict import saliency_maps
+from tinyhd_lib.prediction.inference import saliency_maps
 from tinyhd_lib.runtime import open_runtime
 from tinyhd_lib.runtime.base import model_source
 
 if TYPE_CHECKING:
-    from tinyhd_lib.distill.models import StudentModel
+    from tinyhd_lib.training.models import StudentModel
 
 _SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".npz"})
 _MAPS_OF = {"d1": ("D1 map 1", "D1 map 2", "D1 map 3", "D1 map 4"), "d2": ("D2",), "d3": ("D3",)}
@@ -180,7 +180,7 @@ def decoder_layers(video: Path, weights: str | Path) -> dict[str, Layer]:
     source = model_source(weights)
     place = _place(video, "decoders", source.digest)
     if not place.exists():
-        from tinyhd_lib.distill.models import StudentModel
+        from tinyhd_lib.training.models import StudentModel
 
         model = StudentModel(weights, "openvino")
         write_array(place, _side_maps(_watched(video, model.name), model))

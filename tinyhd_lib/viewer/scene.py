@@ -10,8 +10,8 @@ import numpy as np
 from tinyhd_lib.data.reader import VideoReader
 from tinyhd_lib.data.transforms import Image, Map, to_grey
 from tinyhd_lib.errors import BadInput
-from tinyhd_lib.maps import Bounds, own_bounds
-from tinyhd_lib.overlay import draw, draw_difference, mark_peak, mark_points, wipe
+from tinyhd_lib.prediction.map_files import Bounds, own_bounds
+from tinyhd_lib.prediction.overlay import draw, draw_difference, mark_peak, mark_points, wipe
 from tinyhd_lib.viewer.layers import Layer
 from tinyhd_lib.viewer.settings import NORMALISATIONS, Settings
 

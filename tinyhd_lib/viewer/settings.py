@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any, Self
 
 from tinyhd_lib.errors import BadInput
-from tinyhd_lib.overlay import VIEWS as SINGLE_VIEWS
-from tinyhd_lib.overlay import Style
+from tinyhd_lib.prediction.overlay import VIEWS as SINGLE_VIEWS
+from tinyhd_lib.prediction.overlay import Style
 
 COMPARING_VIEWS = ("wipe", "difference")
 """Views that hold the map against another one."""

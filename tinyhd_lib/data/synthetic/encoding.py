@@ -9,11 +9,11 @@ import cv2
 import numpy as np
 from scipy.io import savemat
 
-from tinyhd_lib.data.film import VideoWriter
 from tinyhd_lib.data.gaze import ASSUMED_WIDTH_DEGREES, Gaze, blur
 from tinyhd_lib.data.synthetic.drawing import render
 from tinyhd_lib.data.synthetic.scenes import Clip
 from tinyhd_lib.data.transforms import Image
+from tinyhd_lib.data.writer import VideoWriter
 
 _MAT_HEADER = b"MATLAB 5.0 MAT-file, synthetic".ljust(116)
 

@@ -1,7 +1,0 @@
-"""How fast the models run here: a file for each thing that is measured, and for how the figures read.
-
-Nothing here needs torch until something is measured in it.
-"""
-
-from tinyhd_lib.bench.forward import measure_rows as measure_rows
-from tinyhd_lib.bench.subjects import random_model as random_model

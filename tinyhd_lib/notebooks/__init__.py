@@ -1,0 +1,1 @@
+"""The five notebooks: found, copied, and run headless."""

@@ -1,0 +1,1 @@
+"""Prediction: a video in, saliency maps, map files and overlay videos out."""

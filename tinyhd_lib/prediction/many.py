@@ -1,0 +1,198 @@
+"""Many videos through one model: several at once in a process, and any number of processes on one list."""
+
+import errno
+from collections import deque
+from collections.abc import Callable, Generator, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing, contextmanager, suppress
+from pathlib import Path
+from queue import SimpleQueue
+from threading import Event
+from time import perf_counter
+from typing import NamedTuple
+
+from av.error import FFmpegError
+from filelock import BaseFileLock, FileLock, SoftFileLock, Timeout
+
+from tinyhd_lib.data.video import source_files
+from tinyhd_lib.errors import BadInput
+from tinyhd_lib.prediction.files import Job, predict_files
+from tinyhd_lib.runtime import Runtime
+from tinyhd_lib.runtime.shared import SharedRuntime
+
+MOST_DECODERS = 32
+
+_CLAIMS = ".tinyhd-claims"
+_PATIENCE = 1.0  # seconds; how soon a video is taken over from a process that died
+_ENDS_ALL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS})
+
+
+class Outcome(NamedTuple):
+    """What became of a video.
+
+    Attributes:
+        job: what was to be done.
+        frames: of the video, those included that an earlier run had left; 0 if all was done before, or by another
+            process.
+        seconds: that it took.
+        refused: why it could not be used; None if it is done.
+    """
+
+    job: Job
+    frames: int
+    seconds: float
+    refused: str | None
+
+    @property
+    def done(self) -> bool:
+        """Whether it was this process that finished it."""
+        return self.frames > 0 and self.refused is None
+
+
+def predict_many(jobs: Sequence[Job], runtime: Runtime, weights: str, decoders: int) -> Iterator[Outcome | None]:
+    """Do jobs, the largest videos first; a video that cannot be used does not stop the others.
+
+    Any number of processes may do the same jobs at the same time, also on several machines that share the folder of
+    results: who begins a video claims it, by a lock that ends with its process. What others are at work on is looked
+    after last, and taken over where they died. So when this ends, all jobs are done, whoever did them.
+
+    Args:
+        jobs: with a folder each.
+        runtime: the model, ready to run.
+        weights: what the records call it.
+        decoders: videos at once, a thread each, with one pass of the model for all of them at a time.
+
+    Yields:
+        None after every step of `predict_files`, and an outcome for every job.
+
+    Raises:
+        BadInput: the number of decoders is none.
+        OSError: no more can be written at all.
+    """
+    check_decoders(decoders)
+    todo = deque((job, 0.0) for job in sorted(jobs, key=_size, reverse=True))
+    shared = SharedRuntime(runtime) if decoders > 1 else runtime
+    events: SimpleQueue[Outcome | Future[None] | None] = SimpleQueue()
+    stopped = Event()
+
+    def begin(job: Job) -> Generator[int, None, None]:
+        return predict_files(job, shared, weights)
+
+    def step() -> bool:
+        events.put(None)
+        return not stopped.is_set()
+
+    def work() -> None:
+        while not stopped.is_set():
+            try:
+                job, patience = todo.popleft()
+            except IndexError:
+                return
+            outcome = _do(job, begin, step, patience)
+            if outcome is None:
+                todo.append((job, _PATIENCE))
+            else:
+                events.put(outcome)
+
+    with ThreadPoolExecutor(decoders) as pool:
+        try:
+            for _ in range(decoders):
+                pool.submit(work).add_done_callback(events.put)
+            alive = decoders
+            while alive:
+                event = events.get()
+                if isinstance(event, Future):
+                    event.result()
+                    alive -= 1
+                else:
+                    yield event
+        finally:
+            stopped.set()
+    _clear(jobs)
+
+
+def check_decoders(decoders: int) -> None:
+    """Refuse a number of videos at once that is none, or more than a machine's memory is likely to hold."""
+    if not 1 <= decoders <= MOST_DECODERS:
+        raise BadInput(f"decoders {decoders}: 1 to {MOST_DECODERS} videos at once")
+
+
+def explained(error: OSError | FFmpegError) -> str:
+    """Why a video's results could not be written, and what to do."""
+    where = f"{error.filename}: " if error.filename else ""
+    return f"{where}{error.strerror or error}; what was finished is kept, the same command goes on from there"
+
+
+def _do(
+    job: Job, begin: Callable[[Job], Generator[int, None, None]], step: Callable[[], bool], patience: float
+) -> Outcome | None:
+    """Do a job until ``step`` says no; None if another process has it."""
+    begun, steps, refused = perf_counter(), 0, None
+    try:
+        with _claim(job.out, patience) as ours:
+            if not ours:
+                return None
+            with closing(begin(job)) as done:
+                for steps in done:  # noqa: B007
+                    if not step():
+                        break
+    except BadInput as error:
+        refused = str(error)
+    except (OSError, FFmpegError) as error:
+        if error.errno in _ENDS_ALL:
+            raise
+        refused = explained(error)
+    return Outcome(job, steps // job.passes, perf_counter() - begun, refused)
+
+
+@contextmanager
+def _claim(out: Path, patience: float) -> Iterator[bool]:
+    """Keep other processes off a folder of results, or see that one of them has it.
+
+    Raises:
+        BadInput: the file system knows no locks.
+    """
+    path = _claim_of(out)
+    lock = FileLock(path, timeout=patience)
+    if not _acquired(lock, path):
+        yield False
+        return
+    try:
+        if isinstance(lock, SoftFileLock):  # what FileLock becomes without locks; it would outlive its process
+            raise BadInput(f"{out.parent}: this file system knows no locks; give an --out on another")
+        yield True
+    finally:
+        with suppress(OSError):  # Windows keeps what is open, and clears it away itself
+            path.unlink(missing_ok=True)
+        lock.release()
+
+
+def _acquired(lock: BaseFileLock, path: Path) -> bool:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lock.acquire()
+    except FileExistsError:
+        if path.parent.exists():  # a file is in the way
+            raise
+        return False
+    except (Timeout, FileNotFoundError):  # another has it, or has cleared the folder away just now
+        return False
+    return True
+
+
+def _clear(jobs: Sequence[Job]) -> None:
+    for folder in {_claim_of(job.out).parent for job in jobs}:
+        with suppress(OSError):  # others still have theirs there
+            folder.rmdir()
+
+
+def _claim_of(out: Path) -> Path:
+    return out.parent / _CLAIMS / f"{out.name}.lock"
+
+
+def _size(job: Job) -> int:
+    """The bytes of a video: long ones are begun first, so that none is left over at the end."""
+    try:
+        return sum(path.stat().st_size for path in source_files(job.video))
+    except (BadInput, OSError):
+        return 0
