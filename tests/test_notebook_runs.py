@@ -508,9 +508,6 @@ def batch(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, subprocess.Co
         "%load_ext tinyhd_lib.notebooks.helpers\nfrom tinyhd_lib.notebooks.helpers import find_video",
         'find_video("no.mp4")',
     ]
-        "%load_ext tinyhd_lib.notebooks.helpers\nfrom tinyhd_lib.notebooks.helpers import find_video",
-        'find_video("no.mp4")',
-    ]
     write_notebook(folder / "notebooks" / "03_refuses.ipynb", *refuses)
     write_notebook(folder / "notebooks" / "04_forgets.ipynb", "SEED", artefacts=["a.png", "b.csv"])
     write_notebook(folder / "notebooks" / "05_dies.ipynb", "import os\nos.kill(os.getpid(), 9)")

@@ -4,7 +4,8 @@ import json
 import os
 import platform
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -20,53 +21,8 @@ _PACKAGES = (
 )
 
 
-@dataclass
-class RunRecord:
-    """What ``run.json`` holds.
-
-    Attributes:
-        key: everything that decides the content of the map files; results of two runs mix only if it is equal.
-        film: the film's settings, None without a film.
-        complete: whether all that was asked for is there.
-        details: what else is worth knowing: runtime, times, counts, versions, hardware.
-    """
-
-    key: dict[str, Any]
-    film: dict[str, Any] | None = None
-    complete: bool = False
-    details: dict[str, Any] = field(default_factory=dict)
-
-    def write(self, folder: Path) -> None:
-        """Write it into the folder, in one step."""
-        content = {"complete": self.complete, "key": self.key, "film": self.film, **self.details}
-        write_atomically(folder / RECORD_NAME, json.dumps(content, indent=2).encode())
-
-
-def read_record(folder: Path) -> RunRecord | None:
-    """The record of a folder, None if it has none.
-
-    Raises:
-        BadInput: there is a ``run.json``, and it is none of ours.
-    """
-    path = folder / RECORD_NAME
-    try:
-        content = json.loads(path.read_bytes())
-        return RunRecord(content.pop("key"), content.pop("film"), content.pop("complete"), content)
-    except FileNotFoundError:
-        return None
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise BadInput(f"{path}: not the record of a run; give another --out, or --force to replace it") from error
-
-
-def differences(record: RunRecord, key: dict[str, Any]) -> str:
-    """Which entries of a record's key differ from ``key``, in words."""
-    return ", ".join(
-        f"{name} {record.key.get(name)!r} then, {key[name]!r} now" for name in key if record.key.get(name) != key[name]
-    )
-
-
 def versions() -> dict[str, str]:
-    """The installed versions of what computes the results."""
+    """Return the installed versions of what computes the results."""
     found = {"python": platform.python_version()}
     for package in _PACKAGES:
         try:
@@ -77,33 +33,25 @@ def versions() -> dict[str, str]:
 
 
 def hardware() -> str:
-    """One line on this machine: processor, cores, memory, system."""
+    """Describe this machine in one line: processor, cores, memory, system."""
     return f"{_processor()}, {usable_cores()} cores{_memory()}, {platform.system()} {platform.machine()}"
 
 
 def usable_cores() -> int:
-    """How many cores this process may use; torchrun's processes on one machine share its cores."""
+    """Return how many cores this process may use; torchrun's processes on one machine share its cores."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return max(1, cores // int(os.environ.get("LOCAL_WORLD_SIZE", "1")))
 
 
 def torchrun_rank(environment: Mapping[str, str]) -> tuple[int, int]:
-    """Which of how many processes this is, as torchrun tells; the only one without it.
-
-    Where there are GPUs, each process of a machine takes its own.
-    """
-    if not {"RANK", "WORLD_SIZE", "LOCAL_RANK"} <= set(environment):
+    """Return which of how many processes this is, as torchrun tells; the only one without it."""
+    if not {"RANK", "WORLD_SIZE"} <= set(environment):
         return 0, 1
-    rank, ranks = int(environment["RANK"]), int(environment["WORLD_SIZE"])
-    import torch
-
-    if torch.cuda.is_available():
-        torch.cuda.set_device(int(environment["LOCAL_RANK"]) % torch.cuda.device_count())
-    return rank, ranks
+    return int(environment["RANK"]), int(environment["WORLD_SIZE"])
 
 
 def peak_memory() -> int | None:
-    """The most memory that this process has held, in MiB; None where the system does not tell."""
+    """Return the most memory that this process has held, in MiB; None where the system does not tell."""
     status = Path("/proc/self/status")
     if status.exists():  # what getrusage says on Linux counts the parent process in
         peak = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM"))
@@ -113,6 +61,74 @@ def peak_memory() -> int | None:
     except ImportError:
         return None
     return getrusage(RUSAGE_SELF).ru_maxrss // 2**20
+
+
+@dataclass
+class RunRecord:
+    """Say what made the files of a folder; ``run.json`` holds this.
+
+    Attributes:
+        what: the kind of run: ``predict``, ``evaluate``, ``train``, ``notebook``.
+        key: everything that decides the content of the results, JSON-ready; results mix only if it is equal.
+        complete: whether all that was asked for is there.
+        started: when, UTC.
+        details: what else is worth knowing: seconds, counts, speeds, paths.
+        versions: of what computed the results, see `versions`.
+        hardware: see `hardware`.
+    """
+
+    what: str
+    key: dict[str, Any]
+    complete: bool = False
+    started: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="milliseconds"))
+    details: dict[str, Any] = field(default_factory=dict)
+    versions: dict[str, str] = field(default_factory=versions)
+    hardware: str = field(default_factory=hardware)
+
+    def __post_init__(self) -> None:
+        """Bring the key to the form in which it comes back from a file."""
+        self.key = json.loads(json.dumps(self.key))
+
+    def write(self, folder: Path) -> None:
+        """Write it into the folder, in one step."""
+        write_atomically(folder / RECORD_NAME, json.dumps(asdict(self), indent=2).encode())
+
+    def finish(self, folder: Path, **details: Any) -> None:
+        """Write it into the folder as complete, with the seconds that the run took and further details."""
+        seconds = (datetime.now(UTC) - datetime.fromisoformat(self.started)).total_seconds()
+        self.complete, self.details = True, self.details | {"seconds": round(seconds, 3)} | details
+        self.write(folder)
+
+
+def read_record(folder: Path) -> RunRecord | None:
+    """Return the record of a folder, None if it has none.
+
+    Raises:
+        BadInput: there is a ``run.json``, and it is none of ours.
+    """
+    path = folder / RECORD_NAME
+    try:
+        return RunRecord(**json.loads(path.read_bytes()))
+    except FileNotFoundError:
+        return None
+    except (ValueError, KeyError, TypeError) as error:
+        raise BadInput(f"{path}: not the record of a run; give another `out`, or `force=True` to replace it") from error
+
+
+def check_same(folder: Path, earlier: RunRecord | None, record: RunRecord) -> None:
+    """Refuse to go on in a folder that holds the results of another run.
+
+    Raises:
+        BadInput: the keys differ, or what made the results.
+    """
+    if earlier is None or (earlier.what, earlier.key) == (record.what, record.key):
+        return
+    names = sorted({"what", *earlier.key, *record.key})
+    then, now = ({"what": each.what, **each.key} for each in (earlier, record))
+    told = ", ".join(f"{n} {then.get(n)!r} then, {now.get(n)!r} now" for n in names if then.get(n) != now.get(n))
+    raise BadInput(
+        f"{folder}: holds the results of another run ({told}); give another `out`, or `force=True` to replace them"
+    )
 
 
 def _processor() -> str:

@@ -1,0 +1,189 @@
+"""One cache for all that is computed once: entries appear whole, are checked when they are read, and can be cleared."""
+
+import hashlib
+import logging
+import os
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import pooch
+from filelock import FileLock
+
+from tinyhd_lib.files import partial_path, sha256, write_atomically
+
+logger = logging.getLogger(__name__)
+
+_SUM = ".sha256"
+_LOCK = ".lock"
+
+
+def cache_folder() -> Path:
+    """Return where downloads and computed things are kept: ``$TINYHD_CACHE``, or the system's cache folder."""
+    return Path(os.environ.get("TINYHD_CACHE") or pooch.os_cache("tinyhd"))
+
+
+@dataclass(frozen=True)
+class Cache:
+    """Keep what is expensive to compute, by kind and key.
+
+    An entry whose content does not have the checksum that was written with it is thrown away, with one line, and made
+    anew. Several processes may read and write the same entry.
+
+    Args:
+        kind: what is kept, a folder of `cache_folder`: ``plans``, ``clips``, ``answers``.
+        version: of how entries are made and laid out; entries of another version are not found.
+        most_bytes: what the kind may take; entries that were not read for the longest time go first. None: no limit.
+    """
+
+    kind: str
+    version: int = 1
+    most_bytes: int | None = None
+
+    def path(self, key: str) -> Path:
+        """Return where an entry lies, whether it is there or not; a key may hold slashes."""
+        return cache_folder() / self.kind / str(self.version) / key
+
+    def read(self, key: str) -> bytes | None:
+        """Return an entry's content, None if it is not there or damaged."""
+        path = self.path(key)
+        try:
+            content = path.read_bytes()
+        except OSError:
+            return None
+        return content if self._is_sound(path, hashlib.sha256(content).hexdigest()) else None
+
+    def write(self, key: str, content: bytes) -> None:
+        """Keep an entry; where that is not possible, one line says so and nothing else happens."""
+        path = self.path(key)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with FileLock(path.with_name(path.name + _LOCK)):
+                write_atomically(path, content)
+                _write_sum(path, hashlib.sha256(content).hexdigest())
+        except OSError as error:
+            logger.warning("%s: cannot be kept (%s); it will be computed again", path, error.strerror or error)
+        self._evict()
+
+    def file(self, key: str, make: Callable[[Path], None]) -> Path:
+        """Return the path of an entry that is read where it lies; it is made if it is missing or damaged.
+
+        Args:
+            key: of the entry.
+            make: writes the content to the path that it is given; one process makes an entry while others wait for it.
+
+        Raises:
+            OSError: it cannot be written (no space, no permission).
+        """
+        path = self.path(key)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(path.with_name(path.name + _LOCK)):
+            if path.exists() and self._is_sound(path, sha256(path)):
+                return path
+            partial = partial_path(path)
+            try:
+                make(partial)
+                partial.replace(path)
+            finally:
+                partial.unlink(missing_ok=True)
+            _write_sum(path, sha256(path))
+        self._evict()
+        return path
+
+    def drop(self, key: str) -> None:
+        """Throw an entry away; it need not be there."""
+        path = self.path(key)
+        path.unlink(missing_ok=True)
+        path.with_name(path.name + _SUM).unlink(missing_ok=True)
+
+    def _is_sound(self, path: Path, digest: str) -> bool:
+        try:
+            sound = path.with_name(path.name + _SUM).read_text() == digest
+        except (OSError, UnicodeDecodeError):
+            sound = False
+        if sound:
+            os.utime(path)  # what was read last is evicted last
+        else:
+            logger.warning("%s: damaged, thrown away and made anew", path)
+            path.unlink(missing_ok=True)
+        return sound
+
+    def _evict(self) -> None:
+        if self.most_bytes is None:
+            return
+        entries = sorted(_entries(cache_folder() / self.kind), key=lambda entry: entry.used)
+        surplus = sum(entry.size for entry in entries) - self.most_bytes
+        for entry in entries[:-1]:  # what was just written stays
+            if surplus <= 0:
+                return
+            _remove(entry.path)
+            surplus -= entry.size
+
+
+class Usage(NamedTuple):
+    """What a kind takes.
+
+    Attributes:
+        kind: of the entries.
+        entries: how many there are.
+        size: of them all, in bytes.
+    """
+
+    kind: str
+    entries: int
+    size: int
+
+
+def cache_usage() -> list[Usage]:
+    """List what the cache folder holds, a row a kind, the largest first; downloads are one of them."""
+    folder = cache_folder()
+    kinds = sorted(path for path in folder.iterdir() if path.is_dir()) if folder.is_dir() else []
+    rows = [(path.name, list(_entries(path))) for path in kinds]
+    return sorted(
+        (Usage(kind, len(found), sum(each.size for each in found)) for kind, found in rows), key=lambda u: -u.size
+    )
+
+
+def clear_cache(kind: str | None = None, days: float = 0.0) -> int:
+    """Remove what was not used for so many days, of one kind or of all; return the number of bytes.
+
+    Args:
+        kind: a kind of `cache_usage`, None for all.
+        days: since an entry was last used.
+    """
+    freed = 0
+    for usage in cache_usage():
+        if kind not in {None, usage.kind}:
+            continue
+        for entry in list(_entries(cache_folder() / usage.kind)):
+            if entry.used <= time.time() - days * 86400:
+                _remove(entry.path)
+                freed += entry.size
+        if not any(_entries(cache_folder() / usage.kind)):
+            shutil.rmtree(cache_folder() / usage.kind, ignore_errors=True)
+    return freed
+
+
+class _Entry(NamedTuple):
+    path: Path
+    size: int
+    used: float
+
+
+def _entries(folder: Path) -> Iterator[_Entry]:
+    for path in folder.rglob("*"):
+        if path.is_file() and path.suffix not in {_SUM, _LOCK}:
+            state = path.stat()
+            yield _Entry(path, state.st_size, state.st_mtime)
+
+
+def _remove(path: Path) -> None:
+    for each in (path, path.with_name(path.name + _SUM), path.with_name(path.name + _LOCK)):
+        each.unlink(missing_ok=True)
+
+
+def _write_sum(path: Path, digest: str) -> None:
+    write_atomically(path.with_name(path.name + _SUM), digest.encode())
