@@ -214,10 +214,8 @@ def _read_parameters(notebook: Notebook, source: str) -> dict[str, Any]:
     """Return the table of a set or file of parameters."""
     path = notebook.set_path(source) if is_set(source) else Path(source)
     if not path.is_file():
-        there = (
-            f"{notebook.name} has the sets {', '.join(notebook.sets)}" if notebook.sets else f"{notebook.name} has none"
-        )
-        raise BadInput(f"{path}: no such parameters; {there}")
+        there = f"the sets {', '.join(notebook.sets)}" if notebook.sets else "no sets"
+        raise BadInput(f"{path}: no such parameters; {notebook.name} has {there}")
     try:
         table = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
     except (yaml.YAMLError, UnicodeDecodeError) as error:
