@@ -9,6 +9,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from conftest import ROOT
+from tinyhd_lib.live.channel import POLICIES
 
 from tinyhd_lib.cli import _parser, main
 from tinyhd_lib.evaluation.compare import Comparison, Difference
@@ -16,7 +17,6 @@ from tinyhd_lib.evaluation.compare import as_console as comparison_table
 from tinyhd_lib.evaluation.statistics import Figure
 from tinyhd_lib.evaluation.summary import Summary
 from tinyhd_lib.evaluation.text import as_console as scores_table
-from tinyhd_lib.live.channel import POLICIES
 from tinyhd_lib.live.statistics import as_table as live_table
 from tinyhd_lib.losses import TERMS
 from tinyhd_lib.training.recipe import recipe_names

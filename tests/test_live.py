@@ -17,14 +17,15 @@ import pytest
 from conftest import moving_dot
 
 from tinyhd_lib.cli import main
-from tinyhd_lib.commands import live
 from tinyhd_lib.data.media import as_jpeg
 from tinyhd_lib.data.video import Frame, read_frames
+from tinyhd_lib.live import session
 from tinyhd_lib.live.page import Page
 from tinyhd_lib.live.sources import Source
 from tinyhd_lib.live.statistics import as_table
 from tinyhd_lib.prediction.inference import predict
 from tinyhd_lib.prediction.map_files import MAP_FORMATS, own_bounds
+from tinyhd_lib.records import read_record
 
 
 @pytest.fixture(autouse=True)
@@ -41,7 +42,7 @@ def test_a_film_is_seen_written_and_summed_up(
     places = ["--out", str(out), "--overlay", str(film), "--json", str(figures)]
     options = ["--weights", str(weights_file), "--device", "cpu", "--speed", "0"]
     assert main(["live", str(video_file), *options, *places]) == 0
-    assert len(list(out.iterdir())) == 40
+    assert len(list(out.glob("*.png"))) == 40
     for frame, _, saliency in predict(video_file, weights_file, device="cpu"):
         content, _ = MAP_FORMATS["png"].encode(saliency, (72, 96), own_bounds(saliency))
         assert (out / f"{frame}.png").read_bytes() == content
@@ -49,18 +50,22 @@ def test_a_film_is_seen_written_and_summed_up(
     assert len(shown) == 40
     assert shown[30].time - shown[0].time == pytest.approx(1.0, abs=0.02)
     report = json.loads(figures.read_text())
-    assert (report["source"], report["model"], report["drop"], report["stride"]) == ("dot.mp4", "M r4", "block", 16)
-    assert report["summary"]["maps"] == report["summary"]["frames"] == 40
-    assert report["summary"]["dropped"] == 0
+    key, summary, rows = report["key"], report["details"]["summary"], report["details"]["rows"]
+    assert (key["source"], key["model"], key["drop"], key["stride"]) == ("dot.mp4", "M r4", "block", 16)
+    assert summary["maps"] == summary["frames"] == 40
+    assert summary["dropped"] == 0
     for name in ("maps", "frames", "dropped"):
-        assert sum(row[name] for row in report["rows"]) == report["summary"][name]
-    assert as_table([report]) in capsys.readouterr().out
+        assert sum(row[name] for row in rows) == summary[name]
+    assert as_table([report]).to_string(header=False) in capsys.readouterr().out
+    record = read_record(out)
+    assert record is not None
+    assert (record.what, record.complete, record.key) == ("live", True, key)
 
 
 def test_it_stops_after_some_seconds_and_draws_nothing_that_nobody_wants(
     video_file: Path, weights_file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.delattr(live, "draw")
+    monkeypatch.delattr(session, "draw")
     begun = time.monotonic()
     options = ["--weights", str(weights_file), "--device", "cpu", "--speed", "0.01", "--stride", "1"]
     assert main(["live", str(video_file), *options, "--seconds", "0.5", "--serve", "0"]) == 0
@@ -79,7 +84,7 @@ def test_a_signal_is_a_normal_end(
                 os.kill(os.getpid(), number)
             yield Frame(index, index / 100, np.full((24, 32, 3), index % 256, np.uint8))
 
-    monkeypatch.setattr(live, "open_source", lambda *_: Source("endless", live=True, _frames=endless))
+    monkeypatch.setattr(session, "open_source", lambda *_: Source("endless", live=True, _frames=endless))
     usual = signal.getsignal(number)
     film = tmp_path / "film.mp4"
     assert main(["live", "0", "--weights", str(weights_file), "--device", "cpu", "--overlay", str(film)]) == 0
@@ -95,7 +100,7 @@ def test_what_was_seen_before_a_source_broke_off_is_kept(
         yield from (Frame(index, index / 25, image) for index, image in enumerate(moving_dot(5)))
         raise OSError(5, "unplugged")
 
-    monkeypatch.setattr(live, "open_source", lambda *_: Source("camera 0", live=True, _frames=breaks))
+    monkeypatch.setattr(session, "open_source", lambda *_: Source("camera 0", live=True, _frames=breaks))
     film = tmp_path / "film.mp4"
     assert main(["live", "0", "--weights", str(weights_file), "--device", "cpu", "--overlay", str(film)]) == 2
     captured = capsys.readouterr()
@@ -110,12 +115,12 @@ def test_what_was_seen_before_a_source_broke_off_is_kept(
     [
         (["{missing}"], "no such file"),
         (["http://127.0.0.1:9/film.mp4"], "cannot be opened"),
-        (["{video}", "--speed", "-1"], "a film's own"),
+        (["{video}", "--speed", "-1"], "a video's own"),
         (["{video}", "--idle", "0"], "more than 0 seconds"),
         (["{video}", "--seconds", "0"], "more than 0"),
         (["{video}", "--stride", "17"], "1 to 16 frames"),
         (["{video}", "--queue", "0"], "at least 1 frame"),
-        (["{video}", "--overlay", "film.avi"], "a film is an .mp4 file"),
+        (["{video}", "--overlay", "film.avi"], "an overlay video is an .mp4 file"),
         (["{video}", "--overlay", "{video}"], "is there already"),
         (["{video}", "--out", "{folder}"], "not an empty folder"),
         (["{video}", "--serve", "home"], "a port, such as 8000"),
@@ -157,13 +162,13 @@ def test_the_page_shows_pictures_and_the_line_to_who_asks_for_this_machine() -> 
     images = list(moving_dot(6))
     with Page("0") as page:
         page.line = "25 frames/s"
-        assert b'<img src="/film"' in ask(page.url)[1]
+        assert b'<img src="/video"' in ask(page.url)[1]
         assert ask(f"{page.url}line") == (200, b"25 frames/s")
         assert ask(f"{page.url}other")[0] == 404
         assert ask(page.url, host="evil.example:8000")[0] == 403
         assert not page.watched
         port = page.url.rpartition(":")[2]
-        with urllib.request.urlopen(f"http://localhost:{port}film", timeout=10) as film:
+        with urllib.request.urlopen(f"http://localhost:{port}video", timeout=10) as film:
             assert film.headers["Content-Type"] == "multipart/x-mixed-replace; boundary=tinyhd-frame"
             while not page.watched:
                 time.sleep(0.01)
@@ -181,7 +186,7 @@ def test_the_page_shows_pictures_and_the_line_to_who_asks_for_this_machine() -> 
 
 def test_a_slow_viewer_misses_pictures_and_holds_nobody_up() -> None:
     jpeg = as_jpeg(np.random.default_rng(0).integers(0, 256, (720, 1280, 3), np.uint8))
-    with Page("0") as page, urllib.request.urlopen(f"{page.url}film", timeout=10) as film:
+    with Page("0") as page, urllib.request.urlopen(f"{page.url}video", timeout=10) as film:
         while not page.watched:
             time.sleep(0.01)
         begun = time.monotonic()
@@ -198,4 +203,4 @@ def test_a_port_that_is_taken_is_refused(video_file: Path, weights_file: Path, c
         port = page.url.rpartition(":")[2].strip("/")
         options = ["--weights", str(weights_file), "--device", "cpu"]
         assert main(["live", str(video_file), "--serve", port, *options]) == 2
-    assert f"--serve {port}: cannot be served" in capsys.readouterr().err
+    assert f"{port}: cannot be served" in capsys.readouterr().err

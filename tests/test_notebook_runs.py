@@ -1,5 +1,6 @@
 """Notebooks run headless: what is refused before anything starts, what counts as done, and how kernels end."""
 
+import hashlib
 import json
 import os
 import re
@@ -17,10 +18,18 @@ import pytest
 
 from tinyhd_lib import BadInput
 from tinyhd_lib.cli import _parser, main
-from tinyhd_lib.commands.notebooks import settings
 from tinyhd_lib.files import alone_in, partial_path
-from tinyhd_lib.notebooks.files import Notebook, find_notebooks, gather_parameters, read_notebook
+from tinyhd_lib.notebooks.files import (
+    Notebook,
+    copy_notebooks,
+    find_notebooks,
+    gather_parameters,
+    list_notebooks,
+    read_notebook,
+    read_settings,
+)
 from tinyhd_lib.notebooks.runs import Outcome, Run, plan, run_notebooks
+from tinyhd_lib.records import read_record
 
 PARAMETERS = 'VIDEO: str = "pursuit.mp4"  # a video\nSEED = 0\nOUT: str = "runs/x"  # where files go'
 
@@ -89,10 +98,23 @@ def test_a_name_that_fits_none_or_several_is_refused(shelf: Path, name: str, rea
 
 
 def test_a_folder_without_notebooks_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(BadInput, match="no such folder; run this where the notebooks' folder is, or name it with"):
+    with pytest.raises(BadInput, match="no such folder"):
         find_notebooks([], tmp_path / "notebooks")
     with pytest.raises(BadInput, match="no notebooks in it"):
         find_notebooks(["01"], tmp_path)
+
+
+def test_ours_are_found_from_any_folder_and_copied_with_their_sets(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    ours = find_notebooks()
+    assert [notebook.name[:2] for notebook in ours] == ["01", "02", "03", "04", "05"]
+    copies = copy_notebooks(Path("mine"))
+    assert [path.read_bytes() for path in copies] == [notebook.path.read_bytes() for notebook in ours]
+    assert [read_notebook(path).sets for path in copies] == [notebook.sets for notebook in ours]
+    with pytest.raises(BadInput, match="is there already; give another `folder`"):
+        copy_notebooks(Path("mine"))
 
 
 def test_two_of_the_same_name_would_share_a_folder(shelf: Path, tmp_path: Path) -> None:
@@ -143,17 +165,17 @@ def test_later_files_and_sets_win_over_earlier_ones_and_single_parameters_over_a
 def test_a_set_that_is_missing_names_the_file_that_it_would_be(shelf: Path) -> None:
     write_set(shelf, "01_smoke", "SEED: 1")
     [notebook, other] = find_notebooks(["01", "02_learning"], shelf)
-    reason = f"-f smok: no such set of parameters ({shelf}/parameters/01_smok.yaml is not there); 01_looking has smoke"
+    reason = f"{shelf}/parameters/01_smok.yaml: no such parameters; 01_looking has the sets smoke"
     with pytest.raises(BadInput, match=re.escape(reason)):
         gather_parameters(notebook, ["smok"], {})
-    with pytest.raises(BadInput, match=r"02_smoke\.yaml is not there\); 02_learning has none"):
+    with pytest.raises(BadInput, match=r"02_smoke\.yaml: no such parameters; 02_learning has no sets"):
         gather_parameters(other, ["smoke"], {})
 
 
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
-        (None, "no such file"),
+        (None, "no such parameters"),
         (b"A: [", "not YAML that can be read"),
         (b"\x80", "not YAML that can be read"),
         (b"- SEED", "a table of names and values"),
@@ -165,7 +187,7 @@ def test_a_file_that_holds_no_parameters_is_refused(
     if content is not None:
         (tmp_path / "mine.yaml").write_bytes(content)
     [notebook] = find_notebooks(["01"], shelf)
-    with pytest.raises(BadInput, match=rf"^-f .*mine\.yaml: .*{reason}"):
+    with pytest.raises(BadInput, match=rf"mine\.yaml: .*{reason}"):
         gather_parameters(notebook, [str(tmp_path / "mine.yaml")], {})
 
 
@@ -186,12 +208,12 @@ def test_a_parameter_that_a_notebook_does_not_know_is_refused_with_the_nearest(s
 
 def test_values_are_read_as_yaml_and_must_be_of_use(shelf: Path) -> None:
     pairs = [("A", "2"), ("B", "[96, 128]"), ("C", "word"), ("D", "null"), ("E", "0.5"), ("A", "3")]
-    assert settings(pairs) == {"A": 3, "B": [96, 128], "C": "word", "D": None, "E": 0.5}
-    with pytest.raises(BadInput, match=r"-p A '\[1': the value is no YAML"):
-        settings([("A", "[1")])
+    assert read_settings(pairs) == {"A": 3, "B": [96, 128], "C": "word", "D": None, "E": 0.5}
+    with pytest.raises(BadInput, match=r"A '\[1': the value is no YAML"):
+        read_settings([("A", "[1")])
     [notebook] = find_notebooks(["01"], shelf)
     with pytest.raises(BadInput, match=r"SEED datetime.*: neither text nor a number; put it in quotes"):
-        gather_parameters(notebook, [], settings([("SEED", "2023-01-03")]))
+        gather_parameters(notebook, [], read_settings([("SEED", "2023-01-03")]))
 
 
 # Where they go
@@ -251,7 +273,7 @@ class Executions:
 @pytest.fixture
 def executions(monkeypatch: pytest.MonkeyPatch) -> Executions:
     stand_in = Executions()
-    monkeypatch.setattr("tinyhd_lib.notebooks.kernel.execute", stand_in)
+    monkeypatch.setattr("tinyhd_lib.notebooks.runs.execute", stand_in)
     return stand_in
 
 
@@ -271,15 +293,15 @@ def test_a_run_is_recorded(make_run: Callable[..., Run]) -> None:
     run = make_run(SEED=3)
     outcome = end(run)
     assert str(outcome) == f"02_learning: ok ({outcome.seconds:.1f} s)"
-    record = json.loads((run.folder / "run.json").read_text())
-    assert record["complete"] is True
-    assert record["failure"] is None
-    assert (record["notebook"], record["artefacts"]) == ("02_learning", ["losses.csv"])
-    assert record["parameters"] == {"OUT": str(run.folder), "SEED": 3}
-    assert record["sha256"] == run.digest
-    assert record["versions"]["python"]
-    assert record["hardware"]
-    assert 0 <= record["seconds"] <= outcome.seconds
+    record = read_record(run.folder)
+    assert record is not None
+    assert (record.what, record.complete) == ("notebook", True)
+    sha256 = hashlib.sha256(run.notebook.path.read_bytes()).hexdigest()
+    parameters = {"OUT": str(run.folder), "SEED": 3}
+    assert record.key == {"notebook": "02_learning", "sha256": sha256, "parameters": parameters}
+    assert record.details["artefacts"] == ["losses.csv"]
+    assert "failure" not in record.details
+    assert 0 <= record.details["seconds"] <= outcome.seconds + 0.001
 
 
 def test_what_is_done_is_passed_over_unless_forced(executions: Executions, make_run: Callable[..., Run]) -> None:
@@ -301,7 +323,7 @@ def test_another_parameter_notebook_or_version_is_another_run(
     write_notebook(shelf / "02_learning.ipynb", "1 + 1", recipe=True, artefacts=["losses.csv"])
     end(make_run(SEED=1, VIDEO="x"))
     assert executions.count == 4
-    monkeypatch.setattr("tinyhd_lib.notebooks.runs.versions", lambda: {"torch": "0"})
+    monkeypatch.setattr("tinyhd_lib.records.version", lambda _package: "0")
     end(make_run(SEED=1, VIDEO="x"))
     assert executions.count == 5
     assert end(make_run(SEED=1, VIDEO="x")).seconds is None
@@ -333,7 +355,7 @@ def test_a_failure_is_recorded_and_runs_again(executions: Executions, make_run: 
     assert str(outcome) == f"02_learning: In [3]: ValueError: too small ({outcome.seconds:.1f} s)"
     record = json.loads((run.folder / "run.json").read_text())
     assert record["complete"] is False
-    assert "too\n" in record["failure"]
+    assert "too\n" in record["details"]["failure"]
     executions.makes |= {"losses.csv": "epoch,loss\n"}
     end(run)
     executions.answer = None
@@ -350,7 +372,7 @@ def test_a_run_that_was_cut_off_leaves_nothing_that_looks_whole(
     left_by_one_that_was_killed.touch()
     executions.answer = OSError("cut off")
     end(run, force=True)
-    assert sorted(path.name for path in run.folder.iterdir()) == ["losses.csv", "run.json"]
+    assert sorted(path.name for path in run.folder.iterdir()) == ["run.json"]
     assert json.loads((run.folder / "run.json").read_text())["complete"] is False
 
 
@@ -406,10 +428,10 @@ def test_two_do_not_run_into_the_same_folder(executions: Executions, make_run: C
 
 
 def test_numbers_out_of_range_are_refused(make_run: Callable[..., Run]) -> None:
-    with pytest.raises(BadInput, match="--jobs 0: at least 1"):
+    with pytest.raises(BadInput, match="`jobs` 0: at least 1"):
         end(make_run(), jobs=0)
     for seconds in (0.0, -1.0):
-        with pytest.raises(BadInput, match=f"--timeout {seconds:g}: seconds, more than 0"):
+        with pytest.raises(BadInput, match=f"`timeout` {seconds:g}: seconds, more than 0"):
             end(make_run(), timeout=seconds)
 
 
@@ -421,15 +443,15 @@ def test_without_papermill_the_extra_is_named(
 ) -> None:
     monkeypatch.setitem(sys.modules, "papermill", None)
     assert main(["notebooks", "run", "--notebooks", str(shelf)]) == 2
-    assert last_line(capsys).endswith("is not installed; pip install 'tinyhd[notebooks]'")
+    assert last_line(capsys).endswith("is not installed; pip install -e '.[notebooks]' from the checkout")
 
 
 @pytest.mark.parametrize(
     ("arguments", "reason"),
     [
         (["03"], "no such notebook"),
-        (["-f", "smoke"], "parameters/01_smoke.yaml is not there"),
-        (["-f", "mine.yaml"], "no such file"),
+        (["-f", "smoke"], "parameters/01_smoke.yaml: no such parameters"),
+        (["-f", "mine.yaml"], "no such parameters"),
         (["01", "-p", "SEEED", "1"], "tinyhd: 01_looking: no parameter SEEED; the nearest are SEED"),
         (["-p", "EPOCHS", "1"], "no parameter EPOCHS"),
         (["01", "-p", "SEED", "{"], "the value is no YAML"),
@@ -463,14 +485,13 @@ def test_everything_is_checked_before_the_first_one_starts(
 def test_the_list_names_notebooks_titles_and_sets(shelf: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write_set(shelf, "01_smoke", "SEED: 1")
     write_set(shelf, "01_long", "SEED: 1")
-    assert main(["notebooks", "list", "--notebooks", str(shelf)]) == 0
-    lines = [re.split(r"\s{2,}", line) for line in capsys.readouterr().out.splitlines()]
-    assert lines == [
-        ["notebook", "title", "sets"],
-        ["01_looking", "Of 01_looking", "long, smoke"],
-        ["02_learning", "Of 02_learning", "-"],
-        ["02_learning_more", "Of 02_learning_more", "-"],
+    assert list_notebooks(shelf).to_dict("records") == [
+        {"notebook": "01_looking", "title": "Of 01_looking", "sets": "long, smoke"},
+        {"notebook": "02_learning", "title": "Of 02_learning", "sets": "-"},
+        {"notebook": "02_learning_more", "title": "Of 02_learning_more", "sets": "-"},
     ]
+    assert main(["notebooks", "list", "--notebooks", str(shelf)]) == 0
+    assert re.search(r"01_looking +Of 01_looking +long, smoke", capsys.readouterr().out)
 
 
 def test_names_may_follow_options() -> None:
@@ -504,10 +525,7 @@ def batch(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, subprocess.Co
     folder = tmp_path_factory.mktemp("batch")
     write_notebook(folder / "notebooks" / "01_tells.ipynb", TELLS, artefacts=["told.json"])
     write_notebook(folder / "notebooks" / "02_divides.ipynb", "kept = 1\nkept", "1 / (SEED - 7)", "2")
-    refuses = [
-        "%load_ext tinyhd_lib.notebooks.helpers\nfrom tinyhd_lib.notebooks.helpers import find_video",
-        'find_video("no.mp4")',
-    ]
+    refuses = ["from tinyhd_lib.notebooks.helpers import find_video", 'find_video("no.mp4")']
     write_notebook(folder / "notebooks" / "03_refuses.ipynb", *refuses)
     write_notebook(folder / "notebooks" / "04_forgets.ipynb", "SEED", artefacts=["a.png", "b.csv"])
     write_notebook(folder / "notebooks" / "05_dies.ipynb", "import os\nos.kill(os.getpid(), 9)")
@@ -523,6 +541,8 @@ def batch(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, subprocess.Co
         "-p",
         "SEED",
         "7",
+        "--notebooks",
+        "notebooks",
         "--out",
         "{out}",
         "--jobs",
@@ -548,7 +568,7 @@ def test_each_ends_in_one_line_without_noise_and_the_status_is_1(batch) -> None:
     assert [re.sub(r"\(\d+\.\d s\)$", "(S s)", line) for line in told] == [
         "01_tells: ok (S s)",
         "02_divides: In [5]: ZeroDivisionError: division by zero (S s)",
-        "03_refuses: In [5]: BadInput: no.mp4: no such video (S s)",
+        "03_refuses: In [5]: BadInput: no.mp4: no such video; there are popout.mp4, pursuit.mp4 (S s)",
         "04_forgets: promised a.png, b.csv, which it did not make (S s)",
         "05_dies: its kernel died, perhaps for want of memory (S s)",
         "1 of 5 notebooks -> {out}",
@@ -582,7 +602,7 @@ def test_bad_input_in_a_cell_is_one_line_there(batch) -> None:
     *_, cell = read_copy(folder, "03_refuses")
     [output] = cell.outputs
     assert output.output_type == "error"
-    assert output.traceback == ["no.mp4: no such video"]
+    assert output.traceback == ["no.mp4: no such video; there are popout.mp4, pursuit.mp4"]
 
 
 def test_only_what_failed_runs_again(
@@ -591,7 +611,7 @@ def test_only_what_failed_runs_again(
     monkeypatch.chdir(batch[0])
     caplog.set_level("INFO")
     executions.makes = {}
-    assert main(["notebooks", "run", "01", "02", "-p", "SEED", "7", "--out", "{out}"]) == 0
+    assert main(["notebooks", "run", "01", "02", "--notebooks", "notebooks", "-p", "SEED", "7", "--out", "{out}"]) == 0
     assert caplog.messages[0] == "01_tells: done already"
     assert caplog.messages[1].startswith("02_divides: ok")
     assert executions.count == 1
@@ -619,7 +639,8 @@ def test_an_interruption_ends_the_kernels_and_keeps_what_is_finished(tmp_path: P
     # Started in the background by some shells, a process ignores interruptions, and its children do.
     heeds = "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler); "
     starts = "from tinyhd_lib.cli import main; sys.exit(main(sys.argv[1:]))"
-    command = [sys.executable, "-c", heeds + starts, "notebooks", "run", "--out", "out", "--jobs", jobs]
+    command = [sys.executable, "-c", heeds + starts, "notebooks", "run"]
+    command += ["--notebooks", "notebooks", "--out", "out", "--jobs", jobs]
     process = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True)
     record, pid = tmp_path / "out" / "01_quick" / "run.json", tmp_path / "out" / "02_slow" / "pid"
     while process.poll() is None and not (

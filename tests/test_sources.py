@@ -22,8 +22,6 @@ from tinyhd_lib.data.media import as_jpeg, as_png
 from tinyhd_lib.data.video import Frame, read_frames
 from tinyhd_lib.live.page import Page
 from tinyhd_lib.live.sources import (
-    KINDS,
-    Settings,
     from_address,
     from_camera,
     from_folder,
@@ -65,18 +63,18 @@ def meanwhile(function: Callable[[], object]) -> Iterator[None]:
 
 def test_a_source_is_recognised_by_its_text(video_file: Path, tmp_path: Path) -> None:
     texts = ["0", "rtsp://camera/low", "HTTPS://example.org/film.mp4", str(tmp_path), str(video_file)]
-    kinds = [next(place for place, kind in enumerate(KINDS) if kind.fits(text)) for text in texts]
-    assert kinds == [0, 1, 1, 2, 3]
+    names = ["camera 0", "rtsp://camera/low", "https://example.org/film.mp4", tmp_path.name, video_file.name]
+    assert [open_source(text).name for text in texts] == names
     assert [open_source(text).live for text in texts] == [True, True, True, False, True]
-    assert not open_source(str(video_file), Settings(speed=0)).live
+    assert not open_source(str(video_file), speed=0).live
     assert open_source("rtsp://me:secret@camera:554/low").name == "rtsp://camera:554/low"
     assert without_password("http://camera/x?y=1") == "http://camera/x?y=1"
 
 
 @pytest.mark.parametrize("values", [{"speed": -1}, {"speed": float("inf")}, {"idle": 0}, {"idle": float("nan")}])
-def test_impossible_settings_are_refused(values: dict) -> None:
+def test_impossible_settings_are_refused(values: dict, video_file: Path) -> None:
     with pytest.raises(BadInput, match=next(iter(values))):
-        Settings(**values)
+        open_source(str(video_file), **values)
 
 
 # A film at its own speed
@@ -101,7 +99,7 @@ def test_a_film_is_played_by_its_times() -> None:
 
 
 def test_a_film_that_waits_can_be_closed(video_file: Path) -> None:
-    source = open_source(str(video_file), Settings(speed=1e-3))
+    source = open_source(str(video_file), speed=1e-3)
     frames = iter(source)
     next(frames)
     with meanwhile(source.close):
@@ -228,7 +226,7 @@ def test_a_live_address_that_breaks_off_is_asked_again_and_at_last_given_up(capl
 
     frames: list[Frame] = []
     with meanwhile(twice), pytest.raises(BadInput, match=r"broke off after \d+ frames"):
-        frames.extend(from_address(f"{address}film", Event(), pause=0.1))
+        frames.extend(from_address(f"{address}video", Event(), pause=0.1))
     assert [frame.index for frame in frames] == list(range(len(frames)))
     assert len(frames) > len(images)  # some came after the break
     assert all(earlier.time <= later.time for earlier, later in pairwise(frames))
@@ -241,7 +239,7 @@ def test_an_address_that_falls_silent_times_out() -> None:
             begun = time.monotonic()
             # Whether the picture or the silence comes first is a matter of luck.
             with pytest.raises(BadInput, match=r"cannot be opened|broke off after 1 frames"):
-                list(from_address(f"{page.url}film", Event(), timeouts=(0.5, 0.5), pause=0.1))
+                list(from_address(f"{page.url}video", Event(), timeouts=(0.5, 0.5), pause=0.1))
         assert time.monotonic() - begun < 10
 
 

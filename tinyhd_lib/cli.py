@@ -382,7 +382,10 @@ def _add_notebooks(commands: "argparse._SubParsersAction[argparse.ArgumentParser
     notebooks = commands.add_parser("notebooks", help="run the notebooks without a browser")
     actions = notebooks.add_subparsers(required=True, metavar="ACTION")
     listing = actions.add_parser("list", help="which there are, with their sets of parameters")
-    listing.set_defaults(run="tinyhd_lib.commands.notebooks:list_notebooks")
+    listing.set_defaults(run="tinyhd_lib.commands.notebooks:show_list")
+    copier = actions.add_parser("copy", help="ours, and their sets of parameters, into a folder")
+    copier.add_argument("folder", metavar="DIR", help="where they go")
+    copier.set_defaults(run="tinyhd_lib.commands.notebooks:copy")
     runner = actions.add_parser("run", help="each into a folder of its own; what is done is passed over")
     add = runner.add_argument
     add("names", nargs="*", metavar="NAME", help="a name, the beginning of one, or a path (default: all)")
@@ -409,7 +412,7 @@ def _add_notebooks(commands: "argparse._SubParsersAction[argparse.ArgumentParser
     add("--force", action="store_true", help="run what is done already, too")
     for action in (listing, runner):
         action.add_argument(
-            "--notebooks", default="notebooks", metavar="DIR", help="where they lie (default: %(default)s)"
+            "--notebooks", metavar="DIR", help="where they lie (default: those that come with the library)"
         )
     runner.set_defaults(run="tinyhd_lib.commands.notebooks:run")
 

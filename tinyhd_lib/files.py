@@ -24,14 +24,17 @@ def cache_folder() -> Path:
     return Path(os.environ.get("TINYHD_CACHE") or pooch.os_cache("tinyhd"))
 
 
-def shipped(folder: str, name: str) -> Path:
-    """A file that comes with us: in the installed package, or in the checkout that it was installed from.
+def shipped(folder: str, name: str = "") -> Path:
+    """Return a file or folder that comes with us: from the installed package, or from the checkout of an editable one.
 
     Raises:
         BadInput: it is not there.
+
+    >>> shipped("weights").is_dir()
+    True
     """
     package = Path(__file__).parent
-    places = [root / folder / name for root in (package, package.parent)]
+    places = [root / folder / name for root in (package / "shipped", package.parent)]
     path = next((place for place in places if place.exists()), None)
     if path is None:
         raise BadInput(f"{places[-1]}: missing; install TinyHD Workbench anew")

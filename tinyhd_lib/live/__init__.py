@@ -1,1 +1,5 @@
 """Predicting while frames arrive: source -> queue -> ring -> forward pass -> maps, each bounded."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

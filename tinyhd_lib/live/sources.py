@@ -1,4 +1,4 @@
-"""Where frames come from while they happen: a camera, a network address, a film at its own speed, a folder that fills.
+"""Where frames come from while they happen: a camera, a network address, a video at its own speed, a folder that fills.
 
 What follows an address or a camera keeps as little as it can in front of the first frame that it gives.
 """
@@ -8,11 +8,10 @@ import math
 import re
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import suppress
 from dataclasses import dataclass, field
+from itertools import takewhile
 from pathlib import Path
 from threading import Event
-from typing import NamedTuple
 from urllib.parse import urlsplit, urlunsplit
 
 import av
@@ -37,13 +36,6 @@ _PATIENCE = 1.0
 Clock = Callable[[], float]
 
 
-class _State(NamedTuple):
-    """What of a file changes while it is written: its size, and when it was."""
-
-    size: int
-    changed: float
-
-
 @dataclass(frozen=True)
 class Source:
     """Frames as they come; to be gone through once, in a thread that may wait.
@@ -59,7 +51,7 @@ class Source:
     _closed: Event = field(default_factory=Event)
 
     def __iter__(self) -> Iterator[Frame]:
-        """The frames.
+        """Yield the frames.
 
         Raises:
             BadInput: the source cannot be opened, or broke off.
@@ -71,95 +63,44 @@ class Source:
         self._closed.set()
 
 
-@dataclass(frozen=True)
-class Settings:
-    """How a source that could be read at any speed is read.
+def open_source(text: str, speed: float = 1.0, idle: float | None = None) -> Source:
+    """Return the source that a text names: a camera by its number, an address, a folder of images, or a video.
 
     Args:
-        speed: of a film, 1 for its own; 0 for as fast as it can be read.
+        text: what to look at.
+        speed: of a video, 1 for its own; 0 for as fast as it can be read.
         idle: seconds without a new image after which a folder is taken to be full; None for never.
 
     Raises:
-        BadInput: a value is none of these.
+        BadInput: there is no such file, or it is no video, or a number cannot be used. Cameras and addresses are first
+            tried when frames are asked for.
+
+    >>> open_source("rtsp://me:secret@door:554/low").name
+    'rtsp://door:554/low'
     """
-
-    speed: float = 1.0
-    idle: float | None = None
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.speed < math.inf:
-            raise BadInput(f"speed {self.speed}: 1 is a film's own, 2 twice that, 0 as fast as it can be read")
-        if self.idle is not None and not 0 < self.idle < math.inf:
-            raise BadInput(f"idle {self.idle}: more than 0 seconds without a new image")
-
-
-@dataclass(frozen=True)
-class Kind:
-    """A kind of source.
-
-    Attributes:
-        meaning: what names one.
-        fits: whether a text does.
-        open: makes the source of it.
-    """
-
-    meaning: str
-    fits: Callable[[str], bool]
-    open: Callable[[str, Settings], Source]
-
-
-def open_source(text: str, settings: Settings | None = None) -> Source:
-    """The source that a text names, by the first kind of `KINDS` that it fits.
-
-    Raises:
-        BadInput: there is no such file, or it is no video. Cameras and addresses are first tried when frames are asked
-            for.
-    """
-    kind = next(kind for kind in KINDS if kind.fits(text))
-    return kind.open(text, settings or Settings())
-
-
-def _camera(text: str, _settings: Settings) -> Source:
-    return Source(f"camera {int(text)}", live=True, _frames=lambda closed: from_camera(int(text), closed))
-
-
-def _address(text: str, _settings: Settings) -> Source:
-    return Source(without_password(text), live=True, _frames=lambda closed: from_address(text, closed))
-
-
-def _folder(text: str, settings: Settings) -> Source:
-    folder = Path(text)
-    return Source(folder.name, live=False, _frames=lambda closed: from_folder(folder, settings.idle, closed))
-
-
-def _film(text: str, settings: Settings) -> Source:
+    if not 0 <= speed < math.inf:
+        raise BadInput(f"`speed` {speed}: 1 is a video's own, 2 twice that, 0 as fast as it can be read")
+    if idle is not None and not 0 < idle < math.inf:
+        raise BadInput(f"`idle` {idle}: more than 0 seconds without a new image")
     path = Path(text)
+    if text.isdecimal():
+        return Source(f"camera {int(text)}", True, lambda closed: from_camera(int(text), closed))  # noqa: FBT003
+    if _ADDRESS.match(text):
+        return Source(without_password(text), True, lambda closed: from_address(text, closed))  # noqa: FBT003
+    if path.is_dir():
+        return Source(path.name, False, lambda closed: from_folder(path, idle, closed))  # noqa: FBT003
     probe(path)
-    speed = settings.speed or math.inf
-    return Source(path.name, settings.speed > 0, lambda closed: paced(read_frames(path), speed, closed))
-
-
-KINDS = (
-    Kind("a number: a camera, 0 the first", str.isdecimal, _camera),
-    Kind("an rtsp, rtsps, http or https address", lambda text: bool(_ADDRESS.match(text)), _address),
-    Kind("a folder: its images, also those to come", lambda text: Path(text).is_dir(), _folder),
-    Kind("a film, played at its own speed", lambda _text: True, _film),
-)
-"""How a text is recognised, in this order."""
+    return Source(path.name, speed > 0, lambda closed: paced(read_frames(path), speed or math.inf, closed))
 
 
 def without_password(address: str) -> str:
-    """An address without user and password, to be shown.
-
-    >>> without_password("rtsp://me:secret@door:554/low")
-    'rtsp://door:554/low'
-    """
+    """Return an address without user and password, to be shown."""
     parts = urlsplit(address)
     return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
 
 
 def paced(frames: Iterable[Frame], speed: float, closed: Event, clock: Clock = time.monotonic) -> Iterator[Frame]:
-    """Frames no sooner than their times come; late ones at once."""
+    """Yield frames no sooner than their times come; late ones at once."""
     begun = None
     for frame in frames:
         begun = clock() if begun is None else begun
@@ -169,7 +110,7 @@ def paced(frames: Iterable[Frame], speed: float, closed: Event, clock: Clock = t
 
 
 def from_camera(index: int, closed: Event, clock: Clock = time.monotonic) -> Iterator[Frame]:
-    """What a camera of this machine sees.
+    """Yield what a camera of this machine sees.
 
     Raises:
         BadInput: it cannot be opened, or gives no more pictures.
@@ -194,7 +135,7 @@ def from_camera(index: int, closed: Event, clock: Clock = time.monotonic) -> Ite
 def from_address(
     address: str, closed: Event, timeouts: tuple[float, float] = TIMEOUTS, pause: float = _PAUSE
 ) -> Iterator[Frame]:
-    """What an address sends: a film at its own speed, or what is live, as it comes.
+    """Yield what an address sends: a video at its own speed, or what is live, as it comes.
 
     A live stream that breaks off is asked for again, five times, ``pause`` seconds apart; where that helps, counting
     goes on. Its end is the end.
@@ -227,7 +168,7 @@ def from_address(
 
 
 def _received(address: str, name: str, timeouts: tuple[float, float]) -> Iterator[tuple[Image, float | None]]:
-    """Decoded pictures, each with its time in seconds if they are a film's; what does not decode is passed over."""
+    """Yield decoded pictures, each with its time in seconds if they are a video's; damaged packets are passed over."""
     options = {"rtsp_transport": "tcp", "fflags": "nobuffer"} if address.lower().startswith("rtsp") else {}
     with av.open(address, timeout=timeouts, options=options) as container:
         stream = picture_stream(container)
@@ -248,58 +189,49 @@ def _received(address: str, name: str, timeouts: tuple[float, float]) -> Iterato
 
 
 def from_folder(folder: Path, idle: float | None, closed: Event, poll: float = _POLL) -> Iterator[Frame]:
-    """The images of a folder in the order of their numbers, those to come as well.
+    """Yield the images of a folder in the order of their numbers, those to come as well.
 
-    An image is taken when it has not changed from one look to the next. One that does not decode is waited for; a
-    second after its last change it is passed over with a warning. One whose number is lower than that of an image that
-    was given already is never taken.
+    An image is taken when it has not changed for ``poll`` seconds. One that does not decode is waited for; a second
+    after its last change it is passed over with a warning. One whose number is lower than that of an image that was
+    given already is never taken.
 
     Raises:
         BadInput: the folder cannot be read; an image differs from the first in size.
     """
     last: list[str] = []
-    before: dict[Path, _State] = {}
     count, shape, quiet_since = 0, None, time.monotonic()
-    while True:
-        found = _new_images(folder, last)
-        for path in _settled(found, before):
+    while not (idle is not None and time.monotonic() - quiet_since > idle):
+        fresh = _images_after(folder, last)
+        quiet_since = time.monotonic() if fresh else quiet_since
+        for path, age in takewhile(lambda each: each[1] > poll, fresh.items()):
             image = decode_image(path, cv2.IMREAD_COLOR)
-            if image is None and time.time() - found[path].changed < _PATIENCE:
+            if image is None and age < _PATIENCE:
                 break
             last = number_order(path)
             if image is None:
                 logger.warning("%s: this image does not decode and is passed over", path)
                 continue
-            if shape not in (None, image.shape):
+            shape = shape or image.shape
+            if shape != image.shape:
                 raise BadInput(
                     f"{path}: {image.shape[1]}x{image.shape[0]}, but the images before it are {shape[1]}x{shape[0]}"
                 )
-            shape = image.shape
             yield Frame(count, count / float(DEFAULT_RATE), cv2.cvtColor(image, cv2.COLOR_BGR2RGB))
             count += 1
             if closed.is_set():
                 return
-        before = found
-        quiet_since = time.monotonic() if found else quiet_since
-        if (idle is not None and time.monotonic() - quiet_since > idle) or closed.wait(poll):
+        if closed.wait(poll):
             return
 
 
-def _settled(found: dict[Path, _State], before: dict[Path, _State]) -> list[Path]:
-    """The images in front of the first that is still being written."""
-    changed = (place for place, (path, state) in enumerate(found.items()) if before.get(path) != state)
-    return list(found)[: next(changed, None)]
-
-
-def _new_images(folder: Path, last: list[str]) -> dict[Path, _State]:
-    """The images after the last one, in order, each with its size and time of change."""
+def _images_after(folder: Path, last: list[str]) -> dict[Path, float]:
+    """Return the images after the last one, in order, with the seconds since each was changed."""
     try:
-        paths = [path for path in folder.iterdir() if is_image(path) and number_order(path) > last]
+        paths = sorted((path for path in folder.iterdir() if is_image(path)), key=number_order)
+        return {path: time.time() - path.stat().st_mtime for path in paths if number_order(path) > last}
+    except FileNotFoundError as error:
+        if folder.exists():  # an image was taken away meanwhile: look again
+            return {}
+        raise BadInput(f"{folder}: cannot be read ({error.strerror})") from error
     except OSError as error:
         raise BadInput(f"{folder}: cannot be read ({error.strerror})") from error
-    found = {}
-    for path in sorted(paths, key=number_order):
-        with suppress(FileNotFoundError):
-            state = path.stat()
-            found[path] = _State(state.st_size, state.st_mtime)
-    return found

@@ -3,16 +3,22 @@
 import time
 from collections import deque
 from collections.abc import Generator, Iterable, Iterator
-from threading import Thread
-from typing import NamedTuple, Self
+from threading import Condition, Thread
+from typing import Any, Literal, NamedTuple, Self
 
-from tinyhd_lib.data.transforms import Image, Map
+import numpy as np
+
+from tinyhd_lib.data.transforms import Image, Map, preprocess
 from tinyhd_lib.data.video import Frame
 from tinyhd_lib.errors import BadInput
-from tinyhd_lib.live.channel import POLICIES, Channel
-from tinyhd_lib.live.passes import Arrival, Computed, make_plan, passes
-from tinyhd_lib.live.statistics import Counts, Latency, Statistics, summarise
+from tinyhd_lib.live.statistics import Latency, Statistics, summarise
+from tinyhd_lib.models.spec import CLIP_FRAMES
+from tinyhd_lib.overlap import prefetch
 from tinyhd_lib.runtime import Runtime
+
+_SHORTEST_QUEUE = 2
+_POLL = 0.1
+_REMEMBERED = 100_000  # latencies that the figures of the whole stream are computed of: an hour of maps
 
 
 class LivePrediction(NamedTuple):
@@ -33,6 +39,128 @@ class LivePrediction(NamedTuple):
     image: Image
 
 
+class Arrival(NamedTuple):
+    """A frame and when it arrived, in seconds of the system's monotonic clock."""
+
+    frame: Frame
+    at: float
+
+
+class Arrivals:
+    """The frames that wait between the source's thread and the model's.
+
+    Args:
+        size: how many may wait.
+        drops: whether the oldest makes room for a new one when it is full; else who puts it waits.
+
+    Attributes:
+        arrived: how many frames came.
+        dropped: how many of them made room for others.
+        error: what ended it, None if nothing went wrong.
+    """
+
+    def __init__(self, size: int, *, drops: bool = False) -> None:
+        self._size, self._drops = size, drops
+        self._items: deque[Arrival] = deque()
+        self._changed = Condition()
+        self._ended = False
+        self.arrived = self.dropped = 0
+        self.error: BadInput | None = None
+
+    def __len__(self) -> int:
+        """Return how many frames wait."""
+        return len(self._items)
+
+    def put(self, item: Arrival) -> bool:
+        """Append a frame; False if no more are taken."""
+        with self._changed:
+            if not self._drops:
+                self._changed.wait_for(lambda: self._ended or len(self._items) < self._size)
+            if self._ended:
+                return False
+            if len(self._items) == self._size:
+                self._items.popleft()
+                self.dropped += 1
+            self._items.append(item)
+            self.arrived += 1
+            self._changed.notify_all()
+            return True
+
+    def take(self, timeout: float) -> list[Arrival] | None:
+        """Return the oldest frame, or none if nothing came for so long; None after the last one."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._items or self._ended, timeout)
+            taken = [self._items.popleft()] if self._items else None if self._ended else []
+            self._changed.notify_all()
+            return taken
+
+    def end(self, error: BadInput | None = None, *, forget: bool = False) -> None:
+        """Let no more in; what waits can still be taken, unless it is forgotten. The first error stays."""
+        with self._changed:
+            self.error = self.error if self._ended else error
+            self._ended = True
+            if forget:
+                self._items.clear()
+            self._changed.notify_all()
+
+
+class Computed(NamedTuple):
+    """A frame with its map (192, 256), and when it arrived, its forward pass began, and that ended."""
+
+    frame: Frame
+    map: Map
+    arrived: float
+    begun: float
+    done: float
+
+
+def passes(arrivals: Arrivals, runtime: Runtime, stride: int | None, *, holds: bool) -> Iterator[list[Computed]]:
+    """Run the model on the 16 newest frames until no more come; yield each pass's maps, in order of their frames.
+
+    In front of the first frame that frame is repeated. Where no frame comes for a while, no maps are given.
+
+    Args:
+        arrivals: the frames.
+        runtime: the model, ready to run.
+        stride: frames from one pass to the next; None runs one whenever no frame waits.
+        holds: maps wait for the next pass, since the last one of a video may claim some of them (as `windows` has it).
+
+    Raises:
+        BadInput: the source failed; after the maps of all frames before.
+    """
+    clip: deque[Map] = deque(maxlen=CLIP_FRAMES)
+    recent: deque[Arrival] = deque(maxlen=stride if stride and runtime.spec.multi else 1)
+    held: list[Computed] = []
+    fresh = 0
+
+    def forward() -> list[Computed]:
+        begun = time.monotonic()
+        (maps,) = runtime(np.stack(clip, axis=1)[np.newaxis])
+        done = time.monotonic()
+        places = enumerate(recent, start=CLIP_FRAMES - len(recent))
+        return [Computed(each.frame, maps[n * len(maps) // CLIP_FRAMES], each.at, begun, done) for n, each in places]
+
+    while (taken := arrivals.take(_POLL)) is not None:
+        given: list[Computed] = []
+        for arrival in taken:
+            ready = preprocess(arrival.frame.image)
+            clip.extend([ready] * (1 if clip else CLIP_FRAMES))
+            recent.append(arrival)
+            fresh += 1
+        if fresh and (fresh >= (stride or CLIP_FRAMES) or not (stride or len(arrivals))):
+            maps, fresh = forward(), 0
+            given, held = (held, maps) if holds else (maps, held)
+        if given or not taken:
+            yield given
+    if fresh:
+        maps = forward()
+        old = max(0, len(recent) - fresh)  # frames that have a map already: the last window's is the better one
+        held = [*held[: len(held) - old], *maps] if holds else maps[old:]
+    yield held
+    if arrivals.error:
+        raise arrivals.error
+
+
 class Stream:
     """Maps of frames while they arrive; a context manager, and within it an iterator of `LivePrediction`.
 
@@ -47,15 +175,16 @@ class Stream:
         source: frames, as `open_source` or any iterator gives them. If it has a method ``close``, that is called to
             end it, from another thread.
         runtime: the model, ready to run.
-        drop: a name of `POLICIES`. With ``block``, the maps are those of `predict` for the same stride: all of them
-            for M, those of every ``stride``-th frame and of the last one for S.
+        drop: what happens when the queue is full. ``latest``: the frame that has waited longest is dropped, latency is
+            bounded. ``block``: the source waits, no frame is lost; the maps are those of `predict` for the same stride,
+            all of them for M, those of every ``stride``-th frame and of the last one for S.
         stride: M: frames from one pass to the next, 1 to 16 (None: 16). S: 1 or more (None: as often as the machine
             can follow; with ``block`` every frame).
         queue: frames that may wait, at least 1 (None: the stride, 2 at least; 16 without one).
 
     Raises:
-        BadInput: the policy, the stride or the queue cannot be used. While iterating: the source or the model failed;
-            the maps of all frames before come first if it was the source.
+        BadInput: the stride or the queue cannot be used. While iterating: the source or the model failed; the maps of
+            all frames before come first if it was the source.
 
     >>> from tinyhd_lib.runtime import open_runtime
     >>> from tinyhd_lib.live.sources import open_source
@@ -69,101 +198,106 @@ class Stream:
         source: Iterable[Frame],
         runtime: Runtime,
         *,
-        drop: str = "latest",
+        drop: Literal["latest", "block"] = "latest",
         stride: int | None = None,
         queue: int | None = None,
     ) -> None:
-        if drop not in POLICIES:
-            raise BadInput(f"drop {drop!r}: choose from {', '.join(POLICIES)}")
+        multi, drops = runtime.spec.multi, drop == "latest"
+        if not (drops or drop == "block"):
+            raise BadInput(f"`drop` {drop!r}: choose from latest, block")
+        if stride is not None and (stride < 1 or (multi and stride > CLIP_FRAMES)):
+            choices = (
+                f"1 to {CLIP_FRAMES} frames from one pass of an M model to the next" if multi else "at least 1 frame"
+            )
+            raise BadInput(f"`stride` {stride}: {choices}")
         if queue is not None and queue < 1:
-            raise BadInput(f"queue {queue}: at least 1 frame must be able to wait")
-        self.plan = make_plan(runtime.spec, POLICIES[drop], stride)
-        self._source, self._runtime = source, runtime
-        self._frames = Channel[Arrival](queue or self.plan.queue, drops=POLICIES[drop].drops)
-        # One pass may wait while the consumer is at work on another: what it cannot take is dropped before the model.
-        self._maps = Channel[list[Computed]](1)
-        self._threads = [
-            Thread(target=self._receive, name="tinyhd-source", daemon=True),
-            Thread(target=self._compute, name="tinyhd-model", daemon=True),
-        ]
-        self._past, self._present = Counts(), Counts()
-        self._since = self._first = self._last = 0.0
+            raise BadInput(f"`queue` {queue}: at least 1 frame must be able to wait")
+        self.stride = stride or (CLIP_FRAMES if multi else None if drops else 1)
+        self._source, self._multi = source, multi
+        # What one pass adds to the window may wait: older frames no pass would see.
+        self._frames = Arrivals(queue or max(_SHORTEST_QUEUE, self.stride or CLIP_FRAMES), drops=drops)
+        # One pass is computed while the consumer is at work on another: frames that it cannot take are dropped before.
+        maps = passes(self._frames, runtime, self.stride, holds=multi and not drops)
+        self._outputs: Any = prefetch(maps, depth=1)  # a generator
+        self._thread = Thread(target=self._receive, name="tinyhd-source", daemon=True)
+        self._latest: list[Latency] = []
+        self._latencies: deque[Latency] = deque(maxlen=_REMEMBERED)
+        self._counted = (0, 0, 0)
+        self._since = self._begun = self._first = self._last = 0.0
 
     def __enter__(self) -> Self:
-        self._since = time.monotonic()
-        for thread in self._threads:
-            thread.start()
+        self._since = self._begun = time.monotonic()
+        self._thread.start()
         return self
 
     def __exit__(self, *_: object) -> None:
         self.close()
 
     def __iter__(self) -> Iterator[LivePrediction]:
-        """The maps, in order of their frames, until the source ends."""
+        """Yield the maps, in order of their frames, until the source ends."""
         return (each for each in self.watch() if isinstance(each, LivePrediction))
 
     def watch(self, every: float = 1.0) -> Iterator[LivePrediction | Statistics]:
-        """The maps, and among them every so many seconds the statistics since the last ones, also while none come.
+        """Yield the maps, and among them every so many seconds the statistics since the last ones, also without maps.
 
         Raises:
             BadInput: the source or the model failed.
             RuntimeError: the stream was not entered.
         """
-        if not self._threads[0].ident:
+        if not self._begun:
             raise RuntimeError("a stream runs within its block: with Stream(...) as stream")
-        ready: deque[Computed] = deque()
+        error = None
         due = self._since + every
-        while True:
-            if time.monotonic() >= due:
-                yield self._tick()
-                due = max(due, time.monotonic() - every) + every
-            elif ready:
-                yield self._hand_over(ready.popleft())
-            else:
-                try:
-                    maps = self._maps.take(max(0.0, due - time.monotonic()))
-                except TimeoutError:
-                    continue
-                if maps is None:
-                    break
-                ready.extend(maps)
+        try:
+            for maps in self._outputs:
+                for computed in maps:
+                    yield self._hand_over(computed)
+                if time.monotonic() >= due:
+                    yield self._tick()
+                    due = self._since + every
+        except Exception as failure:  # noqa: BLE001  (what was counted until then is told first)
+            error = _one_line("the model", failure)
         last = self._tick()
         if last.frames or last.maps:
             yield last
-        if self._maps.error:
-            raise self._maps.error
+        if error:
+            raise error
 
     def summary(self) -> Statistics:
-        """The statistics from the beginning until the last ones that `watch` gave."""
-        return summarise(self._past, len(self._frames))
+        """Return the statistics from the beginning until the last ones that `watch` gave.
+
+        Times are those of the newest 100,000 maps.
+        """
+        return summarise(self._since - self._begun, *self._counted, self._latencies, len(self._frames))
 
     def stated_latency(self) -> float | None:
-        """Seconds that the map of the frame which waits longest should take, by the frame rate and the time of a pass.
+        """Return the seconds that the map of the frame which waits longest should take, where the machine can follow.
 
-        What is measured beyond that was spent in the queue or with the consumer. None before the first statistics.
+        That is the time of a pass and of the frames that complete its chunk. What is measured beyond it was spent in
+        the queue or with the consumer. None before the first statistics.
         """
         forward, passed = self.summary().forward_p50_ms, self._last - self._first
         if forward is None or not passed:
             return None
-        return self.plan.stated_latency((self._frames.arrived - 1) / passed, forward / 1e3)
+        chunk = 1 if self.stride is None else self.stride - 1 if self._multi else 0
+        return chunk * passed / (self._frames.arrived - 1) + forward / 1e3
 
     def end(self) -> None:
         """Take no more frames; those that have arrived still get their maps. Returns at once."""
-        self._frames.finish()
+        self._frames.end()
         if not isinstance(self._source, Generator):
             getattr(self._source, "close", lambda: None)()
 
     def close(self) -> None:
         """Stop: join the threads and release the source. A source that blocks is waited for."""
         self.end()
-        self._frames.close()
-        self._maps.close()
-        for thread in self._threads:
-            thread.join()
+        self._frames.end(forget=True)
+        self._outputs.close()
+        self._thread.join()
 
     def _receive(self) -> None:
-        """The source's thread."""
-        error: Exception | None = None
+        """Do the work of the source's thread."""
+        error = None
         try:
             frames = iter(self._source)
             try:
@@ -177,39 +311,27 @@ class Stream:
                     frames.close()
         except Exception as failure:  # noqa: BLE001  (whatever it is, it must not get lost in a thread)
             error = _one_line("the source", failure)
-        self._frames.finish(error)
-
-    def _compute(self) -> None:
-        """The model's thread."""
-        try:
-            for maps in passes(self._frames, self._runtime, self.plan, time.monotonic):
-                if not self._maps.put(maps):
-                    break
-            error = self._frames.error
-        except Exception as failure:  # noqa: BLE001
-            error = _one_line("the model", failure)
-        self._frames.close()
-        self._maps.finish(error)
+        self._frames.end(error)
 
     def _hand_over(self, computed: Computed) -> LivePrediction:
         frame, saliency, arrived, begun, done = computed
         latency = Latency(begun - arrived, done - begun, time.monotonic() - done)
-        self._present.count(latency)
+        self._latest.append(latency)
         return LivePrediction(frame.index, frame.time, saliency, latency, frame.image)
 
     def _tick(self) -> Statistics:
-        now = time.monotonic()
-        arrived, dropped, waiting = self._frames.counts()
-        self._present.seconds, self._since = now - self._since, now
-        self._present.frames = arrived - self._past.frames
-        self._present.dropped = dropped - self._past.dropped
-        statistics = summarise(self._present, waiting)
-        self._past, self._present = self._past + self._present, Counts()
+        """Return the statistics since the last ones, and add them to those of the whole stream."""
+        now, before, latest = time.monotonic(), self._counted, self._latest
+        self._counted = (self._frames.arrived, self._frames.dropped, before[2] + len(latest))
+        frames, dropped, maps = np.subtract(self._counted, before).tolist()
+        statistics = summarise(now - self._since, frames, dropped, maps, latest, len(self._frames))
+        self._latencies += latest
+        self._since, self._latest = now, []
         return statistics
 
 
 def _one_line(who: str, failure: Exception) -> BadInput:
-    """An error of another thread as the one kind that a user is shown."""
+    """Return an error of another thread as the one kind that a user is shown."""
     if isinstance(failure, BadInput):
         return failure
     reason = (str(failure).strip().splitlines() or [""])[0]

@@ -1,18 +1,21 @@
-"""Notebooks as files: which there are, what they say of themselves, and the parameters that they are given."""
+"""Notebooks as files: which there are, what they say of themselves, what they are given, and copies of them."""
 
 import ast
 import json
+import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import yaml
 
 from tinyhd_lib.errors import BadInput
+from tinyhd_lib.files import shipped
 
-_YAML_SUFFIXES = (".yaml", ".yml")
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 @dataclass(frozen=True)
@@ -41,32 +44,37 @@ class Notebook:
     @property
     def sets(self) -> list[str]:
         """The names of its sets of parameters: ``smoke`` for ``parameters/02_smoke.yaml``."""
-        return sorted(path.stem.partition("_")[2] for path in self.set_path("*").parent.glob(self.set_path("*").name))
+        pattern = self.set_path("*")
+        return sorted(path.stem.partition("_")[2] for path in pattern.parent.glob(pattern.name))
 
     def set_path(self, name: str) -> Path:
-        """Where a set of parameters for this notebook lies."""
+        """Return where a set of parameters for this notebook lies."""
         return self.path.parent / "parameters" / f"{self.name.partition('_')[0]}_{name}.yaml"
 
-    def known(self) -> set[str]:
-        """All the names that a parameter may have."""
+    def known(self) -> list[str]:
+        """Return all the names that a parameter may have."""
         if not self.recipe:
-            return set(self.parameters)
+            return list(self.parameters)
         from tinyhd_lib.notebooks.helpers import recipe_entries
 
-        return {*self.parameters, *map(str.upper, recipe_entries())}
+        return [*self.parameters, *map(str.upper, recipe_entries())]
 
 
-def find_notebooks(names: Sequence[str], folder: Path) -> list[Notebook]:
-    """Notebooks by name.
+def find_notebooks(names: Sequence[str] = (), folder: Path | None = None) -> list[Notebook]:
+    """Return notebooks by name.
 
     Args:
         names: stems, beginnings of one stem each, such as ``02``, or paths of .ipynb files; without any, all of them.
-        folder: where they lie.
+        folder: where they lie; those that come with the library if None.
 
     Raises:
         BadInput: one cannot be found or read, or two are called the same.
     """
-    paths = list(dict.fromkeys(_find(name, folder) for name in names)) or _notebooks_in(folder)
+    folder = shipped("notebooks") if folder is None else folder
+    there = sorted(folder.glob("*.ipynb"))
+    if not there:
+        raise BadInput(f"{folder}: {'no notebooks in it' if folder.is_dir() else 'no such folder'}")
+    paths = list(dict.fromkeys(_find(name, there) for name in names)) or there
     stems = [path.stem for path in paths]
     twice = next((stem for stem in stems if stems.count(stem) > 1), None)
     if twice:
@@ -74,8 +82,43 @@ def find_notebooks(names: Sequence[str], folder: Path) -> list[Notebook]:
     return [read_notebook(path) for path in paths]
 
 
+def list_notebooks(folder: Path | None = None) -> "pd.DataFrame":
+    """Return a table of the notebooks in a folder (see `find_notebooks`): their names, titles and sets.
+
+    >>> list_notebooks()["notebook"][0]
+    '01_teacher_inspection'
+    """
+    import pandas as pd
+
+    rows = [(each.name, each.title, ", ".join(each.sets) or "-") for each in find_notebooks(folder=folder)]
+    return pd.DataFrame(rows, columns=["notebook", "title", "sets"])
+
+
+def copy_notebooks(folder: Path) -> list[Path]:
+    """Copy the notebooks that come with the library, and their sets of parameters; return where the notebooks are.
+
+    Args:
+        folder: where they go; it is made.
+
+    Raises:
+        BadInput: a file of theirs is there already.
+    """
+    source = shipped("notebooks")
+    places = {path: folder / path.relative_to(source) for path in source.rglob("*") if path.suffix in _COPIED}
+    taken = next((place for place in places.values() if place.exists()), None)
+    if taken:
+        raise BadInput(f"{taken}: is there already; give another `folder`")
+    for path, place in places.items():
+        place.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(path, place)
+    return sorted(place for place in places.values() if place.suffix == ".ipynb")
+
+
+_COPIED = (".ipynb", ".yaml")
+
+
 def read_notebook(path: Path) -> Notebook:
-    """What a notebook says of itself.
+    """Return what a notebook says of itself.
 
     Raises:
         BadInput: it is no notebook, or its parameters are no Python.
@@ -83,27 +126,27 @@ def read_notebook(path: Path) -> Notebook:
     try:
         content = json.loads(path.read_bytes())
         own = content["metadata"].get("tinyhd", {})
-        prose = ["".join(cell["source"]) for cell in content["cells"] if cell["cell_type"] == "markdown"]
-        tagged = [
-            "".join(cell["source"]) for cell in content["cells"] if "parameters" in cell["metadata"].get("tags", ())
+        cells = [
+            (cell["cell_type"], cell["metadata"].get("tags", ()), "".join(cell["source"])) for cell in content["cells"]
         ]
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise BadInput(f"{path}: not a notebook, at least none of format 4") from error
+    prose = "\n".join(source for kind, _, source in cells if kind == "markdown")
+    title = next((line.removeprefix("# ") for line in prose.splitlines() if line.startswith("# ")), "")
     try:
-        parameters = _assigned("".join(tagged[:1]))
+        parameters = _assigned(next((source for _, tags, source in cells if "parameters" in tags), ""))
     except SyntaxError as error:
         raise BadInput(f"{path}: its parameters cell is no Python ({error.msg}, line {error.lineno})") from error
-    title = next((line.removeprefix("# ") for line in "\n".join(prose).splitlines() if line.startswith("# ")), "")
     return Notebook(path, title, parameters, own.get("recipe", False), tuple(own.get("artefacts", ())))
 
 
 def is_set(source: str) -> bool:
-    """Whether ``-f`` names a set of parameters, and not a YAML file."""
-    return not source.endswith(_YAML_SUFFIXES)
+    """Return whether a source of parameters is the name of a set, and no YAML file."""
+    return not source.endswith((".yaml", ".yml"))
 
 
 def gather_parameters(notebook: Notebook, sources: Sequence[str], settings: Mapping[str, Any]) -> dict[str, Any]:
-    """The parameters of one notebook, checked.
+    """Return the parameters of one notebook, checked.
 
     Args:
         notebook: that is given them.
@@ -115,11 +158,13 @@ def gather_parameters(notebook: Notebook, sources: Sequence[str], settings: Mapp
     """
     parameters: dict[str, Any] = {}
     for source in sources:
-        parameters |= _read_set(notebook, source) if is_set(source) else _read_table(Path(source))
+        parameters |= _read_parameters(notebook, source)
     parameters |= settings
     for name, value in parameters.items():
-        if name not in notebook.parameters and name not in notebook.known():
-            raise BadInput(f"{notebook.name}: no parameter {name}; {_nearest(str(name), notebook)}")
+        if name not in notebook.known():
+            near = ", ".join(get_close_matches(str(name).upper(), notebook.known(), n=3, cutoff=0.5))
+            remedy = f"the nearest are {near}" if near else f"it has {', '.join(notebook.parameters) or 'none'}"
+            raise BadInput(f"{notebook.name}: no parameter {name}; {remedy}")
         try:
             json.dumps(value)
         except TypeError as error:
@@ -127,59 +172,54 @@ def gather_parameters(notebook: Notebook, sources: Sequence[str], settings: Mapp
     return parameters
 
 
-def _find(name: str, folder: Path) -> Path:
+def read_settings(pairs: Sequence[tuple[str, str]]) -> dict[str, Any]:
+    """Return pairs of name and value as parameters, the values read as YAML.
+
+    Raises:
+        BadInput: a value is no YAML.
+
+    >>> read_settings([("EPOCHS", "2"), ("SIZE", "[96, 128]")])
+    {'EPOCHS': 2, 'SIZE': [96, 128]}
+    """
+    found = {}
+    for name, value in pairs:
+        try:
+            found[name] = yaml.safe_load(value)
+        except yaml.YAMLError as error:
+            raise BadInput(f"{name} {value!r}: the value is no YAML") from error
+    return found
+
+
+def _find(name: str, there: Sequence[Path]) -> Path:
     if name.endswith(".ipynb"):
         if not Path(name).is_file():
             raise BadInput(f"{name}: no such notebook")
         return Path(name)
-    paths = _notebooks_in(folder)
-    found = [path for path in paths if path.stem == name] or [path for path in paths if path.stem.startswith(name)]
+    found = [path for path in there if path.stem == name] or [path for path in there if path.stem.startswith(name)]
     if len(found) == 1:
         return found[0]
     trouble = "begins several notebooks" if found else "no such notebook"
-    raise BadInput(f"{name!r}: {trouble}; there are {', '.join(path.stem for path in found or paths)}")
-
-
-def _notebooks_in(folder: Path) -> list[Path]:
-    paths = sorted(folder.glob("*.ipynb"))
-    if not paths:
-        trouble = "no notebooks in it" if folder.is_dir() else "no such folder"
-        raise BadInput(f"{folder}: {trouble}; run this where the notebooks' folder is, or name it with --notebooks")
-    return paths
+    raise BadInput(f"{name!r}: {trouble}; there are {', '.join(path.stem for path in found or there)}")
 
 
 def _assigned(source: str) -> tuple[str, ...]:
-    """The names that a cell gives a value."""
-    targets: list[ast.expr] = []
-    for statement in ast.parse(source).body:
-        match statement:
-            case ast.Assign():
-                targets += statement.targets
-            case ast.AnnAssign():
-                targets.append(statement.target)
-    return tuple(target.id for target in targets if isinstance(target, ast.Name))
+    """Return the names that a cell gives a value; papermill's own reader misses those annotated ``str | None``."""
+    statements = ast.parse(source).body
+    targets = [target for each in statements if isinstance(each, ast.Assign) for target in each.targets]
+    targets += [each.target for each in statements if isinstance(each, ast.AnnAssign)]
+    return tuple(target.id for target in sorted(targets, key=lambda each: each.lineno) if isinstance(target, ast.Name))
 
 
-def _read_set(notebook: Notebook, name: str) -> dict[str, Any]:
-    path = notebook.set_path(name)
+def _read_parameters(notebook: Notebook, source: str) -> dict[str, Any]:
+    """Return the table of a set or file of parameters."""
+    path = notebook.set_path(source) if is_set(source) else Path(source)
     if not path.is_file():
-        there = f"{notebook.name} has {', '.join(notebook.sets) or 'none'}"
-        raise BadInput(f"-f {name}: no such set of parameters ({path} is not there); {there}")
-    return _read_table(path)
-
-
-def _read_table(path: Path) -> dict[str, Any]:
-    if not path.is_file():
-        raise BadInput(f"-f {path}: no such file")
+        there = f"the sets {', '.join(notebook.sets)}" if notebook.sets else "no sets"
+        raise BadInput(f"{path}: no such parameters; {notebook.name} has {there}")
     try:
         table = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise BadInput(f"-f {path}: not YAML that can be read ({str(error).partition(chr(10))[0]})") from error
+        raise BadInput(f"{path}: not YAML that can be read ({str(error).partition(chr(10))[0]})") from error
     if not isinstance(table, dict):
-        raise BadInput(f"-f {path}: parameters are a table of names and values")
+        raise BadInput(f"{path}: parameters are a table of names and values")
     return table
-
-
-def _nearest(name: str, notebook: Notebook) -> str:
-    near = get_close_matches(name.upper(), sorted(notebook.known()), n=3, cutoff=0.5)
-    return f"the nearest are {', '.join(near)}" if near else f"it has {', '.join(notebook.parameters) or 'none'}"

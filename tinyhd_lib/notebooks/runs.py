@@ -1,26 +1,30 @@
-"""Notebooks run headless, each into a folder of its own that records what was run; what is done is not run again."""
+"""Notebooks run headless by papermill, each into a folder of its own; what is done is not run again."""
 
 import json
+import logging
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
+from subprocess import DEVNULL
 from textwrap import shorten
 from typing import Any
 
 from tinyhd_lib.errors import BadInput
-from tinyhd_lib.files import alone_in, remove_partials, sha256, write_atomically
+from tinyhd_lib.files import alone_in, is_whole, partial_path, remove_partials, sha256
 from tinyhd_lib.notebooks.files import Notebook, gather_parameters, is_set
 from tinyhd_lib.overlap import processes
-from tinyhd_lib.records import RECORD_NAME, hardware, versions
+from tinyhd_lib.records import RunRecord, read_record
 
 COPY_NAME = "notebook.ipynb"
 
 _DEFAULT_OUT = Path("runs/notebooks")
 _LONGEST_REASON = 300
+_START_SECONDS = 300
+_OUTPUT_SECONDS = 60  # nbclient waits 4 for the last output of a cell, which a busy machine exceeds
 
 
 @dataclass(frozen=True)
@@ -31,13 +35,11 @@ class Run:
         notebook: to execute.
         parameters: by name, as JSON can hold them.
         folder: of the executed copy and ``run.json``; of the artefacts too, unless the parameter OUT says otherwise.
-        digest: SHA-256 of the notebook's file.
     """
 
     notebook: Notebook
     parameters: Mapping[str, Any]
     folder: Path
-    digest: str
 
     @property
     def artefacts(self) -> dict[str, Path]:
@@ -45,9 +47,28 @@ class Run:
         out = Path(str(self.parameters.get("OUT", self.folder)))
         return {name: out / name for name in self.notebook.artefacts}
 
-    def key(self) -> dict[str, Any]:
-        """Everything that decides what comes out."""
-        return {"sha256": self.digest, "parameters": self.parameters, "versions": versions()}
+    def record(self) -> RunRecord:
+        """Return the record of this run, begun now; everything that decides what comes out is in its key."""
+        key = {"notebook": self.notebook.name, "sha256": sha256(self.notebook.path), "parameters": self.parameters}
+        return RunRecord("notebook", key, details={"artefacts": list(self.artefacts)})
+
+    def is_done(self) -> bool:
+        """Return whether all of it is there, made by the same notebook, parameters and versions."""
+        try:
+            earlier = read_record(self.folder)
+        except BadInput:  # something else wrote it
+            return False
+        now = self.record()
+        same = earlier is not None and (earlier.key, earlier.versions, earlier.complete) == (
+            now.key,
+            now.versions,
+            True,
+        )
+        return same and (self.folder / COPY_NAME).exists() and not self.missing()
+
+    def missing(self) -> str:
+        """Return the names of promised files that are not there, or empty."""
+        return ", ".join(name for name, path in self.artefacts.items() if not is_whole(path))
 
 
 @dataclass(frozen=True)
@@ -73,7 +94,7 @@ class Outcome:
 def plan(
     notebooks: Sequence[Notebook], sources: Sequence[str], settings: Mapping[str, Any], out: Path | None = None
 ) -> list[Run]:
-    """What is to be run, all of it checked.
+    """Return what is to be run, all of it checked.
 
     Args:
         notebooks: to run.
@@ -85,15 +106,20 @@ def plan(
         BadInput: see `gather_parameters`.
     """
     out = out or _DEFAULT_OUT.joinpath(*filter(is_set, sources))
-    return [
-        _plan(notebook, gather_parameters(notebook, sources, settings), out / notebook.name) for notebook in notebooks
-    ]
+    runs = []
+    for notebook in notebooks:
+        folder = out / notebook.name
+        own = {"OUT": str(folder)} if "OUT" in notebook.parameters else {}
+        # As the record will give them back: a tuple is a list there, and every name text.
+        parameters = json.loads(json.dumps(own | gather_parameters(notebook, sources, settings)))
+        runs.append(Run(notebook, parameters, folder))
+    return runs
 
 
 def run_notebooks(
     runs: Sequence[Run], *, jobs: int = 1, timeout: float | None = None, force: bool = False
 ) -> Iterator[Outcome]:
-    """Run notebooks, giving how each ended, in their order. One that fails does not stop the others.
+    """Run notebooks and yield how each ended, in their order. One that fails does not stop the others.
 
     Args:
         runs: see `plan`.
@@ -105,87 +131,115 @@ def run_notebooks(
         BadInput: a number is out of its range, or papermill is not installed.
     """
     if jobs < 1:
-        raise BadInput(f"--jobs {jobs}: at least 1")
+        raise BadInput(f"`jobs` {jobs}: at least 1")
     if timeout is not None and timeout <= 0:
-        raise BadInput(f"--timeout {timeout:g}: seconds, more than 0")
+        raise BadInput(f"`timeout` {timeout:g}: seconds, more than 0")
     if find_spec("papermill") is None:
-        raise BadInput("papermill, which runs notebooks, is not installed; pip install 'tinyhd[notebooks]'")
-    waiting = [run for run in runs if force or not _is_done(run)]
-    work = partial(_run, timeout=timeout, progress=jobs == 1)
+        raise BadInput(
+            "papermill, which runs notebooks, is not installed; pip install -e '.[notebooks]' from the checkout"
+        )
+    waiting = [run for run in runs if force or not run.is_done()]
     with processes(jobs) as spread:
-        outcomes = spread(work, waiting)
+        outcomes = spread(partial(_run, timeout=timeout, progress=jobs == 1), waiting)
         for run in runs:
             yield next(outcomes) if run in waiting else Outcome(run.notebook.name)
 
 
-def _plan(notebook: Notebook, parameters: dict[str, Any], folder: Path) -> Run:
-    out: dict[str, Any] = {"OUT": str(folder)} if "OUT" in notebook.parameters else {}
-    # As the record will give them back: a tuple is a list there, and every name text.
-    parameters = json.loads(json.dumps(out | parameters))
-    return Run(notebook, parameters, folder, sha256(notebook.path))
-
-
-def _is_done(run: Run) -> bool:
-    record = _read_record(run.folder)
-    copy = run.folder / COPY_NAME
-    same = all(record.get(name) == value for name, value in run.key().items())
-    return same and record.get("complete") is True and copy.exists() and not _missing(run, _states(run))
-
-
 def _run(run: Run, *, timeout: float | None, progress: bool) -> Outcome:
-    from tinyhd_lib.notebooks.kernel import execute
-
     begun = time.perf_counter()
     try:
         with alone_in(run.folder / COPY_NAME):  # what the notebook calls may want the folder itself for its own
-            failure = _record(run, partial(execute, timeout=timeout, progress=progress))
+            failure = _recorded(run, timeout, progress=progress)
     except Exception as error:  # noqa: BLE001 - whatever it is, the other notebooks have nothing to do with it
         failure = str(error) if isinstance(error, BadInput) else f"{type(error).__name__}: {error}"
     return Outcome(run.notebook.name, time.perf_counter() - begun, failure and shorten(failure, _LONGEST_REASON))
 
 
-def _record(run: Run, execute: Callable[[Path, Path, Mapping[str, Any]], str | None]) -> str | None:
-    """Run a notebook and write down what came of it; answers why it failed, None if it did not."""
-    copy, before = run.folder / COPY_NAME, _states(run)
+def _recorded(run: Run, timeout: float | None, *, progress: bool) -> str | None:
+    """Run a notebook and write down what came of it; return why it failed, None if it did not."""
+    record = run.record()
     run.folder.mkdir(parents=True, exist_ok=True)
     remove_partials(run.folder)
-    copy.unlink(missing_ok=True)
-    started, begun = datetime.now(UTC), time.perf_counter()
-    _write_record(run, {"complete": False})
-    failure = execute(run.notebook.path, copy, run.parameters)
-    missing = _missing(run, dict(_states(run).items() - before.items()))  # what lay there has not been made
-    if missing and not failure:
-        failure = f"promised {', '.join(missing)}, which it did not make"
-    details = {
-        "complete": failure is None,
-        "failure": failure,
-        "started": started.isoformat(timespec="seconds"),
-        "seconds": round(time.perf_counter() - begun, 3),
-        "hardware": hardware(),
-    }
-    _write_record(run, details)
+    for left in (run.folder / COPY_NAME, *run.artefacts.values()):  # what lies there will not have been made
+        left.unlink(missing_ok=True)
+    record.write(run.folder)
+    failure = execute(run.notebook.path, run.folder / COPY_NAME, run.parameters, timeout=timeout, progress=progress)
+    if not failure and run.missing():
+        failure = f"promised {run.missing()}, which it did not make"
+    if failure:
+        record.details["failure"] = failure
+        record.write(run.folder)
+    else:
+        record.finish(run.folder)
     return failure
 
 
-def _states(run: Run) -> dict[str, tuple[int, int]]:
-    """The promised files that are there with something in them, and what changes when they are written again."""
-    states = {name: path.stat() for name, path in run.artefacts.items() if path.is_file()}
-    return {name: (state.st_mtime_ns, state.st_size) for name, state in states.items() if state.st_size}
+def execute(
+    source: Path, copy: Path, parameters: Mapping[str, Any], *, timeout: float | None, progress: bool
+) -> str | None:
+    """Execute a notebook, with the Python that runs this; return in one line why that failed, None if it did not.
 
+    Args:
+        source: the notebook.
+        copy: where the executed copy goes, in one step when it is whole; after a failure as far as it came.
+        parameters: by name.
+        timeout: seconds that its cells may take together.
+        progress: show a bar of its cells.
 
-def _missing(run: Run, made: Mapping[str, Any]) -> list[str]:
-    return [name for name in run.artefacts if name not in made]
+    Raises:
+        OSError: the copy cannot be written.
+        RuntimeError: there came no kernel.
+    """
+    import papermill  # type: ignore[import-untyped]
+    from nbclient.exceptions import CellTimeoutError, DeadKernelError
 
-
-def _read_record(folder: Path) -> dict[str, Any]:
-    """What an earlier run wrote down; nothing if there was none, or if something else wrote it."""
+    partial, failure = partial_path(copy), None
+    deadline = time.monotonic() + (timeout or 0)
+    # Jupyter and papermill tell what they do, and what they would like better; what goes wrong, they raise.
+    logging.getLogger("papermill").setLevel(logging.CRITICAL + 1)
     try:
-        content = json.loads((folder / RECORD_NAME).read_bytes())
-    except (FileNotFoundError, ValueError):
-        return {}
-    return content if isinstance(content, dict) else {}
+        with warnings.catch_warnings(action="ignore"):
+            papermill.execute_notebook(
+                _verbatim(source),
+                _verbatim(partial),
+                parameters=dict(parameters),
+                kernel_name="python3",
+                language="python",
+                progress_bar={"desc": source.stem, "leave": False} if progress else False,
+                start_timeout=_START_SECONDS,
+                kernel_manager_class=_own_python(),
+                iopub_timeout=_OUTPUT_SECONDS,
+                # Never 0, which nbclient takes for as long as it likes.
+                timeout_func=(lambda _cell: max(0.001, deadline - time.monotonic())) if timeout else None,
+            )
+    except papermill.PapermillExecutionError as error:
+        failure = f"In [{error.exec_count}]: {error.ename}: {error.evalue}"
+    except DeadKernelError:
+        failure = "its kernel died, perhaps for want of memory"
+    except CellTimeoutError:
+        failure = f"took longer than {timeout:g} s, and was stopped"
+    partial.replace(copy)
+    return failure
 
 
-def _write_record(run: Run, details: Mapping[str, Any]) -> None:
-    content = {"notebook": run.notebook.name, "artefacts": list(run.artefacts), **run.key(), **details}
-    write_atomically(run.folder / RECORD_NAME, json.dumps(content, indent=2).encode())
+def _own_python() -> type[Any]:
+    """Return what starts ``sys.executable``, where a user's own kernel called python3 would win otherwise.
+
+    What a kernel has to say is in the notebook's cells; what it writes on the terminal besides is Jupyter's concern.
+    """
+    from ipykernel.kernelspec import get_kernel_dict
+    from jupyter_client.kernelspec import KernelSpec
+    from jupyter_client.manager import AsyncKernelManager
+
+    class OwnPython(AsyncKernelManager):
+        kernel_spec = KernelSpec(**get_kernel_dict())
+
+        async def start_kernel(self, **options: Any) -> None:  # type: ignore[override]  # declared as if it did not wait
+            await super().start_kernel(stdout=DEVNULL, stderr=DEVNULL, **options)
+
+    return OwnPython
+
+
+def _verbatim(path: Path) -> str:
+    """Return a path that holds no parameters: papermill would put them between its braces."""
+    return str(path).replace("{", "{{").replace("}", "}}")

@@ -1,0 +1,145 @@
+"""A stream from its source to maps, an overlay video and a page in the browser."""
+
+import json
+import logging
+import signal
+from collections.abc import Callable, Generator, Iterator
+from contextlib import ExitStack
+from dataclasses import asdict
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import cv2
+
+from tinyhd_lib.data.media import as_jpeg
+from tinyhd_lib.data.png import encode_grey
+from tinyhd_lib.data.transforms import to_grey
+from tinyhd_lib.data.writer import VideoWriter
+from tinyhd_lib.errors import BadInput
+from tinyhd_lib.files import write_atomically
+from tinyhd_lib.live.options import LiveOptions
+from tinyhd_lib.live.page import Page
+from tinyhd_lib.live.sources import open_source
+from tinyhd_lib.live.statistics import Statistics, as_table
+from tinyhd_lib.live.stream import LivePrediction, Stream
+from tinyhd_lib.prediction.map_files import own_bounds
+from tinyhd_lib.prediction.overlay import Style, draw
+from tinyhd_lib.records import RunRecord, peak_memory
+from tinyhd_lib.runtime import open_runtime
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+logger = logging.getLogger(__name__)
+
+_RATE = Fraction(60)  # nominal: a frame is shown at its own time, to a quarter of this
+
+
+def watch(options: LiveOptions) -> "Iterator[Statistics | pd.DataFrame]":
+    """Show a stream until it ends; yield its statistics every second, and a table of all of it at the end.
+
+    The end of the source or of ``seconds``, and Ctrl-C, are all a normal end. What was seen before something broke the
+    stream off is whole all the same.
+
+    Raises:
+        BadInput: an option cannot be used; the source or the model failed.
+    """
+    style = Style(options.style, options.alpha, options.colormap, options.floor)
+    _check_places(options)
+    source = open_source(options.source, options.speed, options.idle)
+    cv2.setNumThreads(1)  # source, model and drawing have threads of their own; more only get in their way
+    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_ERROR)  # if a camera is not there, our own line says so
+    runtime = open_runtime(options.weights, options.device, options.precision)
+    drop = options.drop or ("latest" if source.live else "block")
+    stream = Stream(source, runtime, drop=drop, stride=options.stride, queue=options.queue)
+    key = {"source": source.name, "weights": options.weights, "model": runtime.spec.label, "runtime": runtime.name}
+    record = RunRecord("live", {**key, "drop": drop, "stride": stream.stride})
+    logger.info("%s: %s on %s", source.name, runtime.spec.label, runtime.name)
+    rows: list[Statistics] = []
+    failure = yield from _show(stream, style, options, rows)
+    if stream.summary().maps:
+        stated = stream.stated_latency()
+        summary = asdict(stream.summary()) | {"stated_ms": stated and round(1e3 * stated, 1), "peak_mib": peak_memory()}
+        record.details, record.complete = {"summary": summary}, failure is None
+        if options.out:
+            record.write(options.out)
+        if options.json:
+            record.details["rows"] = [asdict(row) for row in rows]
+            write_atomically(options.json, json.dumps(asdict(record), indent=2).encode())
+        yield as_table([asdict(record)])
+    if failure:
+        raise failure
+
+
+def _check_places(options: LiveOptions) -> None:
+    """Refuse what would be written over, before anything is opened."""
+    out, overlay = options.out, options.overlay
+    if options.seconds is not None and options.seconds <= 0:
+        raise BadInput(f"`seconds` {options.seconds}: more than 0")
+    if out and out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise BadInput(f"{out}: is there already, and not an empty folder; give another `out`")
+    if overlay and overlay.suffix.lower() != ".mp4":
+        raise BadInput(f"`overlay` {overlay}: an overlay video is an .mp4 file")
+    if overlay and overlay.exists():
+        raise BadInput(f"{overlay}: is there already; give another `overlay`")
+
+
+def _show(
+    stream: Stream, style: Style, options: LiveOptions, rows: list[Statistics]
+) -> Generator[Statistics, None, BadInput | None]:
+    """Keep what a stream gives; yield its statistics, add them to the rows if ``json`` wants them, return its error."""
+    with ExitStack() as stack:
+        page = stack.enter_context(Page(options.serve)) if options.serve else None
+        overlay = stack.enter_context(VideoWriter(options.overlay, _RATE)) if options.overlay else None
+        _end_on_signals(stack, stream.end)
+        stack.enter_context(stream)
+        if page:
+            logger.info("to watch: %s", page.url)
+        try:
+            for item in stream.watch(min(1.0, options.seconds or 1.0)):
+                if isinstance(item, LivePrediction):
+                    _keep(item, style, options.out, overlay, page)
+                    continue
+                if page:
+                    page.line = str(item)
+                if options.json:
+                    rows.append(item)
+                yield item
+                if options.seconds and stream.summary().seconds >= options.seconds:
+                    stream.end()
+        except BadInput as error:
+            return error  # and not raised: what was seen until then is kept
+    return None
+
+
+def _keep(
+    seen: LivePrediction, style: Style, folder: Path | None, overlay: VideoWriter | None, page: Page | None
+) -> None:
+    """Write and draw what is wanted; nothing is drawn that nobody would see."""
+    watched = page is not None and page.watched
+    if not (folder or overlay or watched):
+        return
+    grey = to_grey(seen.map, (seen.image.shape[0], seen.image.shape[1]), own_bounds(seen.map))
+    if folder:
+        folder.mkdir(parents=True, exist_ok=True)
+        write_atomically(folder / f"{seen.frame}.png", encode_grey(grey))
+    if overlay or watched:
+        picture = draw(seen.image, grey, style)
+        if overlay:
+            overlay.write(picture, seen.time)
+        if page and watched:
+            page.show(as_jpeg(picture), seen.time)
+
+
+def _end_on_signals(stack: ExitStack, end: Callable[[], None]) -> None:
+    """Let Ctrl-C, or the signal that services are stopped by, end a stream; a second one does what it usually does."""
+    usual = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+
+    def on_signal(number: int, _frame: object) -> None:
+        signal.signal(number, usual[signal.Signals(number)])
+        end()
+
+    for number, handler in usual.items():
+        signal.signal(number, on_signal)
+        stack.callback(signal.signal, number, handler)
