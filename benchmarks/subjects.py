@@ -12,8 +12,8 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tinyhd_lib.cache import cache_folder
 from tinyhd_lib.errors import BadInput
-from tinyhd_lib.files import cache_folder
 from tinyhd_lib.models.registry import OWN, PUBLISHED
 from tinyhd_lib.models.spec import MODEL_SPECS, ModelSpec
 from tinyhd_lib.runtime import Runtime, open_runtime

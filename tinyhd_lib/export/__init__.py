@@ -37,20 +37,20 @@ def export_model(
             file is left.
     """
     if to not in FORMATS:
-        raise BadInput(f"--to {to}: choose from {', '.join(FORMATS)}")
+        raise BadInput(f"`to={to}`: choose from {', '.join(FORMATS)}")
     if takes not in INPUTS:
-        raise BadInput(f"--input {takes}: choose from {', '.join(INPUTS)}")
+        raise BadInput(f"`input={takes}`: choose from {', '.join(INPUTS)}")
     chosen = FORMATS[to]
     chosen.check_installed()
     if path.suffix != chosen.suffixes[-1]:
         raise BadInput(f"{path}: a model for {to} is a file {chosen.suffixes[-1]}")
     there = next((place for place in map(path.with_suffix, chosen.suffixes) if place.exists()), None)
     if there and not force:
-        raise BadInput(f"{there}: is there already; give another --out, or --force to replace it")
+        raise BadInput(f"{there}: is there already; give another `out`, or `force=True` to replace it")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
     except (FileExistsError, NotADirectoryError) as error:
-        raise BadInput(f"{path.parent}: a file is in the way of the folder; give another --out") from error
+        raise BadInput(f"{path.parent}: a file is in the way of the folder; give another `out`") from error
     source = model_source(model)
     wanted = INPUTS[takes]
     program = exported_program(wanted.module(source.load()), wanted.example(), wanted.free)

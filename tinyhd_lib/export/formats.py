@@ -57,7 +57,7 @@ class Format:
     """A kind of file.
 
     Attributes:
-        name: as ``--to`` has it.
+        name: as `export_model` takes it.
         suffixes: of its files; the last is the one to name, and is put in place last.
         packages: that it needs besides torch.
         write: puts a program into the file.
@@ -78,7 +78,9 @@ class Format:
         """
         missing = [package for package in self.packages if not find_spec(package)]
         if missing:
-            raise BadInput(f"--to {self.name} needs {', '.join(missing)} (pip install 'tinyhd[export]')")
+            raise BadInput(
+                f"`to={self.name}` needs {', '.join(missing)} (pip install -e '.[export]' from the checkout)"
+            )
 
 
 def _write_torch(program: ExportedProgram, path: Path, description: Description) -> None:
@@ -157,4 +159,4 @@ FORMATS = {
         Format("torch", (".pt2",), (), _write_torch, _load_torch),
     )
 }
-"""Kinds of files by the name that ``--to`` has for them."""
+"""Kinds of files by the name that `export_model` has for them."""

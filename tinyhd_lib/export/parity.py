@@ -1,4 +1,4 @@
-"""Whether an exported model gives torch's maps: on a film that comes with us, loaded back from its file."""
+"""Whether an exported model gives torch's maps: on a video that comes with us, loaded back from its file."""
 
 from collections.abc import Callable
 from itertools import islice
@@ -19,7 +19,7 @@ from tinyhd_lib.runtime.base import ModelSource
 from tinyhd_lib.runtime.conversion import PARITY_TOLERANCE
 from tinyhd_lib.runtime.eager import TorchRuntime
 
-FILM = "pursuit.mp4"
+EXAMPLE = "pursuit.mp4"
 CLIPS = 2  # more than one: a batch has to be free
 
 Loaded = Callable[[npt.NDArray[Any]], Map]
@@ -38,6 +38,10 @@ class Parity(NamedTuple):
     difference: float
     cc: float
     maps: int
+
+    def __str__(self) -> str:
+        found = f"greatest difference {self.difference:.1e}, least CC {self.cc:.6f}"
+        return f"against torch, {self.maps} maps of {EXAMPLE}: {found}"
 
 
 def check_parity(loaded: Loaded, source: ModelSource, takes: Input, path: Path) -> Parity:
@@ -59,7 +63,7 @@ def check_parity(loaded: Loaded, source: ModelSource, takes: Input, path: Path) 
     if not parity.difference <= PARITY_TOLERANCE:
         raise BadInput(
             f"{path}: not written, for its maps differ from torch's by {parity.difference:.1e} ({PARITY_TOLERANCE:.0e} "
-            f"is allowed; CC {parity.cc:.4f}); try another version of what runs it, or another --to"
+            f"is allowed; CC {parity.cc:.4f}); try another version of what runs it, or another `to`"
         )
     return parity
 
@@ -75,6 +79,6 @@ def compare(found: Map, expected: Map) -> Parity:
 
 
 def _frames() -> npt.NDArray[np.uint8]:
-    """Clips (2, 16, H, W, 3) of a film that comes with us."""
-    images = [frame.image for frame in islice(read_frames(shipped("example_data", FILM)), CLIPS * CLIP_FRAMES)]
+    """Clips (2, 16, H, W, 3) of a video that comes with us."""
+    images = [frame.image for frame in islice(read_frames(shipped("example_data", EXAMPLE)), CLIPS * CLIP_FRAMES)]
     return np.stack(images).reshape(CLIPS, CLIP_FRAMES, *images[0].shape)

@@ -28,10 +28,10 @@ logger = logging.getLogger(__name__)
 
 
 def load_model(name_or_path: str | Path) -> TinyHD:
-    """A trained student, ready for inference.
+    """Load a trained student, ready for inference.
 
     Args:
-        name_or_path: a name of `PUBLISHED` (downloaded if need be), or the path of a ``.safetensors`` or a published
+        name_or_path: a name of `list_models` (downloaded if need be), or the path of a ``.safetensors`` or a published
             ``.pth`` file; the model of an unnamed ``.pth`` is recognised from its shapes.
 
     Raises:
@@ -43,7 +43,7 @@ def load_model(name_or_path: str | Path) -> TinyHD:
 
 
 def read_state(path: Path) -> dict[str, Tensor]:
-    """The state dict of a published pickle, read weights-only (no code in it is run).
+    """Read the state dict of a published pickle, read weights-only (no code in it is run).
 
     Raises:
         BadInput: it is no such file.
@@ -73,7 +73,17 @@ def save_model(model: TinyHD, path: Path, provenance: Mapping[str, Any], *, half
         for name, tensor in model.state_dict().items()
     }
     content = safetensors.torch.save(state, {key: json.dumps(value) for key, value in metadata.items()})
-    write_atomically(path, content)
+    write_atomically(path, _ordered(content))
+
+
+def _ordered(content: bytes) -> bytes:
+    """A safetensors file whose metadata are in order: safetensors writes them in a random one, and hashes would differ."""
+    length = int.from_bytes(content[:8], "little")
+    header = json.loads(content[8 : 8 + length])
+    header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
+    text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
+    text += b" " * (-len(text) % 8)  # tensors begin at multiples of eight
+    return len(text).to_bytes(8, "little") + text + content[8 + length :]
 
 
 def convert(path: Path, out: Path) -> TinyHD:
@@ -84,11 +94,13 @@ def convert(path: Path, out: Path) -> TinyHD:
     """
     if path.suffix == ".safetensors":
         raise BadInput(f"{path}: a .safetensors file already")
+    if out.suffix != ".safetensors":
+        raise BadInput(f"`out` {out}: a .safetensors file")
     model = _read_published(path)
     known = published_row(path)
     provenance = {"converted_from": path.name, "sha256": sha256(path), "git_blob": git_blob_id(path)}
     if known:
-        provenance |= {"published_as": known.name, "source": known.url, "dataset": known.dataset}
+        provenance |= {"published_as": known.file, "source": known.url, "dataset": known.trained_on}
         provenance["licence"] = LICENCE_NOTE
     save_model(model, out, provenance)
     return model

@@ -1,6 +1,6 @@
 """Every TinyHD student as one row of a table, and the rules that a row keeps.
 
-Source: the paper's sections 3.1 to 3.3 and its ablations; field names as in the published variants.
+Source: docs/model.md; the paper's sections 3.1 to 3.3 and its ablations; field names as in the published variants.
 """
 
 from dataclasses import asdict, dataclass
@@ -31,7 +31,7 @@ DECODERS = ("d1", "d2", "d3")
 
 @dataclass(frozen=True)
 class ModelSpec:
-    """What distinguishes one student from another.
+    """Say what distinguishes one student from another.
 
     Args:
         reduction: the encoder's channel counts are divided by this (1, 2, 4 or 8).
@@ -56,6 +56,7 @@ class ModelSpec:
     outputs: int = 1
 
     def __post_init__(self) -> None:
+        """Keep the rules."""
         object.__setattr__(self, "decoders", tuple(self.decoders))
         object.__setattr__(self, "single_frame", tuple(self.single_frame))
         for valid, rule in _rules(self):
@@ -85,7 +86,7 @@ class ModelSpec:
         return [name for name, single in zip(self.decoders, self.single_frame, strict=True) if not single]
 
     def to_dict(self) -> dict[str, Any]:
-        """The row as JSON-ready values; ``ModelSpec(**spec.to_dict()) == spec``."""
+        """Return the row as JSON-ready values; ``ModelSpec(**spec.to_dict()) == spec``."""
         return asdict(self) | {"decoders": list(self.decoders), "single_frame": list(self.single_frame)}
 
 
@@ -155,3 +156,22 @@ MODEL_SPECS: dict[str, ModelSpec] = {
     "d123_M_8out": _row(1, "123", multi="23", outputs=8),
 }
 """Model rows by their published names (pairs of decoders are named by the same pattern)."""
+
+
+def name_of_row(row: str) -> str:
+    """Return the readable name of a row of `MODEL_SPECS`.
+
+    >>> [name_of_row(row) for row in ("d123m_rc4_rc1T", "ucf_d123s", "d12_S")]
+    ['M-r4', 'S-r1-ucf', 'S-r1-D1D2']
+    """
+    name = MODEL_SPECS[row].label.replace("+", "").replace(" ", "-")
+    return f"{name}-ucf" if row.startswith("ucf") else name
+
+
+def find_row(name: str) -> str | None:
+    """Return the row of `MODEL_SPECS` that a name stands for, readable or published; None if there is none.
+
+    >>> find_row("M-r4"), find_row("d12_S"), find_row("M-r3")
+    ('d123m_rc4_rc1T', 'd12_S', None)
+    """
+    return name if name in MODEL_SPECS else next((row for row in MODEL_SPECS if name_of_row(row) == name), None)

@@ -10,9 +10,10 @@ from typing import Any
 import pooch
 from safetensors import SafetensorError, safe_open
 
+from tinyhd_lib.cache import cache_folder
 from tinyhd_lib.errors import BadInput
-from tinyhd_lib.files import cache_folder, git_blob_id, sha256, shipped
-from tinyhd_lib.models.registry import OWN, PUBLISHED, OwnWeights, PublishedWeights
+from tinyhd_lib.files import git_blob_id, sha256, shipped
+from tinyhd_lib.models.registry import OWN, PUBLISHED, Weights, find_weights
 from tinyhd_lib.models.spec import ModelSpec
 
 logger = logging.getLogger(__name__)
@@ -21,28 +22,36 @@ DOWNLOAD_ATTEMPTS = 3
 
 
 def locate_weights(name_or_path: str | Path) -> Path:
-    """The file behind a name or path: ours lie beside the code, a published one that is not cached is downloaded.
+    """Return the file behind a name or path: ours come with us, a published one that is not cached is downloaded.
 
     Raises:
         BadInput: there is no such name or file, or the download failed.
     """
-    text = str(name_or_path)
-    path = Path(name_or_path)
-    if text in OWN:
-        return _shipped(OWN[text])
-    if text in PUBLISHED:
-        return download(PUBLISHED[text])
+    weights, path = find_weights(str(name_or_path)), Path(name_or_path)
+    if weights:
+        return download(weights) if weights.git_blob else _shipped(weights)
     if path.is_file():
         return path
     if path.suffix or len(path.parts) > 1:
         raise BadInput(f"{path}: no such weights file")
-    names = [*OWN, *PUBLISHED]
-    nearest = get_close_matches(text, names, n=3, cutoff=0.4) or names
-    raise BadInput(f"weights {text!r}: no such name; the nearest are {', '.join(nearest)} (all: tinyhd weights list)")
+    names = [*OWN, *PUBLISHED, *(each.name for each in (OWN | PUBLISHED).values())]
+    nearest = get_close_matches(str(path), names, n=3, cutoff=0.4) or names
+    raise BadInput(f"weights '{path}': no such name; the nearest are {', '.join(nearest)} (all: tinyhd weights list)")
+
+
+def get_published(name: str) -> Path:
+    """Return the verified file of published weights, downloaded if need be.
+
+    Raises:
+        BadInput: that is not their name, or the download failed.
+    """
+    if Path(name).is_file() or name in OWN:
+        raise BadInput(f"{name}: a file, not the name of published weights")
+    return locate_weights(name)
 
 
 def short_names(weights: Sequence[str], least: int = 1) -> dict[str, str]:
-    """Several weights, each by a short name that a folder or a column can have.
+    """Give each of several weights a short name that a folder or a column can have.
 
     Args:
         weights: names or paths.
@@ -70,15 +79,15 @@ def short_names(weights: Sequence[str], least: int = 1) -> dict[str, str]:
     return dict(zip(names, weights, strict=True))
 
 
-def _shipped(weights: OwnWeights) -> Path:
+def _shipped(weights: Weights) -> Path:
     """A file of ours, whole."""
-    path = shipped("weights", f"{weights.name}.safetensors")
+    path = shipped("weights", f"{weights.file}.safetensors")
     if sha256(path) != weights.sha256:
         raise BadInput(f"{path}: damaged (its checksum differs); fetch it anew")
     return path
 
 
-def download(weights: PublishedWeights) -> Path:
+def download(weights: Weights) -> Path:
     """Fetch a published file into the cache, unless it is there already.
 
     The content is verified before the file appears under its name; what does not match is discarded.
@@ -87,7 +96,7 @@ def download(weights: PublishedWeights) -> Path:
         BadInput: it cannot be fetched, or its content is not the published one.
     """
     folder = cache_folder() / "weights"
-    file_name = f"{weights.name}.pth"
+    file_name = f"{weights.file}.pth"
     if (folder / file_name).exists() and not _is_published(folder / file_name, weights):
         logger.warning("%s is damaged: fetching it again", folder / file_name)
         (folder / file_name).unlink()
@@ -110,17 +119,17 @@ def download(weights: PublishedWeights) -> Path:
         raise
     except (OSError, ValueError) as error:  # requests' errors are OSErrors
         raise BadInput(
-            f"weights {weights.name!r}: cannot be downloaded from {weights.url} ({type(error).__name__}); "
-            "fetch that file by other means and give its path (--weights PATH, or make demo WEIGHTS=PATH)"
+            f"weights {weights.file!r}: cannot be downloaded from {weights.url} ({type(error).__name__}); "
+            "fetch that file by other means and give its path (`weights`, or make demo WEIGHTS=PATH)"
         ) from error
 
 
-def _is_published(path: Path, weights: PublishedWeights) -> bool:
+def _is_published(path: Path, weights: Weights) -> bool:
     return git_blob_id(path) == weights.git_blob and weights.sha256 in (None, sha256(path))
 
 
 def read_metadata(path: Path) -> dict[str, Any]:
-    """What one of our own files says of itself: ``spec``, ``preprocessing`` and ``provenance``.
+    """Return what one of our own files says of itself: ``spec``, ``preprocessing`` and ``provenance``.
 
     Raises:
         BadInput: it is not one of our files.
@@ -134,7 +143,7 @@ def read_metadata(path: Path) -> dict[str, Any]:
 
 
 def read_spec(path: Path) -> ModelSpec | None:
-    """The row of a file that says it, or whose content is known; None for any other.
+    """Return the row of a file that says it, or whose content is known; None for any other.
 
     Raises:
         BadInput: the file's metadata names no model.
@@ -146,7 +155,7 @@ def read_spec(path: Path) -> ModelSpec | None:
 
 
 def own_spec(path: Path, metadata: dict[str, Any]) -> ModelSpec:
-    """The row that the metadata of one of our own files name.
+    """Return the row that the metadata of one of our own files name.
 
     Raises:
         BadInput: they name no model.
@@ -157,7 +166,7 @@ def own_spec(path: Path, metadata: dict[str, Any]) -> ModelSpec:
         raise BadInput(f"{path}: its metadata name {error}") from error
 
 
-def published_row(path: Path) -> PublishedWeights | None:
-    """The row whose file this is, byte for byte; None for any other file."""
+def published_row(path: Path) -> Weights | None:
+    """Return the weights whose file this is, byte for byte; None for any other file."""
     blob = git_blob_id(path)
     return next((row for row in PUBLISHED.values() if row.git_blob == blob), None)

@@ -20,6 +20,7 @@ from tinyhd_lib.runtime import Runtime, open_runtime
 if TYPE_CHECKING:
     from tinyhd_lib.models.student import TinyHD
 
+
 class Prediction(NamedTuple):
     """Hold the saliency of one frame.
 

@@ -88,7 +88,9 @@ class Drawing:
 
             if self.colormap not in mpl.colormaps:
                 nearest = get_close_matches(self.colormap, mpl.colormaps) or ["inferno", "viridis", "turbo"]
-                raise BadInput(f"`colormap={self.colormap}`: no such matplotlib colour map; near are {', '.join(nearest)}")
+                raise BadInput(
+                    f"`colormap={self.colormap}`: no such matplotlib colour map; near are {', '.join(nearest)}"
+                )
 
 
 @dataclass(frozen=True, kw_only=True)

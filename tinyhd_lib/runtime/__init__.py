@@ -3,6 +3,7 @@
 import ctypes
 import logging
 import sys
+from collections.abc import Mapping
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 
     from tinyhd_lib.models.student import TinyHD
 
-__all__ = ["Runtime", "open_runtime"]
+__all__ = ["Runtime", "open_runtime", "take_own_gpu"]
 
 logger = logging.getLogger(__name__)
 
@@ -29,7 +30,7 @@ def open_runtime(model: "TinyHD | str | Path", device: str = "auto", precision: 
 
     Args:
         model: a published name, a checkpoint's path, or a model.
-        device: ``auto`` (CUDA if there is one, else the first of `ON_A_CPU` that can be used and has the precision),
+        device: ``auto`` (CUDA or MPS if there is one, else the first of `ON_A_CPU` that can be used and has the precision),
             ``fused``, ``openvino``, a torch device (``cpu``, ``cuda``, ``cuda:1``, ``mps``), or ``compiled`` or
             ``compiled:DEVICE`` for ``torch.compile``.
         precision: a name of `LEAST_CC`; all but ``float32`` change the maps a little.
@@ -43,8 +44,9 @@ def open_runtime(model: "TinyHD | str | Path", device: str = "auto", precision: 
     source = model_source(model)
     if device != "auto":
         return _open(source, device, precision)
-    if _has_cuda():
-        return _open(source, "cuda", precision)
+    gpu = _gpu()
+    if gpu:
+        return _open(source, gpu, precision)
     if precision != "float32":
         return _open(source, "cpu" if precision == "float16" else "openvino", precision)
     for name in ON_A_CPU[:-1]:
@@ -78,6 +80,25 @@ def _open(source: ModelSource, device: str, precision: str) -> Runtime:
     # Numba finds no place for what it compiles, or a library of one of the two is not there.
     except (ImportError, RuntimeError) as error:
         raise Unusable(f"device {device!r} cannot be used here ({error})") from error
+
+
+def take_own_gpu(environment: Mapping[str, str]) -> None:
+    """Give each process of torchrun its own GPU, where there are any."""
+    if "LOCAL_RANK" in environment and _has_cuda():
+        import torch
+
+        torch.cuda.set_device(int(environment["LOCAL_RANK"]) % torch.cuda.device_count())
+
+
+def _gpu() -> str | None:
+    """The GPU that torch can use; Apple's is asked for only where there may be one."""
+    if _has_cuda():
+        return "cuda"
+    if sys.platform != "darwin":
+        return None
+    import torch
+
+    return "mps" if torch.backends.mps.is_available() else None
 
 
 def _has_cuda() -> bool:

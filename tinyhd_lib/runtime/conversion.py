@@ -1,21 +1,17 @@
-"""What runtimes that convert a model have in common: where conversions are kept, under which name, and how exact."""
+"""What runtimes that convert a model have in common: under which name a conversion is kept, and how exact it must be."""
 
+import ast
 import hashlib
 import json
-import logging
 from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import numpy as np
 
 from tinyhd_lib import models
-from tinyhd_lib.files import cache_folder
 from tinyhd_lib.models.spec import CLIP_FRAMES, INPUT_SIZE
 from tinyhd_lib.runtime.base import ModelSource, Runtime, Unusable
-
-logger = logging.getLogger(__name__)
 
 CLIP_SHAPE = (1, 3, CLIP_FRAMES, *INPUT_SIZE)
 
@@ -23,20 +19,8 @@ PARITY_TOLERANCE = 1e-5
 """By how much the maps of a conversion may differ from eager torch's."""
 
 
-def conversions(kind: str) -> Path | None:
-    """The folder of a kind of conversions, made if need be; None, with one line, where it cannot be written."""
-    folder = cache_folder() / kind
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with TemporaryDirectory(dir=folder):
-            return folder
-    except OSError as error:
-        logger.warning("%s: cannot be written (%s), the conversion will not be kept", folder, error.strerror)
-        return None
-
-
 def conversion_key(source: ModelSource, packages: Sequence[str], precision: str, code: Sequence[Path] = ()) -> str:
-    """A hash of all that a conversion depends on: weights, row, versions, and the code that defines the network.
+    """Return a hash of all that a conversion depends on: weights, spec, versions, and the code that defines the network.
 
     Args:
         source: the model.
@@ -50,7 +34,7 @@ def conversion_key(source: ModelSource, packages: Sequence[str], precision: str,
         digest.update(version(package).encode())
     digest.update(precision.encode())
     for module in (*sorted(Path(models.__path__[0]).glob("*.py")), *code):
-        digest.update(module.read_bytes())
+        digest.update(_instructions(module.read_text(encoding="utf-8")).encode())
     return digest.hexdigest()[:32]
 
 
@@ -66,3 +50,17 @@ def check_parity(runtime: Runtime, source: ModelSource) -> None:
     difference = float(np.abs(runtime(clip) - TorchRuntime(source, "cpu")(clip)).max())
     if not difference <= PARITY_TOLERANCE:
         raise Unusable(f"{runtime.name} differs from torch by {difference:.1e} on this machine")
+
+
+def _instructions(code: str) -> str:
+    """What a module does, without its comments and docstrings: to edit these changes no conversion."""
+    tree = ast.parse(code)
+    for node in ast.walk(tree):
+        body = getattr(node, "body", None)
+        if isinstance(body, list):
+            node.body = [each for each in body if not _is_text(each)]  # type: ignore[attr-defined]
+    return ast.dump(tree)
+
+
+def _is_text(node: ast.AST) -> bool:
+    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)

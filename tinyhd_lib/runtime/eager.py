@@ -33,8 +33,6 @@ class TorchRuntime:
         self._device = find_device(device)
         on_gpu = self._device.type == "cuda"
         self._model = source.load().to(self._device)
-        if on_gpu:
-            self._model = self._model.to(memory_format=torch.channels_last_3d)
         self._compiled = compiled
         self.name = " ".join(
             ["torch", str(self._device), *["compiled"] * compiled, *[precision] * (precision != "float32")]
@@ -64,7 +62,7 @@ class TorchRuntime:
         low = self.precision != "float32"
         with (
             torch.inference_mode(),
-            torch.backends.cudnn.flags(enabled=True, benchmark=True, allow_tf32=False),
+            torch.backends.cudnn.flags(enabled=True, benchmark=False, allow_tf32=False),
             torch.autocast(self._device.type, getattr(torch, self.precision) if low else None, enabled=low),
         ):
             maps = self._model(torch.from_numpy(clips).to(self._device)).map

@@ -1,27 +1,29 @@
 """The forward pass on a CPU by compiled loops of our own, which never write an inverted residual's hidden layer."""
 
+import json
 import logging
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from importlib.metadata import version
 from pathlib import Path
 from queue import SimpleQueue
-from tempfile import TemporaryDirectory
 from threading import Lock
 
 import numpy as np
-from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save
+from safetensors.numpy import load, save
 
+from tinyhd_lib.cache import Cache
 from tinyhd_lib.data.transforms import Map
 from tinyhd_lib.records import usable_cores
 from tinyhd_lib.runtime import fused
 from tinyhd_lib.runtime.base import ModelSource
-from tinyhd_lib.runtime.conversion import check_parity, conversion_key, conversions
+from tinyhd_lib.runtime.conversion import check_parity, conversion_key
 from tinyhd_lib.runtime.fused.engine import Engine
 from tinyhd_lib.runtime.fused.plan import Plan, steps_from_json, steps_to_json
 
 logger = logging.getLogger(__name__)
+
+_PLANS = Cache("plans", most_bytes=2**30)
 
 _MOST_THREADS = 16
 
@@ -47,14 +49,12 @@ class FusedRuntime:
         self.batch = self._threads * (_WINDOWS_A_THREAD if source.spec.outputs == 1 else 1)
         self._alone = Lock()
         self._pool = ThreadPoolExecutor(self._threads)
-        folder = conversions("fused")
-        path = folder / f"{_key(source)}.safetensors" if folder else None
-        kept = _read(path) if path else None
-        self._start(kept or _make(source))
+        key = _key(source)
+        kept = _PLANS.read(key)
+        self._start(_unpacked(kept) if kept else _make(source))
         if kept is None:
             check_parity(self, source)
-            if path:
-                _keep(path, self._plan)
+            _PLANS.write(key, save(dict(self._plan.weights), {"steps": steps_to_json(self._plan.steps)}))
 
     def _start(self, plan: Plan) -> None:
         self._plan = plan
@@ -90,25 +90,7 @@ def _key(source: ModelSource) -> str:
     return conversion_key(source, ("numba", "torch", "torchvision"), "float32", code)
 
 
-def _keep(path: Path, plan: Plan) -> None:
-    """Write a plan, whole whoever else writes it meanwhile; a full disk is no reason to stop."""
-    try:
-        with TemporaryDirectory(dir=path.parent) as folder:
-            partial = Path(folder) / path.name
-            partial.write_bytes(save(dict(plan.weights), {"steps": steps_to_json(plan.steps)}))
-            partial.replace(path)
-    except OSError as error:
-        logger.warning("%s: cannot be written (%s), the plan is not kept", path, error.strerror)
-
-
-def _read(path: Path) -> Plan | None:
-    """A plan that was kept; None if there is none, or it is damaged."""
-    if not path.exists():
-        return None
-    try:
-        with safe_open(path, "numpy") as file:
-            steps = steps_from_json(file.metadata()["steps"])
-            return Plan(steps, {name: file.get_tensor(name) for name in file.keys()})  # noqa: SIM118
-    except (SafetensorError, OSError, ValueError, KeyError, TypeError):
-        logger.warning("%s is damaged: planning the model again", path)
-        return None
+def _unpacked(content: bytes) -> Plan:
+    length = int.from_bytes(content[:8], "little")
+    metadata = json.loads(content[8 : 8 + length])["__metadata__"]
+    return Plan(steps_from_json(metadata["steps"]), load(content))

@@ -10,12 +10,15 @@ from tempfile import TemporaryDirectory
 import numpy as np
 import openvino
 
+from tinyhd_lib.cache import Cache, cache_folder
 from tinyhd_lib.data.transforms import Map
 from tinyhd_lib.models.spec import INPUT_SIZE
 from tinyhd_lib.runtime.base import ModelSource, Unusable, check_precision
-from tinyhd_lib.runtime.conversion import CLIP_SHAPE, check_parity, conversion_key, conversions
+from tinyhd_lib.runtime.conversion import CLIP_SHAPE, check_parity, conversion_key
 
 logger = logging.getLogger(__name__)
+
+_CONVERSIONS = Cache("openvino", most_bytes=2**30)
 
 SETTINGS = {"INFERENCE_PRECISION_HINT": "f32", "PERFORMANCE_HINT": "LATENCY"}
 
@@ -43,20 +46,16 @@ class OpenVINORuntime:
         self.spec = source.spec
         self.digest = source.digest
         self.precision = precision
-        folder = conversions("openvino")
-        settings = SETTINGS | ({"CACHE_DIR": str(folder / "compiled")} if folder else {})
+        settings = SETTINGS | {"CACHE_DIR": str(cache_folder() / "openvino-compiled")}
         core = openvino.Core()
         if precision == "bfloat16":
             _check_processor(core)
             settings["INFERENCE_PRECISION_HINT"] = "bf16"
-        path = folder / f"{_key(source, precision)}.xml" if folder else None
-        if path and path.exists():
-            try:
-                self._start(core.compile_model(core.read_model(path), "CPU", settings))
-            except RuntimeError:
-                logger.warning("%s is damaged: converting the model again", path)
-            else:
-                return
+        key = _key(source, precision)
+        kept = _CONVERSIONS.read(key)
+        if kept:
+            self._start(core.compile_model(_unpacked(core, kept), "CPU", settings))
+            return
         logger.info("converting %s for OpenVINO, once (10 to 20 seconds)", source.spec.label)
         converted = _quantise(_convert(source)) if precision == "int8" else _convert(source)
         self._start(core.compile_model(converted, "CPU", settings))
@@ -66,8 +65,7 @@ class OpenVINORuntime:
             from tinyhd_lib.runtime.precision import check_agreement
 
             check_agreement(self, OpenVINORuntime(source))
-        if path:
-            _save_atomically(converted, path)
+        _CONVERSIONS.write(key, _packed(converted))
 
     def _start(self, compiled: openvino.CompiledModel) -> None:
         self.batch = compiled.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS")
@@ -89,7 +87,7 @@ class OpenVINORuntime:
 
 def _check_processor(core: openvino.Core) -> None:
     if "BF16" not in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
-        raise Unusable("precision 'bfloat16': this processor has no instructions for it; use --precision float32")
+        raise Unusable("precision 'bfloat16': this processor has no instructions for it; use `precision=float32`")
 
 
 def _convert(source: ModelSource) -> openvino.Model:
@@ -103,7 +101,9 @@ def _convert(source: ModelSource) -> openvino.Model:
 def _quantise(model: openvino.Model) -> openvino.Model:
     """The model with 8-bit weights and activations, calibrated on the example clips."""
     if not find_spec("nncf"):
-        raise Unusable("precision 'int8' needs nncf, which is not installed (pip install 'tinyhd[int8]')")
+        raise Unusable(
+            "precision 'int8' needs nncf, which is not installed (pip install -e '.[int8]' from the checkout)"
+        )
     import nncf
 
     from tinyhd_lib.runtime.precision import example_clips
@@ -117,9 +117,15 @@ def _key(source: ModelSource, precision: str) -> str:
     return conversion_key(source, packages, precision, [Path(__file__).parents[1] / "models" / "graph.py"])
 
 
-def _save_atomically(converted: openvino.Model, path: Path) -> None:
-    """Both files of the model appear under their names whole or not at all, the one that is looked for last."""
-    with TemporaryDirectory(dir=path.parent) as folder:
-        openvino.save_model(converted, Path(folder) / path.name, compress_to_fp16=False)
-        for suffix in (".bin", ".xml"):
-            (Path(folder) / path.name).with_suffix(suffix).replace(path.with_suffix(suffix))
+def _packed(model: openvino.Model) -> bytes:
+    """Both files of a model as one: the length of the first, the first, the second."""
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "model.xml"
+        openvino.save_model(model, path, compress_to_fp16=False)
+        network, weights = path.read_bytes(), path.with_suffix(".bin").read_bytes()
+    return len(network).to_bytes(8, "little") + network + weights
+
+
+def _unpacked(core: openvino.Core, content: bytes) -> openvino.Model:
+    end = 8 + int.from_bytes(content[:8], "little")
+    return core.read_model(content[8:end], content[end:])

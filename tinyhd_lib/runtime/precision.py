@@ -34,16 +34,16 @@ def check_agreement(runtime: Runtime, exact: Runtime) -> None:
     if not mean >= least:
         raise Unusable(
             f"{runtime.name}: refused, CC to float32 on the example clips is {mean:.4f}, and {least} the least; "
-            "use --precision float32"
+            "use `precision=float32`"
         )
 
 
 @cache
 def example_clips(stride: int = _CALIBRATION_STRIDE) -> tuple[Map, ...]:
-    """Clips (3, 16, 192, 256) of the films that come with us, one every ``stride`` frames.
+    """Clips (3, 16, 192, 256) of the videos that come with us, one every ``stride`` frames.
 
     Raises:
-        BadInput: the films are missing.
+        BadInput: the videos are missing.
     """
     return tuple(clip for name in _EXAMPLES for clip in _clips(name, stride))
 

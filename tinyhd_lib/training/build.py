@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
+from tinyhd_lib.cache import cache_folder
 from tinyhd_lib.errors import BadInput
-from tinyhd_lib.files import cache_folder
 from tinyhd_lib.models.checkpoints import load_model
 from tinyhd_lib.models.encoder import pyramid_channels
 from tinyhd_lib.models.student import TinyHD, build_model
