@@ -1,11 +1,10 @@
-"""Videos in, map files and films out: resumable, and with decoding, forward pass and writing overlapping in time."""
+"""Videos in, map files and overlay videos out: resumable, with decoding, forward pass and writing overlapping in time."""
 
 import hashlib
-import time
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import nullcontext
-from dataclasses import asdict, dataclass, field
-from datetime import UTC, datetime
+from dataclasses import asdict, dataclass
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,15 +20,13 @@ from tinyhd_lib.models.spec import INPUT_SIZE
 from tinyhd_lib.overlap import parallel_map, prefetch
 from tinyhd_lib.prediction.inference import saliency_maps
 from tinyhd_lib.prediction.map_files import MAP_FORMATS, Bounds, own_bounds
-from tinyhd_lib.prediction.overlay import Style, draw
-from tinyhd_lib.records import RunRecord, differences, hardware, peak_memory, read_record, versions
+from tinyhd_lib.prediction.options import PredictOptions
+from tinyhd_lib.prediction.overlay import draw
+from tinyhd_lib.records import RunRecord, check_same, peak_memory, read_record
 from tinyhd_lib.runtime import Runtime, open_runtime
 
 if TYPE_CHECKING:
     from tinyhd_lib.data.layouts import Video
-
-NORMALISATIONS = ("frame", "clip", "none")
-"""What becomes black and white: each frame's extremes (published), the whole video's, or 0 and 1."""
 
 _WRITERS = 2
 _WAITING_BYTES = 256 * 2**20
@@ -37,41 +34,47 @@ _MAP_SUFFIXES = frozenset(row.suffix for row in MAP_FORMATS.values())
 
 
 @dataclass(frozen=True)
-class Job:
-    """One video to be predicted into files.
+class Job(PredictOptions):
+    """Describe one video that is to be predicted into files, with the options of `PredictOptions`.
 
     Args:
         video: a video file or a folder of frames.
         out: the folder of the map files and of ``run.json``.
-        film: the overlay film, None for none.
-        maps: a name of `MAP_FORMATS`, or ``none``.
-        normalise: a name of `NORMALISATIONS`.
-        style: how the film is drawn.
-        stride: frames from one window to the next, None as published.
-        batch: windows a forward pass, None for what the runtime likes best.
-        force: redo what is there already.
+        overlay: the overlay video, None for none.
         names: what the frames are called in a data set. A video with names must decode whole: which frame is which
             could not be told after damage. None for numbers from 0, as in the published quick start.
+
+    Raises:
+        BadInput: nothing would be written, a result would be in the way of something, or an option makes no sense.
     """
 
     video: Path
     out: Path
-    film: Path | None = None
-    maps: str = "png"
-    normalise: str = "frame"
-    style: Style = field(default_factory=Style)
-    stride: int | None = None
-    batch: int | None = None
-    force: bool = False
+    overlay: Path | None = None
     names: tuple[str, ...] | None = None
 
+    def __post_init__(self) -> None:
+        """Refuse results that would be in the way of something, or of the video itself."""
+        super().__post_init__()
+        if self.maps == "none" and not self.overlay:
+            raise BadInput('`maps="none"` without `overlay` leaves nothing to write')
+        if self.out.exists() and not self.out.is_dir():
+            raise BadInput(f"{self.out}: a file is in the way of the folder for the maps; give another `out`")
+        if self.overlay and self.overlay.suffix.lower() != ".mp4":
+            raise BadInput(f"`overlay` {self.overlay}: an overlay video is an .mp4 file")
+        if self.overlay and self.overlay.is_dir():
+            raise BadInput(f"`overlay` {self.overlay}: a folder is in the way of the overlay video")
+        places = [place for place in (self.out, self.overlay) if place and place.exists()]
+        if self.video.exists() and any(place.samefile(self.video) for place in places):
+            raise BadInput(f"{self.video}: would be overwritten by its own results; give another `out` or `overlay`")
+
     def map_path(self, index: int) -> Path:
-        """The file of a frame's map."""
+        """Return the file of a frame's map."""
         name = index if self.names is None else self.names[index]
         return self.out / f"{name}{MAP_FORMATS[self.maps].suffix}"
 
     def frames(self) -> Iterator[Frame]:
-        """The video's frames.
+        """Yield the video's frames.
 
         Raises:
             BadInput: the video cannot be used; with names, also if it is damaged, or has more frames than they are, or
@@ -93,9 +96,9 @@ class Job:
 
 
 def predict_files(job: Job, runtime: Runtime, weights: str) -> Generator[int, None, None]:
-    """Do a job, giving the number of steps done after each: one a frame, two with ``normalise="clip"``.
+    """Do a job and yield the number of steps done after each: one a frame, two with ``normalise="clip"``.
 
-    Map files that an interrupted run of the same job left are kept and not computed again; nothing is given if the
+    Map files that an interrupted run of the same job left are kept and not computed again; nothing is yielded if the
     whole job is done already. Files appear whole or not at all.
 
     Args:
@@ -111,46 +114,39 @@ def predict_files(job: Job, runtime: Runtime, weights: str) -> Generator[int, No
         earlier = None if job.force else read_record(job.out)
         stamp = fingerprint(source_files(job.video))
         # Hashing a long video takes longer than seeing that all is done: one that has not changed is not read again.
-        known = earlier.key["video"] if earlier and earlier.details.get("video_stamp") == stamp else None
+        known = earlier.key.get("video") if earlier and earlier.details.get("video_stamp") == stamp else None
         record = RunRecord(
-            _key(job, runtime, known or _content(job.video)),
-            {"file": str(job.film), **asdict(job.style)} if job.film else None,
-            details={"video_stamp": stamp},
+            "predict" if job.names is None else "generate", _key(job, runtime, known or _content(job.video))
         )
+        record.details = {"video_stamp": stamp, "overlay": _overlay(job)}
         if not job.force:
             _check_mixing(job, earlier, record)
-        if earlier and _is_done(job, earlier, record):
+        if earlier and _is_done(job, earlier):
             if known is None:
-                earlier.details |= record.details
+                earlier.details["video_stamp"] = stamp
                 earlier.write(job.out)
             return
-        frames = _peek(job.frames())
+        frames = job.frames()
+        frames = chain([next(frames)], frames)  # a video without any fails before anything is written
         _prepare_folder(job, record)
-        started, begun, steps = datetime.now(UTC), time.perf_counter(), 0
+        steps = 0
         for _ in _write_results(job, runtime, info, frames, reuse=earlier is not None):
             steps += 1
             yield steps
-        seconds, done = time.perf_counter() - begun, steps // job.passes
-        record.complete = True
-        record.details |= {
-            "video": str(job.video),
-            "weights": weights,
-            "model": runtime.spec.label,
-            "runtime": runtime.name,
-            "frames": done,
-            "frames_promised": info.frames,
-            "started": started.isoformat(timespec="seconds"),
-            "seconds": round(seconds, 3),
-            "frames_per_second": round(done / seconds, 2),
-            "peak_mib": peak_memory(),
-            "versions": versions(),
-            "hardware": hardware(),
-        }
-        record.write(job.out)
+        record.finish(
+            job.out,
+            video=str(job.video),
+            weights=weights,
+            model=runtime.spec.label,
+            runtime=runtime.name,
+            frames=steps // job.passes,
+            frames_promised=info.frames,
+            peak_mib=peak_memory(),
+        )
 
 
 def predict_dataset(
-    videos: "Iterable[Video]", weights: str, out: Path, *, maps: str = "png", device: str = "auto"
+    videos: "Iterable[Video]", weights: str, out: Path, *, device: str = "auto", **options: Any
 ) -> Iterator[int]:
     """Write the maps of a data set's videos, a folder each, under the names that were published with it.
 
@@ -158,8 +154,8 @@ def predict_dataset(
         videos: of the data set.
         weights: a name, or a checkpoint's path.
         out: where the folders go.
-        maps: a name of `MAP_FORMATS`.
         device: see `open_runtime`.
+        options: of `PredictOptions`.
 
     Yields:
         as `predict_files` does for each of them: after every frame of what is not there yet.
@@ -169,22 +165,25 @@ def predict_dataset(
     """
     runtime = open_runtime(weights, device)
     for video in videos:
-        yield from predict_files(Job(video.source, out / video.name, maps=maps, names=video.names), runtime, weights)
+        yield from predict_files(Job(video.source, out / video.name, names=video.names, **options), runtime, weights)
 
 
 def _key(job: Job, runtime: Runtime, content: str) -> dict[str, Any]:
     """Everything that decides the content of the map files."""
-    # Only said where it is not the usual one, so that folders of before go on.
-    rounded = {} if runtime.precision == "float32" else {"precision": runtime.precision}
-    return rounded | {
+    return {
         "video": content,
         "weights": runtime.digest,
         "spec": runtime.spec.to_dict(),
+        "precision": runtime.precision,
         "maps": job.maps,
         "normalise": job.normalise,
         "stride": job.stride or published_stride(runtime.spec),
-        "names": "numbers" if job.names is None else "published",
     }
+
+
+def _overlay(job: Job) -> dict[str, Any] | None:
+    """Everything that decides the overlay video."""
+    return {"file": str(job.overlay), **asdict(job.drawing)} if job.overlay else None
 
 
 def _content(video: Path) -> str:
@@ -195,19 +194,16 @@ def _content(video: Path) -> str:
 def _check_mixing(job: Job, earlier: RunRecord | None, record: RunRecord) -> None:
     """Refuse to go on in a folder that holds something else than an earlier run of the same job."""
     if earlier is None and _maps_in(job):
-        raise BadInput(f"{job.out}: holds maps of no known run; give another --out, or --force to replace them")
-    if earlier and earlier.key != record.key:
-        raise BadInput(
-            f"{job.out}: holds the results of another run ({differences(earlier, record.key)}); "
-            "give another --out, or --force to replace them"
-        )
-    if job.film and job.film.exists() and (earlier is None or (earlier.film or {}).get("file") != str(job.film)):
-        raise BadInput(f"{job.film}: is there already; give another --overlay, or --force to replace it")
+        raise BadInput(f"{job.out}: holds maps of no known run; give another `out`, or `force=True` to replace them")
+    check_same(job.out, earlier, record)
+    ours = (earlier.details.get("overlay") or {}).get("file") if earlier else None
+    if job.overlay and job.overlay.exists() and ours != str(job.overlay):
+        raise BadInput(f"{job.overlay}: is there already; give another `overlay`, or `force=True` to replace it")
 
 
-def _is_done(job: Job, earlier: RunRecord, record: RunRecord) -> bool:
+def _is_done(job: Job, earlier: RunRecord) -> bool:
     """Whether all files that are asked for are there."""
-    if not earlier.complete or (job.film and (earlier.film != record.film or not job.film.exists())):
+    if not earlier.complete or (job.overlay and (earlier.details["overlay"] != _overlay(job) or not job.overlay.exists())):
         return False
     return job.maps == "none" or all(is_whole(job.map_path(index)) for index in range(earlier.details["frames"]))
 
@@ -225,8 +221,8 @@ def _prepare_folder(job: Job, record: RunRecord) -> None:
     for path in _maps_in(job) if job.force else ():
         path.unlink()
     record.write(job.out)
-    if job.film:
-        job.film.parent.mkdir(parents=True, exist_ok=True)
+    if job.overlay:
+        job.overlay.parent.mkdir(parents=True, exist_ok=True)
 
 
 def _write_results(
@@ -234,13 +230,7 @@ def _write_results(
 ) -> Iterator[None]:
     # Maps stretched over the whole video depend on all of it.
     reuse = reuse and job.maps != "none" and job.normalise != "clip"
-    items = saliency_maps(
-        frames,
-        runtime,
-        stride=job.stride,
-        batch=job.batch,
-        wanted=lambda index: not (reuse and is_whole(job.map_path(index))),
-    )
+    items = saliency_maps(frames, runtime, job, lambda index: not (reuse and is_whole(job.map_path(index))))
     if job.normalise != "clip":
         yield from _write_items(job, items, info, (0.0, 1.0) if job.normalise == "none" else None)
         return
@@ -255,26 +245,26 @@ def _write_results(
 def _write_items(
     job: Job, items: Iterator[tuple[Frame, Map | None]], info: VideoInfo, bounds: Bounds | None
 ) -> Iterator[None]:
-    """Write the maps and the film; ``bounds`` None means each map's own."""
+    """Write the maps and the overlay video; ``bounds`` None means each map's own."""
 
     def keep(item: tuple[Frame, Map | None]) -> tuple[Frame, Image | None]:
         return item[0], _keep_map(job, bounds, *item)
 
     sound = job.video if info.has_audio else None
-    with VideoWriter(job.film, info.rate, sound) if job.film else nullcontext() as writer:
+    with VideoWriter(job.overlay, info.rate, sound) if job.overlay else nullcontext() as writer:
         # The maps of a forward pass come all at once: while they are written, the next one runs.
         waiting = max(2, min(64, _WAITING_BYTES // info.frame_bytes))
         for frame, grey in parallel_map(keep, prefetch(items, waiting), _WRITERS, _WRITERS):
             if writer is not None and grey is not None:
-                writer.write(draw(frame.image, grey, job.style), frame.time)
+                writer.write(draw(frame.image, grey, job.drawing), frame.time)
             yield
 
 
 def _keep_map(job: Job, bounds: Bounds | None, frame: Frame, saliency: Map | None) -> Image | None:
-    """Write a frame's map, or read it where it is there already; its grey levels, if a film wants them."""
+    """Write a frame's map, or read it where it is there already; its grey levels, if an overlay video wants them."""
     size = frame.image.shape[0], frame.image.shape[1]
     if saliency is None:
-        return MAP_FORMATS[job.maps].grey(job.map_path(frame.index).read_bytes(), size, bounds) if job.film else None
+        return MAP_FORMATS[job.maps].grey(job.map_path(frame.index).read_bytes(), size, bounds) if job.overlay else None
     if job.maps == "none":
         return to_grey(saliency, size, bounds or own_bounds(saliency))
     content, grey = MAP_FORMATS[job.maps].encode(saliency, size, bounds or own_bounds(saliency))
@@ -299,14 +289,3 @@ def _replay(job: Job, spool: Path) -> Iterator[tuple[Frame, Map | None]]:
     maps = np.memmap(spool, np.float32, mode="r").reshape(-1, *INPUT_SIZE)
     for frame in job.frames():
         yield frame, maps[frame.index]
-
-
-def _peek(frames: Iterator[Frame]) -> Iterator[Frame]:
-    """The same frames, after the first has been decoded: a video without any fails before anything is written."""
-    first = next(frames)
-
-    def rest() -> Iterator[Frame]:
-        yield first
-        yield from frames
-
-    return rest()

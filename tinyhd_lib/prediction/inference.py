@@ -11,23 +11,17 @@ import numpy as np
 from tinyhd_lib.data.transforms import Map, preprocess
 from tinyhd_lib.data.video import Frame, read_frames
 from tinyhd_lib.data.windows import Window, published_stride, windows
-from tinyhd_lib.errors import BadInput
-from tinyhd_lib.live.stream import Stream
 from tinyhd_lib.models.registry import DEFAULT_WEIGHTS
 from tinyhd_lib.models.spec import CLIP_FRAMES, INPUT_SIZE
 from tinyhd_lib.overlap import prefetch
+from tinyhd_lib.prediction.options import WindowOptions
 from tinyhd_lib.runtime import Runtime, open_runtime
 
 if TYPE_CHECKING:
     from tinyhd_lib.models.student import TinyHD
 
-__all__ = ["Prediction", "Stream", "check_batch", "check_stride", "predict", "saliency_maps"]
-
-_LARGEST_BATCH = 64
-
-
 class Prediction(NamedTuple):
-    """The saliency of one frame.
+    """Hold the saliency of one frame.
 
     Attributes:
         frame: its index, from 0.
@@ -48,7 +42,7 @@ def predict(
     stride: int | None = None,
     batch: int | None = None,
 ) -> Iterator[Prediction]:
-    """Predict the saliency of every frame of a video, in order; decoding and forward pass overlap.
+    """Yield the saliency of every frame of a video, in order; decoding and forward pass overlap.
 
     Args:
         video: a video file, a folder of frames, or frames.
@@ -60,26 +54,30 @@ def predict(
     Raises:
         BadInput: the video, the weights, the device, the stride or the batch cannot be used.
     """
-    check_batch(batch)
-    check_stride(stride)
+    options = WindowOptions(stride=stride, batch=batch)
     frames = read_frames(Path(video)) if isinstance(video, str | Path) else video
     runtime = open_runtime(model, device)
-    maps = saliency_maps(frames, runtime, stride=stride, batch=batch)
+    maps = saliency_maps(frames, runtime, options)
     return (Prediction(frame.index, frame.time, saliency) for frame, saliency in maps if saliency is not None)
 
 
 def saliency_maps(
     frames: Iterable[Frame],
     runtime: Runtime,
-    *,
-    stride: int | None = None,
-    batch: int | None = None,
+    options: WindowOptions | None = None,
     wanted: Callable[[int], bool] = lambda _index: True,
 ) -> Iterator[tuple[Frame, Map | None]]:
-    """Every frame with its raw map (192, 256); None where the frame is not wanted.
+    """Yield every frame with its raw map (192, 256), None where the frame is not wanted.
 
     The windows of one batch wait decoded while another is computed. Windows of unwanted frames alone are not computed.
+
+    Args:
+        frames: of a video, in order.
+        runtime: the model, ready to run.
+        options: how often it looks; as published if None.
+        wanted: asked once a frame, by its number.
     """
+    options = options or WindowOptions()
     waiting: deque[Frame] = deque()
 
     def prepared() -> Iterator[Map]:
@@ -87,9 +85,9 @@ def saliency_maps(
             waiting.append(frame)
             yield preprocess(frame.image)
 
-    source = windows(prepared(), stride or published_stride(runtime.spec))
+    source = windows(prepared(), options.stride or published_stride(runtime.spec))
     outputs = runtime.spec.outputs
-    for group, clips in prefetch(_batches(source, batch or runtime.batch, wanted), depth=1):
+    for group, clips in prefetch(_batches(source, options.batch or runtime.batch, wanted), depth=1):
         maps = iter(runtime(clips) if len(clips) else ())
         for window, chosen in group:
             window_maps = next(maps) if chosen else None
@@ -122,15 +120,3 @@ def _overlapping(needed: list[Window[Map]]) -> list[Map]:
             frames[:, index - start] = window.clip[index - window.start]
         filled = window.start + CLIP_FRAMES
     return [frames[:, window.start - start :][:, :CLIP_FRAMES] for window in needed]
-
-
-def check_batch(batch: int | None) -> None:
-    """Refuse a batch that is no number of windows, or would hold the whole video in memory."""
-    if batch is not None and not 1 <= batch <= _LARGEST_BATCH:
-        raise BadInput(f"batch {batch}: 1 to {_LARGEST_BATCH} windows a forward pass")
-
-
-def check_stride(stride: int | None) -> None:
-    """Refuse a stride that leaves frames out."""
-    if stride is not None and not 1 <= stride <= CLIP_FRAMES:
-        raise BadInput(f"stride {stride}: 1 to {CLIP_FRAMES} frames from one window to the next")

@@ -9,7 +9,7 @@ from pathlib import Path
 from queue import SimpleQueue
 from threading import Event
 from time import perf_counter
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from av.error import FFmpegError
 from filelock import BaseFileLock, FileLock, SoftFileLock, Timeout
@@ -18,17 +18,18 @@ from tinyhd_lib.data.video import source_files
 from tinyhd_lib.errors import BadInput
 from tinyhd_lib.prediction.files import Job, predict_files
 from tinyhd_lib.runtime import Runtime
-from tinyhd_lib.runtime.shared import SharedRuntime
+from tinyhd_lib.prediction.shared import SharedRuntime
+from tinyhd_lib.records import hardware, peak_memory, versions
 
 MOST_DECODERS = 32
 
-_CLAIMS = ".tinyhd-claims"
+_LOCKS = ".tinyhd-locks"
 _PATIENCE = 1.0  # seconds; how soon a video is taken over from a process that died
 _ENDS_ALL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS})
 
 
 class Outcome(NamedTuple):
-    """What became of a video.
+    """Tell what became of a video.
 
     Attributes:
         job: what was to be done.
@@ -50,10 +51,10 @@ class Outcome(NamedTuple):
 
 
 def predict_many(jobs: Sequence[Job], runtime: Runtime, weights: str, decoders: int) -> Iterator[Outcome | None]:
-    """Do jobs, the largest videos first; a video that cannot be used does not stop the others.
+    """Do jobs and yield what became of them, the largest videos first; a video that cannot be used does not stop the others.
 
     Any number of processes may do the same jobs at the same time, also on several machines that share the folder of
-    results: who begins a video claims it, by a lock that ends with its process. What others are at work on is looked
+    results: who begins a video locks it, until its process ends. What others are at work on is looked
     after last, and taken over where they died. So when this ends, all jobs are done, whoever did them.
 
     Args:
@@ -114,11 +115,45 @@ def predict_many(jobs: Sequence[Job], runtime: Runtime, weights: str, decoders: 
 def check_decoders(decoders: int) -> None:
     """Refuse a number of videos at once that is none, or more than a machine's memory is likely to hold."""
     if not 1 <= decoders <= MOST_DECODERS:
-        raise BadInput(f"decoders {decoders}: 1 to {MOST_DECODERS} videos at once")
+        raise BadInput(f"`decoders={decoders}`: 1 to {MOST_DECODERS} videos at once")
+
+
+def summarise(outcomes: Sequence[Outcome], runtime: Runtime, seconds: float) -> dict[str, Any]:
+    """Sum up what became of videos, JSON-ready.
+
+    Args:
+        outcomes: of `predict_many`.
+        runtime: that computed them.
+        seconds: that it took.
+    """
+    frames = sum(outcome.frames for outcome in outcomes)
+    results = [outcome.job for outcome in outcomes if outcome.done]
+    files = [path for job in results for path in (*job.out.iterdir(), *([job.overlay] if job.overlay else []))]
+    return {
+        "hardware": hardware(),
+        "versions": versions(),
+        "model": runtime.spec.label,
+        "runtime": runtime.name,
+        "seconds": round(seconds, 3),
+        "frames": frames,
+        "frames_per_second": round(frames / seconds, 2),
+        "bytes": sum(path.stat().st_size for path in files),
+        "peak_mib": peak_memory(),
+        "videos": [
+            {
+                "video": str(outcome.job.video),
+                "out": str(outcome.job.out),
+                "frames": outcome.frames,
+                "seconds": round(outcome.seconds, 3),
+                "refused": outcome.refused,
+            }
+            for outcome in outcomes
+        ],
+    }
 
 
 def explained(error: OSError | FFmpegError) -> str:
-    """Why a video's results could not be written, and what to do."""
+    """Say why a video's results could not be written, and what to do."""
     where = f"{error.filename}: " if error.filename else ""
     return f"{where}{error.strerror or error}; what was finished is kept, the same command goes on from there"
 
@@ -129,7 +164,7 @@ def _do(
     """Do a job until ``step`` says no; None if another process has it."""
     begun, steps, refused = perf_counter(), 0, None
     try:
-        with _claim(job.out, patience) as ours:
+        with _locked(job.out, patience) as ours:
             if not ours:
                 return None
             with closing(begin(job)) as done:
@@ -146,20 +181,20 @@ def _do(
 
 
 @contextmanager
-def _claim(out: Path, patience: float) -> Iterator[bool]:
+def _locked(out: Path, patience: float) -> Iterator[bool]:
     """Keep other processes off a folder of results, or see that one of them has it.
 
     Raises:
         BadInput: the file system knows no locks.
     """
-    path = _claim_of(out)
+    path = _lock_of(out)
     lock = FileLock(path, timeout=patience)
     if not _acquired(lock, path):
         yield False
         return
     try:
         if isinstance(lock, SoftFileLock):  # what FileLock becomes without locks; it would outlive its process
-            raise BadInput(f"{out.parent}: this file system knows no locks; give an --out on another")
+            raise BadInput(f"{out.parent}: this file system knows no locks; give an `out` on another")
         yield True
     finally:
         with suppress(OSError):  # Windows keeps what is open, and clears it away itself
@@ -181,13 +216,13 @@ def _acquired(lock: BaseFileLock, path: Path) -> bool:
 
 
 def _clear(jobs: Sequence[Job]) -> None:
-    for folder in {_claim_of(job.out).parent for job in jobs}:
+    for folder in {_lock_of(job.out).parent for job in jobs}:
         with suppress(OSError):  # others still have theirs there
             folder.rmdir()
 
 
-def _claim_of(out: Path) -> Path:
-    return out.parent / _CLAIMS / f"{out.name}.lock"
+def _lock_of(out: Path) -> Path:
+    return out.parent / _LOCKS / f"{out.name}.lock"
 
 
 def _size(job: Job) -> int:

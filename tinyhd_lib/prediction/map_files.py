@@ -31,7 +31,7 @@ class MapFormat:
 
 
 def own_bounds(saliency: Map) -> Bounds:
-    """The extremes of a map, which the published post-processing makes black and white."""
+    """Return the extremes of a map, which the published post-processing makes black and white."""
     return float(saliency.min()), float(saliency.max())
 
 

@@ -1,7 +1,5 @@
-"""How a saliency map is shown with its frame. Pure functions: the film and the viewer draw with the same code."""
+"""How a saliency map is shown with its frame. Pure functions: overlay videos and the viewer draw with the same code."""
 
-from dataclasses import dataclass
-from difflib import get_close_matches
 from functools import lru_cache
 
 import cv2
@@ -9,70 +7,35 @@ import matplotlib as mpl
 import numpy as np
 
 from tinyhd_lib.data.transforms import Image, Map
-from tinyhd_lib.errors import BadInput
-
-VIEWS = ("overlay", "side-by-side", "map", "contours")
+from tinyhd_lib.prediction.options import Drawing
 
 # Parts of the way from black to white at which contours are drawn: the higher, the thicker.
 _LEVELS = (0.25, 0.5, 0.75)
 _WHITE, _BLACK = (255, 255, 255), (0, 0, 0)
 
 
-@dataclass(frozen=True)
-class Style:
-    """How to draw.
-
-    Args:
-        view: ``overlay`` (colour laid over the frame, the stronger the more salient), ``side-by-side`` (the frame,
-            then the coloured map), ``map`` (the coloured map alone) or ``contours`` (lines around what is above 25, 50
-            and 75 % of white, the higher the thicker).
-        alpha: opacity of the most salient grey level in an overlay, 0 to 1.
-        colormap: the name of a matplotlib colour map.
-        floor: below this part of white an overlay is transparent, 0 to less than 1.
-
-    Raises:
-        BadInput: a value is none of these.
-    """
-
-    view: str = "overlay"
-    alpha: float = 0.7
-    colormap: str = "inferno"
-    floor: float = 0.0
-
-    def __post_init__(self) -> None:
-        if self.view not in VIEWS:
-            raise BadInput(f"style {self.view!r}: choose from {', '.join(VIEWS)}")
-        if not 0 <= self.alpha <= 1:
-            raise BadInput(f"alpha {self.alpha}: an opacity from 0 to 1")
-        if not 0 <= self.floor < 1:
-            raise BadInput(f"floor {self.floor}: a part of white, from 0 to less than 1")
-        if self.colormap not in mpl.colormaps:
-            nearest = get_close_matches(self.colormap, mpl.colormaps) or ["inferno", "viridis", "turbo"]
-            raise BadInput(f"colormap {self.colormap!r}: no such matplotlib colour map; near are {', '.join(nearest)}")
-
-
-def draw(image: Image, grey: Image, style: Style) -> Image:
-    """A frame with its map.
+def draw(image: Image, grey: Image, drawing: Drawing) -> Image:
+    """Draw a frame with its map.
 
     Args:
         image: (H, W, 3) RGB.
         grey: (H, W) grey levels of the map.
-        style: how to draw.
+        drawing: how to draw.
 
     Returns:
         (H, W, 3) RGB, or (H, 2W, 3) side by side.
     """
-    if style.view == "contours":
-        return _contours(image, grey, style)
-    if style.view == "overlay":
-        glow, dimming = _overlay_tables(style.colormap, style.alpha, style.floor)
+    if drawing.style == "contours":
+        return _contours(image, grey, drawing)
+    if drawing.style == "overlay":
+        glow, dimming = _overlay_tables(drawing.colormap, drawing.alpha, drawing.floor)
         return _mixed(image, grey, glow, dimming)
-    coloured = cv2.applyColorMap(grey, _colours(style.colormap))
-    return coloured if style.view == "map" else np.hstack([image, coloured])
+    coloured = cv2.applyColorMap(grey, _colours(drawing.colormap))
+    return coloured if drawing.style == "map" else np.hstack([image, coloured])
 
 
 def draw_difference(image: Image, first: Image, second: Image, alpha: float) -> Image:
-    """A frame with where two maps differ: orange and ``+`` where the first has more, purple and ``-`` the second.
+    """Draw a frame with where two maps differ: orange and ``+`` where the first has more, purple and ``-`` the second.
 
     Args:
         image: (H, W, 3) RGB.
@@ -92,7 +55,7 @@ def draw_difference(image: Image, first: Image, second: Image, alpha: float) -> 
 
 
 def wipe(left: Image, right: Image, place: float) -> Image:
-    """Two pictures of one size as one: the left part of the first, the right part of the second, and a line between.
+    """Join two pictures of one size: the left part of the first, the right part of the second, and a line between.
 
     Args:
         left: (H, W, 3).
@@ -107,7 +70,7 @@ def wipe(left: Image, right: Image, place: float) -> Image:
 
 
 def mark_points(image: Image, points: Map) -> Image:
-    """The picture with a ring around each point, (n, 2) of x and y in pixels."""
+    """Return the picture with a ring around each point, (n, 2) of x and y in pixels."""
     drawn = image.copy()
     radius = max(3, image.shape[1] // 160)
     for column, row in np.rint(points).astype(int):
@@ -117,7 +80,7 @@ def mark_points(image: Image, points: Map) -> Image:
 
 
 def mark_peak(image: Image, grey: Image) -> Image:
-    """The picture with a cross at the most salient pixel of its grey levels."""
+    """Return the picture with a cross at the most salient pixel of its grey levels."""
     drawn = image.copy()
     row, column = divmod(int(grey.argmax()), grey.shape[1])
     size = max(12, image.shape[1] // 40)
@@ -131,13 +94,13 @@ def _mixed(image: Image, grey: Image, glow: Image, dimming: Image) -> Image:
     return cv2.add(dimmed, cv2.applyColorMap(grey, glow))
 
 
-def _contours(image: Image, grey: Image, style: Style) -> Image:
+def _contours(image: Image, grey: Image, drawing: Drawing) -> Image:
     drawn = image.copy()
     for width, level in enumerate(_LEVELS, start=1):
         value = round(255 * level)
         lines, _ = cv2.findContours((grey >= value).astype(np.uint8), cv2.RETR_LIST, cv2.CHAIN_APPROX_SIMPLE)
         cv2.drawContours(drawn, lines, -1, _BLACK, width + 2, cv2.LINE_AA)
-        cv2.drawContours(drawn, lines, -1, _colours(style.colormap)[value, 0].tolist(), width, cv2.LINE_AA)
+        cv2.drawContours(drawn, lines, -1, _colours(drawing.colormap)[value, 0].tolist(), width, cv2.LINE_AA)
     return drawn
 
 
