@@ -11,9 +11,9 @@ from tinyhd_lib.data.media import as_jpeg
 from tinyhd_lib.data.reader import VideoReader
 from tinyhd_lib.models.spec import INPUT_SIZE
 from tinyhd_lib.records import peak_memory
-from tinyhd_lib.viewer.layers import ArrayLayer
-from tinyhd_lib.viewer.scene import Scene
-from tinyhd_lib.viewer.settings import Settings
+from tinyhd_lib.viewer.drawing import Scene
+from tinyhd_lib.viewer.sources import ArrayMaps
+from tinyhd_lib.viewer.state import Settings
 
 
 def measure_viewer(video: Path, repeats: int) -> dict[str, Any]:
@@ -30,7 +30,7 @@ def measure_viewer(video: Path, repeats: int) -> dict[str, Any]:
     with VideoReader(video) as reader:
         count, shape = reader.count, reader[0].shape
     map_of_all = np.broadcast_to(rng.random(INPUT_SIZE, np.float32), (count, *INPUT_SIZE))
-    scene = Scene(video, {"map": ArrayLayer(map_of_all)})
+    scene = Scene(video, {"map": ArrayMaps(map_of_all)})
     anywhere = _milliseconds(scene, rng.integers(0, count, repeats).tolist())
     following = _milliseconds(scene, (index % count for index in range(repeats)))
     return {
@@ -62,6 +62,6 @@ def _milliseconds(scene: Scene, indices: Iterable[int]) -> list[float]:
     found = []
     for index in indices:
         begun = time.perf_counter()
-        as_jpeg(scene.draw(Settings(frame=index, layer="map", other="map")))
+        as_jpeg(scene.draw(Settings(frame=index, source="map", other="map")))
         found.append(1e3 * (time.perf_counter() - begun))
     return found

@@ -20,6 +20,8 @@ import pytest
 from conftest import ROOT
 from playwright.sync_api import Browser, ConsoleMessage, Page, sync_playwright
 
+from tinyhd_lib.notebooks.files import copy_notebooks
+
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 SCREENSHOTS = ROOT / "out" / "browser"
 TOKEN = "tests"
@@ -33,8 +35,7 @@ pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium (apt-ge
 def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]]:
     """A JupyterLab of its own, in a folder with our notebooks: its address and the folder."""
     folder = tmp_path_factory.mktemp("lab")
-    shutil.copytree(ROOT / "notebooks", folder / "notebooks")
-    shutil.copytree(ROOT / "example_data", folder / "example_data")
+    copy_notebooks(folder / "notebooks")
     notebook = folder / "notebooks/05_visualization.ipynb"
     text = notebook.read_text()
     assert "DECODERS: bool = True" in text
@@ -187,6 +188,8 @@ def test_without_opacity_the_frame_itself_is_seen(reader: Reader) -> None:
 
 def test_keys_and_buttons_go_through_the_film(reader: Reader) -> None:
     cells = reader.page.locator(".jp-CodeCell").count()
+    reader.press("ArrowUp")
+    reader.sees("frame 16,")
     before = reader.frame()
     reader.press("ArrowRight")
     reader.sees(f"frame {before + 1},")

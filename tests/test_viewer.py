@@ -1,6 +1,8 @@
 """The viewer without a browser: what it draws, reads, keeps and refuses."""
 
 import json
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from itertools import pairwise
@@ -20,9 +22,9 @@ from tinyhd_lib.data.video import read_frames
 from tinyhd_lib.prediction.map_files import own_bounds
 from tinyhd_lib.prediction.overlay import Style, draw
 from tinyhd_lib.viewer import SaliencyViewer, widget
-from tinyhd_lib.viewer.layers import ArrayLayer, decoder_layers, open_layer
-from tinyhd_lib.viewer.settings import VIEWS, Settings
-from tinyhd_lib.viewer.timeline import extreme_frames, map_change, map_spread
+from tinyhd_lib.viewer.drawing import extreme_frames, map_change, map_spread
+from tinyhd_lib.viewer.sources import ArrayMaps, open_decoders, open_maps
+from tinyhd_lib.viewer.state import VIEWS
 
 FRAMES = 40
 
@@ -45,7 +47,9 @@ def shown(viewer: SaliencyViewer) -> np.ndarray:
 
 
 @pytest.mark.parametrize("view", ["overlay", "side-by-side", "map", "contours"])
-def test_it_draws_what_the_film_draws(viewer: SaliencyViewer, video_file: Path, maps: np.ndarray, view: str) -> None:
+def test_it_draws_what_the_overlay_video_draws(
+    viewer: SaliencyViewer, video_file: Path, maps: np.ndarray, view: str
+) -> None:
     viewer.frame, viewer.view = 17, view
     frame = next(frame for frame in read_frames(video_file) if frame.index == 17)
     grey = to_grey(maps[17], (72, 96), own_bounds(maps[17]))
@@ -62,7 +66,7 @@ def test_every_view_differs_from_every_other(viewer: SaliencyViewer) -> None:
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("frame", 20), ("layer", "mirror"), ("alpha", 0.2), ("floor", 0.5), ("colormap", "viridis"), ("peak", True)],
+    [("frame", 20), ("source", "mirror"), ("alpha", 0.2), ("floor", 0.5), ("colormap", "viridis"), ("peak", True)],
 )
 def test_every_setting_changes_the_picture_and_can_be_observed(
     viewer: SaliencyViewer, name: str, value: object
@@ -132,7 +136,7 @@ def test_below_the_floor_the_frame_is_untouched(viewer: SaliencyViewer, video_fi
 
 def test_a_wipe_shows_one_map_on_each_side(viewer: SaliencyViewer) -> None:
     viewer.other = "mirror"
-    first, second = (replace_layer(viewer, name) for name in ("spot", "mirror"))
+    first, second = (with_source(viewer, name) for name in ("spot", "mirror"))
     viewer.view, viewer.border = "wipe", 0.5
     wiped = viewer.picture()
     np.testing.assert_array_equal(wiped[:, :44], first[:, :44])
@@ -141,8 +145,8 @@ def test_a_wipe_shows_one_map_on_each_side(viewer: SaliencyViewer) -> None:
     assert viewer.border == 0.25
 
 
-def replace_layer(viewer: SaliencyViewer, name: str) -> np.ndarray:
-    return viewer._scene.draw(replace(viewer.settings, view="overlay", layer=name))
+def with_source(viewer: SaliencyViewer, name: str) -> np.ndarray:
+    return viewer._scene.draw(replace(viewer.settings, view="overlay", source=name))
 
 
 def test_pointing_reads_the_map(viewer: SaliencyViewer, maps: np.ndarray) -> None:
@@ -175,11 +179,11 @@ def test_map_files_are_found_by_their_numbers(video_file: Path, maps: np.ndarray
         folder.mkdir()
         for index in (0, 3, 20):
             cv2.imwrite(str(folder / f"{index + first:04d}.png"), (255 * maps[index]).astype(np.uint8))
-        layer = open_layer(folder, video_file)
-        assert layer.white == 255
-        assert layer.map(1) is None
+        source = open_maps(folder, video_file)
+        assert source.white == 255
+        assert source.map(1) is None
         for index in (0, 3, 20):
-            found = layer.map(index)
+            found = source.map(index)
             assert found is not None
             np.testing.assert_allclose(found, np.floor(255 * maps[index]))
     viewer = SaliencyViewer(video_file, tmp_path / "0", out=tmp_path)
@@ -190,33 +194,33 @@ def test_map_files_are_found_by_their_numbers(video_file: Path, maps: np.ndarray
 
 
 def test_a_model_is_asked_once(video_file: Path, weights_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    layer = open_layer(weights_file, video_file)
+    source = open_maps(weights_file, video_file)
     for frame, _, saliency in predict(video_file, weights_file):
-        found = layer.map(frame)
+        found = source.map(frame)
         assert found is not None
         np.testing.assert_allclose(found, saliency, atol=1e-3)
-    monkeypatch.setattr("tinyhd_lib.viewer.layers.open_runtime", None)
-    assert open_layer(weights_file, video_file).count == FRAMES
+    monkeypatch.setattr("tinyhd_lib.viewer.sources.open_runtime", None)
+    assert open_maps(weights_file, video_file).count == FRAMES
 
 
 def test_decoders_have_maps_of_their_own(video_file: Path, weights_file: Path) -> None:
-    layers = decoder_layers(video_file, weights_file)
-    assert list(layers) == ["D1 map 1", "D1 map 2", "D1 map 3", "D1 map 4", "D2", "D3"]
-    for layer in layers.values():
-        assert layer.count == FRAMES
-        saliency = layer.map(FRAMES - 1)
+    sources = open_decoders(video_file, weights_file)
+    assert list(sources) == ["D1 map 1", "D1 map 2", "D1 map 3", "D1 map 4", "D2", "D3"]
+    for source in sources.values():
+        assert source.count == FRAMES
+        saliency = source.map(FRAMES - 1)
         assert saliency is not None
         assert saliency.shape == (192, 256)
         assert 0 < saliency.min() <= saliency.max() < 1
 
 
-def test_people_are_a_map_and_points(tiny: Callable[[str], Path], tmp_path: Path) -> None:
+def test_observers_are_a_map_and_points(tiny: Callable[[str], Path], tmp_path: Path) -> None:
     video = open_dataset("gaze", tiny("gaze")).videos[0]
     truth = video.truth(3)
     assert truth is not None
-    viewer = SaliencyViewer(video, np.full((len(video.names), 8, 8), 0.5, np.float32), out=tmp_path, layer="people")
+    viewer = SaliencyViewer(video, np.full((len(video.names), 8, 8), 0.5, np.float32), out=tmp_path, source="observers")
     viewer.frame, viewer.normalise = 3, "raw"
-    places = viewer._scene.layers["people"].points(3)
+    places = viewer._scene.sources["observers"].points(3)
     assert len(places) == truth.fixations.sum()
     assert truth.fixations[tuple((places[:, ::-1] * truth.fixations.shape).astype(int).T)].all()
     before = shown(viewer)
@@ -228,12 +232,12 @@ def test_exports_have_the_videos_own_size(viewer: SaliencyViewer, tmp_path: Path
     viewer.frame = 5
     saved = cv2.cvtColor(cv2.imread(str(viewer.save_frame())), cv2.COLOR_BGR2RGB)
     np.testing.assert_array_equal(saved, viewer.picture())
-    film = viewer.save_film(tmp_path / "films" / "both.mp4", layers=["spot", "mirror"])
+    film = viewer.save_video(tmp_path / "films" / "both.mp4", sources=["spot", "mirror"])
     frames = [frame.image.shape for frame in read_frames(film)]
     assert frames == [(72, 192, 3)] * FRAMES
 
 
-def test_where_nobody_is_there_a_sheet_and_a_film_stand_in(
+def test_where_nobody_is_there_a_sheet_and_a_video_stand_in(
     viewer: SaliencyViewer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for parent, watched in (({"metadata": {"cellId": "a"}}, True), ({"metadata": {}}, False), (None, False)):
@@ -249,7 +253,7 @@ def test_where_nobody_is_there_a_sheet_and_a_film_stand_in(
     [
         ({"frame": 40}, "frame 40: 0 to 39"),
         ({"view": "upside-down"}, "view 'upside-down': choose from overlay"),
-        ({"layer": "no such"}, "layer 'no such': there are spot, mirror"),
+        ({"source": "no such"}, "source 'no such': there are spot, mirror"),
         ({"alpha": 1.5}, "alpha 1.5"),
         ({"strip": "NSS"}, "strip 'NSS': there are map change"),
         ({"speed": 3.0}, "speed 3.0"),
@@ -287,7 +291,7 @@ def test_changes_are_the_mass_that_moves() -> None:
     still, left, right = np.zeros((3, 48, 64), np.float32)
     still += 1
     left[:, :32], right[:, 32:] = 1, 1
-    change = map_change(ArrayLayer(np.stack([still, still, left, right])))
+    change = map_change(ArrayMaps(np.stack([still, still, left, right])))
     assert np.isnan(change[0])
     np.testing.assert_allclose(change[1:], [0, 0.5, 1], atol=1e-6)
 
@@ -296,7 +300,7 @@ def test_changes_are_the_mass_that_moves() -> None:
 def test_spread_is_the_part_of_the_frame_that_is_covered(height: int, width: int) -> None:
     saliency = np.zeros((1, 48, 64), np.float32)
     saliency[:, :height, :width] = 0.3
-    assert map_spread(ArrayLayer(saliency))[0] == pytest.approx(100 * height * width / (48 * 64), rel=1e-4)
+    assert map_spread(ArrayMaps(saliency))[0] == pytest.approx(100 * height * width / (48 * 64), rel=1e-4)
 
 
 @given(st.lists(st.floats(-1, 1), min_size=1, max_size=200))
@@ -310,11 +314,19 @@ def test_frames_of_note_are_extreme_and_apart(values: list[float]) -> None:
     assert all(after - before >= apart for before, after in pairwise(sorted(highest)))
 
 
-def test_settings_go_through_json() -> None:
-    settings = Settings(frame=3, view="wipe", layer="a", other="b", speed=0.5)
-    assert Settings.from_dict(json.loads(json.dumps(settings.to_dict()))) == settings
-    with pytest.raises(BadInput, match="no such entry 'colour'"):
-        Settings.from_dict({"colour": "red"})
+def test_settings_that_no_viewer_has_are_refused(video_file: Path, maps: np.ndarray) -> None:
+    with pytest.raises(BadInput, match=r"settings: .*'colour'"):
+        SaliencyViewer(video_file, maps, colour="red")
+    with pytest.raises(BadInput, match="not the state of a viewer"):
+        SaliencyViewer.from_state({"video": str(video_file)})
+
+
+def test_without_the_extra_one_line_says_what_is_missing() -> None:
+    code = "import sys; sys.modules['anywidget'] = None; import tinyhd_lib.viewer"
+    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False).stderr
+    assert told.endswith(
+        "the viewer needs anywidget, which is not installed; pip install -e '.[notebooks]' from the checkout\n"
+    )
 
 
 def test_memory_stays_flat_in_a_long_film(video_file: Path, tmp_path: Path) -> None:
@@ -331,4 +343,4 @@ def test_models_of_single_maps_have_decoders_too(tmp_path: Path) -> None:
     for index, image in enumerate(moving_dot(3)):
         cv2.imwrite(str(tmp_path / f"{index}.png"), image)
     save_model(random_model("rc8_S"), tmp_path / "s.safetensors", {"note": "random weights, for tests"})
-    assert decoder_layers(tmp_path, tmp_path / "s.safetensors")["D3"].count == 3
+    assert open_decoders(tmp_path, tmp_path / "s.safetensors")["D3"].count == 3

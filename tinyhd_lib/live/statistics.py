@@ -92,4 +92,4 @@ def as_table(reports: Iterable[dict[str, Any]]) -> "pd.DataFrame":
     """Return the runs that ``json`` files hold as a table, one a column; times in milliseconds."""
     import pandas as pd
 
-    return pd.DataFrame([{**report["key"], **report["details"]["summary"]} for report in reports]).T
+    return pd.DataFrame([{**report["key"], **report["details"]["summary"]} for report in reports], dtype=object).T

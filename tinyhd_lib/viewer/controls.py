@@ -2,15 +2,17 @@
 
 from collections.abc import Sequence
 from html import escape
+from importlib.resources import files
 
+import anywidget
 import ipywidgets as widgets
+import traitlets
 
 from tinyhd_lib.data.reader import VideoReader
 from tinyhd_lib.data.transforms import Map
 from tinyhd_lib.models.spec import CLIP_FRAMES
-from tinyhd_lib.viewer.picture import Picture
-from tinyhd_lib.viewer.scene import Reading
-from tinyhd_lib.viewer.settings import COLORMAPS, NORMALISATIONS, SPEEDS, VIEWS, Settings
+from tinyhd_lib.viewer.drawing import Reading
+from tinyhd_lib.viewer.state import COLORMAPS, NORMALISATIONS, SPEEDS, VIEWS, Settings
 
 KEYS = {
     "space": "play, pause",
@@ -29,17 +31,46 @@ _WRAPPED = widgets.Layout(flex_flow="row wrap")
 _NARROW = widgets.Layout(width="auto", max_width="230px")
 
 
+class Picture(anywidget.AnyWidget):
+    """A picture; the browser's half is ``picture.js``.
+
+    Attributes:
+        image: the content of an image file.
+        format: its MIME type.
+        name: what it is, for screen readers.
+        label: what is seen on it, in words.
+        hint: how it is used.
+        taken: keys that it takes, by JavaScript's names; ``on_msg`` gets ``{"key": name}`` of each.
+        cursor: where a line is drawn from top to bottom, 0 (left) to 1; none if it is negative.
+        pointer: [x, y, n] where the pointer is, in parts of the width and height; n grows with everything that is told.
+        pressed: [x, y, n] where it was pressed, or is dragged to.
+    """
+
+    _esm = files("tinyhd_lib.viewer").joinpath("picture.js").read_text()
+    _css = files("tinyhd_lib.viewer").joinpath("picture.css").read_text()
+
+    image = traitlets.Bytes().tag(sync=True)
+    format = traitlets.Unicode("image/jpeg").tag(sync=True)
+    name = traitlets.Unicode().tag(sync=True)
+    label = traitlets.Unicode().tag(sync=True)
+    hint = traitlets.Unicode().tag(sync=True)
+    taken = traitlets.List(traitlets.Unicode()).tag(sync=True)
+    cursor = traitlets.Float(-1.0).tag(sync=True)
+    pointer = traitlets.List(traitlets.Float()).tag(sync=True)
+    pressed = traitlets.List(traitlets.Float()).tag(sync=True)
+
+
 class Controls:
     """The widgets of a viewer.
 
     Args:
         settings: what they show at first.
-        layers: names of the maps.
+        sources: names of the map sources.
         strips: names of what can be drawn over time.
         reader: the video.
     """
 
-    def __init__(self, settings: Settings, layers: Sequence[str], strips: Sequence[str], reader: VideoReader) -> None:
+    def __init__(self, settings: Settings, sources: Sequence[str], strips: Sequence[str], reader: VideoReader) -> None:
         last = reader.count - 1
         self._rate = float(reader.rate)
         self.picture = Picture(
@@ -71,13 +102,13 @@ class Controls:
                 tooltips=[f"{name} (key {n})" for n, name in enumerate(VIEWS, start=1)],
                 style={"button_width": "auto"},
             ),
-            "layer": _choice("map", layers, settings.layer, "Which map is shown"),
-            "other": _choice("against", layers, settings.other, "Which map wipe and difference hold it against"),
+            "source": _choice("map", sources, settings.source, "Which map is shown"),
+            "other": _choice("against", sources, settings.other, "Which map wipe and difference hold it against"),
             "normalise": _choice("scale", tuple(NORMALISATIONS), settings.normalise, "What is black and white"),
             "colormap": _choice("colours", _with(COLORMAPS, settings.colormap), settings.colormap, "Colour map"),
             "alpha": _fraction("opacity", settings.alpha, 1.0, "Opacity of what is most salient ([ and ])"),
             "floor": _fraction("floor", settings.floor, 0.95, "Below this part of white nothing is laid over"),
-            "speed": _choice("speed", SPEEDS, settings.speed, "Times the film's own speed"),
+            "speed": _choice("speed", SPEEDS, settings.speed, "Times the video's own speed"),
             "loop": _switch("loop", settings.loop, "Begin again at the end"),
             "points": _switch("gaze points", settings.points, "Ring every place where somebody looked"),
             "peak": _switch("peak", settings.peak, "Mark the most salient pixel with a cross"),
@@ -87,12 +118,12 @@ class Controls:
             description="frames", tooltip="Frames of the highest and lowest values", layout=_NARROW
         )
         self.save_frame = _button("PNG", "Save this frame (s)")
-        self.save_film = _button("mp4", "Save the clip as it is shown")
+        self.save_video = _button("mp4", "Save the clip as it is shown")
         self.save_state = _button("JSON", "Save the view, to open it again with SaliencyViewer.from_state")
         self._help_button = _button("?", "Keys (?)")
         self._help_button.on_click(lambda _button: self.toggle_help())
         self._caption, self._reading, self._status = widgets.HTML(), widgets.HTML(), widgets.HTML()
-        self._progress = widgets.IntProgress(description="film", max=reader.count, layout={"visibility": "hidden"})
+        self._progress = widgets.IntProgress(description="video", max=reader.count, layout={"visibility": "hidden"})
         self._help = widgets.HTML(_keys_table(), layout={"display": "none"})
         by = self.by_setting
         self.box = widgets.VBox(
@@ -104,10 +135,10 @@ class Controls:
                 widgets.HBox([self.play, *back, slider, *on, jump, by["speed"], by["loop"]], layout=_WRAPPED),
                 self.strip_picture,
                 widgets.HBox([by["strip"], self.notable], layout=_WRAPPED),
-                widgets.HBox([by["layer"], by["other"], by["normalise"], by["colormap"]], layout=_WRAPPED),
+                widgets.HBox([by["source"], by["other"], by["normalise"], by["colormap"]], layout=_WRAPPED),
                 widgets.HBox([by["alpha"], by["floor"], by["points"], by["peak"]], layout=_WRAPPED),
                 widgets.HBox(
-                    [self.save_frame, self.save_film, self.save_state, self._help_button, self._progress],
+                    [self.save_frame, self.save_video, self.save_state, self._help_button, self._progress],
                     layout=_WRAPPED,
                 ),
                 self._status,
@@ -144,7 +175,7 @@ class Controls:
         self._status.value = f'<span role="status" aria-live="polite">{escape(text)}</span>'
 
     def tell_progress(self, done: int, total: int) -> None:
-        """Say how much of a film is written."""
+        """Say how much of a video is written."""
         self._progress.value = done
         self._progress.layout.visibility = "hidden" if done >= total else "visible"
 

@@ -5,12 +5,12 @@
     viewer.frame = 120
     viewer.observe(print, "frame")
 
-Where nobody is there to press buttons (papermill, an exported page), a sheet of moments and a small film are shown.
+Where nobody is there to press buttons (papermill, an exported page), a sheet of moments and a small video are shown.
 """
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import fields, replace
+from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -26,11 +26,9 @@ from tinyhd_lib.errors import BadInput
 from tinyhd_lib.files import write_atomically
 from tinyhd_lib.models.registry import DEFAULT_WEIGHTS
 from tinyhd_lib.viewer.controls import STEPS_OF_KEYS, Controls
-from tinyhd_lib.viewer.layers import MapSource, decoder_layers, open_layer
-from tinyhd_lib.viewer.scene import Scene
-from tinyhd_lib.viewer.settings import COMPARING_VIEWS, VIEWS, Settings, read_state
-from tinyhd_lib.viewer.still import as_html, contact_sheet, write_film
-from tinyhd_lib.viewer.timeline import STRIPS, draw_strip, extreme_frames
+from tinyhd_lib.viewer.drawing import STRIPS, Scene, as_html, contact_sheet, draw_strip, extreme_frames, write_video
+from tinyhd_lib.viewer.sources import Maps, open_decoders, open_maps
+from tinyhd_lib.viewer.state import COMPARING_VIEWS, VIEWS, Settings
 
 SETTINGS = [each.name for each in fields(Settings)]
 _ALPHA_STEP = 0.1
@@ -44,7 +42,7 @@ class SaliencyViewer(ipywidgets.VBox):  # type: ignore[misc]
 
     Args:
         video: a video file, a folder of images, or a video of a data set, with where people looked.
-        maps: its maps (`MapSource`), or several by name, the main one first.
+        maps: its maps (`Maps`), or several by name, the main one first.
         decoders: weights whose decoders' maps are to be looked at as well.
         scores: values by name, one a frame, such as a metric, to be drawn over time.
         out: folder of what is exported.
@@ -58,7 +56,7 @@ class SaliencyViewer(ipywidgets.VBox):  # type: ignore[misc]
 
     frame = traitlets.Int()
     view = traitlets.Unicode()
-    layer = traitlets.Unicode()
+    source = traitlets.Unicode()
     other = traitlets.Unicode()
     alpha = traitlets.Float()
     floor = traitlets.Float()
@@ -75,7 +73,7 @@ class SaliencyViewer(ipywidgets.VBox):  # type: ignore[misc]
     def __init__(  # noqa: PLR0913
         self,
         video: str | Path | Video,
-        maps: MapSource | Mapping[str, MapSource] = DEFAULT_WEIGHTS,
+        maps: Maps | Mapping[str, Maps] = DEFAULT_WEIGHTS,
         *,
         decoders: str | Path | None = None,
         scores: Mapping[str, Sequence[float] | Map] | None = None,
@@ -86,27 +84,30 @@ class SaliencyViewer(ipywidgets.VBox):  # type: ignore[misc]
     ) -> None:
         path = video.source if isinstance(video, Video) else Path(video)
         sources = dict(maps) if isinstance(maps, Mapping) else {_name_of(maps): maps}
-        layers = {name: open_layer(source, path) for name, source in sources.items()}
+        opened = {name: open_maps(source, path) for name, source in sources.items()}
         if isinstance(video, Video) and video.has_truth:
-            layers["people"] = open_layer(video, path)
+            opened["observers"] = open_maps(video, path)
         if decoders is not None:
-            layers |= decoder_layers(path, decoders)
+            opened |= open_decoders(path, decoders)
         self._again = {
             "video": str(path),
             "maps": {name: str(each) if isinstance(each, str | Path) else None for name, each in sources.items()},
             "decoders": None if decoders is None else str(decoders),
         }
-        self._scene = Scene(path, layers, width)
+        self._scene = Scene(path, opened, width)
         self._out = Path(out)
         self._interactive = interactive
         self._computed: dict[tuple[str, str], Map] = {}
         self._scores = {name: np.asarray(values, float) for name, values in (scores or {}).items()}
-        names = list(layers)
+        names = list(opened)
         strips = [*self._scores, *STRIPS]
-        start = {"layer": names[0], "other": names[-1], "strip": strips[0]} | settings
-        self._shown = self._checked(Settings.from_dict(start))
+        start = {"source": names[0], "other": names[-1], "strip": strips[0]} | settings
+        try:
+            self._shown = self._checked(Settings(**start))
+        except TypeError as error:
+            raise BadInput(f"settings: {error}") from error
         self._controls = Controls(self._shown, names, strips, self._scene.reader)
-        super().__init__([self._controls.box], **self._shown.to_dict())
+        super().__init__([self._controls.box], **asdict(self._shown))
         self._connect()
         self._redraw_strip()
         self._redraw()
@@ -145,20 +146,20 @@ class SaliencyViewer(ipywidgets.VBox):  # type: ignore[misc]
         """
         return self._written(path, f"{self._stem}_moments.png", as_png(contact_sheet(self._scene, self._shown)))
 
-    def save_film(self, path: str | Path | None = None, layers: Sequence[str] = ()) -> Path:
+    def save_video(self, path: str | Path | None = None, sources: Sequence[str] = ()) -> Path:
         """Write the clip as it is shown as an mp4 at the video's own size; answers where.
 
         Args:
-            path: of the film; named after the video and the view if None.
-            layers: names of maps to be shown side by side, instead of the one that is.
+            path: of the video; named after the video and the view if None.
+            sources: names of map sources to be shown side by side, instead of the one that is.
 
         Raises:
             BadInput: there is no map of that name.
             OSError: it cannot be written.
         """
         place = self._place(path, f"{self._stem}_{self.view}.mp4")
-        shown = [self._checked(replace(self._shown, layer=name)) for name in layers] or [self._shown]
-        for done in write_film(self._whole(), shown, place):
+        shown = [self._checked(replace(self._shown, source=name)) for name in sources] or [self._shown]
+        for done in write_video(self._whole(), shown, place):
             self._controls.tell_progress(done, self.frames)
         self._controls.tell(f"wrote {place}")
         return place
@@ -174,11 +175,11 @@ class SaliencyViewer(ipywidgets.VBox):  # type: ignore[misc]
 
     def state(self) -> dict[str, Any]:
         """What makes this view again: video, maps, settings. Maps that are only in memory are named, not kept."""
-        return {**self._again, "settings": self._shown.to_dict()}
+        return {**self._again, "settings": asdict(self._shown)}
 
     @classmethod
     def from_state(
-        cls, state: str | Path | Mapping[str, Any], maps: Mapping[str, MapSource] | None = None, **changes: Any
+        cls, state: str | Path | Mapping[str, Any], maps: Mapping[str, Maps] | None = None, **changes: Any
     ) -> Self:
         """The view of a state.
 
@@ -189,21 +190,20 @@ class SaliencyViewer(ipywidgets.VBox):  # type: ignore[misc]
 
         Raises:
             BadInput: it is no state, or what it names is not there.
+            OSError: the file cannot be read.
         """
-        table = state if isinstance(state, Mapping) else read_state(Path(state))
         try:
+            table = state if isinstance(state, Mapping) else json.loads(Path(state).read_bytes())
             sources = {**table["maps"], **(maps or {})}
-            absent = [name for name, source in sources.items() if source is None]
+            absent = next((name for name, source in sources.items() if source is None), None)
             if absent:
-                raise BadInput(
-                    f"state: the maps {absent[0]!r} were only in memory; give them as maps={{{absent[0]!r}: ...}}"
-                )
+                raise BadInput(f"state: the maps {absent!r} were only in memory; give them as maps={{{absent!r}: ...}}")
             return cls(table["video"], sources, decoders=table["decoders"], **table["settings"], **changes)
-        except (KeyError, TypeError) as error:
+        except (json.JSONDecodeError, KeyError, TypeError) as error:
             raise BadInput(f"state: not the state of a viewer ({error})") from error
 
     def _repr_mimebundle_(self, **kwargs: Any) -> Any:
-        """What the notebook shows: the widget, or, where nobody can use it, a sheet of moments and a film."""
+        """What the notebook shows: the widget, or, where nobody can use it, a sheet of moments and a video."""
         if _is_watched() if self._interactive is None else self._interactive:
             return super()._repr_mimebundle_(**kwargs)
         return {"text/html": as_html(self._scene, self._shown), "text/plain": self._scene.caption(self._shown)}
@@ -216,12 +216,12 @@ class SaliencyViewer(ipywidgets.VBox):  # type: ignore[misc]
         """
         if not 0 <= settings.frame < self.frames:
             raise BadInput(f"frame {settings.frame}: 0 to {self.frames - 1}")
-        for what, name in (("layer", settings.layer), ("other", settings.other)):
-            if name not in self._scene.layers:
-                raise BadInput(f"{what} {name!r}: there are {', '.join(self._scene.layers)}")
+        for what, name in (("source", settings.source), ("other", settings.other)):
+            if name not in self._scene.sources:
+                raise BadInput(f"{what} {name!r}: there are {', '.join(self._scene.sources)}")
         if settings.strip not in {*self._scores, *STRIPS}:
             raise BadInput(f"strip {settings.strip!r}: there are {', '.join([*self._scores, *STRIPS])}")
-        if settings.view in COMPARING_VIEWS and len(self._scene.layers) == 1:
+        if settings.view in COMPARING_VIEWS and len(self._scene.sources) == 1:
             raise BadInput(f"view {settings.view!r}: there is only one map; give several, maps={{name: ...}}")
         return settings
 
@@ -247,14 +247,14 @@ class SaliencyViewer(ipywidgets.VBox):  # type: ignore[misc]
             button.on_click(lambda _button, frames=frames: self.step(frames))
         for button, save in (
             (controls.save_frame, self.save_frame),
-            (controls.save_film, self.save_film),
+            (controls.save_video, self.save_video),
             (controls.save_state, self.save_state),
         ):
             button.on_click(lambda _button, save=save: self._attempt(save))
 
     def _on_setting(self, change: Any) -> None:
         self._shown = replace(self._shown, **{change["name"]: change["new"]})
-        if change["name"] in {"strip", "layer"}:
+        if change["name"] in {"strip", "source"}:
             self._redraw_strip()
         if change["name"] == "speed":
             self._controls.set_speed(change["new"])
@@ -278,9 +278,9 @@ class SaliencyViewer(ipywidgets.VBox):  # type: ignore[misc]
         if strip in self._scores:
             return self._scores[strip], ""
         compute, unit = STRIPS[strip]
-        key = (strip, "" if strip == "motion" else self.layer)
+        key = (strip, "" if strip == "motion" else self.source)
         if key not in self._computed:
-            self._computed[key] = compute(self._scene, self.layer)
+            self._computed[key] = compute(self._scene, self.source)
         return self._computed[key], unit
 
     def _on_pointer(self, _change: Any = None) -> None:
@@ -330,7 +330,7 @@ class SaliencyViewer(ipywidgets.VBox):  # type: ignore[misc]
             self._controls.tell(str(error))
 
     def _whole(self) -> Scene:
-        return Scene(self._scene.video, self._scene.layers, width=None)
+        return Scene(self._scene.video, self._scene.sources, width=None)
 
     def _written(self, path: str | Path | None, name: str, content: bytes) -> Path:
         place = self._place(path, name)
@@ -348,7 +348,7 @@ class SaliencyViewer(ipywidgets.VBox):  # type: ignore[misc]
         return self._scene.video.stem
 
 
-def _name_of(source: MapSource) -> str:
+def _name_of(source: Maps) -> str:
     return Path(source).stem if isinstance(source, str | Path) else "map"
 
 

@@ -1,10 +1,6 @@
 """Everything that decides what a viewer shows, as one value that JSON can hold."""
 
-import json
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
-from pathlib import Path
-from typing import Any, Self
+from dataclasses import dataclass
 
 from tinyhd_lib.errors import BadInput
 from tinyhd_lib.prediction.overlay import VIEWS as SINGLE_VIEWS
@@ -32,8 +28,8 @@ class Settings:
     Args:
         frame: its number, from 0.
         view: one of `VIEWS`.
-        layer: the name of the map.
-        other: the name of the map that it is held against, where a view does that.
+        source: the name of the map source.
+        other: the name of the one that it is held against, where a view does that.
         alpha: opacity of an overlay, 0 to 1.
         floor: part of white below which it is transparent, 0 to less than 1.
         colormap: a matplotlib colour map.
@@ -41,7 +37,7 @@ class Settings:
         points: whether gaze points are marked.
         peak: whether the most salient pixel is.
         border: of a wipe, 0 (left) to 1.
-        speed: of the film, 1 as filmed.
+        speed: of the video, 1 as filmed.
         loop: whether it begins again at its end.
         strip: the name of what is drawn over time.
 
@@ -51,7 +47,7 @@ class Settings:
 
     frame: int = 0
     view: str = "overlay"
-    layer: str = ""
+    source: str = ""
     other: str = ""
     alpha: float = 0.7
     floor: float = 0.1
@@ -77,36 +73,3 @@ class Settings:
         """How one map is drawn."""
         view = self.view if self.view in SINGLE_VIEWS else "overlay"
         return Style(view, self.alpha, self.colormap, self.floor)
-
-    def to_dict(self) -> dict[str, Any]:
-        """As JSON has it."""
-        return asdict(self)
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> Self:
-        """From JSON.
-
-        Raises:
-            BadInput: an entry that no viewer has, or a value that cannot be.
-        """
-        unknown = set(values) - {each.name for each in fields(cls)}
-        if unknown:
-            raise BadInput(f"state: no such entry {min(unknown)!r}; was it saved by a newer viewer?")
-        try:
-            return cls(**values)
-        except TypeError as error:
-            raise BadInput(f"state: a value of the wrong type ({error})") from error
-
-
-def read_state(path: Path) -> Any:
-    """The state of a viewer that a file holds.
-
-    Raises:
-        BadInput: it cannot be read, or holds none.
-    """
-    try:
-        return json.loads(path.read_bytes())
-    except OSError as error:
-        raise BadInput(f"{path}: cannot be read ({error.strerror})") from error
-    except ValueError as error:
-        raise BadInput(f"{path}: not the state of a viewer") from error

@@ -1,0 +1,201 @@
+"""Where a viewer's maps come from: files, arrays, the gaze of observers, or a model that is asked once."""
+
+from collections.abc import Callable, Iterable, Iterator
+from functools import lru_cache
+from pathlib import Path
+
+import cv2
+import numpy as np
+from tqdm import tqdm
+
+from tinyhd_lib.cache import Cache
+from tinyhd_lib.data.annotations import read_grey
+from tinyhd_lib.data.layouts import GroundTruth, Video
+from tinyhd_lib.data.transforms import Map
+from tinyhd_lib.data.video import Frame, count_frames_in, read_frames, source_files
+from tinyhd_lib.data.windows import published_stride, windows
+from tinyhd_lib.errors import BadInput
+from tinyhd_lib.evaluation.predictions import read_any_map
+from tinyhd_lib.files import digest_of, fingerprint
+from tinyhd_lib.models.spec import INPUT_SIZE
+from tinyhd_lib.prediction.inference import saliency_maps
+from tinyhd_lib.runtime import open_runtime
+from tinyhd_lib.runtime.base import model_source
+
+_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".npz"})
+_MAPS_OF = {"d1": ("D1 map 1", "D1 map 2", "D1 map 3", "D1 map 4"), "d2": ("D2",), "d3": ("D3",)}
+_CACHE = Cache("viewer", version=2, most_bytes=4 * 2**30)
+
+
+class MapSource:
+    """The maps of a video.
+
+    Attributes:
+        count: how many frames it covers, with gaps or without.
+        white: the most that a map can hold: 1 for saliencies, 255 or 65535 for grey levels.
+    """
+
+    count: int
+    white: float = 1.0
+
+    def map(self, index: int) -> Map | None:
+        """Return a frame's map (h, w) float32, None where it has none."""
+        raise NotImplementedError
+
+    def points(self, index: int) -> Map:  # noqa: ARG002
+        """Return where people looked, (n, 2) x and y in parts of the width and height; none if that is not known."""
+        return np.empty((0, 2))
+
+
+Maps = str | Path | Map | Video | MapSource
+"""A folder of map files, the name or path of weights, an array (n, h, w), or a data set's video for people's gaze."""
+
+
+class ArrayMaps(MapSource):
+    """Maps (n, h, w) in memory, or mapped into it.
+
+    Raises:
+        BadInput: the array holds something else.
+    """
+
+    def __init__(self, maps: Map) -> None:
+        if maps.ndim != 3 or not maps.size or maps.dtype.kind not in "fiu":
+            raise BadInput(f"maps: (frames, height, width) numbers are needed, got {maps.shape} {maps.dtype}")
+        self._maps = maps
+        self.count = len(maps)
+        self.white = float(np.iinfo(maps.dtype).max) if maps.dtype.kind in "iu" else 1.0
+
+    def map(self, index: int) -> Map | None:
+        """See `MapSource`."""
+        return self._maps[index].astype(np.float32) if index < self.count else None
+
+
+class FolderMaps(MapSource):
+    """Map files, as `predict` and others write them.
+
+    A file whose name is a number is that frame's, from 0, or from 1 if none is called 0; others are taken in order.
+
+    Raises:
+        BadInput: there are no map files, or they cannot be read.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        paths = sorted(path for path in folder.iterdir() if path.suffix.lower() in _SUFFIXES and path.is_file())
+        if not paths:
+            raise BadInput(f"{folder}: no map files in it; make them with tinyhd predict VIDEO --out {folder}")
+        self._paths = dict(enumerate(paths))
+        if all(path.stem.isdecimal() for path in paths):
+            first = min(1, *(int(path.stem) for path in paths))
+            self._paths = {int(path.stem) - first: path for path in paths}
+        self._read = lru_cache(8)(read_any_map)
+        self.count = max(self._paths) + 1
+        if paths[0].suffix.lower() != ".npz":
+            self.white = float(np.iinfo(read_grey(paths[0]).dtype).max)
+
+    def map(self, index: int) -> Map | None:
+        """See `MapSource`."""
+        return self._read(self._paths[index]).astype(np.float32) if index in self._paths else None
+
+
+class GazeMaps(MapSource):
+    """Where people looked in a video of a data set.
+
+    Raises:
+        BadInput: that is not known.
+    """
+
+    def __init__(self, video: Video) -> None:
+        if not video.has_truth:
+            raise BadInput(f"{video.name}: nothing is known of where people looked in it")
+        self._truth = lru_cache(8)(video.truth)
+        self.count = len(video.names)
+        some = (self._truth(index) for index in range(0, self.count, max(1, self.count // 20)))
+        self.white = max((float(truth.saliency.max()) for truth in some if truth is not None), default=0.0) or 1.0
+
+    def map(self, index: int) -> Map | None:
+        """See `MapSource`."""
+        truth = self._known(index)
+        return None if truth is None else truth.saliency
+
+    def points(self, index: int) -> Map:
+        """See `MapSource`."""
+        truth = self._known(index)
+        if truth is None:
+            return np.empty((0, 2))
+        height, width = truth.fixations.shape
+        return (np.argwhere(truth.fixations)[:, ::-1] + 0.5) / (width, height)
+
+    def _known(self, index: int) -> GroundTruth | None:
+        truth = self._truth(index) if index < self.count else None
+        return truth if truth is not None and truth.fixations.any() else None
+
+
+def open_maps(maps: Maps, video: Path) -> MapSource:
+    """Return the source of some maps.
+
+    Args:
+        maps: see `Maps`; weights are asked for the whole video, once, and their maps kept in the cache.
+        video: whose maps they are.
+
+    Raises:
+        BadInput: the maps cannot be used.
+    """
+    if isinstance(maps, MapSource):
+        return maps
+    if isinstance(maps, Video):
+        return GazeMaps(maps)
+    if isinstance(maps, np.ndarray):
+        return ArrayMaps(maps)
+    if Path(maps).is_dir():
+        return FolderMaps(Path(maps))
+    return ArrayMaps(_kept(video, "fused", model_source(maps).digest, lambda: _fused_maps(video, maps)))
+
+
+def open_decoders(video: Path, weights: str | Path) -> dict[str, MapSource]:
+    """Return what each of a model's decoders gives for every frame, D1's four maps one by one; computed once.
+
+    Raises:
+        BadInput: the video or the weights cannot be used.
+    """
+    source = model_source(weights)
+    names = [name for decoder in source.spec.decoders for name in _MAPS_OF[decoder]]
+    maps = _kept(video, "decoders", source.digest, lambda: _side_maps(video, weights))
+    return {name: ArrayMaps(maps[n :: len(names)]) for n, name in enumerate(names)}
+
+
+def _kept(video: Path, what: str, digest: str, compute: Callable[[], Iterable[Map]]) -> Map:
+    """Return maps (n, 192, 256) float16 as they are in the cache, computed if they are not there yet."""
+
+    def write(path: Path) -> None:
+        with path.open("wb") as file:
+            file.writelines(maps.astype(np.float16).tobytes() for maps in compute())
+
+    path = _CACHE.file(digest_of(what, fingerprint(source_files(video)), digest), write)
+    return np.memmap(path, np.float16, "r").reshape(-1, *INPUT_SIZE)
+
+
+def _fused_maps(video: Path, weights: str | Path) -> Iterator[Map]:
+    """Yield the raw map of every frame."""
+    runtime = open_runtime(weights)
+    return (
+        saliency for _, saliency in saliency_maps(_told(video, runtime.spec.label), runtime) if saliency is not None
+    )
+
+
+def _side_maps(video: Path, weights: str | Path) -> Iterator[Map]:
+    """Yield the decoders' maps (maps, 192, 256) of every frame."""
+    from tinyhd_lib.training.models import StudentModel
+
+    model = StudentModel(weights, "openvino")
+    floats = (frame.image.astype(np.float32) for frame in _told(video, model.name))
+    small = (cv2.resize(image, INPUT_SIZE[::-1], interpolation=cv2.INTER_LINEAR) for image in floats)
+    for window in windows((np.rint(image).astype(np.uint8) for image in small), published_stride(model.spec)):
+        outputs = model(np.stack(window.clip))
+        for index in window.owned:
+            maps = [outputs[name][:, window.output(index, outputs[name].shape[1])] for name in model.spec.decoders]
+            yield np.concatenate(maps)
+
+
+def _told(video: Path, label: str) -> Iterator[Frame]:
+    """Yield a video's frames, with a bar that tells how many are done."""
+    yield from tqdm(read_frames(video), desc=f"{label} on {video.name}", total=count_frames_in(video))
