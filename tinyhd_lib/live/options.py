@@ -1,54 +1,56 @@
-"""What can be chosen about a stream; this is imported by the command line, and needs no other library."""
+"""What can be chosen about a stream; nothing here needs torch or OpenCV, so that the command line can ask at once."""
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from tinyhd_lib.models.registry import DEFAULT_WEIGHTS
+from tinyhd_lib.errors import BadInput
+from tinyhd_lib.prediction.options import Drawing, ModelOptions
 
 
-@dataclass(frozen=True)
-class LiveOptions:
-    """Saliency of what happens now: a camera, an address, a video, a folder.
+@dataclass(frozen=True, kw_only=True)
+class LiveOptions(ModelOptions):
+    """Say what is looked at, by which model, and what becomes of its maps.
 
-    Args:
-        source: a camera's number, an rtsp or http address, a video (at its own speed), or a folder that fills.
-        weights: a name (tinyhd weights list), or the path of a .pth or .safetensors file.
-        device: auto, fused or openvino on a CPU, or torch's cpu, cuda, cuda:N, mps, compiled[:DEVICE].
-        precision: float32 (exact), bfloat16, float16 or int8, where the device has it.
-        stride: M: frames from one pass to the next, 1 to 16 (16 if not given). S: a map for every Nth frame (if not
-            given, as often as the machine can follow).
-        drop: when frames come too fast, drop the oldest (latest), or let the source wait (block); if not given, block
-            for a folder and for speed 0, else latest.
-        queue: frames that may wait; those of one pass if not given.
-        serve: PORT or HOST:PORT of a page for the browser; without a host, for this machine alone.
-        out: a folder for the maps, a grey-level PNG a frame.
-        overlay: an .mp4 file for an overlay video of what was seen.
-        style: how the overlay is drawn: overlay, side-by-side, map or contours.
-        alpha: opacity of the overlay, 0 to 1.
-        floor: part of white below which it is transparent.
-        colormap: any matplotlib colour map.
-        seconds: stop after so many; if not given, when the source ends, or at Ctrl-C.
-        speed: of a video; 0 is as fast as it can be read.
-        idle: a folder is full after so many seconds without an image; never if not given.
-        json: a file for the statistics, second by second.
+    Raises:
+        BadInput: a number is out of its range.
     """
 
     source: str
-    weights: str = DEFAULT_WEIGHTS
-    device: str = "auto"
-    precision: str = "float32"
+    """A camera's number, an rtsp or http address, a video (at its own speed), or a folder that fills."""
     stride: int | None = None
+    """M: frames from one pass to the next, 1 to 16; 16 if None. S: a map for every Nth frame; if None, as often as the
+    machine can follow."""
     drop: Literal["latest", "block"] | None = None
+    """When frames come too fast, drop the oldest, or let the source wait; if None, block for a folder and for speed 0,
+    else latest."""
     queue: int | None = None
+    """Frames that may wait; those of one pass if None."""
     serve: str | None = None
+    """PORT or HOST:PORT of a page for the browser; without a host, for this machine alone."""
     out: Path | None = None
+    """A folder for the maps, a grey-level PNG a frame."""
     overlay: Path | None = None
-    style: Literal["overlay", "side-by-side", "map", "contours"] = "overlay"
-    alpha: float = 0.7
-    floor: float = 0.0
-    colormap: str = "inferno"
+    """An .mp4 file for an overlay video of what was seen."""
+    drawing: Drawing = field(default_factory=Drawing)
+    """How the overlay video and the page's pictures are drawn."""
     seconds: float | None = None
+    """Stop after so many; if None, when the source ends, or at Ctrl-C."""
     speed: float = 1.0
+    """Of a video, 1 for its own; 0 is as fast as it can be read."""
     idle: float | None = None
+    """A folder is full after so many seconds without a new image; never if None."""
     json: Path | None = None
+    """A file for the record and the statistics, second by second."""
+
+    def __post_init__(self) -> None:
+        """Check what a type cannot say."""
+        if not 0 <= self.speed < math.inf:
+            raise BadInput(f"`speed={self.speed}`: 1 is a video's own, 2 twice that, 0 as fast as it can be read")
+        for name in ("seconds", "idle"):
+            value = getattr(self, name)
+            if value is not None and not 0 < value < math.inf:
+                raise BadInput(f"`{name}={value}`: more than 0 seconds")
+        if self.overlay and self.overlay.suffix.lower() != ".mp4":
+            raise BadInput(f"`overlay={self.overlay}`: an overlay video is an .mp4 file")

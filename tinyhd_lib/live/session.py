@@ -7,7 +7,6 @@ from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack
 from dataclasses import asdict
 from fractions import Fraction
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import cv2
@@ -24,9 +23,8 @@ from tinyhd_lib.live.sources import open_source
 from tinyhd_lib.live.statistics import Statistics, as_table
 from tinyhd_lib.live.stream import LivePrediction, Stream
 from tinyhd_lib.prediction.map_files import own_bounds
-from tinyhd_lib.prediction.overlay import Style, draw
+from tinyhd_lib.prediction.overlay import draw
 from tinyhd_lib.records import RunRecord, peak_memory
-from tinyhd_lib.runtime import open_runtime
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -45,19 +43,18 @@ def watch(options: LiveOptions) -> "Iterator[Statistics | pd.DataFrame]":
     Raises:
         BadInput: an option cannot be used; the source or the model failed.
     """
-    style = Style(options.style, options.alpha, options.colormap, options.floor)
     _check_places(options)
     source = open_source(options.source, options.speed, options.idle)
     cv2.setNumThreads(1)  # source, model and drawing have threads of their own; more only get in their way
     cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_ERROR)  # if a camera is not there, our own line says so
-    runtime = open_runtime(options.weights, options.device, options.precision)
+    runtime = options.open()
     drop = options.drop or ("latest" if source.live else "block")
     stream = Stream(source, runtime, drop=drop, stride=options.stride, queue=options.queue)
     key = {"source": source.name, "weights": options.weights, "model": runtime.spec.label, "runtime": runtime.name}
     record = RunRecord("live", {**key, "drop": drop, "stride": stream.stride})
     logger.info("%s: %s on %s", source.name, runtime.spec.label, runtime.name)
     rows: list[Statistics] = []
-    failure = yield from _show(stream, style, options, rows)
+    failure = yield from _show(stream, options, rows)
     if stream.summary().maps:
         stated = stream.stated_latency()
         summary = asdict(stream.summary()) | {"stated_ms": stated and round(1e3 * stated, 1), "peak_mib": peak_memory()}
@@ -75,19 +72,13 @@ def watch(options: LiveOptions) -> "Iterator[Statistics | pd.DataFrame]":
 def _check_places(options: LiveOptions) -> None:
     """Refuse what would be written over, before anything is opened."""
     out, overlay = options.out, options.overlay
-    if options.seconds is not None and options.seconds <= 0:
-        raise BadInput(f"`seconds` {options.seconds}: more than 0")
     if out and out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise BadInput(f"{out}: is there already, and not an empty folder; give another `out`")
-    if overlay and overlay.suffix.lower() != ".mp4":
-        raise BadInput(f"`overlay` {overlay}: an overlay video is an .mp4 file")
     if overlay and overlay.exists():
         raise BadInput(f"{overlay}: is there already; give another `overlay`")
 
 
-def _show(
-    stream: Stream, style: Style, options: LiveOptions, rows: list[Statistics]
-) -> Generator[Statistics, None, BadInput | None]:
+def _show(stream: Stream, options: LiveOptions, rows: list[Statistics]) -> Generator[Statistics, None, BadInput | None]:
     """Keep what a stream gives; yield its statistics, add them to the rows if ``json`` wants them, return its error."""
     with ExitStack() as stack:
         page = stack.enter_context(Page(options.serve)) if options.serve else None
@@ -99,7 +90,7 @@ def _show(
         try:
             for item in stream.watch(min(1.0, options.seconds or 1.0)):
                 if isinstance(item, LivePrediction):
-                    _keep(item, style, options.out, overlay, page)
+                    _keep(item, options, overlay, page)
                     continue
                 if page:
                     page.line = str(item)
@@ -113,19 +104,17 @@ def _show(
     return None
 
 
-def _keep(
-    seen: LivePrediction, style: Style, folder: Path | None, overlay: VideoWriter | None, page: Page | None
-) -> None:
+def _keep(seen: LivePrediction, options: LiveOptions, overlay: VideoWriter | None, page: Page | None) -> None:
     """Write and draw what is wanted; nothing is drawn that nobody would see."""
     watched = page is not None and page.watched
-    if not (folder or overlay or watched):
+    if not (options.out or overlay or watched):
         return
     grey = to_grey(seen.map, (seen.image.shape[0], seen.image.shape[1]), own_bounds(seen.map))
-    if folder:
-        folder.mkdir(parents=True, exist_ok=True)
-        write_atomically(folder / f"{seen.frame}.png", encode_grey(grey))
+    if options.out:
+        options.out.mkdir(parents=True, exist_ok=True)
+        write_atomically(options.out / f"{seen.frame}.png", encode_grey(grey))
     if overlay or watched:
-        picture = draw(seen.image, grey, style)
+        picture = draw(seen.image, grey, options.drawing)
         if overlay:
             overlay.write(picture, seen.time)
         if page and watched:
