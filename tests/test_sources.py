@@ -20,6 +20,7 @@ from test_predict import numbered
 from tinyhd_lib import BadInput
 from tinyhd_lib.data.media import as_jpeg, as_png
 from tinyhd_lib.data.video import Frame, read_frames
+from tinyhd_lib.live.options import LiveOptions
 from tinyhd_lib.live.page import Page
 from tinyhd_lib.live.sources import (
     from_address,
@@ -72,9 +73,9 @@ def test_a_source_is_recognised_by_its_text(video_file: Path, tmp_path: Path) ->
 
 
 @pytest.mark.parametrize("values", [{"speed": -1}, {"speed": float("inf")}, {"idle": 0}, {"idle": float("nan")}])
-def test_impossible_settings_are_refused(values: dict, video_file: Path) -> None:
+def test_impossible_options_are_refused(values: dict) -> None:
     with pytest.raises(BadInput, match=next(iter(values))):
-        open_source(str(video_file), **values)
+        LiveOptions(**values)
 
 
 # A film at its own speed

@@ -20,7 +20,8 @@ from tinyhd_lib import BadInput, open_dataset, predict, save_model
 from tinyhd_lib.data.transforms import to_grey
 from tinyhd_lib.data.video import read_frames
 from tinyhd_lib.prediction.map_files import own_bounds
-from tinyhd_lib.prediction.overlay import Style, draw
+from tinyhd_lib.prediction.options import Drawing
+from tinyhd_lib.prediction.overlay import draw
 from tinyhd_lib.viewer import SaliencyViewer, widget
 from tinyhd_lib.viewer.drawing import extreme_frames, map_change, map_spread
 from tinyhd_lib.viewer.sources import ArrayMaps, open_decoders, open_maps
@@ -53,7 +54,7 @@ def test_it_draws_what_the_overlay_video_draws(
     viewer.frame, viewer.view = 17, view
     frame = next(frame for frame in read_frames(video_file) if frame.index == 17)
     grey = to_grey(maps[17], (72, 96), own_bounds(maps[17]))
-    np.testing.assert_array_equal(viewer.picture(), draw(frame.image, grey, Style(view, viewer.alpha)))
+    np.testing.assert_array_equal(viewer.picture(), draw(frame.image, grey, Drawing(view, viewer.alpha)))
 
 
 def test_every_view_differs_from_every_other(viewer: SaliencyViewer) -> None:
@@ -254,7 +255,7 @@ def test_where_nobody_is_there_a_sheet_and_a_video_stand_in(
         ({"frame": 40}, "frame 40: 0 to 39"),
         ({"view": "upside-down"}, "view 'upside-down': choose from overlay"),
         ({"source": "no such"}, "source 'no such': there are spot, mirror"),
-        ({"alpha": 1.5}, "alpha 1.5"),
+        ({"alpha": 1.5}, "alpha=1.5"),
         ({"strip": "NSS"}, "strip 'NSS': there are map change"),
         ({"speed": 3.0}, "speed 3.0"),
     ],

@@ -7,7 +7,6 @@ from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack
 from dataclasses import asdict
 from fractions import Fraction
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import cv2
@@ -24,7 +23,6 @@ from tinyhd_lib.live.sources import open_source
 from tinyhd_lib.live.statistics import Statistics, as_table
 from tinyhd_lib.live.stream import LivePrediction, Stream
 from tinyhd_lib.prediction.map_files import own_bounds
-from tinyhd_lib.prediction.options import Drawing
 from tinyhd_lib.prediction.overlay import draw
 from tinyhd_lib.records import RunRecord, peak_memory
 
@@ -39,12 +37,12 @@ _RATE = Fraction(60)  # nominal: a frame is shown at its own time, to a quarter 
 def watch(source: str, options: LiveOptions) -> "Iterator[Statistics | pd.DataFrame]":
     """Show a stream until it ends; yield its statistics every second, and a table of all of it at the end.
 
-    Args:
-        source: a camera's number, an rtsp or http address, a video (at its own speed), or a folder that fills.
-        options: how it is watched, and what is kept of it.
-
     The end of the source or of ``seconds``, and Ctrl-C, are all a normal end. What was seen before something broke the
     stream off is whole all the same.
+
+    Args:
+        source: a camera's number, an rtsp or http address, a video (at its own speed), or a folder that fills.
+        options: the model, the pace, and what is kept.
 
     Raises:
         BadInput: an option cannot be used; the source or the model failed.
@@ -78,12 +76,8 @@ def watch(source: str, options: LiveOptions) -> "Iterator[Statistics | pd.DataFr
 def _check_places(options: LiveOptions) -> None:
     """Refuse what would be written over, before anything is opened."""
     out, overlay = options.out, options.overlay
-    if options.seconds is not None and options.seconds <= 0:
-        raise BadInput(f"`seconds` {options.seconds}: more than 0")
     if out and out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise BadInput(f"{out}: is there already, and not an empty folder; give another `out`")
-    if overlay and overlay.suffix.lower() != ".mp4":
-        raise BadInput(f"`overlay` {overlay}: an overlay video is an .mp4 file")
     if overlay and overlay.exists():
         raise BadInput(f"{overlay}: is there already; give another `overlay`")
 
@@ -100,7 +94,7 @@ def _show(stream: Stream, options: LiveOptions, rows: list[Statistics]) -> Gener
         try:
             for item in stream.watch(min(1.0, options.seconds or 1.0)):
                 if isinstance(item, LivePrediction):
-                    _keep(item, options.drawing, options.out, overlay, page)
+                    _keep(item, options, overlay, page)
                     continue
                 if page:
                     page.line = str(item)
@@ -114,19 +108,17 @@ def _show(stream: Stream, options: LiveOptions, rows: list[Statistics]) -> Gener
     return None
 
 
-def _keep(
-    seen: LivePrediction, drawing: Drawing, folder: Path | None, overlay: VideoWriter | None, page: Page | None
-) -> None:
+def _keep(seen: LivePrediction, options: LiveOptions, overlay: VideoWriter | None, page: Page | None) -> None:
     """Write and draw what is wanted; nothing is drawn that nobody would see."""
     watched = page is not None and page.watched
-    if not (folder or overlay or watched):
+    if not (options.out or overlay or watched):
         return
     grey = to_grey(seen.map, (seen.image.shape[0], seen.image.shape[1]), own_bounds(seen.map))
-    if folder:
-        folder.mkdir(parents=True, exist_ok=True)
-        write_atomically(folder / f"{seen.frame}.png", encode_grey(grey))
+    if options.out:
+        options.out.mkdir(parents=True, exist_ok=True)
+        write_atomically(options.out / f"{seen.frame}.png", encode_grey(grey))
     if overlay or watched:
-        picture = draw(seen.image, grey, drawing)
+        picture = draw(seen.image, grey, options.drawing)
         if overlay:
             overlay.write(picture, seen.time)
         if page and watched:

@@ -82,9 +82,9 @@ class Scene:
             drawn = draw_difference(image, first, self.grey(settings.other, settings, image.shape[:2]), settings.alpha)
         elif settings.view == "wipe":
             second = self.grey(settings.other, settings, image.shape[:2])
-            drawn = wipe(draw(image, first, settings.style), draw(image, second, settings.style), settings.border)
+            drawn = wipe(draw(image, first, settings.drawing), draw(image, second, settings.drawing), settings.border)
         else:
-            drawn = draw(image, first, settings.style)
+            drawn = draw(image, first, settings.drawing)
         if settings.points:
             places = np.concatenate([source.points(settings.frame) for source in self.sources.values()])
             drawn = mark_points(drawn, places * image.shape[1::-1])

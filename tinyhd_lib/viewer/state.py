@@ -1,15 +1,15 @@
 """Everything that decides what a viewer shows, as one value that JSON can hold."""
 
 from dataclasses import dataclass
+from typing import Any
 
 from tinyhd_lib.errors import BadInput
-from tinyhd_lib.prediction.overlay import VIEWS as SINGLE_VIEWS
-from tinyhd_lib.prediction.overlay import Style
+from tinyhd_lib.prediction.options import Drawing
 
 COMPARING_VIEWS = ("wipe", "difference")
 """Views that hold the map against another one."""
 
-VIEWS = (*SINGLE_VIEWS, *COMPARING_VIEWS)
+VIEWS = ("overlay", "side-by-side", "map", "contours", *COMPARING_VIEWS)
 NORMALISATIONS = {
     "frame": "each frame's own extremes are black and white",
     "clip": "the clip's extremes are black and white",
@@ -66,10 +66,10 @@ class Settings:
                 raise BadInput(f"{name} {getattr(self, name)!r}: choose from {', '.join(map(str, choices))}")
         if not 0 <= self.border <= 1:
             raise BadInput(f"border {self.border}: 0 (left) to 1 (right)")
-        self.style  # noqa: B018  # refuses what it cannot be
+        self.drawing  # noqa: B018  # refuses what it cannot be
 
     @property
-    def style(self) -> Style:
+    def drawing(self) -> Drawing:
         """How one map is drawn."""
-        view = self.view if self.view in SINGLE_VIEWS else "overlay"
-        return Style(view, self.alpha, self.colormap, self.floor)
+        style: Any = "overlay" if self.view in COMPARING_VIEWS else self.view
+        return Drawing(style, self.alpha, self.colormap, self.floor)
