@@ -8,7 +8,6 @@ from pathlib import Path
 from tempfile import gettempdir
 from typing import TYPE_CHECKING, Any
 
-import pooch
 from filelock import FileLock, Timeout
 
 from tinyhd_lib.errors import BadInput
@@ -17,11 +16,6 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
 PARTIAL_SUFFIX = ".tinyhd-part"
-
-
-def cache_folder() -> Path:
-    """Where downloads, converted models and indices are kept: ``$TINYHD_CACHE``, or the system's cache folder."""
-    return Path(os.environ.get("TINYHD_CACHE") or pooch.os_cache("tinyhd"))
 
 
 def shipped(folder: str, name: str = "") -> Path:

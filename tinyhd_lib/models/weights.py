@@ -1,48 +1,228 @@
-"""Weights as files: found by name or path, downloaded and verified, asked what they are. Nothing here needs torch."""
+"""Weights by name or path: what there is, where it lies, how it is fetched, what a file says. Nothing needs torch."""
 
+import hashlib
 import json
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from copy import deepcopy
+from dataclasses import dataclass, field
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import pooch
 from safetensors import SafetensorError, safe_open
 
 from tinyhd_lib.errors import BadInput
-from tinyhd_lib.files import cache_folder, git_blob_id, sha256, shipped
-from tinyhd_lib.models.registry import OWN, PUBLISHED, OwnWeights, PublishedWeights
-from tinyhd_lib.models.spec import ModelSpec
+from tinyhd_lib.files import git_blob_id, sha256, shipped
+from tinyhd_lib.models.spec import MODEL_SPECS, ModelSpec
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import pooch
+    from torch import nn
+
+    from tinyhd_lib.models.student import TinyHD
 
 logger = logging.getLogger(__name__)
+
+LICENCE_NOTE = "released by the paper's authors without a licence: for your own research, not for redistribution"
+TEACHER_NOTE = (
+    "HD2S's weights (CC BY-NC 4.0) are offered by its authors on a university OneDrive, linked from "
+    "github.com/perceivelab/hd2s: download the file in a browser and give its path"
+)
 
 DOWNLOAD_ATTEMPTS = 3
 
 
+@dataclass(frozen=True)
+class Weights:
+    """Trained weights that have a name: a file of ours in ``weights/``, with its card, or a published one.
+
+    Attributes:
+        name: of the weights.
+        file: the file's name without its suffix, by which they are found too.
+        parameters: how many the model has.
+        trained_on: data, and teachers if they are not the paper's, in a few words.
+        git_blob: the id under which git keeps a published file, which pins one that nobody here has seen.
+        sha256: of the file, where one was at hand to be hashed.
+        model: the model's name in `MODEL_SPECS`, if it is another.
+        figures: the authors' own scores on DHF1K's validation set (frame, then video, then set).
+    """
+
+    name: str
+    file: str
+    parameters: int
+    trained_on: str
+    git_blob: str | None = None
+    sha256: str | None = None
+    model: str | None = None
+    figures: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def spec(self) -> ModelSpec:
+        """Return the model's spec."""
+        return MODEL_SPECS[self.model or self.name]
+
+    @property
+    def published(self) -> bool:
+        """Return whether the paper's authors offer the file; else it is one of ours."""
+        return self.git_blob is not None
+
+    @property
+    def url(self) -> str:
+        """Return where the authors keep a published file."""
+        return f"https://github.com/feiyanhu/tinyHD/raw/main/weights/{self.file}.pth"
+
+    @property
+    def path(self) -> Path:
+        """Return where the file lies, or a published one will when it was downloaded.
+
+        Raises:
+            BadInput: a file of ours is missing.
+        """
+        if not self.published:
+            return shipped("weights", f"{self.file}.safetensors")
+        from tinyhd_lib.cache import cache_folder
+
+        return cache_folder() / "weights" / f"{self.file}.pth"
+
+    def is_content_of(self, path: Path) -> bool:
+        """Return whether a file is this one, by all hashes that are known."""
+        return self.sha256 in {None, sha256(path)} and self.git_blob in {None, git_blob_id(path)}
+
+
+def _scores(auc_judd: float, auc_borji: float, cc: float, nss: float, sim: float) -> dict[str, float]:
+    return {"AUC-Judd": auc_judd, "AUC-Borji": auc_borji, "CC": cc, "NSS": nss, "SIM": sim}
+
+
+WEIGHTS: dict[str, Weights] = {
+    each.name: each
+    for each in (
+        Weights(
+            "workbench-m-r4",
+            "workbench_m_r4",
+            515_281,
+            "published M r4, and gaze on 4 videos",
+            sha256="080b66a9a8eb7109dfc3509ef6d28d36a2aa20ad7353030c0c3c34ba3f48bd20",
+            model="M-r4",
+        ),
+        Weights(
+            "workbench-m-r2",
+            "workbench_m_r2",
+            1_366_979,
+            "published M r4, and gaze on 4 videos",
+            sha256="175e4e88738b62ad1a9eeee2aadd91c441297b54f88db4b9586bf8c01b884b32",
+            model="M-r2",
+        ),
+        Weights("S-r1", "d1d2d3_S_lt", 3_940_981, "DHF1K", "d1ed80fa95b9baaeac3ed2bc4c3b15ac525221ba"),
+        Weights(
+            "S-r2",
+            "d123s_rc2_rc1T",
+            1_370_291,
+            "DHF1K",
+            "3b8e363d241e32f971c4c5bdd9117d578dd4e4bc",
+            figures=_scores(0.9052, 0.8330, 0.4805, 2.7317, 0.3684),
+        ),
+        Weights(
+            "S-r4",
+            "d123s_rc4_rc1T",
+            513_121,
+            "DHF1K",
+            "88653d3e46fbdf1ad3e4224299bb3c62bd48db9b",
+            sha256="939f818117dda22faa1232127f479c107e7932398c2b1901a963c6fe93b3413c",
+            figures=_scores(0.9018, 0.8318, 0.4667, 2.6329, 0.3569),
+        ),
+        Weights("M-r1", "d1d2d3_M_lt", 3_922_405, "DHF1K", "6e77140078bdff6fb1828174a4051c2c35d92e97"),
+        Weights(
+            "M-r2",
+            "d123m_rc2_rc1T",
+            1_366_979,
+            "DHF1K",
+            "272f30ebc7e7e667105b5147aa1ebb57827451f6",
+            figures=_scores(0.9021, 0.8307, 0.4718, 2.6726, 0.3630),
+        ),
+        Weights(
+            "M-r4",
+            "d123m_rc4_rc1T",
+            515_281,
+            "DHF1K",
+            "e87c128c9f2116017e940b9bff3a7633f7add22b",
+            sha256="53e8a306d3e260f6c236e99694bec5852ee208b21d816d93a2918c1828771958",
+            figures=_scores(0.8999, 0.8333, 0.4564, 2.5581, 0.3478),
+        ),
+        Weights("S-r1-ucf", "ucf_d123s", 3_940_981, "UCF-Sports", "2f87a75612d95e100cc24f842629371261f69b03"),
+        Weights("M-r1-ucf", "ucf_d123m", 3_922_405, "UCF-Sports", "45a2e28bcfb546aa4825485ca37bb5836b01729a"),
+    )
+}
+"""All weights with a name, ours first."""
+
+DEFAULT_WEIGHTS = "workbench-m-r4"
+
+
+def list_models() -> list[str]:
+    """Return the names that `load_model` and all else that takes weights know; ours come first.
+
+    >>> list_models()[:3]
+    ['workbench-m-r4', 'workbench-m-r2', 'S-r1']
+    """
+    return list(WEIGHTS)
+
+
+def weights_table() -> "pd.DataFrame":
+    """Return what there is, a row each: name, file, model, parameters, data, published scores, whether pinned.
+
+    NSS and CC are the authors' own, on DHF1K's validation set (mean over frames, then over videos).
+    """
+    import pandas as pd
+
+    return pd.DataFrame(
+        {
+            "name": each.name,
+            "file": each.file,
+            "model": each.spec.label,
+            "parameters": each.parameters,
+            "trained on": each.trained_on,
+            "NSS": each.figures.get("NSS"),
+            "CC": each.figures.get("CC"),
+            "SHA-256 known": "yes" if each.sha256 else "no",
+        }
+        for each in WEIGHTS.values()
+    )
+
+
+def find_weights(name: str | Path) -> Weights | None:
+    """Return the weights of a name or of a published file's name, None if there are none.
+
+    >>> find_weights("d123m_rc4_rc1T").name
+    'M-r4'
+    """
+    return next((each for each in WEIGHTS.values() if str(name) in {each.name, each.file}), None)
+
+
 def locate_weights(name_or_path: str | Path) -> Path:
-    """The file behind a name or path: ours lie beside the code, a published one that is not cached is downloaded.
+    """Return the file behind a name or path; a published one that is not in the cache is downloaded.
 
     Raises:
-        BadInput: there is no such name or file, or the download failed.
+        BadInput: there is no such name or file, a file of ours is damaged, or the download failed.
     """
-    text = str(name_or_path)
-    path = Path(name_or_path)
-    if text in OWN:
-        return _shipped(OWN[text])
-    if text in PUBLISHED:
-        return download(PUBLISHED[text])
+    path, weights = Path(name_or_path), find_weights(name_or_path)
+    if weights and weights.published:
+        return download(weights)
+    if weights:
+        if not weights.is_content_of(weights.path):
+            raise BadInput(f"{weights.path}: damaged (its checksum differs); fetch it anew")
+        return weights.path
     if path.is_file():
         return path
     if path.suffix or len(path.parts) > 1:
         raise BadInput(f"{path}: no such weights file")
-    names = [*OWN, *PUBLISHED]
-    nearest = get_close_matches(text, names, n=3, cutoff=0.4) or names
-    raise BadInput(f"weights {text!r}: no such name; the nearest are {', '.join(nearest)} (all: tinyhd weights list)")
+    names = [name for each in WEIGHTS.values() for name in (each.name, each.file)]
+    near = get_close_matches(str(name_or_path), names, n=3, cutoff=0.4) or list_models()
+    raise BadInput(f"weights {str(name_or_path)!r}: no such name; the nearest are {', '.join(near)} (all: list_models())")
 
 
 def short_names(weights: Sequence[str], least: int = 1) -> dict[str, str]:
-    """Several weights, each by a short name that a folder or a column can have.
+    """Return several weights, each by a short name that a folder or a column can have.
 
     Args:
         weights: names or paths.
@@ -54,8 +234,8 @@ def short_names(weights: Sequence[str], least: int = 1) -> dict[str, str]:
     Raises:
         BadInput: they are too few, or one is there twice.
 
-    >>> short_names(["workbench_m_r4", "runs/a/best.safetensors", "runs/b/best.safetensors"])
-    {'workbench_m_r4': 'workbench_m_r4', 'a_best': 'runs/a/best.safetensors', 'b_best': 'runs/b/best.safetensors'}
+    >>> short_names(["workbench-m-r4", "runs/a/best.safetensors", "runs/b/best.safetensors"])
+    {'workbench-m-r4': 'workbench-m-r4', 'a_best': 'runs/a/best.safetensors', 'b_best': 'runs/b/best.safetensors'}
     """
     if len(weights) < least:
         raise BadInput(f"weights {list(weights)}: name {least} or more")
@@ -70,57 +250,46 @@ def short_names(weights: Sequence[str], least: int = 1) -> dict[str, str]:
     return dict(zip(names, weights, strict=True))
 
 
-def _shipped(weights: OwnWeights) -> Path:
-    """A file of ours, whole."""
-    path = shipped("weights", f"{weights.name}.safetensors")
-    if sha256(path) != weights.sha256:
-        raise BadInput(f"{path}: damaged (its checksum differs); fetch it anew")
-    return path
-
-
-def download(weights: PublishedWeights) -> Path:
-    """Fetch a published file into the cache, unless it is there already.
+def download(weights: Weights) -> Path:
+    """Return a published file in the cache, fetched if it is not there yet.
 
     The content is verified before the file appears under its name; what does not match is discarded.
 
     Raises:
         BadInput: it cannot be fetched, or its content is not the published one.
     """
-    folder = cache_folder() / "weights"
-    file_name = f"{weights.name}.pth"
-    if (folder / file_name).exists() and not _is_published(folder / file_name, weights):
-        logger.warning("%s is damaged: fetching it again", folder / file_name)
-        (folder / file_name).unlink()
+    import pooch
 
-    def fetch_verified(url: str, output_file: str, registry: pooch.Pooch) -> None:
+    path = weights.path
+    if path.exists() and not weights.is_content_of(path):
+        logger.warning("%s is damaged: fetching it again", path)
+        path.unlink()
+
+    def fetch_verified(url: str, output_file: str, registry: "pooch.Pooch") -> None:
         pooch.HTTPDownloader(progressbar=True, timeout=30)(url, output_file, registry)
-        if not _is_published(Path(output_file), weights):
+        if not weights.is_content_of(Path(output_file)):
             raise BadInput(f"{url}: not the published file (its checksum differs); nothing was kept")
 
     source = pooch.create(
-        path=folder,
+        path=path.parent,
         base_url="",
-        registry={file_name: None},
-        urls={file_name: weights.url},
+        registry={path.name: None},
+        urls={path.name: weights.url},
         retry_if_failed=DOWNLOAD_ATTEMPTS - 1,
     )
     try:
-        return Path(source.fetch(file_name, downloader=fetch_verified))
+        return Path(source.fetch(path.name, downloader=fetch_verified))
     except BadInput:
         raise
     except (OSError, ValueError) as error:  # requests' errors are OSErrors
         raise BadInput(
             f"weights {weights.name!r}: cannot be downloaded from {weights.url} ({type(error).__name__}); "
-            "fetch that file by other means and give its path (--weights PATH, or make demo WEIGHTS=PATH)"
+            "fetch that file by other means and give its path in place of the name"
         ) from error
 
 
-def _is_published(path: Path, weights: PublishedWeights) -> bool:
-    return git_blob_id(path) == weights.git_blob and weights.sha256 in (None, sha256(path))
-
-
 def read_metadata(path: Path) -> dict[str, Any]:
-    """What one of our own files says of itself: ``spec``, ``preprocessing`` and ``provenance``.
+    """Return what one of our own files says of itself: ``spec``, ``preprocessing`` and ``provenance``.
 
     Raises:
         BadInput: it is not one of our files.
@@ -133,20 +302,8 @@ def read_metadata(path: Path) -> dict[str, Any]:
         raise BadInput(f"{path}: damaged, or without the metadata of a file written by TinyHD Workbench") from error
 
 
-def read_spec(path: Path) -> ModelSpec | None:
-    """The row of a file that says it, or whose content is known; None for any other.
-
-    Raises:
-        BadInput: the file's metadata names no model.
-    """
-    if path.suffix != ".safetensors":
-        published = published_row(path)
-        return published.spec if published else None
-    return own_spec(path, read_metadata(path))
-
-
-def own_spec(path: Path, metadata: dict[str, Any]) -> ModelSpec:
-    """The row that the metadata of one of our own files name.
+def spec_of_metadata(path: Path, metadata: dict[str, Any]) -> ModelSpec:
+    """Return the spec that the metadata of one of our own files name.
 
     Raises:
         BadInput: they name no model.
@@ -157,7 +314,54 @@ def own_spec(path: Path, metadata: dict[str, Any]) -> ModelSpec:
         raise BadInput(f"{path}: its metadata name {error}") from error
 
 
-def published_row(path: Path) -> PublishedWeights | None:
-    """The row whose file this is, byte for byte; None for any other file."""
+def recognise_file(path: Path) -> Weights | None:
+    """Return the published weights whose file this is, byte for byte; None for any other file."""
     blob = git_blob_id(path)
-    return next((row for row in PUBLISHED.values() if row.git_blob == blob), None)
+    return next((each for each in WEIGHTS.values() if each.git_blob == blob), None)
+
+
+@dataclass(frozen=True)
+class ModelSource:
+    """A model that need not be in memory yet.
+
+    Attributes:
+        spec: its spec.
+        digest: a hash of its weights; of the file, where they come from one.
+        load: gives the model, in evaluation mode and the caller's own to move about.
+    """
+
+    spec: ModelSpec
+    digest: str
+    load: "Callable[[], TinyHD]"
+
+
+def model_source(model: "TinyHD | str | Path") -> ModelSource:
+    """Return a model, or what a name or path stands for, without loading it where the file says what it is.
+
+    Raises:
+        BadInput: the weights cannot be used.
+    """
+    if not isinstance(model, str | Path):
+        return ModelSource(model.spec, state_digest(model), lambda: deepcopy(model).eval())
+    path = locate_weights(model)
+
+    def load() -> "TinyHD":
+        from tinyhd_lib.models.checkpoints import load_model
+
+        return load_model(path)
+
+    if path.suffix == ".safetensors":
+        spec = spec_of_metadata(path, read_metadata(path))
+    else:
+        known = recognise_file(path)
+        spec = known.spec if known else load().spec
+    return ModelSource(spec, sha256(path), load)
+
+
+def state_digest(model: "nn.Module") -> str:
+    """Return a hash of a model's weights."""
+    digest = hashlib.sha256()
+    for name, tensor in model.state_dict().items():
+        digest.update(name.encode())
+        digest.update(tensor.cpu().numpy().tobytes())
+    return digest.hexdigest()

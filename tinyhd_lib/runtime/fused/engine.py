@@ -9,9 +9,10 @@ import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
 from tinyhd_lib.data.transforms import Map
+from tinyhd_lib.models.spec import CLIP_SHAPE
 from tinyhd_lib.runtime.fused import kernels
 from tinyhd_lib.runtime.fused.kernels import STRIP
-from tinyhd_lib.runtime.fused.plan import CLIP_SHAPE, Plan, Shape, Step, share_buffers
+from tinyhd_lib.runtime.fused.plan import Plan, Shape, Step, share_buffers
 from tinyhd_lib.runtime.fused.simd import LANES
 
 _NOTHING = np.empty(0, np.float32)

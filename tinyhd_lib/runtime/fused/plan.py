@@ -5,8 +5,11 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+import numpy as np
+from safetensors.numpy import load, save
+
 from tinyhd_lib.data.transforms import Map
-from tinyhd_lib.models.spec import CLIP_FRAMES, INPUT_SIZE
+from tinyhd_lib.models.spec import CLIP_SHAPE
 from tinyhd_lib.runtime.fused.kernels import LINE
 
 Shape = tuple[int, ...]
@@ -14,8 +17,6 @@ Shape = tuple[int, ...]
 
 CLIP = -1
 """The number of the clip among the steps' results."""
-
-CLIP_SHAPE = (3, CLIP_FRAMES, *INPUT_SIZE)
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,7 @@ class Step:
 
     @property
     def sources(self) -> tuple[int, ...]:
-        """All steps whose results it reads."""
+        """Return all steps whose results it reads."""
         return self.inputs if self.other is None else (*self.inputs, self.other)
 
 
@@ -55,29 +56,24 @@ class Plan:
     weights: Mapping[str, Map]
 
     def shape(self, number: int) -> Shape:
-        """Of a step's result, or of the clip."""
+        """Return the shape of a step's result, or of the clip."""
         return CLIP_SHAPE if number == CLIP else self.steps[number].shape
 
+    def to_bytes(self) -> bytes:
+        """Return the plan as it is kept: safetensors, with the steps as JSON among the weights."""
+        steps = json.dumps([asdict(step) for step in self.steps]).encode()
+        return save({**self.weights, "steps": np.frombuffer(steps, np.uint8)})
 
-def steps_to_json(steps: tuple[Step, ...]) -> str:
-    """The steps as text, to be kept beside the weights."""
-    return json.dumps([asdict(step) for step in steps])
-
-
-def steps_from_json(text: str) -> tuple[Step, ...]:
-    """What `steps_to_json` wrote.
-
-    Raises:
-        ValueError, KeyError, TypeError: it is something else.
-    """
-    return tuple(
-        Step(row["kernel"], tuple(row["inputs"]), tuple(row["shape"]), row["other"], row["settings"])
-        for row in json.loads(text)
-    )
+    @classmethod
+    def from_bytes(cls, content: bytes) -> "Plan":
+        """Return what `to_bytes` wrote."""
+        weights = load(content)
+        rows = json.loads(weights.pop("steps").tobytes())
+        return cls(tuple(Step(**row | {name: tuple(row[name]) for name in ("inputs", "shape")}) for row in rows), weights)
 
 
 def share_buffers(plan: Plan) -> tuple[list[int], list[int]]:
-    """A buffer for every step's result, used again as soon as nobody will read it: small enough for a cache to hold.
+    """Choose a buffer for every step's result, used again as soon as nobody will read it: small enough for a cache.
 
     Returns:
         each step's buffer, and each buffer's size in numbers.
