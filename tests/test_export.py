@@ -17,11 +17,9 @@ from conftest import ROOT, random_model
 from tinyhd_lib import BadInput, ModelSpec, load_model, save_model
 from tinyhd_lib.cli import main
 from tinyhd_lib.data.transforms import preprocess
-from tinyhd_lib.export import FORMATS, INPUTS, export_model
-from tinyhd_lib.export import parity as parity_module
-from tinyhd_lib.export.parity import compare
-from tinyhd_lib.models.graph import FromClips, FromFrames
-from tinyhd_lib.models.registry import DEFAULT_WEIGHTS
+from tinyhd_lib.export import FORMATS, INPUTS, compare, export_model
+from tinyhd_lib.models.graph import PARITY_TOLERANCE, FromClips, FromFrames
+from tinyhd_lib.models.weights import DEFAULT_WEIGHTS
 
 SMALL = "d2_S"  # the fewest layers
 
@@ -129,7 +127,7 @@ def test_maps_of_another_shape_differ() -> None:
     assert compare(maps[:, :1], maps).difference == np.inf
     wrong = maps.copy()
     wrong[1, 3, 2, 2] = np.nan
-    assert not compare(wrong, maps).difference <= parity_module.PARITY_TOLERANCE
+    assert not compare(wrong, maps).difference <= PARITY_TOLERANCE
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,8 @@ import json
 import pytest
 from conftest import REFERENCE, needs_shared
 
-from tinyhd_lib import MODEL_SPECS, PUBLISHED, ModelSpec, build_model
+from tinyhd_lib import MODEL_SPECS, ModelSpec, build_model
+from tinyhd_lib.models.weights import WEIGHTS
 
 FIELDS = ("reduction", "decoders", "single_frame", "d1_last", "force_multi", "outputs")
 USUAL = {"reduction": 4, "decoders": ("d1", "d2", "d3"), "single_frame": (True, False, False), "outputs": 16}
@@ -38,9 +39,20 @@ def test_a_row_survives_the_way_through_json(name: str) -> None:
     assert ModelSpec(**json.loads(json.dumps(spec.to_dict()))) == spec
 
 
-@pytest.mark.parametrize("name", PUBLISHED)
-def test_a_published_model_has_its_number_of_parameters(name: str) -> None:
-    assert sum(p.numel() for p in build_model(MODEL_SPECS[name]).parameters()) == PUBLISHED[name].parameters
+@pytest.mark.parametrize("name", WEIGHTS)
+def test_a_model_with_weights_has_its_number_of_parameters(name: str) -> None:
+    assert sum(p.numel() for p in build_model(WEIGHTS[name].spec).parameters()) == WEIGHTS[name].parameters
+
+
+def test_models_are_found_by_readable_names_and_listed_once() -> None:
+    assert len(MODEL_SPECS) == len(list(MODEL_SPECS)) == 22
+    assert MODEL_SPECS["M-r1"] == MODEL_SPECS["d1d2d3_M_lt"] != MODEL_SPECS["M-r1-ucf"] == MODEL_SPECS["ucf_d123m"]
+    assert MODEL_SPECS["S-r1-D1+D2"] == MODEL_SPECS["d12_S"]
+    assert "S-r8" in MODEL_SPECS
+    assert "M-r3" not in MODEL_SPECS
+    assert MODEL_SPECS.get("M-r3") is None
+    with pytest.raises(KeyError):
+        MODEL_SPECS["M-r3"]
 
 
 @needs_shared

@@ -141,4 +141,4 @@ def alone_in(folder: Path) -> Iterator[None]:
         with FileLock(Path(gettempdir()) / f"tinyhd-{user}-{name}.lock", timeout=0):
             yield
     except Timeout as error:
-        raise BadInput(f"{folder}: another run is at work there; wait for it, or give another --out") from error
+        raise BadInput(f"{folder}: another run is at work there; wait for it, or give another `out`") from error

@@ -16,11 +16,12 @@ import cv2
 import numpy as np
 from filelock import FileLock
 
+from tinyhd_lib.cache import cache_folder
 from tinyhd_lib.data.layouts import Video
 from tinyhd_lib.data.transforms import Image, Map
 from tinyhd_lib.data.video import source_files
 from tinyhd_lib.errors import BadInput
-from tinyhd_lib.files import cache_folder, digest_of, fingerprint, write_array, write_atomically
+from tinyhd_lib.files import digest_of, fingerprint, write_array, write_atomically
 from tinyhd_lib.models.spec import CLIP_FRAMES, INPUT_SIZE
 
 _CODE = 1

@@ -6,9 +6,10 @@ from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
+from tinyhd_lib.cache import cache_folder
 from tinyhd_lib.data.video import count_frames_in
 from tinyhd_lib.errors import BadInput
-from tinyhd_lib.files import cache_folder, write_atomically
+from tinyhd_lib.files import write_atomically
 from tinyhd_lib.overlap import parallel_map
 
 _READERS = 8

@@ -24,9 +24,9 @@ from tinyhd_lib.live.sources import open_source
 from tinyhd_lib.live.statistics import Statistics, as_table
 from tinyhd_lib.live.stream import LivePrediction, Stream
 from tinyhd_lib.prediction.map_files import own_bounds
-from tinyhd_lib.prediction.overlay import Style, draw
+from tinyhd_lib.prediction.options import Drawing
+from tinyhd_lib.prediction.overlay import draw
 from tinyhd_lib.records import RunRecord, peak_memory
-from tinyhd_lib.runtime import open_runtime
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -36,8 +36,12 @@ logger = logging.getLogger(__name__)
 _RATE = Fraction(60)  # nominal: a frame is shown at its own time, to a quarter of this
 
 
-def watch(options: LiveOptions) -> "Iterator[Statistics | pd.DataFrame]":
+def watch(source: str, options: LiveOptions) -> "Iterator[Statistics | pd.DataFrame]":
     """Show a stream until it ends; yield its statistics every second, and a table of all of it at the end.
+
+    Args:
+        source: a camera's number, an rtsp or http address, a video (at its own speed), or a folder that fills.
+        options: how it is watched, and what is kept of it.
 
     The end of the source or of ``seconds``, and Ctrl-C, are all a normal end. What was seen before something broke the
     stream off is whole all the same.
@@ -45,19 +49,18 @@ def watch(options: LiveOptions) -> "Iterator[Statistics | pd.DataFrame]":
     Raises:
         BadInput: an option cannot be used; the source or the model failed.
     """
-    style = Style(options.style, options.alpha, options.colormap, options.floor)
     _check_places(options)
-    source = open_source(options.source, options.speed, options.idle)
+    opened = open_source(source, options.speed, options.idle)
     cv2.setNumThreads(1)  # source, model and drawing have threads of their own; more only get in their way
     cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_ERROR)  # if a camera is not there, our own line says so
-    runtime = open_runtime(options.weights, options.device, options.precision)
-    drop = options.drop or ("latest" if source.live else "block")
-    stream = Stream(source, runtime, drop=drop, stride=options.stride, queue=options.queue)
-    key = {"source": source.name, "weights": options.weights, "model": runtime.spec.label, "runtime": runtime.name}
+    runtime = options.open()
+    drop = options.drop or ("latest" if opened.live else "block")
+    stream = Stream(opened, runtime, drop=drop, stride=options.stride, queue=options.queue)
+    key = {"source": opened.name, "weights": options.weights, "model": runtime.spec.label, "runtime": runtime.name}
     record = RunRecord("live", {**key, "drop": drop, "stride": stream.stride})
-    logger.info("%s: %s on %s", source.name, runtime.spec.label, runtime.name)
+    logger.info("%s: %s on %s", opened.name, runtime.spec.label, runtime.name)
     rows: list[Statistics] = []
-    failure = yield from _show(stream, style, options, rows)
+    failure = yield from _show(stream, options, rows)
     if stream.summary().maps:
         stated = stream.stated_latency()
         summary = asdict(stream.summary()) | {"stated_ms": stated and round(1e3 * stated, 1), "peak_mib": peak_memory()}
@@ -85,9 +88,7 @@ def _check_places(options: LiveOptions) -> None:
         raise BadInput(f"{overlay}: is there already; give another `overlay`")
 
 
-def _show(
-    stream: Stream, style: Style, options: LiveOptions, rows: list[Statistics]
-) -> Generator[Statistics, None, BadInput | None]:
+def _show(stream: Stream, options: LiveOptions, rows: list[Statistics]) -> Generator[Statistics, None, BadInput | None]:
     """Keep what a stream gives; yield its statistics, add them to the rows if ``json`` wants them, return its error."""
     with ExitStack() as stack:
         page = stack.enter_context(Page(options.serve)) if options.serve else None
@@ -99,7 +100,7 @@ def _show(
         try:
             for item in stream.watch(min(1.0, options.seconds or 1.0)):
                 if isinstance(item, LivePrediction):
-                    _keep(item, style, options.out, overlay, page)
+                    _keep(item, options.drawing, options.out, overlay, page)
                     continue
                 if page:
                     page.line = str(item)
@@ -114,7 +115,7 @@ def _show(
 
 
 def _keep(
-    seen: LivePrediction, style: Style, folder: Path | None, overlay: VideoWriter | None, page: Page | None
+    seen: LivePrediction, drawing: Drawing, folder: Path | None, overlay: VideoWriter | None, page: Page | None
 ) -> None:
     """Write and draw what is wanted; nothing is drawn that nobody would see."""
     watched = page is not None and page.watched
@@ -125,7 +126,7 @@ def _keep(
         folder.mkdir(parents=True, exist_ok=True)
         write_atomically(folder / f"{seen.frame}.png", encode_grey(grey))
     if overlay or watched:
-        picture = draw(seen.image, grey, style)
+        picture = draw(seen.image, grey, drawing)
         if overlay:
             overlay.write(picture, seen.time)
         if page and watched:

@@ -2,7 +2,7 @@
 
 Every function takes NumPy arrays or torch tensors (on any device), one frame (H, W) or a batch (N, H, W), and answers
 with a number or with one for each frame, as the same kind of array. They compute in float64 (float32 where the device
-has none), as the MATLAB code of the DHF1K benchmark does, which they equal to 1e-6 (specification section 6).
+has none), as the MATLAB code of the DHF1K benchmark does, which they equal to 1e-6 (docs/evaluation.md).
 
 What the definitions leave open is decided here once, for all of them:
 
@@ -18,12 +18,9 @@ What the definitions leave open is decided here once, for all of them:
 """
 
 from tinyhd_lib.metrics.auc import auc_borji, auc_judd, auc_rank, auc_shuffled
-from tinyhd_lib.metrics.dialects import DIALECTS, Dialect
 from tinyhd_lib.metrics.maps import cc, information_gain, kl_div, nss, sim
 
 __all__ = [
-    "DIALECTS",
-    "Dialect",
     "auc_borji",
     "auc_judd",
     "auc_rank",

@@ -75,7 +75,9 @@ def save_model(model: TinyHD, path: Path, provenance: Mapping[str, Any], *, half
         name: (tensor.half() if half and tensor.is_floating_point() else tensor).contiguous()
         for name, tensor in model.state_dict().items()
     }
-    content = _with_metadata(safetensors.torch.save(state), {key: json.dumps(metadata[key]) for key in sorted(metadata)})
+    content = _with_metadata(
+        safetensors.torch.save(state), {key: json.dumps(metadata[key]) for key in sorted(metadata)}
+    )
     write_atomically(path, content)
 
 
@@ -168,7 +170,9 @@ def recognise_spec(state_dict: Mapping[str, Tensor]) -> ModelSpec:
 def _with_metadata(content: bytes, metadata: dict[str, str]) -> bytes:
     """Return a safetensors file with metadata in our order; the library writes them in a random one."""
     length = int.from_bytes(content[:8], "little")
-    header = json.dumps({"__metadata__": metadata} | json.loads(content[8 : 8 + length]), separators=(",", ":")).encode()
+    header = json.dumps(
+        {"__metadata__": metadata} | json.loads(content[8 : 8 + length]), separators=(",", ":")
+    ).encode()
     header += b" " * (-len(header) % 8)
     return len(header).to_bytes(8, "little") + header + content[8 + length :]
 

@@ -73,7 +73,7 @@ class ModelSpec:
 
     @property
     def label(self) -> str:
-        """Return the short name that the paper's tables use, such as ``S r4``, with what departs from the usual model."""
+        """Return the short name in the paper's tables, such as ``S r4``, with what departs from the usual model."""
         parts = ["M" if self.multi else "S", f"r{self.reduction}"]
         if self.decoders != DECODERS:
             parts.append("+".join(self.decoders).upper())

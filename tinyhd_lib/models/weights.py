@@ -169,7 +169,7 @@ def list_models() -> list[str]:
 
 
 def weights_table() -> "pd.DataFrame":
-    """Return what there is, a row each: name, file, model, parameters, data, published scores, whether pinned.
+    """Return all weights and what they are, as text, a row each.
 
     NSS and CC are the authors' own, on DHF1K's validation set (mean over frames, then over videos).
     """
@@ -180,10 +180,10 @@ def weights_table() -> "pd.DataFrame":
             "name": each.name,
             "file": each.file,
             "model": each.spec.label,
-            "parameters": each.parameters,
+            "parameters": f"{each.parameters:,}",
             "trained on": each.trained_on,
-            "NSS": each.figures.get("NSS"),
-            "CC": each.figures.get("CC"),
+            "NSS": f"{each.figures['NSS']:.4f}" if each.figures else "-",
+            "CC": f"{each.figures['CC']:.4f}" if each.figures else "-",
             "SHA-256 known": "yes" if each.sha256 else "no",
         }
         for each in WEIGHTS.values()
@@ -218,7 +218,21 @@ def locate_weights(name_or_path: str | Path) -> Path:
         raise BadInput(f"{path}: no such weights file")
     names = [name for each in WEIGHTS.values() for name in (each.name, each.file)]
     near = get_close_matches(str(name_or_path), names, n=3, cutoff=0.4) or list_models()
-    raise BadInput(f"weights {str(name_or_path)!r}: no such name; the nearest are {', '.join(near)} (all: list_models())")
+    raise BadInput(
+        f"weights {str(name_or_path)!r}: no such name; the nearest are {', '.join(near)} (all: list_models())"
+    )
+
+
+def get_published(name: str) -> Path:
+    """Return the verified file of published weights, downloaded if need be.
+
+    Raises:
+        BadInput: that is not their name, or the download failed.
+    """
+    path, weights = locate_weights(name), find_weights(name)
+    if weights is None or not weights.published:
+        raise BadInput(f"{name}: a file, not the name of published weights")
+    return path
 
 
 def short_names(weights: Sequence[str], least: int = 1) -> dict[str, str]:

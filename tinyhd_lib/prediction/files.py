@@ -203,7 +203,9 @@ def _check_mixing(job: Job, earlier: RunRecord | None, record: RunRecord) -> Non
 
 def _is_done(job: Job, earlier: RunRecord) -> bool:
     """Whether all files that are asked for are there."""
-    if not earlier.complete or (job.overlay and (earlier.details["overlay"] != _overlay(job) or not job.overlay.exists())):
+    if not earlier.complete or (
+        job.overlay and (earlier.details["overlay"] != _overlay(job) or not job.overlay.exists())
+    ):
         return False
     return job.maps == "none" or all(is_whole(job.map_path(index)) for index in range(earlier.details["frames"]))
 

@@ -17,9 +17,9 @@ from filelock import BaseFileLock, FileLock, SoftFileLock, Timeout
 from tinyhd_lib.data.video import source_files
 from tinyhd_lib.errors import BadInput
 from tinyhd_lib.prediction.files import Job, predict_files
-from tinyhd_lib.runtime import Runtime
 from tinyhd_lib.prediction.shared import SharedRuntime
 from tinyhd_lib.records import hardware, peak_memory, versions
+from tinyhd_lib.runtime import Runtime
 
 MOST_DECODERS = 32
 

@@ -3,6 +3,7 @@
 import ctypes
 import logging
 import sys
+from collections.abc import Mapping
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 
     from tinyhd_lib.models.student import TinyHD
 
-__all__ = ["Runtime", "open_runtime"]
+__all__ = ["Runtime", "open_runtime", "take_own_gpu"]
 
 logger = logging.getLogger(__name__)
 
@@ -58,6 +59,14 @@ def open_runtime(model: "TinyHD | str | Path", device: str = "auto", precision: 
         except Unusable as error:
             reasons += f"; {error}"
     return _announced(_open(source, last, precision), reasons)
+
+
+def take_own_gpu(environment: Mapping[str, str]) -> None:
+    """Give each process of torchrun its own GPU, where there are any."""
+    if "LOCAL_RANK" in environment and _may_be_there("cuda"):
+        import torch
+
+        torch.cuda.set_device(int(environment["LOCAL_RANK"]) % torch.cuda.device_count())
 
 
 def _announced(runtime: Runtime, reasons: str) -> Runtime:

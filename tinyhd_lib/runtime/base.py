@@ -17,7 +17,9 @@ from tinyhd_lib.models.weights import ModelSource
 LEAST_CC = {"float32": 1.0, "bfloat16": 0.999, "float16": 0.999, "int8": 0.99}
 """Precisions, and the least mean CC to the float32 maps of the example clips; float32 is held to 1e-5 instead."""
 
-_NETWORK = [Path(models.__path__[0]) / f"{name}.py" for name in ("decoders", "encoder", "graph", "student", "upsampling")]
+_NETWORK = [
+    Path(models.__path__[0]) / f"{name}.py" for name in ("decoders", "encoder", "graph", "student", "upsampling")
+]
 """The code that says what a model computes."""
 
 

@@ -97,9 +97,7 @@ def find_device(name: str, choices: str = "auto, fused, openvino, compiled, cpu,
         # With its number: which GPU is the current one is told to each thread apart.
         device = torch.empty(0, device=torch.device(name)).device
     except (RuntimeError, AssertionError) as error:
-        raise Unusable(
-            f"device {name!r} cannot be used here (choose from {choices}): {_first_line(error)}"
-        ) from error
+        raise Unusable(f"device {name!r} cannot be used here (choose from {choices}): {_first_line(error)}") from error
     if device.type == "meta":
         raise Unusable("device 'meta' computes nothing")
     return device

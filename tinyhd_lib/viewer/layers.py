@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
+from tinyhd_lib.cache import cache_folder
 from tinyhd_lib.data.annotations import read_grey
 from tinyhd_lib.data.layouts import GroundTruth, Video
 from tinyhd_lib.data.transforms import Image, Map
@@ -16,11 +17,11 @@ from tinyhd_lib.data.video import Frame, count_frames_in, read_frames, source_fi
 from tinyhd_lib.data.windows import published_stride, windows
 from tinyhd_lib.errors import BadInput
 from tinyhd_lib.evaluation.predictions import read_any_map
-from tinyhd_lib.files import cache_folder, digest_of, fingerprint, write_array
+from tinyhd_lib.files import digest_of, fingerprint, write_array
 from tinyhd_lib.models.spec import INPUT_SIZE
+from tinyhd_lib.models.weights import model_source
 from tinyhd_lib.prediction.inference import saliency_maps
 from tinyhd_lib.runtime import open_runtime
-from tinyhd_lib.runtime.base import model_source
 
 if TYPE_CHECKING:
     from tinyhd_lib.training.models import StudentModel

@@ -69,7 +69,9 @@ class Plan:
         """Return what `to_bytes` wrote."""
         weights = load(content)
         rows = json.loads(weights.pop("steps").tobytes())
-        return cls(tuple(Step(**row | {name: tuple(row[name]) for name in ("inputs", "shape")}) for row in rows), weights)
+        return cls(
+            tuple(Step(**row | {name: tuple(row[name]) for name in ("inputs", "shape")}) for row in rows), weights
+        )
 
 
 def share_buffers(plan: Plan) -> tuple[list[int], list[int]]:

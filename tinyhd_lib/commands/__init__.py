@@ -1,1 +1,0 @@
-"""What the commands do with their parsed options, a file each."""

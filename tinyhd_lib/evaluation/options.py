@@ -1,0 +1,91 @@
+"""How maps are scored: name, default and check of each option stand here, for Python, the command line and records."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from tinyhd_lib.errors import BadInput
+
+
+@dataclass(frozen=True)
+class ScoringProtocol:
+    """Say one way to get from maps to a figure: a figure means something only with its protocol's name beside it.
+
+    Attributes:
+        name: as the command line has it.
+        kl_epsilon: see `tinyhd_lib.metrics.kl_div`.
+        averaging: ``pooled``: one mean over all frames of the set; ``per-video``: over the frames of each video, then
+            over the videos.
+        most_frames: pooled over at most so many frames of the set, drawn at random; None for all.
+        source: where it comes from.
+    """
+
+    name: str
+    kl_epsilon: float
+    averaging: str
+    most_frames: int | None
+    source: str
+
+
+PROTOCOLS: dict[str, ScoringProtocol] = {
+    protocol.name: protocol
+    for protocol in (
+        ScoringProtocol("dhf1k", 2.0**-52, "pooled", 50_000, "the DHF1K benchmark's MATLAB code"),
+        ScoringProtocol("published", 0.0, "per-video", None, "the paper's scripts: its KL and its averaging"),
+    )
+}
+"""Nothing else about the paper's own scripts is known, so both share all other arithmetic."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluateOptions:
+    """Say how maps are scored.
+
+    Raises:
+        BadInput: a number is out of its range.
+    """
+
+    protocol: Literal["dhf1k", "published"] = "dhf1k"
+    """How to compute and average: the benchmark's way or the paper's."""
+    averaging: Literal["pooled", "per-video"] | None = None
+    """One mean over all frames, or over videos of their means; the protocol's own if None."""
+    every: int = 1
+    """Score every so many frames only."""
+    min_fixations: int = 1
+    """Leave out frames with fewer fixated pixels."""
+    sigma: float | None = None
+    """How far gaze points spread in their maps, in degrees; 1 if None."""
+    first: int | None = None
+    """The number of the first frame in the names of the predictions' files; as the data set's own if None."""
+    allow_missing: tuple[str, ...] = ()
+    """Names or patterns of videos (0601) or frames (0601/00*) that may lack a map; else that is an error."""
+    seed: int = 0
+    """Of everything that is drawn."""
+    table: Literal["parquet", "csv"] = "parquet"
+    """Format of the table of frames."""
+    workers: int | None = None
+    """Processes; one a core if None."""
+    force: bool = False
+    """Over what another evaluation left in the folder."""
+
+    def __post_init__(self) -> None:
+        """Refuse numbers that make no sense."""
+        for name, value, least in (("every", self.every, 1), ("seed", self.seed, 0)):
+            if value < least:
+                raise BadInput(f"`{name}={value}`: at least {least}")
+        if self.min_fixations < 1:
+            raise BadInput(f"`min_fixations={self.min_fixations}`: at least 1, no metric is defined without")
+
+    @property
+    def rules(self) -> ScoringProtocol:
+        """The protocol's row of the table."""
+        return PROTOCOLS[self.protocol]
+
+    @property
+    def averaged(self) -> str:
+        """How frames become a figure of the set."""
+        return self.averaging or self.rules.averaging
+
+    @property
+    def most_frames(self) -> int | None:
+        """How many frames of the set are scored at most."""
+        return self.rules.most_frames if self.averaged == "pooled" else None
