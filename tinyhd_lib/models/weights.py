@@ -3,6 +3,7 @@
 import hashlib
 import json
 import logging
+import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field
@@ -91,68 +92,9 @@ class Weights:
         return self.sha256 in {None, sha256(path)} and self.git_blob in {None, git_blob_id(path)}
 
 
-def _scores(auc_judd: float, auc_borji: float, cc: float, nss: float, sim: float) -> dict[str, float]:
-    return {"AUC-Judd": auc_judd, "AUC-Borji": auc_borji, "CC": cc, "NSS": nss, "SIM": sim}
-
-
-WEIGHTS: dict[str, Weights] = {
-    each.name: each
-    for each in (
-        Weights(
-            "workbench-m-r4",
-            "workbench_m_r4",
-            515_281,
-            "published M r4, and gaze on 4 videos",
-            sha256="080b66a9a8eb7109dfc3509ef6d28d36a2aa20ad7353030c0c3c34ba3f48bd20",
-            model="M-r4",
-        ),
-        Weights(
-            "workbench-m-r2",
-            "workbench_m_r2",
-            1_366_979,
-            "published M r4, and gaze on 4 videos",
-            sha256="175e4e88738b62ad1a9eeee2aadd91c441297b54f88db4b9586bf8c01b884b32",
-            model="M-r2",
-        ),
-        Weights("S-r1", "d1d2d3_S_lt", 3_940_981, "DHF1K", "d1ed80fa95b9baaeac3ed2bc4c3b15ac525221ba"),
-        Weights(
-            "S-r2",
-            "d123s_rc2_rc1T",
-            1_370_291,
-            "DHF1K",
-            "3b8e363d241e32f971c4c5bdd9117d578dd4e4bc",
-            figures=_scores(0.9052, 0.8330, 0.4805, 2.7317, 0.3684),
-        ),
-        Weights(
-            "S-r4",
-            "d123s_rc4_rc1T",
-            513_121,
-            "DHF1K",
-            "88653d3e46fbdf1ad3e4224299bb3c62bd48db9b",
-            sha256="939f818117dda22faa1232127f479c107e7932398c2b1901a963c6fe93b3413c",
-            figures=_scores(0.9018, 0.8318, 0.4667, 2.6329, 0.3569),
-        ),
-        Weights("M-r1", "d1d2d3_M_lt", 3_922_405, "DHF1K", "6e77140078bdff6fb1828174a4051c2c35d92e97"),
-        Weights(
-            "M-r2",
-            "d123m_rc2_rc1T",
-            1_366_979,
-            "DHF1K",
-            "272f30ebc7e7e667105b5147aa1ebb57827451f6",
-            figures=_scores(0.9021, 0.8307, 0.4718, 2.6726, 0.3630),
-        ),
-        Weights(
-            "M-r4",
-            "d123m_rc4_rc1T",
-            515_281,
-            "DHF1K",
-            "e87c128c9f2116017e940b9bff3a7633f7add22b",
-            sha256="53e8a306d3e260f6c236e99694bec5852ee208b21d816d93a2918c1828771958",
-            figures=_scores(0.8999, 0.8333, 0.4564, 2.5581, 0.3478),
-        ),
-        Weights("S-r1-ucf", "ucf_d123s", 3_940_981, "UCF-Sports", "2f87a75612d95e100cc24f842629371261f69b03"),
-        Weights("M-r1-ucf", "ucf_d123m", 3_922_405, "UCF-Sports", "45a2e28bcfb546aa4825485ca37bb5836b01729a"),
-    )
+WEIGHTS = {
+    name: Weights(name, **facts)
+    for name, facts in tomllib.loads(Path(__file__).with_suffix(".toml").read_text(encoding="utf-8")).items()
 }
 """All weights with a name, ours first."""
 
