@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -24,18 +24,24 @@ class Step:
     """One kernel's work.
 
     Attributes:
-        kernel: its name in `kernels`.
+        kernel: its name in `kernels` or `residual`.
         inputs: the steps whose results it reads.
         shape: of its result.
         other: the step whose result is added to its own.
+        weights: how many arrays of weights it has.
         settings: what else the kernel wants to know.
+        extent: into how many parts it can be cut, such as pixels; 0 for the rows of its result.
+        grain: what a part is a multiple of.
     """
 
     kernel: str
     inputs: tuple[int, ...]
     shape: Shape
     other: int | None = None
-    settings: dict[str, Any] = field(default_factory=dict)
+    weights: int = 0
+    settings: tuple[Any, ...] = ()
+    extent: int = 0
+    grain: int = 1
 
     @property
     def sources(self) -> tuple[int, ...]:
@@ -49,7 +55,7 @@ class Plan:
 
     Attributes:
         steps: in an order in which they can be computed.
-        weights: flat float32, by the step's number and a name: ``12.expand``.
+        weights: flat float32, by the step's number and their own: ``12.0``.
     """
 
     steps: tuple[Step, ...]
@@ -68,10 +74,8 @@ class Plan:
     def from_bytes(cls, content: bytes) -> "Plan":
         """Return what `to_bytes` wrote."""
         weights = load(content)
-        rows = json.loads(weights.pop("steps").tobytes())
-        return cls(
-            tuple(Step(**row | {name: tuple(row[name]) for name in ("inputs", "shape")}) for row in rows), weights
-        )
+        steps = json.loads(weights.pop("steps").tobytes())
+        return cls(tuple(Step(**{name: _tuples(value) for name, value in step.items()}) for step in steps), weights)
 
 
 def share_buffers(plan: Plan) -> tuple[list[int], list[int]]:
@@ -97,6 +101,11 @@ def share_buffers(plan: Plan) -> tuple[list[int], list[int]]:
         chosen.append(buffer)
         free += {chosen[source] for source in step.sources if source != CLIP and last_use[source] == number}
     return chosen, sizes
+
+
+def _tuples(value: Any) -> Any:
+    """Return what JSON has as lists as the tuples that it was."""
+    return tuple(map(_tuples, value)) if isinstance(value, list) else value
 
 
 def _room(shape: Shape) -> int:
