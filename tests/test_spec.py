@@ -3,9 +3,10 @@
 import json
 
 import pytest
-from conftest import REFERENCE, needs_shared
+from conftest import REFERENCE, ROOT, needs_shared
 
 from tinyhd_lib import MODEL_SPECS, ModelSpec, build_model
+from tinyhd_lib.models import decoders
 from tinyhd_lib.models.weights import WEIGHTS
 
 FIELDS = ("reduction", "decoders", "single_frame", "d1_last", "force_multi", "outputs")
@@ -67,3 +68,14 @@ def test_the_table_holds_every_variant_of_the_specification() -> None:
 def test_labels_tell_the_models_of_one_reduction_apart() -> None:
     r1 = {spec: spec.label for spec in MODEL_SPECS.values() if spec.reduction == 1 and not spec.d1_last}
     assert len(set(r1.values())) == len(r1)
+
+
+def test_the_page_about_the_model_has_the_decoders_tables() -> None:
+    page = (ROOT / "docs/model.md").read_text(encoding="utf-8").replace(" | ", " ")
+    for table in (decoders._D2_CHANNELS, decoders._D3_CHANNELS):
+        for reduction, channels in table.items():
+            assert f"| {reduction} {' '.join(map(str, channels))} |" in page
+    for number, level in enumerate(zip(*decoders._D1_INPUTS.values(), strict=True), start=1):
+        width, rest = decoders._D1_BRANCHES[number - 1]
+        blocks = " ".join(map(str, rest))
+        assert f"| L{number} {', '.join(map(str, level))} (., {width}) {blocks} |" in page

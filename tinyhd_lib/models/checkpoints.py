@@ -70,15 +70,13 @@ def save_model(model: TinyHD, path: Path, provenance: Mapping[str, Any], *, half
         provenance: where the weights come from, as JSON-ready values.
         half: keep the numbers in float16, at half the size; they are float32 again when they are read.
     """
-    metadata = {"spec": model.spec.to_dict(), "preprocessing": PREPROCESSING, "provenance": dict(provenance)}
+    metadata = {"preprocessing": PREPROCESSING, "provenance": dict(provenance), "spec": model.spec.to_dict()}
     state = {
         name: (tensor.half() if half and tensor.is_floating_point() else tensor).contiguous()
         for name, tensor in model.state_dict().items()
     }
-    content = _with_metadata(
-        safetensors.torch.save(state), {key: json.dumps(metadata[key]) for key in sorted(metadata)}
-    )
-    write_atomically(path, content)
+    words = {key: json.dumps(value) for key, value in metadata.items()}
+    write_atomically(path, _with_metadata(safetensors.torch.save(state), words))
 
 
 def convert(path: Path, out: Path) -> TinyHD:
@@ -89,6 +87,8 @@ def convert(path: Path, out: Path) -> TinyHD:
     """
     if path.suffix == ".safetensors":
         raise BadInput(f"{path}: a .safetensors file already")
+    if out.suffix != ".safetensors":
+        raise BadInput(f"`out` {out}: a .safetensors file")
     model = _read_published(path)
     known = recognise_file(path)
     provenance = {"converted_from": path.name, "sha256": sha256(path), "git_blob": git_blob_id(path)}

@@ -116,13 +116,13 @@ class _Planner:
 
     def _function(self, node: fx.Node) -> int:
         if node.target is torch.cat:
-            parts = [self._numbers[each] for each in node.args[0]]  # type: ignore[union-attr, index]
+            parts = tuple(self._numbers[each] for each in node.args[0])  # type: ignore[union-attr, index]
+            if len(parts) == 1:
+                return parts[0]
             shapes = [self._shape(part) for part in parts]
-            sizes = tuple(channels * pitch(*frame) for channels, *frame in shapes)
             shape = (sum(each[0] for each in shapes), *shapes[0][1:])
-            return (
-                parts[0] if len(parts) == 1 else self._add(Step("join", tuple(parts), shape, settings=sizes, extent=1))
-            )
+            sizes = tuple(channels * pitch(*frame) for channels, *frame in shapes)
+            return self._add(Step("join", parts, shape, settings=sizes, extent=1))
         if node.target is operator.add:
             enlarged, other = node.args
             return self._enlarge(enlarged, self._numbers[other])  # type: ignore[index, arg-type]

@@ -5,6 +5,8 @@ the cache. The hidden layer, twice to six times its input, is never written to m
 waits for.
 """
 
+from typing import Any
+
 import numpy as np
 
 from tinyhd_lib.runtime.fused.kernels import LINE, STRIP, blend, clipped, compiled, fma4, load4, mix, pitch, relu6
@@ -65,7 +67,7 @@ def block(inputs, weights, other, out, scratch, settings, first, last):
                         store(out, w, add(load(out, w), load(other, w)))
 
 
-def room(settings):
+def room(settings: tuple[Any, ...]) -> int:
     """Return the numbers of scratch that a block needs: three rows of its hidden layer, and one that is convolved."""
     _, (_, hidden, _), (frames, _, width), *_ = settings
     return _hidden_rows(hidden, frames, width) + hidden * (frames * width + LINE)
