@@ -12,7 +12,7 @@ from matplotlib.lines import Line2D
 from benchmarks.report import Report, plain_rows
 from tinyhd_lib.errors import BadInput
 from tinyhd_lib.files import write_atomically
-from tinyhd_lib.models.registry import PUBLISHED
+from tinyhd_lib.models.weights import find_weights
 
 SUFFIXES = (".png", ".svg")
 
@@ -65,7 +65,7 @@ def speed_plot(report: Report) -> Figure:
 
 
 def _nss(row: dict[str, Any]) -> float | None:
-    published = PUBLISHED.get(row["model"])
+    published = find_weights(row["model"])
     return published.figures.get("NSS") if published else None
 
 

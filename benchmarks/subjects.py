@@ -12,13 +12,10 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tinyhd_lib.cache import cache_folder
 from tinyhd_lib.errors import BadInput
-from tinyhd_lib.models.registry import OWN, PUBLISHED
 from tinyhd_lib.models.spec import MODEL_SPECS, ModelSpec
+from tinyhd_lib.models.weights import WEIGHTS, find_weights, list_models, model_source
 from tinyhd_lib.runtime import Runtime, open_runtime
-from tinyhd_lib.runtime.base import model_source, state_digest
-from tinyhd_lib.runtime.conversion import conversions
 
 if TYPE_CHECKING:
     from tinyhd_lib.models.student import TinyHD
@@ -85,7 +82,7 @@ def subject(name: str, folder: Path) -> Subject:
 
     Args:
         name: of it.
-        folder: where random weights can be written if the cache folder cannot.
+        folder: where random weights can be written.
 
     Raises:
         BadInput: there is no such row or file, or it cannot be used.
@@ -93,9 +90,9 @@ def subject(name: str, folder: Path) -> Subject:
     if name in MODEL_SPECS:
         learnt = _weights_at_hand(name)
         return Subject(name, MODEL_SPECS[name], learnt or str(_random_weights(name, folder)), learnt)
-    if name in OWN or Path(name).is_file():
+    if find_weights(name) or Path(name).is_file():
         return Subject(Path(name).stem, model_source(name).spec, name, Path(name).stem)
-    raise BadInput(f"model {name!r}: no such row or file; there are {', '.join([*MODEL_SPECS, *OWN])}")
+    raise BadInput(f"model {name!r}: no such row or file; there are {', '.join([*MODEL_SPECS, *list_models()])}")
 
 
 def cases(devices: Sequence[str], precisions: Sequence[str]) -> list[Case]:
@@ -121,25 +118,25 @@ def random_model(row: str) -> "TinyHD":
 
 def _weights_at_hand(row: str) -> str | None:
     """The name of weights for a row: ours, or published ones that were downloaded before."""
-    downloaded = row in PUBLISHED and (cache_folder() / "weights" / f"{row}.pth").exists()
-    return next((each.name for each in OWN.values() if each.row == row), row if downloaded else None)
+    spec = MODEL_SPECS[row]
+    ours = next((each.name for each in WEIGHTS.values() if each.spec == spec and not each.published), None)
+    known = find_weights(row)
+    return ours or (known.name if known and known.path.exists() else None)
 
 
 def _random_weights(row: str, folder: Path) -> Path:
-    """The same file every time, so that its conversions are found again: two of the same content differ in bytes."""
+    """A file of the same bytes every time, so that its conversions are found again."""
     from tinyhd_lib.models.checkpoints import save_model
 
-    model = random_model(row)
-    path = (conversions("bench") or folder) / f"{row}-{state_digest(model)[:16]}.safetensors"
+    path = folder / f"{row}.safetensors"
     if not path.exists():
-        save_model(model, path, {"note": "random weights"})
+        save_model(random_model(row), path, {"note": "random weights"})
     return path
 
 
 @cache
 def _cost(spec: ModelSpec) -> dict[str, Any]:
-    from tinyhd_lib.models.cost import count_gmac, count_parameters
-    from tinyhd_lib.models.student import build_model
+    from tinyhd_lib.models.student import build_model, count_gmac, count_parameters
 
     model = build_model(spec)
     return {"parameters": count_parameters(model), "gmac": round(count_gmac(model), 3)}

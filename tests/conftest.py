@@ -15,7 +15,7 @@ import torch
 from tinyhd_lib import MODEL_SPECS, TinyHD, build_model, save_model
 from tinyhd_lib.data.synthetic import synthesise
 from tinyhd_lib.data.writer import VideoWriter
-from tinyhd_lib.models.published import _published_name
+from tinyhd_lib.models.checkpoints import _published_name
 
 ROOT = Path(__file__).parents[1]
 SHARED = ROOT.parent / "shared"

@@ -21,7 +21,7 @@ from benchmarks.subjects import DEFAULT_ROWS, Case, Subject, cases, subject
 from benchmarks.turns import paired
 from tinyhd_lib import MODEL_SPECS, BadInput
 from tinyhd_lib.cli import _parser, main
-from tinyhd_lib.models.registry import OWN, PUBLISHED
+from tinyhd_lib.models.weights import WEIGHTS, find_weights
 
 KEPT = ROOT / "docs/bench/cpu-forward.json"
 
@@ -107,7 +107,7 @@ def test_pairs_are_of_turns(seconds: np.ndarray, slower: float) -> None:
 
 
 def test_a_row_runs_with_weights_that_are_at_hand(tmp_path: Path, weights_file: Path) -> None:
-    assert all(subject(own.row, tmp_path).learnt == own.name for own in OWN.values())
+    assert all(subject(own.model, tmp_path).learnt == own.name for own in WEIGHTS.values() if not own.published)
     random = subject("rc8_S", tmp_path)
     assert random.learnt is None
     written = Path(random.weights).stat().st_mtime_ns
@@ -162,10 +162,10 @@ def test_speed_and_accuracy_of_the_picture_are_those_of_the_report() -> None:
     report = read_report(KEPT)
     axes = speed_plot(report).axes[0]
     points = {tuple(line.get_xydata()[0]): line for line in axes.lines if line.get_marker() != "None"}
-    published = [row for row in report["forward"] if PUBLISHED[row["model"]].figures]
+    published = [row for row in report["forward"] if find_weights(row["model"]).figures]
     assert len(points) == len(published) == 12
     for row in published:
-        line = points[row["frames_per_second"], PUBLISHED[row["model"]].figures["NSS"]]
+        line = points[row["frames_per_second"], find_weights(row["model"]).figures["NSS"]]
         assert (line.get_markerfacecolor() == "white") == row["label"].startswith("S")
     names = [text.get_text() for text in axes.texts]
     assert {"M r4", "S r4", "M r2", "S r2"} < set(names)

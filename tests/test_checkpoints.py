@@ -2,6 +2,9 @@
 
 import hashlib
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
@@ -16,7 +19,6 @@ from safetensors.torch import load_file, save_file
 
 from tinyhd_lib import (
     MODEL_SPECS,
-    PUBLISHED,
     BadInput,
     ModelSpec,
     build_teacher,
@@ -26,10 +28,16 @@ from tinyhd_lib import (
 )
 from tinyhd_lib.files import git_blob_id, sha256
 from tinyhd_lib.models import weights as weights_module
-from tinyhd_lib.models.checkpoints import convert
-from tinyhd_lib.models.published import recognise_spec
-from tinyhd_lib.models.registry import PublishedWeights
-from tinyhd_lib.models.weights import download, read_metadata
+from tinyhd_lib.models.checkpoints import convert, recognise_spec
+from tinyhd_lib.models.weights import (
+    WEIGHTS,
+    Weights,
+    download,
+    find_weights,
+    list_models,
+    locate_weights,
+    read_metadata,
+)
 
 
 def test_missing_surplus_and_misshapen_keys_are_named() -> None:
@@ -78,12 +86,31 @@ def test_a_converted_file_is_enough_to_run(tmp_path: Path) -> None:
         assert torch.equal(load_model(target)(clip).map, load_model(source)(clip).map)
 
 
+SAVE = """
+import sys, torch
+from pathlib import Path
+from tinyhd_lib import MODEL_SPECS, build_model, save_model
+torch.manual_seed(0)
+words = {"zebra": 1, "ant": ["é", {"y": 1, "x": 2}], "recipe": {}}
+save_model(build_model(MODEL_SPECS["d2_S"]), Path(sys.argv[1]), words)
+"""
+
+
+def test_equal_weights_are_equal_files_in_every_process(tmp_path: Path) -> None:
+    for seed in ("0", "1"):
+        environment = os.environ | {"PYTHONHASHSEED": seed}
+        subprocess.run([sys.executable, "-c", SAVE, str(tmp_path / seed)], check=True, env=environment)
+    assert (tmp_path / "0").read_bytes() == (tmp_path / "1").read_bytes()
+    assert read_metadata(tmp_path / "0")["provenance"] == {"zebra": 1, "ant": ["é", {"y": 1, "x": 2}], "recipe": {}}
+    assert all(torch.isfinite(value).all() for value in load_file(tmp_path / "0").values())
+
+
 @needs_shared
 def test_a_released_file_is_known_by_its_content(tmp_path: Path) -> None:
     for row in ("d123m_rc4_rc1T", "d123s_rc4_rc1T"):
         released = RELEASED / f"{row}.pth"
-        assert git_blob_id(released) == PUBLISHED[row].git_blob
-        assert sha256(released) == PUBLISHED[row].sha256
+        assert git_blob_id(released) == find_weights(row).git_blob
+        assert sha256(released) == find_weights(row).sha256
         renamed = tmp_path / "renamed.pth"
         renamed.write_bytes(released.read_bytes())
         convert(renamed, tmp_path / "renamed.safetensors")
@@ -155,10 +182,25 @@ def test_own_weights_for_another_preprocessing_are_refused(weights_file: Path, t
         load_model(tmp_path / "other.safetensors")
 
 
-@pytest.mark.parametrize(("name", "nearest"), [("d123m_rc4", "d123m_rc4_rc1T"), ("ucf_d123", "ucf_d123s")])
+@pytest.mark.parametrize(
+    ("name", "nearest"),
+    [("d123m_rc4", "d123m_rc4_rc1T"), ("ucf_d123", "ucf_d123s"), ("M-r3", "M-r4"), ("workbench", "workbench-m-r4")],
+)
 def test_an_unknown_name_is_answered_with_the_nearest(name: str, nearest: str) -> None:
     with pytest.raises(BadInput, match=f"no such name; the nearest are .*{nearest}"):
         load_model(name)
+
+
+def test_every_model_is_known_by_its_name_and_its_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(weights_module, "download", lambda weights: Path(weights.name))
+    assert list_models() == list(WEIGHTS)
+    assert list_models()[:2] == ["workbench-m-r4", "workbench-m-r2"]
+    for name, weights in WEIGHTS.items():
+        assert weights.name == name
+        assert find_weights(name) is find_weights(weights.file) is weights
+        assert locate_weights(name) == locate_weights(weights.file)
+        if weights.published:
+            assert weights.spec == MODEL_SPECS[weights.file] == MODEL_SPECS[name]
 
 
 def test_a_path_that_is_not_there_is_named() -> None:
@@ -167,7 +209,7 @@ def test_a_path_that_is_not_there_is_named() -> None:
 
 
 @pytest.fixture
-def served(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Path, PublishedWeights]]:
+def served(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Path, Weights]]:
     """A file that a web server on this machine offers, and the registry row that describes it."""
     folder = tmp_path / "served"
     folder.mkdir()
@@ -179,18 +221,18 @@ def served(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Pa
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(folder)))
     url = f"http://127.0.0.1:{server.server_address[1]}/{source.name}"
-    monkeypatch.setattr(PublishedWeights, "url", property(lambda _: url))
+    monkeypatch.setattr(Weights, "url", property(lambda _: url))
     monkeypatch.setenv("TINYHD_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(weights_module, "DOWNLOAD_ATTEMPTS", 1)
     thread = Thread(target=server.serve_forever, daemon=True)
     thread.start()
-    yield source, replace(PUBLISHED["d123m_rc4_rc1T"], git_blob=git_blob_id(source), sha256=sha256(source))
+    yield source, replace(WEIGHTS["M-r4"], git_blob=git_blob_id(source), sha256=sha256(source))
     server.shutdown()
     server.server_close()
     thread.join()
 
 
-def test_a_download_is_verified_cached_and_mended(served: tuple[Path, PublishedWeights]) -> None:
+def test_a_download_is_verified_cached_and_mended(served: tuple[Path, Weights]) -> None:
     source, row = served
     path = download(row)
     assert sha256(path) == sha256(source)
@@ -201,7 +243,7 @@ def test_a_download_is_verified_cached_and_mended(served: tuple[Path, PublishedW
 
 
 def test_a_download_of_other_content_is_refused_and_leaves_nothing(
-    served: tuple[Path, PublishedWeights], tmp_path: Path
+    served: tuple[Path, Weights], tmp_path: Path
 ) -> None:
     source, row = served
     source.write_bytes(source.read_bytes()[:-1])
@@ -212,7 +254,7 @@ def test_a_download_of_other_content_is_refused_and_leaves_nothing(
 
 @pytest.mark.parametrize("hash_name", ["git_blob", "sha256"])
 def test_a_download_must_match_every_hash_that_is_known(
-    hash_name: str, served: tuple[Path, PublishedWeights], tmp_path: Path
+    hash_name: str, served: tuple[Path, Weights], tmp_path: Path
 ) -> None:
     _, row = served
     with pytest.raises(BadInput, match="its checksum differs"):
@@ -220,7 +262,7 @@ def test_a_download_must_match_every_hash_that_is_known(
     assert [path for path in (tmp_path / "cache").rglob("*") if path.is_file()] == []
 
 
-def test_a_failed_download_says_where_the_file_is(served: tuple[Path, PublishedWeights], tmp_path: Path) -> None:
+def test_a_failed_download_says_where_the_file_is(served: tuple[Path, Weights], tmp_path: Path) -> None:
     source, row = served
     source.unlink()
     with pytest.raises(BadInput, match=r"cannot be downloaded from http://127.*give its path"):

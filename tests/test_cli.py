@@ -13,7 +13,7 @@ from tinyhd_lib import MODEL_SPECS, load_model
 from tinyhd_lib.cli import _parser, main
 from tinyhd_lib.data.video import probe
 from tinyhd_lib.export import FORMATS, INPUTS
-from tinyhd_lib.models.registry import DEFAULT_WEIGHTS, PUBLISHED
+from tinyhd_lib.models.weights import DEFAULT_WEIGHTS, list_models
 from tinyhd_lib.prediction.files import NORMALISATIONS
 from tinyhd_lib.prediction.map_files import MAP_FORMATS
 from tinyhd_lib.prediction.overlay import VIEWS, Style
@@ -170,7 +170,7 @@ def test_the_choices_are_those_of_the_library() -> None:
 def test_the_list_of_weights_names_them_all(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["weights", "list"]) == 0
     listed = capsys.readouterr().out
-    assert all(name in listed for name in PUBLISHED)
+    assert all(name in listed for name in list_models())
     assert "without a licence" in listed
 
 

@@ -17,11 +17,9 @@ from conftest import ROOT, random_model
 from tinyhd_lib import BadInput, ModelSpec, load_model, save_model
 from tinyhd_lib.cli import main
 from tinyhd_lib.data.transforms import preprocess
-from tinyhd_lib.export import FORMATS, INPUTS, export_model
-from tinyhd_lib.export import parity as parity_module
-from tinyhd_lib.export.parity import compare
-from tinyhd_lib.models.graph import FromClips, FromFrames
-from tinyhd_lib.models.registry import DEFAULT_WEIGHTS
+from tinyhd_lib.export import FORMATS, INPUTS, compare, export_model
+from tinyhd_lib.models.graph import PARITY_TOLERANCE, FromClips, FromFrames
+from tinyhd_lib.models.weights import DEFAULT_WEIGHTS
 
 SMALL = "d2_S"  # the fewest layers
 
@@ -129,7 +127,7 @@ def test_maps_of_another_shape_differ() -> None:
     assert compare(maps[:, :1], maps).difference == np.inf
     wrong = maps.copy()
     wrong[1, 3, 2, 2] = np.nan
-    assert not compare(wrong, maps).difference <= parity_module.PARITY_TOLERANCE
+    assert not compare(wrong, maps).difference <= PARITY_TOLERANCE
 
 
 @pytest.mark.parametrize(
@@ -151,8 +149,8 @@ def test_what_cannot_be_written_is_refused_first(
 
 def test_what_is_missing_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr("tinyhd_lib.export.formats.find_spec", lambda _name: None)
-    with pytest.raises(BadInput, match=r"needs onnx, onnxscript, onnxruntime \(pip install 'tinyhd\[export\]'\)"):
+    with pytest.raises(BadInput, match=r"needs onnx, onnxscript, onnxruntime \(pip install -e '\.\[export\]' from"):
         export_model(DEFAULT_WEIGHTS, tmp_path / "m.onnx", "onnx")
-    for to, takes, reason in (("tflite", "clips", "--to tflite"), ("torch", "film", "--input film")):
+    for to, takes, reason in (("tflite", "clips", "`to=tflite`"), ("torch", "film", "`input=film`")):
         with pytest.raises(BadInput, match=reason):
             export_model(DEFAULT_WEIGHTS, tmp_path / "m.pt2", to, takes)

@@ -25,7 +25,7 @@ from tinyhd_lib.figures.ablation import (
     similarity_matrices,
 )
 from tinyhd_lib.figures.labels import label_points
-from tinyhd_lib.models.registry import PUBLISHED
+from tinyhd_lib.models.weights import find_weights
 from tinyhd_lib.training.ablate import SWEEPS, Comparison, rows_of
 from tinyhd_lib.training.heterogeneity import decoder_maps, fusion_weights, similarity_table
 from tinyhd_lib.training.models import normalised
@@ -52,7 +52,7 @@ def test_sweeps_and_rows_are_named_alike() -> None:
 
 def test_the_table_of_models_has_their_published_sizes() -> None:
     table = model_table([S, M, "d2_S"]).set_index("model")
-    assert table.loc[[S, M], "parameters"].tolist() == [PUBLISHED[S].parameters, PUBLISHED[M].parameters]
+    assert table.loc[[S, M], "parameters"].tolist() == [find_weights(row).parameters for row in (S, M)]
     assert table["decoders"].tolist() == ["D1+D2+D3", "D1+D2+D3", "D2"]
     assert table["outputs"].tolist() == [1, 16, 1]
     assert table["reduction"].tolist() == [4, 4, 1]

@@ -25,8 +25,8 @@ from tinyhd_lib.figures.levels import (
     tap_pictures,
 )
 from tinyhd_lib.losses import kl_divergence
-from tinyhd_lib.models.cost import count_gmac, count_parameters
-from tinyhd_lib.models.published import _collapse_names, _decoder_names
+from tinyhd_lib.models.checkpoints import _collapse_names, _decoder_names
+from tinyhd_lib.models.student import count_gmac, count_parameters
 from tinyhd_lib.models.teacher import HD2S, LEVELS
 from tinyhd_lib.training.inspection import (
     OpenModel,

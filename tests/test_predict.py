@@ -1,19 +1,15 @@
 """From a video to maps: the published numbers, the windows' bookkeeping, and runtimes that agree."""
 
-import shutil
 from collections.abc import Iterator, Sequence
-from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
 import pytest
 from conftest import REFERENCE, RELEASED, moving_dot, needs_shared, random_model
 
-from tinyhd_lib import MODEL_SPECS, PUBLISHED, BadInput, open_runtime, predict
+from tinyhd_lib import MODEL_SPECS, BadInput, predict
 from tinyhd_lib.data.video import Frame
 from tinyhd_lib.prediction.inference import saliency_maps
-
-needs_openvino = pytest.mark.skipif(not find_spec("openvino"), reason="OpenVINO is not installed")
 
 
 class NamedFrames:
@@ -106,71 +102,6 @@ def test_predict_takes_a_file_a_folder_of_weights_and_frames(video_file: Path, w
 def test_bad_options_are_refused_before_anything_is_decoded(options: dict, reason: str, weights_file: Path) -> None:
     with pytest.raises(BadInput, match=reason):
         predict("no_such_video.mp4", **({"model": weights_file} | options))
-
-
-@needs_openvino
-@pytest.mark.parametrize("row", [name for name in PUBLISHED if not name.startswith("ucf")])
-def test_openvino_agrees_with_torch_for_every_published_model(row: str) -> None:
-    model = random_model(row)
-    clips = np.random.default_rng(1).standard_normal((2, 3, 16, 192, 256), np.float32)
-    eager = open_runtime(model, "cpu")(clips)
-    assert eager.shape == (2, model.spec.outputs, 192, 256)
-    np.testing.assert_allclose(open_runtime(model, "openvino")(clips), eager, rtol=0, atol=1e-5)
-
-
-@needs_openvino
-def test_a_conversion_that_differs_is_refused_and_not_kept(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    from tinyhd_lib.runtime import eager
-
-    monkeypatch.setenv("TINYHD_CACHE", str(tmp_path))
-    honest = eager.TorchRuntime.__call__
-    monkeypatch.setattr(eager.TorchRuntime, "__call__", lambda self, clips: honest(self, clips) + 2e-5)
-    with pytest.raises(BadInput, match=r"openvino .* differs from torch by 2\.0e-05"):
-        open_runtime(random_model("d2_S"), "openvino")
-    assert list(tmp_path.rglob("*.xml")) == []
-    monkeypatch.setattr("tinyhd_lib.runtime._has_cuda", lambda: False)
-    assert open_runtime(random_model("d2_S")).name == "torch cpu"
-
-
-@needs_openvino
-def test_a_conversion_is_kept_mended_and_done_without(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    monkeypatch.setenv("TINYHD_CACHE", str(tmp_path / "cache"))
-    model = random_model("d2_S")
-    clips = np.random.default_rng(1).standard_normal((1, 3, 16, 192, 256), np.float32)
-    first = open_runtime(model, "openvino")(clips)
-    conversions = "tinyhd_lib.runtime.openvino_cpu._convert"
-    with pytest.MonkeyPatch.context() as patch:
-        patch.delattr(conversions)
-        np.testing.assert_array_equal(open_runtime(model, "openvino")(clips), first)
-    next((tmp_path / "cache/openvino").glob("*.bin")).write_bytes(b"")
-    shutil.rmtree(tmp_path / "cache/openvino/compiled")
-    np.testing.assert_array_equal(open_runtime(model, "openvino")(clips), first)
-    assert "is damaged: converting the model again" in caplog.text
-    (tmp_path / "file").write_text("in the way")
-    monkeypatch.setenv("TINYHD_CACHE", str(tmp_path / "file"))
-    np.testing.assert_array_equal(open_runtime(model, "openvino")(clips), first)
-    assert "cannot be written" in caplog.text
-
-
-def test_a_model_stays_the_callers_own() -> None:
-    model = random_model("d2_S").train()
-    runtime = open_runtime(model, "cpu")
-    assert model.training
-    assert not runtime._model.training
-
-
-def test_without_numba_and_openvino_auto_is_torch_and_says_so(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    monkeypatch.setattr("tinyhd_lib.runtime.find_spec", lambda _name: None)
-    monkeypatch.setattr("tinyhd_lib.runtime._has_cuda", lambda: False)
-    assert open_runtime(random_model("d2_S")).name == "torch cpu"
-    assert [record.message.split()[1] for record in caplog.records] == ["'fused'", "'openvino'"]
-    for device in ("fused", "openvino"):
-        with pytest.raises(BadInput, match="not installed"):
-            open_runtime(random_model("d2_S"), device)
 
 
 @needs_shared

@@ -3,9 +3,11 @@
 import json
 
 import pytest
-from conftest import REFERENCE, needs_shared
+from conftest import REFERENCE, ROOT, needs_shared
 
-from tinyhd_lib import MODEL_SPECS, PUBLISHED, ModelSpec, build_model
+from tinyhd_lib import MODEL_SPECS, ModelSpec, build_model
+from tinyhd_lib.models import decoders
+from tinyhd_lib.models.weights import WEIGHTS
 
 FIELDS = ("reduction", "decoders", "single_frame", "d1_last", "force_multi", "outputs")
 USUAL = {"reduction": 4, "decoders": ("d1", "d2", "d3"), "single_frame": (True, False, False), "outputs": 16}
@@ -38,9 +40,20 @@ def test_a_row_survives_the_way_through_json(name: str) -> None:
     assert ModelSpec(**json.loads(json.dumps(spec.to_dict()))) == spec
 
 
-@pytest.mark.parametrize("name", PUBLISHED)
-def test_a_published_model_has_its_number_of_parameters(name: str) -> None:
-    assert sum(p.numel() for p in build_model(MODEL_SPECS[name]).parameters()) == PUBLISHED[name].parameters
+@pytest.mark.parametrize("name", WEIGHTS)
+def test_a_model_with_weights_has_its_number_of_parameters(name: str) -> None:
+    assert sum(p.numel() for p in build_model(WEIGHTS[name].spec).parameters()) == WEIGHTS[name].parameters
+
+
+def test_models_are_found_by_readable_names_and_listed_once() -> None:
+    assert len(MODEL_SPECS) == len(list(MODEL_SPECS)) == 22
+    assert MODEL_SPECS["M-r1"] == MODEL_SPECS["d1d2d3_M_lt"] != MODEL_SPECS["M-r1-ucf"] == MODEL_SPECS["ucf_d123m"]
+    assert MODEL_SPECS["S-r1-D1+D2"] == MODEL_SPECS["d12_S"]
+    assert "S-r8" in MODEL_SPECS
+    assert "M-r3" not in MODEL_SPECS
+    assert MODEL_SPECS.get("M-r3") is None
+    with pytest.raises(KeyError):
+        MODEL_SPECS["M-r3"]
 
 
 @needs_shared
@@ -55,3 +68,14 @@ def test_the_table_holds_every_variant_of_the_specification() -> None:
 def test_labels_tell_the_models_of_one_reduction_apart() -> None:
     r1 = {spec: spec.label for spec in MODEL_SPECS.values() if spec.reduction == 1 and not spec.d1_last}
     assert len(set(r1.values())) == len(r1)
+
+
+def test_the_page_about_the_model_has_the_decoders_tables() -> None:
+    page = (ROOT / "docs/model.md").read_text(encoding="utf-8").replace(" | ", " ")
+    for table in (decoders._D2_CHANNELS, decoders._D3_CHANNELS):
+        for reduction, channels in table.items():
+            assert f"| {reduction} {' '.join(map(str, channels))} |" in page
+    for number, level in enumerate(zip(*decoders._D1_INPUTS.values(), strict=True), start=1):
+        width, rest = decoders._D1_BRANCHES[number - 1]
+        blocks = " ".join(map(str, rest))
+        assert f"| L{number} {', '.join(map(str, level))} (., {width}) {blocks} |" in page

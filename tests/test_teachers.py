@@ -15,9 +15,9 @@ from conftest import published_file, random_model
 from tinyhd_lib import BadInput, TinyHD, build_teacher, save_model
 from tinyhd_lib.data.clips import Clip, Excerpt
 from tinyhd_lib.data.layouts import Video
-from tinyhd_lib.models.published import _collapse_names, _decoder_names
-from tinyhd_lib.models.registry import TEACHER_NOTE
+from tinyhd_lib.models.checkpoints import _collapse_names, _decoder_names
 from tinyhd_lib.models.teacher import LEVELS
+from tinyhd_lib.models.weights import TEACHER_NOTE
 from tinyhd_lib.training.answers import AnswerCache
 from tinyhd_lib.training.build import build_student, hint_channels
 from tinyhd_lib.training.build import build_teacher as build_recipes_teacher

@@ -26,7 +26,7 @@ from tinyhd_lib.data.clips import resized
 from tinyhd_lib.data.datasets import open_dataset
 from tinyhd_lib.data.synthetic import synthesise
 from tinyhd_lib.data.transforms import Image
-from tinyhd_lib.models.published import _collapse_names, _decoder_names
+from tinyhd_lib.models.checkpoints import _collapse_names, _decoder_names
 from tinyhd_lib.models.teacher import LEVELS
 from tinyhd_lib.models.weights import read_metadata
 from tinyhd_lib.training import checkpoint

@@ -11,18 +11,19 @@ from conftest import ROOT, random_model
 
 from tinyhd_lib import BadInput, load_model, save_model
 from tinyhd_lib.cli import main
-from tinyhd_lib.models.registry import DEFAULT_WEIGHTS, OWN
-from tinyhd_lib.models.weights import locate_weights, read_metadata
+from tinyhd_lib.models.checkpoints import halve
+from tinyhd_lib.models.weights import DEFAULT_WEIGHTS, WEIGHTS, locate_weights, read_metadata
 
-WEIGHTS = ROOT / "weights"
+FOLDER = ROOT / "weights"
 MOST_BYTES = 12 * 2**20
+OWN = {name: weights for name, weights in WEIGHTS.items() if not weights.published}
 
 
 @pytest.mark.parametrize("name", OWN)
 def test_what_comes_with_the_project_is_whole(name: str) -> None:
     path = locate_weights(name)
-    assert path == WEIGHTS / f"{name}.safetensors"
-    assert load_model(name).spec == OWN[name].spec
+    assert path == FOLDER / f"{OWN[name].file}.safetensors"
+    assert load_model(name).spec == WEIGHTS[name].spec
     provenance = read_metadata(path)["provenance"]
     assert provenance["trained_by"] == "TinyHD Workbench"
     assert "/" not in json.dumps(provenance["recipe"]["teachers"])  # no path of the machine that trained it
@@ -38,8 +39,8 @@ def test_every_shipped_model_says_something_of_a_clip(name: str) -> None:
 
 
 def test_the_shipped_files_are_small_and_each_has_a_card() -> None:
-    files = sorted(WEIGHTS.glob("*.safetensors"))
-    assert [path.stem for path in files] == sorted(OWN)
+    files = sorted(FOLDER.glob("*.safetensors"))
+    assert [path.stem for path in files] == sorted(weights.file for weights in OWN.values())
     assert sum(path.stat().st_size for path in files) < MOST_BYTES
     assert all(path.with_suffix(".md").exists() for path in files)
     assert DEFAULT_WEIGHTS in OWN
@@ -47,23 +48,23 @@ def test_the_shipped_files_are_small_and_each_has_a_card() -> None:
 
 @pytest.mark.parametrize("name", OWN)
 def test_the_figures_of_a_card_are_those_of_the_raw_files(name: str) -> None:
-    card = (WEIGHTS / f"{name}.md").read_text()
-    raw = json.loads((ROOT / f"docs/results/gaze-{name}.json").read_bytes())
+    card = (FOLDER / f"{OWN[name].file}.md").read_text()
+    raw = json.loads((ROOT / f"docs/results/gaze-{OWN[name].file}.json").read_bytes())
     figures = raw["figures"]["prediction"]
     for metric in ("NSS", "CC"):
         assert f"{figures[metric]['mean']:.3f}" in card
-    assert OWN[name].sha256 in card
+    assert WEIGHTS[name].sha256 in card
     assert re.search(r"licen[cs]e", card, flags=re.IGNORECASE)
 
 
 def test_a_damaged_file_of_ours_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(OWN, DEFAULT_WEIGHTS, replace(OWN[DEFAULT_WEIGHTS], sha256="0" * 64))
+    monkeypatch.setitem(WEIGHTS, DEFAULT_WEIGHTS, replace(WEIGHTS[DEFAULT_WEIGHTS], sha256="0" * 64))
     with pytest.raises(BadInput, match="damaged"):
         locate_weights(DEFAULT_WEIGHTS)
 
 
 def test_a_file_of_ours_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(OWN, "gone", replace(OWN[DEFAULT_WEIGHTS], name="gone"))
+    monkeypatch.setitem(WEIGHTS, "gone", replace(WEIGHTS[DEFAULT_WEIGHTS], name="gone", file="gone"))
     with pytest.raises(BadInput, match=r"gone\.safetensors: missing; install"):
         locate_weights("gone")
 
@@ -80,11 +81,11 @@ def test_halving_keeps_the_model_and_what_it_says_of_itself(weights_file: Path, 
         torch.testing.assert_close(value, whole[name], rtol=1e-3, atol=1e-6)
 
 
-def test_what_float16_cannot_hold_is_not_halved(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_float16_cannot_hold_is_not_halved(tmp_path: Path) -> None:
     model = random_model("d123m_rc4_rc1T")
     with torch.no_grad():
         model.fusion.weight[0] = 1e6
     save_model(model, tmp_path / "large.safetensors", {})
-    assert main(["weights", "halve", str(tmp_path / "large.safetensors"), str(tmp_path / "half.safetensors")]) == 2
-    assert "float16 cannot" in capsys.readouterr().err
+    with pytest.raises(BadInput, match="float16 cannot"):
+        halve(tmp_path / "large.safetensors", tmp_path / "half.safetensors")
     assert not (tmp_path / "half.safetensors").exists()

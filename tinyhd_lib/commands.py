@@ -315,7 +315,7 @@ def weights_list(markdown: bool = False) -> None:
     Args:
         markdown: As the README has it.
     """
-    from tinyhd_lib.models.registry import LICENCE_NOTE, TEACHER_NOTE, weights_table
+    from tinyhd_lib.models.weights import LICENCE_NOTE, TEACHER_NOTE, weights_table
 
     table = weights_table()
     if markdown:

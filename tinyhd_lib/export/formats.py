@@ -1,4 +1,4 @@
-"""The kinds of files that a model can be exported to, as rows of a table."""
+"""The kinds of files that a model can be exported to, as rows of a table, and what every file says of itself."""
 
 import json
 from collections.abc import Callable
@@ -14,42 +14,14 @@ from torch.export import ExportedProgram
 
 from tinyhd_lib.data.transforms import Map
 from tinyhd_lib.errors import BadInput
-from tinyhd_lib.export.parity import Loaded
 from tinyhd_lib.models.graph import Input
 from tinyhd_lib.models.spec import INPUT_SIZE, PREPROCESSING
-from tinyhd_lib.runtime.base import ModelSource
+from tinyhd_lib.models.weights import ModelSource
 
 OUTPUT = "maps"
 
-
-@dataclass(frozen=True)
-class Description:
-    """What an exported file says of itself.
-
-    Attributes:
-        takes: its input.
-        entries: words by name, for the file's metadata.
-    """
-
-    takes: Input
-    entries: dict[str, str]
-
-    @classmethod
-    def of(cls, source: ModelSource, takes: Input) -> "Description":
-        """Of a model that takes this input."""
-        outputs = source.spec.outputs
-        return cls(
-            takes,
-            {
-                "made_by": f"tinyhd {version('tinyhd')}",
-                "model": source.spec.label,
-                "spec": json.dumps(source.spec.to_dict()),
-                "weights": source.digest,
-                "input": str(takes),
-                "output": f"{OUTPUT} float32 (batch, {outputs}, {', '.join(map(str, INPUT_SIZE))}), in (0, 1)",
-                "preprocessing": json.dumps(PREPROCESSING),
-            },
-        )
+Loaded = Callable[[npt.NDArray[Any]], Map]
+"""An exported model: maps of its input."""
 
 
 @dataclass(frozen=True)
@@ -60,14 +32,14 @@ class Format:
         name: as `export_model` takes it.
         suffixes: of its files; the last is the one to name, and is put in place last.
         packages: that it needs besides torch.
-        write: puts a program into the file.
+        write: puts a program that takes an input into the file, and what `description` says of it.
         load: gives what runs it, on a CPU and in float32.
     """
 
     name: str
     suffixes: tuple[str, ...]
     packages: tuple[str, ...]
-    write: Callable[[ExportedProgram, Path, Description], None]
+    write: Callable[[ExportedProgram, Path, Input, dict[str, str]], None]
     load: Callable[[Path], Loaded]
 
     def check_installed(self) -> None:
@@ -83,8 +55,22 @@ class Format:
             )
 
 
-def _write_torch(program: ExportedProgram, path: Path, description: Description) -> None:
-    torch.export.save(program, path, extra_files={"tinyhd.json": json.dumps(description.entries)})
+def description(source: ModelSource, takes: Input) -> dict[str, str]:
+    """Return what an exported file says of itself, words by name."""
+    outputs = source.spec.outputs
+    return {
+        "made_by": f"tinyhd {version('tinyhd')}",
+        "model": source.spec.label,
+        "spec": json.dumps(source.spec.to_dict()),
+        "weights": source.digest,
+        "input": str(takes),
+        "output": f"{OUTPUT} float32 (batch, {outputs}, {', '.join(map(str, INPUT_SIZE))}), in (0, 1)",
+        "preprocessing": json.dumps(PREPROCESSING),
+    }
+
+
+def _write_torch(program: ExportedProgram, path: Path, _takes: Input, words: dict[str, str]) -> None:
+    torch.export.save(program, path, extra_files={"tinyhd.json": json.dumps(words)})
 
 
 def _load_torch(path: Path) -> Loaded:
@@ -98,8 +84,7 @@ def _load_torch(path: Path) -> Loaded:
     return run
 
 
-def _write_onnx(program: ExportedProgram, path: Path, description: Description) -> None:
-    takes = description.takes
+def _write_onnx(program: ExportedProgram, path: Path, takes: Input, words: dict[str, str]) -> None:
     converted = torch.onnx.export(
         program,
         (takes.example(),),
@@ -110,7 +95,7 @@ def _write_onnx(program: ExportedProgram, path: Path, description: Description) 
         verbose=False,
     )
     assert converted is not None  # it answers None only where it writes the file itself
-    converted.model.metadata_props.update(description.entries)
+    converted.model.metadata_props.update(words)
     converted.save(path, external_data=False)
 
 
@@ -127,14 +112,14 @@ def _load_onnx(path: Path) -> Loaded:
     return run
 
 
-def _write_openvino(program: ExportedProgram, path: Path, description: Description) -> None:
+def _write_openvino(program: ExportedProgram, path: Path, takes: Input, words: dict[str, str]) -> None:
     import openvino
 
     converted = openvino.convert_model(program)
-    converted.reshape([size if isinstance(size, int) else -1 for size in description.takes.shape])
+    converted.reshape([size if isinstance(size, int) else -1 for size in takes.shape])
     converted.output(0).get_tensor().set_names({OUTPUT})
-    for name, words in description.entries.items():
-        converted.set_rt_info(words, ["tinyhd", name])
+    for name, text in words.items():
+        converted.set_rt_info(text, ["tinyhd", name])
     openvino.save_model(converted, path, compress_to_fp16=False)
 
 

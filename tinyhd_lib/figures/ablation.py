@@ -11,9 +11,8 @@ from tinyhd_lib.data.transforms import Image, Map
 from tinyhd_lib.figures.grid import picture_grid
 from tinyhd_lib.figures.labels import label_points
 from tinyhd_lib.figures.levels import as_density
-from tinyhd_lib.models.cost import count_gmac, count_parameters
 from tinyhd_lib.models.spec import MODEL_SPECS
-from tinyhd_lib.models.student import build_model
+from tinyhd_lib.models.student import build_model, count_gmac, count_parameters
 from tinyhd_lib.training.ablate import Comparison
 
 # Okabe and Ito's colours, which the colour-blind tell apart; every point has its name besides.

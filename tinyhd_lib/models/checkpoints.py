@@ -1,38 +1,41 @@
 """Checkpoint files read into models, and models written to files.
 
-Our own files are safetensors whose metadata carries the model's row, the preprocessing and the provenance, so that a
-file alone is enough to run. Published files are pickles, which are only ever read weights-only.
+Our own files are safetensors whose metadata carries the model's spec, the preprocessing and the provenance, so that a
+file alone is enough to run. Published files are pickles, which are only ever read weights-only; their keys are renamed
+into ours, and nothing else about them changes.
 """
 
 import json
 import logging
 import pickle
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
 import safetensors.torch
 import torch
 from safetensors import SafetensorError
-from torch import Tensor
+from torch import Tensor, nn
 
 from tinyhd_lib.errors import BadInput
 from tinyhd_lib.files import git_blob_id, sha256, write_atomically
-from tinyhd_lib.models.published import load_published_state, recognise_spec
-from tinyhd_lib.models.registry import LICENCE_NOTE
-from tinyhd_lib.models.spec import PREPROCESSING
+from tinyhd_lib.models.decoders import block_counts
+from tinyhd_lib.models.spec import DECODERS, PREPROCESSING, REDUCTIONS, ModelSpec
 from tinyhd_lib.models.student import TinyHD, build_model
-from tinyhd_lib.models.weights import locate_weights, own_spec, published_row, read_metadata
+from tinyhd_lib.models.teacher import HD2S, LEVELS
+from tinyhd_lib.models.weights import LICENCE_NOTE, locate_weights, read_metadata, recognise_file, spec_of_metadata
 
 logger = logging.getLogger(__name__)
 
 
 def load_model(name_or_path: str | Path) -> TinyHD:
-    """Load a trained student, ready for inference.
+    """Return a trained student, ready for inference.
 
     Args:
-        name_or_path: a name of `list_models` (downloaded if need be), or the path of a ``.safetensors`` or a published
-            ``.pth`` file; the model of an unnamed ``.pth`` is recognised from its shapes.
+        name_or_path: a name of `list_models` or of a published file (downloaded if need be), or the path of a
+            ``.safetensors`` or a published ``.pth`` file; an unknown ``.pth`` is recognised from its shapes.
 
     Raises:
         BadInput: the name is unknown, or the file is missing, damaged, or holds another model.
@@ -43,7 +46,7 @@ def load_model(name_or_path: str | Path) -> TinyHD:
 
 
 def read_state(path: Path) -> dict[str, Tensor]:
-    """Read the state dict of a published pickle, read weights-only (no code in it is run).
+    """Return the state dict of a published pickle, read weights-only (no code in it is run).
 
     Raises:
         BadInput: it is no such file.
@@ -59,7 +62,7 @@ def read_state(path: Path) -> dict[str, Tensor]:
 
 
 def save_model(model: TinyHD, path: Path, provenance: Mapping[str, Any], *, half: bool = False) -> None:
-    """Write one of our own files, whole or not at all.
+    """Write one of our own files, whole or not at all; equal weights and provenance give the same bytes.
 
     Args:
         model: the student.
@@ -67,23 +70,13 @@ def save_model(model: TinyHD, path: Path, provenance: Mapping[str, Any], *, half
         provenance: where the weights come from, as JSON-ready values.
         half: keep the numbers in float16, at half the size; they are float32 again when they are read.
     """
-    metadata = {"spec": model.spec.to_dict(), "preprocessing": PREPROCESSING, "provenance": dict(provenance)}
+    metadata = {"preprocessing": PREPROCESSING, "provenance": dict(provenance), "spec": model.spec.to_dict()}
     state = {
         name: (tensor.half() if half and tensor.is_floating_point() else tensor).contiguous()
         for name, tensor in model.state_dict().items()
     }
-    content = safetensors.torch.save(state, {key: json.dumps(value) for key, value in metadata.items()})
-    write_atomically(path, _ordered(content))
-
-
-def _ordered(content: bytes) -> bytes:
-    """A safetensors file whose metadata are in order: safetensors writes them in a random one, and hashes would differ."""
-    length = int.from_bytes(content[:8], "little")
-    header = json.loads(content[8 : 8 + length])
-    header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
-    text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
-    text += b" " * (-len(text) % 8)  # tensors begin at multiples of eight
-    return len(text).to_bytes(8, "little") + text + content[8 + length :]
+    words = {key: json.dumps(value) for key, value in metadata.items()}
+    write_atomically(path, _with_metadata(safetensors.torch.save(state), words))
 
 
 def convert(path: Path, out: Path) -> TinyHD:
@@ -97,7 +90,7 @@ def convert(path: Path, out: Path) -> TinyHD:
     if out.suffix != ".safetensors":
         raise BadInput(f"`out` {out}: a .safetensors file")
     model = _read_published(path)
-    known = published_row(path)
+    known = recognise_file(path)
     provenance = {"converted_from": path.name, "sha256": sha256(path), "git_blob": git_blob_id(path)}
     if known:
         provenance |= {"published_as": known.file, "source": known.url, "dataset": known.trained_on}
@@ -122,11 +115,73 @@ def halve(path: Path, out: Path) -> TinyHD:
     return model
 
 
+def load_published_state(model: TinyHD, state_dict: Mapping[str, Tensor]) -> None:
+    """Load a published student's state dict into our model of the same spec.
+
+    Raises:
+        BadInput: keys are missing, surplus or of another shape; the message names them.
+    """
+    _load_renamed(model, state_dict, {_published_name(key, model.spec): key for key in model.state_dict()})
+
+
+def load_published_teacher_state(model: HD2S, state_dict: Mapping[str, Tensor]) -> None:
+    """Load HD2S's published state dict into our teacher.
+
+    Raises:
+        BadInput: keys are missing, surplus or of another shape; the message names them.
+    """
+    own = list(model.state_dict())
+    backbone = [key for key in own if key.startswith("backbone.")]
+    # torchvision's S3D and the published backbone name their entries differently and list them in the same order.
+    published = [key for key in state_dict if key.startswith("featureExtractor.")]
+    published += [f"featureExtractor.<entry {n}>" for n in range(len(published), len(backbone))]
+    names = dict(zip(published, backbone, strict=False))
+    for level in LEVELS:
+        for group, entries in (("collapse", _collapse_names(level)), ("decoders", _decoder_names(level))):
+            prefix = f"{group}.{level}."
+            names |= dict(zip(entries, (key for key in own if key.startswith(prefix)), strict=True))
+    names |= {"last_conv.weight": "fusion.weight", "last_conv.bias": "fusion.bias"}
+    _load_renamed(model, state_dict, names)
+
+
+def recognise_spec(state_dict: Mapping[str, Tensor]) -> ModelSpec:
+    """Return the spec of a published-format student, read from the shapes of its state dict.
+
+    Shapes do not tell D1 single from multi-map in an M model, 16 outputs from 8, d1_last or force_multi. Such a model
+    is taken for the usual one: D1 single beside the others, 16 outputs, D1's maps first.
+
+    Raises:
+        BadInput: it is no TinyHD student.
+    """
+    stem = state_dict.get("encoder.encoder.0.0.weight")
+    fusion = state_dict.get("decoder.decoder.0.weight")
+    numbers = [int(found[1]) for key in state_dict if (found := re.match(_BLOCK_PATTERN, key))]
+    if stem is None or fusion is None or not numbers:
+        raise BadInput("not a TinyHD student: it lacks the encoder, decoder blocks or fusion of a published checkpoint")
+    decoders = _decoders_with_blocks(max(numbers) + 1)
+    multi = fusion.ndim == 5
+    reduction = 32 // stem.shape[0]
+    if not decoders or reduction not in REDUCTIONS:
+        raise BadInput(f"not a TinyHD student: {max(numbers) + 1} decoder blocks, {stem.shape[0]} stem channels")
+    single_frame = tuple(not multi or (name == "d1" and len(decoders) > 1) for name in decoders)
+    return ModelSpec(reduction, decoders, single_frame, outputs=16 if multi else 1)
+
+
+def _with_metadata(content: bytes, metadata: dict[str, str]) -> bytes:
+    """Return a safetensors file with metadata in our order; the library writes them in a random one."""
+    length = int.from_bytes(content[:8], "little")
+    header = json.dumps(
+        {"__metadata__": metadata} | json.loads(content[8 : 8 + length]), separators=(",", ":")
+    ).encode()
+    header += b" " * (-len(header) % 8)
+    return len(header).to_bytes(8, "little") + header + content[8 + length :]
+
+
 def _read_own(path: Path) -> TinyHD:
     metadata = read_metadata(path)
     if metadata["preprocessing"] != PREPROCESSING:
         raise BadInput(f"{path}: made for another preprocessing, {metadata['preprocessing']}")
-    model = build_model(own_spec(path, metadata))
+    model = build_model(spec_of_metadata(path, metadata))
     try:
         model.load_state_dict(safetensors.torch.load_file(path))
     except (RuntimeError, SafetensorError) as error:
@@ -138,7 +193,7 @@ def _read_published(path: Path) -> TinyHD:
     state = read_state(path)
     if any(key.startswith("featureExtractor.") for key in state):
         raise BadInput(f"{path}: this is the teacher HD2S, not a student")
-    known = published_row(path)
+    known = recognise_file(path)
     try:
         spec = known.spec if known else recognise_spec(state)
         model = build_model(spec)
@@ -148,3 +203,75 @@ def _read_published(path: Path) -> TinyHD:
     if not known:
         logger.warning("%s: not a published file; by its shapes it is taken for %s", path, spec.label)
     return model
+
+
+_BLOCK_PATTERN = r"aggregator\.aggregate_adapter\.(\d+)\."
+
+
+def _decoders_with_blocks(count: int) -> tuple[str, ...]:
+    """Return the decoder set whose blocks number ``count``; every set has a number of its own."""
+    counts = block_counts()
+    sets = (names for size in range(1, 4) for names in combinations(DECODERS, size))
+    return next((names for names in sets if sum(counts[name] for name in names) == count), ())
+
+
+def _published_name(own: str, spec: ModelSpec) -> str:
+    part, _, rest = own.partition(".")
+    if part == "encoder":
+        return f"encoder.encoder.{rest.removeprefix('features.')}"
+    if part == "fusion":
+        return f"decoder.decoder.0.{rest}"
+    decoder, _, number, tail = rest.split(".", 3)
+    earlier = spec.decoders[: spec.decoders.index(decoder)]
+    offset = sum(block_counts()[name] for name in earlier)
+    return f"aggregator.aggregate_adapter.{offset + int(number)}.conv.{tail}"
+
+
+_NORM_ENTRIES = ("weight", "bias", "running_mean", "running_var", "num_batches_tracked")
+
+
+def _layer_names(prefix: str, suffix: str = "") -> Iterator[str]:
+    """Yield the entries of a convolution without bias and of its batch norm."""
+    yield f"{prefix}.conv{suffix}.weight"
+    for entry in _NORM_ENTRIES:
+        yield f"{prefix}.bn{suffix}.{entry}"
+
+
+def _collapse_names(level: int) -> Iterator[str]:
+    count = LEVELS[level].halvings
+    for number in range(1, count + 1):
+        yield from _layer_names(f"conv_t{level}_{number}" if count > 1 else f"conv_t{level}")
+
+
+def _decoder_names(level: int) -> Iterator[str]:
+    stages = LEVELS[level].stages
+    for number, (_, depth) in zip(range(len(stages), 0, -1), stages, strict=True):
+        stage = f"decoder{level}.deconvlayer{level}_{number}"
+        yield from _layer_names(f"{stage}.0")
+        for layer in range(1, depth):
+            yield from _layer_names(f"{stage}.{layer}", "_s")
+            yield from _layer_names(f"{stage}.{layer}", "_t")
+    yield f"decoder{level}.last_conv{level}.weight"
+    yield f"decoder{level}.last_conv{level}.bias"
+
+
+def _load_renamed(model: nn.Module, state_dict: Mapping[str, Tensor], names: Mapping[str, str]) -> None:
+    """Load ``state_dict`` under our names; ``names`` maps published to own."""
+    own = model.state_dict()
+    complaints = {
+        "missing": [key for key in names if key not in state_dict],
+        "surplus": [key for key in state_dict if key not in names],
+        "of another shape": [
+            f"{key} {tuple(state_dict[key].shape)} instead of {tuple(own[name].shape)}"
+            for key, name in names.items()
+            if key in state_dict and state_dict[key].shape != own[name].shape
+        ],
+    }
+    if any(complaints.values()):
+        raise BadInput("checkpoint of another model: " + "; ".join(_list_keys(*item) for item in complaints.items()))
+    model.load_state_dict({name: state_dict[key] for key, name in names.items()})
+
+
+def _list_keys(complaint: str, keys: list[str], shown: int = 5) -> str:
+    more = f" and {len(keys) - shown} more" if len(keys) > shown else ""
+    return f"{len(keys)} keys {complaint}" + (f" ({', '.join(keys[:shown])}{more})" if keys else "")

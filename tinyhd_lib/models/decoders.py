@@ -1,6 +1,7 @@
 """The three heterogeneous decoders, one class each, and the tables that give their blocks.
 
-Source: the paper's section 3.2. L1..L4 are the pyramid's levels, finest first; every decoder returns logits.
+Source: the paper's section 3.2; see docs/model.md. L1..L4 are the pyramid's levels, finest first; every decoder
+returns logits.
 """
 
 import torch
@@ -19,33 +20,16 @@ _HALVE: Triple = (3, 2, 1)
 _BLEND: Triple = (3, 1, 1)
 _FRAMEWISE: Triple = (1, 1, 0)
 
-# (input, output) channels of every block, by the encoder's reduction. D1: four branches of four, for L1..L4.
-_D1_CHANNELS: dict[int, Channels] = {
-    1: (
-        *((28, 24), (24, 48), (12, 24), (24, 1)),
-        *((24, 56), (14, 56), (14, 28), (28, 1)),
-        *((136, 56), (14, 56), (14, 56), (14, 1)),
-        *((130, 136), (34, 136), (34, 136), (34, 1)),
-    ),
-    2: (
-        *((14, 24), (24, 48), (12, 24), (24, 1)),
-        *((12, 56), (14, 56), (14, 28), (28, 1)),
-        *((68, 56), (14, 56), (14, 56), (14, 1)),
-        *((65, 136), (34, 136), (34, 136), (34, 1)),
-    ),
-    4: (
-        *((7, 24), (24, 48), (12, 24), (24, 1)),
-        *((6, 56), (14, 56), (14, 28), (28, 1)),
-        *((34, 56), (14, 56), (14, 56), (14, 1)),
-        *((130, 136), (34, 136), (34, 136), (34, 1)),
-    ),
-    8: (
-        *((8, 24), (24, 48), (12, 24), (24, 1)),
-        *((12, 56), (14, 56), (14, 28), (28, 1)),
-        *((68, 56), (14, 56), (14, 56), (14, 1)),
-        *((65, 136), (34, 136), (34, 136), (34, 1)),
-    ),
-}
+# (input, output) channels of every block. D1: four branches of four, for L1..L4; only what a branch's first block reads
+# depends on the encoder's reduction.
+_D1_INPUTS = {1: (28, 24, 136, 130), 2: (14, 12, 68, 65), 4: (7, 6, 34, 130), 8: (8, 12, 68, 65)}
+_D1_BRANCHES: tuple[tuple[int, Channels], ...] = (
+    (24, ((24, 48), (12, 24), (24, 1))),
+    (56, ((14, 56), (14, 28), (28, 1))),
+    (56, ((14, 56), (14, 56), (14, 1))),
+    (136, ((34, 136), (34, 136), (34, 1))),
+)
+# D2 and D3 by the encoder's reduction.
 _D2_CHANNELS: dict[int, Channels] = {
     1: ((520, 544), (136, 96), (24, 24), (24, 112), (28, 28), (28, 28), (28, 28), (7, 1)),
     2: ((260, 272), (68, 48), (12, 12), (12, 56), (14, 14), (14, 14), (14, 14), (14, 1)),
@@ -68,6 +52,11 @@ _D3_TIME = "ddkkkdddddddk"
 _D3_TIME_8_OUTPUTS = "dddbbbbbbbbbb"
 
 
+def _d1_channels(reduction: int) -> Channels:
+    branches = zip(_D1_INPUTS[reduction], _D1_BRANCHES, strict=True)
+    return tuple(pair for read, (width, rest) in branches for pair in ((read, width), *rest))
+
+
 class DepthwiseConvolution(nn.Conv3d):
     """A depthwise 3-D convolution that sees when a clip is one frame long.
 
@@ -76,7 +65,7 @@ class DepthwiseConvolution(nn.Conv3d):
     """
 
     def forward(self, x: Tensor) -> Tensor:
-        """(N, C, T, H, W) -> (N, C, T', H, W)."""
+        """Map (N, C, T, H, W) to (N, C, T', H, W)."""
         before = int(self.padding[0])
         if x.shape[2] > 1 or not before:
             return super().forward(x)
@@ -123,7 +112,7 @@ class Decoder(nn.Module):
         )
 
     def shuffle(self, x: Tensor) -> Tensor:
-        """Pixel shuffle, and twice the frames in a multi-map decoder."""
+        """Shuffle pixels, and double the frames in a multi-map decoder."""
         return enlarge(x, shuffle=True, lengthen=self.multi)
 
 
@@ -132,11 +121,11 @@ class HierarchicalDecoder(Decoder):
 
     def __init__(self, reduction: int, *, multi_model: bool, multi: bool, outputs: int) -> None:  # noqa: ARG002
         times = "b" * 16 if multi else _D1_TIME_M if multi_model else _D1_TIME_S
-        super().__init__(_D1_CHANNELS[reduction], times, multi_model=multi_model, multi=multi)
+        super().__init__(_d1_channels(reduction), times, multi_model=multi_model, multi=multi)
         self.reduction = reduction
 
     def forward(self, levels: Levels) -> Tensor:
-        """Logits (N, 4, T, H, W), from L1 to L4."""
+        """Return logits (N, 4, T, H, W), from L1 to L4."""
         level1, level2, level3, level4 = levels
         b = self.blocks
         map1 = b[3](b[2](self.shuffle(b[1](b[0](level1)))))
@@ -157,7 +146,7 @@ class UNetDecoder(Decoder):
         self.full_length = multi and outputs == 16
 
     def forward(self, levels: Levels) -> Tensor:
-        """Logits (N, 1, T, H, W)."""
+        """Return logits (N, 1, T, H, W)."""
         level1, level2, level3, level4 = levels
         b = self.blocks
         x = self.shuffle(b[0](level4)) + level3
@@ -176,7 +165,7 @@ class AggregationDecoder(Decoder):
         self.full_length = multi and outputs == 16
 
     def forward(self, levels: Levels) -> Tensor:
-        """Logits (N, 1, T, H, W)."""
+        """Return logits (N, 1, T, H, W)."""
         b = self.blocks
         finer = [b[0](levels[0]), b[1](levels[1]), b[2](levels[2])]
         a = [enlarge(level, shuffle=self.reduction == 1, lengthen=self.full_length) for level in levels]
@@ -191,5 +180,5 @@ DECODER_CLASSES = {"d1": HierarchicalDecoder, "d2": UNetDecoder, "d3": Aggregati
 
 
 def block_counts() -> dict[str, int]:
-    """How many blocks each decoder has; the published checkpoints number them in one run."""
-    return {"d1": len(_D1_CHANNELS[1]), "d2": len(_D2_CHANNELS[1]), "d3": len(_D3_CHANNELS[1])}
+    """Return how many blocks each decoder has; the published checkpoints number them in one run."""
+    return {"d1": len(_d1_channels(1)), "d2": len(_D2_CHANNELS[1]), "d3": len(_D3_CHANNELS[1])}

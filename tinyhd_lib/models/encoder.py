@@ -1,6 +1,6 @@
 """The encoder: torchvision's MobileNetV2 inflated to three dimensions, and the pyramid made of its features.
 
-Source: the paper's section 3.1.
+Source: the paper's section 3.1; see docs/model.md.
 """
 
 import torch
@@ -37,7 +37,7 @@ class Encoder(nn.Module):
                     block.set_submodule(name, nn.BatchNorm3d(layer.num_features // reduction))
 
     def forward(self, clip: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Feature pyramid of a clip, finest level first.
+        """Return the feature pyramid of a clip, finest level first.
 
         Args:
             clip: (N, 3, 16, H, W), H and W multiples of 32.
@@ -56,7 +56,7 @@ class Encoder(nn.Module):
 
 
 def pyramid_channels(reduction: int) -> tuple[int, int, int, int]:
-    """How many channels the pyramid's levels have, finest first."""
+    """Return how many channels the pyramid's levels have, finest first."""
     with torch.device("meta"):
         features = mobilenet_v2().features
     widths = [int(getattr(block, "out_channels", 0)) // reduction for block in features][1:]
@@ -66,7 +66,7 @@ def pyramid_channels(reduction: int) -> tuple[int, int, int, int]:
 
 
 def _inflate_convolution(layer: nn.Conv2d, reduction: int, time: Triple | None) -> nn.Conv3d:
-    """The 3-D twin: a k x k kernel gets temporal kernel k, and stride and padding alike, unless ``time`` says else."""
+    """Return the 3-D twin: a k x k kernel gets temporal kernel k, stride and padding alike, unless ``time`` differs."""
     kernel, stride, padding = time or (layer.kernel_size[0], layer.stride[0], int(layer.padding[0]))
     is_rgb = layer.in_channels == 3
     return nn.Conv3d(
@@ -81,7 +81,7 @@ def _inflate_convolution(layer: nn.Conv2d, reduction: int, time: Triple | None) 
 
 
 def inflate_kernel(kernel: Tensor, shape: torch.Size) -> Tensor:
-    """A 2-D kernel (O, I, k, k) as a 3-D one of ``shape`` (O', I', t, k, k).
+    """Return a 2-D kernel (O, I, k, k) as a 3-D one of ``shape`` (O', I', t, k, k).
 
     It is repeated along time without dividing by t; surplus channels are averaged in blocks of consecutive entries.
     """
@@ -90,5 +90,5 @@ def inflate_kernel(kernel: Tensor, shape: torch.Size) -> Tensor:
 
 
 def inflate_norm(parameter: Tensor, channels: int) -> Tensor:
-    """A batch norm's scale or shift (C,) averaged down to (channels,)."""
+    """Return a batch norm's scale or shift (C,) averaged down to (channels,)."""
     return parameter.reshape(-1, channels).mean(dim=0)

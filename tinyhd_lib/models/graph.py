@@ -11,6 +11,9 @@ from torch.export import Dim, ExportedProgram
 from tinyhd_lib.models.spec import CLIP_FRAMES, INPUT_SIZE, MEAN, STD
 from tinyhd_lib.models.student import TinyHD
 
+PARITY_TOLERANCE = 1e-5
+"""By how much the maps of a converted or exported model may differ from eager torch's."""
+
 
 class FromClips(nn.Module):
     """The model without its side maps."""
@@ -20,13 +23,13 @@ class FromClips(nn.Module):
         self.model = model
 
     def forward(self, clips: Tensor) -> Tensor:
-        """Fused maps (N, outputs, H, W) of clips (N, 3, 16, H, W)."""
+        """Return the fused maps (N, outputs, H, W) of clips (N, 3, 16, H, W)."""
         fused: Tensor = self.model(clips).map
         return fused.flatten(1, -3)
 
 
 class FromFrames(nn.Module):
-    """The model with what goes before it: specification section 2, as `data.transforms.preprocess` does it."""
+    """The model with what goes before it, as `data.transforms.preprocess` does it; see docs/model.md."""
 
     def __init__(self, model: TinyHD) -> None:
         super().__init__()
@@ -35,7 +38,7 @@ class FromFrames(nn.Module):
         self.register_buffer("deviation", torch.tensor(STD).reshape(3, 1, 1, 1))
 
     def forward(self, frames: Tensor) -> Tensor:
-        """Fused maps (N, outputs, 192, 256) of frames (N, 16, H, W, 3), uint8 RGB of any size."""
+        """Return the fused maps (N, outputs, 192, 256) of frames (N, 16, H, W, 3), uint8 RGB of any size."""
         images = frames.flatten(0, 1).permute(0, 3, 1, 2).float()
         small = F.interpolate(images, INPUT_SIZE, mode="bilinear", align_corners=False)
         clips = small.unflatten(0, (-1, CLIP_FRAMES)).transpose(1, 2) / 255
@@ -63,11 +66,11 @@ class Input:
 
     @property
     def free(self) -> dict[int, str]:
-        """The names of the axes of any size."""
+        """Return the names of the axes of any size."""
         return {axis: size for axis, size in enumerate(self.shape) if isinstance(size, str)}
 
     def example(self) -> Tensor:
-        """A small input, with no axis of any size so short that the graph would take it for fixed."""
+        """Return a small input, with no axis of any size so short that the graph would take it for fixed."""
         sizes = {"batch": 2, "height": 48, "width": 64}
         return torch.zeros([sizes[size] if isinstance(size, str) else size for size in self.shape], dtype=self.kind)
 
@@ -96,7 +99,7 @@ INPUTS = {
 
 
 def exported_program(module: nn.Module, example: Tensor, free: dict[int, str] | None = None) -> ExportedProgram:
-    """The forward pass in evaluation mode, as `torch.export` sees it.
+    """Return the forward pass in evaluation mode, as `torch.export` sees it.
 
     Args:
         module: the model.

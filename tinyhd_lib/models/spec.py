@@ -1,8 +1,9 @@
 """Every TinyHD student as one row of a table, and the rules that a row keeps.
 
-Source: docs/model.md; the paper's sections 3.1 to 3.3 and its ablations; field names as in the published variants.
+Source: the paper's sections 3.1 to 3.3 and its ablations; field names as in the published variants. See docs/model.md.
 """
 
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -11,6 +12,9 @@ CLIP_FRAMES = 16
 
 INPUT_SIZE = (192, 256)
 """Height and width that every model was made for."""
+
+CLIP_SHAPE = (3, CLIP_FRAMES, *INPUT_SIZE)
+"""Of the array that every model was made for: colours, frames, height, width."""
 
 MEAN = (0.485, 0.456, 0.406)
 STD = (0.229, 0.224, 0.225)
@@ -31,7 +35,7 @@ DECODERS = ("d1", "d2", "d3")
 
 @dataclass(frozen=True)
 class ModelSpec:
-    """Say what distinguishes one student from another.
+    """What distinguishes one student from another.
 
     Args:
         reduction: the encoder's channel counts are divided by this (1, 2, 4 or 8).
@@ -56,7 +60,6 @@ class ModelSpec:
     outputs: int = 1
 
     def __post_init__(self) -> None:
-        """Keep the rules."""
         object.__setattr__(self, "decoders", tuple(self.decoders))
         object.__setattr__(self, "single_frame", tuple(self.single_frame))
         for valid, rule in _rules(self):
@@ -65,25 +68,23 @@ class ModelSpec:
 
     @property
     def multi(self) -> bool:
-        """Whether the model gives a map for every output frame (M) instead of one map a clip (S)."""
+        """Return whether the model gives a map for every output frame (M) instead of one map a clip (S)."""
         return self.force_multi or not all(self.single_frame)
 
     @property
     def label(self) -> str:
-        """The short name that the paper's tables use, such as ``S r4``, with what departs from the usual model."""
+        """Return the short name in the paper's tables, such as ``S r4``, with what departs from the usual model."""
         parts = ["M" if self.multi else "S", f"r{self.reduction}"]
         if self.decoders != DECODERS:
             parts.append("+".join(self.decoders).upper())
         elif self.multi and not self.force_multi and self.single_frame != (True, False, False):
-            parts.append("multi-map " + "+".join(self._multi_decoders()).upper())
+            several = [name for name, single in zip(self.decoders, self.single_frame, strict=True) if not single]
+            parts.append("multi-map " + "+".join(several).upper())
         if self.force_multi:
             parts.append("force_multi")
         if self.outputs == 8:
             parts.append("8 outputs")
         return " ".join(parts)
-
-    def _multi_decoders(self) -> list[str]:
-        return [name for name, single in zip(self.decoders, self.single_frame, strict=True) if not single]
 
     def to_dict(self) -> dict[str, Any]:
         """Return the row as JSON-ready values; ``ModelSpec(**spec.to_dict()) == spec``."""
@@ -108,70 +109,75 @@ def _rules(spec: ModelSpec) -> list[tuple[bool, str]]:
     ]
 
 
-def _row(  # noqa: PLR0913
-    reduction: int,
-    decoders: str,
-    multi: str = "",
-    *,
-    outputs: int | None = None,
-    d1_last: bool = False,
-    force_multi: bool = False,
-) -> ModelSpec:
-    """A table row: decoder digits that are present, and those among them that give a map a frame."""
-    default_outputs = 16 if multi or force_multi else 1
+class ModelTable(Mapping[str, ModelSpec]):
+    """Models by name; each is found by a readable name too: its label with hyphens, such as ``M-r4``.
+
+    Args:
+        specs: the models.
+        aliases: further names of them.
+    """
+
+    def __init__(self, specs: Mapping[str, ModelSpec], aliases: Mapping[str, str]) -> None:
+        self._specs = dict(specs)
+        # Where two have one label, the first one has the name.
+        labels = {spec.label.replace(" ", "-"): name for name, spec in reversed(self._specs.items())}
+        self._aliases = labels | dict(aliases)
+
+    def __getitem__(self, name: str) -> ModelSpec:
+        """Return a model's spec."""
+        return self._specs[self._aliases.get(name, name)]
+
+    def __iter__(self) -> Iterator[str]:
+        """Yield the models' names, each once."""
+        return iter(self._specs)
+
+    def __len__(self) -> int:
+        """Return how many models there are."""
+        return len(self._specs)
+
+
+def _row(reduction: int, decoders: str, multi: str = "", **switches: Any) -> ModelSpec:
+    """Return a row: decoder digits that are present, and those among them that give a map a frame."""
+    several = multi or switches.get("force_multi")
     return ModelSpec(
         reduction=reduction,
         decoders=tuple(f"d{digit}" for digit in decoders),
         single_frame=tuple(digit not in multi for digit in decoders),
-        d1_last=d1_last,
-        force_multi=force_multi,
-        outputs=outputs or default_outputs,
+        **{"outputs": 16 if several else 1} | switches,
     )
 
 
-MODEL_SPECS: dict[str, ModelSpec] = {
-    # The eight that were published with weights.
-    "d1d2d3_S_lt": _row(1, "123"),
-    "d123s_rc2_rc1T": _row(2, "123"),
-    "d123s_rc4_rc1T": _row(4, "123"),
-    "d1d2d3_M_lt": _row(1, "123", multi="23", d1_last=True),
-    "d123m_rc2_rc1T": _row(2, "123", multi="23"),
-    "d123m_rc4_rc1T": _row(4, "123", multi="23"),
-    "ucf_d123s": _row(1, "123"),
-    "ucf_d123m": _row(1, "123", multi="23"),
-    # The paper's ablations.
-    "rc8_S": _row(8, "123"),
-    "rc8_M": _row(8, "123", multi="23"),
-    "d1_S": _row(1, "1"),
-    "d2_S": _row(1, "2"),
-    "d3_S": _row(1, "3"),
-    "d12_S": _row(1, "12"),
-    "d13_S": _row(1, "13"),
-    "d23_S": _row(1, "23"),
-    "d1_M": _row(1, "1", multi="1"),
-    "d2_M": _row(1, "2", multi="2"),
-    "d3_M": _row(1, "3", multi="3"),
-    "d123_allM_rc4": _row(4, "123", multi="123"),
-    "d123_force_multi": _row(1, "123", force_multi=True),
-    "d123_M_8out": _row(1, "123", multi="23", outputs=8),
-}
-"""Model rows by their published names (pairs of decoders are named by the same pattern)."""
+MODEL_SPECS = ModelTable(
+    {
+        # The eight that were published with weights.
+        "d1d2d3_S_lt": _row(1, "123"),
+        "d123s_rc2_rc1T": _row(2, "123"),
+        "d123s_rc4_rc1T": _row(4, "123"),
+        "d1d2d3_M_lt": _row(1, "123", multi="23", d1_last=True),
+        "d123m_rc2_rc1T": _row(2, "123", multi="23"),
+        "d123m_rc4_rc1T": _row(4, "123", multi="23"),
+        "ucf_d123s": _row(1, "123"),
+        "ucf_d123m": _row(1, "123", multi="23"),
+        # The paper's ablations.
+        "rc8_S": _row(8, "123"),
+        "rc8_M": _row(8, "123", multi="23"),
+        "d1_S": _row(1, "1"),
+        "d2_S": _row(1, "2"),
+        "d3_S": _row(1, "3"),
+        "d12_S": _row(1, "12"),
+        "d13_S": _row(1, "13"),
+        "d23_S": _row(1, "23"),
+        "d1_M": _row(1, "1", multi="1"),
+        "d2_M": _row(1, "2", multi="2"),
+        "d3_M": _row(1, "3", multi="3"),
+        "d123_allM_rc4": _row(4, "123", multi="123"),
+        "d123_force_multi": _row(1, "123", force_multi=True),
+        "d123_M_8out": _row(1, "123", multi="23", outputs=8),
+    },
+    aliases={"S-r1-ucf": "ucf_d123s", "M-r1-ucf": "ucf_d123m"},
+)
+"""Models by their published names (those of the ablations follow the same pattern), and by readable ones.
 
-
-def name_of_row(row: str) -> str:
-    """Return the readable name of a row of `MODEL_SPECS`.
-
-    >>> [name_of_row(row) for row in ("d123m_rc4_rc1T", "ucf_d123s", "d12_S")]
-    ['M-r4', 'S-r1-ucf', 'S-r1-D1D2']
-    """
-    name = MODEL_SPECS[row].label.replace("+", "").replace(" ", "-")
-    return f"{name}-ucf" if row.startswith("ucf") else name
-
-
-def find_row(name: str) -> str | None:
-    """Return the row of `MODEL_SPECS` that a name stands for, readable or published; None if there is none.
-
-    >>> find_row("M-r4"), find_row("d12_S"), find_row("M-r3")
-    ('d123m_rc4_rc1T', 'd12_S', None)
-    """
-    return name if name in MODEL_SPECS else next((row for row in MODEL_SPECS if name_of_row(row) == name), None)
+>>> MODEL_SPECS["M-r4"] == MODEL_SPECS["d123m_rc4_rc1T"]
+True
+"""

@@ -5,10 +5,11 @@ from typing import NamedTuple
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
 
 from tinyhd_lib.models.decoders import DECODER_CLASSES, Levels
 from tinyhd_lib.models.encoder import Encoder, inflate_kernel, inflate_norm
-from tinyhd_lib.models.spec import CLIP_FRAMES, ModelSpec
+from tinyhd_lib.models.spec import CLIP_FRAMES, INPUT_SIZE, ModelSpec
 
 
 class SaliencyOutput(NamedTuple):
@@ -43,7 +44,7 @@ class TinyHD(nn.Module):
         self.fusion = nn.Conv3d(maps, 1, kernel_size=1) if spec.multi else nn.Conv2d(maps, 1, kernel_size=1)
 
     def forward(self, clip: Tensor) -> SaliencyOutput:
-        """Saliency of a clip.
+        """Return the saliency of a clip.
 
         Args:
             clip: (N, 3, 16, H, W), RGB in [0, 1] normalised with ImageNet's mean and deviation; H and W are
@@ -56,7 +57,7 @@ class TinyHD(nn.Module):
         return self.decode(self.encoder(clip))
 
     def decode(self, levels: Levels) -> SaliencyOutput:
-        """Saliency from the encoder's pyramid; ``forward`` in its second half."""
+        """Return the saliency that the encoder's pyramid tells; ``forward`` in its second half."""
         side_maps = tuple(decoder(levels).sigmoid() for decoder in self.decoders.values())
         return SaliencyOutput(self._fuse(side_maps), side_maps)
 
@@ -72,8 +73,24 @@ class TinyHD(nn.Module):
 
 
 def build_model(spec: ModelSpec) -> TinyHD:
-    """A freshly initialised student of this row, in training mode."""
+    """Return a freshly initialised student, in training mode."""
     return TinyHD(spec)
+
+
+def count_parameters(model: nn.Module) -> int:
+    """Return how many numbers a model learns."""
+    return sum(parameter.numel() for parameter in model.parameters())
+
+
+def count_gmac(model: nn.Module, size: tuple[int, int] = INPUT_SIZE) -> float:
+    """Return the multiplications of one clip, in 10^9: half of what torch counts as floating-point operations.
+
+    Nothing is computed: the model is counted as it is, on a device without memory.
+    """
+    counter = FlopCounterMode(display=False)
+    with counter, torch.no_grad():
+        model.to("meta")(torch.zeros(1, 3, CLIP_FRAMES, *size, device="meta"))
+    return counter.get_total_flops() / 2e9
 
 
 @torch.no_grad()

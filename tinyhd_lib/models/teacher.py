@@ -1,6 +1,7 @@
 """The teacher HD2S: an S3D backbone, four conspicuity decoders, and their fusion.
 
-Source: Bellitto et al., Hierarchical Domain-Adapted Feature Learning for Video Saliency Prediction, IJCV 2021.
+Source: Bellitto et al., Hierarchical Domain-Adapted Feature Learning for Video Saliency Prediction, IJCV 2021; see
+docs/model.md.
 """
 
 from typing import NamedTuple
@@ -44,14 +45,14 @@ class HD2S(nn.Module):
         self.fusion = nn.Conv2d(len(LEVELS), 1, kernel_size=1)
 
     def taps(self, clip: Tensor) -> tuple[Tensor, ...]:
-        """The backbone's output after each of its five blocks, (N, C, T, H, W) each."""
+        """Return the backbone's output after each of its five blocks, (N, C, T, H, W) each."""
         taps = [clip]
         for block in self.backbone:
             taps.append(block(taps[-1]))
         return tuple(taps[1:])
 
     def forward(self, clip: Tensor) -> SaliencyOutput:
-        """Saliency of the clip's last frame.
+        """Return the saliency of the clip's last frame.
 
         Args:
             clip: (N, 3, 16, H, W), RGB 0..255 mapped to [-1, 1] by (2x - 255) / 255; 128x192 is the teacher's own
@@ -66,7 +67,7 @@ class HD2S(nn.Module):
 
 
 def build_teacher() -> HD2S:
-    """A freshly initialised HD2S, in training mode."""
+    """Return a freshly initialised HD2S, in training mode."""
     return HD2S()
 
 

@@ -1,42 +1,168 @@
-"""Weights as files: found by name or path, downloaded and verified, asked what they are. Nothing here needs torch."""
+"""Weights by name or path: what there is, where it lies, how it is fetched, what a file says. Nothing needs torch."""
 
+import hashlib
 import json
 import logging
-from collections.abc import Sequence
+import tomllib
+from collections.abc import Callable, Mapping, Sequence
+from copy import deepcopy
+from dataclasses import dataclass, field
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import pooch
 from safetensors import SafetensorError, safe_open
 
-from tinyhd_lib.cache import cache_folder
 from tinyhd_lib.errors import BadInput
 from tinyhd_lib.files import git_blob_id, sha256, shipped
-from tinyhd_lib.models.registry import OWN, PUBLISHED, Weights, find_weights
-from tinyhd_lib.models.spec import ModelSpec
+from tinyhd_lib.models.spec import MODEL_SPECS, ModelSpec
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import pooch
+    from torch import nn
+
+    from tinyhd_lib.models.student import TinyHD
 
 logger = logging.getLogger(__name__)
+
+LICENCE_NOTE = "released by the paper's authors without a licence: for your own research, not for redistribution"
+TEACHER_NOTE = (
+    "HD2S's weights (CC BY-NC 4.0) are offered by its authors on a university OneDrive, linked from "
+    "github.com/perceivelab/hd2s: download the file in a browser and give its path"
+)
 
 DOWNLOAD_ATTEMPTS = 3
 
 
+@dataclass(frozen=True)
+class Weights:
+    """Trained weights that have a name: a file of ours in ``weights/``, with its card, or a published one.
+
+    Attributes:
+        name: of the weights.
+        file: the file's name without its suffix, by which they are found too.
+        parameters: how many the model has.
+        trained_on: data, and teachers if they are not the paper's, in a few words.
+        git_blob: the id under which git keeps a published file, which pins one that nobody here has seen.
+        sha256: of the file, where one was at hand to be hashed.
+        model: the model's name in `MODEL_SPECS`, if it is another.
+        figures: the authors' own scores on DHF1K's validation set (frame, then video, then set).
+    """
+
+    name: str
+    file: str
+    parameters: int
+    trained_on: str
+    git_blob: str | None = None
+    sha256: str | None = None
+    model: str | None = None
+    figures: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def spec(self) -> ModelSpec:
+        """Return the model's spec."""
+        return MODEL_SPECS[self.model or self.name]
+
+    @property
+    def published(self) -> bool:
+        """Return whether the paper's authors offer the file; else it is one of ours."""
+        return self.git_blob is not None
+
+    @property
+    def url(self) -> str:
+        """Return where the authors keep a published file."""
+        return f"https://github.com/feiyanhu/tinyHD/raw/main/weights/{self.file}.pth"
+
+    @property
+    def path(self) -> Path:
+        """Return where the file lies, or a published one will when it was downloaded.
+
+        Raises:
+            BadInput: a file of ours is missing.
+        """
+        if not self.published:
+            return shipped("weights", f"{self.file}.safetensors")
+        from tinyhd_lib.cache import cache_folder
+
+        return cache_folder() / "weights" / f"{self.file}.pth"
+
+    def is_content_of(self, path: Path) -> bool:
+        """Return whether a file is this one, by all hashes that are known."""
+        return self.sha256 in {None, sha256(path)} and self.git_blob in {None, git_blob_id(path)}
+
+
+WEIGHTS = {
+    name: Weights(name, **facts)
+    for name, facts in tomllib.loads(Path(__file__).with_suffix(".toml").read_text(encoding="utf-8")).items()
+}
+"""All weights with a name, ours first."""
+
+DEFAULT_WEIGHTS = "workbench-m-r4"
+
+
+def list_models() -> list[str]:
+    """Return the names that `load_model` and all else that takes weights know; ours come first.
+
+    >>> list_models()[:3]
+    ['workbench-m-r4', 'workbench-m-r2', 'S-r1']
+    """
+    return list(WEIGHTS)
+
+
+def weights_table() -> "pd.DataFrame":
+    """Return all weights and what they are, as text, a row each.
+
+    NSS and CC are the authors' own, on DHF1K's validation set (mean over frames, then over videos).
+    """
+    import pandas as pd
+
+    return pd.DataFrame(
+        {
+            "name": each.name,
+            "file": each.file,
+            "model": each.spec.label,
+            "parameters": f"{each.parameters:,}",
+            "trained on": each.trained_on,
+            "NSS": f"{each.figures['NSS']:.4f}" if each.figures else "-",
+            "CC": f"{each.figures['CC']:.4f}" if each.figures else "-",
+            "SHA-256 known": "yes" if each.sha256 else "no",
+        }
+        for each in WEIGHTS.values()
+    )
+
+
+def find_weights(name: str | Path) -> Weights | None:
+    """Return the weights of a name or of a published file's name, None if there are none.
+
+    >>> find_weights("d123m_rc4_rc1T").name
+    'M-r4'
+    """
+    return next((each for each in WEIGHTS.values() if str(name) in {each.name, each.file}), None)
+
+
 def locate_weights(name_or_path: str | Path) -> Path:
-    """Return the file behind a name or path: ours come with us, a published one that is not cached is downloaded.
+    """Return the file behind a name or path; a published one that is not in the cache is downloaded.
 
     Raises:
-        BadInput: there is no such name or file, or the download failed.
+        BadInput: there is no such name or file, a file of ours is damaged, or the download failed.
     """
-    weights, path = find_weights(str(name_or_path)), Path(name_or_path)
+    path, weights = Path(name_or_path), find_weights(name_or_path)
+    if weights and weights.published:
+        return download(weights)
     if weights:
-        return download(weights) if weights.git_blob else _shipped(weights)
+        if not weights.is_content_of(weights.path):
+            raise BadInput(f"{weights.path}: damaged (its checksum differs); fetch it anew")
+        return weights.path
     if path.is_file():
         return path
     if path.suffix or len(path.parts) > 1:
         raise BadInput(f"{path}: no such weights file")
-    names = [*OWN, *PUBLISHED, *(each.name for each in (OWN | PUBLISHED).values())]
-    nearest = get_close_matches(str(path), names, n=3, cutoff=0.4) or names
-    raise BadInput(f"weights '{path}': no such name; the nearest are {', '.join(nearest)} (all: tinyhd weights list)")
+    names = [name for each in WEIGHTS.values() for name in (each.name, each.file)]
+    near = get_close_matches(str(name_or_path), names, n=3, cutoff=0.4) or list_models()
+    raise BadInput(
+        f"weights {str(name_or_path)!r}: no such name; the nearest are {', '.join(near)} (all: list_models())"
+    )
 
 
 def get_published(name: str) -> Path:
@@ -45,13 +171,14 @@ def get_published(name: str) -> Path:
     Raises:
         BadInput: that is not their name, or the download failed.
     """
-    if Path(name).is_file() or name in OWN:
+    path, weights = locate_weights(name), find_weights(name)
+    if weights is None or not weights.published:
         raise BadInput(f"{name}: a file, not the name of published weights")
-    return locate_weights(name)
+    return path
 
 
 def short_names(weights: Sequence[str], least: int = 1) -> dict[str, str]:
-    """Give each of several weights a short name that a folder or a column can have.
+    """Return several weights, each by a short name that a folder or a column can have.
 
     Args:
         weights: names or paths.
@@ -63,8 +190,8 @@ def short_names(weights: Sequence[str], least: int = 1) -> dict[str, str]:
     Raises:
         BadInput: they are too few, or one is there twice.
 
-    >>> short_names(["workbench_m_r4", "runs/a/best.safetensors", "runs/b/best.safetensors"])
-    {'workbench_m_r4': 'workbench_m_r4', 'a_best': 'runs/a/best.safetensors', 'b_best': 'runs/b/best.safetensors'}
+    >>> short_names(["workbench-m-r4", "runs/a/best.safetensors", "runs/b/best.safetensors"])
+    {'workbench-m-r4': 'workbench-m-r4', 'a_best': 'runs/a/best.safetensors', 'b_best': 'runs/b/best.safetensors'}
     """
     if len(weights) < least:
         raise BadInput(f"weights {list(weights)}: name {least} or more")
@@ -79,53 +206,42 @@ def short_names(weights: Sequence[str], least: int = 1) -> dict[str, str]:
     return dict(zip(names, weights, strict=True))
 
 
-def _shipped(weights: Weights) -> Path:
-    """A file of ours, whole."""
-    path = shipped("weights", f"{weights.file}.safetensors")
-    if sha256(path) != weights.sha256:
-        raise BadInput(f"{path}: damaged (its checksum differs); fetch it anew")
-    return path
-
-
 def download(weights: Weights) -> Path:
-    """Fetch a published file into the cache, unless it is there already.
+    """Return a published file in the cache, fetched if it is not there yet.
 
     The content is verified before the file appears under its name; what does not match is discarded.
 
     Raises:
         BadInput: it cannot be fetched, or its content is not the published one.
     """
-    folder = cache_folder() / "weights"
-    file_name = f"{weights.file}.pth"
-    if (folder / file_name).exists() and not _is_published(folder / file_name, weights):
-        logger.warning("%s is damaged: fetching it again", folder / file_name)
-        (folder / file_name).unlink()
+    import pooch
 
-    def fetch_verified(url: str, output_file: str, registry: pooch.Pooch) -> None:
+    path = weights.path
+    if path.exists() and not weights.is_content_of(path):
+        logger.warning("%s is damaged: fetching it again", path)
+        path.unlink()
+
+    def fetch_verified(url: str, output_file: str, registry: "pooch.Pooch") -> None:
         pooch.HTTPDownloader(progressbar=True, timeout=30)(url, output_file, registry)
-        if not _is_published(Path(output_file), weights):
+        if not weights.is_content_of(Path(output_file)):
             raise BadInput(f"{url}: not the published file (its checksum differs); nothing was kept")
 
     source = pooch.create(
-        path=folder,
+        path=path.parent,
         base_url="",
-        registry={file_name: None},
-        urls={file_name: weights.url},
+        registry={path.name: None},
+        urls={path.name: weights.url},
         retry_if_failed=DOWNLOAD_ATTEMPTS - 1,
     )
     try:
-        return Path(source.fetch(file_name, downloader=fetch_verified))
+        return Path(source.fetch(path.name, downloader=fetch_verified))
     except BadInput:
         raise
     except (OSError, ValueError) as error:  # requests' errors are OSErrors
         raise BadInput(
-            f"weights {weights.file!r}: cannot be downloaded from {weights.url} ({type(error).__name__}); "
-            "fetch that file by other means and give its path (`weights`, or make demo WEIGHTS=PATH)"
+            f"weights {weights.name!r}: cannot be downloaded from {weights.url} ({type(error).__name__}); "
+            "fetch that file by other means and give its path in place of the name"
         ) from error
-
-
-def _is_published(path: Path, weights: Weights) -> bool:
-    return git_blob_id(path) == weights.git_blob and weights.sha256 in (None, sha256(path))
 
 
 def read_metadata(path: Path) -> dict[str, Any]:
@@ -142,20 +258,8 @@ def read_metadata(path: Path) -> dict[str, Any]:
         raise BadInput(f"{path}: damaged, or without the metadata of a file written by TinyHD Workbench") from error
 
 
-def read_spec(path: Path) -> ModelSpec | None:
-    """Return the row of a file that says it, or whose content is known; None for any other.
-
-    Raises:
-        BadInput: the file's metadata names no model.
-    """
-    if path.suffix != ".safetensors":
-        published = published_row(path)
-        return published.spec if published else None
-    return own_spec(path, read_metadata(path))
-
-
-def own_spec(path: Path, metadata: dict[str, Any]) -> ModelSpec:
-    """Return the row that the metadata of one of our own files name.
+def spec_of_metadata(path: Path, metadata: dict[str, Any]) -> ModelSpec:
+    """Return the spec that the metadata of one of our own files name.
 
     Raises:
         BadInput: they name no model.
@@ -166,7 +270,54 @@ def own_spec(path: Path, metadata: dict[str, Any]) -> ModelSpec:
         raise BadInput(f"{path}: its metadata name {error}") from error
 
 
-def published_row(path: Path) -> Weights | None:
-    """Return the weights whose file this is, byte for byte; None for any other file."""
+def recognise_file(path: Path) -> Weights | None:
+    """Return the published weights whose file this is, byte for byte; None for any other file."""
     blob = git_blob_id(path)
-    return next((row for row in PUBLISHED.values() if row.git_blob == blob), None)
+    return next((each for each in WEIGHTS.values() if each.git_blob == blob), None)
+
+
+@dataclass(frozen=True)
+class ModelSource:
+    """A model that need not be in memory yet.
+
+    Attributes:
+        spec: its spec.
+        digest: a hash of its weights; of the file, where they come from one.
+        load: gives the model, in evaluation mode and the caller's own to move about.
+    """
+
+    spec: ModelSpec
+    digest: str
+    load: "Callable[[], TinyHD]"
+
+
+def model_source(model: "TinyHD | str | Path") -> ModelSource:
+    """Return a model, or what a name or path stands for, without loading it where the file says what it is.
+
+    Raises:
+        BadInput: the weights cannot be used.
+    """
+    if not isinstance(model, str | Path):
+        return ModelSource(model.spec, state_digest(model), lambda: deepcopy(model).eval())
+    path = locate_weights(model)
+
+    def load() -> "TinyHD":
+        from tinyhd_lib.models.checkpoints import load_model
+
+        return load_model(path)
+
+    if path.suffix == ".safetensors":
+        spec = spec_of_metadata(path, read_metadata(path))
+    else:
+        known = recognise_file(path)
+        spec = known.spec if known else load().spec
+    return ModelSource(spec, sha256(path), load)
+
+
+def state_digest(model: "nn.Module") -> str:
+    """Return a hash of a model's weights."""
+    digest = hashlib.sha256()
+    for name, tensor in model.state_dict().items():
+        digest.update(name.encode())
+        digest.update(tensor.cpu().numpy().tobytes())
+    return digest.hexdigest()

@@ -11,8 +11,8 @@ import numpy as np
 from tinyhd_lib.data.transforms import Map, preprocess
 from tinyhd_lib.data.video import Frame, read_frames
 from tinyhd_lib.data.windows import Window, published_stride, windows
-from tinyhd_lib.models.registry import DEFAULT_WEIGHTS
 from tinyhd_lib.models.spec import CLIP_FRAMES, INPUT_SIZE
+from tinyhd_lib.models.weights import DEFAULT_WEIGHTS
 from tinyhd_lib.overlap import prefetch
 from tinyhd_lib.prediction.options import WindowOptions
 from tinyhd_lib.runtime import Runtime, open_runtime

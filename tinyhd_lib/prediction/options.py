@@ -8,8 +8,8 @@ from difflib import get_close_matches
 from typing import TYPE_CHECKING, Literal
 
 from tinyhd_lib.errors import BadInput
-from tinyhd_lib.models.registry import DEFAULT_WEIGHTS
 from tinyhd_lib.models.spec import CLIP_FRAMES
+from tinyhd_lib.models.weights import DEFAULT_WEIGHTS
 
 if TYPE_CHECKING:
     from tinyhd_lib.runtime import Runtime

@@ -8,7 +8,8 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 from tinyhd_lib.errors import BadInput
-from tinyhd_lib.runtime.base import LEAST_CC, ModelSource, Runtime, Unusable, check_precision, model_source
+from tinyhd_lib.models.weights import ModelSource, model_source
+from tinyhd_lib.runtime.base import LEAST_CC, Runtime, Unusable, check_precision
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -19,20 +20,26 @@ __all__ = ["Runtime", "open_runtime", "take_own_gpu"]
 
 logger = logging.getLogger(__name__)
 
-ON_A_CPU = ("fused", "openvino", "cpu")
-"""What ``auto`` tries without a GPU, the fastest first."""
+_CHOICES = {
+    "cuda": ("float32", "bfloat16", "float16"),
+    "mps": ("float32", "float16"),
+    "fused": ("float32",),
+    "openvino": ("float32", "bfloat16", "int8"),
+    "cpu": ("float32", "float16"),
+}
+"""What ``auto`` tries, the fastest first, and the precisions that it tries there."""
 
 _PACKAGES = {"fused": "numba", "openvino": "openvino"}
 
 
 def open_runtime(model: "TinyHD | str | Path", device: str = "auto", precision: str = "float32") -> Runtime:
-    """Make a model ready to run.
+    """Return a model that is ready to run; one line of the log says on what.
 
     Args:
-        model: a published name, a checkpoint's path, or a model.
-        device: ``auto`` (CUDA or MPS if there is one, else the first of `ON_A_CPU` that can be used and has the precision),
-            ``fused``, ``openvino``, a torch device (``cpu``, ``cuda``, ``cuda:1``, ``mps``), or ``compiled`` or
-            ``compiled:DEVICE`` for ``torch.compile``.
+        model: a name of `list_models`, a checkpoint's path, or a model.
+        device: ``auto`` (the fastest that is there and has the precision, GPUs first), ``fused``, ``openvino``, a torch
+            device (``cpu``, ``cuda``, ``cuda:1``, ``mps``), or ``compiled`` or ``compiled:DEVICE`` for
+            ``torch.compile``.
         precision: a name of `LEAST_CC`; all but ``float32`` change the maps a little.
 
     Raises:
@@ -44,17 +51,28 @@ def open_runtime(model: "TinyHD | str | Path", device: str = "auto", precision: 
     source = model_source(model)
     if device != "auto":
         return _open(source, device, precision)
-    gpu = _gpu()
-    if gpu:
-        return _open(source, gpu, precision)
-    if precision != "float32":
-        return _open(source, "cpu" if precision == "float16" else "openvino", precision)
-    for name in ON_A_CPU[:-1]:
+    *choices, last = (name for name, has in _CHOICES.items() if precision in has and _may_be_there(name))
+    reasons = ""
+    for name in choices:
         try:
-            return _open(source, name, precision)
+            return _announced(_open(source, name, precision), reasons)
         except Unusable as error:
-            logger.warning("%s: trying what is slower", error)
-    return _open(source, ON_A_CPU[-1], precision)
+            reasons += f"; {error}"
+    return _announced(_open(source, last, precision), reasons)
+
+
+def take_own_gpu(environment: Mapping[str, str]) -> None:
+    """Give each process of torchrun its own GPU, where there are any."""
+    if "LOCAL_RANK" in environment and _may_be_there("cuda"):
+        import torch
+
+        torch.cuda.set_device(int(environment["LOCAL_RANK"]) % torch.cuda.device_count())
+
+
+def _announced(runtime: Runtime, reasons: str) -> Runtime:
+    """Say what was taken, and why if it is not the first choice."""
+    logger.log(logging.WARNING if reasons else logging.INFO, "running on %s%s", runtime.name, reasons)
+    return runtime
 
 
 def _open(source: ModelSource, device: str, precision: str) -> Runtime:
@@ -63,14 +81,14 @@ def _open(source: ModelSource, device: str, precision: str) -> Runtime:
 
         compiled, _, where = device.partition(":")
         if compiled == "compiled":
-            return TorchRuntime(source, where or ("cuda" if _has_cuda() else "cpu"), precision, compiled=True)
+            return TorchRuntime(source, where or ("cuda" if _may_be_there("cuda") else "cpu"), precision, compiled=True)
         return TorchRuntime(source, device, precision)
     package = _PACKAGES[device]
     if not find_spec(package):
         raise Unusable(f"device {device!r} needs {package}, which is not installed (pip install {package})")
     try:
         if device == "fused":
-            from tinyhd_lib.runtime.fused_cpu import FusedRuntime
+            from tinyhd_lib.runtime.fused.runtime import FusedRuntime
 
             check_precision(precision, ("float32",), "fused")
             return FusedRuntime(source)
@@ -82,27 +100,12 @@ def _open(source: ModelSource, device: str, precision: str) -> Runtime:
         raise Unusable(f"device {device!r} cannot be used here ({error})") from error
 
 
-def take_own_gpu(environment: Mapping[str, str]) -> None:
-    """Give each process of torchrun its own GPU, where there are any."""
-    if "LOCAL_RANK" in environment and _has_cuda():
-        import torch
-
-        torch.cuda.set_device(int(environment["LOCAL_RANK"]) % torch.cuda.device_count())
-
-
-def _gpu() -> str | None:
-    """The GPU that torch can use; Apple's is asked for only where there may be one."""
-    if _has_cuda():
-        return "cuda"
-    if sys.platform != "darwin":
-        return None
-    import torch
-
-    return "mps" if torch.backends.mps.is_available() else None
-
-
-def _has_cuda() -> bool:
-    """Whether torch can use a GPU; it is asked only where a driver is there, which is quick to find out."""
+def _may_be_there(device: str) -> bool:
+    """Return whether a device is worth a try; torch is asked only where there is a driver, which is quick to find."""
+    if device == "mps":
+        return sys.platform == "darwin"
+    if device != "cuda":
+        return True
     try:
         ctypes.CDLL("nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1")
     except OSError:

@@ -1,28 +1,26 @@
-"""What every runtime is, and what it is made from. Nothing here needs torch."""
+"""What every runtime is, and what those that convert a model have in common. Nothing here needs torch."""
 
-import hashlib
+import ast
+import json
 from collections.abc import Sequence
-from copy import deepcopy
-from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
+from tinyhd_lib import models
 from tinyhd_lib.data.transforms import Map
 from tinyhd_lib.errors import BadInput
-from tinyhd_lib.files import sha256
-from tinyhd_lib.models.spec import ModelSpec
-from tinyhd_lib.models.weights import locate_weights, read_spec
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from torch import nn
-
-    from tinyhd_lib.models.student import TinyHD
-
+from tinyhd_lib.files import digest_of
+from tinyhd_lib.models.spec import CLIP_SHAPE, ModelSpec
+from tinyhd_lib.models.weights import ModelSource
 
 LEAST_CC = {"float32": 1.0, "bfloat16": 0.999, "float16": 0.999, "int8": 0.99}
 """Precisions, and the least mean CC to the float32 maps of the example clips; float32 is held to 1e-5 instead."""
+
+_NETWORK = [
+    Path(models.__path__[0]) / f"{name}.py" for name in ("decoders", "encoder", "graph", "student", "upsampling")
+]
+"""The code that says what a model computes."""
 
 
 class Unusable(BadInput):
@@ -34,7 +32,7 @@ class Runtime(Protocol):
 
     Attributes:
         name: what it runs on, for the run record: ``fused (numba 0.68)``, ``openvino 2026.4``, ``torch cuda:0``.
-        spec: the model's row.
+        spec: of the model.
         digest: a hash of its weights; of the file, where they come from one.
         precision: of its numbers, a name of `LEAST_CC`.
         batch: how many clips at once it likes best.
@@ -47,7 +45,7 @@ class Runtime(Protocol):
     batch: int
 
     def __call__(self, clips: Sequence[Map] | Map) -> Map:
-        """Fused maps (N, outputs, 192, 256) of N clips (3, 16, 192, 256), both float32.
+        """Return the fused maps (N, outputs, 192, 256) of N clips (3, 16, 192, 256), both float32.
 
         The clips may be views of one array that overlap.
         """
@@ -63,43 +61,27 @@ def check_precision(precision: str, choices: tuple[str, ...], where: str) -> Non
         raise BadInput(f"precision {precision!r}: {where} computes in {', '.join(choices)}")
 
 
-@dataclass(frozen=True)
-class ModelSource:
-    """A model that need not be in memory yet.
+def conversion_key(source: ModelSource, packages: Sequence[str], precision: str, code: Sequence[Path] = ()) -> str:
+    """Return a hash of all that a conversion depends on: weights, spec, versions, and what the network's code does.
 
-    Attributes:
-        spec: its row.
-        digest: a hash of its weights.
-        load: gives the model, in evaluation mode and the caller's own to move about.
+    Args:
+        source: the model.
+        packages: whose versions matter.
+        precision: of the conversion.
+        code: further Python files that matter.
     """
-
-    spec: ModelSpec
-    digest: str
-    load: "Callable[[], TinyHD]"
+    facts = source.digest, json.dumps(source.spec.to_dict(), sort_keys=True), str(CLIP_SHAPE), precision
+    return digest_of(*facts, *map(version, packages), *(_code(path) for path in (*_NETWORK, *code)))
 
 
-def model_source(model: "TinyHD | str | Path") -> ModelSource:
-    """A model, or what a name or path stands for.
-
-    Raises:
-        BadInput: the weights cannot be used.
-    """
-    if not isinstance(model, str | Path):
-        return ModelSource(model.spec, state_digest(model), lambda: deepcopy(model).eval())
-    path = locate_weights(model)
-
-    def load() -> "TinyHD":
-        from tinyhd_lib.models.checkpoints import load_model
-
-        return load_model(path)
-
-    return ModelSource(read_spec(path) or load().spec, sha256(path), load)
+def _code(path: Path) -> str:
+    """Return what a Python file does: its syntax tree, which no comment, docstring or layout changes."""
+    tree = ast.parse(path.read_bytes())
+    for node in ast.walk(tree):
+        if isinstance(body := getattr(node, "body", None), list):
+            body[:] = [each for each in body if not _is_text(each)]
+    return ast.dump(tree)
 
 
-def state_digest(model: "nn.Module") -> str:
-    """A hash of a model's weights."""
-    digest = hashlib.sha256()
-    for name, tensor in model.state_dict().items():
-        digest.update(name.encode())
-        digest.update(tensor.cpu().numpy().tobytes())
-    return digest.hexdigest()
+def _is_text(statement: ast.stmt) -> bool:
+    return isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant)

@@ -7,9 +7,9 @@ import torch
 from torch._dynamo.exc import BackendCompilerFailed
 
 from tinyhd_lib.data.transforms import Map
-from tinyhd_lib.errors import BadInput
-from tinyhd_lib.models.spec import CLIP_FRAMES, INPUT_SIZE
-from tinyhd_lib.runtime.base import ModelSource, Unusable, check_precision
+from tinyhd_lib.models.spec import CLIP_SHAPE
+from tinyhd_lib.models.weights import ModelSource
+from tinyhd_lib.runtime.base import Unusable, check_precision
 
 PRECISIONS = ("float32", "bfloat16", "float16")
 
@@ -24,14 +24,13 @@ class TorchRuntime:
         compiled: by ``torch.compile``, for batches of one size; on a GPU with CUDA graphs.
 
     Raises:
-        BadInput: there is no such device or precision.
-        Unusable: the precision changes the maps too much, or there is no compiler.
+        BadInput: there is no such precision.
+        Unusable: the device is not there, the precision changes the maps too much, or there is no compiler.
     """
 
     def __init__(self, source: ModelSource, device: str, precision: str = "float32", *, compiled: bool = False) -> None:
         check_precision(precision, PRECISIONS, "torch")
         self._device = find_device(device)
-        on_gpu = self._device.type == "cuda"
         self._model = source.load().to(self._device)
         self._compiled = compiled
         self.name = " ".join(
@@ -40,14 +39,15 @@ class TorchRuntime:
         self.spec = source.spec
         self.digest = source.digest
         self.precision = precision
-        self.batch = 8 if on_gpu else 1
+        self.batch = 1 if self._device.type == "cpu" else 8
         if compiled:
-            self._model.compile(mode="reduce-overhead" if on_gpu else "default", dynamic=False)
+            self._model.compile(mode="reduce-overhead" if self._device.type == "cuda" else "default", dynamic=False)
+        if compiled or self._device.type == "mps":  # where not every layer is there
             self._try_out()
         if precision != "float32":
-            from tinyhd_lib.runtime.precision import check_agreement
+            from tinyhd_lib.runtime.exactness import check_exact
 
-            check_agreement(self, TorchRuntime(source, device))
+            check_exact(self, TorchRuntime(source, device))
 
     def __call__(self, clips: Sequence[Map] | Map) -> Map:
         """See `Runtime`."""
@@ -69,34 +69,39 @@ class TorchRuntime:
             return np.asarray(maps.reshape(len(clips), self.spec.outputs, *maps.shape[-2:]).float().cpu())
 
     def _try_out(self) -> None:
-        """Compile, which the first pass does.
+        """Run once, which compiles.
 
         Raises:
             Unusable: that is not possible here.
         """
         try:
-            self([np.zeros((3, CLIP_FRAMES, *INPUT_SIZE), np.float32)])
+            self([np.zeros(CLIP_SHAPE, np.float32)])
         except (BackendCompilerFailed, RuntimeError) as error:
-            reason = str(error).strip().partition("\n")[0]
-            raise Unusable(f"{self.name}: torch cannot compile here ({reason})") from error
+            raise Unusable(f"{self.name}: torch cannot compute this here ({_first_line(error)})") from error
 
 
 def find_device(name: str, choices: str = "auto, fused, openvino, compiled, cpu, cuda, cuda:N, mps") -> torch.device:
-    """A torch device that can be computed on.
+    """Return a torch device that can be computed on.
 
     Args:
         name: of the device.
         choices: what else to advise.
 
     Raises:
-        BadInput: it cannot be used here.
+        Unusable: it cannot be used here.
+
+    >>> find_device("cpu")
+    device(type='cpu')
     """
     try:
         # With its number: which GPU is the current one is told to each thread apart.
         device = torch.empty(0, device=torch.device(name)).device
     except (RuntimeError, AssertionError) as error:
-        reason = str(error).strip().partition("\n")[0]
-        raise BadInput(f"device {name!r} cannot be used here (choose from {choices}): {reason}") from error
+        raise Unusable(f"device {name!r} cannot be used here (choose from {choices}): {_first_line(error)}") from error
     if device.type == "meta":
-        raise BadInput("device 'meta' computes nothing")
+        raise Unusable("device 'meta' computes nothing")
     return device
+
+
+def _first_line(error: BaseException) -> str:
+    return str(error).strip().partition("\n")[0]

@@ -11,9 +11,8 @@ from pathlib import Path
 
 from tinyhd_lib.errors import BadInput
 from tinyhd_lib.files import write_atomically
-from tinyhd_lib.models.cost import count_gmac, count_parameters
 from tinyhd_lib.models.spec import MODEL_SPECS
-from tinyhd_lib.models.student import build_model
+from tinyhd_lib.models.student import build_model, count_gmac, count_parameters
 from tinyhd_lib.training.checkpoint import read_log
 from tinyhd_lib.training.loop import train
 from tinyhd_lib.training.recipe import Recipe

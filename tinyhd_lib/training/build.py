@@ -7,7 +7,7 @@ from tinyhd_lib.errors import BadInput
 from tinyhd_lib.models.checkpoints import load_model
 from tinyhd_lib.models.encoder import pyramid_channels
 from tinyhd_lib.models.student import TinyHD, build_model
-from tinyhd_lib.runtime.base import model_source
+from tinyhd_lib.models.weights import model_source
 from tinyhd_lib.training.answers import AnswerCache
 from tinyhd_lib.training.models import HD2SModel, StudentModel, WindowModel
 from tinyhd_lib.training.recipe import Recipe, teacher_kind

@@ -18,14 +18,11 @@ from tinyhd_lib.data.transforms import Image, Map
 from tinyhd_lib.data.video import count_frames_in
 from tinyhd_lib.errors import BadInput
 from tinyhd_lib.losses import kl_divergence
-from tinyhd_lib.models.checkpoints import load_model, read_state
-from tinyhd_lib.models.cost import count_gmac, count_parameters
-from tinyhd_lib.models.published import load_published_teacher_state
-from tinyhd_lib.models.registry import TEACHER_NOTE
+from tinyhd_lib.models.checkpoints import load_model, load_published_teacher_state, read_state
 from tinyhd_lib.models.spec import CLIP_FRAMES, INPUT_SIZE
-from tinyhd_lib.models.student import TinyHD
+from tinyhd_lib.models.student import TinyHD, count_gmac, count_parameters
 from tinyhd_lib.models.teacher import HD2S, LEVELS, build_teacher
-from tinyhd_lib.runtime.base import state_digest
+from tinyhd_lib.models.weights import TEACHER_NOTE, state_digest
 from tinyhd_lib.training.models import Answers, Size, normalised
 from tinyhd_lib.training.recipe import teacher_kind
 from tinyhd_lib.training.teachers import WindowTeacher

@@ -18,9 +18,9 @@ from tinyhd_lib.errors import BadInput
 from tinyhd_lib.evaluation.predictions import read_any_map
 from tinyhd_lib.files import digest_of, fingerprint
 from tinyhd_lib.models.spec import INPUT_SIZE
+from tinyhd_lib.models.weights import model_source
 from tinyhd_lib.prediction.inference import saliency_maps
 from tinyhd_lib.runtime import open_runtime
-from tinyhd_lib.runtime.base import model_source
 
 _SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".npz"})
 _MAPS_OF = {"d1": ("D1 map 1", "D1 map 2", "D1 map 3", "D1 map 4"), "d2": ("D2",), "d3": ("D3",)}

@@ -24,7 +24,7 @@ from tinyhd_lib.data.media import as_jpeg, as_png
 from tinyhd_lib.data.transforms import Image, Map
 from tinyhd_lib.errors import BadInput
 from tinyhd_lib.files import write_atomically
-from tinyhd_lib.models.registry import DEFAULT_WEIGHTS
+from tinyhd_lib.models.weights import DEFAULT_WEIGHTS
 from tinyhd_lib.viewer.controls import STEPS_OF_KEYS, Controls
 from tinyhd_lib.viewer.drawing import STRIPS, Scene, as_html, contact_sheet, draw_strip, extreme_frames, write_video
 from tinyhd_lib.viewer.sources import Maps, open_decoders, open_maps

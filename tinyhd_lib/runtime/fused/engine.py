@@ -2,17 +2,15 @@
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
 from tinyhd_lib.data.transforms import Map
-from tinyhd_lib.runtime.fused import kernels
-from tinyhd_lib.runtime.fused.kernels import STRIP
-from tinyhd_lib.runtime.fused.plan import CLIP_SHAPE, Plan, Shape, Step, share_buffers
-from tinyhd_lib.runtime.fused.simd import LANES
+from tinyhd_lib.models.spec import CLIP_SHAPE
+from tinyhd_lib.runtime.fused import kernels, residual
+from tinyhd_lib.runtime.fused.plan import CLIP, Plan, share_buffers
 
 _NOTHING = np.empty(0, np.float32)
 _CACHE_LINE = 64
@@ -33,13 +31,12 @@ class Engine:
         rooms = [_aligned(size) for size in sizes]
         results = [rooms[buffer] for buffer in buffers]
         scratch = [_aligned(_scratch(plan)) for _ in range(threads)]
-        bound = [_Bound(plan, number, step, results, scratch) for number, step in enumerate(plan.steps)]
-        self._stem, *self._work = [_KERNELS[step.kernel](each) for step, each in zip(plan.steps, bound, strict=True)]
+        self._work = [_bound(plan, number, results, scratch) for number in range(len(plan.steps))]
         _, *shape = plan.steps[-1].shape
         self._maps = results[-1][: int(np.prod(shape))].reshape(shape)
 
     def __call__(self, clip: Map) -> Map:
-        """Fused maps (outputs, 192, 256) of a clip (3, 16, 192, 256); the next call writes over them.
+        """Return the fused maps (outputs, 192, 256) of a clip (3, 16, 192, 256); the next call writes over them.
 
         A float32 clip is read where it lies if each of its channels lies in one piece.
 
@@ -53,159 +50,75 @@ class Engine:
             clip = np.ascontiguousarray(clip, np.float32)
         apart = clip.strides[0] // clip.itemsize
         flat = as_strided(clip, (2 * apart + clip[0].size,), (clip.itemsize,), writeable=False)
-        self._spread(self._stem, flat, apart)
         for work in self._work:
-            self._spread(work)
+            self._spread(work, flat, apart)
         return self._maps
 
-    def _spread(self, work: "_Work", *given: Any) -> None:
+    def _spread(self, work: "_Work", *clip: Any) -> None:
         parts = min(self._threads, work.extent // work.grain)
         cuts = [part * (work.extent // work.grain) // parts * work.grain for part in range(parts + 1)]
-        others = [self._helpers.submit(work.run, part, cuts[part], cuts[part + 1], *given) for part in range(1, parts)]
-        work.run(0, 0, cuts[1], *given)
+        others = [self._helpers.submit(work.run, part, cuts[part], cuts[part + 1], clip) for part in range(1, parts)]
+        work.run(0, 0, cuts[1], clip)
         for other in others:
             other.result()
 
 
 class _Work(NamedTuple):
-    """A step made ready: ``run(thread, first, last)`` makes a part of ``range(0, extent, grain)``."""
+    """A step made ready: ``run(thread, first, last, clip)`` makes a part of ``range(0, extent, grain)``."""
 
     run: Callable[..., None]
     extent: int
-    grain: int = 1
+    grain: int
 
 
-@dataclass(frozen=True)
-class _Bound:
-    """A step with all that it reads and writes."""
-
-    plan: Plan
-    number: int
-    step: Step
-    results: list[Map]
-    scratch: list[Map]
-
-    @property
-    def inputs(self) -> list[Map]:
-        return [self.results[number] for number in self.step.inputs]
-
-    @property
-    def shapes(self) -> list[Shape]:
-        """Of the inputs."""
-        return [self.plan.shape(number) for number in self.step.inputs]
-
-    @property
-    def other(self) -> Map:
-        return _NOTHING if self.step.other is None else self.results[self.step.other]
-
-    @property
-    def out(self) -> Map:
-        return self.results[self.number]
-
-    def weight(self, name: str) -> Map:
-        return self.plan.weights.get(f"{self.number}.{name}", _NOTHING)
-
-    def layer(self, name: str) -> tuple[Map, Map]:
-        """Weight and bias."""
-        return self.weight(f"{name}.weight"), self.weight(f"{name}.bias")
+def _join(
+    inputs: tuple[Map, ...], _weights: Any, _other: Map, out: Map, _scratch: Map, sizes: tuple[int, ...], *_: int
+) -> None:
+    """Put maps one behind the other."""
+    parts = [whole[:size] for whole, size in zip(inputs, sizes, strict=True)]
+    np.concatenate(parts, out=out[: sum(sizes)])
 
 
-def _stem(bound: _Bound) -> _Work:
-    channels, _, height, _ = bound.step.shape
-    (shape,) = bound.shapes
-    rest = bound.weight("weight"), bound.weight("bias"), bound.out, shape, channels
-    return _Work(lambda _, first, last, clip, apart: kernels.stem(clip, apart, *rest, first, last), height)
-
-
-def _pointwise(bound: _Bound) -> _Work:
-    channels, *frame = bound.step.shape
-    pixels = int(np.prod(frame))
-    fixed = (
-        *(bound.inputs[0], bound.weight("weight"), bound.weight("bias"), bound.out),
-        *((bound.shapes[0][0], channels), pixels, bound.step.settings["clip6"]),
-    )
-    return _Work(lambda _, first, last: kernels.pointwise(*fixed, first, last), pixels, LANES)
-
-
-def _widen(bound: _Bound) -> _Work:
-    channels, frames, height, width = bound.shapes[0]
-    fixed = bound.inputs[0], bound.weight("shares"), bound.out, channels, frames * height, width
-    return _Work(lambda _, first, last: kernels.widen(*fixed, first, last), frames * height)
-
-
-def _resize(kernel: Callable[..., None]) -> Callable[[_Bound], _Work]:
-    def bind(bound: _Bound) -> _Work:
-        _, frames, height, _ = bound.step.shape
-        fixed = bound.inputs[0], bound.other, bound.out, bound.shapes[0], frames
-        return _Work(lambda _, first, last: kernel(*fixed, first, last), height)
-
-    return bind
-
-
-def _join(bound: _Bound) -> _Work:
-    sizes = [shape[0] * kernels.pitch(*shape[1:]) for shape in bound.shapes]
-    parts = [whole[:size] for whole, size in zip(bound.inputs, sizes, strict=True)]
-    out = bound.out[: sum(sizes)]
-
-    def run(_thread: int, _first: int, _last: int) -> None:
-        np.concatenate(parts, out=out)
-
-    return _Work(run, 1)
-
-
-def _block(bound: _Bound) -> _Work:
-    channels, frames, height, _ = bound.step.shape
-    settings, scratch = bound.step.settings, bound.scratch
-    hidden, *shape = settings["hidden"]
-    inputs, few, _, _ = bound.shapes[0]
-    layers = (
-        bound.inputs[0],
-        bound.layer("expand"),
-        bound.layer("depthwise"),
-        bound.layer("project"),
-        bound.other,
-        bound.out,
-    )
-    rest = (
-        *(settings["mode"], (inputs, hidden, channels), tuple(shape), (few, frames)),
-        *(tuple(settings["time"]), settings["stride"]),
-    )
-    return _Work(lambda thread, first, last: kernels.block(*layers, scratch[thread], *rest, first, last), height)
-
-
-def _fuse(bound: _Bound) -> _Work:
-    _, frames, height, width = bound.step.shape
-    absent = 3 - len(bound.inputs)
-    maps = *bound.inputs, *[_NOTHING] * absent
-    counts = *(shape[0] for shape in bound.shapes), *[0] * absent
-    lengths = *(shape[1] for shape in bound.shapes), *[0] * absent
-    fixed = maps, counts, lengths, bound.weight("weight"), bound.weight("bias")[0], bound.out, frames, height * width
-    return _Work(lambda _, first, last: kernels.fuse(*fixed, first, last), height * width, STRIP)
-
-
-_KERNELS: dict[str, Callable[[_Bound], _Work]] = {
-    "stem": _stem,
-    "pointwise": _pointwise,
-    "widen": _widen,
-    "enlarge": _resize(kernels.enlarge),
-    "shuffle": _resize(kernels.shuffle),
+_KERNELS: dict[str, Callable[..., None]] = {
+    "stem": kernels.stem,
+    "pointwise": kernels.pointwise,
+    "widen": kernels.widen,
+    "enlarge": kernels.enlarge,
+    "shuffle": kernels.shuffle,
     "join": _join,
-    "block": _block,
-    "fuse": _fuse,
+    "block": residual.block,
+    "fuse": kernels.fuse,
 }
 
 
+def _bound(plan: Plan, number: int, results: list[Map], scratch: list[Map]) -> _Work:
+    """Give a step all that it reads and writes."""
+    step, kernel = plan.steps[number], _KERNELS[plan.steps[number].kernel]
+    weights = tuple(plan.weights[f"{number}.{each}"] for each in range(step.weights))
+    other = _NOTHING if step.other is None else results[step.other]
+    settings = step.settings
+    if step.inputs == (CLIP,):
+
+        def run(thread: int, first: int, last: int, clip: tuple[Map, int]) -> None:
+            flat, apart = clip
+            kernel((flat,), weights, other, results[number], scratch[thread], (apart, *settings), first, last)
+
+    else:
+        inputs = tuple(results[each] for each in step.inputs)
+
+        def run(thread: int, first: int, last: int, clip: tuple[Map, int]) -> None:  # noqa: ARG001
+            kernel(inputs, weights, other, results[number], scratch[thread], settings, first, last)
+
+    return _Work(run, step.extent or step.shape[2], step.grain)
+
+
 def _scratch(plan: Plan) -> int:
-    """Numbers that the largest block keeps between its three layers."""
-    hidden = [step.settings["hidden"] for step in plan.steps if step.kernel == "block"]
-    return max(
-        kernels.hidden_rows(channels, frames, width) + kernels.convolved_row(channels, frames, width)
-        for channels, frames, _, width in hidden
-    )
+    """Return the numbers that the largest block keeps between its three layers."""
+    return max(residual.room(step.settings) for step in plan.steps if step.kernel == "block")
 
 
 def _aligned(count: int) -> Map:
-    """Zeros that begin where a line of the cache does."""
+    """Return zeros that begin where a line of the cache does."""
     line = _CACHE_LINE // 4
     room = np.zeros(count + line, np.float32)
     start = -(room.ctypes.data // 4) % line

@@ -2,11 +2,14 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from typing import Any
 
+import numpy as np
+from safetensors.numpy import load, save
+
 from tinyhd_lib.data.transforms import Map
-from tinyhd_lib.models.spec import CLIP_FRAMES, INPUT_SIZE
+from tinyhd_lib.models.spec import CLIP_SHAPE
 from tinyhd_lib.runtime.fused.kernels import LINE
 
 Shape = tuple[int, ...]
@@ -15,30 +18,34 @@ Shape = tuple[int, ...]
 CLIP = -1
 """The number of the clip among the steps' results."""
 
-CLIP_SHAPE = (3, CLIP_FRAMES, *INPUT_SIZE)
-
 
 @dataclass(frozen=True)
 class Step:
     """One kernel's work.
 
     Attributes:
-        kernel: its name in `kernels`.
+        kernel: its name in `kernels` or `residual`.
         inputs: the steps whose results it reads.
         shape: of its result.
         other: the step whose result is added to its own.
+        weights: how many arrays of weights it has.
         settings: what else the kernel wants to know.
+        extent: into how many parts it can be cut, such as pixels; 0 for the rows of its result.
+        grain: what a part is a multiple of.
     """
 
     kernel: str
     inputs: tuple[int, ...]
     shape: Shape
     other: int | None = None
-    settings: dict[str, Any] = field(default_factory=dict)
+    weights: int = 0
+    settings: tuple[Any, ...] = ()
+    extent: int = 0
+    grain: int = 1
 
     @property
     def sources(self) -> tuple[int, ...]:
-        """All steps whose results it reads."""
+        """Return all steps whose results it reads."""
         return self.inputs if self.other is None else (*self.inputs, self.other)
 
 
@@ -48,36 +55,31 @@ class Plan:
 
     Attributes:
         steps: in an order in which they can be computed.
-        weights: flat float32, by the step's number and a name: ``12.expand``.
+        weights: flat float32, by the step's number and their own: ``12.0``.
     """
 
     steps: tuple[Step, ...]
     weights: Mapping[str, Map]
 
     def shape(self, number: int) -> Shape:
-        """Of a step's result, or of the clip."""
+        """Return the shape of a step's result, or of the clip."""
         return CLIP_SHAPE if number == CLIP else self.steps[number].shape
 
+    def to_bytes(self) -> bytes:
+        """Return the plan as it is kept: safetensors, with the steps as JSON among the weights."""
+        steps = json.dumps([asdict(step) for step in self.steps]).encode()
+        return save({**self.weights, "steps": np.frombuffer(steps, np.uint8)})
 
-def steps_to_json(steps: tuple[Step, ...]) -> str:
-    """The steps as text, to be kept beside the weights."""
-    return json.dumps([asdict(step) for step in steps])
-
-
-def steps_from_json(text: str) -> tuple[Step, ...]:
-    """What `steps_to_json` wrote.
-
-    Raises:
-        ValueError, KeyError, TypeError: it is something else.
-    """
-    return tuple(
-        Step(row["kernel"], tuple(row["inputs"]), tuple(row["shape"]), row["other"], row["settings"])
-        for row in json.loads(text)
-    )
+    @classmethod
+    def from_bytes(cls, content: bytes) -> "Plan":
+        """Return what `to_bytes` wrote."""
+        weights = load(content)
+        steps = json.loads(weights.pop("steps").tobytes())
+        return cls(tuple(Step(**{name: _tuples(value) for name, value in step.items()}) for step in steps), weights)
 
 
 def share_buffers(plan: Plan) -> tuple[list[int], list[int]]:
-    """A buffer for every step's result, used again as soon as nobody will read it: small enough for a cache to hold.
+    """Choose a buffer for every step's result, used again as soon as nobody will read it: small enough for a cache.
 
     Returns:
         each step's buffer, and each buffer's size in numbers.
@@ -99,6 +101,11 @@ def share_buffers(plan: Plan) -> tuple[list[int], list[int]]:
         chosen.append(buffer)
         free += {chosen[source] for source in step.sources if source != CLIP and last_use[source] == number}
     return chosen, sizes
+
+
+def _tuples(value: Any) -> Any:
+    """Return what JSON has as lists as the tuples that it was."""
+    return tuple(map(_tuples, value)) if isinstance(value, list) else value
 
 
 def _room(shape: Shape) -> int:

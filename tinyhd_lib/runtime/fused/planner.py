@@ -6,7 +6,8 @@ enlarged map is made while that is written.
 """
 
 import operator
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
+from dataclasses import replace
 from threading import Lock
 from typing import Any
 
@@ -21,17 +22,24 @@ from tinyhd_lib.models import upsampling
 from tinyhd_lib.models.decoders import DecoderBlock
 from tinyhd_lib.models.spec import INPUT_SIZE
 from tinyhd_lib.models.student import TinyHD
-from tinyhd_lib.runtime.fused.kernels import COPY, ENLARGE, EXPAND
+from tinyhd_lib.runtime.fused.kernels import STRIP, pitch
 from tinyhd_lib.runtime.fused.plan import CLIP, Plan, Shape, Step
+from tinyhd_lib.runtime.fused.residual import COPY, ENLARGE, EXPAND
+from tinyhd_lib.runtime.fused.simd import LANES
 
 _ENLARGEMENTS = (upsampling.enlarge, upsampling.shuffle_pixels, upsampling.upsample_space)
+
+Folded = tuple[Map, Map]
+"""Weight and bias."""
+
+_NOTHING = np.empty(0, np.float32)
 
 _TRACING = Lock()
 """Torch traces one model at a time: it replaces what all threads call."""
 
 
 def make_plan(model: TinyHD) -> Plan:
-    """The steps of a student in evaluation mode, for clips of the published size."""
+    """Return the steps of a student in evaluation mode, for clips of the published size."""
     with _TRACING, torch.no_grad():
         return _Planner(model.eval()).plan
 
@@ -44,7 +52,7 @@ class _Logits(nn.Module):
         self.model = model
 
     def forward(self, clip: Tensor) -> tuple[Tensor, ...]:
-        """What every decoder says before its sigmoid."""
+        """Return what every decoder says before its sigmoid."""
         levels = self.model.encoder(clip)
         return tuple(decoder(levels) for decoder in self.model.decoders.values())
 
@@ -87,27 +95,18 @@ class _Planner:
     def plan(self) -> Plan:
         return Plan(tuple(self._steps), self._weights)
 
-    def _add(
-        self,
-        kernel: str,
-        inputs: Sequence[int],
-        shape: Sequence[int],
-        *,
-        other: int | None = None,
-        weights: Mapping[str, Any] | None = None,
-        **settings: Any,
-    ) -> int:
+    def _add(self, step: Step, *weights: Any) -> int:
         number = len(self._steps)
-        for name, array in (weights or {}).items():
-            self._weights[f"{number}.{name}"] = np.ascontiguousarray(array, np.float32).reshape(-1)
-        self._steps.append(Step(kernel, tuple(inputs), tuple(shape), other, settings))
+        for place, array in enumerate(weights):
+            self._weights[f"{number}.{place}"] = np.ascontiguousarray(array, np.float32).reshape(-1)
+        self._steps.append(replace(step, weights=len(weights)))
         return number
 
     def _shape(self, number: int) -> Shape:
         return self.plan.shape(number)
 
     def _is_absorbed(self, node: fx.Node) -> bool:
-        """Whether an enlargement is made by the only step that reads it."""
+        """Return whether an enlargement is made by the only step that reads it."""
         if node.target not in _ENLARGEMENTS or len(node.users) > 1:
             return False
         (user,) = node.users
@@ -117,11 +116,13 @@ class _Planner:
 
     def _function(self, node: fx.Node) -> int:
         if node.target is torch.cat:
-            parts = [self._numbers[each] for each in node.args[0]]  # type: ignore[union-attr, index]
+            parts = tuple(self._numbers[each] for each in node.args[0])  # type: ignore[union-attr, index]
+            if len(parts) == 1:
+                return parts[0]
             shapes = [self._shape(part) for part in parts]
-            return (
-                parts[0] if len(parts) == 1 else self._add("join", parts, (sum(s[0] for s in shapes), *shapes[0][1:]))
-            )
+            shape = (sum(each[0] for each in shapes), *shapes[0][1:])
+            sizes = tuple(channels * pitch(*frame) for channels, *frame in shapes)
+            return self._add(Step("join", parts, shape, settings=sizes, extent=1))
         if node.target is operator.add:
             enlarged, other = node.args
             return self._enlarge(enlarged, self._numbers[other])  # type: ignore[index, arg-type]
@@ -134,15 +135,16 @@ class _Planner:
         if other is not None:
             frames = max(frames, self._shape(other)[1])  # a single frame is added to each of the other's
         if not _is_linear(node):
-            return self._add("shuffle", [source], (channels // 4, frames, 2 * height, 2 * width), other=other, low=low)
+            shape = (channels // 4, frames, 2 * height, 2 * width)
+            return self._add(Step("shuffle", (source,), shape, other, settings=(low, frames)))
         wide = self._widen(source)
         shape = (channels, frames, 2 * height, 2 * width)
-        return self._add("enlarge", [wide], shape, other=other, low=self._shape(wide))
+        return self._add(Step("enlarge", (wide,), shape, other, settings=(self._shape(wide), frames)))
 
     def _widen(self, source: int) -> int:
         channels, frames, height, width = self._shape(source)
         shape = (channels, frames, height, 2 * width)
-        return self._add("widen", [source], shape, weights={"shares": _shares(width)}, width=width)
+        return self._add(Step("widen", (source,), shape, settings=self._shape(source)), _shares(width))
 
     def _module(self, node: fx.Node) -> int:
         module, source = self._modules[str(node.target)], node.args[0]
@@ -153,57 +155,50 @@ class _Planner:
             return self._block(source, list(module.conv), self._numbers[source] if module.use_res_connect else None)
         convolution = module[0]
         number = self._numbers[source]
-        _, frames, height, width = self._shape(number)
         weights = _folded(convolution, module[1])
         if convolution.stride == (1, 1, 1):
-            shape = (convolution.out_channels, frames, height, width)
-            return self._add("pointwise", [number], shape, weights=weights, clip6=True)
+            return self._pointwise(number, weights, clip6=True)
+        _, frames, height, width = low = self._shape(number)
         shape = (convolution.out_channels, frames // 2, height // 2, width // 2)
-        return self._add("stem", [number], shape, weights=weights)
+        return self._add(Step("stem", (number,), shape, settings=(low, shape[0])), *weights)
+
+    def _pointwise(self, source: int, weights: Folded, *, clip6: bool) -> int:
+        channels, *frame = self._shape(source)
+        pixels, outputs = int(np.prod(frame)), weights[1].size
+        settings = (channels, outputs), pixels, clip6
+        step = Step("pointwise", (source,), (outputs, *frame), settings=settings, extent=pixels, grain=LANES)
+        return self._add(step, *weights)
 
     def _block(self, source: fx.Node, layers: list[Any], other: int | None = None) -> int:
-        """An inverted residual: an expansion or none, the depthwise convolution, the projection."""
+        """Add an inverted residual: an expansion or none, the depthwise convolution, the projection."""
         *expansions, depthwise, projection, norm = layers
-        expand = [_folded(each[0], each[1]) for each in expansions]
-        mode, x = EXPAND if expand else COPY, self._numbers.get(source)
-        if x is None:
-            mode, x = ENLARGE, self._expanded(source, expand.pop())
-            _, few, low, width = self._shape(x)
-            frames, height = _lengthening(source) * few, 2 * low
-        else:
-            _, frames, height, width = self._shape(x)
+        expand = _folded(expansions[0][0], expansions[0][1]) if expansions else (_NOTHING, _NOTHING)
+        mode, x = EXPAND if expansions else COPY, self._numbers.get(source)
+        if x is None:  # an enlargement: the expansion of what is to be enlarged, widened
+            mode, low = ENLARGE, self._numbers[source.args[0]]  # type: ignore[index]
+            x = self._widen(self._pointwise(low, expand, clip6=False))
+        inputs, few, height, width = self._shape(x)
+        frames = few
+        if mode == ENLARGE:
+            frames, height = _lengthening(source) * few, 2 * height
         convolution = depthwise[0]
         kernel, stride, padding = convolution.kernel_size[0], convolution.stride, convolution.padding[0]
         lasting = (frames + 2 * padding - kernel) // stride[0] + 1
-        weights = (
-            _named("expand", *expand)
-            | _named("depthwise", _folded(convolution, depthwise[1]))
-            | _named("project", _folded(projection, norm))
-        )
-        return self._add(
-            "block",
-            [x],
-            (projection.out_channels, lasting, height // stride[1], width // stride[1]),
-            other=other,
-            weights=weights,
-            mode=mode,
-            hidden=(convolution.out_channels, frames, height, width),
-            time=(kernel, stride[0], padding),
-            stride=stride[1],
-        )
-
-    def _expanded(self, enlargement: fx.Node, weights: dict[str, Map]) -> int:
-        """The expansion of what is to be enlarged, widened."""
-        source = self._numbers[enlargement.args[0]]  # type: ignore[index]
-        shape = (weights["bias"].size, *self._shape(source)[1:])
-        return self._widen(self._add("pointwise", [source], shape, weights=weights, clip6=False))
+        channels = inputs, convolution.out_channels, projection.out_channels
+        shape = (channels[2], lasting, height // stride[1], width // stride[1])
+        weights = *expand, *_folded(convolution, depthwise[1]), *_folded(projection, norm)
+        time = kernel, stride[0], padding
+        settings = mode, channels, (frames, height, width), few, lasting, time, stride[1]
+        return self._add(Step("block", (x,), shape, other, settings=settings), *weights)
 
     def _fuse(self, model: TinyHD, logits: list[int]) -> None:
         """The fusion's weights are in its own order of the decoders."""
-        spec = model.spec
-        order = [*range(1, len(logits)), 0] if spec.d1_last else list(range(len(logits)))
-        weights = {"weight": model.fusion.weight.reshape(-1), "bias": model.fusion.bias}
-        self._add("fuse", [logits[each] for each in order], (1, spec.outputs, *INPUT_SIZE), weights=weights)
+        ordered = [*logits[1:], logits[0]] if model.spec.d1_last else logits
+        counts, lengths, *_ = zip(*map(self._shape, ordered), strict=True)
+        frames, pixels = model.spec.outputs, INPUT_SIZE[0] * INPUT_SIZE[1]
+        shape, settings = (1, frames, *INPUT_SIZE), (counts, lengths, frames, pixels)
+        step = Step("fuse", tuple(ordered), shape, settings=settings, extent=pixels, grain=STRIP)
+        self._add(step, model.fusion.weight, model.fusion.bias)
 
 
 def _is_linear(enlargement: fx.Node) -> bool:
@@ -213,20 +208,16 @@ def _is_linear(enlargement: fx.Node) -> bool:
 
 
 def _lengthening(enlargement: fx.Node) -> int:
-    """How many times the frames it makes."""
+    """Return how many times the frames it makes."""
     return 2 if enlargement.kwargs.get("lengthen") else 1
 
 
-def _folded(convolution: nn.Conv3d, norm: nn.BatchNorm3d) -> dict[str, Map]:
-    """Weight and bias of a convolution with its batch norm, folded in float64."""
+def _folded(convolution: nn.Conv3d, norm: nn.BatchNorm3d) -> Folded:
+    """Return weight and bias of a convolution with its batch norm, folded in float64."""
     scale = norm.weight.double() / (norm.running_var.double() + norm.eps).sqrt()  # type: ignore[union-attr]
     weight = convolution.weight.double() * scale.reshape(-1, 1, 1, 1, 1)
     bias = norm.bias.double() - norm.running_mean.double() * scale  # type: ignore[union-attr]
-    return {"weight": weight.float().numpy(), "bias": bias.float().numpy()}
-
-
-def _named(prefix: str, *weights: dict[str, Map]) -> dict[str, Map]:
-    return {f"{prefix}.{name}": array for each in weights for name, array in each.items()}
+    return weight.float().numpy(), bias.float().numpy()
 
 
 def _shares(width: int) -> Map:

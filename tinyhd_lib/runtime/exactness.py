@@ -1,4 +1,4 @@
-"""Numbers of fewer bits: faster on some processors, and refused where the maps suffer."""
+"""Whether what runs a model gives its maps: to 1e-5 in float32; with fewer bits, nearly, or it is refused."""
 
 from collections.abc import Iterator
 from functools import cache
@@ -11,19 +11,27 @@ from tinyhd_lib.data.video import read_frames
 from tinyhd_lib.data.windows import windows
 from tinyhd_lib.files import shipped
 from tinyhd_lib.metrics import cc
-from tinyhd_lib.models.spec import CLIP_FRAMES
+from tinyhd_lib.models.graph import PARITY_TOLERANCE
+from tinyhd_lib.models.spec import CLIP_FRAMES, CLIP_SHAPE
 from tinyhd_lib.runtime.base import LEAST_CC, Runtime, Unusable
 
 _EXAMPLES = ("pursuit.mp4", "popout.mp4")
 _CALIBRATION_STRIDE = 4
 
 
-def check_agreement(runtime: Runtime, exact: Runtime) -> None:
-    """Hold the maps of a runtime of fewer bits against those in float32, on the example clips.
+def check_exact(runtime: Runtime, exact: Runtime) -> None:
+    """Hold the maps of a runtime against those of an exact one.
 
     Raises:
-        Unusable: their CC, the mean over all maps, is below the least that is allowed.
+        Unusable: in float32 they differ by more than 1e-5; with fewer bits their CC on the example clips, the mean over
+            all maps, is below the least that is allowed.
     """
+    if runtime.precision == "float32":
+        clip = np.random.default_rng(0).standard_normal((1, *CLIP_SHAPE), np.float32)
+        difference = float(np.abs(runtime(clip) - exact(clip)).max())
+        if not difference <= PARITY_TOLERANCE:
+            raise Unusable(f"{runtime.name} differs from torch by {difference:.1e} on this machine")
+        return
     least = LEAST_CC[runtime.precision]
     scores = [
         cc(low, high)
@@ -34,13 +42,13 @@ def check_agreement(runtime: Runtime, exact: Runtime) -> None:
     if not mean >= least:
         raise Unusable(
             f"{runtime.name}: refused, CC to float32 on the example clips is {mean:.4f}, and {least} the least; "
-            "use `precision=float32`"
+            'use `precision="float32"`'
         )
 
 
 @cache
 def example_clips(stride: int = _CALIBRATION_STRIDE) -> tuple[Map, ...]:
-    """Clips (3, 16, 192, 256) of the videos that come with us, one every ``stride`` frames.
+    """Return clips (3, 16, 192, 256) of the videos that come with us, one every ``stride`` frames.
 
     Raises:
         BadInput: the videos are missing.

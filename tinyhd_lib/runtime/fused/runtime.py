@@ -1,6 +1,5 @@
 """The forward pass on a CPU by compiled loops of our own, which never write an inverted residual's hidden layer."""
 
-import json
 import logging
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -10,20 +9,19 @@ from queue import SimpleQueue
 from threading import Lock
 
 import numpy as np
-from safetensors.numpy import load, save
 
 from tinyhd_lib.cache import Cache
 from tinyhd_lib.data.transforms import Map
+from tinyhd_lib.models.weights import ModelSource
 from tinyhd_lib.records import usable_cores
-from tinyhd_lib.runtime import fused
-from tinyhd_lib.runtime.base import ModelSource
-from tinyhd_lib.runtime.conversion import check_parity, conversion_key
+from tinyhd_lib.runtime.base import conversion_key
 from tinyhd_lib.runtime.fused.engine import Engine
-from tinyhd_lib.runtime.fused.plan import Plan, steps_from_json, steps_to_json
+from tinyhd_lib.runtime.fused.plan import Plan
 
 logger = logging.getLogger(__name__)
 
-_PLANS = Cache("plans", most_bytes=2**30)
+PLANS = Cache("plans", most_bytes=2**30)
+"""Plans that were made before, as `Plan.to_bytes` writes them."""
 
 _MOST_THREADS = 16
 
@@ -45,23 +43,24 @@ class FusedRuntime:
         self.spec = source.spec
         self.digest = source.digest
         self.precision = "float32"
-        self._threads = min(usable_cores(), _MOST_THREADS)
-        self.batch = self._threads * (_WINDOWS_A_THREAD if source.spec.outputs == 1 else 1)
+        threads = min(usable_cores(), _MOST_THREADS)
+        self.batch = threads * (_WINDOWS_A_THREAD if source.spec.outputs == 1 else 1)
         self._alone = Lock()
-        self._pool = ThreadPoolExecutor(self._threads)
-        key = _key(source)
-        kept = _PLANS.read(key)
-        self._start(_unpacked(kept) if kept else _make(source))
-        if kept is None:
-            check_parity(self, source)
-            _PLANS.write(key, save(dict(self._plan.weights), {"steps": steps_to_json(self._plan.steps)}))
-
-    def _start(self, plan: Plan) -> None:
-        self._plan = plan
-        self._shared = Engine(plan, self._threads)
+        self._pool = ThreadPoolExecutor(threads)
+        code = sorted(Path(__file__).parent.glob("*.py"))
+        key = conversion_key(source, ("numba", "torch", "torchvision"), self.precision, code)
+        kept = PLANS.read(key)
+        plan = Plan.from_bytes(kept) if kept else _make(source)
+        self._shared = Engine(plan, threads)
         self._own: SimpleQueue[Engine] = SimpleQueue()
-        for _ in range(self._threads):
+        for _ in range(threads):
             self._own.put(Engine(plan, 1))
+        if not kept:
+            from tinyhd_lib.runtime.eager import TorchRuntime
+            from tinyhd_lib.runtime.exactness import check_exact
+
+            check_exact(self, TorchRuntime(source, "cpu"))
+            PLANS.write(key, plan.to_bytes())
 
     def __call__(self, clips: Sequence[Map] | Map) -> Map:
         """See `Runtime`."""
@@ -83,14 +82,3 @@ def _make(source: ModelSource) -> Plan:
 
     logger.info("planning %s for this processor, once (10 to 20 seconds)", source.spec.label)
     return make_plan(source.load())
-
-
-def _key(source: ModelSource) -> str:
-    code = sorted(Path(fused.__path__[0]).glob("*.py"))
-    return conversion_key(source, ("numba", "torch", "torchvision"), "float32", code)
-
-
-def _unpacked(content: bytes) -> Plan:
-    length = int.from_bytes(content[:8], "little")
-    metadata = json.loads(content[8 : 8 + length])["__metadata__"]
-    return Plan(steps_from_json(metadata["steps"]), load(content))

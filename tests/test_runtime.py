@@ -1,0 +1,212 @@
+"""Runtimes: each gives torch's maps, what they keep is checked, and `auto` takes the fastest that works and says so."""
+
+import logging
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from conftest import random_model
+
+from tinyhd_lib import MODEL_SPECS, BadInput, open_runtime
+from tinyhd_lib.models import decoders
+from tinyhd_lib.models.weights import WEIGHTS, model_source
+from tinyhd_lib.runtime import base, eager
+from tinyhd_lib.runtime.base import Unusable, conversion_key
+from tinyhd_lib.runtime.eager import TorchRuntime
+
+needs_openvino = pytest.mark.skipif(not find_spec("openvino"), reason="OpenVINO is not installed")
+
+SMALL = "d2_S"  # the fewest layers
+PUBLISHED = [name for name, weights in WEIGHTS.items() if weights.published and not name.endswith("ucf")]
+
+
+def clips_of(number: int, seed: int = 1) -> np.ndarray:
+    return np.random.default_rng(seed).standard_normal((number, 3, 16, 192, 256), np.float32)
+
+
+@pytest.fixture
+def no_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A machine on which `auto` finds no GPU."""
+    monkeypatch.setattr("tinyhd_lib.runtime._may_be_there", lambda device: device not in {"cuda", "mps"})
+
+
+# Torch
+
+
+@pytest.mark.parametrize("row", MODEL_SPECS)
+def test_every_model_survives_what_torch_does_to_it(row: str) -> None:
+    """Nothing in it depends on the device, so what would break on a GPU (a memory format, a type) breaks here."""
+    maps = TorchRuntime(model_source(random_model(row)), "cpu")(clips_of(1))
+    assert maps.shape == (1, MODEL_SPECS[row].outputs, 192, 256)
+    assert np.isfinite(maps).all()
+
+
+@pytest.mark.parametrize("row", ["d123s_rc4_rc1T", "d123m_rc4_rc1T", "d123_force_multi"])
+def test_autocast_runs_every_kind_of_fusion(row: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tinyhd_lib.runtime.exactness.check_exact", lambda *_: None)
+    maps = TorchRuntime(model_source(random_model(row)), "cpu", "bfloat16")(clips_of(1))
+    assert maps.dtype == np.float32
+    assert np.isfinite(maps).all()
+
+
+def test_a_model_keeps_its_layout_on_every_device(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A conversion of the memory's layout is slower, and fails for S, whose fusion is two-dimensional."""
+    moved = []
+    monkeypatch.setattr(torch.nn.Module, "to", lambda module, *args, **options: moved.append((args, options)) or module)
+    TorchRuntime(model_source(random_model(SMALL)), "cpu")
+    assert moved == [((torch.device("cpu"),), {})]
+
+
+def test_a_model_stays_the_callers_own() -> None:
+    model = random_model(SMALL).train()
+    runtime = open_runtime(model, "cpu")
+    assert model.training
+    assert not runtime._model.training
+
+
+@pytest.mark.parametrize("device", ["cuda:99", "nonsense", "meta"])
+def test_a_device_that_is_not_there_is_named(device: str) -> None:
+    with pytest.raises(BadInput, match=f"device '{device}'"):
+        open_runtime(random_model(SMALL), device)
+
+
+# OpenVINO
+
+
+@needs_openvino
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_openvino_agrees_with_torch_for_every_published_model(name: str) -> None:
+    model, clips = random_model(name), clips_of(2)
+    expected = open_runtime(model, "cpu")(clips)
+    assert expected.shape == (2, model.spec.outputs, 192, 256)
+    np.testing.assert_allclose(open_runtime(model, "openvino")(clips), expected, rtol=0, atol=1e-5)
+
+
+@needs_openvino
+@pytest.mark.usefixtures("no_gpu")
+def test_a_conversion_that_differs_is_refused_and_not_kept(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("TINYHD_CACHE", str(tmp_path))
+    honest = eager.TorchRuntime.__call__
+    monkeypatch.setattr(eager.TorchRuntime, "__call__", lambda self, clips: honest(self, clips) + 2e-5)
+    with pytest.raises(BadInput, match=r"openvino .* differs from torch by 2\.0e-05"):
+        open_runtime(random_model(SMALL), "openvino")
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
+    assert open_runtime(random_model(SMALL)).name == "torch cpu"
+
+
+KEPT = {
+    "fused": ("plans", "tinyhd_lib.runtime.fused.runtime._make"),
+    "openvino": ("conversions", "tinyhd_lib.runtime.openvino_cpu._converted"),
+}
+"""What a runtime keeps, and what makes it."""
+
+
+@pytest.mark.parametrize("device", [pytest.param("openvino", marks=needs_openvino), "fused"])
+def test_what_is_kept_is_used_mended_and_done_without(
+    device: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    kind, maker = KEPT[device]
+    monkeypatch.setenv("TINYHD_CACHE", str(tmp_path / "cache"))
+    model, clips = random_model(SMALL), clips_of(1)
+    first = open_runtime(model, device)(clips)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delattr(maker)
+        np.testing.assert_array_equal(open_runtime(model, device)(clips), first)
+    (kept,) = (path for path in (tmp_path / "cache" / kind).rglob("*") if path.is_file() and not path.suffix)
+    whole = kept.read_bytes()
+    for damaged in (flipped(whole, len(whole) // 2), whole[:1000]):
+        kept.write_bytes(damaged)
+        caplog.clear()
+        np.testing.assert_array_equal(open_runtime(model, device)(clips), first)
+        assert [r.message for r in caplog.records if r.levelno >= logging.WARNING] == [
+            f"{kept}: damaged, thrown away and made anew"
+        ]
+        assert kept.read_bytes() != damaged
+    (tmp_path / "file").write_text("in the way")
+    monkeypatch.setenv("TINYHD_CACHE", str(tmp_path / "file"))
+    np.testing.assert_array_equal(open_runtime(model, device)(clips), first)
+    assert "cannot be kept" in caplog.text
+
+
+def flipped(content: bytes, place: int) -> bytes:
+    """The same with one bit flipped."""
+    return content[:place] + bytes([content[place] ^ 4]) + content[place + 1 :]
+
+
+def test_a_conversion_depends_on_what_the_code_does_not_on_how_it_reads(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    source, text = model_source(random_model(SMALL)), Path(decoders.__file__).read_text(encoding="utf-8")
+    code = tmp_path / "decoders.py"
+    monkeypatch.setattr(base, "_NETWORK", [code])
+
+    def key(content: str, precision: str = "float32") -> str:
+        code.write_text(content, encoding="utf-8")
+        return conversion_key(source, ("torch",), precision)
+
+    first = key(text)
+    remarks = text.replace("D1: an independent map", "D1: a map").replace("# Temporal (kernel", "# About (kernel")
+    assert remarks != text
+    assert key(f"# a remark\n\n{remarks}") == first
+    assert key(text.replace("_HALVE: Triple = (3, 2, 1)", "_HALVE: Triple = (3, 2, 0)")) != first
+    assert key(text.replace("x + levels", "x - levels").replace(") + level3", ") - level3")) != first
+    assert key(text, "int8") != first
+    assert conversion_key(model_source(random_model("d3_S")), ("torch",), "float32") != first
+
+
+# Which one
+
+
+@pytest.mark.usefixtures("no_gpu")
+def test_auto_says_what_it_took(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.INFO, "tinyhd_lib.runtime"):
+        runtime = open_runtime(random_model(SMALL))
+    assert [(r.levelno, r.message) for r in caplog.records if r.name == "tinyhd_lib.runtime"] == [
+        (logging.INFO, f"running on {runtime.name}")
+    ]
+    assert runtime.name.startswith("fused")
+
+
+@pytest.mark.usefixtures("no_gpu")
+def test_without_numba_and_openvino_auto_is_torch_and_says_so(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("tinyhd_lib.runtime.find_spec", lambda _name: None)
+    assert open_runtime(random_model(SMALL)).name == "torch cpu"
+    (record,) = caplog.records
+    assert record.message == (
+        "running on torch cpu; device 'fused' needs numba, which is not installed (pip install numba); "
+        "device 'openvino' needs openvino, which is not installed (pip install openvino)"
+    )
+    for device in ("fused", "openvino"):
+        with pytest.raises(BadInput, match="not installed"):
+            open_runtime(random_model(SMALL), device)
+
+
+@pytest.mark.parametrize(
+    ("precision", "gpus", "tried"),
+    [
+        ("float32", set(), ["fused", "openvino", "cpu"]),
+        ("float32", {"cuda"}, ["cuda", "fused", "openvino", "cpu"]),
+        ("float32", {"mps"}, ["mps", "fused", "openvino", "cpu"]),
+        ("float16", {"cuda", "mps"}, ["cuda", "mps", "cpu"]),
+        ("bfloat16", {"cuda"}, ["cuda", "openvino"]),
+        ("int8", {"cuda", "mps"}, ["openvino"]),
+    ],
+)
+def test_auto_tries_the_fastest_first_that_has_the_precision(
+    precision: str, gpus: set[str], tried: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = []
+
+    def refuse(_source: object, device: str, _precision: str) -> None:
+        found.append(device)
+        raise Unusable(f"no {device}")
+
+    monkeypatch.setattr("tinyhd_lib.runtime._open", refuse)
+    monkeypatch.setattr("tinyhd_lib.runtime._may_be_there", lambda name: name in gpus or name not in {"cuda", "mps"})
+    with pytest.raises(BadInput, match=f"no {tried[-1]}"):
+        open_runtime(random_model(SMALL), precision=precision)
+    assert found == tried
