@@ -18,13 +18,13 @@ from tinyhd_lib.data.windows import published_stride, windows
 from tinyhd_lib.errors import BadInput
 from tinyhd_lib.evaluation.predictions import read_any_map
 from tinyhd_lib.files import digest_of, fingerprint, write_array
-from tinyhd_lib.models.spec import INPUT_SIZE
+from tinyhd_lib.models.spec import INPUT_SIZE, ModelSpec
 from tinyhd_lib.prediction.inference import saliency_maps
 from tinyhd_lib.runtime import open_runtime
 from tinyhd_lib.runtime.base import model_source
 
 if TYPE_CHECKING:
-    from tinyhd_lib.training.models import StudentModel
+    from tinyhd_lib.training.models import OpenModel
 
 _SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".npz"})
 _MAPS_OF = {"d1": ("D1 map 1", "D1 map 2", "D1 map 3", "D1 map 4"), "d2": ("D2",), "d3": ("D3",)}
@@ -181,22 +181,22 @@ def decoder_layers(video: Path, weights: str | Path) -> dict[str, Layer]:
     source = model_source(weights)
     place = _place(video, "decoders", source.digest)
     if not place.exists():
-        from tinyhd_lib.training.models import StudentModel
+        from tinyhd_lib.training.models import open_model
 
-        model = StudentModel(weights, "openvino")
-        write_array(place, _side_maps(_watched(video, model.name), model))
+        model = open_model(str(weights), "openvino")
+        write_array(place, _side_maps(_watched(video, model.name), model, source.spec))
     maps = np.load(place, mmap_mode="r")
     names = [name for decoder in source.spec.decoders for name in _MAPS_OF[decoder]]
     return {name: ArrayLayer(maps[:, number]) for number, name in enumerate(names)}
 
 
-def _side_maps(frames: Iterator[Frame], model: "StudentModel") -> Iterator[Map]:
+def _side_maps(frames: Iterator[Frame], model: "OpenModel", spec: ModelSpec) -> Iterator[Map]:
     """(maps, 192, 256) float16 for every frame."""
     small = (_at_models_size(frame.image) for frame in frames)
-    for window in windows(small, published_stride(model.spec)):
+    for window in windows(small, published_stride(spec)):
         answers = model(np.stack(window.clip))
         for index in window.owned:
-            maps = [answers[name][:, window.output(index, answers[name].shape[1])] for name in model.spec.decoders]
+            maps = [answers[name][:, window.output(index, answers[name].shape[1])] for name in spec.decoders]
             yield np.concatenate(maps).astype(np.float16)
 
 
