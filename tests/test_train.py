@@ -31,7 +31,7 @@ from tinyhd_lib.models.weights import read_metadata
 from tinyhd_lib.records import read_record
 from tinyhd_lib.training import checkpoint, teachers
 from tinyhd_lib.training import loop as training
-from tinyhd_lib.training.checkpoint import read_log, read_state
+from tinyhd_lib.training.checkpoint import log_table, read_log, read_state, smoothed
 from tinyhd_lib.training.loop import NonFiniteLossError, train
 from tinyhd_lib.training.processes import Processes
 from tinyhd_lib.training.recipe import Recipe, read_recipe, recipe_names
@@ -605,6 +605,33 @@ def test_a_mixed_step_has_its_loss_in_float32(
     assert torch.backends.mkldnn.enabled
     assert all(value.isfinite().all() for value in tensors(read_state(tmp_path).model))
     assert {value.dtype for value in tensors(read_state(tmp_path).model)} == {torch.float32, torch.int64}
+
+
+ENTRIES: list[dict[str, Any]] = [
+    *({"step": n, "epoch": 1, "terms": {"d1": 2.0 / n, "ground_truth": 1.0, "loss": 3.0 / n}} for n in range(1, 9)),
+    {"step": 8, "epoch": 1, "scores": {"kl": 1.5, "cc": 0.2, "nss": 2.0}},
+    {"step": 9, "epoch": 2, "terms": {"d1": 0.1, "ground_truth": 0.9, "loss": 0.2}},
+    {"step": 9, "epoch": 2, "scores": {"kl": 1.25, "cc": 0.3}},
+]
+
+
+def test_a_log_is_a_table_of_terms_and_one_of_scores() -> None:
+    scores, terms = (log_table(ENTRIES, kind) for kind in ("scores", "terms"))
+    assert list(scores.columns) == ["step", "epoch", "kl", "cc", "nss"]
+    assert list(scores["epoch"]) == [1, 2]
+    assert np.isnan(scores["nss"][1])
+    assert list(terms["step"]) == list(range(1, 10))
+    assert list(terms.columns) == ["step", "epoch", "d1", "ground_truth", "loss"]
+    assert list(log_table([], "scores").columns) == ["step", "epoch"]
+
+
+@pytest.mark.parametrize(("steps", "smoothing"), [(5, 0.0), (20, 0.5), (300, 0.9)])
+def test_long_logs_are_smoothed(steps: int, smoothing: float) -> None:
+    losses = np.random.default_rng(0).random(steps) + 1
+    entries = [{"step": n, "epoch": 1, "terms": {"loss": loss}} for n, loss in enumerate(losses, start=1)]
+    smooth = smoothed(log_table(entries, "terms"))["loss"].to_numpy()
+    assert smooth[0] == losses[0]
+    np.testing.assert_allclose(smooth[1:], smoothing * smooth[:-1] + (1 - smoothing) * losses[1:])
 
 
 def test_the_command_trains(labels: Recipe, tmp_path: Path) -> None:

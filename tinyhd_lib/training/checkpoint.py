@@ -122,4 +122,9 @@ def log_table(entries: Iterable[Entry], kind: str) -> "pd.DataFrame":
     import pandas as pd
 
     rows = [{"step": each["step"], "epoch": each["epoch"], **each[kind]} for each in entries if kind in each]
-    return pd.DataFrame(rows)
+    return pd.DataFrame(rows, columns=None if rows else ["step", "epoch"])
+
+
+def smoothed(table: "pd.DataFrame") -> "pd.DataFrame":
+    """Return exponential moving averages of columns that begin at the first value; the fewer rows, the quicker."""
+    return table.ewm(alpha=min(1.0, max(0.1, 10 / max(len(table), 1))), adjust=False).mean()

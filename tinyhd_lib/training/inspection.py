@@ -1,14 +1,15 @@
 """Teachers and students looked into: their maps over time, how much these say, and how alike they are."""
 
 import time
-from collections.abc import Callable, Mapping, Sequence
-from itertools import combinations
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import chain, combinations
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import torch
 from scipy.stats import entropy
+from tqdm.auto import tqdm
 
 from tinyhd_lib import metrics
 from tinyhd_lib.data.clips import Clip, DecodedSource, Source, clip_frames, decoded, resized
@@ -54,12 +55,12 @@ def window_frames(source: Source, clips: Sequence[Clip]) -> Image:
     return source.frames(indices).reshape(len(clips), CLIP_FRAMES, *INPUT_SIZE, 3)
 
 
-def maps_over_time(model: WindowModel, windows: Image) -> Answers:
+def maps_over_time(model: WindowModel, windows: Iterable[Image]) -> Answers:
     """Return what a model says of each window's last frame.
 
     Args:
         model: whose maps are wanted.
-        windows: (n, 16, h, w, 3) uint8 RGB.
+        windows: (16, h, w, 3) uint8 RGB each.
 
     Returns:
         ``map`` (n, H, W), ``d1`` (n, 4, H, W), and what else there is, (n, H, W).
@@ -77,10 +78,10 @@ def decoder_maps(answers: Answers) -> dict[str, Map]:
 
 
 def fusion_weights(model: TinyHD) -> dict[str, float]:
-    """Return what the fusion multiplies each decoder's maps by before it adds them up; below 0, a map is turned round."""
+    """Return what the fusion multiplies each decoder's maps by before it adds them; below 0, a map is turned round."""
     names = [_D1 if name == "d1" else [name.upper()] for name in model.decoders]
     ordered = [*names[1:], names[0]] if model.spec.d1_last else names
-    return dict(zip(sum(ordered, []), model.fusion.weight.detach().flatten().tolist(), strict=True))
+    return dict(zip(chain.from_iterable(ordered), model.fusion.weight.detach().flatten().tolist(), strict=True))
 
 
 def similarity_table(maps: Mapping[str, Map]) -> pd.DataFrame:
@@ -173,13 +174,19 @@ def matching_table(names: Sequence[str], target: Map, found: Map) -> pd.DataFram
     return pd.DataFrame({"name": names, **columns, "cc": metrics.cc(found, target)})
 
 
-def milliseconds_in_turns(calls: Sequence[Callable[[], object]], repeats: int) -> list[float]:
-    """Return the median time of each of several calls, which take turns, after one round to warm up."""
-    turns = np.array([[_milliseconds(call) for call in calls] for _ in range(repeats + 1)])
-    return np.median(turns[1:], axis=0).tolist()
+def milliseconds_in_turns(models: Sequence[WindowModel], frames: Image, repeats: int) -> list[float]:
+    """Return the median time that each of several models takes for a window, in milliseconds.
+
+    Args:
+        models: they take turns, so that all meet the same machine.
+        frames: (16, h, w, 3) uint8 RGB.
+        repeats: how often each is timed, after a pass to warm up.
+    """
+    times = [[_milliseconds(model, frames) for model in models] for _ in tqdm(range(repeats + 1), desc="timing")]
+    return np.median(times[1:], axis=0).tolist()
 
 
-def _milliseconds(call: Callable[[], object]) -> float:
+def _milliseconds(model: WindowModel, frames: Image) -> float:
     begun = time.perf_counter()
-    call()
+    model(frames)
     return 1e3 * (time.perf_counter() - begun)

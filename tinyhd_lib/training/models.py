@@ -137,9 +137,7 @@ class _Answering(nn.Module):
         return (fused, *output.side_maps, *(levels if self.hints else ()))
 
 
-def open_model(
-    name: str, device: str = "cpu", *, size: tuple[int, int] = INPUT_SIZE, hints: bool = False
-) -> OpenModel:
+def open_model(name: str, device: str = "cpu", *, size: tuple[int, int] = INPUT_SIZE, hints: bool = False) -> OpenModel:
     """Open a model by the name that a recipe's ``TEACHERS`` has for it.
 
     Args:
