@@ -37,9 +37,19 @@ from tinyhd_lib.data.layouts import Video
 from tinyhd_lib.data.transforms import preprocess
 from tinyhd_lib.data.video import Frame
 from tinyhd_lib.models.spec import MEAN, STD
-from tinyhd_lib.training.dataset import DistillationSet, cut, open_sources, output_frames, vary
 from tinyhd_lib.training.recipe import Recipe
-from tinyhd_lib.training.sampling import Sample, Variation, clip_counts, epoch_samples, validation_clips
+from tinyhd_lib.training.samples import (
+    DistillationSet,
+    Sample,
+    Variation,
+    clip_counts,
+    cut,
+    epoch_samples,
+    open_sources,
+    output_frames,
+    validation_clips,
+    vary,
+)
 
 MadeUp = Callable[[str], Path]
 

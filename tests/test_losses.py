@@ -32,8 +32,8 @@ from tinyhd_lib.losses import (
     mean_kl,
     relative_error,
 )
-from tinyhd_lib.training.models import _HD2SAnswers, _runner
-from tinyhd_lib.training.optimise import build_optimiser
+from tinyhd_lib.training.learner import build_optimiser
+from tinyhd_lib.training.models import OpenModel
 from tinyhd_lib.training.recipe import Recipe
 
 quick = settings(max_examples=60, deadline=None)
@@ -295,11 +295,11 @@ def taught(reference_fill, reference_clip):
         starts = range(16) if frames == 32 else [0]
         # Many windows are quicker with OpenVINO, which is how a CPU trains.
         device = "openvino" if frames == 32 and find_spec("openvino") else "cpu"
-        answer = _runner(_HD2SAnswers(teacher), (192, 256), device)
+        answer = OpenModel(teacher, "HD2S", device).answer
         answers = [[answer(each[None, :, start : start + 16]) for start in starts] for each in clip]
         fused, conspicuity = (
-            torch.stack([torch.from_numpy(np.stack([window[n][0] for window in each], axis=1)) for each in answers])
-            for n in range(2)
+            torch.from_numpy(np.stack([np.concatenate([window[name] for window in each], axis=1) for each in answers]))
+            for name in ("map", "d1")
         )
         label = torch.from_numpy(np.random.RandomState(11).rand(2, 1, 16, 192, 256).astype(np.float32))
         label[1] = 0

@@ -12,9 +12,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from tinyhd_lib.models.checkpoints import _published_name
-from tinyhd_lib.training.learner import Learner
-from tinyhd_lib.training.optimise import build_optimiser, parameter_groups, rate_factor, set_rates, update_average
+from tinyhd_lib.models.published import _published_name
+from tinyhd_lib.training.learner import (
+    Learner,
+    build_optimiser,
+    parameter_groups,
+    rate_factor,
+    set_rates,
+    update_average,
+)
 from tinyhd_lib.training.recipe import Recipe
 
 quick = settings(max_examples=60, deadline=None)

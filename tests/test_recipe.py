@@ -1,6 +1,6 @@
 """Recipes: what they may say, and how they are read."""
 
-from dataclasses import fields
+from dataclasses import FrozenInstanceError, fields, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -15,7 +15,7 @@ from tinyhd_lib import MODEL_SPECS, BadInput
 from tinyhd_lib.cli import main
 from tinyhd_lib.data.datasets import KINDS
 from tinyhd_lib.losses import TERMS
-from tinyhd_lib.training.recipe import Recipe, read_recipe, recipe_names
+from tinyhd_lib.training.recipe import Recipe, read_recipe, read_settings, recipe_names, recipe_table
 
 LABELS = {"model": "d1_S", "labelled": "gaze"}
 
@@ -28,23 +28,23 @@ REFUSED = {
     "VALIDATION_VIEW 'half'": {"validation_view": "half"},
     "LABELLED 'salicon'": {"labelled": "salicon"},
     "AUXILIARY 'youtube'": {"auxiliary": "youtube"},
-    "MODEL 3: a word": {"model": 3},
-    "TIMING None: a word": {"timing": None},
-    "LABELLED_DIR 3: a word, or null": {"labelled_dir": 3},
-    "EPOCHS 'two': a whole number": {"epochs": "two"},
-    "BATCH 1.5: a whole number": {"batch": 1.5},
-    "SEED True: a whole number": {"seed": True},
-    "LR 'fast': a number": {"lr": "fast"},
-    "LR '1e-3': a number, such as 0.001 or 1.0e-3": {"lr": "1e-3"},  # YAML takes it for a word
-    "LR nan: a number": {"lr": float("nan")},
-    "CACHE 'no': true or false": {"cache": "no"},
-    "TEACHERS 'd1d2d3_S_lt': a list": {"teachers": "d1d2d3_S_lt"},
-    r"EXCLUDE \(385,\): .* quotes": {"exclude": [385]},  # what YAML makes of 0601
-    "SPEEDS 2: a list of whole numbers": {"speeds": 2},
-    "MILESTONES .* a list of whole numbers": {"milestones": [1.5]},
-    r"SIZE 'large': \[H, W\]": {"size": "large"},
-    "TERMS .*: names of terms with numbers": {"terms": {"d1": "much"}},
-    r"TERMS \('d1',\): names of terms": {"terms": ["d1"]},
+    "MODEL 3: should be a valid string": {"model": 3},
+    "TIMING None: should be 'aligned'": {"timing": None},
+    "LABELLED_DIR 3: should be a valid string": {"labelled_dir": 3},
+    "EPOCHS 'two': should be a valid integer": {"epochs": "two"},
+    "BATCH 1.5: should be a valid integer": {"batch": 1.5},
+    "SEED True: should be a valid integer": {"seed": True},
+    "LR 'fast': could not convert": {"lr": "fast"},
+    "LR True: should be a valid number": {"lr": True},
+    "LR nan: should be a finite number": {"lr": float("nan")},
+    "CACHE 'no': should be a valid boolean": {"cache": "no"},
+    "TEACHERS 3: should be a valid tuple": {"teachers": 3},
+    "EXCLUDE 0 385: should be a valid string": {"exclude": [385]},  # what YAML makes of 0601
+    "SPEEDS 2: should be a valid tuple": {"speeds": 2},
+    "MILESTONES 0 1.5: should be a valid integer": {"milestones": [1.5]},
+    "SIZE 'large': should be a valid tuple": {"size": "large"},
+    "TERMS d1 'much': could not convert": {"terms": {"d1": "much"}},
+    r"TERMS \['d1'\]: should be a valid": {"terms": ["d1"]},
     "EPOCHS 0": {"epochs": 0},
     "BATCH 0": {"batch": 0},
     "ACCUMULATE -1": {"accumulate": -1},
@@ -52,28 +52,28 @@ REFUSED = {
     "EVERY 0": {"every": 0},
     "VALIDATION_CLIPS 0": {"validation_clips": 0},
     "LR 0": {"lr": 0},
-    "AUXILIARY_RATIO -1: 0 or more": {"auxiliary_ratio": -1},
+    "AUXILIARY_RATIO -1: should be greater than or equal to 0": {"auxiliary_ratio": -1},
     "ENCODER_LR -1": {"encoder_lr": -1},
     "FUSION_LR -1": {"fusion_lr": -1},
     "WEIGHT_DECAY -1": {"weight_decay": -1},
     "WARMUP -1": {"warmup": -1},
     "CLIP_NORM -1": {"clip_norm": -1},
     "SEED -1": {"seed": -1},
-    "TERMS: weights are 0 or more": {"terms": {"d1": 1.0, "d2": -1.0}},
-    r"TERMS \['d4'\]": {"terms": {"d4": 1.0}},
+    "TERMS d2 -1.0: should be greater than or equal to 0": {"terms": {"d1": 1.0, "d2": -1.0}},
+    "TERMS d4 .*: should be 'ground_truth'": {"terms": {"d4": 1.0}},
     "nothing would be learnt": {"terms": {"d1": 0.0}},
     "name the data to learn from": {"labelled": None, "teachers": ["d1d2d3_S_lt"]},
     "TEACHERS: without any": {"labelled": None, "auxiliary": "folder"},
-    r"SIZE: \[H, W\]": {"size": [100, 128]},
-    r"TEACHER_SIZE: \[H, W\]": {"teacher_size": [0, 32]},
+    "SIZE 0 100: should be a multiple of 32": {"size": [100, 128]},
+    "TEACHER_SIZE 0 0: should be greater than 0": {"teacher_size": [0, 32]},
     "SPEEDS": {"speeds": [1, 0]},
-    "SPEEDS: one or more": {"speeds": []},
-    r"SIZE: \[H, W\], multiples": {"size": [64]},
+    r"SPEEDS \[\]: Tuple should have at least 1": {"speeds": []},
+    r"SIZE 1 \[64\]": {"size": [64]},
     "CROP 0.05": {"crop": 0.05},
     "CROP 1.5": {"crop": 1.5},
     "COLOUR 2": {"colour": 2},
     "EMA 1": {"ema": 1},
-    "levels: one teacher": {"terms": {"levels": 1.0}, "teachers": ["d1d2d3_S_lt"], "crop": 0.5},
+    "levels: one of TEACHERS": {"terms": {"levels": 1.0}, "teachers": ["d1d2d3_S_lt"], "crop": 0.5},
     "levels: only a student among TEACHERS": {"terms": {"levels": 1.0}, "teachers": ["hd2s:hd2s.pth"]},
     "SIZE and TEACHER_SIZE": {"terms": {"levels": 1.0}, "teachers": ["d1d2d3_S_lt"], "size": [96, 128]},
 }
@@ -82,7 +82,7 @@ REFUSED = {
 @pytest.mark.parametrize("complaint", REFUSED)
 def test_what_no_recipe_can_be_is_refused_by_name(complaint: str) -> None:
     with pytest.raises(BadInput, match=complaint) as refusal:
-        Recipe.from_dict({**LABELS, **REFUSED[complaint]})
+        Recipe(**{**LABELS, **REFUSED[complaint]})
     assert "\n" not in str(refusal.value)
 
 
@@ -93,7 +93,7 @@ def test_a_recipe_of_ours_is_whole_and_what_papermill_takes(name: str) -> None:
     source = Path(__file__).parents[1] / f"tinyhd_lib/training/recipes/{name}.yaml"
     table = yaml.safe_load(source.read_text())
     assert all(entry.isidentifier() and entry.isupper() for entry in table)
-    assert Recipe.from_dict(yaml.safe_load(recipe.to_yaml())) == recipe
+    assert Recipe(**{entry.lower(): value for entry, value in yaml.safe_load(recipe.to_yaml()).items()}) == recipe
 
 
 def test_the_published_models_have_their_recipes() -> None:
@@ -152,12 +152,41 @@ def test_a_file_gives_the_recipe_back(values: dict[str, Any], upper: bool) -> No
 
 def test_an_entry_that_there_is_not_names_the_nearest() -> None:
     with pytest.raises(BadInput, match=r"no such entry 'EPOCH'; the nearest are EPOCHS"):
-        Recipe.from_dict({**LABELS, "epoch": 3})
+        Recipe(**LABELS, epoch=3)
 
 
-def test_a_recipe_names_its_model() -> None:
-    with pytest.raises(BadInput, match=r"mine: MODEL: name the student's row, one of d1d2d3_S_lt, "):
-        Recipe.from_dict({"labelled": "gaze"}, "mine")
+def test_a_recipe_names_its_model(tmp_path: Path) -> None:
+    (tmp_path / "mine.yaml").write_text("LABELLED: gaze")
+    with pytest.raises(BadInput, match=r"mine.yaml: MODEL: name the student's model, one of d1d2d3_S_lt, "):
+        read_recipe(tmp_path / "mine.yaml")
+
+
+def test_what_yaml_takes_for_text_and_a_single_name_are_understood() -> None:
+    recipe = Recipe("M-r4", labelled="gaze", lr="1e-3", teachers="S-r1", exclude="0601", terms={"d1": "1e-1"})
+    assert recipe == Recipe(
+        "d123m_rc4_rc1T", labelled="gaze", lr=0.001, teachers=["S-r1"], exclude=("0601",), terms={"d1": 0.1}
+    )
+    assert read_recipe("laptop", **read_settings(["LR=1e-3", "TEACHERS=S-r1"])).teachers == ("S-r1",)
+
+
+def test_a_changed_recipe_is_checked_again_and_none_is_changed_in_place() -> None:
+    recipe = Recipe(**LABELS)
+    with pytest.raises(BadInput, match="EPOCHS 0: should be greater than 0"):
+        replace(recipe, epochs=0)
+    with pytest.raises(FrozenInstanceError):
+        recipe.epochs = 2
+
+
+@pytest.mark.parametrize("name", ["laptop", "multi_ucf"])
+def test_a_recipes_table_has_every_entry_and_its_meaning(name: str) -> None:
+    recipe = read_recipe(name)
+    table = recipe_table(recipe).set_index("entry")
+    assert list(table.index) == [each.name.upper() for each in fields(Recipe)]
+    assert table.loc["LR", "value"] == str(recipe.lr)
+    assert table.loc["LR", "if left out"] == "0.01"
+    assert table.loc["LR", "meaning"] == "learning rate of the decoders."
+    assert table["meaning"].str.len().min() > 3
+    assert not table["meaning"].str.contains("\n").any()
 
 
 def test_what_is_true_of_one_machine_stays_there() -> None:
@@ -172,7 +201,8 @@ def test_what_is_true_of_one_machine_stays_there() -> None:
 
 
 @pytest.mark.parametrize(
-    ("content", "complaint"), [("A: [", "not YAML"), ("- 1", "a table of names"), ("MODEL: 3", "MODEL 3: a word")]
+    ("content", "complaint"),
+    [("A: [", "not YAML"), ("- 1", "a table of names"), ("MODEL: 3", "MODEL 3: should be a valid string")],
 )
 def test_a_file_that_is_no_recipe_is_refused(content: str, complaint: str, tmp_path: Path) -> None:
     (tmp_path / "mine.yaml").write_text(content)
@@ -186,15 +216,15 @@ def test_a_name_that_there_is_not_names_the_nearest() -> None:
 
 
 def test_settings_are_yaml() -> None:
-    assert changes(["EPOCHS=2", "SIZE=[64, 64]", "TERMS={d1: 1.0}", "START=null"]) == {
+    assert read_settings(["EPOCHS=2", "SIZE=[64, 64]", "TERMS={d1: 1.0}", "START=null"]) == {
         "epochs": 2,
         "size": [64, 64],
         "terms": {"d1": 1.0},
         "start": None,
     }
     for wrong in ("EPOCHS", "=2", "SIZE=["):
-        with pytest.raises(BadInput, match="--set"):
-            changes([wrong])
+        with pytest.raises(BadInput, match=r"`set` .*(NAME=VALUE|no YAML)"):
+            read_settings([wrong])
 
 
 def test_the_command_lists_recipes_and_asks_for_one(capsys: pytest.CaptureFixture[str]) -> None:

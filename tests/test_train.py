@@ -19,6 +19,7 @@ import numpy as np
 import pytest
 import torch
 from conftest import random_model
+from test_teachers import hd2s_state
 
 from tinyhd_lib import MODEL_SPECS, BadInput, build_teacher, load_model, save_model
 from tinyhd_lib.cli import main
@@ -26,12 +27,11 @@ from tinyhd_lib.data.clips import resized
 from tinyhd_lib.data.datasets import open_dataset
 from tinyhd_lib.data.synthetic import synthesise
 from tinyhd_lib.data.transforms import Image
-from tinyhd_lib.models.checkpoints import _collapse_names, _decoder_names
-from tinyhd_lib.models.teacher import LEVELS
 from tinyhd_lib.models.weights import read_metadata
-from tinyhd_lib.training import checkpoint
+from tinyhd_lib.records import read_record
+from tinyhd_lib.training import checkpoint, teachers
 from tinyhd_lib.training import loop as training
-from tinyhd_lib.training.checkpoint import read_log, read_state
+from tinyhd_lib.training.checkpoint import log_table, read_log, read_state, smoothed
 from tinyhd_lib.training.loop import NonFiniteLossError, train
 from tinyhd_lib.training.processes import Processes
 from tinyhd_lib.training.recipe import Recipe, read_recipe, recipe_names
@@ -110,9 +110,9 @@ class MadeUpTeacher:
     multi = False
     asked = 0
 
-    def __init__(self, path: Path, device: str = "cpu", *, size: tuple[int, int]) -> None:
-        assert device == "cpu"
-        self.name, self.digest, self._size = "made up", f"{path} {size}", size
+    def __init__(self, name: str, device: str, *, size: tuple[int, int], hints: bool) -> None:
+        assert (device, hints) == ("cpu", False)
+        self.name, self.digest, self._size = "made up", f"{name} {size}", size
 
     def __call__(self, frames: Image) -> dict[str, np.ndarray]:
         type(self).asked += 1
@@ -123,7 +123,12 @@ class MadeUpTeacher:
 @pytest.fixture
 def made_up_teacher(monkeypatch: pytest.MonkeyPatch) -> type[MadeUpTeacher]:
     """What answers for ``hd2s:FILE``."""
-    monkeypatch.setattr("tinyhd_lib.training.build.HD2SModel", MadeUpTeacher)
+    open_model = teachers.open_model
+
+    def open_either(name: str, *given: Any, **named: Any) -> Any:
+        return (MadeUpTeacher if name.startswith("hd2s:") else open_model)(name, *given, **named)
+
+    monkeypatch.setattr(teachers, "open_model", open_either)
     monkeypatch.setattr(MadeUpTeacher, "asked", 0)
     return MadeUpTeacher
 
@@ -131,13 +136,7 @@ def made_up_teacher(monkeypatch: pytest.MonkeyPatch) -> type[MadeUpTeacher]:
 def published_teacher_file(path: Path) -> Path:
     """HD2S with random weights, as its authors write it."""
     torch.manual_seed(0)
-    state = build_teacher().state_dict()
-    names = {key: f"featureExtractor.{n}" for n, key in enumerate(key for key in state if key.startswith("backbone."))}
-    for level in LEVELS:
-        for group, published in (("collapse", _collapse_names(level)), ("decoders", _decoder_names(level))):
-            names |= dict(zip((key for key in state if key.startswith(f"{group}.{level}.")), published, strict=True))
-    names |= {"fusion.weight": "last_conv.weight", "fusion.bias": "last_conv.bias"}
-    torch.save({names[key]: value for key, value in state.items()}, path)
+    torch.save(hd2s_state(build_teacher()), path)
     return path
 
 
@@ -225,11 +224,12 @@ def test_every_recipe_trains(
     assert len(scores_of(entries)) == (2 if recipe.validation_split else 0)
     assert load_model(tmp_path / "out/best.safetensors").spec == recipe.spec
     assert read_metadata(tmp_path / "out/best.safetensors")["provenance"]["recipe"] == recipe.without_places()
-    record = json.loads((tmp_path / "out/run.json").read_text())
-    assert record["complete"]
-    assert record["recipe"] == recipe.to_dict()
-    assert record["teacher"]["name"] == ("made up" if made_up_teacher.asked else record["teacher"]["name"])
-    assert 1 <= len(record["videos"]) <= len(data)
+    record = read_record(tmp_path / "out")
+    assert record.complete
+    assert (record.what, record.key, record.details["recipe"]) == ("train", recipe.without_places(), recipe.to_dict())
+    name = record.details["teacher"]["name"]
+    assert name == ("made up" if made_up_teacher.asked else name)
+    assert 1 <= len(record.details["videos"]) <= len(data)
     assert read_log(tmp_path / "out") == entries
 
 
@@ -291,11 +291,11 @@ def test_another_recipe_is_refused_and_force_begins_anew(whole, labels: Recipe, 
     out = tmp_path / "out"
     shutil.copytree(whole("steps")[1], out)
     recipe = replace(labels, epochs=1, validation_split=None)
-    with pytest.raises(BadInput, match=r"begun with another recipe \(TEACHERS .*EPOCHS 2 then, 1 now.*or --force"):
+    with pytest.raises(BadInput, match=r"another run \(.*epochs 2 then, 1 now.*or `force=True`"):
         run(recipe, out)
     assert read_state(out).steps == 4
     assert [entry["step"] for entry in run(recipe, out, force=True)] == [1, 2]
-    assert read_state(out).recipe == recipe.to_dict()
+    assert read_record(out).details["recipe"] == recipe.to_dict()
     assert len(read_log(out)) == 2
 
 
@@ -390,7 +390,7 @@ def test_shares_of_the_teachers_work_are_counted_before_any_is_done(
     group = Processes(1, 2, torch.device("cpu"))
     monkeypatch.setattr(Processes, "wait", lambda _: events.append("wait"))
     monkeypatch.setattr(Processes, "share", lambda _, module: module)
-    started = training._Run.begin(labels, tmp_path, group, 0, Teacher())
+    started = training._Training(labels, tmp_path, group, 0, Teacher())
     events.clear()
     started._prepare([])
     assert events == ["shares", "wait", "second", "wait"]
@@ -531,7 +531,7 @@ def test_labels_alone_teach_and_measure(labels: Recipe, tmp_path: Path) -> None:
     (scores,) = scores_of(entries)
     assert set(scores) == {"kl", "cc", "nss"}
     assert read_metadata(tmp_path / "best.safetensors")["provenance"]["validation"] == scores
-    assert json.loads((tmp_path / "run.json").read_text())["teacher"] is None
+    assert read_record(tmp_path).details["teacher"] is None
 
 
 @pytest.mark.parametrize("row", ["d123s_rc4_rc1T", "d123m_rc4_rc1T"])
@@ -607,11 +607,39 @@ def test_a_mixed_step_has_its_loss_in_float32(
     assert {value.dtype for value in tensors(read_state(tmp_path).model)} == {torch.float32, torch.int64}
 
 
+ENTRIES: list[dict[str, Any]] = [
+    *({"step": n, "epoch": 1, "terms": {"d1": 2.0 / n, "ground_truth": 1.0, "loss": 3.0 / n}} for n in range(1, 9)),
+    {"step": 8, "epoch": 1, "scores": {"kl": 1.5, "cc": 0.2, "nss": 2.0}},
+    {"step": 9, "epoch": 2, "terms": {"d1": 0.1, "ground_truth": 0.9, "loss": 0.2}},
+    {"step": 9, "epoch": 2, "scores": {"kl": 1.25, "cc": 0.3}},
+]
+
+
+def test_a_log_is_a_table_of_terms_and_one_of_scores() -> None:
+    scores, terms = (log_table(ENTRIES, kind) for kind in ("scores", "terms"))
+    assert list(scores.columns) == ["step", "epoch", "kl", "cc", "nss"]
+    assert list(scores["epoch"]) == [1, 2]
+    assert np.isnan(scores["nss"][1])
+    assert list(terms["step"]) == list(range(1, 10))
+    assert list(terms.columns) == ["step", "epoch", "d1", "ground_truth", "loss"]
+    assert list(log_table([], "scores").columns) == ["step", "epoch"]
+
+
+@pytest.mark.parametrize(("steps", "smoothing"), [(5, 0.0), (20, 0.5), (300, 0.9)])
+def test_long_logs_are_smoothed(steps: int, smoothing: float) -> None:
+    losses = np.random.default_rng(0).random(steps) + 1
+    entries = [{"step": n, "epoch": 1, "terms": {"loss": loss}} for n, loss in enumerate(losses, start=1)]
+    smooth = smoothed(log_table(entries, "terms"))["loss"].to_numpy()
+    assert smooth[0] == losses[0]
+    np.testing.assert_allclose(smooth[1:], smoothing * smooth[:-1] + (1 - smoothing) * losses[1:])
+
+
 def test_the_command_trains(labels: Recipe, tmp_path: Path) -> None:
     file = recipe_file(labels, tmp_path / "mine.yaml")
     changes = [argument for each in ("EPOCHS=1", "clips_per_video=1") for argument in ("--set", each)]
     assert main(["train", "--recipe", str(file), "--out", str(tmp_path / "out"), "--device", "cpu", *changes]) == 0
-    assert read_state(tmp_path / "out").recipe == replace(labels, epochs=1, clips_per_video=1).to_dict()
+    changed = replace(labels, epochs=1, clips_per_video=1)
+    assert read_record(tmp_path / "out").details["recipe"] == changed.to_dict()
     assert len(read_log(tmp_path / "out")) == 2
 
 
@@ -640,4 +668,4 @@ def test_without_tensorboard_it_says_how_to_get_it(
     monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
     command = ["train", "--recipe", str(file), "--out", str(tmp_path / "out"), "--device", "cpu", "--tensorboard"]
     assert main(command) == 2
-    assert "pip install 'tinyhd[tensorboard]'" in capsys.readouterr().err
+    assert "pip install -e '.[tensorboard]' from the checkout" in capsys.readouterr().err

@@ -5,6 +5,7 @@ the precision around them. `DistillationLoss` is their thin module.
 """
 
 from collections.abc import Mapping, Sequence
+from typing import Literal, get_args
 
 import torch
 import torch.nn.functional as F
@@ -16,14 +17,16 @@ Targets = Mapping[str, Tensor]
 """What a student is taught, each (N, C, T, H, W): ``label`` (zero where nobody looked), and of the teacher ``map``,
 ``d1`` (C = 4, from the finest level to the coarsest), ``d2``, ``d3`` and, as hints, ``level1`` to ``level4``."""
 
-PUBLISHED_WEIGHTS: dict[str, float] = {"ground_truth": 1.0, "teacher_map": 1.0, "d1": 1.0}
+Term = Literal["ground_truth", "teacher_map", "d1", "d2", "d3", "d2_ground_truth", "d3_ground_truth", "levels"]
+"""The name of a term; published weights of ``d2_ground_truth`` and ``d3_ground_truth``, where used, are 0.5."""
+
+TERMS: tuple[Term, ...] = get_args(Term)
+
+PUBLISHED_WEIGHTS: dict[Term, float] = {"ground_truth": 1.0, "teacher_map": 1.0, "d1": 1.0}
 """The terms that teach a student from HD2S."""
 
-ASSISTANT_WEIGHTS: dict[str, float] = {**PUBLISHED_WEIGHTS, "d2": 1.0, "d3": 1.0}
+ASSISTANT_WEIGHTS: dict[Term, float] = {**PUBLISHED_WEIGHTS, "d2": 1.0, "d3": 1.0}
 """The terms that teach a reduced student from a larger one."""
-
-TERMS = ("ground_truth", "teacher_map", "d1", "d2", "d3", "d2_ground_truth", "d3_ground_truth", "levels")
-"""Every term there is; published weights of ``d2_ground_truth`` and ``d3_ground_truth``, where used, are 0.5."""
 
 _SMALLEST = torch.finfo(torch.float32).tiny
 

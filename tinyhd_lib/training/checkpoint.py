@@ -1,11 +1,12 @@
-"""The state of a training: written atomically, read weights-only, enough to go on as if nothing had happened."""
+"""The state and the log of a training: enough to go on as if nothing had happened, and to tell what has."""
 
 import io
 import json
 import pickle
-from dataclasses import dataclass, field, fields
+from collections.abc import Iterable
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -13,9 +14,15 @@ from torch import Tensor
 from tinyhd_lib.errors import BadInput
 from tinyhd_lib.files import write_atomically
 
+if TYPE_CHECKING:
+    import pandas as pd
+
 LAST_NAME = "last.pt"
 BEST_NAME = "best.safetensors"
 LOG_NAME = "log.jsonl"
+
+Entry = dict[str, Any]
+"""A line of the log: ``step``, ``epoch`` and either ``terms`` (with the ``loss``) or ``scores``."""
 
 
 @dataclass
@@ -25,15 +32,14 @@ class TrainingState:
     All that is drawn is a function of seed, epoch and position, so no state of a random generator is needed.
 
     Attributes:
-        model: the student's state dict.
-        average: the moving average of it, empty without one.
+        model: the learner's state dict.
+        average: the moving average of the student's, empty without one.
         optimiser: its state dict.
         scaler: the gradient scaler's, empty without mixed float16.
         epoch: that is under way, from 0.
         position: steps done in it.
         steps: done in all.
         best: the lowest validation loss so far.
-        recipe: as JSON-ready values.
     """
 
     model: dict[str, Tensor]
@@ -44,7 +50,6 @@ class TrainingState:
     position: int = 0
     steps: int = 0
     best: float = float("inf")
-    recipe: dict[str, Any] = field(default_factory=dict)
 
     def write(self, folder: Path) -> None:
         """Write ``last.pt``, whole or not at all.
@@ -58,7 +63,7 @@ class TrainingState:
 
 
 def read_state(folder: Path) -> TrainingState | None:
-    """The state of a folder, None if nothing was trained there.
+    """Read the state of a folder; None if nothing was trained there.
 
     Raises:
         BadInput: it is damaged, or not ours.
@@ -69,34 +74,22 @@ def read_state(folder: Path) -> TrainingState | None:
     try:
         return TrainingState(**torch.load(path, map_location="cpu", weights_only=True))
     except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError, TypeError) as error:
-        raise BadInput(f"{path}: damaged, or not the state of a training; give another --out, or --force") from error
+        raise BadInput(
+            f"{path}: damaged, or not the state of a training; give another `out`, or `force=True` to begin anew"
+        ) from error
 
 
-def check_recipe(folder: Path, state: TrainingState, recipe: dict[str, Any]) -> None:
-    """Refuse to go on with another recipe than the one that was begun.
-
-    Raises:
-        BadInput: they differ; the message says in what.
-    """
-    now = json.loads(json.dumps(recipe))
-    changed = [name for name, value in now.items() if state.recipe.get(name) != value]
-    if changed:
-        said = ", ".join(f"{name.upper()} {state.recipe.get(name)!r} then, {now[name]!r} now" for name in changed)
-        raise BadInput(f"{folder}: begun with another recipe ({said}); give another --out, or --force")
-
-
-def append_log(folder: Path, entry: dict[str, Any]) -> None:
+def append_log(folder: Path, entry: Entry) -> None:
     """Add a line to ``log.jsonl``."""
-    with (folder / LOG_NAME).open("a") as file:
+    with (folder / LOG_NAME).open("a", encoding="utf-8") as file:
         file.write(json.dumps(entry) + "\n")
 
 
-def read_log(folder: Path) -> list[dict[str, Any]]:
-    """The lines of ``log.jsonl``; one that was cut off at the end is left out."""
+def read_log(folder: Path) -> list[Entry]:
+    """Read the lines of ``log.jsonl``; one that was cut off at the end is left out."""
     path = folder / LOG_NAME
-    lines = path.read_text().splitlines() if path.exists() else []
     entries = []
-    for line in lines:
+    for line in path.read_text(encoding="utf-8").splitlines() if path.exists() else []:
         try:
             entries.append(json.loads(line))
         except ValueError:
@@ -113,8 +106,25 @@ def rewind_log(folder: Path, steps: int, epochs: int) -> None:
         epochs: that are done, with their scores.
     """
     kept = [
-        entry
+        json.dumps(entry) + "\n"
         for entry in read_log(folder)
         if entry["step"] <= steps and ("scores" not in entry or entry["epoch"] <= epochs)
     ]
-    write_atomically(folder / LOG_NAME, "".join(json.dumps(entry) + "\n" for entry in kept).encode())
+    write_atomically(folder / LOG_NAME, "".join(kept).encode())
+
+
+def log_table(entries: Iterable[Entry], kind: str) -> "pd.DataFrame":
+    """Return a log's ``terms``, a row a step, or its ``scores``, a row an epoch.
+
+    >>> log_table([{"step": 1, "epoch": 1, "terms": {"loss": 2.5}}], "terms").to_dict("records")
+    [{'step': 1, 'epoch': 1, 'loss': 2.5}]
+    """
+    import pandas as pd
+
+    rows = [{"step": each["step"], "epoch": each["epoch"], **each[kind]} for each in entries if kind in each]
+    return pd.DataFrame(rows, columns=None if rows else ["step", "epoch"])
+
+
+def smoothed(table: "pd.DataFrame") -> "pd.DataFrame":
+    """Return exponential moving averages of columns that begin at the first value; the fewer rows, the quicker."""
+    return table.ewm(alpha=min(1.0, max(0.1, 10 / max(len(table), 1))), adjust=False).mean()

@@ -1,11 +1,29 @@
-"""A student as the loss sees it: its maps and its pyramid from one forward pass."""
+"""What learns: a student from where it starts, its optimiser and rates, its average, and how good it is by now.
 
-from collections.abc import Sequence
+Source of the published groups and schedule: the paper, section 4 (docs/model.md).
+"""
 
+import math
+from collections.abc import Mapping, Sequence
+
+import pandas as pd
+import torch
 from torch import Tensor, nn
 
+from tinyhd_lib import metrics
+from tinyhd_lib.data.clips import Clip, Source, clip_frames, clip_truth, resized
+from tinyhd_lib.errors import BadInput
+from tinyhd_lib.losses import kl_divergence
+from tinyhd_lib.models.checkpoints import load_model
 from tinyhd_lib.models.encoder import pyramid_channels
-from tinyhd_lib.models.student import SaliencyOutput, TinyHD
+from tinyhd_lib.models.student import SaliencyOutput, TinyHD, build_model
+from tinyhd_lib.runtime.base import model_source
+from tinyhd_lib.training.models import normalised
+from tinyhd_lib.training.recipe import Recipe
+from tinyhd_lib.training.samples import LeftOut, output_frames
+from tinyhd_lib.training.teachers import Teacher
+
+_BIAS_FACTOR = 2.0
 
 
 class Learner(nn.Module):
@@ -31,7 +49,163 @@ class Learner(nn.Module):
                 part.requires_grad_(requires_grad=False)
 
     def forward(self, clip: Tensor) -> tuple[SaliencyOutput | None, tuple[Tensor, ...]]:
-        """Maps, None where only hints are learnt, and the pyramid in the shapes of the hints, if there are any."""
+        """Return maps, None where only hints are learnt, and the pyramid in the shapes of the hints, if any."""
         levels = self.student.encoder(clip)
         hinted = tuple(regressor(level) for regressor, level in zip(self.regressors, levels, strict=False))
         return (None if self._only_hints else self.student.decode(levels)), hinted
+
+
+def build_learner(recipe: Recipe) -> Learner:
+    """Build the recipe's student from where it starts, ready to learn.
+
+    Raises:
+        BadInput: the weights that it starts from are another model's, or the teacher has no hints that fit.
+    """
+    torch.manual_seed(recipe.seed)
+    student = build_model(recipe.spec) if recipe.start is None else load_model(recipe.start)
+    if student.spec != recipe.spec:
+        raise BadInput(f"START {recipe.start}: {student.spec.label}, but MODEL is {recipe.spec.label}")
+    return Learner(student, hint_channels(recipe), only_hints=recipe.only_hints).train()
+
+
+def hint_channels(recipe: Recipe) -> tuple[int, ...]:
+    """Return the channels of the teacher's pyramid, none where no hints are to be learnt.
+
+    Raises:
+        BadInput: it has no pyramid that fits the student's.
+    """
+    if not recipe.hints:
+        return ()
+    spec = model_source(recipe.teachers[0]).spec
+    if spec.multi != recipe.spec.multi:
+        raise BadInput(f"levels: {spec.label} cannot give hints to {recipe.spec.label}, both are S or both are M")
+    return pyramid_channels(spec.reduction)
+
+
+def parameter_groups(model: nn.Module, recipe: Recipe) -> list[dict[str, object]]:
+    """Return the published groups: the encoder slower than the rest, biases twice as fast and without decay.
+
+    The fusion has a factor of its own (1 as published): its few weights begin small and have a long way to go.
+    Scales of batch norms decay like weights; their shifts are biases. Each group has its ``base``, the rate that the
+    schedule multiplies.
+    """
+    groups: dict[tuple[float, float], list[Tensor]] = {}
+    factors = {".encoder.": recipe.encoder_lr, ".fusion.": recipe.fusion_lr}
+    for name, parameter in model.named_parameters():
+        rate = recipe.lr * next((factor for part, factor in factors.items() if part in f".{name}"), 1.0)
+        key = (rate * _BIAS_FACTOR, 0.0) if name.endswith("bias") else (rate, recipe.weight_decay)
+        groups.setdefault(key, []).append(parameter)
+    return [
+        {"params": parameters, "lr": rate, "base": rate, "weight_decay": decay}
+        for (rate, decay), parameters in groups.items()
+    ]
+
+
+def build_optimiser(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
+    """Build the recipe's optimiser with `parameter_groups`."""
+    groups = parameter_groups(model, recipe)
+    if recipe.optimiser == "adamw":
+        return torch.optim.AdamW(groups, lr=recipe.lr)
+    return torch.optim.SGD(groups, lr=recipe.lr, momentum=0.9)
+
+
+def rate_factor(recipe: Recipe, epoch: float) -> float:
+    """Return what the schedule multiplies every rate by.
+
+    Args:
+        recipe: with the schedule.
+        epoch: how many have passed, in fractions.
+
+    >>> rate_factor(Recipe("M-r4", labelled="gaze", milestones=(100, 150)), 120.5)
+    0.1
+    """
+    if recipe.schedule == "steps":
+        return 0.1 ** sum(milestone <= epoch for milestone in recipe.milestones)
+    if epoch < recipe.warmup:
+        return max(epoch / recipe.warmup, 0.01)
+    rest = (epoch - recipe.warmup) / max(recipe.epochs - recipe.warmup, 1e-9)
+    return 0.5 * (1 + math.cos(math.pi * min(rest, 1.0)))
+
+
+def set_rates(optimiser: torch.optim.Optimizer, factor: float) -> None:
+    """Set every group's rate to its base times ``factor``."""
+    for group in optimiser.param_groups:
+        group["lr"] = group["base"] * factor
+
+
+@torch.no_grad()
+def update_average(average: Mapping[str, Tensor], state: Mapping[str, Tensor], decay: float, steps: int) -> None:
+    """Move an average of weights towards the present ones, quickly while only few steps were made.
+
+    What counts batches, and is no weight, is taken over.
+    """
+    decay = min(decay, (1 + steps) / (10 + steps))
+    for name, value in average.items():
+        if value.is_floating_point():
+            value.lerp_(state[name], 1 - decay)
+        else:
+            value.copy_(state[name])
+
+
+@torch.inference_mode()
+def validate(  # noqa: PLR0913
+    student: TinyHD,
+    sources: Sequence[Source],
+    clips: Sequence[Clip],
+    teacher: Teacher | None,
+    view: str = "whole",
+    *,
+    left_out: LeftOut | None = None,
+) -> dict[str, float]:
+    """Return scores of a student, means over frames, then over videos; none if nothing of them can be measured.
+
+    Args:
+        student: in evaluation mode.
+        sources: videos.
+        clips: of them.
+        teacher: is held against the student where nothing is known of where people looked.
+        view: how the sources are looked at.
+        left_out: tells what cannot be read.
+
+    Returns:
+        ``kl`` to the labels, else to the teacher's map; where there are labels, ``cc`` too, and ``nss`` at the
+        fixations of the whole frame, if that is seen.
+    """
+    frames: list[dict[str, float]] = []
+    left_out = left_out or LeftOut()
+    for clip in clips:
+        try:
+            scores = _scores(student, sources[clip.video], clip, teacher, view)
+        except BadInput as error:
+            left_out.tell(error)
+            continue
+        frames += [{"video": clip.video} | each for each in scores if each]
+    return pd.DataFrame(frames).groupby("video").mean().mean().to_dict() if frames else {}
+
+
+def _scores(student: TinyHD, source: Source, clip: Clip, teacher: Teacher | None, view: str) -> list[dict[str, float]]:
+    """What is known of each frame of a clip."""
+    device, frames = next(student.parameters()).device, output_frames(student.spec.outputs)
+    saliency = student(normalised(torch.from_numpy(clip_frames(source, clip))[None].to(device))).map.float().cpu()
+    maps = saliency.reshape(student.spec.outputs, *saliency.shape[-2:])
+    if source.labelled:
+        truth, indices = clip_truth(source, clip)[frames], clip.indices(source.count)[frames]
+        return [
+            _against_people(*each, source, view) for each in zip(maps, torch.from_numpy(truth), indices, strict=True)
+        ]
+    if teacher is None:
+        return []
+    target = teacher.targets(source, clip)["map"][0]
+    target = resized(target[frames] if len(target) > len(maps) else target, (maps.shape[1], maps.shape[2]))
+    return [{"kl": float(each)} for each in kl_divergence(maps, torch.from_numpy(target.copy()))]
+
+
+def _against_people(saliency: Tensor, density: Tensor, index: int, source: Source, view: str) -> dict[str, float]:
+    """KL and CC where a density is known; NSS at the video's own size, where anybody looked."""
+    scores = {}
+    if density.any():
+        scores = {"kl": float(kl_divergence(saliency, density)), "cc": float(metrics.cc(saliency, density))}
+    truth = source.video.truth(index) if view == "whole" else None
+    if truth is not None and truth.fixations.any():
+        scores["nss"] = float(metrics.nss(saliency.double().numpy(), truth.fixations))
+    return scores

@@ -6,55 +6,59 @@
 Under torchrun every process takes its share of each batch, and only the first one writes.
 """
 
-import json
 import logging
 import math
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
-from tqdm import tqdm
+from tqdm.auto import tqdm
 
-from tinyhd_lib.data.clips import Clip, Source
+from tinyhd_lib.data.clips import Clip
 from tinyhd_lib.errors import BadInput
-from tinyhd_lib.files import alone_in, write_atomically
+from tinyhd_lib.files import alone_in
 from tinyhd_lib.losses import DistillationLoss, distillation_terms, hint_error
 from tinyhd_lib.models.checkpoints import load_model, save_model
-from tinyhd_lib.records import RECORD_NAME, hardware, versions
-from tinyhd_lib.training.build import build_student, build_teacher, hint_channels
+from tinyhd_lib.models.student import build_model
+from tinyhd_lib.records import RunRecord, check_same, read_record
 from tinyhd_lib.training.checkpoint import (
     BEST_NAME,
     LAST_NAME,
     LOG_NAME,
+    Entry,
     TrainingState,
     append_log,
-    check_recipe,
     read_state,
     rewind_log,
 )
-from tinyhd_lib.training.dataset import DistillationSet, LeftOut, open_sources
-from tinyhd_lib.training.learner import Learner
-from tinyhd_lib.training.optimise import build_optimiser, rate_factor, set_rates, update_average
+from tinyhd_lib.training.learner import (
+    build_learner,
+    build_optimiser,
+    rate_factor,
+    set_rates,
+    update_average,
+    validate,
+)
 from tinyhd_lib.training.processes import Processes, processes
 from tinyhd_lib.training.recipe import Recipe
-from tinyhd_lib.training.sampling import clip_counts, epoch_samples, validation_clips
-from tinyhd_lib.training.teachers import Teacher
-from tinyhd_lib.training.validate import validate
+from tinyhd_lib.training.samples import (
+    DistillationSet,
+    LeftOut,
+    clip_counts,
+    epoch_samples,
+    open_sources,
+    validation_clips,
+)
+from tinyhd_lib.training.teachers import Teacher, open_teacher
 
 logger = logging.getLogger(__name__)
 
 _PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 _SECONDS_BETWEEN_CHECKPOINTS = 120.0
-
-Entry = dict[str, Any]
-"""A line of the log: ``step``, ``epoch`` and either ``loss`` and ``terms``, or ``scores``."""
 
 
 class NonFiniteLossError(BadInput):
@@ -88,77 +92,66 @@ def train(  # noqa: PLR0913
         BadInput: data, teachers or recipe cannot be used; another recipe was begun there; the loss is not finite.
         OSError: the disk is full; the last checkpoint is whole.
     """
+    record = RunRecord("train", recipe.without_places())
     with processes(device) as group, alone_in(out) if group.first else nullcontext():
+        earlier = None if force else read_record(out)
+        check_same(out, earlier, record)
+        if earlier and earlier.complete and (out / LAST_NAME).exists():
+            return
+        group.wait()  # until all have looked at what is there
         if group.first:
             out.mkdir(parents=True, exist_ok=True)
-            if force:
-                for name in (LAST_NAME, BEST_NAME, LOG_NAME):
-                    (out / name).unlink(missing_ok=True)
+            for name in (LAST_NAME, BEST_NAME, LOG_NAME) if force else ():
+                (out / name).unlink(missing_ok=True)
         group.wait()
-        answering = "openvino" if device == "auto" and group.device.type == "cpu" else str(group.device)
-        run = _Run.begin(recipe, out, group, workers, teacher or build_teacher(recipe, answering))
-        while run.state.epoch < recipe.epochs:
-            yield from run.epoch()
+        teacher = teacher or open_teacher(recipe, device if device == "auto" else str(group.device))
+        training = _Training(recipe, out, group, workers, teacher)
+        if group.first:
+            record.details |= training.describe()
+            record.write(out)
+        while training.state.epoch < recipe.epochs:
+            yield from training.epoch()
+        if group.first:
+            record.finish(out)
 
 
-@dataclass
-class _Run:
-    """A training under way."""
+class _Training:
+    """A training under way: what learns, from whom, and how far it has come."""
 
-    recipe: Recipe
-    out: Path
-    group: Processes
-    workers: int
-    sources: Sequence[Source]
-    measured: Sequence[Source]
-    teacher: Teacher | None
-    learner: Learner
-    shared: nn.Module
-    loss: DistillationLoss
-    optimiser: torch.optim.Optimizer
-    scaler: torch.amp.GradScaler
-    state: TrainingState
-    left_out: LeftOut = field(default_factory=LeftOut)
-
-    @classmethod
-    def begin(cls, recipe: Recipe, out: Path, group: Processes, workers: int, teacher: Teacher | None) -> "_Run":
-        """Data and student of a recipe, as they were left."""
+    def __init__(self, recipe: Recipe, out: Path, group: Processes, workers: int, teacher: Teacher | None) -> None:
+        """Open data and student of a recipe, as they were left."""
+        self.recipe, self.out, self.group, self.workers, self.teacher = recipe, out, group, workers, teacher
         state = read_state(out)
-        if state is not None:
-            check_recipe(out, state, recipe.to_dict())
-        sources, measured = open_sources(recipe)
-        torch.manual_seed(recipe.seed)
-        student = build_student(recipe)
-        learner = Learner(student, hint_channels(recipe), only_hints=recipe.only_hints)
-        channels_last(learner.to(group.device)).train()
-        optimiser = build_optimiser(learner, recipe)
-        scaler = torch.amp.GradScaler(group.device.type, enabled=recipe.precision == "float16")
+        self.sources, self.measured = open_sources(recipe)
+        self.left_out = LeftOut()
+        self.learner = build_learner(recipe).to(group.device)
+        self.optimiser = build_optimiser(self.learner, recipe)
+        self.scaler = torch.amp.GradScaler(group.device.type, enabled=recipe.precision == "float16")
+        self.loss = DistillationLoss(recipe.terms)
         if state is None:
-            average = {name: value.clone() for name, value in student.state_dict().items()} if recipe.ema else {}
+            student = self.learner.student.state_dict()
+            average = {name: value.clone() for name, value in student.items()} if recipe.ema else {}
             state = TrainingState(
-                learner.state_dict(), average, optimiser.state_dict(), scaler.state_dict(), recipe=recipe.to_dict()
+                self.learner.state_dict(), average, self.optimiser.state_dict(), self.scaler.state_dict()
             )
         else:
             logger.info("%s: goes on at epoch %d, step %d", out, state.epoch, state.steps)
-            learner.load_state_dict(state.model)
-            optimiser.load_state_dict(state.optimiser)
-            scaler.load_state_dict(state.scaler)
+            self.learner.load_state_dict(state.model)
+            self.optimiser.load_state_dict(state.optimiser)
+            self.scaler.load_state_dict(state.scaler)
             state.average = {name: value.to(group.device) for name, value in state.average.items()}
+        self.state = state
         if group.first:
             rewind_log(out, state.steps, state.epoch)
-            _write_record(out, recipe, sources, teacher, complete=state.epoch == recipe.epochs)
-            if teacher is not None:
-                _tell_size(teacher, sources, recipe)
+            size = teacher.size(clip_counts(self.sources, recipe)) if teacher else 0
+            if teacher and size:
+                logger.info("%s: up to %.1f GiB of answers in the cache", teacher.name, size / 2**30)
         if recipe.compile:
-            learner.compile()
-        loss = DistillationLoss(recipe.terms)
-        return cls(
-            recipe, out, group, workers, sources, measured, teacher, learner, group.share(learner), loss, optimiser,
-            scaler, state,
-        )  # fmt: skip
+            self.learner.compile()
+        self.shared = group.share(self.learner)
 
     def epoch(self) -> Iterator[Entry]:
-        """The rest of the epoch that is under way, its scores, and its checkpoint."""
+        """Make the rest of the epoch that is under way, its scores, and its checkpoint."""
         recipe, state = self.recipe, self.state
         samples = epoch_samples(self.sources, recipe, state.epoch)
         self._prepare([sample.clip for sample in samples])
@@ -170,11 +163,8 @@ class _Run:
             num_workers=self.workers,
             pin_memory=self.group.device.type == "cuda",
         )
-        saved = time.monotonic()
-        arriving = iter(loader)
-        with tqdm(
-            total=steps, initial=state.position, desc=f"epoch {state.epoch + 1}", disable=not self.group.first
-        ) as bar:
+        saved, arriving = time.monotonic(), iter(loader)
+        with self._bar(f"epoch {state.epoch + 1}", steps, state.position) as bar:
             while state.position < steps:
                 set_rates(self.optimiser, rate_factor(recipe, state.epoch + state.position / steps))
                 terms = self._step([next(arriving) for _ in range(recipe.accumulate)])
@@ -194,38 +184,37 @@ class _Run:
         self._save()
 
     def _step(self, batches: Sequence[dict[str, Tensor]]) -> dict[str, float]:
-        """One step of the optimiser; answers the mean terms of its batches."""
-        recipe, device = self.recipe, self.group.device
-        total: dict[str, float] = {}
+        """Make one step of the optimiser; return the mean terms of its batches."""
+        recipe, device, means = self.recipe, self.group.device, dict[str, float]()
         for number, batch in enumerate(batches, start=1):
             targets = {name: values.to(device, non_blocking=True) for name, values in batch.items()}
-            clip = targets.pop("clip").contiguous(memory_format=torch.channels_last_3d)
             with right_gradients(recipe, device), self.group.exchange(self.shared, last=number == len(batches)):
-                with torch.autocast(device.type, _PRECISIONS[recipe.precision], enabled=recipe.precision != "float32"):
-                    output, levels = self.shared(clip)
-                terms = distillation_terms(output, recipe.spec.decoders, targets) if output else {}
-                if recipe.hints:
-                    terms["levels"] = hint_error(levels, targets)
-                said = {name: float(value.detach()) for name, value in terms.items() if name in self.loss.weights}
-                if not said:
-                    wanted = ", ".join(self.loss.weights)
-                    raise BadInput(f"TERMS: of {wanted} these data and teachers give none, nothing would be learnt")
+                terms = self._terms(targets.pop("clip"), targets)
                 loss = self.loss(terms)
+                told = {name: float(value.detach()) for name, value in terms.items() if name in self.loss.weights}
                 if not torch.isfinite(loss):
-                    raise self._not_finite("loss", said)
+                    raise self._not_finite("loss", told)
                 self.scaler.scale(loss / len(batches)).backward()
-            for name, value in {**said, "loss": float(loss.detach())}.items():
-                total[name] = total.get(name, 0.0) + value / len(batches)
+            for name, value in {**told, "loss": float(loss.detach())}.items():
+                means[name] = means.get(name, 0.0) + value / len(batches)
         self.scaler.unscale_(self.optimiser)
         norm = nn.utils.clip_grad_norm_(self.learner.parameters(), recipe.clip_norm or math.inf)
         if not (torch.isfinite(norm) or self.scaler.is_enabled()):  # a scaler passes over such a step
-            raise self._not_finite("gradient", total)
+            raise self._not_finite("gradient", means)
         self.scaler.step(self.optimiser)
         self.scaler.update()
         self.optimiser.zero_grad(set_to_none=True)
         if recipe.ema:
             update_average(self.state.average, self.learner.student.state_dict(), recipe.ema, self.state.steps)
-        return self.group.mean(total)
+        return self.group.mean(means)
+
+    def _terms(self, clip: Tensor, targets: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Every term of the loss that the targets allow, in float32."""
+        precision = self.recipe.precision
+        with torch.autocast(clip.device.type, _PRECISIONS[precision], enabled=precision != "float32"):
+            output, levels = self.shared(clip)
+        terms = distillation_terms(output, self.recipe.spec.decoders, targets) if output else {}
+        return terms | ({"levels": hint_error(levels, targets)} if self.recipe.hints else {})
 
     def _not_finite(self, what: str, terms: dict[str, float]) -> NonFiniteLossError:
         return NonFiniteLossError(
@@ -239,35 +228,38 @@ class _Run:
             return
         jobs = self.teacher.prepare(self.sources, clips)[self.group.rank :: self.group.count]
         self.group.wait()  # until all have counted what is missing: who came late would find less to share
-        self._do(tqdm(jobs, desc="teacher", disable=not self.group.first or not jobs))
+        self._do(jobs)
         self.group.wait()
 
-    def _do(self, jobs: Iterable[Callable[[], None]]) -> None:
-        for job in jobs:
-            try:
-                job()
-            except BadInput as error:
-                self.left_out.tell(error)
+    def _do(self, jobs: Sequence[Callable[[], object]]) -> None:
+        with self._bar("teacher", len(jobs)) as bar:
+            for job in jobs:
+                try:
+                    job()
+                except BadInput as error:
+                    self.left_out.tell(error)
+                bar.update()
 
     def _measure(self) -> Iterator[Entry]:
-        """Scores on the validation set; the best student so far is kept."""
+        """Score the student on the validation set; the best one so far is kept."""
         if not self.group.first:
             return
-        state = self.state
-        student = build_student(self.recipe, fresh=True).to(self.group.device)
+        state, scores = self.state, dict[str, float]()
+        student = build_model(self.recipe.spec).to(self.group.device).eval()
         student.load_state_dict(state.average or self.learner.student.state_dict())
-        scores: dict[str, float] = {}
         if self.measured:
             clips = validation_clips(self.measured, self.recipe.validation_clips)
             if self.teacher is not None:
                 unlabelled = [clip for clip in clips if not self.measured[clip.video].labelled]
                 self._do(self.teacher.prepare(self.measured, unlabelled))
             view = self.recipe.validation_view
-            scores = validate(student.eval(), self.measured, clips, self.teacher, view, left_out=self.left_out)
+            scores = validate(student, self.measured, clips, self.teacher, view, left_out=self.left_out)
             yield self._log({"epoch": state.epoch, "scores": scores})
         if not scores or scores["kl"] < state.best:
             state.best = scores.get("kl", state.best)
-            save_model(student, self.out / BEST_NAME, self._provenance(scores))
+            told = {"epoch": state.epoch, "validation": scores, "recipe": self.recipe.without_places()}
+            name = self.teacher.name if self.teacher else None
+            save_model(student, self.out / BEST_NAME, {"trained_by": "TinyHD Workbench", "teacher": name, **told})
 
     def _log(self, entry: Entry) -> Entry:
         entry = {"step": self.state.steps, **entry}
@@ -276,28 +268,25 @@ class _Run:
         return entry
 
     def _save(self) -> None:
-        if not self.group.first:
-            return
-        state = self.state
-        state.model, state.optimiser = self.learner.state_dict(), self.optimiser.state_dict()
-        state.scaler = self.scaler.state_dict()
-        state.write(self.out)
-        if state.epoch == self.recipe.epochs:
-            _write_record(self.out, self.recipe, self.sources, self.teacher, complete=True)
+        if self.group.first:
+            state = self.state
+            state.model, state.optimiser = self.learner.state_dict(), self.optimiser.state_dict()
+            state.scaler = self.scaler.state_dict()
+            state.write(self.out)
 
-    def _provenance(self, scores: dict[str, float]) -> dict[str, Any]:
-        return {
-            "trained_by": "TinyHD Workbench",
-            "teacher": self.teacher.name if self.teacher else None,
-            "recipe": self.recipe.without_places(),
-            "epoch": self.state.epoch,
-            "validation": scores,
-        }
+    def _bar(self, what: str, total: int, initial: int = 0) -> "tqdm[None]":
+        return tqdm(desc=what, total=total, initial=initial, disable=not (self.group.first and total))
+
+    def describe(self) -> dict[str, object]:
+        """Return what a record tells beside the recipe's own key."""
+        teacher = {"name": self.teacher.name, "digest": self.teacher.digest} if self.teacher else None
+        videos = {source.video.name: source.digest for source in self.sources}
+        return {"recipe": self.recipe.to_dict(), "teacher": teacher, "videos": videos}
 
 
 @contextmanager
 def right_gradients(recipe: Recipe, device: torch.device) -> Iterator[None]:
-    """Around forward and backward passes: without oneDNN where it is wrong.
+    """Compute forward and backward passes without oneDNN where it is wrong.
 
     In bfloat16 on a CPU its version 3.12 (torch 2.14) takes gradients of depthwise convolutions over two frames from
     memory that nobody wrote.
@@ -310,31 +299,21 @@ def right_gradients(recipe: Recipe, device: torch.device) -> Iterator[None]:
         torch.backends.mkldnn.set_flags(_enabled=used, _fp32_precision=None)
 
 
-def channels_last(module: nn.Module) -> nn.Module:
-    """The module, the weights of its 3-D convolutions laid out as they are computed fastest."""
-    for parameter in module.parameters():
-        if parameter.ndim == 5:
-            parameter.data = parameter.data.contiguous(memory_format=torch.channels_last_3d)
-    return module
+def on_tensorboard(entries: Iterable[Entry], out: Path) -> Iterator[Entry]:
+    """Pass a training on, and write it into ``out/tensorboard`` for TensorBoard.
 
-
-def _tell_size(teacher: Teacher, sources: Sequence[Source], recipe: Recipe) -> None:
-    """Say what keeping all that the teacher will ever be asked costs."""
-    size = teacher.size(clip_counts(sources, recipe))
-    if size:
-        logger.info("%s: up to %.1f GiB of answers in the cache", teacher.name, size / 2**30)
-
-
-def _write_record(
-    out: Path, recipe: Recipe, sources: Sequence[Source], teacher: Teacher | None, *, complete: bool
-) -> None:
-    record = {
-        "complete": complete,
-        "recipe": recipe.to_dict(),
-        "teacher": {"name": teacher.name, "digest": teacher.digest} if teacher else None,
-        "videos": {source.video.name: source.digest for source in sources},
-        "written": datetime.now(UTC).isoformat(timespec="seconds"),
-        "versions": versions(),
-        "hardware": hardware(),
-    }
-    write_atomically(out / RECORD_NAME, json.dumps(record, indent=2).encode())
+    Raises:
+        BadInput: TensorBoard is not installed.
+    """
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError as error:
+        raise BadInput(
+            "`tensorboard=True`: it is not installed; pip install -e '.[tensorboard]' from the checkout"
+        ) from error
+    with SummaryWriter(str(out / "tensorboard")) as writer:
+        for entry in entries:
+            for kind in ("terms", "scores"):
+                for name, value in entry.get(kind, {}).items():
+                    writer.add_scalar(f"{kind}/{name}", value, entry["step"])
+            yield entry

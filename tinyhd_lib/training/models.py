@@ -1,6 +1,5 @@
-"""Models that teach: each answers a window of sixteen frames with named maps."""
+"""Networks as what teaches and what is looked into: sixteen frames in, named maps and features out."""
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
@@ -12,17 +11,17 @@ from tinyhd_lib.data.clips import resized
 from tinyhd_lib.data.transforms import Image, Map
 from tinyhd_lib.errors import BadInput
 from tinyhd_lib.files import digest_of, sha256
-from tinyhd_lib.models.checkpoints import load_published_teacher_state, read_state
-from tinyhd_lib.models.graph import exported_program
+from tinyhd_lib.models.checkpoints import read_state
+from tinyhd_lib.models.published import load_published_teacher_state
+from tinyhd_lib.models.registry import TEACHER_NOTE
 from tinyhd_lib.models.spec import CLIP_FRAMES, INPUT_SIZE, MEAN, STD
 from tinyhd_lib.models.student import TinyHD
-from tinyhd_lib.models.teacher import HD2S, build_teacher
-from tinyhd_lib.models.weights import TEACHER_NOTE, model_source, state_digest
-
-Size = tuple[int, int]
+from tinyhd_lib.models.teacher import HD2S, LEVELS, build_teacher
+from tinyhd_lib.runtime.base import model_source, state_digest
+from tinyhd_lib.training.recipe import teacher_kind
 
 Answers = dict[str, Map]
-"""``map``, ``d1``, ``d2``, ``d3`` and ``level1`` to ``level4``, as far as a model has them, each (C, T, H, W)."""
+"""``map``, ``d1``, ``d2``, ``d3`` and, as hints, ``level1`` to ``level4``, as far as there are any; (C, T, H, W) each."""
 
 
 class WindowModel(Protocol):
@@ -39,126 +38,139 @@ class WindowModel(Protocol):
     multi: bool
 
     def __call__(self, frames: Image) -> Answers:
-        """Answers, in float32, to (16, H, W, 3) uint8 RGB."""
+        """Return answers, in float32, to (16, h, w, 3) uint8 RGB."""
 
 
-class HD2SModel:
-    """The teacher HD2S: its map, and its conspicuity maps of levels 2 to 5 as ``d1``.
+class OpenModel:
+    """HD2S or a student as a `WindowModel` whose insides can be looked at.
 
     Args:
-        source: its published file, or the network.
-        device: ``openvino``, or a torch device.
+        network: the teacher or a student.
+        name: for people.
+        device: of torch, ``openvino``, or ``auto``: CUDA where there is a GPU, else OpenVINO.
         size: (H, W) at which it looks.
-
-    Raises:
-        BadInput: the file is not there, or is another model's.
+        hints: whether a student's pyramid is among its answers.
+        digest: of the network's weights, where it is known.
     """
 
-    multi = False
+    def __init__(  # noqa: PLR0913
+        self, network: HD2S | TinyHD, name: str, device: str = "cpu", *,
+        size: tuple[int, int] = INPUT_SIZE, hints: bool = False, digest: str = "",
+    ) -> None:  # fmt: skip
+        self.network, self.name, self.size = network.eval(), name, size
+        self.digest = digest_of(digest or state_digest(network), str(size), "with hints" if hints else "")
+        self._module = _Answering(network, hints=hints).eval()
+        self._compiled = None
+        if device == "auto":
+            device = "cuda" if torch.cuda.is_available() else "openvino"
+        if device == "openvino":
+            import openvino
 
-    def __init__(self, source: Path | HD2S, device: str = "cpu", *, size: Size = INPUT_SIZE) -> None:
-        if isinstance(source, HD2S):
-            model, origin, content = source, "in memory", state_digest(source)
+            from tinyhd_lib.models.graph import exported_program
+            from tinyhd_lib.runtime.openvino_cpu import SETTINGS
+
+            program = exported_program(self._module, torch.zeros(1, 3, CLIP_FRAMES, *size))
+            self._compiled = openvino.Core().compile_model(openvino.convert_model(program), "CPU", SETTINGS)
+            device = "cpu"
+        self._device = device
+        network.to(device)
+
+    @property
+    def multi(self) -> bool:
+        """Whether it answers for every frame of the window."""
+        return isinstance(self.network, TinyHD) and self.network.spec.multi
+
+    @property
+    def levels(self) -> list[str]:
+        """The names of its four conspicuity maps, the finest first.
+
+        Raises:
+            BadInput: it has none.
+        """
+        if "d1" not in self._module.names:
+            raise BadInput(f"{self.name}: has no decoder D1, and so no conspicuity maps to look at")
+        return [f"level {number}" for number in (LEVELS if isinstance(self.network, HD2S) else range(1, 5))]
+
+    def __call__(self, frames: Image) -> Answers:
+        """Return answers, in float32, to (16, h, w, 3) uint8 RGB."""
+        return self.answer(self._clip(frames))
+
+    @torch.inference_mode()
+    def answer(self, clip: Tensor) -> Answers:
+        """Return answers to a clip (1, 3, 16, H, W) that has been normalised as the network wants it."""
+        if self._compiled:
+            found = [np.array(values) for values in self._compiled([clip.numpy()]).values()]
         else:
-            if not source.is_file():
-                raise BadInput(f"{source}: no such file; {TEACHER_NOTE}")
-            model, origin, content = build_teacher(), source.name, sha256(source)
-            load_published_teacher_state(model, read_state(source))
-        self.name = f"HD2S ({origin})"
-        self.digest = digest_of(content, str(size))
-        self._size = size
-        self._run = _runner(_HD2SAnswers(model), size, device)
+            found = [values.float().cpu().numpy() for values in self._module(clip.to(self._device))]
+        return {name: values[0] for name, values in zip(self._module.names, found, strict=True)}
 
-    def __call__(self, frames: Image) -> Answers:
-        """See `WindowModel`."""
-        clip = _sized(frames, self._size).permute(0, 4, 1, 2, 3).float()
-        fused, conspicuity = self._run((2 * clip - 255) / 255)
-        return {"map": fused[0, :, None], "d1": conspicuity[0, :, None]}
+    @torch.inference_mode()
+    def taps(self, frames: Image) -> dict[str, Map]:
+        """Return the features that its decoders read, (C, T, H, W) each: HD2S's five blocks, a student's pyramid."""
+        clip = self._clip(frames).to(self._device)
+        found = self.network.taps(clip) if isinstance(self.network, HD2S) else self.network.encoder(clip)
+        what = "block" if isinstance(self.network, HD2S) else "level"
+        return {f"{what} {number}": features[0].cpu().numpy() for number, features in enumerate(found, start=1)}
+
+    def _clip(self, frames: Image) -> Tensor:
+        """(1, 3, 16, H, W), as this network wants it."""
+        clip = torch.from_numpy(resized(frames, self.size))[None]
+        return (2 * _planes(clip) - 255) / 255 if isinstance(self.network, HD2S) else normalised(clip)
 
 
-class StudentModel:
-    """A TinyHD student as a teacher: its map and its decoders' maps, and its pyramid if hints are wanted.
+class _Answering(nn.Module):
+    """A network whose answers, (1, C, T, H, W) each, are a plain tuple, as an exported graph wants it."""
+
+    def __init__(self, network: HD2S | TinyHD, *, hints: bool) -> None:
+        super().__init__()
+        self.network, self.hints = network, hints
+        decoders = ("d1",) if isinstance(network, HD2S) else network.spec.decoders
+        self.names = ("map", *decoders, *(f"level{number}" for number in range(1, 5) if hints))
+
+    def forward(self, clip: Tensor) -> tuple[Tensor, ...]:
+        if isinstance(self.network, HD2S):
+            output = self.network(clip)
+            return output.map.unsqueeze(2), torch.cat(output.side_maps, dim=1).unsqueeze(2)
+        levels = self.network.encoder(clip)
+        output = self.network.decode(levels)
+        fused = output.map if output.map.ndim == 5 else output.map.unsqueeze(2)
+        return (fused, *output.side_maps, *(levels if self.hints else ()))
+
+
+def open_model(name: str, device: str = "cpu", *, size: tuple[int, int] = INPUT_SIZE, hints: bool = False) -> OpenModel:
+    """Open a model by the name that a recipe's ``TEACHERS`` has for it.
 
     Args:
-        weights: a name or path.
-        device: ``openvino``, or a torch device.
-        size: (H, W) at which it looks.
-        hints: whether its pyramid is wanted.
+        name: ``hd2s:FILE``, or the name or path of a student.
+        device: see `OpenModel`.
+        size: see `OpenModel`.
+        hints: see `OpenModel`.
 
     Raises:
-        BadInput: its weights cannot be used.
+        BadInput: its weights cannot be used, or there is nothing to look at.
     """
-
-    def __init__(
-        self, weights: str | Path, device: str = "cpu", *, size: Size = INPUT_SIZE, hints: bool = False
-    ) -> None:
-        source = model_source(weights)
-        self.spec = source.spec
-        self.multi = source.spec.multi
-        self.name = f"{source.spec.label} ({Path(weights).stem})"
-        self.digest = digest_of(source.digest, str(size), "with hints" if hints else "")
-        self._size = size
-        self._hints = hints
-        self._run = _runner(_StudentAnswers(source.load(), hints=hints), size, device)
-        if self.multi and source.spec.outputs != CLIP_FRAMES:
-            raise BadInput(f"{weights}: a teacher has a map for every frame (M) or for the last one (S), not 8")
-
-    def __call__(self, frames: Image) -> Answers:
-        """See `WindowModel`."""
-        names = ["map", *self.spec.decoders, *([f"level{n}" for n in range(1, 5)] if self._hints else [])]
-        answers = dict(zip(names, self._run(normalised(_sized(frames, self._size))), strict=True))
-        fused = answers["map"]
-        return {**{name: values[0] for name, values in answers.items()}, "map": fused.reshape(1, -1, *fused.shape[-2:])}
+    kind, _, rest = teacher_kind(name)
+    path = Path(rest)
+    if kind == "maps":
+        raise BadInput(f"{name}: maps on disk have no inside to look at; name hd2s:FILE, or a student")
+    if kind == "hd2s":
+        if not path.is_file():
+            raise BadInput(f"{path}: no such file; {TEACHER_NOTE}")
+        teacher = build_teacher()
+        load_published_teacher_state(teacher, read_state(path))
+        return OpenModel(teacher, f"HD2S ({path.name})", device, size=size, digest=sha256(path))
+    source = model_source(name)
+    if source.spec.outputs not in (1, CLIP_FRAMES):
+        raise BadInput(f"{name}: has a map for every other frame; name a model of one or of 16 maps a window")
+    label = f"{source.spec.label} ({path.stem})"
+    return OpenModel(source.load(), label, device, size=size, hints=hints, digest=source.digest)
 
 
 def normalised(frames: Tensor) -> Tensor:
-    """Clips (N, 16, H, W, 3) uint8 RGB as a student wants them, (N, 3, 16, H, W) float32."""
-    clip = frames.permute(0, 4, 1, 2, 3).float() / 255
+    """Return clips (N, 16, H, W, 3) uint8 RGB as a student wants them, (N, 3, 16, H, W) float32."""
     mean, std = (torch.tensor(each, device=frames.device).reshape(3, 1, 1, 1) for each in (MEAN, STD))
-    return (clip - mean) / std
+    return (_planes(frames) / 255 - mean) / std
 
 
-class _StudentAnswers(nn.Module):
-    def __init__(self, model: TinyHD, *, hints: bool) -> None:
-        super().__init__()
-        self.model = model
-        self.hints = hints
-
-    def forward(self, clip: Tensor) -> tuple[Tensor, ...]:
-        levels = self.model.encoder(clip)
-        output = self.model.decode(levels)
-        return (output.map, *output.side_maps, *(levels if self.hints else ()))
-
-
-class _HD2SAnswers(nn.Module):
-    def __init__(self, model: HD2S) -> None:
-        super().__init__()
-        self.model = model
-
-    def forward(self, clip: Tensor) -> tuple[Tensor, ...]:
-        output = self.model(clip)
-        return output.map, torch.cat(output.side_maps, dim=1)
-
-
-def _runner(module: nn.Module, size: Size, device: str) -> Callable[[Tensor], list[Map]]:
-    """The module made ready to answer one clip (1, 3, 16, H, W)."""
-    if device == "openvino":
-        import openvino
-
-        from tinyhd_lib.runtime.openvino_cpu import SETTINGS
-
-        program = exported_program(module, torch.zeros(1, 3, CLIP_FRAMES, *size))
-        compiled = openvino.Core().compile_model(openvino.convert_model(program), "CPU", SETTINGS)
-        return lambda clip: [np.array(values) for values in compiled([clip.numpy()]).values()]
-    module.eval().to(device)
-
-    @torch.inference_mode()
-    def run(clip: Tensor) -> list[Map]:
-        return [values.float().cpu().numpy() for values in module(clip.to(device))]
-
-    return run
-
-
-def _sized(frames: Image, size: Size) -> Tensor:
-    """Frames (16, h, w, 3) as a clip (1, 16, H, W, 3), both uint8."""
-    return torch.from_numpy(resized(frames, size))[None]
+def _planes(frames: Tensor) -> Tensor:
+    return frames.permute(0, 4, 1, 2, 3).float()

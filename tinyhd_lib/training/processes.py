@@ -33,35 +33,34 @@ class Processes:
         return self.rank == 0
 
     def wait(self) -> None:
-        """Until all are here."""
+        """Wait until all are here."""
         if self.count > 1:
             distributed.barrier()
 
     def share(self, module: nn.Module) -> nn.Module:
-        """The module, with gradients that are averaged over all processes."""
+        """Return the module, with gradients that are averaged over all processes."""
         if self.count == 1:
             return module
         return DistributedDataParallel(module, device_ids=[self.device] if self.device.type == "cuda" else None)
 
     def exchange(self, module: nn.Module, *, last: bool) -> AbstractContextManager[None]:
-        """Around a backward pass: gradients are exchanged in the last one before a step only."""
+        """Exchange gradients, around a backward pass, in the last one before a step only."""
         if isinstance(module, DistributedDataParallel) and not last:
             return module.no_sync()
         return nullcontext()
 
     def batches(self, samples: int, batch: int, accumulate: int) -> list[list[int]]:
-        """The batches of this process in an epoch, as places in its list of samples; whole steps, at least one.
+        """Return the batches of this process in an epoch, as places in its samples; whole steps, at least one.
 
         Two processes get, between them, the batches that one process would accumulate two by two.
         """
         together = batch * accumulate * self.count
         steps = max(samples // together, 1)
         places = [place % samples for place in range(steps * together)]
-        every = [places[first : first + batch] for first in range(0, len(places), batch)]
-        return every[self.rank :: self.count]
+        return [places[first : first + batch] for first in range(0, len(places), batch)][self.rank :: self.count]
 
     def mean(self, values: dict[str, float]) -> dict[str, float]:
-        """The mean of every value over all processes."""
+        """Return the mean of every value over all processes."""
         if self.count == 1:
             return values
         tensor = torch.tensor(list(values.values()), device=self.device)
@@ -71,13 +70,19 @@ class Processes:
 
 @contextmanager
 def processes(device: str) -> Iterator[Processes]:
-    """The processes that torchrun started, or this one alone.
+    """Join the processes that torchrun started, each on a GPU of its own where ``auto`` or ``cuda`` is asked for.
 
     Raises:
         BadInput: there is no such device.
     """
     rank, count = torchrun_rank(os.environ)
-    place = _device(device)
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    if device == "cuda" and count > 1:
+        device = f"cuda:{os.environ['LOCAL_RANK']}"
+    place = find_device(device, "auto, cpu, cuda, cuda:N")
+    if place.type == "cuda":
+        torch.cuda.set_device(place)
     if count == 1:
         yield Processes(0, 1, place)
         return
@@ -86,12 +91,3 @@ def processes(device: str) -> Iterator[Processes]:
         yield Processes(rank, count, place)
     finally:
         distributed.destroy_process_group()
-
-
-def _device(name: str) -> torch.device:
-    """The device of a name; of ``auto`` and ``cuda`` the GPU that is this process's own."""
-    if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "cpu"
-    if name == "cuda" and torch.cuda.is_available():
-        name = f"cuda:{torch.cuda.current_device()}"
-    return find_device(name, "auto, cpu, cuda, cuda:N")

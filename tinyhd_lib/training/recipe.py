@@ -1,145 +1,180 @@
 """Recipes: everything that decides how a student is trained, as one flat table that YAML, papermill and code share."""
 
-import math
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import MISSING, field, fields
 from difflib import get_close_matches
+from functools import wraps
 from importlib.resources import files
 from pathlib import Path
-from types import UnionType
-from typing import Any, Self, get_args, get_origin
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, TypeVar
 
 import yaml
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
+from pydantic.dataclasses import dataclass
+from pydantic_core import to_jsonable_python
 
-from tinyhd_lib.data.clips import VIEWS
-from tinyhd_lib.data.datasets import KINDS
 from tinyhd_lib.errors import BadInput
-from tinyhd_lib.losses import TERMS
-from tinyhd_lib.models.spec import MODEL_SPECS, ModelSpec
+from tinyhd_lib.losses import PUBLISHED_WEIGHTS, Term
+from tinyhd_lib.models.spec import MODEL_SPECS, ModelSpec, find_row
 
-_CHOICES: dict[str, tuple[str, ...]] = {
-    "timing": ("aligned", "published"),
-    "optimiser": ("sgd", "adamw"),
-    "schedule": ("steps", "cosine"),
-    "precision": ("float32", "bfloat16", "float16"),
-    "validation_view": tuple(VIEWS),
-    "labelled": tuple(KINDS),
-    "auxiliary": tuple(KINDS),
-}
+if TYPE_CHECKING:
+    import pandas as pd
+    from pydantic_core import ErrorDetails
+
+Class = TypeVar("Class")
 
 
-@dataclass(frozen=True)
+def _row(name: str) -> str:
+    """Return the row of a model, by which records and checkpoints know it."""
+    row = find_row(name)
+    if row is None:
+        raise ValueError(f"no such model{_nearest(name, MODEL_SPECS)}")
+    return row
+
+
+_Kind = Literal["dhf1k", "ucf", "hollywood2", "kinetics", "folder", "gaze"]
+_Flag = Annotated[bool, Field(strict=True)]
+_Integer = Annotated[int, Field(strict=True)]
+_Count = Annotated[_Integer, Field(gt=0)]
+_Side = Annotated[_Count, Field(multiple_of=32)]
+# YAML takes 1e-3 for text.
+_Number = Annotated[
+    float, Field(strict=True, allow_inf_nan=False), BeforeValidator(lambda x: float(x) if isinstance(x, str) else x)
+]
+_Weight = Annotated[_Number, Field(ge=0)]
+_Words = Annotated[tuple[str, ...], BeforeValidator(lambda x: (x,) if isinstance(x, str) else x)]
+
+
+def _in_one_line(kind: type[Class]) -> type[Class]:
+    """Let a class say what pydantic has against its arguments in the one line of a `BadInput`."""
+    create: Callable[..., None] = kind.__init__
+
+    @wraps(create)
+    def tell(self: Class, *given: Any, **named: Any) -> None:
+        try:
+            create(self, *given, **named)
+        except ValidationError as error:
+            raise BadInput(_complaint(error.errors()[0])) from None
+
+    kind.__init__ = tell  # type: ignore[misc]
+    return kind
+
+
+@_in_one_line
+@dataclass(frozen=True, config=ConfigDict(extra="forbid", use_attribute_docstrings=True))
 class Recipe:
-    """How a student is trained. In YAML the names are in capitals, as notebooks' parameters are.
-
-    Args:
-        model: a row of `MODEL_SPECS`.
-        start: weights to begin with, none for a fresh student.
-        teachers: ``hd2s:FILE``, ``maps:FOLDER``, or the name or path of a student; the mean of several.
-        timing: which window of a teacher of single maps answers for a frame; see `tinyhd_lib.training.teachers`.
-        terms: the loss's weights, by term (`tinyhd_lib.losses.TERMS`).
-        labelled: kind of the data set with gaze, None for none.
-        labelled_dir: its folder; the kind's environment variable if None.
-        labelled_split: its part to learn from, None for all.
-        validation_split: its part to measure on, None for none.
-        auxiliary: kind of the data set that only the teacher knows an answer for, None for none.
-        auxiliary_dir: its folder.
-        auxiliary_split: its part to learn from, None for all.
-        exclude: videos to leave out, or parts of them: ``name``, ``name:first-last``.
-        clips_per_video: clips that an epoch draws from each labelled video (of each auxiliary one, without labels).
-        auxiliary_ratio: auxiliary clips for each labelled one.
-        speeds: steps from frame to frame that are drawn from; negative ones run backwards.
-        every: clips begin on every so many frames only, which keeps the cache of a teacher of whole clips small.
-        crop: the least part of the width and height that a random crop keeps; 1 for none.
-        colour: strength of random changes of colour, 0 to 1.
-        size: (H, W) that the student is trained at.
-        teacher_size: (H, W) that the teachers look at, 192x256 as published.
-        validation_view: what is seen of validation videos: the ``whole`` frame, or the ``published`` crop.
-        validation_clips: evenly spaced clips of each validation video.
-        store: decode every video once, into the cache folder.
-        cache: keep the teachers' answers.
-        optimiser: ``sgd`` (momentum 0.9, published) or ``adamw``.
-        lr: learning rate of the decoders.
-        encoder_lr: that of the encoder, as a factor of ``lr``.
-        fusion_lr: that of the fusion, likewise.
-        weight_decay: of all but biases.
-        schedule: ``steps`` (x0.1 at ``milestones``, the best checkpoint reloaded) or ``cosine`` after a warm-up.
-        milestones: epochs of ``steps``.
-        warmup: epochs in which ``cosine`` rises to its height.
-        ema: decay of the moving average of the weights that is measured and kept, 0 for none.
-        clip_norm: the gradient is shortened to this length, 0 for never.
-        epochs: passes.
-        batch: clips a step and process.
-        accumulate: batches whose gradients are added up before a step.
-        precision: of the forward pass: ``float32``, or mixed with ``bfloat16`` or ``float16``.
-        compile: use torch.compile.
-        seed: decides all that is drawn.
+    """Say how a student is trained. In YAML the names are in capitals, as notebooks' parameters are.
 
     Raises:
         BadInput: a value that no recipe can have; the message names it.
+
+    >>> Recipe("M-r4", labelled="gaze", teachers="workbench-m-r4", lr="1e-3").lr
+    0.001
     """
 
-    model: str
+    model: Annotated[str, AfterValidator(_row)]
+    """a model by its name: M-r4, or the published d123m_rc4_rc1T."""
     start: str | None = None
-    teachers: tuple[str, ...] = ()
-    timing: str = "aligned"
-    terms: Mapping[str, float] = field(default_factory=lambda: {"ground_truth": 1.0, "teacher_map": 1.0, "d1": 1.0})
-    labelled: str | None = None
+    """weights to begin with, none for a fresh student."""
+    teachers: _Words = ()
+    """hd2s:FILE, maps:FOLDER, or the name or path of a student; the mean of several."""
+    timing: Literal["aligned", "published"] = "aligned"
+    """which window of a teacher of single maps answers for a frame; see tinyhd_lib.training.teachers."""
+    terms: Mapping[Term, _Weight] = field(default_factory=lambda: dict(PUBLISHED_WEIGHTS))
+    """the loss's weights, by term (tinyhd_lib.losses.TERMS)."""
+    labelled: _Kind | None = None
+    """kind of the data set with gaze, None for none."""
     labelled_dir: str | None = None
+    """its folder; the kind's environment variable if None."""
     labelled_split: str | None = None
+    """its part to learn from, None for all."""
     validation_split: str | None = None
-    auxiliary: str | None = None
+    """its part to measure on, None for none."""
+    auxiliary: _Kind | None = None
+    """kind of the data set that only the teacher knows an answer for, None for none."""
     auxiliary_dir: str | None = None
+    """its folder."""
     auxiliary_split: str | None = None
-    exclude: tuple[str, ...] = ()
-    clips_per_video: int = 1
-    auxiliary_ratio: float = 1.0
-    speeds: tuple[int, ...] = (1,)
-    every: int = 1
-    crop: float = 1.0
-    colour: float = 0.0
-    size: tuple[int, int] = (192, 256)
-    teacher_size: tuple[int, int] = (192, 256)
-    validation_view: str = "whole"
-    validation_clips: int = 5
-    store: bool = True
-    cache: bool = True
-    optimiser: str = "sgd"
-    lr: float = 0.01
-    encoder_lr: float = 0.5
-    fusion_lr: float = 1.0
-    weight_decay: float = 5e-4
-    schedule: str = "steps"
-    milestones: tuple[int, ...] = (100, 150, 180)
-    warmup: float = 1.0
-    ema: float = 0.0
-    clip_norm: float = 0.0
-    epochs: int = 200
-    batch: int = 2
-    accumulate: int = 1
-    precision: str = "float32"
-    compile: bool = False
-    seed: int = 0
+    """its part to learn from, None for all."""
+    exclude: _Words = ()
+    """videos to leave out, or parts of them: name, name:first-last."""
+    clips_per_video: _Count = 1
+    """clips that an epoch draws from each labelled video (of each auxiliary one, without labels)."""
+    auxiliary_ratio: _Weight = 1.0
+    """auxiliary clips for each labelled one."""
+    speeds: Annotated[tuple[_Integer, ...], Field(min_length=1)] = (1,)
+    """steps from frame to frame that are drawn from; negative ones run backwards."""
+    every: _Count = 1
+    """clips begin on every so many frames only, which keeps the cache of a teacher of whole clips small."""
+    crop: Annotated[_Number, Field(ge=0.1, le=1)] = 1.0
+    """the least part of the width and height that a random crop keeps; 1 for none."""
+    colour: Annotated[_Number, Field(ge=0, le=1)] = 0.0
+    """strength of random changes of colour, 0 to 1."""
+    size: tuple[_Side, _Side] = (192, 256)
+    """(H, W) that the student is trained at."""
+    teacher_size: tuple[_Side, _Side] = (192, 256)
+    """(H, W) that the teachers look at, 192x256 as published."""
+    validation_view: Literal["whole", "published"] = "whole"
+    """what is seen of validation videos: the whole frame, or the published crop."""
+    validation_clips: _Count = 5
+    """evenly spaced clips of each validation video."""
+    store: _Flag = True
+    """decode every video once, into the cache folder."""
+    cache: _Flag = True
+    """keep the teachers' answers."""
+    optimiser: Literal["sgd", "adamw"] = "sgd"
+    """sgd (momentum 0.9, published) or adamw."""
+    lr: Annotated[_Number, Field(gt=0)] = 0.01
+    """learning rate of the decoders."""
+    encoder_lr: _Weight = 0.5
+    """that of the encoder, as a factor of LR."""
+    fusion_lr: _Weight = 1.0
+    """that of the fusion, likewise."""
+    weight_decay: _Weight = 5e-4
+    """of all but biases."""
+    schedule: Literal["steps", "cosine"] = "steps"
+    """steps (x0.1 at MILESTONES, the best checkpoint reloaded) or cosine after a warm-up."""
+    milestones: tuple[_Integer, ...] = (100, 150, 180)
+    """epochs of steps."""
+    warmup: _Weight = 1.0
+    """epochs in which cosine rises to its height."""
+    ema: Annotated[_Number, Field(ge=0, lt=1)] = 0.0
+    """decay of the moving average of the weights that is measured and kept, 0 for none."""
+    clip_norm: _Weight = 0.0
+    """the gradient is shortened to this length, 0 for never."""
+    epochs: _Count = 200
+    """passes."""
+    batch: _Count = 2
+    """clips a step and process."""
+    accumulate: _Count = 1
+    """batches whose gradients are added up before a step."""
+    precision: Literal["float32", "bfloat16", "float16"] = "float32"
+    """of the forward pass: float32, or mixed with bfloat16 or float16."""
+    compile: _Flag = False
+    """use torch.compile."""
+    seed: Annotated[_Integer, Field(ge=0)] = 0
+    """decides all that is drawn."""
 
-    def __post_init__(self) -> None:
-        for each in fields(self):
-            if isinstance(getattr(self, each.name), list):
-                object.__setattr__(self, each.name, tuple(getattr(self, each.name)))
-            if not _fits(getattr(self, each.name), each.type):
-                raise BadInput(f"{each.name.upper()} {getattr(self, each.name)!r}: {_WORDS[each.type]}")
-        if self.model not in MODEL_SPECS:
-            raise BadInput(f"MODEL {self.model!r}: no such row{_nearest(self.model, MODEL_SPECS)}")
-        for name, choices in _CHOICES.items():
-            value = getattr(self, name)
-            if value is not None and value not in choices:
-                raise BadInput(f"{name.upper()} {value!r}: {', '.join(choices)}")
-        for valid, rule in _rules(self):
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        students = [not teacher_kind(teacher)[0] for teacher in self.teachers]
+        rules = (
+            (any(self.terms.values()), "TERMS: all of weight 0, nothing would be learnt"),
+            (0 not in self.speeds, "SPEEDS: steps from frame to frame, none of them 0"),
+            (self.labelled or self.auxiliary, "LABELLED or AUXILIARY: name the data to learn from"),
+            (self.teachers or self.labelled, "TEACHERS: without any, LABELLED data are needed"),
+            (not self.hints or (self.crop == 1 and len(students) == 1), "TERMS levels: one of TEACHERS, and CROP 1"),
+            (not self.hints or all(students), "TERMS levels: only a student among TEACHERS has them"),
+            (not self.hints or self.size == self.teacher_size, "TERMS levels: SIZE and TEACHER_SIZE are the same"),
+        )
+        for valid, rule in rules:
             if not valid:
-                raise BadInput(rule)
+                raise ValueError(rule)
+        return self
 
     @property
     def spec(self) -> ModelSpec:
-        """The student's row."""
+        """The student's model."""
         return MODEL_SPECS[self.model]
 
     @property
@@ -153,14 +188,11 @@ class Recipe:
         return {name for name, weight in self.terms.items() if weight} == {"levels"}
 
     def to_dict(self) -> dict[str, Any]:
-        """The table as JSON-ready values."""
-        return {
-            name: list(value) if isinstance(value, tuple) else dict(value) if name == "terms" else value
-            for name, value in asdict(self).items()
-        }
+        """Return the table as JSON-ready values."""
+        return to_jsonable_python(self)
 
     def without_places(self) -> dict[str, Any]:
-        """The table without what is only true of one machine: folders, and where files lie."""
+        """Return the table without what is only true of one machine: folders, and where files lie."""
         table = self.to_dict()
         table["teachers"] = [
             f"{kind}{colon}{Path(rest).name}" for kind, colon, rest in map(teacher_kind, self.teachers)
@@ -169,62 +201,84 @@ class Recipe:
         return {name: value for name, value in table.items() if not name.endswith("_dir")}
 
     def to_yaml(self) -> str:
-        """The table as YAML, which `read_recipe` and papermill's ``-f`` read."""
+        """Return the table as YAML, which `read_recipe` and papermill's ``-f`` read."""
         return yaml.safe_dump({name.upper(): value for name, value in self.to_dict().items()}, sort_keys=False)
-
-    @classmethod
-    def from_dict(cls, table: Mapping[str, Any], where: str = "recipe") -> Self:
-        """A recipe from names, in capitals or not, and values.
-
-        Raises:
-            BadInput: a name or value that no recipe has.
-        """
-        known = {each.name for each in fields(cls)}
-        values = {str(name).lower(): value for name, value in table.items()}
-        for name in values:
-            if name not in known:
-                raise BadInput(
-                    f"{where}: no such entry {name.upper()!r}{_nearest(name.upper(), map(str.upper, known))}"
-                )
-        if "model" not in values:
-            raise BadInput(f"{where}: MODEL: name the student's row, one of {', '.join(MODEL_SPECS)}")
-        try:
-            return cls(**values)
-        except BadInput as error:
-            raise BadInput(f"{where}: {error}") from error
 
 
 def recipe_names() -> list[str]:
-    """The recipes that come with the library."""
+    """Return the names of the recipes that come with the library."""
     return sorted(path.name.removesuffix(".yaml") for path in _folder().iterdir() if path.name.endswith(".yaml"))
 
 
 def read_recipe(name_or_path: str | Path, **changes: Any) -> Recipe:
-    """One of our recipes, or a file.
+    """Read one of our recipes, or a file.
 
     Args:
         name_or_path: a name of `recipe_names`, or a YAML file.
         changes: entries that replace those of the file, such as ``epochs=2``.
 
     Raises:
-        BadInput: there is none, or it cannot be read.
+        BadInput: there is none, or it cannot be read, or has a name or value that no recipe has.
+
+    >>> read_recipe("laptop", epochs=2).epochs
+    2
     """
     text = str(name_or_path)
     source = _folder() / f"{text}.yaml" if text in recipe_names() else Path(name_or_path)
     if not source.is_file():
         raise BadInput(f"recipe {text!r}: no such file or name{_nearest(text, recipe_names())}")
     try:
-        table = yaml.safe_load(source.read_text())
+        table = yaml.safe_load(source.read_text(encoding="utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise BadInput(f"{source}: not YAML that can be read ({str(error).partition(chr(10))[0]})") from error
     if not isinstance(table, dict):
         raise BadInput(f"{source}: a recipe is a table of names and values")
-    lowered = {str(name).lower(): value for name, value in table.items()}
-    return Recipe.from_dict(lowered | changes, text)
+    try:
+        return Recipe(**{str(name).lower(): value for name, value in table.items()} | changes)
+    except BadInput as error:
+        raise BadInput(f"{text}: {error}") from error
+
+
+def read_settings(settings: Sequence[str]) -> dict[str, Any]:
+    """Return ``NAME=VALUE`` texts as entries of a recipe, the values read as YAML.
+
+    Raises:
+        BadInput: one of them is not such a text.
+
+    >>> read_settings(["EPOCHS=2", "SIZE=[96, 128]"])
+    {'epochs': 2, 'size': [96, 128]}
+    """
+    found = {}
+    for setting in settings:
+        name, equals, value = setting.partition("=")
+        if not (equals and name):
+            raise BadInput(f"`set` {setting!r}: NAME=VALUE, such as EPOCHS=2")
+        try:
+            found[name.lower()] = yaml.safe_load(value)
+        except yaml.YAMLError as error:
+            raise BadInput(f"`set` {setting!r}: the value is no YAML") from error
+    return found
+
+
+def recipe_table(recipe: Recipe) -> "pd.DataFrame":
+    """Return a recipe in words: every entry, its value, what it is if left out, and what it means."""
+    import pandas as pd
+
+    told = TypeAdapter(Recipe).json_schema()["properties"]
+    rows = [
+        (
+            each.name.upper(),
+            str(getattr(recipe, each.name)),
+            "" if each.default is MISSING else str(each.default),
+            told[each.name]["description"],
+        )
+        for each in fields(Recipe)
+    ]
+    return pd.DataFrame(rows, columns=["entry", "value", "if left out", "meaning"])
 
 
 def teacher_kind(teacher: str) -> tuple[str, str, str]:
-    """Kind (``hd2s``, ``maps``, none for a student), colon and rest of an entry of ``teachers``."""
+    """Split an entry of ``teachers`` into its kind (``hd2s``, ``maps``, none for a student), colon and rest."""
     kind, colon, rest = teacher.partition(":")
     return (kind, colon, rest) if kind in {"hd2s", "maps"} else ("", "", teacher)
 
@@ -233,66 +287,18 @@ def _folder() -> Any:
     return files("tinyhd_lib.training") / "recipes"
 
 
-def _nearest(name: str, known: Any) -> str:
-    near = get_close_matches(name, list(known), n=3, cutoff=0.4)
+def _nearest(name: str, known: Collection[str]) -> str:
+    near = get_close_matches(name, known, n=3, cutoff=0.4)
     return f"; the nearest are {', '.join(near)}" if near else ""
 
 
-_WORDS: dict[Any, str] = {
-    bool: "true or false",
-    int: "a whole number",
-    float: "a number, such as 0.001 or 1.0e-3",
-    str: "a word",
-    str | None: "a word, or null",
-    tuple[str, ...]: "a list of words, with quotes about those that look like numbers",
-    tuple[int, ...]: "a list of whole numbers",
-    tuple[int, int]: "[H, W]",
-    Mapping[str, float]: "names of terms with numbers",
-}
-
-
-def _fits(value: Any, declared: Any) -> bool:
-    """Whether a value is of the type that an entry is declared with."""
-    kinds = get_args(declared)
-    if isinstance(declared, UnionType):
-        return any(_fits(value, kind) for kind in kinds)
-    if get_origin(declared) is tuple:
-        return isinstance(value, tuple) and all(_fits(each, kinds[0]) for each in value)
-    if get_origin(declared) is Mapping:
-        return isinstance(value, Mapping) and all(all(map(_fits, pair, kinds)) for pair in value.items())
-    if declared is float:
-        return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-    return isinstance(value, declared) and (declared is bool or not isinstance(value, bool))
-
-
-_SIZES = ("size", "teacher_size")
-
-
-def _is_size(size: tuple[int, ...]) -> bool:
-    return len(size) == 2 and all(side > 0 and side % 32 == 0 for side in size)
-
-
-def _rules(recipe: Recipe) -> list[tuple[bool, str]]:
-    positive = ("epochs", "batch", "accumulate", "clips_per_video", "every", "validation_clips", "lr")
-    others = ("auxiliary_ratio", "encoder_lr", "fusion_lr", "weight_decay", "warmup", "clip_norm", "seed")
-    rules = [(getattr(recipe, name) > 0, f"{name.upper()} {getattr(recipe, name)}: more than 0") for name in positive]
-    rules += [(getattr(recipe, name) >= 0, f"{name.upper()} {getattr(recipe, name)}: 0 or more") for name in others]
-    unknown = [name for name in recipe.terms if name not in TERMS]
-    learns = any(recipe.terms.values())
-    kinds = {teacher_kind(teacher)[0] for teacher in recipe.teachers}
-    return [
-        *rules,
-        (not unknown, f"TERMS {unknown}: there are {', '.join(TERMS)}"),
-        (learns, "TERMS: all of weight 0, nothing would be learnt"),
-        (min(recipe.terms.values(), default=0) >= 0, "TERMS: weights are 0 or more"),
-        (bool(recipe.labelled or recipe.auxiliary), "LABELLED or AUXILIARY: name the data to learn from"),
-        (bool(recipe.teachers or recipe.labelled), "TEACHERS: without any, LABELLED data are needed"),
-        *((_is_size(getattr(recipe, name)), f"{name.upper()}: [H, W], multiples of 32") for name in _SIZES),
-        (bool(recipe.speeds) and 0 not in recipe.speeds, "SPEEDS: one or more steps, none of them 0"),
-        (0.1 <= recipe.crop <= 1, f"CROP {recipe.crop}: 0.1 to 1"),
-        (0 <= recipe.colour <= 1, f"COLOUR {recipe.colour}: 0 to 1"),
-        (0 <= recipe.ema < 1, f"EMA {recipe.ema}: 0 or more, less than 1"),
-        (not recipe.hints or (recipe.crop == 1 and len(recipe.teachers) == 1), "levels: one teacher, and CROP 1"),
-        (not (recipe.hints and kinds - {""}), "levels: only a student among TEACHERS has them"),
-        (not recipe.hints or recipe.size == recipe.teacher_size, "levels: SIZE and TEACHER_SIZE are the same"),
-    ]
+def _complaint(error: "ErrorDetails") -> str:
+    """Say what pydantic has against a value, with the entry's name in capitals."""
+    entry, *inside = map(str, error["loc"] or ("",))
+    name = " ".join([entry.upper(), *inside])
+    if error["type"] == "unexpected_keyword_argument":
+        return f"no such entry {name!r}{_nearest(name, [each.name.upper() for each in fields(Recipe)])}"
+    if error["type"] == "missing" and not inside:
+        return f"{name}: name the student's model, one of {', '.join(MODEL_SPECS)}"
+    rule = error["msg"].removeprefix("Value error, ").removeprefix("Input ")
+    return f"{name} {error['input']!r}: {rule}" if entry else rule

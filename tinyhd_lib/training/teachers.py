@@ -1,30 +1,37 @@
-"""Teachers behind one protocol: what a student is to say of a clip.
+"""Teachers: what a student is to say of a clip.
 
-A teacher is made of window models (`tinyhd_lib.training.models`), of maps on disk, or of other teachers. Which window
-answers for which frame is decided here, once (specification section 4).
+A teacher is made of networks (`tinyhd_lib.training.models`), of maps on disk, or of other teachers. Which window answers
+for which frame is decided here, once (docs/model.md). Answers are computed once, kept in float16 in the cache folder,
+and shared by all trainings on a machine.
 """
 
+import io
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
-from typing import Protocol
 
-import cv2
 import numpy as np
+from torch.utils.data import get_worker_info
 
-from tinyhd_lib.data.annotations import read_map
-from tinyhd_lib.data.clips import Clip, Source, clip_frames
+from tinyhd_lib.cache import Cache
+from tinyhd_lib.data.clips import Clip, Source, clip_frames, resized
+from tinyhd_lib.data.transforms import Map
 from tinyhd_lib.errors import BadInput
 from tinyhd_lib.evaluation.predictions import read_any_map
 from tinyhd_lib.models.spec import CLIP_FRAMES, INPUT_SIZE
-from tinyhd_lib.training.answers import BYTES, AnswerCache
-from tinyhd_lib.training.models import Answers, WindowModel
+from tinyhd_lib.training.models import Answers, WindowModel, open_model
+from tinyhd_lib.training.recipe import Recipe, teacher_kind
 
 TIMINGS = {"aligned": 0, "published": -1}
 """How many frames later than the frame itself the window ends that answers for it: the published code lets a teacher of
 single maps answer for the frame before, when it teaches M."""
 
+_ANSWERS = Cache("answers")
+_CHUNK = 16  # windows that are kept as one entry, of a model that answers for one frame
+_KEPT = np.float16
 
-class Teacher(Protocol):
+
+class Teacher:
     """Somebody to learn from.
 
     Attributes:
@@ -35,40 +42,41 @@ class Teacher(Protocol):
     name: str
     digest: str
 
-    def prepare(self, sources: Sequence[Source], clips: Sequence[Clip]) -> "Sequence[Callable[[], None]]":
-        """What is to be computed before these clips can be answered from the cache, as jobs; none without a cache."""
+    def prepare(self, sources: Sequence[Source], clips: Sequence[Clip]) -> "Sequence[Callable[[], object]]":  # noqa: ARG002
+        """Return what is to be computed before these clips can be answered from the cache, as jobs."""
+        return []
 
-    def size(self, clips: Mapping[int, int]) -> int:
-        """Bytes that its answers take in the cache for so many different clips of each source; 0 without a cache."""
+    def size(self, clips: Mapping[int, int]) -> int:  # noqa: ARG002
+        """Return how many bytes the answers to so many different clips of each source take in the cache."""
+        return 0
 
     def targets(self, source: Source, clip: Clip) -> Answers:
-        """What it says of a clip, each (C, T, H, W) with T = 16, or T = 1 where one map stands for the clip."""
+        """Return what it says of a clip, (C, T, H, W) with T = 16, or T = 1 where one map stands for the clip."""
+        raise NotImplementedError
 
 
-class WindowTeacher:
-    """A window model as a teacher of whole clips, computed live or taken from a cache.
+class WindowTeacher(Teacher):
+    """A window model as a teacher of whole clips, computed live or taken from the cache.
 
     Args:
         model: what answers a window.
         timing: a name of `TIMINGS`.
         single: whether the student wants the last frame only.
-        cache: where answers are kept, None to compute them whenever they are asked for.
+        cache: whether answers are kept; else they are computed whenever they are asked for.
     """
 
     def __init__(
-        self, model: WindowModel, timing: str = "aligned", *, single: bool = False, cache: AnswerCache | None = None
+        self, model: WindowModel, timing: str = "aligned", *, single: bool = False, cache: bool = False
     ) -> None:
         if timing not in TIMINGS:
             raise BadInput(f"timing {timing!r}: {' or '.join(TIMINGS)}")
-        self.name = model.name
-        self.digest = model.digest
-        self._model = model
-        self._single = single
+        self.name, self.digest = model.name, model.digest
+        self._model, self._single, self._cache = model, single, cache
         self._shift = 0 if single else TIMINGS[timing]
-        self._cache = cache
+        self._chunk = 1 if model.multi else _CHUNK
 
     def windows(self, clip: Clip) -> list[Clip]:
-        """The windows that together answer for a clip: itself, or one that ends on each of its frames."""
+        """Return the windows that together answer for a clip: itself, or one that ends on each of its frames."""
         if self._model.multi:
             return [clip]
         last = CLIP_FRAMES - 1
@@ -76,35 +84,67 @@ class WindowTeacher:
         starts = [clip.start + clip.step * (frame - last + self._shift) for frame in frames]
         return [Clip(clip.video, start, clip.step, clip.flip) for start in starts]
 
-    def prepare(self, sources: Sequence[Source], clips: Sequence[Clip]) -> "Sequence[Callable[[], None]]":
-        """See `Teacher`."""
-        if self._cache is None:
+    def prepare(self, sources: Sequence[Source], clips: Sequence[Clip]) -> "Sequence[Callable[[], object]]":
+        """See `Teacher`: a job an entry of the cache, in the order in which they are needed."""
+        if not self._cache:
             return []
-        windows = [window for clip in clips for window in self.windows(clip)]
-        return self._cache.missing(self._model, sources, windows)
+        needed: dict[str, tuple[Source, Clip]] = {}
+        for window in (window for clip in clips for window in self.windows(clip)):
+            source = sources[window.video]
+            needed.setdefault(self._key(source, window), (source, window))
+        return [partial(self._fill, key, *what) for key, what in needed.items() if not _ANSWERS.path(key).exists()]
 
     def size(self, clips: Mapping[int, int]) -> int:
         """See `Teacher`."""
-        if self._cache is None:
+        if not self._cache:
             return 0
         window = self._model(np.zeros((CLIP_FRAMES, *INPUT_SIZE, 3), np.uint8))
         # Clips of a model of single maps share their windows: there are as many as there are places for a clip.
-        return sum(clips.values()) * sum(values.size for values in window.values()) * BYTES
+        return sum(clips.values()) * sum(values.size for values in window.values()) * np.dtype(_KEPT).itemsize
 
     def targets(self, source: Source, clip: Clip) -> Answers:
         """See `Teacher`."""
-        answers = [self._answer(source, window) for window in self.windows(clip)]
+        read: dict[str, Answers] = {}
+        answers = [self._answer(source, window, read) for window in self.windows(clip)]
         if self._model.multi and self._single:
             return {name: values[:, -1:] for name, values in answers[0].items()}
         return {name: np.concatenate([answer[name] for answer in answers], axis=1) for name in answers[0]}
 
-    def _answer(self, source: Source, window: Clip) -> Answers:
-        if self._cache is None:
+    def _answer(self, source: Source, window: Clip, read: dict[str, Answers]) -> Answers:
+        """The answer to a window; the entries that neighbours share are read once."""
+        if not self._cache:
             return self._model(clip_frames(source, window))
-        return self._cache.read(self._model, source, window)
+        key = self._key(source, window)
+        if key not in read:
+            read[key] = self._read(key) or self._fill(key, source, window)
+        return {name: values[window.start % self._chunk].astype(np.float32) for name, values in read[key].items()}
+
+    def _key(self, source: Source, window: Clip) -> str:
+        way = f"{window.step}{'f' if window.flip else ''}"
+        return f"{self.digest[:16]}-{self._chunk}/{source.digest}/{way}_{window.start // self._chunk}.npz"
+
+    def _read(self, key: str) -> Answers | None:
+        content = _ANSWERS.read(key)
+        if content is not None:
+            with np.load(io.BytesIO(content)) as arrays:
+                return {name: arrays[name] for name in arrays.files}
+        if get_worker_info() is not None:  # the model is in another process
+            raise BadInput(f"{_ANSWERS.path(key)}: a teacher's answers are missing; the next epoch computes them anew")
+        return None
+
+    def _fill(self, key: str, source: Source, window: Clip) -> Answers:
+        """Compute an entry of the cache."""
+        first = window.start // self._chunk * self._chunk
+        windows = [Clip(window.video, first + n, window.step, window.flip) for n in range(self._chunk)]
+        answers = [self._model(clip_frames(source, each)) for each in windows]
+        chunk = {name: np.stack([answer[name] for answer in answers]).astype(_KEPT) for name in answers[0]}
+        content = io.BytesIO()
+        np.savez(content, **chunk)  # type: ignore[arg-type]
+        _ANSWERS.write(key, content.getvalue())
+        return chunk
 
 
-class MapTeacher:
+class MapTeacher(Teacher):
     """Maps on disk, a folder a video, as ``tinyhd generate --maps npz`` writes them: raw (h, w), or grey levels."""
 
     def __init__(self, folder: Path) -> None:
@@ -114,14 +154,6 @@ class MapTeacher:
         self.digest = str(folder.resolve())
         self._folder = folder
 
-    def prepare(self, sources: Sequence[Source], clips: Sequence[Clip]) -> "Sequence[Callable[[], None]]":  # noqa: ARG002
-        """See `Teacher`."""
-        return []
-
-    def size(self, clips: Mapping[int, int]) -> int:  # noqa: ARG002
-        """See `Teacher`."""
-        return 0
-
     def targets(self, source: Source, clip: Clip) -> Answers:
         """See `Teacher`.
 
@@ -129,12 +161,19 @@ class MapTeacher:
             BadInput: a frame has no map.
         """
         video = source.video
-        maps = [_read_any(self._folder / video.name, video.names[index]) for index in clip.indices(source.count)]
+        maps = [self._map(Path(video.name) / video.names[index]) for index in clip.indices(source.count)]
         stacked = np.stack(maps)[None]
         return {"map": stacked[..., ::-1] if clip.flip else stacked}
 
+    def _map(self, name: Path) -> Map:
+        places = [self._folder / name.parent / f"{name.name}{suffix}" for suffix in (".npz", ".png")]
+        path = next((place for place in places if place.exists()), None)
+        if path is None:
+            raise BadInput(f"{places[0]}: no map of this frame; make them with generate, `maps=npz`")
+        return resized(read_any_map(path)[None], INPUT_SIZE)[0]
 
-class Ensemble:
+
+class Ensemble(Teacher):
     """The mean of several teachers, of what all of them answer."""
 
     def __init__(self, members: Sequence[Teacher]) -> None:
@@ -142,7 +181,7 @@ class Ensemble:
         self.digest = " ".join(member.digest for member in members)
         self._members = members
 
-    def prepare(self, sources: Sequence[Source], clips: Sequence[Clip]) -> "Sequence[Callable[[], None]]":
+    def prepare(self, sources: Sequence[Source], clips: Sequence[Clip]) -> "Sequence[Callable[[], object]]":
         """See `Teacher`."""
         return [job for member in self._members for job in member.prepare(sources, clips)]
 
@@ -153,18 +192,26 @@ class Ensemble:
     def targets(self, source: Source, clip: Clip) -> Answers:
         """See `Teacher`."""
         answers = [member.targets(source, clip) for member in self._members]
-        common = set.intersection(*(set(answer) for answer in answers))
-        return {
-            name: np.mean(np.broadcast_arrays(*(answer[name] for answer in answers)), axis=0)
-            for name in answers[0]
-            if name in common
-        }
+        common = [name for name in answers[0] if all(name in answer for answer in answers)]
+        return {name: np.mean(np.broadcast_arrays(*(answer[name] for answer in answers)), axis=0) for name in common}
 
 
-def _read_any(folder: Path, name: str) -> np.ndarray:
-    raw, grey = folder / f"{name}.npz", folder / f"{name}.png"
-    if raw.exists():
-        return read_any_map(raw)
-    if grey.exists():
-        return cv2.resize(read_map(grey), INPUT_SIZE[::-1], interpolation=cv2.INTER_AREA)
-    raise BadInput(f"{raw}: no map of this frame; make them with tinyhd generate --maps npz")
+def open_teacher(recipe: Recipe, device: str) -> Teacher | None:
+    """Open the recipe's teacher; None if it has none.
+
+    Args:
+        recipe: that names it.
+        device: where it computes, see `OpenModel`.
+
+    Raises:
+        BadInput: a teacher cannot be used.
+    """
+    teachers: list[Teacher] = []
+    for name in recipe.teachers:
+        kind, _, rest = teacher_kind(name)
+        if kind == "maps":
+            teachers.append(MapTeacher(Path(rest)))
+            continue
+        model = open_model(name, device, size=recipe.teacher_size, hints=recipe.hints)
+        teachers.append(WindowTeacher(model, recipe.timing, single=not recipe.spec.multi, cache=recipe.cache))
+    return Ensemble(teachers) if len(teachers) > 1 else next(iter(teachers), None)

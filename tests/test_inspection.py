@@ -1,7 +1,8 @@
-"""Notebook 01: networks opened up, the arithmetic of their maps, and the figures of both."""
+"""Networks opened up, the arithmetic of their maps, and what decoders say."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import cache
+from itertools import count, repeat
 from pathlib import Path
 
 import numpy as np
@@ -11,53 +12,38 @@ from conftest import random_model
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
-from test_teachers import wake
+from test_teachers import hd2s_state, wake
 
 from tinyhd_lib import BadInput, TinyHD, build_teacher, save_model
 from tinyhd_lib.data.clips import Clip
-from tinyhd_lib.figures.levels import (
-    frame_pictures,
-    level_pictures,
-    matching_pictures,
-    statistics_lines,
-    tap_pictures,
-)
 from tinyhd_lib.losses import kl_divergence
-from tinyhd_lib.models.checkpoints import _collapse_names, _decoder_names
-from tinyhd_lib.models.student import count_gmac, count_parameters
-from tinyhd_lib.models.teacher import HD2S, LEVELS
+from tinyhd_lib.models.teacher import HD2S
+from tinyhd_lib.training import inspection
 from tinyhd_lib.training.inspection import (
-    OpenModel,
     centre_bias,
     centred_gaussian,
-    cost_table,
     d1_pairs,
+    decoder_maps,
     end_to_end,
+    fusion_weights,
     level_statistics,
     map_entropy,
     maps_over_time,
     matching_table,
+    milliseconds_in_turns,
     open_clip,
-    open_model,
-    tap_table,
+    similarity_table,
     window_frames,
 )
-from tinyhd_lib.training.models import HD2SModel, StudentModel
+from tinyhd_lib.training.models import OpenModel, open_model
+from tinyhd_lib.training.teachers import WindowTeacher
 
 SMALL = (32, 32)
 S, M, EIGHT = "d123s_rc4_rc1T", "d123m_rc4_rc1T", "d123_M_8out"
 NAMES = ["level 1", "level 2", "level 3", "level 4"]
+D1 = [f"D1 map {number}" for number in range(1, 5)]
 
 positive_maps = arrays(np.int64, (2, 6, 8), elements=st.integers(1, 100)).map(lambda levels: levels / 100)
-
-
-def not_blank(figure: Figure) -> bool:
-    """Whether a figure has more than one colour."""
-    canvas = FigureCanvasAgg(figure)
-    canvas.draw()
-    return bool(np.ptp(np.asarray(canvas.buffer_rgba())[..., :3], axis=(0, 1)).max() > 100)
 
 
 def noise(windows: int = 1) -> np.ndarray:
@@ -79,18 +65,6 @@ def student(row: str) -> OpenModel:
 def hd2s() -> OpenModel:
     torch.manual_seed(0)
     return OpenModel(awake(build_teacher()), "HD2S", size=SMALL)
-
-
-def hd2s_state(network: HD2S) -> dict[str, torch.Tensor]:
-    """A teacher's numbers under the published names."""
-    own = network.state_dict()
-    backbone = [values for name, values in own.items() if name.startswith("backbone.")]
-    state = {f"featureExtractor.{number}": values for number, values in enumerate(backbone)}
-    for group, naming in (("collapse", _collapse_names), ("decoders", _decoder_names)):
-        for level in LEVELS:
-            values = [each for name, each in own.items() if name.startswith(f"{group}.{level}.")]
-            state |= dict(zip(naming(level), values, strict=True))
-    return state | {f"last_conv.{name}": own[f"fusion.{name}"] for name in ("weight", "bias")}
 
 
 # Arithmetic.
@@ -149,42 +123,45 @@ def test_matching_is_what_the_loss_computes() -> None:
     table = matching_table(NAMES, target, said)
     expected = kl_divergence(torch.from_numpy(said), torch.from_numpy(target))
     np.testing.assert_allclose(table["kl"], expected)
-    assert list(table["level"]) == NAMES
+    assert list(table["name"]) == NAMES
+
+
+def test_matching_is_between_maps_of_one_size() -> None:
+    teacher = np.random.default_rng(0).random((2, 8, 12), np.float32)
+    same, flat = (matching_table([15, 31], teacher, maps) for maps in (teacher, np.ones((2, 4, 6), np.float32)))
+    np.testing.assert_allclose(same["kl"], 0, atol=1e-6)
+    np.testing.assert_allclose([*same["cc"], *flat["cc"]], [1, 1, 0, 0], atol=1e-6)
+    small = torch.from_numpy(teacher.reshape(2, 4, 2, 6, 2).mean((2, 4)))
+    np.testing.assert_allclose(flat["kl"], kl_divergence(torch.ones(2, 4, 6), small), atol=1e-6)
 
 
 # Networks.
 
 
-@pytest.mark.parametrize("row", [S, M, "d123_allM_rc4"])
-def test_an_opened_student_says_what_it_says_as_a_teacher(row: str, tmp_path: Path) -> None:
-    path = tmp_path / f"{row}.safetensors"
-    save_model(student(row).network, path, {})
-    expected = StudentModel(path, size=SMALL, hints=True)(noise()[0])
-    said, taps = student(row)(noise()[0]), student(row).taps(noise()[0])
-    assert list(said) == ["map", "d1", "d2", "d3"]
-    for name in said:
-        assert np.ptp(expected[name]) > 0.01, "else it would be equal to anything"
-        np.testing.assert_allclose(said[name], expected[name], atol=1e-6)
-    for number in range(1, 5):
-        np.testing.assert_allclose(taps[f"level {number}"], expected[f"level{number}"], atol=1e-5)
-
-
-def test_opened_hd2s_says_what_it_says_as_a_teacher_and_shows_five_blocks() -> None:
-    said, expected = hd2s()(noise()[0]), HD2SModel(hd2s().network, size=SMALL)(noise()[0])
-    for name, values in expected.items():
-        np.testing.assert_allclose(said[name], values, atol=1e-6)
+def test_opened_hd2s_shows_five_blocks_and_four_levels() -> None:
     taps = hd2s().taps(noise()[0])
     assert list(taps) == [f"block {number}" for number in range(1, 6)]
     assert [features.shape[0] for features in taps.values()] == [64, 192, 480, 832, 1024]
     assert hd2s().levels == ["level 2", "level 3", "level 4", "level 5"]
 
 
+@pytest.mark.parametrize("row", [S, M, "d123_allM_rc4"])
+def test_the_taps_of_a_student_are_its_hints(row: str) -> None:
+    hints = OpenModel(student(row).network, row, size=SMALL, hints=True)(noise()[0])
+    said, taps = student(row)(noise()[0]), student(row).taps(noise()[0])
+    assert list(said) == ["map", "d1", "d2", "d3"]
+    assert student(row).levels == NAMES
+    for number in range(1, 5):
+        assert np.ptp(hints[f"level{number}"]) > 0.01, "else it would be equal to anything"
+        np.testing.assert_allclose(taps[f"level {number}"], hints[f"level{number}"], atol=1e-5)
+
+
 def test_hd2s_is_opened_from_its_published_file(tmp_path: Path) -> None:
     path = tmp_path / "hd2s.pth"
     torch.save(hd2s_state(hd2s().network), path)
-    opened = open_model(f"hd2s:{path}")
+    opened = open_model(f"hd2s:{path}", size=SMALL)
     assert opened.name == "HD2S (hd2s.pth)"
-    assert opened.digest == hd2s().digest
+    np.testing.assert_allclose(opened(noise()[0])["map"], hd2s()(noise()[0])["map"], atol=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -205,8 +182,8 @@ def test_what_cannot_be_opened_is_refused_in_one_line(name: str, complaint: str)
 def test_a_student_without_maps_by_level_is_refused(row: str, complaint: str, tmp_path: Path) -> None:
     path = tmp_path / f"{row}.safetensors"
     save_model(random_model(row), path, {})
-    with pytest.raises(BadInput, match=f"{row}.safetensors: .*{complaint}"):
-        open_model(str(path))
+    with pytest.raises(BadInput, match=f"{row}.*: .*{complaint}"):
+        _ = open_model(str(path)).levels
 
 
 @pytest.mark.parametrize(("row", "answers"), [("d2_S", ["map", "d2"]), (EIGHT, ["map", "d1", "d2", "d3"])])
@@ -238,65 +215,57 @@ def test_d1_is_held_against_what_training_holds_it_against(pair: tuple[str, str]
     starts = range(5, 21) if pair == (S, M) else [20]
     expected = np.mean([teacher(source.frames(range(start, start + 16)))["d1"][:, -1] for start in starts], axis=0)
     np.testing.assert_allclose(target, expected, atol=1e-6)
-    assert teacher.windows(learner) == len(starts)
+    assert len(WindowTeacher(teacher, single=not learner.multi).windows(Clip(0, 20))) == len(starts)
 
 
-# Tables and figures.
-
-
-@pytest.fixture(scope="module", params=[M, "HD2S"])
-def opened(request: pytest.FixtureRequest) -> OpenModel:
-    return hd2s() if request.param == "HD2S" else student(request.param)
-
-
-@pytest.fixture(scope="module")
-def clips() -> list[Clip]:
-    return [Clip(0, 0), Clip(0, 16)]
-
-
-def test_taps_are_told_and_shown(opened: OpenModel) -> None:
-    taps = opened.taps(noise()[0])
-    both = {opened.name: taps, "again": taps}
-    table = tap_table(both)
-    assert list(table["tap"]) == 2 * list(taps)
-    assert list(table["numbers"]) == 2 * [features.size for features in taps.values()]
-    figure = tap_pictures(both, "taps")
-    assert sum(1 for axes in figure.axes if axes.get_title()) == 2 * len(taps)
-    assert not_blank(figure)
-
-
-def test_levels_are_shown_window_by_window_and_their_statistics_as_lines(opened: OpenModel, clips: list[Clip]) -> None:
-    windows = noise(2)
-    answers = maps_over_time(opened, windows)
+@pytest.mark.parametrize("opened", [lambda: student(M), hd2s])
+def test_levels_have_statistics_window_by_window(opened: Callable[[], OpenModel]) -> None:
+    answers = maps_over_time(opened(), noise(2))
     assert {name: answers[name].shape for name in ("map", "d1")} == {"map": (2, *SMALL), "d1": (2, 4, *SMALL)}
-    figure = level_pictures(windows, answers, opened.levels, [15, 31], "levels")
-    assert len(figure.axes) == 2 * (1 + 4 + 1) + 1, "pictures, maps, and one colour bar"
-    assert not_blank(figure)
-    assert not_blank(frame_pictures(windows, [15, 31], "frames"))
-    statistics = level_statistics(opened, answers, clips)
-    assert list(statistics["level"].unique()) == [*opened.levels, "fused"]
+    maps = decoder_maps(answers)
+    statistics = level_statistics(maps, [Clip(0, 0), Clip(0, 16)])
+    assert list(statistics["level"].unique()) == list(maps)
     assert list(statistics["frame"].unique()) == [15, 31]
     np.testing.assert_allclose(statistics["entropy"] + statistics["below_uniform"], 10)
     assert statistics["area"].between(0, 1 + 1e-9).all()
-    lines = statistics_lines(statistics, SMALL, "statistics")
-    assert [text.get_text() for text in lines.axes[1].get_legend().get_texts()] == [*opened.levels, "fused"]
-    assert not_blank(lines)
 
 
-def test_pairs_are_shown_with_their_divergence() -> None:
-    target, said = np.random.default_rng(0).random((2, 4, 6, 8), np.float32)
-    table = matching_table(NAMES, target, said)
-    figure = matching_pictures(noise()[0, 0, :6, :8], target, said, table, "pairs")
-    assert [axes.get_xlabel() for axes in figure.axes[6:10]] == [f"KL {kl:.3f} nats" for kl in table["kl"]]
-    assert not_blank(figure)
+def test_models_take_turns_to_be_timed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By a clock that only they move: one of them slows down."""
+    clock, calls = [0.0], []
+
+    def model(name: str, seconds: Iterator[float]) -> Callable[[np.ndarray], None]:
+        def look(_frames: np.ndarray) -> None:
+            calls.append(name)
+            clock[0] += next(seconds)
+
+        return look
+
+    monkeypatch.setattr(inspection.time, "perf_counter", lambda: clock[0])
+    times = milliseconds_in_turns([model("a", count(2.0, 2.0)), model("b", repeat(1.0))], noise()[0], 3)
+    assert calls == ["a", "b"] * 4
+    assert times == [6000.0, 1000.0], "of 4, 6 and 8 s; the warm-up of 2 s does not count"
 
 
-@pytest.mark.parametrize(("teacher", "windows"), [(hd2s, 16), (lambda: student(M), 1)])
-def test_a_sample_costs_as_many_windows_as_it_takes(teacher: Callable[[], OpenModel], windows: int) -> None:
-    table = cost_table(teacher(), student(M), repeats=1)
-    assert list(table["windows"]) == [windows, 1]
-    assert list(table["parameters"]) == [count_parameters(teacher().network), count_parameters(student(M).network)]
-    assert table["gmac"][1] == pytest.approx(count_gmac(random_model(M), SMALL))
-    np.testing.assert_allclose(table["sample_gmac"], table["gmac"] * table["windows"])
-    assert (table["milliseconds"] > 0).all()
-    assert next(student(M).network.parameters()).device.type == "cpu", "counting must leave the network alone"
+# What decoders say.
+
+
+@pytest.mark.parametrize("row", [S, M, "d1d2d3_M_lt", EIGHT, "d2_S", "d123_force_multi"])
+def test_the_fusion_is_the_weighed_sum_of_the_decoders_maps(row: str) -> None:
+    model = student(row)
+    maps, weights = decoder_maps(maps_over_time(model, noise())), fusion_weights(model.network)
+    assert list(maps) == ["D2", "fused"] if row == "d2_S" else [*D1, "D2", "D3", "fused"]
+    total = sum(weights[name] * maps[name] for name in weights) + model.network.fusion.bias.item()
+    assert maps["fused"] == pytest.approx(1 / (1 + np.exp(-total)), abs=1e-5)
+
+
+def test_likeness_knows_copies_negatives_and_strangers() -> None:
+    rng = np.random.default_rng(0)
+    one, other = rng.random((3, 40, 50)), rng.random((3, 40, 50))
+    table = similarity_table({"a": one, "copy": 2 * one + 1, "negative": 1 - one, "stranger": other})
+    pairs = table.set_index(["first", "second"])
+    assert pairs.loc[("a", "copy"), ["cc", "sim", "explained"]].tolist() == pytest.approx([1, 1, 1])
+    assert pairs.loc[("a", "negative"), ["cc", "explained"]].tolist() == pytest.approx([-1, 1])
+    assert abs(pairs.loc[("a", "stranger"), "cc"]) < 0.1
+    assert len(table) == 6
+    assert table["explained"].is_monotonic_increasing

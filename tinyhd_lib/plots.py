@@ -1,10 +1,11 @@
-"""Small multiples: pictures and maps in rows and columns, every map on one colour scale."""
+"""Figures that several notebooks share: pictures and maps side by side, and a figure that is kept up to date."""
 
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from textwrap import wrap
+from typing import Any
 
 import numpy as np
-from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import PowerNorm
 from matplotlib.figure import Figure
@@ -25,7 +26,7 @@ def picture_grid(  # noqa: PLR0913
     notes: Mapping[tuple[int, int], str] | None = None,
     width: float = 1.5,
 ) -> Figure:
-    """Lay pictures out.
+    """Lay pictures out in rows and columns, every map on one colour scale.
 
     Args:
         rows: pictures (H, W, 3) uint8 RGB, or maps (H, W), by the name of their row.
@@ -37,22 +38,21 @@ def picture_grid(  # noqa: PLR0913
     """
     notes = notes or {}
     pictures = [np.asarray(picture) for row in rows.values() for picture in row]
-    maps = [picture for picture in pictures if picture.ndim == 2]
-    values = np.concatenate([each.ravel() for each in maps]) if maps else np.ones(1)
+    values = np.concatenate([each.ravel() for each in pictures if each.ndim == 2] or [np.ones(1)])
+    maps = values.size > 1
     # The root brings out what is faint beside what is bright.
     scale = PowerNorm(0.5, 0, float(np.percentile(values, _BRIGHTEST)))
     height, breadth = pictures[0].shape[:2]
     tall = width * height / breadth + (0.22 if notes else 0.04)
     across = len(columns) * (width + 0.04) + (1.9 if maps else 1.0)
     lines = wrap(title, round(_LETTERS_PER_INCH * across))
-    size = across, len(rows) * (tall + 0.04) + 0.3 + 0.2 * len(lines)
     layout = ConstrainedLayoutEngine(w_pad=0.02, h_pad=0.04, wspace=0, hspace=0, compress=True)
-    figure = Figure(figsize=size, layout=layout)
+    figure = Figure(figsize=(across, len(rows) * (tall + 0.04) + 0.3 + 0.2 * len(lines)), layout=layout)
     axes = figure.subplots(len(rows), len(columns), squeeze=False)
     for row, (name, shown) in enumerate(rows.items()):
         for column, picture in enumerate(shown):
             axes[row, column].imshow(picture, cmap="inferno", norm=scale, interpolation="bilinear")
-            _bare(axes[row, column])
+            axes[row, column].set(xticks=[], yticks=[], frame_on=False)
             axes[row, column].set_xlabel(notes.get((row, column), ""), fontsize=8, labelpad=2)
         axes[row, 0].set_ylabel(name, fontsize=9, rotation=0, ha="right", va="center")
     for column, name in enumerate(columns):
@@ -64,8 +64,31 @@ def picture_grid(  # noqa: PLR0913
     return figure
 
 
-def _bare(axes: Axes) -> None:
-    """No ticks and no frame."""
-    axes.set_xticks([])
-    axes.set_yticks([])
-    axes.spines[:].set_visible(False)
+def as_density(maps: Map) -> Map:
+    """Return maps (..., H, W), not negative, each divided by its mean, so that 1 is what a uniform map has."""
+    return maps / maps.mean(axis=(-2, -1), keepdims=True)
+
+
+def watch(entries: Iterable[Any], draw: Callable[[Sequence[Any]], Figure], seconds: float = 5.0) -> Iterator[Any]:
+    """Pass a generator on, and keep a picture of what came up to date below a notebook's cell; also if it is left early.
+
+    Args:
+        entries: such as those of `tinyhd_lib.training.loop.train`.
+        draw: makes the picture of what came so far.
+        seconds: between two pictures, at least.
+    """
+    from IPython.display import display
+
+    seen: list[Any] = []
+    handle, drawn = display(draw(seen), display_id=True), time.monotonic()
+    try:
+        for entry in entries:
+            seen.append(entry)
+            if time.monotonic() - drawn > seconds:
+                handle.update(draw(seen))
+                drawn = time.monotonic()
+            yield entry
+    finally:
+        if isinstance(entries, Generator):
+            entries.close()  # now, and not when it is collected: until then nobody else may use its folder
+        handle.update(draw(seen))

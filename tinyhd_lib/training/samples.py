@@ -1,0 +1,276 @@
+"""What an epoch is made of: which clips, how each is varied, and the tensors that student and loss get.
+
+Clips and variations are a pure function of the seed, the epoch and the position, which makes a training repeatable.
+"""
+
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset as TorchDataset
+
+from tinyhd_lib.data.clips import (
+    Clip,
+    Source,
+    clip_frames,
+    clip_reach,
+    clip_starts,
+    clip_truth,
+    decoded,
+    resized,
+    stored,
+    stored_bytes,
+    without,
+)
+from tinyhd_lib.data.datasets import open_dataset
+from tinyhd_lib.data.layouts import Video
+from tinyhd_lib.data.transforms import Image, Map, normalise
+from tinyhd_lib.errors import BadInput
+from tinyhd_lib.models.spec import CLIP_FRAMES
+from tinyhd_lib.training.recipe import Recipe
+from tinyhd_lib.training.teachers import Teacher
+
+logger = logging.getLogger(__name__)
+
+_GREY = np.array((0.299, 0.587, 0.114), np.float32)
+
+
+@dataclass(frozen=True)
+class Variation:
+    """What happens to a clip on its way to the student.
+
+    Attributes:
+        box: (top, left, height, width) of the part that is kept, each in parts of the whole.
+        brightness: added to colours of 0 to 1.
+        contrast: colours are spread about their mean by this.
+        saturation: 0 for grey, 1 for as it is.
+    """
+
+    box: tuple[float, float, float, float] = (0.0, 0.0, 1.0, 1.0)
+    brightness: float = 0.0
+    contrast: float = 1.0
+    saturation: float = 1.0
+
+
+@dataclass(frozen=True)
+class Sample:
+    """A clip and its variation."""
+
+    clip: Clip
+    variation: Variation
+
+    def __str__(self) -> str:
+        """Say which frames these are, and what was done to them."""
+        clip, (_, _, height, width) = self.clip, self.variation.box
+        words = [f"{clip.start} to {clip.start + (CLIP_FRAMES - 1) * clip.step}"]
+        words += ["backwards" if clip.step < 0 else "", f"step {abs(clip.step)}" if abs(clip.step) > 1 else ""]
+        words += [
+            "flipped" if clip.flip else "",
+            f"cut to {height:.0%} x {width:.0%}" if min(height, width) < 1 else "",
+        ]
+        return "\n".join(filter(None, words))
+
+
+def epoch_samples(sources: Sequence[Source], recipe: Recipe, epoch: int) -> list[Sample]:
+    """Return the samples of an epoch in their order.
+
+    Every labelled video gives ``clips_per_video`` clips, and the auxiliary ones together ``auxiliary_ratio`` times as
+    many; where nothing is labelled, it is the auxiliary videos that give ``clips_per_video`` each.
+    """
+    rng = np.random.default_rng((recipe.seed, epoch))
+    labelled = [number for number, source in enumerate(sources) if source.labelled]
+    auxiliary = [number for number, source in enumerate(sources) if not source.labelled]
+    videos = [number for number in labelled or auxiliary for _ in range(recipe.clips_per_video)]
+    if labelled and auxiliary:
+        wanted = round(len(videos) * recipe.auxiliary_ratio)
+        rounds = -(-wanted // len(auxiliary))
+        drawn = [number for _ in range(rounds) for number in rng.permutation(auxiliary)]
+        videos += drawn[:wanted]
+    return [_sample(int(number), sources[number].count, recipe, rng) for number in rng.permutation(videos)]
+
+
+def _sample(video: int, count: int, recipe: Recipe, rng: np.random.Generator) -> Sample:
+    speeds = [step for step in recipe.speeds if count > clip_reach(step)] or [1]
+    step = int(rng.choice(speeds))
+    starts = clip_starts(count, step, recipe.every)
+    clip = Clip(video, int(rng.choice(starts)), step, flip=bool(rng.random() < 0.5))
+    height, width = rng.uniform(recipe.crop, 1, 2) if recipe.crop < 1 else (1.0, 1.0)
+    top, left = rng.random(2) * (1 - np.array([height, width]))
+    low, high = 1 - 0.5 * recipe.colour, 1 + 0.5 * recipe.colour
+    grey = rng.random() < 0.15 * recipe.colour
+    variation = Variation(
+        box=(float(top), float(left), float(height), float(width)),
+        brightness=float(rng.uniform(-0.2, 0.2) * recipe.colour),
+        contrast=float(rng.uniform(low, high)),
+        saturation=0.0 if grey else float(rng.uniform(low, high)),
+    )
+    return Sample(clip, variation)
+
+
+def clip_counts(sources: Sequence[Source], recipe: Recipe) -> dict[int, int]:
+    """Return how many different clips of each video the recipe may ever draw, flips counted."""
+    return {
+        number: sum(2 * len(clip_starts(source.count, step, recipe.every)) for step in recipe.speeds)
+        for number, source in enumerate(sources)
+    }
+
+
+def validation_clips(sources: Sequence[Source], clips: int) -> list[Clip]:
+    """Return evenly spaced clips of every video."""
+    found = []
+    for number, source in enumerate(sources):
+        starts = clip_starts(source.count, 1)
+        places = np.linspace(0, len(starts) - 1, min(clips, len(starts)))
+        found += [Clip(number, starts[round(place)]) for place in places]
+    return found
+
+
+class LeftOut:
+    """Says of what cannot be read that it is left out, once."""
+
+    def __init__(self) -> None:
+        self._told: set[str] = set()
+
+    def tell(self, error: BadInput) -> None:
+        """Log a line, unless the same was said before."""
+        if str(error) not in self._told:
+            self._told.add(str(error))
+            logger.warning("left out: %s", error)
+
+
+class DistillationSet(TorchDataset[dict[str, Tensor]]):
+    """The samples of an epoch as dicts of tensors: ``clip`` (3, 16, H, W) and targets (C, T, H, W).
+
+    The place of a sample that cannot be read is taken by the next one that can.
+
+    Args:
+        sources: the videos.
+        teacher: who answers for them, None for labels alone.
+        samples: of the epoch.
+        recipe: how they are made.
+        left_out: tells what cannot be read.
+    """
+
+    def __init__(
+        self,
+        sources: Sequence[Source],
+        teacher: Teacher | None,
+        samples: Sequence[Sample],
+        recipe: Recipe,
+        left_out: LeftOut | None = None,
+    ) -> None:
+        self._sources, self._teacher, self._samples, self._recipe = sources, teacher, samples, recipe
+        self._left_out = left_out or LeftOut()
+        self._labelled = any(source.labelled for source in sources)
+
+    def __len__(self) -> int:
+        return len(self._samples)
+
+    def __getitem__(self, place: int) -> dict[str, Tensor]:
+        """Return the sample of a place.
+
+        Raises:
+            BadInput: no sample of the epoch can be read.
+        """
+        for number in range(place, place + len(self)):
+            try:
+                return self._item(self._samples[number % len(self)])
+            except BadInput as error:
+                self._left_out.tell(error)
+                reason = error
+        raise BadInput(f"nothing to learn from: no clip of the epoch can be read ({reason})")
+
+    def _item(self, sample: Sample) -> dict[str, Tensor]:
+        clip, box, size = sample.clip, sample.variation.box, self._recipe.size
+        source, frames = self._sources[clip.video], output_frames(self._recipe.spec.outputs)
+        cv2.setNumThreads(1)
+        colours = vary(cut(clip_frames(source, clip), box, size), sample.variation)
+        item = {"clip": colours.transpose(3, 0, 1, 2)}
+        if self._labelled:
+            item["label"] = cut(clip_truth(source, clip), box, size)[frames][None]
+        for name, values in (self._teacher.targets(source, clip) if self._teacher else {}).items():
+            if name.startswith("level"):  # hints have sizes of their own
+                item |= {name: values} if self._recipe.hints else {}
+            else:
+                chosen = values[:, frames] if values.shape[1] == CLIP_FRAMES else values
+                sized = cut(chosen.reshape(-1, *chosen.shape[-2:]), box, size)
+                item[name] = sized.reshape(*chosen.shape[:2], *size)
+        return {name: torch.from_numpy(np.array(values, np.float32)) for name, values in item.items()}
+
+
+def output_frames(outputs: int) -> slice:
+    """Return which of a clip's frames a student's maps stand for: the last one that each of them covers."""
+    every = CLIP_FRAMES // outputs
+    return slice(every - 1, None, every)
+
+
+def cut(images: Image, box: tuple[float, float, float, float], size: tuple[int, int]) -> Image:
+    """Return a part of every picture (n, h, w) or (n, h, w, 3), at another size (n, H, W[, 3]).
+
+    Args:
+        images: of any type.
+        box: (top, left, height, width) in parts of the whole.
+        size: (H, W).
+    """
+    height, width = images.shape[1:3]
+    top, left = round(box[0] * height), round(box[1] * width)
+    return resized(images[:, top : top + round(box[2] * height), left : left + round(box[3] * width)], size)
+
+
+def vary(frames: Image, variation: Variation) -> Map:
+    """Return frames (n, H, W, 3) uint8 with other colours, normalised as a student wants them; float32."""
+    colours = frames.astype(np.float32) / 255
+    if variation != replace(Variation(), box=variation.box):
+        grey = (colours @ _GREY)[..., None]
+        colours = grey + variation.saturation * (colours - grey)
+        mean = colours.mean()
+        colours = (mean + variation.contrast * (colours - mean) + variation.brightness).clip(0, 1)
+    return normalise(colours).astype(np.float32)
+
+
+def open_sources(recipe: Recipe) -> tuple[list[Source], list[Source]]:
+    """Open the videos to learn from and those to measure on; what cannot be read is left out, with a line.
+
+    Raises:
+        BadInput: a data set is not there, or nothing of it can be used.
+    """
+    make = stored if recipe.store else decoded
+    names: list[str] = []
+    learnt: list[Source] = []
+    for kind, folder, split in (
+        (recipe.labelled, recipe.labelled_dir, recipe.labelled_split),
+        (recipe.auxiliary, recipe.auxiliary_dir, recipe.auxiliary_split),
+    ):
+        if kind is None:
+            continue
+        dataset = open_dataset(kind, folder, split)
+        for each in dataset.skipped:
+            logger.warning("skipped: %s: %s", each.path.name, each.reason)
+        if recipe.store:
+            gibibytes = stored_bytes(dataset.videos) / 2**30
+            logger.info("%s: up to %.1f GiB of decoded frames in the cache", dataset.root.name, gibibytes)
+        names += [video.name for video in dataset.videos]
+        learnt += [part for source in _usable(dataset.videos, make) for part in without(source, recipe.exclude)]
+    for entry in recipe.exclude:
+        if entry.partition(":")[0] not in names:
+            logger.warning("EXCLUDE %r: there is no such video, nothing is left out for it", entry)
+    if not learnt:
+        raise BadInput("nothing to learn from: every video was left out or cannot be read")
+    if recipe.validation_split is None:
+        return learnt, []
+    kind, folder = recipe.labelled or recipe.auxiliary, recipe.labelled_dir if recipe.labelled else recipe.auxiliary_dir
+    seen = partial(make, view=recipe.validation_view)
+    return learnt, list(_usable(open_dataset(str(kind), folder, recipe.validation_split).videos, seen))
+
+
+def _usable(videos: Sequence[Video], make: Callable[[Video], Source]) -> Iterator[Source]:
+    for video in videos:
+        try:
+            yield make(video)
+        except BadInput as error:
+            logger.warning("left out: %s", error)
