@@ -18,14 +18,14 @@ from filelock import FileLock, SoftFileLock
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_streaming import Fake
+from tinyhd_lib.runtime.shared import SharedRuntime
 
 from tinyhd_lib import BadInput, open_runtime
 from tinyhd_lib.cli import main
-from tinyhd_lib.data.collection import videos_below
+from tinyhd_lib.data.datasets import videos_below
 from tinyhd_lib.prediction import files as files_module
 from tinyhd_lib.prediction.files import Job, predict_files
 from tinyhd_lib.prediction.many import Outcome, predict_many
-from tinyhd_lib.runtime.shared import SharedRuntime
 
 M = "d123m_rc4_rc1T"
 

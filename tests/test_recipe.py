@@ -9,10 +9,10 @@ import pytest
 import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tinyhd_lib.commands.train import changes
 
 from tinyhd_lib import MODEL_SPECS, BadInput
 from tinyhd_lib.cli import main
-from tinyhd_lib.commands.train import changes
 from tinyhd_lib.data.datasets import KINDS
 from tinyhd_lib.losses import TERMS
 from tinyhd_lib.training.recipe import Recipe, read_recipe, recipe_names

@@ -12,8 +12,8 @@ from uuid import uuid4
 
 import numpy as np
 
-from tinyhd_lib.data.annotations import read_arrays
 from tinyhd_lib.data.clips import Clip, Source, clip_frames
+from tinyhd_lib.data.gaze import read_arrays
 from tinyhd_lib.errors import BadInput
 from tinyhd_lib.files import write_atomically
 from tinyhd_lib.training.models import Answers, WindowModel

@@ -11,8 +11,8 @@ from typing import Protocol
 import cv2
 import numpy as np
 
-from tinyhd_lib.data.annotations import read_map
 from tinyhd_lib.data.clips import Clip, Source, clip_frames
+from tinyhd_lib.data.gaze import read_map
 from tinyhd_lib.errors import BadInput
 from tinyhd_lib.evaluation.predictions import read_any_map
 from tinyhd_lib.models.spec import CLIP_FRAMES, INPUT_SIZE

@@ -10,8 +10,9 @@ import numpy as np
 from tqdm import tqdm
 
 from tinyhd_lib.cache import cache_folder
-from tinyhd_lib.data.annotations import read_grey
-from tinyhd_lib.data.layouts import GroundTruth, Video
+from tinyhd_lib.data.gaze import GroundTruth
+from tinyhd_lib.data.images import read_grey
+from tinyhd_lib.data.layouts import Video
 from tinyhd_lib.data.transforms import Image, Map
 from tinyhd_lib.data.video import Frame, count_frames_in, read_frames, source_files
 from tinyhd_lib.data.windows import published_stride, windows

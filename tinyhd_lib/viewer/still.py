@@ -10,7 +10,7 @@ from tempfile import TemporaryDirectory
 import cv2
 import numpy as np
 
-from tinyhd_lib.data.media import as_jpeg
+from tinyhd_lib.data.images import as_jpeg
 from tinyhd_lib.data.transforms import Image
 from tinyhd_lib.data.writer import VideoWriter
 from tinyhd_lib.viewer.scene import Scene
