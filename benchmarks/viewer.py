@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from tinyhd_lib.data.media import as_jpeg
+from tinyhd_lib.data.images import as_jpeg
 from tinyhd_lib.data.reader import VideoReader
 from tinyhd_lib.models.spec import INPUT_SIZE
 from tinyhd_lib.records import peak_memory

@@ -14,9 +14,9 @@ from scipy.stats import rankdata
 
 from tinyhd_lib import metrics
 from tinyhd_lib.data.datasets import open_dataset
-from tinyhd_lib.data.gaze import Gaze, blur, read_gaze
-from tinyhd_lib.data.layouts import GroundTruth, Video, truth_of
-from tinyhd_lib.data.synthetic import clip_of, density, synthesise
+from tinyhd_lib.data.gaze import Gaze, GroundTruth, blur, read_gaze, truth_of
+from tinyhd_lib.data.layouts import Video
+from tinyhd_lib.data.synthetic import density, synthesise, video_of
 from tinyhd_lib.evaluation.baselines import (
     CENTRE_FRAMES,
     CENTRE_SIZE,
@@ -66,7 +66,7 @@ def spot(row: int, column: int, size: tuple[int, int] = CENTRE_SIZE, value: floa
 
 
 def synthetic(kind: str, folder: Path, viewers: int) -> tuple[Video, ...]:
-    for _ in synthesise(kind, folder, videos=3, frames=FRAMES, size=SIZE, viewers=viewers, seed=2):
+    for _ in synthesise(kind, folder, videos=3, frames=FRAMES, size=SIZE, observers=viewers, seed=2):
         pass
     return open_dataset(kind, folder).videos
 
@@ -307,16 +307,16 @@ def test_places_at_the_same_size_are_the_same_pixels(size: tuple[int, int], seed
 
 
 def points(gaze: Gaze) -> list[tuple[float, ...]]:
-    return sorted(zip(gaze.frame, gaze.viewer, gaze.x, gaze.y, strict=True))
+    return sorted(zip(gaze.frame, gaze.observer, gaze.x, gaze.y, strict=True))
 
 
 def test_halves_share_no_viewer_and_lose_no_point(videos: tuple[Video, ...]) -> None:
     for video in videos:
         whole, found = read_gaze(video.gaze), halves(video, 0)
         assert found is not None
-        first, second = (set(part.viewer.tolist()) for part in found)
+        first, second = (set(part.observer.tolist()) for part in found)
         assert not first & second
-        assert first | second == set(whole.viewer.tolist())
+        assert first | second == set(whole.observer.tolist())
         assert abs(len(first) - len(second)) <= 1
         assert sorted(points(found[0]) + points(found[1])) == points(whole)
         assert all((np.diff(part.frame) >= 0).all() for part in found)
@@ -326,7 +326,7 @@ def test_halves_are_decided_by_the_seed_and_the_videos_name(videos: tuple[Video,
     def first_half(video: Video, seed: int) -> list[int]:
         found = halves(video, seed)
         assert found is not None
-        return sorted(set(found[0].viewer.tolist()))
+        return sorted(set(found[0].observer.tolist()))
 
     drawn = [first_half(videos[0], seed) for seed in range(6)]
     assert drawn == [first_half(videos[0], seed) for seed in range(6)]
@@ -442,7 +442,7 @@ def alike(saliency: np.ndarray, count: int) -> np.ndarray:
 def one_by_one(video: Video, index: int) -> np.ndarray:
     """(n, H, W) bool: the fixation map of each viewer who looks at a frame, as a data set of him alone has it."""
     gaze = read_gaze(video.gaze).at(index)
-    alone = [truth_of(gaze.of(np.array([viewer])), video.viewing).fixations for viewer in np.unique(gaze.viewer)]
+    alone = [truth_of(gaze.of(np.array([viewer])), video.viewing).fixations for viewer in np.unique(gaze.observer)]
     return np.stack([each for each in alone if each.any()])
 
 
@@ -459,7 +459,7 @@ def standard_error(values: np.ndarray) -> float:
 
 @pytest.mark.parametrize("index", INDICES)
 def test_the_true_density_scores_what_its_closed_form_says(folder: Path, crowd: Video, index: int) -> None:
-    truth = density(clip_of(folder, crowd.name), index)
+    truth = density(video_of(folder, crowd.name), index)
     fixations = one_by_one(crowd, index)
     assert len(fixations) > 0.9 * VIEWERS
     assert fixations.sum(axis=(1, 2)).max() == 1
@@ -475,8 +475,8 @@ def test_the_true_density_scores_what_its_closed_form_says(folder: Path, crowd: 
 @pytest.mark.parametrize("index", INDICES)
 def test_no_other_density_does(folder: Path, crowd: Video, index: int) -> None:
     """The check can fail: the same density a little aside, and that of the clip's other shot, do so by far."""
-    truth = density(clip_of(folder, crowd.name), index)
-    other = density(clip_of(folder, crowd.name), INDICES[1 - INDICES.index(index)])
+    truth = density(video_of(folder, crowd.name), index)
+    other = density(video_of(folder, crowd.name), INDICES[1 - INDICES.index(index)])
     fixations = one_by_one(crowd, index)
     for wrong in (np.roll(truth, 4, axis=0), np.roll(truth, 4, axis=1), other):
         for name, values in expected_scores(truth)._asdict().items():
@@ -487,7 +487,7 @@ def test_no_other_density_does(folder: Path, crowd: Video, index: int) -> None:
 
 @pytest.mark.parametrize("index", INDICES)
 def test_information_is_lost_by_any_other_density(folder: Path, crowd: Video, index: int) -> None:
-    truth = density(clip_of(folder, crowd.name), index)
+    truth = density(video_of(folder, crowd.name), index)
     fixations = one_by_one(crowd, index)
     for wrong in (np.roll(truth, 4, axis=1), truth**2, truth**0.5, truth + truth.mean()):
         loss = metrics.information_gain(
@@ -501,7 +501,7 @@ def test_information_is_lost_by_any_other_density(folder: Path, crowd: Video, in
 @pytest.mark.parametrize("index", INDICES)
 def test_the_closed_form_holds_for_what_an_evaluation_scores(folder: Path, crowd: Video, index: int) -> None:
     """Metrics by column, the shuffled AUC among them, whose false alarms are other videos' fixations."""
-    truth = density(clip_of(folder, crowd.name), index)
+    truth = density(video_of(folder, crowd.name), index)
     others = as_fixations(other_fixations(open_dataset("gaze", folder).videos, 0, 0), SIZE)
     few = one_by_one(crowd, index)[:300]
     rows = [score(truth, Scene(GroundTruth(each.astype(float), each), others, DIALECTS["dhf1k"])) for each in few]
@@ -526,7 +526,7 @@ def test_many_viewers_on_one_map_score_what_their_closed_form_says(
     folder: Path, crowd: Video, index: int, size: int
 ) -> None:
     """A pixel is fixated once, however many look at it: of n viewers, with probability 1 - (1 - p)^n."""
-    truth = density(clip_of(folder, crowd.name), index)
+    truth = density(video_of(folder, crowd.name), index)
     standard = expected_scores(truth).nss
     excess, naive = [], []
     for looking, group in in_groups(crowd, index, size):
@@ -544,7 +544,7 @@ def test_many_viewers_on_one_map_score_what_their_closed_form_says(
 @pytest.mark.parametrize("index", INDICES)
 def test_the_map_of_many_viewers_is_on_average_the_blurred_density(folder: Path, crowd: Video, index: int) -> None:
     """CC is not linear in the map, but times the map's deviation it is."""
-    truth = density(clip_of(folder, crowd.name), index)
+    truth = density(video_of(folder, crowd.name), index)
     assert crowd.viewing is not None
     blurred = gaussian_filter(truth, crowd.viewing.sigma, mode="reflect")
     expected = metrics.cc(truth, blurred) * blurred.std()
@@ -561,7 +561,7 @@ def test_the_map_of_many_viewers_is_on_average_the_blurred_density(folder: Path,
 
 @pytest.mark.parametrize("index", INDICES)
 def test_metrics_of_maps_come_near_their_best_with_more_viewers(folder: Path, crowd: Video, index: int) -> None:
-    truth = density(clip_of(folder, crowd.name), index)
+    truth = density(video_of(folder, crowd.name), index)
     assert crowd.viewing is not None
     blurred = blur(truth.astype(np.float32), crowd.viewing.sigma)
     rows = []
@@ -588,5 +588,5 @@ def test_between_chance_and_the_ceiling_lies_what_is_learnt_from_others(folder: 
     assert score(centre, scene)["CC"] < 0.9
     assert score(first.saliency, Scene(second, None, scene.dialect))["CC"] > 0.97
     assert score(second.saliency, Scene(first, None, scene.dialect))["CC"] > 0.97
-    truth, alone = density(clip_of(folder, crowd.name), index), one_by_one(crowd, index)
+    truth, alone = density(video_of(folder, crowd.name), index), one_by_one(crowd, index)
     assert metrics.information_gain(alike(truth, len(alone)), alone, alike(centre, len(alone))).mean() > 0.5

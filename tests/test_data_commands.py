@@ -18,7 +18,7 @@ def data(*arguments: object) -> int:
 def test_what_is_made_up_is_in_order(kind: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     root = tmp_path / "set"
     assert (
-        data("synthesise", kind, root, "--videos", 1, "--frames", 5, "--size", "64x48", "--viewers", 2, "--seed", 3)
+        data("synthesise", kind, root, "--videos", 1, "--frames", 5, "--size", "64x48", "--observers", 2, "--seed", 3)
         == 0
     )
     assert json.loads((root / "synthetic.json").read_bytes())["order"]["size"] == [48, 64]

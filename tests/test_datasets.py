@@ -13,9 +13,8 @@ from conftest import SHARED, needs_shared
 
 from tinyhd_lib import BadInput
 from tinyhd_lib.data import index
-from tinyhd_lib.data.annotations import read_arrays, read_fixations
 from tinyhd_lib.data.datasets import KINDS, open_dataset
-from tinyhd_lib.data.gaze import Viewing, blur, read_gaze
+from tinyhd_lib.data.gaze import Viewing, blur, read_arrays, read_fixations, read_gaze
 
 MadeUp = Callable[[str], Path]
 
@@ -228,5 +227,5 @@ def test_the_real_gaze_is_read() -> None:
     for video in open_dataset("gaze", SHARED / "gaze").videos:
         gaze = read_gaze(video.gaze)
         assert len(gaze.frame) == stated[video.name]["gaze_points"]
-        assert len(np.unique(gaze.viewer)) == stated[video.name]["viewers"]
+        assert len(np.unique(gaze.observer)) == stated[video.name]["viewers"]
         assert len(video.names) == stated[video.name]["frames"] == len(list(video.frames()))

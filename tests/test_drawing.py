@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from tinyhd_lib import BadInput
-from tinyhd_lib.data.png import encode_grey
+from tinyhd_lib.data.images import encode_grey
 from tinyhd_lib.data.transforms import preprocess, to_grey
 from tinyhd_lib.data.video import read_frames
 from tinyhd_lib.prediction.map_files import MAP_FORMATS, own_bounds

@@ -22,7 +22,7 @@ from tinyhd_lib import metrics
 from tinyhd_lib.cli import _KINDS, _parser, main
 from tinyhd_lib.data.datasets import KINDS, Dataset, open_dataset
 from tinyhd_lib.data.layouts import Video
-from tinyhd_lib.data.synthetic import clip_of, density
+from tinyhd_lib.data.synthetic import density, video_of
 from tinyhd_lib.data.writer import VideoWriter
 from tinyhd_lib.evaluation.results import TABLE_FORMATS
 from tinyhd_lib.evaluation.scores import METRICS
@@ -34,7 +34,7 @@ NAMES = [metric.name for metric in METRICS]
 
 def densities(root: Path, video: Video) -> Iterator[tuple[str, np.ndarray]]:
     """The best prediction there can be: where the simulated viewers look, as grey levels."""
-    clip = clip_of(root, video.name)
+    clip = video_of(root, video.name)
     for index, name in enumerate(video.names):
         probability = density(clip, index)
         yield name, (probability / probability.max() * 255).astype(np.uint8)

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 
 from tinyhd_lib import BadInput, metrics
 from tinyhd_lib.data.datasets import Dataset, open_dataset
-from tinyhd_lib.data.synthetic import clip_of, density, synthesise_once
+from tinyhd_lib.data.synthetic import density, synthesise_once, video_of
 from tinyhd_lib.data.transforms import to_grey
 from tinyhd_lib.evaluation.compare import compare
 from tinyhd_lib.evaluation.dialects import dialect_table, in_every_dialect
@@ -129,7 +129,7 @@ def maps(dataset: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
     for video in dataset.videos:
         for kind in ("grey", "raw"):
             (root / kind / video.name).mkdir(parents=True)
-        clip = clip_of(dataset.root, video.name)
+        clip = video_of(dataset.root, video.name)
         for index, name in enumerate(video.names):
             seen = density(clip, index).astype(np.float32)
             np.savez(root / "raw" / video.name / f"{name}.npz", saliency=seen)

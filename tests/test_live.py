@@ -17,7 +17,7 @@ import pytest
 from conftest import moving_dot
 
 from tinyhd_lib.cli import main
-from tinyhd_lib.data.media import as_jpeg
+from tinyhd_lib.data.images import as_jpeg
 from tinyhd_lib.data.video import Frame, read_frames
 from tinyhd_lib.live import session
 from tinyhd_lib.live.page import Page

@@ -22,7 +22,7 @@ from tinyhd_lib.runtime.shared import SharedRuntime
 
 from tinyhd_lib import BadInput, open_runtime
 from tinyhd_lib.cli import main
-from tinyhd_lib.data.collection import videos_below
+from tinyhd_lib.data.datasets import videos_below
 from tinyhd_lib.prediction import files as files_module
 from tinyhd_lib.prediction.files import Job, predict_files
 from tinyhd_lib.prediction.many import Outcome, predict_many

@@ -18,7 +18,7 @@ from conftest import moving_dot, write_sound
 from test_predict import numbered
 
 from tinyhd_lib import BadInput
-from tinyhd_lib.data.media import as_jpeg, as_png
+from tinyhd_lib.data.images import as_jpeg, as_png
 from tinyhd_lib.data.video import Frame, read_frames
 from tinyhd_lib.live.options import LiveOptions
 from tinyhd_lib.live.page import Page

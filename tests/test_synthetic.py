@@ -17,19 +17,19 @@ from tinyhd_lib.data.datasets import open_dataset
 from tinyhd_lib.data.gaze import Gaze, read_gaze
 from tinyhd_lib.data.synthetic import (
     KINDS,
-    Clip,
-    Habits,
-    clip_of,
+    GazeModel,
+    SyntheticVideo,
     components,
     density,
-    make_clip,
+    make_video,
     only_shot,
-    recipes,
     render,
-    simulate_viewers,
+    simulate_observers,
     synthesise,
+    video_of,
+    video_settings,
 )
-from tinyhd_lib.data.synthetic.encoding import npz
+from tinyhd_lib.data.synthetic.files import npz
 from tinyhd_lib.data.video import probe, read_frames
 
 VIEWERS = 4000
@@ -48,14 +48,14 @@ def sets(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def clip() -> Clip:
+def clip() -> SyntheticVideo:
     """Things that move, then a pop-out, with a cut between them."""
-    return make_clip(3, (10, 10), (72, 128))
+    return make_video(3, (10, 10), (72, 128))
 
 
 @pytest.fixture(scope="module")
-def gaze(clip: Clip) -> Gaze:
-    return simulate_viewers(clip, VIEWERS, seed=3)
+def gaze(clip: SyntheticVideo) -> Gaze:
+    return simulate_observers(clip, VIEWERS, seed=3)
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -63,7 +63,7 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 
 def tiny(kind: str, folder: Path, seed: int = 0) -> dict[str, bytes]:
-    for _ in synthesise(kind, folder, videos=2, frames=5, size=(32, 48), viewers=3, seed=seed):
+    for _ in synthesise(kind, folder, videos=2, frames=5, size=(32, 48), observers=3, seed=seed):
         pass
     return contents(folder)
 
@@ -78,10 +78,10 @@ def pixels(gaze: Gaze, index: int) -> tuple[np.ndarray, np.ndarray]:
     return np.rint(gaze.y[here]).astype(int), np.rint(gaze.x[here]).astype(int)
 
 
-def tracks(gaze: Gaze, clip: Clip) -> np.ndarray:
+def tracks(gaze: Gaze, clip: SyntheticVideo) -> np.ndarray:
     """(viewers, frames, 2), NaN where a viewer looks outside of the frame."""
     found = np.full((VIEWERS, clip.frames, 2), np.nan)
-    found[gaze.viewer - 1, gaze.frame] = np.stack([gaze.x, gaze.y], axis=-1)
+    found[gaze.observer - 1, gaze.frame] = np.stack([gaze.x, gaze.y], axis=-1)
     return found
 
 
@@ -98,7 +98,7 @@ def test_a_seed_decides_every_byte(kind: str, tmp_path: Path) -> None:
 def test_each_video_is_announced_and_remembered(kind: str, sets: Path, tmp_path: Path) -> None:
     found = list(synthesise(kind, tmp_path / "set", videos=1, frames=2, size=(32, 32)))
     assert all(path.exists() for path in found)
-    names = list(recipes(tmp_path / "set"))
+    names = list(video_settings(tmp_path / "set"))
     assert len(names) == len(found)
     assert all(
         path.with_suffix("").as_posix().endswith(name.lstrip("0")) for path, name in zip(found, names, strict=True)
@@ -130,7 +130,7 @@ def test_ucf_has_the_files_of_the_real_one(sets: Path) -> None:
         for part in ("images", "maps", "fixation"):
             expected |= {f"{video}/{part}/{name}_{frame:03d}.png" for frame in range(1, frames + 1)}
     assert contents(sets / "ucf").keys() == expected
-    assert len({recipe.size for recipe in recipes(sets / "ucf").values()}) == 3
+    assert len({recipe.size for recipe in video_settings(sets / "ucf").values()}) == 3
 
 
 def test_hollywood2_goes_on_counting_after_a_cut(sets: Path) -> None:
@@ -162,7 +162,7 @@ def test_gaze_is_handed_round_as_the_real_one(sets: Path) -> None:
     expected = {"synthetic.json", "GAZE.json"} | {f"{name}.{suffix}" for name in names for suffix in ("mp4", "npz")}
     assert contents(sets / "gaze").keys() == expected
     for name in names:
-        points, recipe = np.load(sets / "gaze" / f"{name}.npz"), recipes(sets / "gaze")[name]
+        points, recipe = np.load(sets / "gaze" / f"{name}.npz"), video_settings(sets / "gaze")[name]
         kinds = {key: points[key].dtype.name for key in ("frame", "viewer", "x", "y")}
         assert kinds == {"frame": "int16", "viewer": "int8", "x": "float16", "y": "float16"}
         assert described[name] == {
@@ -173,7 +173,7 @@ def test_gaze_is_handed_round_as_the_real_one(sets: Path) -> None:
         assert facts.items() <= described[name].items()
         assert (np.diff(points["viewer"].astype(int) * 24 + points["frame"]) > 0).all()
         found, expected = read_gaze(sets / "gaze" / f"{name}.npz"), recipe.gaze()
-        np.testing.assert_array_equal(found.viewer, expected.viewer)
+        np.testing.assert_array_equal(found.observer, expected.observer)
         np.testing.assert_allclose(found.x, expected.x, atol=0.13)
         np.testing.assert_allclose(found.y, expected.y, atol=0.13)
 
@@ -189,13 +189,13 @@ def test_points_at_the_edge_stay_in_the_frame() -> None:
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_data_set_that_is_read_is_the_one_that_was_made(kind: str, sets: Path) -> None:
     videos = open_dataset(kind, sets / kind).videos
-    assert {video.name for video in videos} == recipes(sets / kind).keys()
+    assert {video.name for video in videos} == video_settings(sets / kind).keys()
     for video in videos:
-        assert len(video.names) == clip_of(sets / kind, video.name).frames
+        assert len(video.names) == video_of(sets / kind, video.name).frames
 
 
 def test_wider_types_where_counts_need_them(tmp_path: Path) -> None:
-    list(synthesise("gaze", tmp_path / "set", videos=1, frames=1, size=(32, 32), viewers=200))
+    list(synthesise("gaze", tmp_path / "set", videos=1, frames=1, size=(32, 32), observers=200))
     viewer = np.load(tmp_path / "set/clip_000.npz")["viewer"]
     assert viewer.dtype == np.int16
     assert viewer.max() > 150
@@ -207,7 +207,7 @@ def test_every_video_decodes_to_the_frames_of_its_clip(sets: Path) -> None:
     for path in films:
         root = sets / path.relative_to(sets).parts[0]
         name = {"dhf1k": path.stem.zfill(4), "kinetics": f"{path.parent.name}/{path.stem}"}.get(root.name, path.stem)
-        expected = clip_of(root, name)
+        expected = video_of(root, name)
         frames = [frame.image for frame in read_frames(path)]
         assert len(frames) == expected.frames == 24
         for index in (0, 20):
@@ -219,7 +219,7 @@ def test_every_video_decodes_to_the_frames_of_its_clip(sets: Path) -> None:
 def test_pictures_are_the_frames_of_the_clip(kind: str, first: int, sets: Path) -> None:
     name = {"ucf": "Diving-Side-001", "hollywood2": "actioncliptrain00002_2"}[kind]
     paths = sorted((sets / kind / "training" / name / "images").iterdir())
-    expected = clip_of(sets / kind, name)
+    expected = video_of(sets / kind, name)
     assert len(paths) == expected.frames
     assert int(paths[0].stem.split("_")[-1]) == first
     for index, path in enumerate(paths):
@@ -228,19 +228,19 @@ def test_pictures_are_the_frames_of_the_clip(kind: str, first: int, sets: Path) 
 
 def test_the_shots_of_a_video_are_seen_by_others() -> None:
     """Else the viewers of one shot would hesitate and err in the same way in the next."""
-    made = make_clip(0, (8, 8), (32, 32))
+    made = make_video(0, (8, 8), (32, 32))
     assert only_shot(made, 1).shots == made.shots[1:]
     assert only_shot(made, 1).frames == 8
 
 
 def test_viewers_of_two_shots_have_seeds_of_their_own(sets: Path) -> None:
-    known = recipes(sets / "hollywood2")
-    assert len({recipe.viewers_seed for recipe in known.values()}) == len(known) == 12
+    known = video_settings(sets / "hollywood2")
+    assert len({recipe.observers_seed for recipe in known.values()}) == len(known) == 12
     assert len({recipe.seed for recipe in known.values()}) == 6
 
 
 def test_fixations_agree_wherever_they_are_stored(sets: Path) -> None:
-    annotation, recipe = sets / "dhf1k/annotation/0602", recipes(sets / "dhf1k")["0602"]
+    annotation, recipe = sets / "dhf1k/annotation/0602", video_settings(sets / "dhf1k")["0602"]
     points = recipe.gaze()
     for index in range(24):
         expected = np.zeros(recipe.size, np.uint8)
@@ -257,7 +257,7 @@ def test_fixations_agree_wherever_they_are_stored(sets: Path) -> None:
         assert saliency[expected > 0].min() > 60
 
 
-def test_a_density_is_a_probability(clip: Clip) -> None:
+def test_a_density_is_a_probability(clip: SyntheticVideo) -> None:
     for index in range(clip.frames):
         assert density(clip, index).shape == clip.size
         assert density(clip, index).min() > 0
@@ -273,14 +273,14 @@ def test_a_density_is_a_probability(clip: Clip) -> None:
     np.testing.assert_allclose(density(clip, 0), sum(parts) / np.sum(parts), rtol=0.03, atol=2e-6)
 
 
-def test_a_clip_ends(clip: Clip) -> None:
+def test_a_clip_ends(clip: SyntheticVideo) -> None:
     for index in (-1, clip.frames):
         with pytest.raises(IndexError, match="of a clip of 20 frames"):
             density(clip, index)
 
 
 @pytest.mark.parametrize("index", [0, 1, 7, 9, 10, 19])
-def test_viewers_follow_the_density(index: int, clip: Clip, gaze: Gaze) -> None:
+def test_viewers_follow_the_density(index: int, clip: SyntheticVideo, gaze: Gaze) -> None:
     """Within a frame viewers are independent: counts in tiles of 8x8 pixels have the chi-square distribution."""
     counts, seen = np.zeros(clip.size), pixels(gaze, index)
     np.add.at(counts, seen, 1)
@@ -295,7 +295,7 @@ def test_viewers_follow_the_density(index: int, clip: Clip, gaze: Gaze) -> None:
 
 @pytest.mark.parametrize("metric", ["log density", "NSS"])
 @pytest.mark.parametrize("index", [0, 9, 10, 19])
-def test_a_metric_has_its_expected_value(metric: str, index: int, clip: Clip, gaze: Gaze) -> None:
+def test_a_metric_has_its_expected_value(metric: str, index: int, clip: SyntheticVideo, gaze: Gaze) -> None:
     truth = density(clip, index)
     score = np.log(truth) if metric == "log density" else (truth - truth.mean()) / truth.std(ddof=1)
     expected = (truth * score).sum()
@@ -305,14 +305,14 @@ def test_a_metric_has_its_expected_value(metric: str, index: int, clip: Clip, ga
 
 
 def test_as_many_viewers_are_lost_as_look_past_the_frame(gaze: Gaze) -> None:
-    clip = make_clip(3, (10, 10), (72, 128), habits=Habits(centre_weight=1.0, centre_spread=(0.5, 0.5)))
+    clip = make_video(3, (10, 10), (72, 128), habits=GazeModel(centre_weight=1.0, centre_spread=(0.5, 0.5)))
     inside = 0.6826894921370859**2
-    counts = np.bincount(simulate_viewers(clip, VIEWERS, 1).frame)
+    counts = np.bincount(simulate_observers(clip, VIEWERS, 1).frame)
     assert abs(counts / VIEWERS - inside).max() < SIGMAS * np.sqrt(inside * (1 - inside) / VIEWERS)
     assert np.bincount(gaze.frame).min() > 0.9 * VIEWERS
 
 
-def test_viewers_hold_on_to_what_moves_and_let_go_at_a_cut(clip: Clip, gaze: Gaze) -> None:
+def test_viewers_hold_on_to_what_moves_and_let_go_at_a_cut(clip: SyntheticVideo, gaze: Gaze) -> None:
     seen = tracks(gaze, clip)
     steps = [np.diff([components(clip, index).centres for index in (at, at + 1)], axis=0)[0] for at in range(9)]
     assert min(np.hypot(*step[:-1].T).max() for step in steps) > 0.5
@@ -328,7 +328,7 @@ def test_viewers_hold_on_to_what_moves_and_let_go_at_a_cut(clip: Clip, gaze: Gaz
         assert abs(np.corrcoef(last[axis], after[axis])[0, 1]) < SIGMAS / np.sqrt(both.sum())
 
 
-def test_viewers_are_independent_of_each_other(clip: Clip, gaze: Gaze) -> None:
+def test_viewers_are_independent_of_each_other(clip: SyntheticVideo, gaze: Gaze) -> None:
     seen = tracks(gaze, clip)[:, 5]
     pairs = np.concatenate([seen[:-1], seen[1:]], axis=1)
     pairs = pairs[~np.isnan(pairs).any(1)]
@@ -337,22 +337,22 @@ def test_viewers_are_independent_of_each_other(clip: Clip, gaze: Gaze) -> None:
 
 @pytest.mark.parametrize("rate", [Fraction(25), Fraction(50)])
 def test_a_fixation_lasts_300_milliseconds(rate: Fraction) -> None:
-    clip = only_shot(make_clip(0, (1, 200), (72, 128), rate), 1)
-    seen = tracks(simulate_viewers(clip, VIEWERS, seed=0), clip)[:, 100:]
+    clip = only_shot(make_video(0, (1, 200), (72, 128), rate), 1)
+    seen = tracks(simulate_observers(clip, VIEWERS, seed=0), clip)[:, 100:]
     moved = seen[:, 1:] != seen[:, :-1]
     whole = ~np.isnan(seen).any(-1)
     assert float(1 / rate) / moved[whole[:, 1:] & whole[:, :-1]].mean() == pytest.approx(0.3, rel=0.05)
 
 
-def test_gaze_is_in_order_and_the_same_every_time(clip: Clip, gaze: Gaze) -> None:
-    assert (np.diff(gaze.frame * (VIEWERS + 1) + gaze.viewer) > 0).all()
-    assert (gaze.viewer.min(), gaze.viewer.max()) == (1, VIEWERS)
-    again, other = (simulate_viewers(clip, VIEWERS, seed) for seed in (3, 4))
+def test_gaze_is_in_order_and_the_same_every_time(clip: SyntheticVideo, gaze: Gaze) -> None:
+    assert (np.diff(gaze.frame * (VIEWERS + 1) + gaze.observer) > 0).all()
+    assert (gaze.observer.min(), gaze.observer.max()) == (1, VIEWERS)
+    again, other = (simulate_observers(clip, VIEWERS, seed) for seed in (3, 4))
     np.testing.assert_array_equal(gaze.x, again.x)
     assert len(other.x) != len(gaze.x) or (other.x != gaze.x).all()
 
 
-def test_one_item_of_a_pop_out_is_unlike_the_others(clip: Clip) -> None:
+def test_one_item_of_a_pop_out_is_unlike_the_others(clip: SyntheticVideo) -> None:
     things = clip.shots[1].things
     looks = Counter((thing.shape, thing.colour) for thing in things)
     assert sorted(looks.values()) == [1, len(things) - 1]
@@ -363,13 +363,13 @@ def test_one_item_of_a_pop_out_is_unlike_the_others(clip: Clip) -> None:
 
 def test_things_stay_in_the_picture_and_stand_out_of_it() -> None:
     for seed in range(20):
-        clip = make_clip(seed, (60,), (32, 64))
+        clip = make_video(seed, (60,), (32, 64))
         for index in range(clip.frames):
             places = components(clip, index).centres
             assert (places > 0).all()
             assert (places < (63, 31)).all()
     size = (96, 160)
-    clip = make_clip(1, 30, size)
+    clip = make_video(1, 30, size)
     image, (x, y) = render(clip, 0).astype(int), components(clip, 0).centres[1]
     around = image[round(y) - 5 : round(y) + 6, round(x) - 5 : round(x) + 6]
     assert np.ptp(around, -1).mean() > 2 * np.median(np.ptp(image, -1))
@@ -379,8 +379,8 @@ def test_things_stay_in_the_picture_and_stand_out_of_it() -> None:
 
 def test_short_videos_have_no_cut(tmp_path: Path) -> None:
     for kind in KINDS:
-        list(synthesise(kind, tmp_path / kind, videos=1, frames=1, size=(32, 34), viewers=1))
-        assert all(len(recipe.frames) == 1 for recipe in recipes(tmp_path / kind).values())
+        list(synthesise(kind, tmp_path / kind, videos=1, frames=1, size=(32, 34), observers=1))
+        assert all(len(recipe.frames) == 1 for recipe in video_settings(tmp_path / kind).values())
 
 
 @pytest.mark.parametrize(
@@ -389,7 +389,7 @@ def test_short_videos_have_no_cut(tmp_path: Path) -> None:
         ({"kind": "coco"}, r"kind 'coco'.*choose from dhf1k, ucf"),
         ({"videos": 0}, "videos 0: .*1 or more"),
         ({"frames": 0}, "frames 0: .*1 or more"),
-        ({"viewers": -1}, "viewers -1: .*1 or more"),
+        ({"observers": -1}, "observers -1: .*1 or more"),
         ({"seed": -1}, "seed -1: .*0 or more"),
         ({"size": (96, 161)}, "size 96x161 .*even"),
         ({"size": (16, 160)}, "size 16x160 .*32 or more"),
@@ -430,10 +430,10 @@ def test_a_run_that_stops_half_way_leaves_nothing(tmp_path: Path) -> None:
 
 def test_clips_are_only_known_of_made_up_sets(sets: Path, tmp_path: Path) -> None:
     with pytest.raises(BadInput, match=r"no video 'nobody'.*it has clip_000, clip_001"):
-        clip_of(sets / "gaze", "nobody")
+        video_of(sets / "gaze", "nobody")
     with pytest.raises(BadInput, match=r"no synthetic\.json"):
-        clip_of(tmp_path, "clip_000")
+        video_of(tmp_path, "clip_000")
     for text in ("{", "[]", '{"videos": {"a": {"seed": 1}}}'):
         (tmp_path / "synthetic.json").write_text(text)
         with pytest.raises(BadInput, match="not the record"):
-            clip_of(tmp_path, "a")
+            video_of(tmp_path, "a")

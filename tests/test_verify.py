@@ -15,8 +15,8 @@ import pytest
 from tinyhd_lib import BadInput
 from tinyhd_lib.data.datasets import Dataset, open_dataset
 from tinyhd_lib.data.gaze import FIELDS_OF_POINTS
-from tinyhd_lib.data.synthetic import make_clip, synthesise
-from tinyhd_lib.data.synthetic.encoding import mat, write_avi
+from tinyhd_lib.data.synthetic import make_video, synthesise
+from tinyhd_lib.data.synthetic.files import mat, write_avi
 from tinyhd_lib.data.verify import CHECKS, Report, check_set, check_video, check_videos, verify
 from tinyhd_lib.data.verify import videos as checks_of_videos
 
@@ -57,7 +57,7 @@ def bases(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a small set of each kind."""
     folder = tmp_path_factory.mktemp("sets")
     for kind in KINDS:
-        list(synthesise(kind, folder / kind, videos=3, frames=FRAMES, size=SIZE, viewers=VIEWERS))
+        list(synthesise(kind, folder / kind, videos=3, frames=FRAMES, size=SIZE, observers=VIEWERS))
     return folder
 
 
@@ -160,7 +160,7 @@ def promising(count: int, file: str) -> Plant:
     def plant(root: Path) -> None:
         path = root / file
         if not path.exists():
-            write_avi(path, make_clip(7, FRAMES, SIZE))
+            write_avi(path, make_video(7, FRAMES, SIZE))
         content = bytearray(path.read_bytes())
         struct.pack_into("<I", content, content.index(b"strh") + 8 + 32, count)
         path.write_bytes(content)

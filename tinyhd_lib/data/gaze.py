@@ -1,22 +1,95 @@
-"""Gaze points of viewers: read from files, and turned into fixation maps and saliency maps."""
+"""Where people looked: saliency maps, fixation maps and gaze points, read from files."""
 
 import json
+import zlib
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
+from zipfile import BadZipFile
 
 import cv2
 import numpy as np
+import numpy.typing as npt
+from scipy.io import loadmat
+from scipy.io.matlab import MatReadError
 
-from tinyhd_lib.data.annotations import read_arrays
+from tinyhd_lib.data.images import read_grey
 from tinyhd_lib.data.transforms import Image, Map
 from tinyhd_lib.errors import BadInput
+
+# All that a damaged or foreign archive makes its readers raise.
+_UNREADABLE = (
+    OSError,
+    ValueError,
+    TypeError,
+    IndexError,
+    EOFError,
+    NotImplementedError,
+    RuntimeError,
+    zlib.error,
+    BadZipFile,
+    MatReadError,
+)
+
+
+def read_map(path: Path) -> Map:
+    """A saliency map (H, W) float32.
+
+    Raises:
+        BadInput: it cannot be read.
+    """
+    return read_grey(path).astype(np.float32)
+
+
+def read_fixations(path: Path) -> Image:
+    """A fixation map (H, W) bool from a PNG, or from the variable ``I`` of a .mat file.
+
+    Raises:
+        BadInput: it cannot be read.
+    """
+    if path.suffix != ".mat":
+        return read_grey(path) > 0
+    try:
+        fixations = loadmat(path, variable_names=["I"])["I"]
+    except KeyError as error:
+        raise BadInput(f"{path}: holds no variable I") from error
+    except _UNREADABLE as error:
+        raise BadInput(f"{path}: not a MATLAB file that can be read ({error}); fetch it anew") from error
+    if fixations.ndim != 2:
+        raise BadInput(f"{path}: I is a map (height, width), got {fixations.shape}")
+    return fixations > 0
+
+
+def read_arrays(path: Path) -> dict[str, npt.NDArray[Any]]:
+    """All arrays of an .npz.
+
+    Raises:
+        BadInput: it cannot be read, or holds pickled objects.
+    """
+    try:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
+            return {name: arrays[name] for name in arrays.files}
+    except (AttributeError, *_UNREADABLE) as error:  # a lone array is no archive: it has no files
+        raise BadInput(f"{path}: not an .npz that can be read ({error}); fetch or make it anew") from error
+
+
+class GroundTruth(NamedTuple):
+    """Where people looked in one frame.
+
+    Attributes:
+        saliency: (H, W) float32, a density up to a factor.
+        fixations: (H, W) bool.
+    """
+
+    saliency: Map
+    fixations: Image
+
 
 FIELDS_OF_POINTS = ("frame", "viewer", "x", "y")
 FIELDS_OF_VIDEO = ("frames", "width", "height")
 ASSUMED_WIDTH_DEGREES = 32.0
-"""How wide a picture is taken to have been for its viewers, where a data set does not tell."""
+"""How wide a picture is taken to have been for its observers, where a data set does not tell."""
 
 # What no width, height or number of frames reaches.
 _MOST = 2**31
@@ -24,7 +97,7 @@ _MOST = 2**31
 
 @dataclass(frozen=True)
 class Viewing:
-    """How large a picture was for its viewers, and how far a fixation spreads in its saliency map.
+    """How large a picture was for its observers, and how far a fixation spreads in its saliency map.
 
     Attributes:
         pixels_per_degree: of visual angle.
@@ -52,7 +125,7 @@ class Gaze:
 
     Attributes:
         frame: (n,) frame of each point, from 0, ascending.
-        viewer: (n,) who looked.
+        observer: (n,) who looked.
         x: (n,) pixels from the centre of the leftmost pixel.
         y: (n,) pixels from the centre of the topmost pixel.
         size: (height, width) of the video.
@@ -60,7 +133,7 @@ class Gaze:
     """
 
     frame: np.ndarray
-    viewer: np.ndarray
+    observer: np.ndarray
     x: np.ndarray
     y: np.ndarray
     size: tuple[int, int]
@@ -71,13 +144,13 @@ class Gaze:
         first, last = np.searchsorted(self.frame, (index, index + 1))
         return self._select(slice(first, last))
 
-    def of(self, viewers: np.ndarray) -> Self:
-        """The points of some viewers."""
-        return self._select(np.isin(self.viewer, viewers))
+    def of(self, observers: np.ndarray) -> Self:
+        """The points of some observers."""
+        return self._select(np.isin(self.observer, observers))
 
     def _select(self, chosen: Any) -> Self:
         return type(self)(
-            self.frame[chosen], self.viewer[chosen], self.x[chosen], self.y[chosen], self.size, self.frames
+            self.frame[chosen], self.observer[chosen], self.x[chosen], self.y[chosen], self.size, self.frames
         )
 
     def inside(self) -> Image:
@@ -129,8 +202,8 @@ def _read_gaze(path: Path, _written: int) -> Gaze:
     order = np.argsort(given[0], kind="stable")
     points = [each[order] for each in given]
     frames, width, height = map(int, sizes)
-    frame, viewer, x, y = points
-    return Gaze(frame.astype(int), viewer.astype(int), x.astype(float), y.astype(float), (height, width), frames)
+    frame, observer, x, y = points
+    return Gaze(frame.astype(int), observer.astype(int), x.astype(float), y.astype(float), (height, width), frames)
 
 
 def read_viewing(root: Path, name: str, width: int) -> Viewing:
@@ -145,3 +218,10 @@ def read_viewing(root: Path, name: str, width: int) -> Viewing:
         return Viewing(float(stated or width / ASSUMED_WIDTH_DEGREES), assumed=not stated)
     except (ValueError, AttributeError, TypeError) as error:
         raise BadInput(f"{path}: not a JSON object with an entry for each video ({error})") from error
+
+
+def truth_of(points: Gaze, viewing: Viewing | None) -> GroundTruth:
+    """Maps of gaze points."""
+    assert viewing is not None
+    counts = points.counts()
+    return GroundTruth(blur(counts, viewing.sigma), fixation_map(counts))

@@ -9,25 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from tinyhd_lib.data.annotations import read_fixations, read_map
-from tinyhd_lib.data.gaze import Gaze, Viewing, blur, fixation_map, read_gaze, read_viewing
+from tinyhd_lib.data.gaze import GroundTruth, Viewing, read_fixations, read_gaze, read_map, read_viewing, truth_of
 from tinyhd_lib.data.index import count_frames
 from tinyhd_lib.data.splits import DHF1K_SPLITS
-from tinyhd_lib.data.transforms import Image, Map
 from tinyhd_lib.data.video import VIDEO_SUFFIXES, Frame, read_frames, source_files
 from tinyhd_lib.errors import BadInput
-
-
-class GroundTruth(NamedTuple):
-    """Where people looked in one frame.
-
-    Attributes:
-        saliency: (H, W) float32, a density up to a factor.
-        fixations: (H, W) bool.
-    """
-
-    saliency: Map
-    fixations: Image
 
 
 class Skipped(NamedTuple):
@@ -105,15 +91,8 @@ Finder = Callable[[Path], tuple[list[Video], list[Skipped]]]
 """From the root folder of a data set to its videos, and to the files that had to be skipped."""
 
 
-def truth_of(points: Gaze, viewing: Viewing | None) -> GroundTruth:
-    """Maps of gaze points."""
-    assert viewing is not None
-    counts = points.counts()
-    return GroundTruth(blur(counts, viewing.sigma), fixation_map(counts))
-
-
 def find_dhf1k(root: Path) -> tuple[list[Video], list[Skipped]]:
-    """DHF1K: videos numbered from 001, the number tells the split; nothing is known of the test split's viewers."""
+    """DHF1K: videos numbered from 001, the number tells the split; nothing is known of the test split's observers."""
     videos, skipped = [], []
     paths = [path for path in _videos_in(root / "video") if path.stem.isdecimal()]
     counts, broken = _countable(root, paths)
@@ -165,7 +144,7 @@ def find_folder(root: Path) -> tuple[list[Video], list[Skipped]]:
 
 
 def find_gaze(root: Path) -> tuple[list[Video], list[Skipped]]:
-    """Videos with the gaze points of their viewers beside them, in files of the same name."""
+    """Videos with the gaze points of their observers beside them, in files of the same name."""
     videos, skipped = [], []
     for points in _listed(root):
         if points.suffix != ".npz":

@@ -9,9 +9,9 @@ from typing import Any, NamedTuple, Self
 import av
 import cv2
 
-from tinyhd_lib.data.media import decode_image, open_media, picture_stream
+from tinyhd_lib.data.images import decode_image
 from tinyhd_lib.data.transforms import Image
-from tinyhd_lib.data.video import probe, read_frames, source_files, upright
+from tinyhd_lib.data.video import open_media, picture_stream, probe, read_frames, source_files, upright
 from tinyhd_lib.errors import BadInput
 
 # Frames further ahead than this are sought from a key frame; nearer ones are decoded on the way.

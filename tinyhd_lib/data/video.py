@@ -13,9 +13,8 @@ import numpy as np
 from av.container import InputContainer
 from av.video.stream import VideoStream
 
-from tinyhd_lib.data.media import decode_image, is_image, number_order, open_media, picture_stream
+from tinyhd_lib.data.images import decode_image, is_image, number_order
 from tinyhd_lib.data.transforms import Image
-from tinyhd_lib.data.writer import TICKS_PER_FRAME
 from tinyhd_lib.errors import BadInput
 
 logger = logging.getLogger(__name__)
@@ -27,6 +26,9 @@ VIDEO_SUFFIXES = frozenset(
     {".avi", ".mp4", ".mkv", ".mov", ".webm", ".m4v", ".mpg", ".mpeg", ".wmv", ".flv", ".ts", ".ogv", ".3gp"}
 )
 """Of the files that are taken for videos where a folder is searched; any other that FFmpeg reads can be named."""
+
+TICKS_PER_FRAME = 4
+"""A written video's clock ticks four times a frame: exact for a constant rate, and near enough for a variable one."""
 
 # Seconds by which a video may end earlier than it says before it is called damaged.
 _LATE_END = 0.5
@@ -255,6 +257,26 @@ def _images(folder: Path) -> list[Path]:
     if not images:
         raise BadInput(f"{folder}: no images in this folder, and no video is a folder")
     return sorted(images, key=number_order)
+
+
+# From PyAV 19 on, text that is no UTF-8 is replaced by itself; before, only if asked.
+_LENIENT = {"metadata_errors": "replace"} if int(av.__version__.partition(".")[0]) < 19 else {}
+
+
+def open_media(path: Path) -> InputContainer:
+    """Open a file for reading.
+
+    Raises:
+        av.error.FFmpegError: it is no media file.
+        OSError: it cannot be read.
+    """
+    return av.open(str(path.absolute()), **_LENIENT)  # type: ignore[call-overload, no-any-return, unused-ignore]
+
+
+def picture_stream(container: InputContainer) -> VideoStream | None:
+    """The moving pictures of a file, not the cover of a sound recording; None if it has none."""
+    streams = container.streams.video
+    return next((each for each in streams if not each.disposition & each.disposition.attached_pic), None)
 
 
 def _open(path: Path) -> InputContainer:

@@ -6,8 +6,8 @@ from zlib import crc32
 import cv2
 import numpy as np
 
-from tinyhd_lib.data.gaze import Gaze, read_gaze
-from tinyhd_lib.data.layouts import GroundTruth, Video, truth_of
+from tinyhd_lib.data.gaze import Gaze, GroundTruth, read_gaze, truth_of
+from tinyhd_lib.data.layouts import Video
 from tinyhd_lib.data.transforms import Image, Map
 
 CENTRE_SIZE = (90, 160)
@@ -81,7 +81,7 @@ def halves(video: Video, seed: int) -> tuple[Gaze, Gaze] | None:
     if video.gaze is None:
         return None
     gaze = read_gaze(video.gaze)
-    viewers = np.unique(gaze.viewer)
+    viewers = np.unique(gaze.observer)
     if len(viewers) < 2:
         return None
     rng = np.random.default_rng([seed, crc32(video.name.encode())])

@@ -6,9 +6,8 @@ from dataclasses import dataclass, replace
 import cv2
 import numpy as np
 
-from tinyhd_lib.data.gaze import ASSUMED_WIDTH_DEGREES, Viewing
-from tinyhd_lib.data.layouts import GroundTruth, truth_of
-from tinyhd_lib.data.synthetic import Clip, Thing, density, make_clip, render, simulate_viewers
+from tinyhd_lib.data.gaze import ASSUMED_WIDTH_DEGREES, GroundTruth, Viewing, truth_of
+from tinyhd_lib.data.synthetic import SceneObject, SyntheticVideo, density, make_video, render, simulate_observers
 from tinyhd_lib.data.transforms import Image, Map
 
 _OTHERS = 10
@@ -42,9 +41,9 @@ def make_example(seed: int = 0, viewers: int = 24, size: tuple[int, int] = (180,
         viewers: how many look at it, and at each of ten other clips.
         size: (H, W) in pixels.
     """
-    clip = make_clip(seed, 1, size)
+    clip = make_video(seed, 1, size)
     truth, seen = _watched(clip, viewers, seed), density(clip, 0)
-    elsewhere = [_watched(make_clip(other, 1, size), viewers, other) for other in range(seed + 1, seed + 1 + _OTHERS)]
+    elsewhere = [_watched(make_video(other, 1, size), viewers, other) for other in range(seed + 1, seed + 1 + _OTHERS)]
     return Example(
         frame=render(clip, 0),
         truth=truth,
@@ -64,17 +63,19 @@ def make_example(seed: int = 0, viewers: int = 24, size: tuple[int, int] = (180,
     )
 
 
-def _watched(clip: Clip, viewers: int, seed: int) -> GroundTruth:
-    gaze = simulate_viewers(clip, viewers, seed).at(0)
+def _watched(clip: SyntheticVideo, viewers: int, seed: int) -> GroundTruth:
+    gaze = simulate_observers(clip, viewers, seed).at(0)
     return truth_of(gaze, Viewing(clip.size[1] / ASSUMED_WIDTH_DEGREES, assumed=True))
 
 
-def _with_things(clip: Clip, change: Callable[[tuple[Thing, ...]], tuple[Thing, ...]]) -> Clip:
+def _with_things(
+    clip: SyntheticVideo, change: Callable[[tuple[SceneObject, ...]], tuple[SceneObject, ...]]
+) -> SyntheticVideo:
     """The clip with other things in it, and the same habit of looking at the middle."""
     return replace(clip, shots=tuple(replace(shot, things=change(shot.things)) for shot in clip.shots))
 
 
-def _but_heaviest(things: tuple[Thing, ...]) -> tuple[Thing, ...]:
+def _but_heaviest(things: tuple[SceneObject, ...]) -> tuple[SceneObject, ...]:
     heaviest = max(things, key=lambda thing: thing.weight)
     return tuple(thing for thing in things if thing is not heaviest)
 

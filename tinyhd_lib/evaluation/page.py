@@ -8,7 +8,7 @@ import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 from matplotlib.figure import Figure
 
-from tinyhd_lib.data.media import as_jpeg
+from tinyhd_lib.data.images import as_jpeg
 from tinyhd_lib.evaluation.pictures import as_data, worst_frames
 from tinyhd_lib.evaluation.plan import Pair
 from tinyhd_lib.evaluation.plots import set_plots, timelines

@@ -8,7 +8,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from tinyhd_lib.data.annotations import read_arrays, read_map
+from tinyhd_lib.data.gaze import read_arrays, read_map
 from tinyhd_lib.data.layouts import Video
 from tinyhd_lib.data.transforms import Map
 from tinyhd_lib.data.video import VIDEO_SUFFIXES, count_frames_in, read_frames

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from tinyhd_lib import metrics
-from tinyhd_lib.data.layouts import GroundTruth
+from tinyhd_lib.data.gaze import GroundTruth
 from tinyhd_lib.data.transforms import Image, Map
 from tinyhd_lib.metrics import Dialect
 from tinyhd_lib.metrics.arrays import resize

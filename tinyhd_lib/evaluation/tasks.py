@@ -11,7 +11,8 @@ from zlib import crc32
 import numpy as np
 import pandas as pd
 
-from tinyhd_lib.data.layouts import GroundTruth, Video
+from tinyhd_lib.data.gaze import GroundTruth
+from tinyhd_lib.data.layouts import Video
 from tinyhd_lib.data.transforms import Map
 from tinyhd_lib.errors import BadInput
 from tinyhd_lib.evaluation.baselines import as_fixations, half_truths, halves

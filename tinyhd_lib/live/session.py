@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING
 
 import cv2
 
-from tinyhd_lib.data.media import as_jpeg
-from tinyhd_lib.data.png import encode_grey
+from tinyhd_lib.data.images import as_jpeg, encode_grey
 from tinyhd_lib.data.transforms import to_grey
 from tinyhd_lib.data.writer import VideoWriter
 from tinyhd_lib.errors import BadInput

@@ -17,9 +17,9 @@ from urllib.parse import urlsplit, urlunsplit
 import av
 import cv2
 
-from tinyhd_lib.data.media import decode_image, is_image, number_order, picture_stream
+from tinyhd_lib.data.images import decode_image, is_image, number_order
 from tinyhd_lib.data.transforms import Image
-from tinyhd_lib.data.video import DEFAULT_RATE, Frame, probe, read_frames, upright
+from tinyhd_lib.data.video import DEFAULT_RATE, Frame, picture_stream, probe, read_frames, upright
 from tinyhd_lib.errors import BadInput
 
 logger = logging.getLogger(__name__)

@@ -4,8 +4,7 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from tinyhd_lib.data.collection import Found, videos_below
-from tinyhd_lib.data.datasets import Dataset, check_names
+from tinyhd_lib.data.datasets import Dataset, Found, check_names, videos_below
 from tinyhd_lib.data.video import holds_images
 from tinyhd_lib.errors import BadInput
 from tinyhd_lib.prediction.files import Job

@@ -8,7 +8,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from tinyhd_lib.data.png import encode_grey
+from tinyhd_lib.data.images import encode_grey
 from tinyhd_lib.data.transforms import Image, Map, to_grey
 
 Size = tuple[int, int]

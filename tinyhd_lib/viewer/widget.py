@@ -19,8 +19,8 @@ import numpy as np
 import traitlets
 from IPython import get_ipython
 
+from tinyhd_lib.data.images import as_jpeg, as_png
 from tinyhd_lib.data.layouts import Video
-from tinyhd_lib.data.media import as_jpeg, as_png
 from tinyhd_lib.data.transforms import Image, Map
 from tinyhd_lib.errors import BadInput
 from tinyhd_lib.files import write_atomically

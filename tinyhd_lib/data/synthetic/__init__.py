@@ -1,9 +1,9 @@
-"""Small made-up data sets in the layouts of the real ones, with viewers whose true density is known.
+"""Small made-up data sets in the layouts of the real ones, with observers whose true density is known.
 
     for video in synthesise("dhf1k", Path("made_up")):
         ...  # as many as there are splits x videos
-    clip = clip_of(Path("made_up"), "0601")
-    density(clip, 0)  # (H, W): where viewers look in the first frame of video 601, exactly
+    clip = video_of(Path("made_up"), "0601")
+    density(clip, 0)  # (H, W): where observers look in the first frame of video 601, exactly
 
 The same arguments give the same bytes (those of films as far as the same encoders run on the same machine).
 """
@@ -16,31 +16,41 @@ from pathlib import Path
 
 from tinyhd_lib.data.splits import DHF1K_SPLITS
 from tinyhd_lib.data.synthetic.drawing import render
-from tinyhd_lib.data.synthetic.layouts import SMALLEST, WRITERS, Order, Recipe
-from tinyhd_lib.data.synthetic.scenes import Clip, Habits, Shot, Thing, make_clip, only_shot
-from tinyhd_lib.data.synthetic.viewers import Gaussians, components, density, simulate_viewers
+from tinyhd_lib.data.synthetic.files import SMALLEST, WRITERS, Order, VideoSettings
+from tinyhd_lib.data.synthetic.scenes import (
+    Gaussians,
+    GazeModel,
+    SceneObject,
+    Shot,
+    SyntheticVideo,
+    components,
+    density,
+    make_video,
+    only_shot,
+    simulate_observers,
+)
 from tinyhd_lib.errors import BadInput
 from tinyhd_lib.files import partial_path
 
 __all__ = [
     "KINDS",
     "RECORD_NAME",
-    "Clip",
     "Gaussians",
-    "Habits",
-    "Recipe",
+    "GazeModel",
+    "SceneObject",
     "Shot",
-    "Thing",
-    "clip_of",
+    "SyntheticVideo",
+    "VideoSettings",
     "components",
     "density",
-    "make_clip",
+    "make_video",
     "only_shot",
-    "recipes",
     "render",
-    "simulate_viewers",
+    "simulate_observers",
     "synthesise",
     "synthesise_once",
+    "video_of",
+    "video_settings",
 ]
 
 KINDS = tuple(WRITERS)
@@ -57,7 +67,7 @@ def synthesise(  # noqa: PLR0913
     videos: int = 3,
     frames: int = 24,
     size: tuple[int, int] = (96, 160),
-    viewers: int = 12,
+    observers: int = 12,
     seed: int = 0,
 ) -> Iterator[Path]:
     """Write a data set; it happens while you iterate, and the folder appears, whole, after the last video.
@@ -68,7 +78,7 @@ def synthesise(  # noqa: PLR0913
         videos: how many in each split.
         frames: of a video; UCF-Sports gets some that are shorter, as the real one has.
         size: (H, W) in pixels; UCF-Sports gets others besides.
-        viewers: of each video, where the layout holds their gaze.
+        observers: of each video, where the layout holds their gaze.
         seed: decides everything else.
 
     Returns:
@@ -78,7 +88,7 @@ def synthesise(  # noqa: PLR0913
         BadInput: at once, if an argument cannot be used; nothing is written then.
         OSError: while writing (no space, no permission); nothing is left behind.
     """
-    order = Order(videos, frames, (size[0], size[1]), viewers, seed)
+    order = Order(videos, frames, (size[0], size[1]), observers, seed)
     _check(kind, folder, order)
     return _build(kind, folder, order)
 
@@ -90,7 +100,7 @@ def synthesise_once(  # noqa: PLR0913
     videos: int = 3,
     frames: int = 24,
     size: tuple[int, int] = (96, 160),
-    viewers: int = 12,
+    observers: int = 12,
     seed: int = 0,
 ) -> Path:
     """Write a data set, unless the same one is there already; answers its folder.
@@ -100,7 +110,7 @@ def synthesise_once(  # noqa: PLR0913
     Raises:
         BadInput: an argument cannot be used, or something else is there.
     """
-    order = Order(videos, frames, (size[0], size[1]), viewers, seed)
+    order = Order(videos, frames, (size[0], size[1]), observers, seed)
     try:
         record = json.loads((folder / RECORD_NAME).read_bytes())
     except FileNotFoundError:
@@ -113,7 +123,7 @@ def synthesise_once(  # noqa: PLR0913
     return folder
 
 
-def recipes(folder: Path) -> dict[str, Recipe]:
+def video_settings(folder: Path) -> dict[str, VideoSettings]:
     """What each video of a made-up set was made of, by its name; its gaze again, if ``recipe.gaze()`` is called.
 
     Raises:
@@ -123,7 +133,7 @@ def recipes(folder: Path) -> dict[str, Recipe]:
     try:
         videos = json.loads(path.read_bytes())["videos"]
         return {
-            name: Recipe(**{**recipe, "frames": tuple(recipe["frames"]), "size": tuple(recipe["size"])})
+            name: VideoSettings(**{**recipe, "frames": tuple(recipe["frames"]), "size": tuple(recipe["size"])})
             for name, recipe in videos.items()
         }
     except FileNotFoundError as error:
@@ -132,7 +142,7 @@ def recipes(folder: Path) -> dict[str, Recipe]:
         raise BadInput(f"{path}: not the record of a made-up data set; make the set anew") from error
 
 
-def clip_of(folder: Path, name: str) -> Clip:
+def video_of(folder: Path, name: str) -> SyntheticVideo:
     """The clip of which a video was made: its frame 0 is the first of the video, whatever number the files give it.
 
     Args:
@@ -142,7 +152,7 @@ def clip_of(folder: Path, name: str) -> Clip:
     Raises:
         BadInput: the folder is no set of ours, or has no such video.
     """
-    known = recipes(folder)
+    known = video_settings(folder)
     if name not in known:
         raise BadInput(f"{folder}: no video {name!r} in this made-up data set; it has {', '.join(known)}")
     return known[name].clip()
@@ -151,7 +161,7 @@ def clip_of(folder: Path, name: str) -> Clip:
 def _check(kind: str, folder: Path, order: Order) -> None:
     if kind not in WRITERS:
         raise BadInput(f"kind {kind!r}: no such data set can be made up; choose from {', '.join(KINDS)}")
-    for name in ("videos", "frames", "viewers"):
+    for name in ("videos", "frames", "observers"):
         if getattr(order, name) < 1:
             raise BadInput(f"{name} {getattr(order, name)}: there must be something in the set; give 1 or more")
     most = min(len(split.numbers) for split in DHF1K_SPLITS)
@@ -185,7 +195,7 @@ def _build(kind: str, folder: Path, order: Order) -> Iterator[Path]:
             "synthetic": "made up by a program; the gaze is simulated, and nobody is to be seen",
             "kind": kind,
             "order": asdict(order),
-            "habits": asdict(Habits()),
+            "habits": asdict(GazeModel()),
             "videos": made,
         }
         (partial / RECORD_NAME).write_text(json.dumps(record, indent=1))

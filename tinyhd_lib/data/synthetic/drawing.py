@@ -9,7 +9,7 @@ from functools import lru_cache
 import cv2
 import numpy as np
 
-from tinyhd_lib.data.synthetic.scenes import Clip, Floats
+from tinyhd_lib.data.synthetic.scenes import Floats, SyntheticVideo
 from tinyhd_lib.data.transforms import Image
 
 Colour = tuple[float, float, float]
@@ -22,7 +22,7 @@ _MARGIN = 1.15
 _SKIN, _DARK, _WHITE, _LIPS = (240.0, 196.0, 164.0), (26.0, 26.0, 34.0), (250.0, 250.0, 246.0), (150.0, 40.0, 46.0)
 
 
-def render(clip: Clip, index: int) -> Image:
+def render(clip: SyntheticVideo, index: int) -> Image:
     """A frame of a clip, (H, W, 3) uint8 RGB.
 
     Raises:

@@ -12,10 +12,14 @@ import colorsys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from typing import Any
+from itertools import accumulate, pairwise
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import ndtr
+
+from tinyhd_lib.data.gaze import Gaze
 
 Floats = NDArray[np.float64]
 Pair = tuple[float, float]
@@ -26,8 +30,8 @@ _ODD_SHARE = 0.75
 
 
 @dataclass(frozen=True)
-class Habits:
-    """How all viewers look.
+class GazeModel:
+    """How all observers look.
 
     Attributes:
         spread: deviation of the gaze around a thing, as a part of the frame's width.
@@ -43,7 +47,7 @@ class Habits:
 
 
 @dataclass(frozen=True)
-class Thing:
+class SceneObject:
     """Something that draws the eye.
 
     Attributes:
@@ -86,18 +90,18 @@ class Shot:
     """What is seen between two cuts: how many frames, which things, before which background (the seed of it)."""
 
     frames: int
-    things: tuple[Thing, ...]
+    things: tuple[SceneObject, ...]
     background: int
 
 
 @dataclass(frozen=True)
-class Clip:
+class SyntheticVideo:
     """What is seen from start to end, and how it is looked at."""
 
     size: tuple[int, int]
     rate: Fraction
     shots: tuple[Shot, ...]
-    habits: Habits
+    habits: GazeModel
 
     @property
     def frames(self) -> int:
@@ -117,13 +121,13 @@ class Clip:
         raise IndexError(f"frame {index} of a clip of {self.frames} frames")
 
 
-def make_clip(
+def make_video(
     seed: int,
     frames: int | Sequence[int],
     size: tuple[int, int],
     rate: Fraction = Fraction(25),
-    habits: Habits | None = None,
-) -> Clip:
+    habits: GazeModel | None = None,
+) -> SyntheticVideo:
     """Invent a clip.
 
     Args:
@@ -134,21 +138,21 @@ def make_clip(
         habits: how it is looked at.
     """
     rng = np.random.default_rng(seed)
-    habits = habits or Habits()
+    habits = habits or GazeModel()
     lengths = [frames] if isinstance(frames, int) else frames
     shots = tuple(
         Shot(length, (_popout if number % 2 else _wanderers)(rng, size, 1 - habits.centre_weight), _draw_seed(rng))
         for number, length in enumerate(lengths)
     )
-    return Clip(size, rate, shots, habits)
+    return SyntheticVideo(size, rate, shots, habits)
 
 
-def only_shot(clip: Clip, number: int) -> Clip:
+def only_shot(clip: SyntheticVideo, number: int) -> SyntheticVideo:
     """The clip without all but one of its shots (from 0), as data sets have it that cut their videos up."""
     return replace(clip, shots=(clip.shots[number],))
 
 
-def _wanderers(rng: np.random.Generator, size: tuple[int, int], share: float) -> tuple[Thing, ...]:
+def _wanderers(rng: np.random.Generator, size: tuple[int, int], share: float) -> tuple[SceneObject, ...]:
     """Two or three things that wander; together they are looked at this ``share`` of the time."""
     height, width = size
     count, hue = int(rng.integers(2, 4)), rng.random()
@@ -159,7 +163,7 @@ def _wanderers(rng: np.random.Generator, size: tuple[int, int], share: float) ->
         swing = rng.uniform(0.12, 0.24, 2) * (width, height)
         low, high = swing + radius, np.array([width, height]) - 1 - swing - radius
         things.append(
-            Thing(
+            SceneObject(
                 shape=MOVING_SHAPES[number],
                 colour=_colour(hue + number / count),
                 radius=radius,
@@ -174,14 +178,14 @@ def _wanderers(rng: np.random.Generator, size: tuple[int, int], share: float) ->
     return tuple(things)
 
 
-def _popout(rng: np.random.Generator, size: tuple[int, int], share: float) -> tuple[Thing, ...]:
+def _popout(rng: np.random.Generator, size: tuple[int, int], share: float) -> tuple[SceneObject, ...]:
     """A grid of equals, one of which differs in its colour or its shape."""
     cell = np.array(size[::-1]) / _GRID[::-1]
     places = np.stack(np.meshgrid(np.arange(_GRID[1]), np.arange(_GRID[0])), axis=-1).reshape(-1, 2) + 0.5
     homes = (places + rng.uniform(-0.12, 0.12, places.shape)) * cell - 0.5
     odd, hue, radius = int(rng.integers(len(homes))), rng.random(), 0.3 * cell.min()
     shapes = rng.permutation(("disc", "square"))
-    common = Thing(str(shapes[0]), _colour(hue), radius, share * (1 - _ODD_SHARE) / (len(homes) - 1), (0.0, 0.0))
+    common = SceneObject(str(shapes[0]), _colour(hue), radius, share * (1 - _ODD_SHARE) / (len(homes) - 1), (0.0, 0.0))
     look: dict[str, Any] = {"colour": _colour(hue + 0.5)} if rng.random() < 0.5 else {"shape": str(shapes[1])}
     unlike = replace(common, weight=share * _ODD_SHARE, **look)
     return tuple(replace(unlike if number == odd else common, home=_pair(home)) for number, home in enumerate(homes))
@@ -199,3 +203,88 @@ def _pair(values: Floats) -> Pair:
 
 def _draw_seed(rng: np.random.Generator) -> int:
     return int(rng.integers(2**32))
+
+
+class Gaussians(NamedTuple):
+    """A mixture: how often each component is looked at (K,), its middle (K, 2) and its deviations (K, 2), (x, y)."""
+
+    weights: Floats
+    centres: Floats
+    deviations: Floats
+
+
+def components(clip: SyntheticVideo, index: int) -> Gaussians:
+    """What the gaze at a frame is drawn from, before it is restricted to the frame: things first, the middle last."""
+    shot, time = clip.at(index)
+    (height, width), habits = clip.size, clip.habits
+    around_things = np.full((len(shot.things), 2), habits.spread * width)
+    around_middle = np.array(habits.centre_spread) * (width, height)
+    return Gaussians(
+        np.array([*(thing.weight for thing in shot.things), habits.centre_weight]),
+        np.array([*(thing.centre(time) for thing in shot.things), ((width - 1) / 2, (height - 1) / 2)]),
+        np.vstack([around_things, around_middle]),
+    )
+
+
+def density(clip: SyntheticVideo, index: int) -> Floats:
+    """How probable it is that an observer who looks at a frame looks at this pixel of it.
+
+    Returns:
+        (H, W), sum 1. Not the Gaussians' values at the pixels' centres but their integrals over the pixels: exact
+        however narrow they are.
+    """
+    weights, centres, deviations = components(clip, index)
+    down, across = (
+        np.diff(ndtr((np.arange(length + 1) - 0.5 - centres[:, axis, None]) / deviations[:, axis, None]))
+        for axis, length in ((1, clip.size[0]), (0, clip.size[1]))
+    )
+    seen: Floats = np.einsum("k,ky,kx->yx", weights, down, across)
+    return seen / seen.sum()
+
+
+def simulate_observers(clip: SyntheticVideo, observers: int, seed: int) -> Gaze:
+    """Let observers watch a clip, each for himself.
+
+    At the start of a fixation an observer picks a component and an offset from its middle, and keeps to both, following
+    what moves. How long that lasts does not depend on what was picked, and at a cut all pick anew; hence in every
+    frame the gaze has the mixture's distribution exactly. Gaze outside of the frame is dropped, as real data sets do,
+    which leaves that distribution restricted to the frame: `density`, if points are rounded to pixels. So an observer
+    can have no point in a frame.
+
+    Args:
+        clip: what they watch.
+        observers: how many.
+        seed: decides where they look; the same number as the clip's seed will do.
+
+    Returns:
+        at most one point an observer and frame, ordered by frame, then by viewer (from 1); not rounded to pixels.
+    """
+    # A stream of its own: with the clip's, gaze would depend on where things happen to be.
+    rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(1,)))
+    height, width = clip.size
+    starts = accumulate((shot.frames for shot in clip.shots), initial=0)
+    seen = [_watch(rng, clip, range(start, end), observers) for start, end in pairwise(starts)]
+    x, y = np.concatenate(seen, axis=1).T
+    inside = (x >= -0.5) & (x < width - 0.5) & (y >= -0.5) & (y < height - 0.5)
+    frame, observer = np.nonzero(inside)
+    return Gaze(frame, observer + 1, x[inside], y[inside], clip.size, clip.frames)
+
+
+def _watch(rng: np.random.Generator, clip: SyntheticVideo, shot: range, observers: int) -> Floats:
+    """(observers, frames, 2): the gaze during the frames of one shot."""
+    count, mean = len(shot), clip.habits.fixation * float(clip.rate)
+    mixtures = [components(clip, index) for index in shot]
+    # Real lengths are skewed like this. A fixation lasts a frame at least, so one for each frame is always enough.
+    lengths = np.maximum(np.rint(rng.gamma(4, mean / 4, (observers, count))).astype(int), 1)
+    ends = np.minimum(np.cumsum(lengths, axis=1), count)
+    ended = np.zeros((observers, count + 1), int)
+    np.add.at(ended, (np.arange(observers)[:, None], ends), 1)
+    fixation = np.cumsum(ended, axis=1)[:, :-1]
+    weights, _, deviations = mixtures[0]
+    picked = rng.choice(len(weights), (observers, count), p=weights)
+    offsets = rng.standard_normal((observers, count, 2)) * deviations[picked]
+    component = np.take_along_axis(picked, fixation, axis=1)
+    offset = np.take_along_axis(offsets, fixation[..., None], axis=1)
+    centres = np.stack([mixture.centres for mixture in mixtures])
+    gaze: Floats = centres[np.arange(count), component] + offset
+    return gaze

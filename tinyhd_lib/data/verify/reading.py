@@ -8,8 +8,8 @@ from typing import NamedTuple
 import cv2
 
 from tinyhd_lib import files
+from tinyhd_lib.data.images import decode_image
 from tinyhd_lib.data.layouts import Video
-from tinyhd_lib.data.media import decode_image
 from tinyhd_lib.data.transforms import Image
 from tinyhd_lib.data.verify.findings import Fault, unreadable
 from tinyhd_lib.data.video import source_files

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from tinyhd_lib.data.annotations import read_fixations, read_grey
-from tinyhd_lib.data.gaze import Gaze, read_gaze
+from tinyhd_lib.data.gaze import Gaze, read_fixations, read_gaze
+from tinyhd_lib.data.images import read_grey
 from tinyhd_lib.data.layouts import Video
 from tinyhd_lib.data.verify.findings import Fault, Finding, VideoCheck
 from tinyhd_lib.data.verify.numbering import gaps, last_number, spoken

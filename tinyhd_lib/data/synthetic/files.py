@@ -4,6 +4,7 @@ Each kind has one function that writes its videos below a root, one at a time. W
 file calls the first of its video is frame 0 of the clip that the video's recipe makes.
 """
 
+import io
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -11,15 +12,17 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import av
+import cv2
 import numpy as np
+from scipy.io import savemat
 
-from tinyhd_lib.data.gaze import ASSUMED_WIDTH_DEGREES, Gaze, fixation_map
+from tinyhd_lib.data.gaze import ASSUMED_WIDTH_DEGREES, Gaze, blur, fixation_map
 from tinyhd_lib.data.splits import DHF1K_SPLITS
 from tinyhd_lib.data.synthetic.drawing import render
-from tinyhd_lib.data.synthetic.encoding import ground_truth, mat, npz, png, write, write_avi, write_mp4
-from tinyhd_lib.data.synthetic.scenes import Clip, make_clip, only_shot
-from tinyhd_lib.data.synthetic.viewers import simulate_viewers
+from tinyhd_lib.data.synthetic.scenes import SyntheticVideo, make_video, only_shot, simulate_observers
 from tinyhd_lib.data.transforms import Image
+from tinyhd_lib.data.writer import VideoWriter
 
 SMALLEST = 32
 """Pixels a side: below, things would be specks."""
@@ -29,8 +32,8 @@ _KINETICS_CLASSES = ("abseiling", "air drumming", "archery")
 
 
 @dataclass(frozen=True)
-class Recipe:
-    """All that decides a video and the gaze at it: the arguments of `make_clip` and of `simulate_viewers`.
+class VideoSettings:
+    """All that decides a video and the gaze at it: the arguments of `make_video` and of `simulate_observers`.
 
     Attributes:
         seed: of the clip.
@@ -38,41 +41,41 @@ class Recipe:
         size: (H, W).
         rate: frames a second, as text.
         shot: the only one that the video shows, counted from 0; None if it shows all of them.
-        viewers: how many; 0 if the set holds nobody's gaze at this video.
-        viewers_seed: of their gaze.
+        observers: how many; 0 if the set holds nobody's gaze at this video.
+        observers_seed: of their gaze.
     """
 
     seed: int
     frames: tuple[int, ...]
     size: tuple[int, int]
-    viewers: int
-    viewers_seed: int
+    observers: int
+    observers_seed: int
     shot: int | None = None
     rate: str = "25"
 
-    def clip(self) -> Clip:
-        clip = make_clip(self.seed, self.frames, self.size, Fraction(self.rate))
+    def clip(self) -> SyntheticVideo:
+        clip = make_video(self.seed, self.frames, self.size, Fraction(self.rate))
         return clip if self.shot is None else only_shot(clip, self.shot)
 
     def gaze(self) -> Gaze:
-        return simulate_viewers(self.clip(), self.viewers, self.viewers_seed)
+        return simulate_observers(self.clip(), self.observers, self.observers_seed)
 
 
 @dataclass(frozen=True)
 class Order:
-    """What was ordered: videos a split, frames a video, size (H, W), viewers a video, and the seed of it all."""
+    """What was ordered: videos a split, frames a video, size (H, W), observers a video, and the seed of it all."""
 
     videos: int
     frames: int
     size: tuple[int, int]
-    viewers: int
+    observers: int
     seed: int
 
-    def recipe(self, number: int, **changes: Any) -> Recipe:
+    def recipe(self, number: int, **changes: Any) -> VideoSettings:
         """Of the video of this number, which no other of the set has: by default one cut after two thirds."""
-        seed, viewers_seed = (int(word) for word in np.random.SeedSequence((self.seed, number)).generate_state(2))
-        usual = {"frames": two_shots(self.frames, self.frames // 3), "size": self.size, "viewers": self.viewers}
-        return Recipe(**{"seed": seed, "viewers_seed": viewers_seed, **usual, **changes})
+        seed, observers_seed = (int(word) for word in np.random.SeedSequence((self.seed, number)).generate_state(2))
+        usual = {"frames": two_shots(self.frames, self.frames // 3), "size": self.size, "observers": self.observers}
+        return VideoSettings(**{"seed": seed, "observers_seed": observers_seed, **usual, **changes})
 
 
 class Made(NamedTuple):
@@ -80,7 +83,7 @@ class Made(NamedTuple):
 
     name: str
     path: Path
-    recipe: Recipe
+    recipe: VideoSettings
 
 
 def two_shots(frames: int, last: int) -> tuple[int, ...]:
@@ -95,7 +98,7 @@ def two_shots(frames: int, last: int) -> tuple[int, ...]:
 def _write_dhf1k(root: Path, order: Order) -> Iterator[Made]:
     for split in DHF1K_SPLITS:
         for number in split.numbers[: order.videos]:
-            recipe = order.recipe(number, **({"viewers": 0} if split.name == "test" else {}))
+            recipe = order.recipe(number, **({"observers": 0} if split.name == "test" else {}))
             path = root / "video" / f"{number:03d}.AVI"
             write_avi(path, recipe.clip())
             folder = root / "annotation" / f"{number:04d}"
@@ -129,9 +132,9 @@ def _write_hollywood2(root: Path, order: Order) -> Iterator[Made]:
         name = f"actionclip{('train', 'test')[split]}{position + 1:05d}"
         video = order.recipe(number * len(shots))
         for shot in range(len(shots)):
-            # The shots are of one clip, but viewers see them apart.
-            viewers_seed = order.recipe(number * len(shots) + shot).viewers_seed
-            recipe = replace(video, frames=shots, shot=shot, viewers_seed=viewers_seed)
+            # The shots are of one clip, but observers see them apart.
+            observers_seed = order.recipe(number * len(shots) + shot).observers_seed
+            recipe = replace(video, frames=shots, shot=shot, observers_seed=observers_seed)
             folder = root / ("training", "testing")[split] / f"{name}_{shot + 1}"
             _write_frames(folder, name + "_{:05d}.png", recipe, first=1 + sum(shots[:shot]))
             yield Made(folder.name, folder, recipe)
@@ -141,7 +144,7 @@ def _write_kinetics(root: Path, order: Order) -> Iterator[Made]:
     for number in range(2 * order.videos):
         split, position = divmod(number, order.videos)
         folder = root / ("train", "val")[split] / _KINETICS_CLASSES[position % len(_KINETICS_CLASSES)]
-        recipe = order.recipe(number, viewers=0)
+        recipe = order.recipe(number, observers=0)
         path = folder / f"synth{number:06d}_000000_000010.mp4"
         write_mp4(path, recipe.clip())
         if position == 0:
@@ -153,7 +156,7 @@ def _write_kinetics(root: Path, order: Order) -> Iterator[Made]:
 
 def _write_folder(root: Path, order: Order) -> Iterator[Made]:
     for number in range(order.videos):
-        path, recipe = root / f"clip_{number:03d}.mp4", order.recipe(number, viewers=0)
+        path, recipe = root / f"clip_{number:03d}.mp4", order.recipe(number, observers=0)
         write_mp4(path, recipe.clip())
         yield Made(path.stem, path, recipe)
 
@@ -170,7 +173,7 @@ def _write_gaze(root: Path, order: Order) -> Iterator[Made]:
             "fps": float(clip.rate),
             "width": clip.size[1],
             "height": clip.size[0],
-            "viewers": recipe.viewers,
+            "viewers": recipe.observers,
             "gaze_points": len(gaze.frame),
             "pixels_per_degree": clip.size[1] / ASSUMED_WIDTH_DEGREES,
         }
@@ -194,16 +197,16 @@ def _even(length: float) -> int:
     return max(SMALLEST, 2 * round(length / 2))
 
 
-def _fixations(recipe: Recipe) -> Iterator[Image]:
+def _fixations(recipe: VideoSettings) -> Iterator[Image]:
     """(H, W) uint8 of each frame, 1 where anybody looked, else 0; no frames if nobody watched."""
-    if not recipe.viewers:
+    if not recipe.observers:
         return
     gaze = recipe.gaze()
     for index in range(gaze.frames):
         yield fixation_map(gaze.at(index).counts()).astype(np.uint8)
 
 
-def _write_frames(folder: Path, pattern: str, recipe: Recipe, first: int = 1) -> None:
+def _write_frames(folder: Path, pattern: str, recipe: VideoSettings, first: int = 1) -> None:
     """Pictures, maps and fixations of a video, a file a frame, numbered from ``first``."""
     clip = recipe.clip()
     for index, fixations in enumerate(_fixations(recipe)):
@@ -211,3 +214,73 @@ def _write_frames(folder: Path, pattern: str, recipe: Recipe, first: int = 1) ->
         write(folder / "images" / name, png(render(clip, index)))
         write(folder / "maps" / name, png(ground_truth(fixations)))
         write(folder / "fixation" / name, png(fixations * 255))
+
+
+_MAT_HEADER = b"MATLAB 5.0 MAT-file, synthetic".ljust(116)
+
+
+def ground_truth(fixations: Image, sigma: float | None = None) -> Image:
+    """The map that data sets make of fixations: blurred, its highest place white.
+
+    Args:
+        fixations: (H, W), 0 and 1.
+        sigma: standard deviation of the Gaussian in pixels; by default one degree, as a picture's width is assumed.
+
+    Returns:
+        (H, W) uint8; black if nobody looked.
+    """
+    blurred = blur(fixations.astype(np.float32), sigma or fixations.shape[1] / ASSUMED_WIDTH_DEGREES)
+    grey: Image = np.rint(blurred * (255 / (blurred.max() or 1))).astype(np.uint8)
+    return grey
+
+
+def write_mp4(path: Path, clip: SyntheticVideo) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with VideoWriter(path, clip.rate) as film:
+        for index in range(clip.frames):
+            film.write(render(clip, index), float(index / clip.rate))
+
+
+def write_avi(path: Path, clip: SyntheticVideo) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with av.open(str(path.absolute()), "w", format="avi") as container:
+        stream = container.add_stream("mpeg4", rate=clip.rate, options={"flags": "+qscale", "global_quality": "354"})
+        stream.height, stream.width, stream.pix_fmt = *clip.size, "yuv420p"
+        for index in range(clip.frames):
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(render(clip, index), format="rgb24")))
+        container.mux(stream.encode(None))
+
+
+def write(path: Path, content: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content)
+
+
+def png(image: Image) -> bytes:
+    """An RGB or grey picture as a PNG file."""
+    pixels = cv2.cvtColor(image, cv2.COLOR_RGB2BGR) if image.ndim == 3 else image
+    return cv2.imencode(".png", pixels)[1].tobytes()
+
+
+def mat(fixations: Image) -> bytes:
+    """A fixation map as MATLAB saves it."""
+    file = io.BytesIO()
+    savemat(file, {"I": fixations}, do_compression=True)
+    # The header is free text, in which the date would make every file another one.
+    return _MAT_HEADER + file.getvalue()[len(_MAT_HEADER) :]
+
+
+def npz(gaze: Gaze, fps: float) -> bytes:
+    """Gaze by viewer in the small types in which it is handed round, wider only where a count would not fit."""
+    order = np.argsort(gaze.observer, kind="stable")
+    height, width = gaze.size
+    fields: dict[str, Any] = {"width": width, "height": height, "frames": gaze.frames, "fps": fps}
+    for name, counts, kind in (("frame", gaze.frame, np.int16), ("viewer", gaze.observer, np.int8)):
+        needed = np.min_scalar_type(-int(counts.max(initial=1)))
+        fields[name] = counts[order].astype(np.promote_types(kind, needed))
+    for name, places, end in (("x", gaze.x, width - 0.5), ("y", gaze.y, height - 0.5)):
+        # Half precision may round a point near the right edge, or the lower one, out of the frame.
+        fields[name] = np.minimum(places[order].astype(np.float16), np.nextafter(np.float16(end), np.float16(0)))
+    file = io.BytesIO()
+    np.savez_compressed(file, **fields)
+    return file.getvalue()

@@ -1,0 +1,102 @@
+"""Images in files: colours and grey levels, read and written."""
+
+import re
+import struct
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+from isal import isal_zlib
+
+from tinyhd_lib.data.transforms import Image
+from tinyhd_lib.errors import BadInput
+
+_IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff"})
+
+
+def is_image(path: Path) -> bool:
+    """Whether a file is called like an image."""
+    return path.suffix.lower() in _IMAGE_SUFFIXES
+
+
+def number_order(path: Path) -> list[str]:
+    """What file names sort by, numbers in them taken as numbers: frame 10 comes after frame 9."""
+    return [part.zfill(20) for part in re.split(r"(\d+)", path.name)]
+
+
+def decode_image(path: Path, mode: int) -> Image | None:
+    """An image file's pixels, as OpenCV orders them; None if it does not decode.
+
+    Args:
+        path: of the file.
+        mode: one of OpenCV's, such as ``cv2.IMREAD_COLOR``.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    return cv2.imdecode(np.frombuffer(path.read_bytes() or b"\0", np.uint8), mode)
+
+
+def as_jpeg(image: Image) -> bytes:
+    """An RGB picture (H, W, 3) as a JPEG file."""
+    return cv2.imencode(".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, 85])[1].tobytes()
+
+
+def as_png(image: Image) -> bytes:
+    """An RGB picture (H, W, 3) as a PNG file."""
+    return cv2.imencode(".png", cv2.cvtColor(image, cv2.COLOR_RGB2BGR))[1].tobytes()
+
+
+# Channels of grey levels that differ by no more were written by a lossy encoder.
+_COLOUR = 16
+
+
+def read_grey(path: Path) -> Image:
+    """The grey levels (H, W) of an image file, 8 or 16 bits deep.
+
+    Raises:
+        BadInput: it cannot be read.
+    """
+    try:
+        image = decode_image(path, cv2.IMREAD_UNCHANGED)
+    except OSError as error:
+        raise BadInput(f"{path}: cannot be read ({error.strerror})") from error
+    if image is None:
+        raise BadInput(f"{path}: not an image that can be read; fetch or make it anew")
+    if image.ndim == 2:
+        return image
+    if np.ptp(image[..., :3].astype(float), axis=-1).max() > _COLOUR:
+        raise BadInput(f"{path}: a colour picture, of which nobody can tell what is more salient; save grey levels")
+    return cv2.cvtColor(image[..., :3], cv2.COLOR_BGR2GRAY)
+
+
+_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+_GREY = 0
+_UP = 2  # each byte less the one above it: maps are smooth
+
+
+def encode_grey(levels: npt.NDArray[Any]) -> bytes:
+    """A picture of grey levels, (H, W) uint8 or uint16, as the content of a PNG file."""
+    height, width = levels.shape
+    depth = 8 * levels.itemsize
+    rows = np.ascontiguousarray(levels, levels.dtype.newbyteorder(">")).view(np.uint8).reshape(height, -1)
+    filtered = np.empty((height, 1 + rows.shape[1]), np.uint8)
+    filtered[:, 0] = _UP
+    filtered[0, 1:] = rows[0]
+    np.subtract(rows[1:], rows[:-1], out=filtered[1:, 1:])
+    header = struct.pack(">IIBBBBB", width, height, depth, _GREY, 0, 0, 0)
+    return b"".join(
+        (
+            _SIGNATURE,
+            _chunk(b"IHDR", header),
+            _chunk(b"IDAT", isal_zlib.compress(filtered, 1)),
+            _chunk(b"IEND", b""),
+        )
+    )
+
+
+def _chunk(kind: bytes, content: bytes) -> bytes:
+    checksum = isal_zlib.crc32(content, isal_zlib.crc32(kind))
+    return b"".join((struct.pack(">I", len(content)), kind, content, struct.pack(">I", checksum)))
