@@ -1,40 +1,56 @@
-"""What can be chosen about a stream; this is imported by the command line, and needs no other library."""
+"""What can be chosen about a stream; nothing here needs torch or OpenCV, so that the command line can ask at once."""
 
+import math
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from tinyhd_lib.errors import BadInput
 from tinyhd_lib.prediction.options import Drawing, ModelOptions
 
 
 @dataclass(frozen=True, kw_only=True)
 class LiveOptions(ModelOptions):
-    """Say what is watched, how, and what is kept of it; the model's options are those of `ModelOptions`.
+    """Say what is looked at, by which model, and what becomes of its maps.
 
-    Args:
-        stride: M: frames from one pass to the next, 1 to 16 (16 if None). S: a map for every Nth frame (as often as the
-            machine can follow if None).
-        drop: when frames come too fast, drop the oldest (latest), or let the source wait (block); if None, block for a
-            folder and for speed 0, else latest.
-        queue: frames that may wait; those of one pass if None.
-        serve: PORT or HOST:PORT of a page for the browser; without a host, for this machine alone.
-        out: a folder for the maps, a grey-level PNG a frame.
-        overlay: an .mp4 file for an overlay video of what was seen.
-        drawing: how the overlay video is drawn.
-        seconds: stop after so many; if None, when the source ends, or at Ctrl-C.
-        speed: of a video; 0 is as fast as it can be read.
-        idle: a folder is full after so many seconds without an image; never if None.
-        json: a file for the statistics, second by second.
+    Raises:
+        BadInput: a number is out of its range.
     """
 
+    source: str
+    """A camera's number, an rtsp or http address, a video (at its own speed), or a folder that fills."""
     stride: int | None = None
+    """M: frames from one pass to the next, 1 to 16; 16 if None. S: a map for every Nth frame; if None, as often as the
+    machine can follow."""
     drop: Literal["latest", "block"] | None = None
+    """When frames come too fast, drop the oldest, or let the source wait; if None, block for a folder and for speed 0,
+    else latest."""
     queue: int | None = None
+    """Frames that may wait; those of one pass if None."""
     serve: str | None = None
+    """PORT or HOST:PORT of a page for the browser; without a host, for this machine alone."""
     out: Path | None = None
+    """A folder for the maps, a grey-level PNG a frame."""
     overlay: Path | None = None
+    """An .mp4 file for an overlay video of what was seen."""
     drawing: Drawing = field(default_factory=Drawing)
+    """How the overlay video and the page's pictures are drawn."""
     seconds: float | None = None
+    """Stop after so many; if None, when the source ends, or at Ctrl-C."""
     speed: float = 1.0
+    """Of a video, 1 for its own; 0 is as fast as it can be read."""
     idle: float | None = None
+    """A folder is full after so many seconds without a new image; never if None."""
     json: Path | None = None
+    """A file for the record and the statistics, second by second."""
+
+    def __post_init__(self) -> None:
+        """Check what a type cannot say."""
+        if not 0 <= self.speed < math.inf:
+            raise BadInput(f"`speed={self.speed}`: 1 is a video's own, 2 twice that, 0 as fast as it can be read")
+        for name in ("seconds", "idle"):
+            value = getattr(self, name)
+            if value is not None and not 0 < value < math.inf:
+                raise BadInput(f"`{name}={value}`: more than 0 seconds")
+        if self.overlay and self.overlay.suffix.lower() != ".mp4":
+            raise BadInput(f"`overlay={self.overlay}`: an overlay video is an .mp4 file")

@@ -7,7 +7,6 @@ from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack
 from dataclasses import asdict
 from fractions import Fraction
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import cv2
@@ -24,7 +23,6 @@ from tinyhd_lib.live.sources import open_source
 from tinyhd_lib.live.statistics import Statistics, as_table
 from tinyhd_lib.live.stream import LivePrediction, Stream
 from tinyhd_lib.prediction.map_files import own_bounds
-from tinyhd_lib.prediction.options import Drawing
 from tinyhd_lib.prediction.overlay import draw
 from tinyhd_lib.records import RunRecord, peak_memory
 
@@ -36,12 +34,8 @@ logger = logging.getLogger(__name__)
 _RATE = Fraction(60)  # nominal: a frame is shown at its own time, to a quarter of this
 
 
-def watch(source: str, options: LiveOptions) -> "Iterator[Statistics | pd.DataFrame]":
+def watch(options: LiveOptions) -> "Iterator[Statistics | pd.DataFrame]":
     """Show a stream until it ends; yield its statistics every second, and a table of all of it at the end.
-
-    Args:
-        source: a camera's number, an rtsp or http address, a video (at its own speed), or a folder that fills.
-        options: how it is watched, and what is kept of it.
 
     The end of the source or of ``seconds``, and Ctrl-C, are all a normal end. What was seen before something broke the
     stream off is whole all the same.
@@ -50,15 +44,15 @@ def watch(source: str, options: LiveOptions) -> "Iterator[Statistics | pd.DataFr
         BadInput: an option cannot be used; the source or the model failed.
     """
     _check_places(options)
-    opened = open_source(source, options.speed, options.idle)
+    source = open_source(options.source, options.speed, options.idle)
     cv2.setNumThreads(1)  # source, model and drawing have threads of their own; more only get in their way
     cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_ERROR)  # if a camera is not there, our own line says so
     runtime = options.open()
-    drop = options.drop or ("latest" if opened.live else "block")
-    stream = Stream(opened, runtime, drop=drop, stride=options.stride, queue=options.queue)
-    key = {"source": opened.name, "weights": options.weights, "model": runtime.spec.label, "runtime": runtime.name}
+    drop = options.drop or ("latest" if source.live else "block")
+    stream = Stream(source, runtime, drop=drop, stride=options.stride, queue=options.queue)
+    key = {"source": source.name, "weights": options.weights, "model": runtime.spec.label, "runtime": runtime.name}
     record = RunRecord("live", {**key, "drop": drop, "stride": stream.stride})
-    logger.info("%s: %s on %s", opened.name, runtime.spec.label, runtime.name)
+    logger.info("%s: %s on %s", source.name, runtime.spec.label, runtime.name)
     rows: list[Statistics] = []
     failure = yield from _show(stream, options, rows)
     if stream.summary().maps:
@@ -78,12 +72,8 @@ def watch(source: str, options: LiveOptions) -> "Iterator[Statistics | pd.DataFr
 def _check_places(options: LiveOptions) -> None:
     """Refuse what would be written over, before anything is opened."""
     out, overlay = options.out, options.overlay
-    if options.seconds is not None and options.seconds <= 0:
-        raise BadInput(f"`seconds` {options.seconds}: more than 0")
     if out and out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise BadInput(f"{out}: is there already, and not an empty folder; give another `out`")
-    if overlay and overlay.suffix.lower() != ".mp4":
-        raise BadInput(f"`overlay` {overlay}: an overlay video is an .mp4 file")
     if overlay and overlay.exists():
         raise BadInput(f"{overlay}: is there already; give another `overlay`")
 
@@ -100,7 +90,7 @@ def _show(stream: Stream, options: LiveOptions, rows: list[Statistics]) -> Gener
         try:
             for item in stream.watch(min(1.0, options.seconds or 1.0)):
                 if isinstance(item, LivePrediction):
-                    _keep(item, options.drawing, options.out, overlay, page)
+                    _keep(item, options, overlay, page)
                     continue
                 if page:
                     page.line = str(item)
@@ -114,19 +104,17 @@ def _show(stream: Stream, options: LiveOptions, rows: list[Statistics]) -> Gener
     return None
 
 
-def _keep(
-    seen: LivePrediction, drawing: Drawing, folder: Path | None, overlay: VideoWriter | None, page: Page | None
-) -> None:
+def _keep(seen: LivePrediction, options: LiveOptions, overlay: VideoWriter | None, page: Page | None) -> None:
     """Write and draw what is wanted; nothing is drawn that nobody would see."""
     watched = page is not None and page.watched
-    if not (folder or overlay or watched):
+    if not (options.out or overlay or watched):
         return
     grey = to_grey(seen.map, (seen.image.shape[0], seen.image.shape[1]), own_bounds(seen.map))
-    if folder:
-        folder.mkdir(parents=True, exist_ok=True)
-        write_atomically(folder / f"{seen.frame}.png", encode_grey(grey))
+    if options.out:
+        options.out.mkdir(parents=True, exist_ok=True)
+        write_atomically(options.out / f"{seen.frame}.png", encode_grey(grey))
     if overlay or watched:
-        picture = draw(seen.image, grey, drawing)
+        picture = draw(seen.image, grey, options.drawing)
         if overlay:
             overlay.write(picture, seen.time)
         if page and watched:
