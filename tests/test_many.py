@@ -23,9 +23,10 @@ from tinyhd_lib import BadInput, open_runtime
 from tinyhd_lib.cli import main
 from tinyhd_lib.data.collection import videos_below
 from tinyhd_lib.prediction import files as files_module
-from tinyhd_lib.prediction.files import Job, predict_files
+from tinyhd_lib.prediction.files import predict_files
+from tinyhd_lib.prediction.jobs import Job
 from tinyhd_lib.prediction.many import Outcome, predict_many
-from tinyhd_lib.runtime.shared import SharedRuntime
+from tinyhd_lib.prediction.shared import SharedRuntime
 
 M = "d123m_rc4_rc1T"
 
@@ -176,7 +177,7 @@ def test_every_video_comes_out_as_if_it_were_alone(
     assert [(each.frames, each.refused) for each in found] == [(40, None)] * 3
     assert contents(tmp_path / "many") == contents(tmp_path / "alone")
     assert len(contents(tmp_path / "many")) == 120
-    assert not list((tmp_path / "many").rglob(".*")), "claims were left"
+    assert not list((tmp_path / "many").rglob(".*")), "locks were left"
     again = outcomes(jobs_of(films, tmp_path / "many"), decoders, runtime)
     assert [(each.frames, each.refused) for each in again] == [(0, None)] * 3
 
@@ -237,7 +238,7 @@ def test_a_full_disk_ends_all_and_another_error_its_video(
     assert len(contents(tmp_path / "out")) == 120
 
 
-def test_a_claim_that_cannot_be_made_is_its_videos_own_matter(films: Path, tmp_path: Path) -> None:
+def test_a_lock_that_cannot_be_made_is_its_videos_own_matter(films: Path, tmp_path: Path) -> None:
     (tmp_path / "out").mkdir()
     (tmp_path / "out/deep").write_text("in the way")
     refused = [each.refused for each in outcomes(jobs_of(films, tmp_path / "out")) if each.refused]
@@ -295,10 +296,9 @@ def test_no_decoders_and_too_many_are_refused(decoders: int) -> None:
 
 def test_what_another_has_is_left_to_it_and_taken_over_when_it_is_gone(films: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    claim = FileLock(out / ".tinyhd-claims" / "a.lock")
-    (out / ".tinyhd-claims").mkdir(parents=True)
+    out.mkdir()
     order: list[str] = []
-    with claim:
+    with FileLock(out / ".a.lock"):
         steps = predict_many(jobs_of(films, out), Fake(M), "fake", 1)
         for each in steps:
             if each:
@@ -339,7 +339,7 @@ def test_processes_share_a_list_and_one_that_is_killed_is_made_up_for(
         said = process.communicate(timeout=120)[1]
         assert process.returncode == 0, said
     assert contents(out) == contents(tmp_path / "alone")
-    assert not list(out.rglob(".*")), "claims were left"
+    assert not list(out.rglob(".*")), "locks were left"
     summary = json.loads((tmp_path / "summary.json").read_text())
     assert len(summary["videos"]) == 5
     assert 0 < summary["frames"] == sum(each["frames"] for each in summary["videos"]) <= 200
@@ -431,7 +431,6 @@ def test_a_list_is_a_file_with_a_video_a_line(
     (tmp_path / "list.txt").write_text("a.mp4\ndeep/er/a.mp4\n")
     assert main(["predict", f"@{tmp_path / 'list.txt'}", "--weights", str(weights_file)]) == 2
     assert "several videos are called 'a'" in capsys.readouterr().err
-    with pytest.raises(SystemExit, match="2"):
-        main(["predict", "@nowhere.txt"])
+    assert main(["predict", "@nowhere.txt"]) == 2
     assert "nowhere.txt" in capsys.readouterr().err
     assert main(["predict", "a.mp4", "--json", "x.json", "--weights", str(weights_file)]) == 2

@@ -73,7 +73,7 @@ def train(
 
 
 def ablate(
-    models: Positional[tuple[str, ...]],
+    models: Positional[Annotated[tuple[str, ...], arg(metavar="MODEL|SWEEP [...]")]],
     recipe: str,
     training: Training,
     out: Path = Path("runs/ablation"),
@@ -210,7 +210,7 @@ def copy_notebooks(folder: Positional[Path]) -> None:
 
 
 def run_notebooks(
-    names: Positional[tuple[str, ...]] = (),
+    names: Positional[Annotated[tuple[str, ...], arg(metavar="[NAME ...]")]] = (),
     file: Annotated[UseAppendAction[tuple[str, ...]], arg(aliases=["-f"], metavar="FILE|SET")] = (),
     parameter: Annotated[UseAppendAction[tuple[tuple[str, str], ...]], arg(aliases=["-p"], metavar="NAME VALUE")] = (),
     out: Path | None = None,

@@ -9,11 +9,11 @@ import os
 import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
-from tyro.conf import Positional, PositionalRequiredArgs, UseAppendAction
+from tyro.conf import Positional, PositionalRequiredArgs, UseAppendAction, arg
 
 from tinyhd_lib.errors import BadInput
 from tinyhd_lib.evaluation.options import EvaluateOptions
@@ -28,7 +28,7 @@ logger = logging.getLogger(__name__)
 
 
 def predict(
-    videos: Positional[tuple[str, ...]],
+    videos: Positional[Annotated[tuple[str, ...], arg(metavar="VIDEO [VIDEO ...]")]],
     model: ModelOptions,
     writing: PredictOptions,
     drawing: Drawing,
