@@ -8,9 +8,9 @@ from collections.abc import Callable, Sequence
 from contextlib import redirect_stderr, redirect_stdout, suppress
 from difflib import get_close_matches
 from functools import partial, wraps
-from importlib.metadata import version
 from pkgutil import resolve_name
 
+from tinyhd_lib import __version__
 from tinyhd_lib.errors import BadInput
 
 Command = Callable[..., int | None]
@@ -115,7 +115,7 @@ def _parse(command: Command, name: str, words: Sequence[str]) -> Callable[[], in
 def _introduce(words: Sequence[str]) -> int:
     """Answer ``--help``, ``--version``, and what is no command."""
     if words == ["--version"]:
-        sys.stdout.write(f"tinyhd {version('tinyhd')}\n")
+        sys.stdout.write(f"tinyhd {__version__}\n")
         return 0
     asked = bool({"-h", "--help"} & set(words))
     group = [name for name in _COMMANDS if words and name.startswith(f"{words[0]} ")]

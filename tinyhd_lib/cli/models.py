@@ -17,12 +17,13 @@ from tinyhd_lib.errors import BadInput
 logger = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
-class Training:
-    """What all training has in common."""
+_Settings = UseAppendAction[Annotated[tuple[str, ...], arg(metavar="NAME=VALUE")]]
 
-    set: UseAppendAction[Annotated[tuple[str, ...], arg(metavar="NAME=VALUE")]] = ()
-    """Change an entry of the recipe, as often as needed, such as EPOCHS=2 or SIZE='[96, 128]'."""
+
+@dataclass(frozen=True)
+class Running:
+    """Where training runs; none of it decides what comes out."""
+
     device: str = "auto"
     """auto, cpu, cuda or cuda:N."""
     workers: int = 0
@@ -30,24 +31,22 @@ class Training:
     force: bool = False
     """Begin anew, over what is there."""
 
-    def run_options(self) -> dict[str, object]:
-        """Return what decides where it happens, not what comes out."""
-        return {"device": self.device, "workers": self.workers, "force": self.force}
-
 
 def train(
-    training: Training,
+    running: Running,
     recipe: str | None = None,
     list: bool = False,
+    set: _Settings = (),
     out: Path | None = None,
     tensorboard: bool = False,
 ) -> None:
     """Teach a student; what was cut off goes on.
 
     Args:
-        training: How it runs.
+        running: Where it runs.
         recipe: One of ours (--list) or a YAML file.
         list: Print the names of our recipes.
+        set: Change an entry of the recipe, as often as needed, such as EPOCHS=2 or SIZE='[96, 128]'.
         out: Checkpoints, log and record; runs/RECIPE if not given.
         tensorboard: Also write OUT/tensorboard.
     """
@@ -58,12 +57,12 @@ def train(
         return
     if recipe is None:
         raise BadInput(f"`recipe`: name one ({', '.join(recipe_names())}) or a YAML file")
-    chosen = read_recipe(recipe, **read_settings(training.set))
+    chosen = read_recipe(recipe, **read_settings(set))
     from tinyhd_lib.training.loop import on_tensorboard
     from tinyhd_lib.training.loop import train as run
 
     out = out or Path("runs") / Path(recipe).stem
-    entries = run(chosen, out, **training.run_options())
+    entries = run(chosen, out, **vars(running))
     with logging_redirect_tqdm():
         for entry in on_tensorboard(entries, out) if tensorboard else entries:
             if "scores" in entry:
@@ -75,7 +74,8 @@ def train(
 def ablate(
     models: Positional[Annotated[tuple[str, ...], arg(metavar="MODEL|SWEEP [...]")]],
     recipe: str,
-    training: Training,
+    running: Running,
+    set: _Settings = (),
     out: Path = Path("runs/ablation"),
 ) -> None:
     """Train many models alike, and compare them.
@@ -83,18 +83,19 @@ def ablate(
     Args:
         models: decoders, outputs, reductions or reductions_single (the paper's comparisons), or models.
         recipe: How each of them is trained: one of ours, or a YAML file.
-        training: How it runs.
+        running: Where it runs.
+        set: Change an entry of the recipe, as often as needed.
         out: A folder a model, and the table.
     """
     from tinyhd_lib.training.recipe import read_recipe, read_settings
 
-    chosen = read_recipe(recipe, **read_settings(training.set))
+    chosen = read_recipe(recipe, **read_settings(set))
     from tinyhd_lib.training.ablate import ablate as run
     from tinyhd_lib.training.ablate import as_table, specs_of
 
     table = []
     with logging_redirect_tqdm():
-        for comparison in run(specs_of(models), chosen, out, **training.run_options()):
+        for comparison in run(specs_of(models), chosen, out, **vars(running)):
             table.append(comparison)
             logger.info("%s: %s", comparison.model, comparison.scores)
     print(as_table(table).to_markdown(index=False))

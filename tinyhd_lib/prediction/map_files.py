@@ -1,6 +1,7 @@
 """Map files: how a saliency map becomes a file, and a file grey levels again."""
 
 import io
+from typing import Any
 
 import cv2
 import numpy as np
@@ -53,5 +54,5 @@ def read_grey(maps: str, content: bytes, size: Size, bounds: Bounds | None) -> I
     return _as_8_bit(cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED))
 
 
-def _as_8_bit(levels: Image) -> Image:
+def _as_8_bit(levels: Any) -> Image:
     return levels if levels.dtype == np.uint8 else (levels >> 8).astype(np.uint8)
