@@ -296,18 +296,8 @@ def test_help_is_there_without_torch(name: str) -> None:
 
 
 EXTRAS = [
-    "adjustText",
-    "anywidget",
-    "ipykernel",
-    "ipywidgets",
-    "jupyter_client",
-    "nbclient",
-    "nncf",
-    "onnx",
-    "onnxruntime",
-    "onnxscript",
-    "papermill",
-    "tensorboard",
+    *("adjustText", "anywidget", "ipykernel", "ipywidgets", "jupyter_client", "nbclient", "nncf", "onnx"),
+    *("onnxruntime", "onnxscript", "papermill", "tensorboard"),
 ]
 
 COMMANDS = {

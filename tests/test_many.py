@@ -46,7 +46,7 @@ def jobs_of(films: Path, out: Path, **options: object) -> list[Job]:
 
 
 def outcomes(jobs: list[Job], decoders: int = 1, runtime: object = None) -> list[Outcome]:
-    return [each for each in predict_many(jobs, runtime or Fake(M), "fake", decoders) if each]
+    return list(predict_many(jobs, runtime or Fake(M), "fake", decoders))
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -262,10 +262,15 @@ def test_what_a_power_cut_left_empty_is_made_again(films: Path, tmp_path: Path) 
 
 def test_left_early_all_threads_end_and_the_next_run_goes_on(films: Path, tmp_path: Path) -> None:
     before = set(threading.enumerate())
-    steps = predict_many(jobs_of(films, tmp_path / "out"), Fake(M, 1.0), "fake", 2)
-    for _ in range(10):
-        assert next(steps) is None
-    steps.close()
+    steps = []
+
+    def leave_early() -> None:
+        steps.append(threading.current_thread())
+        if len(steps) == 10:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        list(predict_many(jobs_of(films, tmp_path / "out"), Fake(M, 1.0), "fake", 2, leave_early))
     assert set(threading.enumerate()) == before
     assert 0 < len(contents(tmp_path / "out")) < 120
     assert sum(each.refused is None for each in outcomes(jobs_of(films, tmp_path / "out"))) == 3
@@ -299,14 +304,10 @@ def test_what_another_has_is_left_to_it_and_taken_over_when_it_is_gone(films: Pa
     out.mkdir()
     order: list[str] = []
     with FileLock(out / ".a.lock"):
-        steps = predict_many(jobs_of(films, out), Fake(M), "fake", 1)
-        for each in steps:
-            if each:
-                order.append(each.job.out.relative_to(out).as_posix())
-            if len(order) == 2:
-                break
+        done = predict_many(jobs_of(films, out), Fake(M), "fake", 1)
+        order += [next(done).job.out.relative_to(out).as_posix() for _ in range(2)]
         assert not (out / "a").exists()
-    order += [each.job.out.relative_to(out).as_posix() for each in steps if each]
+    order += [each.job.out.relative_to(out).as_posix() for each in done]
     assert order == ["b", "deep/er/a", "a"]
     assert len(contents(out)) == 120
 

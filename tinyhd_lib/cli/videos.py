@@ -234,10 +234,7 @@ def _do(jobs: "Sequence[Job]", model: ModelOptions, decoders: int, json: Path | 
     bar = tqdm(desc=f"0/{len(jobs)} videos", total=total, unit=" frames", smoothing=0.02, position=rank)
     try:
         with bar, logging_redirect_tqdm():
-            for outcome in predict_many(jobs, runtime, model.weights, decoders):
-                if outcome is None:
-                    bar.update()
-                    continue
+            for outcome in predict_many(jobs, runtime, model.weights, decoders, bar.update):
                 outcomes.append(outcome)
                 bar.set_description(f"{len(outcomes)}/{len(jobs)} videos")
                 if outcome.refused and not alone:

@@ -1,12 +1,10 @@
 """Many videos through one model: several at once in a process, and any number of processes on one list."""
 
 import errno
-from collections import deque
-from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
-from queue import SimpleQueue
 from threading import Event
 from time import perf_counter
 from typing import Any, NamedTuple
@@ -50,10 +48,14 @@ class Outcome(NamedTuple):
         return self.frames > 0 and self.refused is None
 
 
-def predict_many(  # noqa: C901
-    jobs: Sequence[Job], runtime: Runtime, weights: str, decoders: int = 1
-) -> Iterator[Outcome | None]:
-    """Do jobs, the largest videos first, and yield what becomes of them; one that is refused does not stop the others.
+def predict_many(
+    jobs: Sequence[Job],
+    runtime: Runtime,
+    weights: str,
+    decoders: int = 1,
+    on_step: Callable[[], object] = lambda: None,
+) -> Iterator[Outcome]:
+    """Do jobs, the largest videos first, and yield what became of each; one that is refused does not stop the others.
 
     Any number of processes may do the same jobs at the same time, also on several machines that share the folder of
     results: who begins a video locks it, until its process ends. What others are at work on is looked after last, and
@@ -64,55 +66,46 @@ def predict_many(  # noqa: C901
         runtime: the model, ready to run.
         weights: what the records call it.
         decoders: videos at once, a thread each, with one pass of the model for all of them at a time.
-
-    Yields:
-        None after every step of `predict_files`, and an outcome for every job.
+        on_step: called after every step of `predict_files`, in any thread.
 
     Raises:
         BadInput: the number of decoders is none.
         OSError: no more can be written at all.
     """
     check_decoders(decoders)
-    todo = deque((job, 0.0) for job in sorted(jobs, key=_size, reverse=True))
-    shared = SharedRuntime(runtime)
-    events: SimpleQueue[Outcome | Future[None] | None] = SimpleQueue()
-    stopped = Event()
+    shared, stopped = SharedRuntime(runtime), Event()
 
-    def work() -> None:
-        while not stopped.is_set():
-            try:
-                job, patience = todo.popleft()
-            except IndexError:
-                return
-            begun, steps, refused = perf_counter(), 0, None
-            try:
-                with _locked(job.out, patience), closing(predict_files(job, shared, weights)) as running:
-                    for steps in running:  # noqa: B007
-                        events.put(None)
-                        if stopped.is_set():
-                            return
-            except Timeout:  # another process has it
-                todo.append((job, _PATIENCE))
-                continue
-            except BadInput as error:
-                refused = str(error)
-            except (OSError, FFmpegError) as error:
-                refused = _explained(error)
-            events.put(Outcome(job, steps // job.passes, perf_counter() - begun, refused))
+    def work(job: Job, patience: float) -> Outcome | None:
+        begun, steps, refused = perf_counter(), 0, None
+        try:
+            with _locked(job.out, patience), closing(predict_files(job, shared, weights)) as running:
+                for steps in running:  # noqa: B007
+                    on_step()
+                    if stopped.is_set():
+                        break
+        except Timeout:  # another process has it
+            return None
+        except BadInput as error:
+            refused = str(error)
+        except (OSError, FFmpegError) as error:
+            refused = _explained(error)
+        return Outcome(job, steps // job.passes, perf_counter() - begun, refused)
 
+    todo, patience = sorted(jobs, key=_size, reverse=True), 0.0
     with ThreadPoolExecutor(decoders) as pool:
         try:
-            for _ in range(decoders):
-                pool.submit(work).add_done_callback(events.put)
-            while decoders:
-                event = events.get()
-                if isinstance(event, Future):
-                    event.result()
-                    decoders -= 1
-                else:
-                    yield event
+            while todo:
+                running = {pool.submit(work, job, patience): job for job in todo}
+                todo, patience = [], _PATIENCE
+                for future in as_completed(running):
+                    outcome = future.result()
+                    if outcome:
+                        yield outcome
+                    else:
+                        todo.append(running[future])
         finally:
             stopped.set()
+            pool.shutdown(cancel_futures=True)
 
 
 def check_decoders(decoders: int) -> None:
