@@ -13,7 +13,8 @@ from tinyhd_lib import predict
 from tinyhd_lib.data.transforms import to_grey
 from tinyhd_lib.data.video import read_frames
 from tinyhd_lib.prediction.map_files import own_bounds
-from tinyhd_lib.prediction.overlay import Style, draw
+from tinyhd_lib.prediction.options import Drawing
+from tinyhd_lib.prediction.overlay import draw
 
 PARTS = (0.14, 0.42, 0.66, 0.92)
 
@@ -30,7 +31,7 @@ def main() -> None:
     for part in PARTS:
         frame, saliency = frames[int(part * len(frames))], maps[int(part * len(frames))]
         grey = to_grey(saliency, frame.image.shape[:2], own_bounds(saliency))
-        pair = np.vstack([frame.image, draw(frame.image, grey, Style())])
+        pair = np.vstack([frame.image, draw(frame.image, grey, Drawing())])
         columns.append(cv2.resize(pair, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA))
     picture = cv2.cvtColor(np.hstack(columns), cv2.COLOR_RGB2BGR)
     target = Path(__file__).with_name("overlay.jpg")

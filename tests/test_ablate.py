@@ -8,8 +8,8 @@ from conftest import random_model
 
 from tinyhd_lib import MODEL_SPECS, BadInput, build_teacher
 from tinyhd_lib.cli import main
-from tinyhd_lib.models.cost import count_gmac, count_parameters
-from tinyhd_lib.models.registry import PUBLISHED
+from tinyhd_lib.models.student import count_gmac, count_parameters
+from tinyhd_lib.models.weights import PUBLISHED
 from tinyhd_lib.training.ablate import SWEEPS, ablate, as_table, model_table, specs_of
 from tinyhd_lib.training.recipe import Recipe
 

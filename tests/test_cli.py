@@ -3,20 +3,19 @@
 import json
 import subprocess
 import sys
-from itertools import product
+from collections.abc import Callable
 from pathlib import Path
+from pkgutil import resolve_name
 
 import pytest
 from conftest import CLIPS, needs_shared, published_file, write_sound
 
-from tinyhd_lib import MODEL_SPECS, load_model
-from tinyhd_lib.cli import _parser, main
+from tinyhd_lib import MODEL_SPECS, BadInput, load_model
+from tinyhd_lib.cache import Cache
+from tinyhd_lib.cli import _COMMANDS, _parse, main
 from tinyhd_lib.data.video import probe
-from tinyhd_lib.export import FORMATS, INPUTS
-from tinyhd_lib.models.weights import DEFAULT_WEIGHTS, list_models
-from tinyhd_lib.prediction.files import NORMALISATIONS
-from tinyhd_lib.prediction.map_files import MAP_FORMATS
-from tinyhd_lib.prediction.overlay import VIEWS, Style
+from tinyhd_lib.models.weights import PUBLISHED
+from tinyhd_lib.prediction.options import Drawing, ModelOptions
 
 
 def predict(*arguments: object) -> int:
@@ -76,12 +75,12 @@ def test_several_videos_get_a_folder_each_and_a_bad_one_does_not_stop_the_others
         (["{video}", "--alpha", "7"], "opacity"),
         (["{video}", "--colormap", "viridiss"], "near are viridis"),
         (["{video}", "--maps", "none"], "nothing to write"),
-        (["{video}", "--overlay", "film.avi"], "a film is an .mp4 file"),
+        (["{video}", "--overlay", "film.avi"], "an overlay video is an .mp4 file"),
         (["{video}", "--overlay", "{video}"], "would be overwritten by its own results"),
-        (["{video}", "--overlay", "{folder}.mp4"], "a folder is in the way of the film"),
+        (["{video}", "--overlay", "{folder}.mp4"], "a folder is in the way of the overlay video"),
         (["{frames}", "--out", "{frames}"], "would be overwritten by its own results"),
         (["{video}", "{video}"], "several videos are called 'dot'"),
-        (["{video}", "{text}", "--overlay", "film.mp4"], "names a folder of films"),
+        (["{video}", "{text}", "--overlay", "film.mp4"], "names a folder of overlay videos"),
     ],
 )
 def test_bad_input_is_one_line_status_2_and_nothing_written(
@@ -149,24 +148,6 @@ def test_an_awkward_clip_works_from_end_to_end(name: str, weights_file: Path, tm
     assert len(list(out.glob("*.png"))) == probe(tmp_path / "film.mp4").frames
 
 
-def test_the_choices_are_those_of_the_library() -> None:
-    given = _parser().parse_args(["predict", "video", "--out", "out"])
-    assert (given.weights, given.style, given.alpha, given.colormap) == (
-        DEFAULT_WEIGHTS,
-        Style().view,
-        Style().alpha,
-        Style().colormap,
-    )
-    accepted = {"--maps": [*MAP_FORMATS, "none"], "--style": VIEWS, "--normalise": NORMALISATIONS}
-    for option, values in accepted.items():
-        for value in values:
-            _parser().parse_args(["predict", "video", "--out", "out", option, value])
-        with pytest.raises(SystemExit):
-            _parser().parse_args(["predict", "video", "--out", "out", option, "other"])
-    for to, takes in product(FORMATS, INPUTS):
-        _parser().parse_args(["export", "name", "--to", to, "--input", takes])
-
-
 def test_the_list_of_weights_names_them_all(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["weights", "list"]) == 0
     listed = capsys.readouterr().out
@@ -190,12 +171,213 @@ def test_what_convert_and_get_cannot_do(weights_file: Path, tmp_path: Path, caps
     assert "a .safetensors file" in last_line(capsys)
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["predict", "--help"], ["bench", "--help"]])
-def test_help_is_there_without_torch(arguments: list[str]) -> None:
+OPTIONS = {
+    "predict": "VIDEO a --out x --maps png16 --overlay x.mp4 --style side-by-side --alpha 0.5 --floor 0.1 "
+    "--colormap viridis --normalise clip --weights x --device cpu --precision bfloat16 --stride 2 --batch 2 "
+    "--decoders 2 --json x --force",
+    "live": "SOURCE --weights x --device cpu --precision int8 --stride 2 --every 2 --drop block --queue 3 "
+    "--serve localhost:1 --out x --overlay x.mp4 --style map --alpha 0.5 --floor 0.1 --colormap viridis --seconds 2 "
+    "--speed 0 --idle 3 --json x",
+    "weights list": "--markdown",
+    "weights get": "NAME",
+    "weights convert": "FILE --out x",
+    "weights halve": "FILE OUT",
+    "export": "NAME --to torch --input frames --out x --force",
+    "data synthesise": "KIND DIR --videos 1 --frames 2 --size 64x48 --observers 3 --seed 4",
+    "data verify": "KIND DIR --split x --complete --json x --workers 2",
+    "generate": "KIND DIR --out x --split x --maps npz --weights x --device cpu --precision float16 --stride 2 "
+    "--batch 2 --decoders 2 --json x --force",
+    "evaluate": "PREDICTIONS KIND DIR --split x --out x --protocol published --averaging per-video --every 2 "
+    "--min-fixations 2 --sigma 2 --first 1 --allow-missing a --allow-missing b/* --table csv --seed 1 --workers 2 "
+    "--force",
+    "compare": "A B --json x",
+    "train": "--recipe x --list --out x --tensorboard --set A=1 --set B=2 --device cpu --workers 2 --force",
+    "ablate": "decoders d1_S --recipe x --out x --set A=1 --set B=2 --device cpu --workers 2 --force",
+    "notebooks list": "--notebooks x",
+    "notebooks copy": "DIR",
+    "notebooks run": "01 02 -f smoke -f x.yaml -p A 1 -p B 2 --out x --timeout 3 --jobs 2 --force --notebooks x",
+    "cache show": "",
+    "cache clear": "plans --days 3",
+}
+"""Every option there is, as people type it: what was once accepted stays accepted."""
+
+
+def test_the_table_has_every_command() -> None:
+    assert set(_COMMANDS) == set(OPTIONS)
+
+
+@pytest.mark.parametrize("name", OPTIONS)
+def test_every_option_is_accepted_and_in_the_help(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    words = OPTIONS[name].split()
+    command = resolve_name(f"tinyhd_lib.cli.{_COMMANDS[name][0]}")
+    assert callable(_parse(command, name, words))
+    with pytest.raises(SystemExit, match="0"):
+        main([*name.split(), "--help"])
+    shown = capsys.readouterr().out
+    assert f"usage: tinyhd {name}" in shown
+    missing = {word for word in words if word.startswith("-") and word not in shown} - {"--every"}
+    assert not missing
+
+
+def test_options_reach_the_library_as_they_are_typed() -> None:
+    def options(name: str, words: str) -> dict:
+        return _parse(resolve_name(f"tinyhd_lib.cli.{_COMMANDS[name][0]}"), name, words.split()).keywords
+
+    given = options("predict", "a b --style map --maps none --stride 4")
+    assert (given["videos"], given["drawing"].style, given["writing"].maps) == (("a", "b"), "map", "none")
+    assert (given["model"], given["drawing"].alpha) == (ModelOptions(), Drawing.alpha)
+    assert given["writing"].stride == 4
+    assert options("live", "0 --every=8")["stream"].stride == 8
+    scoring = options("evaluate", "maps gaze --allow-missing a --allow-missing b")["scoring"]
+    assert (scoring.kind, scoring.dir, scoring.allow_missing) == ("gaze", None, ("a", "b"))
+    assert options("notebooks run", "-p A 1 -p B [2]")["parameter"] == (("A", "1"), ("B", "[2]"))
+    assert options("train", "--set A=1 --set B=2")["set"] == ("A=1", "B=2")
+
+
+@pytest.mark.parametrize(
+    ("message", "told"),
+    [
+        ("give another `out`, or `force=True` to replace it", "give another --out, or --force to replace it"),
+        ('`device="cpu"` can do it', "--device cpu can do it"),
+        ("alone (`workers=1`) it needs less, see `open_runtime`", "alone (workers=1) it needs less, see open_runtime"),
+    ],
+)
+def test_parameters_are_told_as_flags_of_the_command_that_has_them(
+    message: str, told: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail(*_arguments: object) -> None:
+        raise BadInput(message)
+
+    monkeypatch.setattr("tinyhd_lib.prediction.jobs.jobs_of", fail)
+    assert predict("video.mp4") == 2
+    assert last_line(capsys) == f"tinyhd: {told}"
+
+
+def test_an_interruption_is_a_line_and_status_130(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupt(*_arguments: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("tinyhd_lib.prediction.jobs.jobs_of", interrupt)
+    assert predict("video.mp4") == 130
+    assert "goes on from there" in last_line(capsys)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "told"),
+    [
+        (["--version"], 0, "tinyhd 0."),
+        (["--help"], 0, "notebooks copy"),
+        (["weights", "--help"], 0, "weights halve"),
+        ([], 2, "usage: tinyhd"),
+        (["weights"], 2, "weights halve"),
+        (["pridect"], 2, "near are predict"),
+        (["weights", "gte"], 2, "weights get"),
+        (["bench"], 2, "no such command"),
+    ],
+)
+def test_what_is_no_command(arguments: list[str], status: int, told: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(arguments) == status
+    captured = capsys.readouterr()
+    assert told in (captured.err if status else captured.out)
+
+
+@pytest.mark.parametrize("name", ["", *OPTIONS])
+def test_help_is_there_without_torch(name: str) -> None:
     program = (
         "import sys; from tinyhd_lib.cli import main\n"
-        f"try: main({arguments})\nfinally: assert 'torch' not in sys.modules"
+        f"try: main({[*name.split(), '--help']})\n"
+        "finally: assert not {'torch', 'pandas', 'matplotlib', 'cv2'} & set(sys.modules)"
     )
     finished = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
     assert finished.returncode == 0, finished.stderr
     assert "usage: tinyhd" in finished.stdout
+
+
+EXTRAS = [
+    *("adjustText", "anywidget", "ipykernel", "ipywidgets", "jupyter_client", "nbclient", "nncf", "onnx"),
+    *("onnxruntime", "onnxscript", "papermill", "tensorboard"),
+]
+
+COMMANDS = {
+    "predict {video} --weights {weights} --out {here}/maps --overlay {here}/seen.mp4": "",
+    "predict {video} --weights {weights} --out {here}/int8 --precision int8": "nncf",
+    "live {video} --weights {weights} --speed 0": "",
+    "generate gaze {gaze} --weights {weights} --out {here}/generated": "",
+    "evaluate {here}/generated gaze {gaze} --out {here}/scores --workers 1": "",
+    "compare {here}/scores {here}/scores": "",
+    "weights list": "",
+    "weights convert {published} --out {here}/own.safetensors": "",
+    "weights halve {weights} {here}/half.safetensors": "",
+    "export {weights} --to torch --out {here}/m.pt2": "",
+    "export {weights} --to onnx --out {here}/m.onnx": "pip install -e '.[export]' from the checkout",
+    "data synthesise gaze {here}/made --videos 1 --frames 2": "",
+    "data verify gaze {gaze} --workers 1": "",
+    "train --list": "",
+    "train --recipe multi_rc --out {here}/run --tensorboard": "pip install -e '.[tensorboard]' from the checkout",
+    "notebooks list": "",
+    "notebooks copy {here}/notebooks": "",
+    "notebooks run 05 -f smoke --out {here}/run": "pip install -e '.[notebooks]' from the checkout",
+    "cache show": "",
+    "cache clear nothing_of_this_kind": "",
+}
+"""Commands one after the other, and what they say where an extra is missing."""
+
+
+@pytest.fixture(scope="module")
+def without_extras(
+    tmp_path_factory: pytest.TempPathFactory, video_file: Path, weights_file: Path, made_up: Callable[[str], Path]
+) -> dict[str, tuple[int, str]]:
+    """The exit status of each command where no extra is installed, and what it said."""
+    here = tmp_path_factory.mktemp("bare")
+    published = published_file(here / "published.pth")
+    places = {"here": here, "video": video_file, "weights": weights_file, "published": published}
+    lines = {line: line.format(**places, gaze=made_up("gaze")).split() for line in COMMANDS}
+    program = f"""
+import contextlib, io, json, sys, traceback
+sys.modules.update(dict.fromkeys({EXTRAS}))
+from tinyhd_lib.cli import main
+found = {{}}
+for line, words in {lines}.items():
+    said = io.StringIO()
+    with contextlib.redirect_stderr(said), contextlib.redirect_stdout(io.StringIO()):
+        try:
+            status = main(words)
+        except BaseException:
+            status = traceback.format_exc()
+    found[line] = status, said.getvalue()
+print(json.dumps(found))
+"""
+    finished = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    return json.loads(finished.stdout)
+
+
+@pytest.mark.parametrize("line", COMMANDS)
+def test_every_command_works_without_the_extras_or_says_which_is_missing(
+    line: str, without_extras: dict[str, tuple[int, str]]
+) -> None:
+    status, said = without_extras[line]
+    assert status == (2 if COMMANDS[line] else 0), said
+    assert not COMMANDS[line] or COMMANDS[line] in said.splitlines()[-1]
+
+
+def test_the_cache_is_shown_and_cleared(capsys: pytest.CaptureFixture[str]) -> None:
+    kept = Cache("kept_for_a_test")
+    kept.write("key", b"content")
+    assert main(["cache", "show"]) == 0
+    assert "kept_for_a_test" in capsys.readouterr().out
+    assert main(["cache", "clear", "kept_for_a_test", "--days", "1"]) == 0
+    assert kept.read("key") == b"content"
+    assert main(["cache", "clear", "kept_for_a_test"]) == 0
+    assert kept.read("key") is None
+
+
+def test_the_public_face_is_there_without_the_extras() -> None:
+    program = (
+        "import sys; sys.modules['anywidget'] = None; import tinyhd_lib as t\n"
+        "print(t.__version__, [getattr(t, name) for name in dir(t) if name != 'SaliencyViewer'])\n"
+        "try: t.SaliencyViewer\nexcept t.BadInput as error: print(error)"
+    )
+    finished = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert "pip install -e '.[notebooks]' from the checkout" in finished.stdout.splitlines()[-1]

@@ -15,8 +15,9 @@ from tinyhd_lib import BadInput
 from tinyhd_lib.data.images import encode_grey
 from tinyhd_lib.data.transforms import preprocess, to_grey
 from tinyhd_lib.data.video import read_frames
-from tinyhd_lib.prediction.map_files import MAP_FORMATS, own_bounds
-from tinyhd_lib.prediction.overlay import VIEWS, Style, draw
+from tinyhd_lib.prediction.map_files import MAP_SUFFIXES, encode_map, own_bounds, read_grey
+from tinyhd_lib.prediction.options import Drawing
+from tinyhd_lib.prediction.overlay import draw
 
 RAMP = np.linspace(0.2, 0.6, 192 * 256, dtype=np.float32).reshape(192, 256)
 
@@ -56,49 +57,49 @@ def test_a_flat_map_is_black() -> None:
     assert to_grey(np.full((192, 256), 0.5, np.float32), (10, 10), (0.5, 0.5)).max() == 0
 
 
-@pytest.mark.parametrize("name", MAP_FORMATS)
-def test_a_map_file_gives_its_grey_levels_back(name: str) -> None:
+@pytest.mark.parametrize("maps", MAP_SUFFIXES)
+def test_a_map_file_gives_its_grey_levels_back(maps: str) -> None:
     bounds = own_bounds(RAMP)
-    content, grey = MAP_FORMATS[name].encode(RAMP, (72, 96), bounds)
+    content, grey = encode_map(maps, RAMP, (72, 96), bounds)
     assert grey.dtype == np.uint8
-    np.testing.assert_array_equal(MAP_FORMATS[name].grey(content, (72, 96), bounds), grey)
+    np.testing.assert_array_equal(read_grey(maps, content, (72, 96), bounds), grey)
 
 
 def test_16_bit_files_have_more_than_256_levels() -> None:
-    content, _ = MAP_FORMATS["png16"].encode(RAMP, (192, 256), own_bounds(RAMP))
+    content, _ = encode_map("png16", RAMP, (192, 256), own_bounds(RAMP))
     image = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED)
     assert image.dtype == np.uint16
     assert len(np.unique(image)) > 1000
 
 
-@pytest.mark.parametrize("view", VIEWS)
-def test_every_view_has_its_size(view: str) -> None:
+@pytest.mark.parametrize("style", ["overlay", "side-by-side", "map", "contours"])
+def test_every_style_has_its_size(style: str) -> None:
     image, grey = np.full((20, 30, 3), 90, np.uint8), np.full((20, 30), 128, np.uint8)
-    drawn = draw(image, grey, Style(view))
-    assert drawn.shape == ((20, 60, 3) if view == "side-by-side" else (20, 30, 3))
+    drawn = draw(image, grey, Drawing(style))
+    assert drawn.shape == ((20, 60, 3) if style == "side-by-side" else (20, 30, 3))
 
 
 def test_an_overlay_leaves_black_as_it_is_and_covers_white_by_its_opacity() -> None:
     image = np.full((2, 2, 3), 100, np.uint8)
     grey = np.array([[0, 255], [0, 255]], np.uint8)
-    drawn = draw(image, grey, Style(alpha=0.6, colormap="gray")).astype(int)
+    drawn = draw(image, grey, Drawing(alpha=0.6, colormap="gray")).astype(int)
     assert (drawn[:, 0] == 100).all()
     assert np.abs(drawn[:, 1] - (0.4 * 100 + 0.6 * 255)).max() <= 1
-    assert (draw(image, grey, Style(alpha=0)) == 100).all()
+    assert (draw(image, grey, Drawing(alpha=0)) == 100).all()
 
 
 @pytest.mark.parametrize(
     ("options", "reason"),
     [
-        ({"view": "wipe"}, "choose from overlay"),
+        ({"style": "wipe"}, "choose from overlay"),
         ({"alpha": 1.5}, "opacity from 0 to 1"),
         ({"alpha": float("nan")}, "opacity from 0 to 1"),
         ({"colormap": "infreno"}, "near are inferno"),
     ],
 )
-def test_a_style_that_is_none_is_refused(options: dict, reason: str) -> None:
+def test_a_drawing_that_is_none_is_refused(options: dict, reason: str) -> None:
     with pytest.raises(BadInput, match=reason):
-        Style(**options)
+        Drawing(**options)
 
 
 @given(

@@ -24,8 +24,10 @@ from tinyhd_lib import BadInput, open_runtime
 from tinyhd_lib.cli import main
 from tinyhd_lib.data.datasets import videos_below
 from tinyhd_lib.prediction import files as files_module
-from tinyhd_lib.prediction.files import Job, predict_files
+from tinyhd_lib.prediction.files import predict_files
+from tinyhd_lib.prediction.jobs import Job
 from tinyhd_lib.prediction.many import Outcome, predict_many
+from tinyhd_lib.prediction.shared import SharedRuntime
 
 M = "d123m_rc4_rc1T"
 
@@ -45,7 +47,7 @@ def jobs_of(films: Path, out: Path, **options: object) -> list[Job]:
 
 
 def outcomes(jobs: list[Job], decoders: int = 1, runtime: object = None) -> list[Outcome]:
-    return [each for each in predict_many(jobs, runtime or Fake(M), "fake", decoders) if each]
+    return list(predict_many(jobs, runtime or Fake(M), "fake", decoders))
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -176,7 +178,7 @@ def test_every_video_comes_out_as_if_it_were_alone(
     assert [(each.frames, each.refused) for each in found] == [(40, None)] * 3
     assert contents(tmp_path / "many") == contents(tmp_path / "alone")
     assert len(contents(tmp_path / "many")) == 120
-    assert not list((tmp_path / "many").rglob(".*")), "claims were left"
+    assert not list((tmp_path / "many").rglob(".*")), "locks were left"
     again = outcomes(jobs_of(films, tmp_path / "many"), decoders, runtime)
     assert [(each.frames, each.refused) for each in again] == [(0, None)] * 3
 
@@ -237,7 +239,7 @@ def test_a_full_disk_ends_all_and_another_error_its_video(
     assert len(contents(tmp_path / "out")) == 120
 
 
-def test_a_claim_that_cannot_be_made_is_its_videos_own_matter(films: Path, tmp_path: Path) -> None:
+def test_a_lock_that_cannot_be_made_is_its_videos_own_matter(films: Path, tmp_path: Path) -> None:
     (tmp_path / "out").mkdir()
     (tmp_path / "out/deep").write_text("in the way")
     refused = [each.refused for each in outcomes(jobs_of(films, tmp_path / "out")) if each.refused]
@@ -261,10 +263,15 @@ def test_what_a_power_cut_left_empty_is_made_again(films: Path, tmp_path: Path) 
 
 def test_left_early_all_threads_end_and_the_next_run_goes_on(films: Path, tmp_path: Path) -> None:
     before = set(threading.enumerate())
-    steps = predict_many(jobs_of(films, tmp_path / "out"), Fake(M, 1.0), "fake", 2)
-    for _ in range(10):
-        assert next(steps) is None
-    steps.close()
+    steps = []
+
+    def leave_early() -> None:
+        steps.append(threading.current_thread())
+        if len(steps) == 10:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        list(predict_many(jobs_of(films, tmp_path / "out"), Fake(M, 1.0), "fake", 2, leave_early))
     assert set(threading.enumerate()) == before
     assert 0 < len(contents(tmp_path / "out")) < 120
     assert sum(each.refused is None for each in outcomes(jobs_of(films, tmp_path / "out"))) == 3
@@ -295,18 +302,13 @@ def test_no_decoders_and_too_many_are_refused(decoders: int) -> None:
 
 def test_what_another_has_is_left_to_it_and_taken_over_when_it_is_gone(films: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    claim = FileLock(out / ".tinyhd-claims" / "a.lock")
-    (out / ".tinyhd-claims").mkdir(parents=True)
+    out.mkdir()
     order: list[str] = []
-    with claim:
-        steps = predict_many(jobs_of(films, out), Fake(M), "fake", 1)
-        for each in steps:
-            if each:
-                order.append(each.job.out.relative_to(out).as_posix())
-            if len(order) == 2:
-                break
+    with FileLock(out / ".a.lock"):
+        done = predict_many(jobs_of(films, out), Fake(M), "fake", 1)
+        order += [next(done).job.out.relative_to(out).as_posix() for _ in range(2)]
         assert not (out / "a").exists()
-    order += [each.job.out.relative_to(out).as_posix() for each in steps if each]
+    order += [each.job.out.relative_to(out).as_posix() for each in done]
     assert order == ["b", "deep/er/a", "a"]
     assert len(contents(out)) == 120
 
@@ -339,7 +341,7 @@ def test_processes_share_a_list_and_one_that_is_killed_is_made_up_for(
         said = process.communicate(timeout=120)[1]
         assert process.returncode == 0, said
     assert contents(out) == contents(tmp_path / "alone")
-    assert not list(out.rglob(".*")), "claims were left"
+    assert not list(out.rglob(".*")), "locks were left"
     summary = json.loads((tmp_path / "summary.json").read_text())
     assert len(summary["videos"]) == 5
     assert 0 < summary["frames"] == sum(each["frames"] for each in summary["videos"]) <= 200
@@ -431,7 +433,6 @@ def test_a_list_is_a_file_with_a_video_a_line(
     (tmp_path / "list.txt").write_text("a.mp4\ndeep/er/a.mp4\n")
     assert main(["predict", f"@{tmp_path / 'list.txt'}", "--weights", str(weights_file)]) == 2
     assert "several videos are called 'a'" in capsys.readouterr().err
-    with pytest.raises(SystemExit, match="2"):
-        main(["predict", "@nowhere.txt"])
+    assert main(["predict", "@nowhere.txt"]) == 2
     assert "nowhere.txt" in capsys.readouterr().err
     assert main(["predict", "a.mp4", "--json", "x.json", "--weights", str(weights_file)]) == 2

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from tinyhd_lib.models.published import _published_name
+from tinyhd_lib.models.checkpoints import _published_name
 from tinyhd_lib.training.learner import (
     Learner,
     build_optimiser,

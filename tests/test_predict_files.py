@@ -15,8 +15,9 @@ from conftest import REFERENCE, RELEASED, needs_shared
 from tinyhd_lib import BadInput, open_runtime, predict
 from tinyhd_lib.data.transforms import to_grey
 from tinyhd_lib.data.video import probe, read_frames
-from tinyhd_lib.prediction.files import Job, predict_files
-from tinyhd_lib.prediction.overlay import Style
+from tinyhd_lib.prediction.files import predict_files
+from tinyhd_lib.prediction.jobs import Job
+from tinyhd_lib.prediction.options import Drawing
 from tinyhd_lib.runtime import Runtime
 
 
@@ -27,7 +28,7 @@ def runtime(weights_file: Path) -> Runtime:
 
 @pytest.fixture
 def job(video_file: Path, tmp_path: Path) -> Job:
-    return Job(video_file, tmp_path / "out", film=tmp_path / "film.mp4")
+    return Job(video_file, tmp_path / "out", overlay=tmp_path / "film.mp4")
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -46,12 +47,14 @@ def test_a_job_writes_a_map_a_frame_a_film_and_its_record(job: Job, runtime: Run
     assert list(predict_files(job, runtime, "random")) == list(range(1, 41))
     assert sorted(path.name for path in job.out.iterdir()) == sorted([*(f"{n}.png" for n in range(40)), "run.json"])
     assert cv2.imread(str(job.out / "7.png"), cv2.IMREAD_UNCHANGED).shape == (72, 96)
-    assert (probe(job.film).frames, probe(job.film).rate) == (40, probe(job.video).rate)
+    assert (probe(job.overlay).frames, probe(job.overlay).rate) == (40, probe(job.video).rate)
     record = json.loads((job.out / "run.json").read_text())
     assert record["complete"]
-    assert record["frames"] == record["frames_promised"] == 40
+    assert record["what"] == "predict"
+    assert record["details"]["frames"] == record["details"]["frames_promised"] == 40
     assert record["key"]["spec"] == runtime.spec.to_dict()
-    assert {"hardware", "versions", "seconds", "runtime", "peak_mib"} <= set(record)
+    assert {"hardware", "versions", "started"} <= set(record)
+    assert {"seconds", "runtime", "peak_mib"} <= set(record["details"])
 
 
 def test_a_job_that_is_done_is_not_done_again(job: Job, runtime: Runtime) -> None:
@@ -69,22 +72,22 @@ def test_an_interrupted_job_goes_on_to_the_same_bytes(
 ) -> None:
     broken = replace(job, maps=maps)
     interrupt(broken, runtime, after)
-    assert not job.film.exists()
+    assert not job.overlay.exists()
     kept = {path: path.stat().st_mtime_ns for path in job.out.glob("[0-9]*")}
     assert len(kept) >= after
     list(predict_files(broken, runtime, "random"))
     assert all(path.stat().st_mtime_ns == written for path, written in kept.items())
-    whole = replace(broken, out=tmp_path / "whole", film=tmp_path / "whole.mp4")
+    whole = replace(broken, out=tmp_path / "whole", overlay=tmp_path / "whole.mp4")
     list(predict_files(whole, runtime, "random"))
     assert contents(broken.out) == contents(whole.out)
-    assert broken.film.read_bytes() == whole.film.read_bytes()
+    assert broken.overlay.read_bytes() == whole.overlay.read_bytes()
 
 
 def test_a_forced_run_that_is_cut_off_leaves_nothing_of_the_old_one(job: Job, runtime: Runtime, tmp_path: Path) -> None:
     list(predict_files(job, runtime, "random"))
     interrupt(replace(job, stride=4, force=True), runtime, after=3)
     list(predict_files(replace(job, stride=4), runtime, "random"))
-    fresh = replace(job, stride=4, out=tmp_path / "fresh", film=tmp_path / "fresh.mp4")
+    fresh = replace(job, stride=4, out=tmp_path / "fresh", overlay=tmp_path / "fresh.mp4")
     list(predict_files(fresh, runtime, "random"))
     assert contents(job.out) == contents(fresh.out)
 
@@ -107,17 +110,17 @@ def test_two_runs_do_not_work_in_one_folder(job: Job, runtime: Runtime) -> None:
 
 
 def test_a_film_of_somebody_else_is_not_overwritten(job: Job, runtime: Runtime) -> None:
-    job.film.write_text("somebody's film")
+    job.overlay.write_text("somebody's film")
     with pytest.raises(BadInput, match="is there already"):
         next(predict_files(job, runtime, "random"))
-    assert job.film.read_text() == "somebody's film"
+    assert job.overlay.read_text() == "somebody's film"
 
 
 def test_a_film_can_be_asked_for_later(job: Job, runtime: Runtime) -> None:
-    list(predict_files(replace(job, film=None), runtime, "random"))
+    list(predict_files(replace(job, overlay=None), runtime, "random"))
     before = (job.out / "0.png").stat().st_mtime_ns
     list(predict_files(job, runtime, "random"))
-    assert probe(job.film).frames == 40
+    assert probe(job.overlay).frames == 40
     assert (job.out / "0.png").stat().st_mtime_ns == before
 
 
@@ -158,9 +161,9 @@ def test_normalising_over_the_clip_makes_frames_comparable(job: Job, runtime: Ru
 
 
 def test_a_film_alone_leaves_no_maps(job: Job, runtime: Runtime) -> None:
-    list(predict_files(replace(job, maps="none", style=Style("side-by-side")), runtime, "random"))
+    list(predict_files(replace(job, maps="none", drawing=Drawing("side-by-side")), runtime, "random"))
     assert [path.name for path in job.out.iterdir()] == ["run.json"]
-    assert next(read_frames(job.film)).image.shape == (72, 192, 3)
+    assert next(read_frames(job.overlay)).image.shape == (72, 192, 3)
 
 
 def test_a_folder_of_frames_is_a_video_too(runtime: Runtime, video_file: Path, tmp_path: Path) -> None:

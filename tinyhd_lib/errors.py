@@ -1,9 +1,30 @@
 """The one kind of error that a user can mend."""
 
+from types import UnionType
+from typing import Any, Literal, get_args, get_origin, get_type_hints
+
 
 class BadInput(ValueError):
-    """Something that was handed in cannot be used. The message is one line: what it is, why, and the remedy."""
+    """Something that was handed in cannot be used.
+
+    The message is one line: what it is, why, and the remedy. Parameters stand in backticks as Python has them, such as
+    `force=True`; the command line says --force instead.
+    """
 
     def _render_traceback_(self) -> list[str]:
         """Return what a notebook's cell shows, as IPython asks an error for it: the message, without a trace."""
         return [str(self)]
+
+
+def check_choices(options: Any) -> None:
+    """Refuse a value of a dataclass that is none of those which its type, a ``Literal``, names.
+
+    Raises:
+        BadInput: there is one.
+    """
+    for name, kind in get_type_hints(type(options)).items():
+        kinds = get_args(kind) if isinstance(kind, UnionType) else (kind,)
+        choices = [choice for each in kinds if get_origin(each) is Literal for choice in get_args(each)]
+        value = getattr(options, name)
+        if choices and value not in {None, *choices}:
+            raise BadInput(f'`{name}="{value}"`: choose from {", ".join(choices)}')

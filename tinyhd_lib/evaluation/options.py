@@ -1,7 +1,10 @@
 """How maps are scored: name, default and check of each option stand here, for Python, the command line and records."""
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
+
+from tyro.conf import Positional
 
 from tinyhd_lib.errors import BadInput
 
@@ -38,12 +41,22 @@ PROTOCOLS: dict[str, ScoringProtocol] = {
 
 @dataclass(frozen=True, kw_only=True)
 class EvaluateOptions:
-    """Say how maps are scored.
+    """Say what is scored, and how.
 
     Raises:
         BadInput: a number is out of its range.
     """
 
+    predictions: Path
+    """A folder with a folder of images or .npz, or a video of maps, for each video."""
+    kind: str
+    """Of the data set: dhf1k, ucf, hollywood2, kinetics, folder or gaze."""
+    dir: Positional[Path | None] = None
+    """Its folder; $TINYHD_<KIND> if None."""
+    split: str | None = None
+    """Of the data set, or all; the one that its papers evaluate on if None."""
+    out: Path | None = None
+    """Where tables, report.html and summary.json go; PREDICTIONS_scores if None."""
     protocol: Literal["dhf1k", "published"] = "dhf1k"
     """How to compute and average: the benchmark's way or the paper's."""
     averaging: Literal["pooled", "per-video"] | None = None

@@ -33,7 +33,7 @@ logger = logging.getLogger(__name__)
 _RATE = Fraction(60)  # nominal: a frame is shown at its own time, to a quarter of this
 
 
-def watch(source: str, options: LiveOptions) -> "Iterator[Statistics | pd.DataFrame]":
+def watch(options: LiveOptions) -> "Iterator[Statistics | pd.DataFrame]":
     """Show a stream until it ends; yield its statistics every second, and a table of all of it at the end.
 
     The end of the source or of ``seconds``, and Ctrl-C, are all a normal end. What was seen before something broke the
@@ -47,15 +47,15 @@ def watch(source: str, options: LiveOptions) -> "Iterator[Statistics | pd.DataFr
         BadInput: an option cannot be used; the source or the model failed.
     """
     _check_places(options)
-    opened = open_source(source, options.speed, options.idle)
+    source = open_source(options.source, options.speed, options.idle)
     cv2.setNumThreads(1)  # source, model and drawing have threads of their own; more only get in their way
     cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_ERROR)  # if a camera is not there, our own line says so
     runtime = options.open()
-    drop = options.drop or ("latest" if opened.live else "block")
-    stream = Stream(opened, runtime, drop=drop, stride=options.stride, queue=options.queue)
-    key = {"source": opened.name, "weights": options.weights, "model": runtime.spec.label, "runtime": runtime.name}
+    drop = options.drop or ("latest" if source.live else "block")
+    stream = Stream(source, runtime, drop=drop, stride=options.stride, queue=options.queue)
+    key = {"source": source.name, "weights": options.weights, "model": runtime.spec.label, "runtime": runtime.name}
     record = RunRecord("live", {**key, "drop": drop, "stride": stream.stride})
-    logger.info("%s: %s on %s", opened.name, runtime.spec.label, runtime.name)
+    logger.info("%s: %s on %s", source.name, runtime.spec.label, runtime.name)
     rows: list[Statistics] = []
     failure = yield from _show(stream, options, rows)
     if stream.summary().maps:

@@ -1,17 +1,18 @@
-"""Videos in, map files and overlay videos out: resumable, with decoding, forward pass and writing overlapping in time."""
+"""Videos in, map files and overlay videos out: resumable, and decoding, forward pass and writing overlap in time."""
 
 import hashlib
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import nullcontext
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
+from tinyhd_lib.data.layouts import Video
 from tinyhd_lib.data.transforms import Image, Map, to_grey
-from tinyhd_lib.data.video import Frame, VideoInfo, probe, read_frames, source_files
+from tinyhd_lib.data.video import Frame, VideoInfo, probe, source_files
 from tinyhd_lib.data.windows import published_stride
 from tinyhd_lib.data.writer import VideoWriter
 from tinyhd_lib.errors import BadInput
@@ -19,80 +20,15 @@ from tinyhd_lib.files import alone_in, fingerprint, is_whole, partial_path, remo
 from tinyhd_lib.models.spec import INPUT_SIZE
 from tinyhd_lib.overlap import parallel_map, prefetch
 from tinyhd_lib.prediction.inference import saliency_maps
-from tinyhd_lib.prediction.map_files import MAP_FORMATS, Bounds, own_bounds
+from tinyhd_lib.prediction.jobs import Job, dataset_jobs
+from tinyhd_lib.prediction.map_files import MAP_SUFFIXES, Bounds, encode_map, own_bounds, read_grey
 from tinyhd_lib.prediction.options import PredictOptions
 from tinyhd_lib.prediction.overlay import draw
 from tinyhd_lib.records import RunRecord, check_same, peak_memory, read_record
 from tinyhd_lib.runtime import Runtime, open_runtime
 
-if TYPE_CHECKING:
-    from tinyhd_lib.data.layouts import Video
-
 _WRITERS = 2
 _WAITING_BYTES = 256 * 2**20
-_MAP_SUFFIXES = frozenset(row.suffix for row in MAP_FORMATS.values())
-
-
-@dataclass(frozen=True)
-class Job(PredictOptions):
-    """Describe one video that is to be predicted into files, with the options of `PredictOptions`.
-
-    Args:
-        video: a video file or a folder of frames.
-        out: the folder of the map files and of ``run.json``.
-        overlay: the overlay video, None for none.
-        names: what the frames are called in a data set. A video with names must decode whole: which frame is which
-            could not be told after damage. None for numbers from 0, as in the published quick start.
-
-    Raises:
-        BadInput: nothing would be written, a result would be in the way of something, or an option makes no sense.
-    """
-
-    video: Path
-    out: Path
-    overlay: Path | None = None
-    names: tuple[str, ...] | None = None
-
-    def __post_init__(self) -> None:
-        """Refuse results that would be in the way of something, or of the video itself."""
-        super().__post_init__()
-        if self.maps == "none" and not self.overlay:
-            raise BadInput('`maps="none"` without `overlay` leaves nothing to write')
-        if self.out.exists() and not self.out.is_dir():
-            raise BadInput(f"{self.out}: a file is in the way of the folder for the maps; give another `out`")
-        if self.overlay and self.overlay.suffix.lower() != ".mp4":
-            raise BadInput(f"`overlay` {self.overlay}: an overlay video is an .mp4 file")
-        if self.overlay and self.overlay.is_dir():
-            raise BadInput(f"`overlay` {self.overlay}: a folder is in the way of the overlay video")
-        places = [place for place in (self.out, self.overlay) if place and place.exists()]
-        if self.video.exists() and any(place.samefile(self.video) for place in places):
-            raise BadInput(f"{self.video}: would be overwritten by its own results; give another `out` or `overlay`")
-
-    def map_path(self, index: int) -> Path:
-        """Return the file of a frame's map."""
-        name = index if self.names is None else self.names[index]
-        return self.out / f"{name}{MAP_FORMATS[self.maps].suffix}"
-
-    def frames(self) -> Iterator[Frame]:
-        """Yield the video's frames.
-
-        Raises:
-            BadInput: the video cannot be used; with names, also if it is damaged, or has more frames than they are, or
-                fewer.
-        """
-        count = 0
-        for frame in read_frames(self.video, strict=self.names is not None):
-            if self.names is not None and frame.index >= len(self.names):
-                raise BadInput(f"{self.video}: has more than the {len(self.names)} frames that were promised")
-            count += 1
-            yield frame
-        if self.names is not None and count < len(self.names):
-            raise BadInput(f"{self.video}: has {count} frames, but {len(self.names)} were promised")
-
-    @property
-    def passes(self) -> int:
-        """How often the frames are gone through: twice, if all maps must be known before the first is written."""
-        return 2 if self.normalise == "clip" else 1
 
 
 def predict_files(job: Job, runtime: Runtime, weights: str) -> Generator[int, None, None]:
@@ -146,7 +82,7 @@ def predict_files(job: Job, runtime: Runtime, weights: str) -> Generator[int, No
 
 
 def predict_dataset(
-    videos: "Iterable[Video]", weights: str, out: Path, *, device: str = "auto", **options: Any
+    videos: Iterable[Video], weights: str, out: Path, *, device: str = "auto", **options: Any
 ) -> Iterator[int]:
     """Write the maps of a data set's videos, a folder each, under the names that were published with it.
 
@@ -164,8 +100,8 @@ def predict_dataset(
         BadInput: see `predict_files` and `open_runtime`.
     """
     runtime = open_runtime(weights, device)
-    for video in videos:
-        yield from predict_files(Job(video.source, out / video.name, names=video.names, **options), runtime, weights)
+    for job in dataset_jobs(videos, out, PredictOptions(**options)):
+        yield from predict_files(job, runtime, weights)
 
 
 def _key(job: Job, runtime: Runtime, content: str) -> dict[str, Any]:
@@ -212,7 +148,7 @@ def _is_done(job: Job, earlier: RunRecord) -> bool:
 
 def _maps_in(job: Job) -> list[Path]:
     """The files in its folder that are called as its maps would be, in any format."""
-    files = [path for path in job.out.glob("*") if path.suffix in _MAP_SUFFIXES]
+    files = [path for path in job.out.glob("*") if path.suffix in MAP_SUFFIXES.values()]
     return [path for path in files if (path.stem.isdecimal() if job.names is None else path.stem in job.names)]
 
 
@@ -232,7 +168,11 @@ def _write_results(
 ) -> Iterator[None]:
     # Maps stretched over the whole video depend on all of it.
     reuse = reuse and job.maps != "none" and job.normalise != "clip"
-    items = saliency_maps(frames, runtime, job, lambda index: not (reuse and is_whole(job.map_path(index))))
+
+    def wanted(index: int) -> bool:
+        return not (reuse and is_whole(job.map_path(index)))
+
+    items = saliency_maps(frames, runtime, stride=job.stride, batch=job.batch, wanted=wanted)
     if job.normalise != "clip":
         yield from _write_items(job, items, info, (0.0, 1.0) if job.normalise == "none" else None)
         return
@@ -266,10 +206,11 @@ def _keep_map(job: Job, bounds: Bounds | None, frame: Frame, saliency: Map | Non
     """Write a frame's map, or read it where it is there already; its grey levels, if an overlay video wants them."""
     size = frame.image.shape[0], frame.image.shape[1]
     if saliency is None:
-        return MAP_FORMATS[job.maps].grey(job.map_path(frame.index).read_bytes(), size, bounds) if job.overlay else None
+        return read_grey(job.maps, job.map_path(frame.index).read_bytes(), size, bounds) if job.overlay else None
+    bounds = bounds or own_bounds(saliency)
     if job.maps == "none":
-        return to_grey(saliency, size, bounds or own_bounds(saliency))
-    content, grey = MAP_FORMATS[job.maps].encode(saliency, size, bounds or own_bounds(saliency))
+        return to_grey(saliency, size, bounds)
+    content, grey = encode_map(job.maps, saliency, size, bounds)
     write_atomically(job.map_path(frame.index), content)
     return grey
 

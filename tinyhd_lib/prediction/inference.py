@@ -55,17 +55,19 @@ def predict(
     Raises:
         BadInput: the video, the weights, the device, the stride or the batch cannot be used.
     """
-    options = WindowOptions(stride=stride, batch=batch)
+    WindowOptions(stride=stride, batch=batch)  # refuses what is out of range
     frames = read_frames(Path(video)) if isinstance(video, str | Path) else video
     runtime = open_runtime(model, device)
-    maps = saliency_maps(frames, runtime, options)
+    maps = saliency_maps(frames, runtime, stride=stride, batch=batch)
     return (Prediction(frame.index, frame.time, saliency) for frame, saliency in maps if saliency is not None)
 
 
 def saliency_maps(
     frames: Iterable[Frame],
     runtime: Runtime,
-    options: WindowOptions | None = None,
+    *,
+    stride: int | None = None,
+    batch: int | None = None,
     wanted: Callable[[int], bool] = lambda _index: True,
 ) -> Iterator[tuple[Frame, Map | None]]:
     """Yield every frame with its raw map (192, 256), None where the frame is not wanted.
@@ -75,10 +77,10 @@ def saliency_maps(
     Args:
         frames: of a video, in order.
         runtime: the model, ready to run.
-        options: how often it looks; as published if None.
-        wanted: asked once a frame, by its number.
+        stride: frames from one window to the next; the published 1 (S) or 16 (M) if None.
+        batch: windows a forward pass; what the runtime likes best if None.
+        wanted: asked once a frame, by its number; its answer may change while files appear.
     """
-    options = options or WindowOptions()
     waiting: deque[Frame] = deque()
 
     def prepared() -> Iterator[Map]:
@@ -86,9 +88,9 @@ def saliency_maps(
             waiting.append(frame)
             yield preprocess(frame.image)
 
-    source = windows(prepared(), options.stride or published_stride(runtime.spec))
+    source = windows(prepared(), stride or published_stride(runtime.spec))
     outputs = runtime.spec.outputs
-    for group, clips in prefetch(_batches(source, options.batch or runtime.batch, wanted), depth=1):
+    for group, clips in prefetch(_batches(source, batch or runtime.batch, wanted), depth=1):
         maps = iter(runtime(clips) if len(clips) else ())
         for window, chosen in group:
             window_maps = next(maps) if chosen else None
@@ -105,7 +107,6 @@ def _batches(
     """Windows in groups, each with its wanted frames, and the clips (3, 16, H, W) of the windows that have any.
 
     The clips of a group are views of one array, in which a frame that several of them see is there once.
-    ``wanted`` is asked once a frame: its answer may change while files appear.
     """
     while group := [(window, set(filter(wanted, window.owned))) for window in islice(source, size)]:
         needed = [window for window, chosen in group if chosen]

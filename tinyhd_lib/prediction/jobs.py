@@ -1,14 +1,80 @@
-"""From what people name (videos, folders of videos, a data set) to the jobs that predict it."""
+"""What is to be predicted into files: a job a video, made from what people name (videos, folders, a data set)."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from tinyhd_lib.data.datasets import Dataset, Found, check_names, videos_below
-from tinyhd_lib.data.video import holds_images
+from tinyhd_lib.data.datasets import Found, videos_below
+from tinyhd_lib.data.layouts import Video
+from tinyhd_lib.data.video import Frame, holds_images, read_frames
 from tinyhd_lib.errors import BadInput
-from tinyhd_lib.prediction.files import Job
-from tinyhd_lib.prediction.options import PredictOptions
+from tinyhd_lib.prediction.map_files import MAP_SUFFIXES
+from tinyhd_lib.prediction.options import Drawing, PredictOptions
+
+
+@dataclass(frozen=True)
+class Job(PredictOptions):
+    """Describe one video that is to be predicted into files, with the options of `PredictOptions`.
+
+    Args:
+        video: a video file or a folder of frames.
+        out: the folder of the map files and of ``run.json``.
+        overlay: the overlay video, None for none.
+        drawing: how it is drawn.
+        names: what the frames are called in a data set. A video with names must decode whole: which frame is which
+            could not be told after damage. None for numbers from 0, as in the published quick start.
+
+    Raises:
+        BadInput: nothing would be written, a result would be in the way of something, or an option makes no sense.
+    """
+
+    video: Path
+    out: Path
+    overlay: Path | None = None
+    drawing: Drawing = field(default_factory=Drawing)
+    names: tuple[str, ...] | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse results that would be in the way of something, or of the video itself."""
+        super().__post_init__()
+        if self.maps == "none" and not self.overlay:
+            raise BadInput('`maps="none"` without `overlay` leaves nothing to write')
+        if self.out.exists() and not self.out.is_dir():
+            raise BadInput(f"{self.out}: a file is in the way of the folder for the maps; give another `out`")
+        if self.overlay and self.overlay.suffix.lower() != ".mp4":
+            raise BadInput(f'`overlay="{self.overlay}"`: an overlay video is an .mp4 file')
+        if self.overlay and self.overlay.is_dir():
+            raise BadInput(f'`overlay="{self.overlay}"`: a folder is in the way of the overlay video')
+        places = [place for place in (self.out, self.overlay) if place and place.exists()]
+        if self.video.exists() and any(place.samefile(self.video) for place in places):
+            raise BadInput(f"{self.video}: would be overwritten by its own results; give another `out` or `overlay`")
+
+    def map_path(self, index: int) -> Path:
+        """Return the file of a frame's map."""
+        name = index if self.names is None else self.names[index]
+        return self.out / f"{name}{MAP_SUFFIXES[self.maps]}"
+
+    def frames(self) -> Iterator[Frame]:
+        """Yield the video's frames.
+
+        Raises:
+            BadInput: the video cannot be used; with names, also if it is damaged, or has more frames than they are, or
+                fewer.
+        """
+        count = 0
+        for frame in read_frames(self.video, strict=self.names is not None):
+            if self.names is not None and frame.index >= len(self.names):
+                raise BadInput(f"{self.video}: has more than the {len(self.names)} frames that were promised")
+            count += 1
+            yield frame
+        if self.names is not None and count < len(self.names):
+            raise BadInput(f"{self.video}: has {count} frames, but {len(self.names)} were promised")
+
+    @property
+    def passes(self) -> int:
+        """Return how often the frames are gone through: twice, if the first map written depends on all of them."""
+        return 2 if self.normalise == "clip" else 1
 
 
 def is_collection(path: Path) -> bool:
@@ -16,55 +82,48 @@ def is_collection(path: Path) -> bool:
     return path.is_dir() and not holds_images(path)
 
 
-def job_of(video: Path, out: Path | None, overlay: Path | None, options: PredictOptions) -> Job:
-    """Return the job of a single video, into ``VIDEO_saliency`` by default.
-
-    Raises:
-        BadInput: see `Job`.
-    """
-    return Job(video, out or Path(f"{video.stem}_saliency"), overlay, **vars(options))
-
-
-def jobs_of(videos: Sequence[Path], out: Path | None, overlay: Path | None, options: PredictOptions) -> list[Job]:
-    """Return the jobs of several videos, a folder each.
+def jobs_of(
+    videos: Sequence[Path], out: Path | None, overlay: Path | None, options: PredictOptions, drawing: Drawing
+) -> list[Job]:
+    """Return the jobs of one video, or of several with a folder each.
 
     Args:
         videos: videos, and folders of videos at any depth.
-        out: where the folders go; ``FOLDER_saliency`` or ``saliency`` by default.
-        overlay: a folder of overlay videos, None for none.
+        out: the folder of a single video (by default ``VIDEO_saliency``), or where the folders of several go (by
+            default ``FOLDER_saliency`` or ``saliency``).
+        overlay: the overlay video of a single video, a folder of overlay videos for several, None for none.
         options: of each.
+        drawing: of the overlay videos.
 
     Raises:
         BadInput: results would mix, or see `Job` and `videos_below`.
     """
-    if overlay and overlay.suffix:
-        raise BadInput(f"`overlay` {overlay}: with several videos it names a folder of overlay videos")
     only = videos[0] if len(videos) == 1 else None
+    if only and not is_collection(only):
+        return [Job(only, out or Path(f"{only.stem}_saliency"), overlay, drawing, **vars(options))]
+    if overlay and overlay.suffix:
+        raise BadInput(f'`overlay="{overlay}"`: with several videos it names a folder of overlay videos')
     out = out or Path(f"{only.resolve().name}_saliency" if only else "saliency")
     places = [place for place in (out, overlay) if place]
     found: list[Found] = []
     for path in videos:
         if not is_collection(path):
             found.append(Found(path, path.name if path.is_dir() else path.stem))
-            continue
-        if any(place.resolve() == path.resolve() for place in places):
+        elif any(place.resolve() == path.resolve() for place in places):
             raise BadInput(f"{path}: holds the videos; give another `out` or `overlay`")
-        found += videos_below(path, places)
+        else:
+            found += videos_below(path, places)
     repeated = [name for name, count in Counter(each.name for each in found).items() if count > 1]
     if repeated:
         raise BadInput(
             f"several videos are called {repeated[0]!r}: their results would mix; give the folder that holds them all"
         )
     return [
-        Job(path, out / name, overlay / f"{name}.mp4" if overlay else None, **vars(options)) for path, name in found
+        Job(path, out / name, overlay / f"{name}.mp4" if overlay else None, drawing, **vars(options))
+        for path, name in found
     ]
 
 
-def dataset_jobs(dataset: Dataset, out: Path, options: PredictOptions) -> list[Job]:
-    """Return the jobs of a data set's videos, named as published.
-
-    Raises:
-        BadInput: two videos have one name.
-    """
-    check_names(dataset.videos)
-    return [Job(video.source, out / video.name, names=video.names, **vars(options)) for video in dataset.videos]
+def dataset_jobs(videos: Iterable[Video], out: Path, options: PredictOptions) -> list[Job]:
+    """Return the jobs of a data set's videos, a folder each, under the names that were published with it."""
+    return [Job(video.source, out / video.name, names=video.names, **vars(options)) for video in videos]

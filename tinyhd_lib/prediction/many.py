@@ -1,29 +1,27 @@
 """Many videos through one model: several at once in a process, and any number of processes on one list."""
 
 import errno
-from collections import deque
-from collections.abc import Callable, Generator, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
-from queue import SimpleQueue
 from threading import Event
 from time import perf_counter
 from typing import Any, NamedTuple
 
 from av.error import FFmpegError
-from filelock import BaseFileLock, FileLock, SoftFileLock, Timeout
+from filelock import FileLock, SoftFileLock, Timeout
 
 from tinyhd_lib.data.video import source_files
 from tinyhd_lib.errors import BadInput
-from tinyhd_lib.prediction.files import Job, predict_files
+from tinyhd_lib.prediction.files import predict_files
+from tinyhd_lib.prediction.jobs import Job
 from tinyhd_lib.prediction.shared import SharedRuntime
 from tinyhd_lib.records import hardware, peak_memory, versions
 from tinyhd_lib.runtime import Runtime
 
 MOST_DECODERS = 32
 
-_LOCKS = ".tinyhd-locks"
 _PATIENCE = 1.0  # seconds; how soon a video is taken over from a process that died
 _ENDS_ALL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS})
 
@@ -46,70 +44,68 @@ class Outcome(NamedTuple):
 
     @property
     def done(self) -> bool:
-        """Whether it was this process that finished it."""
+        """Return whether it was this process that finished it."""
         return self.frames > 0 and self.refused is None
 
 
-def predict_many(jobs: Sequence[Job], runtime: Runtime, weights: str, decoders: int) -> Iterator[Outcome | None]:
-    """Do jobs and yield what became of them, the largest videos first; a video that cannot be used does not stop the others.
+def predict_many(
+    jobs: Sequence[Job],
+    runtime: Runtime,
+    weights: str,
+    decoders: int = 1,
+    on_step: Callable[[], object] = lambda: None,
+) -> Iterator[Outcome]:
+    """Do jobs, the largest videos first, and yield what became of each; one that is refused does not stop the others.
 
     Any number of processes may do the same jobs at the same time, also on several machines that share the folder of
-    results: who begins a video locks it, until its process ends. What others are at work on is looked
-    after last, and taken over where they died. So when this ends, all jobs are done, whoever did them.
+    results: who begins a video locks it, until its process ends. What others are at work on is looked after last, and
+    taken over where they died. So when this ends, all jobs are done, whoever did them.
 
     Args:
         jobs: with a folder each.
         runtime: the model, ready to run.
         weights: what the records call it.
         decoders: videos at once, a thread each, with one pass of the model for all of them at a time.
-
-    Yields:
-        None after every step of `predict_files`, and an outcome for every job.
+        on_step: called after every step of `predict_files`, in any thread.
 
     Raises:
         BadInput: the number of decoders is none.
         OSError: no more can be written at all.
     """
     check_decoders(decoders)
-    todo = deque((job, 0.0) for job in sorted(jobs, key=_size, reverse=True))
-    shared = SharedRuntime(runtime) if decoders > 1 else runtime
-    events: SimpleQueue[Outcome | Future[None] | None] = SimpleQueue()
-    stopped = Event()
+    shared, stopped = SharedRuntime(runtime), Event()
 
-    def begin(job: Job) -> Generator[int, None, None]:
-        return predict_files(job, shared, weights)
+    def work(job: Job, patience: float) -> Outcome | None:
+        begun, steps, refused = perf_counter(), 0, None
+        try:
+            with _locked(job.out, patience), closing(predict_files(job, shared, weights)) as running:
+                for steps in running:  # noqa: B007
+                    on_step()
+                    if stopped.is_set():
+                        break
+        except Timeout:  # another process has it
+            return None
+        except BadInput as error:
+            refused = str(error)
+        except (OSError, FFmpegError) as error:
+            refused = _explained(error)
+        return Outcome(job, steps // job.passes, perf_counter() - begun, refused)
 
-    def step() -> bool:
-        events.put(None)
-        return not stopped.is_set()
-
-    def work() -> None:
-        while not stopped.is_set():
-            try:
-                job, patience = todo.popleft()
-            except IndexError:
-                return
-            outcome = _do(job, begin, step, patience)
-            if outcome is None:
-                todo.append((job, _PATIENCE))
-            else:
-                events.put(outcome)
-
+    todo, patience = sorted(jobs, key=_size, reverse=True), 0.0
     with ThreadPoolExecutor(decoders) as pool:
         try:
-            for _ in range(decoders):
-                pool.submit(work).add_done_callback(events.put)
-            alive = decoders
-            while alive:
-                event = events.get()
-                if isinstance(event, Future):
-                    event.result()
-                    alive -= 1
-                else:
-                    yield event
+            while todo:
+                running = {pool.submit(work, job, patience): job for job in todo}
+                todo, patience = [], _PATIENCE
+                for future in as_completed(running):
+                    outcome = future.result()
+                    if outcome:
+                        yield outcome
+                    else:
+                        todo.append(running[future])
         finally:
             stopped.set()
-    _clear(jobs)
+            pool.shutdown(cancel_futures=True)
 
 
 def check_decoders(decoders: int) -> None:
@@ -127,8 +123,8 @@ def summarise(outcomes: Sequence[Outcome], runtime: Runtime, seconds: float) -> 
         seconds: that it took.
     """
     frames = sum(outcome.frames for outcome in outcomes)
-    results = [outcome.job for outcome in outcomes if outcome.done]
-    files = [path for job in results for path in (*job.out.iterdir(), *([job.overlay] if job.overlay else []))]
+    done = [outcome.job for outcome in outcomes if outcome.done]
+    files = [path for job in done for path in (*job.out.iterdir(), *([job.overlay] if job.overlay else []))]
     return {
         "hardware": hardware(),
         "versions": versions(),
@@ -140,93 +136,41 @@ def summarise(outcomes: Sequence[Outcome], runtime: Runtime, seconds: float) -> 
         "bytes": sum(path.stat().st_size for path in files),
         "peak_mib": peak_memory(),
         "videos": [
-            {
-                "video": str(outcome.job.video),
-                "out": str(outcome.job.out),
-                "frames": outcome.frames,
-                "seconds": round(outcome.seconds, 3),
-                "refused": outcome.refused,
-            }
-            for outcome in outcomes
+            {"video": str(job.video), "out": str(job.out), "frames": count, "seconds": round(took, 3), "refused": why}
+            for job, count, took, why in outcomes
         ],
     }
 
 
-def explained(error: OSError | FFmpegError) -> str:
-    """Say why a video's results could not be written, and what to do."""
-    where = f"{error.filename}: " if error.filename else ""
-    return f"{where}{error.strerror or error}; what was finished is kept, the same command goes on from there"
-
-
-def _do(
-    job: Job, begin: Callable[[Job], Generator[int, None, None]], step: Callable[[], bool], patience: float
-) -> Outcome | None:
-    """Do a job until ``step`` says no; None if another process has it."""
-    begun, steps, refused = perf_counter(), 0, None
-    try:
-        with _locked(job.out, patience) as ours:
-            if not ours:
-                return None
-            with closing(begin(job)) as done:
-                for steps in done:  # noqa: B007
-                    if not step():
-                        break
-    except BadInput as error:
-        refused = str(error)
-    except (OSError, FFmpegError) as error:
-        if error.errno in _ENDS_ALL:
-            raise
-        refused = explained(error)
-    return Outcome(job, steps // job.passes, perf_counter() - begun, refused)
-
-
 @contextmanager
-def _locked(out: Path, patience: float) -> Iterator[bool]:
-    """Keep other processes off a folder of results, or see that one of them has it.
+def _locked(out: Path, patience: float) -> Iterator[None]:
+    """Keep other processes off a folder of results.
 
     Raises:
         BadInput: the file system knows no locks.
+        Timeout: another process has it.
     """
-    path = _lock_of(out)
-    lock = FileLock(path, timeout=patience)
-    if not _acquired(lock, path):
-        yield False
-        return
-    try:
-        if isinstance(lock, SoftFileLock):  # what FileLock becomes without locks; it would outlive its process
-            raise BadInput(f"{out.parent}: this file system knows no locks; give an `out` on another")
-        yield True
-    finally:
-        with suppress(OSError):  # Windows keeps what is open, and clears it away itself
-            path.unlink(missing_ok=True)
-        lock.release()
+    path = out.with_name(f".{out.name}.lock")
+    with FileLock(path, timeout=patience) as lock:
+        try:
+            if isinstance(lock, SoftFileLock):  # what FileLock becomes without locks; it would outlive its process
+                raise BadInput(f"{out.parent}: this file system knows no locks; give an `out` on another")
+            yield
+        finally:
+            with suppress(OSError):  # Windows keeps what is open, and clears it away itself
+                path.unlink(missing_ok=True)
 
 
-def _acquired(lock: BaseFileLock, path: Path) -> bool:
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        lock.acquire()
-    except FileExistsError:
-        if path.parent.exists():  # a file is in the way
-            raise
-        return False
-    except (Timeout, FileNotFoundError):  # another has it, or has cleared the folder away just now
-        return False
-    return True
-
-
-def _clear(jobs: Sequence[Job]) -> None:
-    for folder in {_lock_of(job.out).parent for job in jobs}:
-        with suppress(OSError):  # others still have theirs there
-            folder.rmdir()
-
-
-def _lock_of(out: Path) -> Path:
-    return out.parent / _LOCKS / f"{out.name}.lock"
+def _explained(error: OSError | FFmpegError) -> str:
+    """Say why a video's results could not be written, and what to do; raise what would refuse all others too."""
+    told = f"{error.strerror or error}; what was finished is kept, the same command goes on from there"
+    if error.errno in _ENDS_ALL:
+        raise OSError(error.errno, told, error.filename) from error
+    return f"{error.filename}: {told}" if error.filename else told
 
 
 def _size(job: Job) -> int:
-    """The bytes of a video: long ones are begun first, so that none is left over at the end."""
+    """Return the bytes of a video: long ones are begun first, so that none is left over at the end."""
     try:
         return sum(path.stat().st_size for path in source_files(job.video))
     except (BadInput, OSError):

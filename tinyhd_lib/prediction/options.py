@@ -1,13 +1,14 @@
-"""The options of prediction: name, default and check of each stand here, for Python, the command line and records alike.
+"""The options of prediction: name, default and check of each, for Python, the command line and records alike.
 
 Nothing here needs torch or OpenCV, so that the command line can ask at once.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Literal
 
-from tinyhd_lib.errors import BadInput
+from tinyhd_lib.errors import BadInput, check_choices
+from tinyhd_lib.models.weights import DEFAULT_WEIGHTS
 from tinyhd_lib.models.spec import CLIP_FRAMES
 from tinyhd_lib.models.weights import DEFAULT_WEIGHTS
 
@@ -54,6 +55,7 @@ class WindowOptions:
 
     def __post_init__(self) -> None:
         """Refuse a stride that leaves frames out, and a batch that would hold the whole video in memory."""
+        check_choices(self)
         if self.batch is not None and not 1 <= self.batch <= LARGEST_BATCH:
             raise BadInput(f"`batch={self.batch}`: 1 to {LARGEST_BATCH} windows a forward pass")
         if self.stride is not None and not 1 <= self.stride <= CLIP_FRAMES:
@@ -69,7 +71,7 @@ class Drawing:
     """
 
     style: Literal["overlay", "side-by-side", "map", "contours"] = "overlay"
-    """Colour over the frame, frame and coloured map, the coloured map alone, or lines around 25, 50 and 75 % of white."""
+    """Colour over the frame, frame beside coloured map, the coloured map, or lines around 25, 50 and 75 % of white."""
     alpha: float = 0.7
     """Opacity of the most salient grey level in an overlay, 0 to 1."""
     colormap: str = "inferno"
@@ -78,7 +80,8 @@ class Drawing:
     """Part of white below which an overlay is transparent, 0 to less than 1."""
 
     def __post_init__(self) -> None:
-        """Check what a type cannot say."""
+        """Refuse what cannot be drawn."""
+        check_choices(self)
         if not 0 <= self.alpha <= 1:
             raise BadInput(f"`alpha={self.alpha}`: an opacity from 0 to 1")
         if not 0 <= self.floor < 1:
@@ -101,7 +104,5 @@ class PredictOptions(WindowOptions):
     """Map files: 8-bit grey as published, 16-bit grey, raw float32, or none."""
     normalise: Literal["frame", "clip", "none"] = "frame"
     """What is black and white: the extremes of each frame (as published), of the video, or 0 and 1."""
-    drawing: Drawing = field(default_factory=Drawing)
-    """How the overlay video is drawn."""
     force: bool = False
     """Do everything anew, over what is there."""

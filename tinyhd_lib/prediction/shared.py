@@ -2,14 +2,15 @@
 
 from collections import deque
 from collections.abc import Sequence
+from concurrent.futures import Future
 from threading import Lock
 
 from tinyhd_lib.data.transforms import Map
-from tinyhd_lib.runtime.base import Runtime
+from tinyhd_lib.runtime import Runtime
 
 
 class SharedRuntime:
-    """A runtime that several threads use as if each had it alone; see `Runtime`.
+    """Run a model for several threads as if each had it alone; see `Runtime`.
 
     One pass runs at a time. What other threads have asked for meanwhile goes into the next one together, as far as that
     stays a batch that the runtime likes: the last windows of several videos fill one batch.
@@ -19,46 +20,30 @@ class SharedRuntime:
         self.name, self.spec, self.digest = runtime.name, runtime.spec, runtime.digest
         self.precision, self.batch = runtime.precision, runtime.batch
         self._runtime = runtime
-        self._waiting: deque[_Request] = deque()
+        self._waiting: deque[tuple[Sequence[Map] | Map, Future[Map]]] = deque()
         self._turn = Lock()
 
     def __call__(self, clips: Sequence[Map] | Map) -> Map:
-        """See `Runtime`."""
-        request = _Request(clips)
-        self._waiting.append(request)
+        """Return the maps of clips, see `Runtime`."""
+        outputs: Future[Map] = Future()
+        self._waiting.append((clips, outputs))
         with self._turn:  # whoever has it works for all that wait
-            while request.maps is None and request.error is None:
-                self._serve(self._group())
-        if request.error is not None:
-            raise request.error
-        assert request.maps is not None
-        return request.maps
+            while not outputs.done():
+                self._serve()
+        return outputs.result()
 
-    def _group(self) -> "list[_Request]":
+    def _serve(self) -> None:
         group = [self._waiting.popleft()]
-        size = len(group[0].clips)
-        while self._waiting and size + len(self._waiting[0].clips) <= self.batch:
+        size = len(group[0][0])
+        while self._waiting and size + len(self._waiting[0][0]) <= self.batch:
             group.append(self._waiting.popleft())
-            size += len(group[-1].clips)
-        return group
-
-    def _serve(self, group: "list[_Request]") -> None:
+            size += len(group[-1][0])
         try:
-            maps = self._runtime([clip for request in group for clip in request.clips])
+            maps = self._runtime([clip for clips, _ in group for clip in clips])
         except BaseException as error:  # noqa: BLE001 - raised in the threads that asked
-            for request in group:
-                request.error = error
+            for _, outputs in group:
+                outputs.set_exception(error)
             return
-        first = 0
-        for request in group:
-            request.maps = maps[first : first + len(request.clips)]
-            first += len(request.clips)
-
-
-class _Request:
-    """What one thread asks for, and what becomes of it."""
-
-    def __init__(self, clips: Sequence[Map] | Map) -> None:
-        self.clips = clips
-        self.maps: Map | None = None
-        self.error: BaseException | None = None
+        for clips, outputs in group:
+            outputs.set_result(maps[: len(clips)])
+            maps = maps[len(clips) :]

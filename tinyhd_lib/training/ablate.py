@@ -14,7 +14,7 @@ import pandas as pd
 
 from tinyhd_lib.errors import BadInput
 from tinyhd_lib.files import write_atomically
-from tinyhd_lib.models.cost import count_gmac, count_parameters
+from tinyhd_lib.models.student import count_gmac, count_parameters
 from tinyhd_lib.models.spec import MODEL_SPECS, find_row
 from tinyhd_lib.models.student import build_model
 from tinyhd_lib.training.checkpoint import read_log

@@ -12,8 +12,8 @@ from tinyhd_lib.data.transforms import Image, Map
 from tinyhd_lib.errors import BadInput
 from tinyhd_lib.files import digest_of, sha256
 from tinyhd_lib.models.checkpoints import read_state
-from tinyhd_lib.models.published import load_published_teacher_state
-from tinyhd_lib.models.registry import TEACHER_NOTE
+from tinyhd_lib.models.checkpoints import load_published_teacher_state
+from tinyhd_lib.models.weights import TEACHER_NOTE
 from tinyhd_lib.models.spec import CLIP_FRAMES, INPUT_SIZE, MEAN, STD
 from tinyhd_lib.models.student import TinyHD
 from tinyhd_lib.models.teacher import HD2S, LEVELS, build_teacher

@@ -1,0 +1,269 @@
+"""The commands for videos and data sets: parameters are options; what the library gives is shown and printed.
+
+The library is imported when a command runs.
+"""
+
+import json as json_format
+import logging
+import os
+import time
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from tqdm import tqdm
+from tqdm.contrib.logging import logging_redirect_tqdm
+from tyro.conf import Positional, PositionalRequiredArgs, UseAppendAction, arg
+
+from tinyhd_lib.errors import BadInput
+from tinyhd_lib.evaluation.options import EvaluateOptions
+from tinyhd_lib.files import write_atomically
+from tinyhd_lib.live.options import LiveOptions
+from tinyhd_lib.prediction.options import Drawing, ModelOptions, PredictOptions
+
+if TYPE_CHECKING:
+    from tinyhd_lib.prediction.jobs import Job
+
+logger = logging.getLogger(__name__)
+
+
+def predict(
+    videos: Positional[Annotated[tuple[str, ...], arg(metavar="VIDEO [VIDEO ...]")]],
+    model: ModelOptions,
+    writing: PredictOptions,
+    drawing: Drawing,
+    out: Path | None = None,
+    overlay: Path | None = None,
+    decoders: int = 1,
+    json: Path | None = None,
+) -> None:
+    """Write saliency maps and an overlay video of a video, or of many.
+
+    Args:
+        videos: A video, a folder of frames, a folder of videos at any depth, or @FILE: a list of these, one a line.
+        model: Which model runs, and where.
+        writing: What is written.
+        drawing: How the overlay video is drawn.
+        out: Folder of map files and run.json, with a folder a video if there are several; VIDEO_saliency if not given.
+        overlay: Also write an overlay video, FILE.mp4; a folder of overlay videos if there are several videos.
+        decoders: Of many videos, how many at once.
+        json: Of many videos, also write there how long each took; a file a torchrun rank.
+    """
+    from tinyhd_lib.prediction.jobs import is_collection, jobs_of
+
+    paths = [Path(video) for word in videos for video in _listed(word)]
+    if not paths:
+        raise BadInput("name a video: tinyhd predict VIDEO")
+    if json and len(paths) == 1 and not is_collection(paths[0]):
+        raise BadInput("`json` sums up many videos; of one, run.json beside its maps tells")
+    _do(jobs_of(paths, out, overlay, writing, drawing), model, decoders, json)
+
+
+def generate(
+    kind: Positional[str],
+    model: ModelOptions,
+    writing: PredictOptions,
+    out: Path,
+    dir: Positional[Path | None] = None,
+    split: str | None = None,
+    decoders: int = 1,
+    json: Path | None = None,
+) -> None:
+    """Write the maps of a whole data set, named as published.
+
+    Args:
+        kind: dhf1k, ucf, hollywood2, kinetics, folder or gaze.
+        model: Which model runs, and where.
+        writing: What is written.
+        out: Where a folder a video goes.
+        dir: The data set's folder; $TINYHD_<KIND> if not given.
+        split: Of the data set, or all; the one that its papers evaluate on if not given.
+        decoders: How many videos at once.
+        json: Also write there how long each video took; a file a torchrun rank.
+    """
+    from tinyhd_lib.data.datasets import check_names, find_kind, open_dataset
+    from tinyhd_lib.prediction.jobs import dataset_jobs
+
+    split = split or find_kind(kind).evaluated
+    dataset = open_dataset(kind, dir, None if split == "all" else split)
+    for each in dataset.skipped:
+        logger.warning("skipped: %s", each.reason)
+    check_names(dataset.videos)
+    _do(dataset_jobs(dataset.videos, out, writing), model, decoders, json)
+
+
+def live(stream: PositionalRequiredArgs[LiveOptions]) -> None:
+    """Show the saliency of what happens now: a camera, an address, a video, a folder.
+
+    Args:
+        stream: What is watched, how, and what is kept of it.
+    """
+    from tinyhd_lib.live.session import watch
+    from tinyhd_lib.live.statistics import Statistics
+
+    for item in watch(stream):
+        if isinstance(item, Statistics):
+            logger.info("%s", item)
+        else:
+            print(item.to_string(header=False))
+
+
+def evaluate(scoring: PositionalRequiredArgs[UseAppendAction[EvaluateOptions]]) -> None:
+    """Score anybody's maps against where people looked.
+
+    Args:
+        scoring: What is scored, and how.
+    """
+    from tinyhd_lib.evaluation.folder import evaluate_into
+
+    with logging_redirect_tqdm():
+        print(evaluate_into(scoring).summary)
+
+
+def compare(
+    first: Positional[Path],
+    second: Positional[Path],
+    json: Path | None = None,
+) -> None:
+    """Hold two evaluations against each other, with a paired test.
+
+    Args:
+        first: The folder of an evaluation.
+        second: The folder of another one of the same data.
+        json: Also write the figures there.
+    """
+    from tinyhd_lib.evaluation.compare import compare as compare_results
+    from tinyhd_lib.evaluation.results import read_results
+
+    comparison = compare_results(read_results(first), read_results(second))
+    print(comparison)
+    if json:
+        _write_json(json, comparison.to_json())
+
+
+def synthesise(
+    kind: Positional[str],
+    dir: Positional[Path],
+    videos: int = 3,
+    frames: int = 24,
+    size: str = "160x96",
+    observers: int = 12,
+    seed: int = 0,
+) -> None:
+    """Write a small made-up data set in the layout of a real one.
+
+    Args:
+        kind: dhf1k, ucf, hollywood2, kinetics, folder or gaze.
+        dir: A folder that does not exist yet.
+        videos: In each split.
+        frames: Of a video.
+        size: WIDTHxHEIGHT in pixels.
+        observers: Of a video.
+        seed: Decides everything else.
+    """
+    from tinyhd_lib.data.synthetic import synthesise as write
+
+    width, _, height = size.partition("x")
+    if not (width.isdecimal() and height.isdecimal()):
+        raise BadInput(f"`size={size}`: WIDTHxHEIGHT in pixels, such as 640x360")
+    shape = int(height), int(width)
+    made = write(kind, dir, videos=videos, frames=frames, size=shape, observers=observers, seed=seed)
+    logger.info("%d videos -> %s", sum(1 for _ in tqdm(made, desc=kind, unit=" videos")), dir)
+
+
+def verify(
+    kind: Positional[str],
+    dir: Positional[Path | None] = None,
+    split: str | None = None,
+    complete: bool = False,
+    json: Path | None = None,
+    workers: int | None = None,
+) -> int:
+    """Read all of a data set and tell what is wrong; exit status 1 if so.
+
+    Args:
+        kind: dhf1k, ucf, hollywood2, kinetics, folder or gaze.
+        dir: The data set's folder; $TINYHD_<KIND> if not given.
+        split: Only this one.
+        complete: It is wrong too if it is not all that was published.
+        json: Also write counts and findings there.
+        workers: Processes; one a core if not given.
+    """
+    from tinyhd_lib.data.datasets import open_dataset
+    from tinyhd_lib.data.verify import check_set, check_videos
+    from tinyhd_lib.records import usable_cores
+
+    dataset, workers = open_dataset(kind, dir, split), usable_cores() if workers is None else workers
+    with logging_redirect_tqdm():
+        checks = tqdm(check_videos(dataset, workers), total=len(dataset.videos), desc="reading", unit=" videos")
+        report = check_set(dataset, checks, complete=complete)
+    print(report)
+    if json:
+        _write_json(json, report.to_json())
+    return 1 if report.findings else 0
+
+
+def _do(jobs: "Sequence[Job]", model: ModelOptions, decoders: int, json: Path | None) -> None:
+    """Do jobs, with a bar, a line for each that was refused, and a summary even of what was broken off.
+
+    Raises:
+        BadInput: some were refused.
+    """
+    import cv2
+
+    from tinyhd_lib.data.video import probe
+    from tinyhd_lib.prediction.many import check_decoders, predict_many, summarise
+    from tinyhd_lib.records import torchrun_rank
+    from tinyhd_lib.runtime import take_own_gpu
+
+    check_decoders(decoders)
+    rank, ranks = torchrun_rank(os.environ)
+    where = f" (rank {rank} of {ranks})" if ranks > 1 else ""
+    if where and any(job.force for job in jobs):
+        raise BadInput("`force=True`: every process would do all videos anew; remove the results instead")
+    alone = jobs[0] if len(jobs) == 1 else None
+    frames = probe(alone.video).frames if alone else None  # a typing mistake is told before a model is loaded
+    if json:
+        json.parent.mkdir(parents=True, exist_ok=True)
+    cv2.setNumThreads(1)  # decoding, forward pass and writing have threads of their own; more only get in their way
+    take_own_gpu(os.environ)
+    runtime = model.open()
+    logger.info("%s on %s: %d videos%s", runtime.spec.label, runtime.name, len(jobs), where)
+    outcomes, begun = [], time.perf_counter()
+    total = frames * alone.passes if alone and frames else None
+    bar = tqdm(desc=f"0/{len(jobs)} videos", total=total, unit=" frames", smoothing=0.02, position=rank)
+    try:
+        with bar, logging_redirect_tqdm():
+            for outcome in predict_many(jobs, runtime, model.weights, decoders, bar.update):
+                outcomes.append(outcome)
+                bar.set_description(f"{len(outcomes)}/{len(jobs)} videos")
+                if outcome.refused and not alone:
+                    logger.warning("tinyhd: %s", outcome.refused)
+    finally:
+        if json:
+            own = json.with_name(f"{json.stem}-{rank}{json.suffix}") if where else json
+            summary = summarise(outcomes, runtime, time.perf_counter() - begun)
+            _write_json(own, summary | {"decoders": decoders, "rank": rank, "ranks": ranks})
+    refused = [outcome.refused for outcome in outcomes if outcome.refused]
+    if refused and alone:
+        raise BadInput(refused[0])
+    done = sum(outcome.done for outcome in outcomes)
+    logger.info("%d videos done%s, %d were done already", done, where, len(jobs) - done - len(refused))
+    if alone and done:
+        places = [alone.out] if alone.maps != "none" else []
+        places += [alone.overlay] if alone.overlay else []
+        logger.info("%d frames -> %s", outcomes[0].frames, " and ".join(map(str, places)))
+    if refused:
+        raise BadInput(f"{len(refused)} of {len(jobs)} videos could not be used; the others are done")
+
+
+def _listed(word: str) -> Iterable[str]:
+    """Return a video, or the list that @FILE holds: one a line, empty lines and remarks between."""
+    if not word.startswith("@"):
+        return [word]
+    lines = map(str.strip, Path(word[1:]).read_text(encoding="utf-8").splitlines())
+    return [line for line in lines if line and not line.startswith("#")]
+
+
+def _write_json(path: Path, content: Any) -> None:
+    write_atomically(path, json_format.dumps(content, indent=2, allow_nan=False).encode())
