@@ -5,25 +5,72 @@ A batch goes in and its maps come out as arrays in the computer's memory: on a G
 
 import sys
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from functools import partial
-from itertools import groupby
+from itertools import groupby, product
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import NamedTuple
 
 import numpy as np
+from tqdm import tqdm
 
-from benchmarks.subjects import Case, Row, Subject, random_model, refusal
+from benchmarks.models import Row, Subject, find_subject
+from benchmarks.report import Benchmark, Report
 from benchmarks.turns import in_a_fresh_process, paired, take_turns
-from tinyhd_lib.data.transforms import Map
-from tinyhd_lib.data.windows import published_stride
 from tinyhd_lib.errors import BadInput
 from tinyhd_lib.models.spec import CLIP_FRAMES, INPUT_SIZE
 from tinyhd_lib.records import peak_memory
-from tinyhd_lib.runtime import Runtime, open_runtime
+from tinyhd_lib.runtime import Runtime
+
+
+class Case(NamedTuple):
+    """A way to run a model.
+
+    Attributes:
+        device: see `open_runtime`.
+        precision: likewise.
+    """
+
+    device: str
+    precision: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Forward(Benchmark):
+    """Measure forward passes: every runtime in every precision, against torch eager in float32.
+
+    Attributes:
+        models: names of models, which run with random weights; of weights; or checkpoints' paths.
+        devices: what they run on, as ``tinyhd predict`` takes it.
+        precisions: float32, bfloat16, float16, int8; all but float32 need weights that have learnt.
+        batches: windows a forward pass.
+        repeats: timed turns, after one to warm up.
+    """
+
+    models: tuple[str, ...] = ("M-r4", "S-r4", "M-r2", "S-r2", "M-r1", "S-r1")
+    devices: tuple[str, ...] = ("fused", "openvino")
+    precisions: tuple[str, ...] = ("float32",)
+    batches: tuple[int, ...] = (1,)
+    repeats: int = 10
+
+    def measure(self) -> Report:
+        """Return ``forward``, a row a model, case and batch, and ``refused``, with the reason of what was impossible."""
+        cases = [Case(*each) for each in product(self.devices, self.precisions)]
+        found: Report = {"forward": [], "refused": []}
+        with TemporaryDirectory() as folder:
+            subjects = [find_subject(name, Path(folder)) for name in self.models]
+            for subject in tqdm(subjects, desc="models", unit=" models"):
+                measured, refused = measure_forward(subject, cases, self.batches, self.repeats)
+                found["forward"] += measured
+                found["refused"] += refused
+        return found
 
 
 def measure_forward(
     subject: Subject, cases: Sequence[Case], batches: Sequence[int], repeats: int
 ) -> tuple[list[Row], list[Row]]:
-    """Times of forward passes, the runtimes of a processor taking turns, each after a warm-up.
+    """Return times of forward passes, the runtimes of a processor taking turns, each after a warm-up.
 
     Args:
         subject: the model.
@@ -36,7 +83,7 @@ def measure_forward(
     """
     measured, refused = [], []
     for processor, group in groupby(sorted(cases, key=_processor), key=_processor):
-        eager = Case(processor)
+        eager = Case(processor, "float32")
         runtimes, complaints = _open_all(subject, dict.fromkeys([eager, *group]))
         refused += complaints
         if eager in runtimes:
@@ -45,52 +92,37 @@ def measure_forward(
     return measured, refused
 
 
-def measure_rows(rows: Sequence[str], device: str, repeats: int) -> dict[str, float]:
-    """Milliseconds of the forward pass of one clip by row, the median of turns that the rows take.
-
-    Args:
-        rows: of `MODEL_SPECS`.
-        device: see `open_runtime`.
-        repeats: turns, after one to warm up.
-    """
-    clip = _clips(1)
-    runs = [partial(open_runtime(random_model(row), device), clip) for row in rows]
-    return dict(zip(rows, (1e3 * np.median(take_turns(runs, repeats), axis=0)).tolist(), strict=True))
-
-
 def _processor(case: Case) -> str:
-    """The torch device on which eager is what a case is held against."""
-    if case.device in {"fused", "openvino"}:
+    """Return the torch device on which eager is what a case is held against."""
+    kind, _, where = case.device.partition(":")
+    if kind in {"fused", "openvino"}:
         return "cpu"
-    compiled, _, where = case.device.partition(":")
-    if compiled != "compiled":
+    if kind != "compiled":
         return case.device
-    if where:
-        return where
     import torch
 
-    return "cuda" if torch.cuda.is_available() else "cpu"
+    return where or ("cuda" if torch.cuda.is_available() else "cpu")
 
 
 def _open_all(subject: Subject, cases: Iterable[Case]) -> tuple[dict[Case, Runtime], list[Row]]:
     runtimes, refused = {}, []
     for case in cases:
         try:
-            runtimes[case] = case.open(subject)
+            runtimes[case] = subject.open(*case)
         except BadInput as error:
-            refused.append(refusal(subject, case, error))
+            refused.append({"model": subject.name, **case._asdict(), "reason": str(error)})
     return runtimes, refused
 
 
 def _measure_batch(subject: Subject, runtimes: dict[Case, Runtime], batch: int, repeats: int) -> list[Row]:
-    clips = _clips(batch)
+    clips = np.random.default_rng(0).standard_normal((batch, 3, CLIP_FRAMES, *INPUT_SIZE), np.float32)
     for case, runtime in runtimes.items():
         _prepare(case, runtime, batch)
     times = paired(take_turns([partial(runtime, clips) for runtime in runtimes.values()], repeats))
-    frames = batch * published_stride(subject.spec)
+    frames = batch * (CLIP_FRAMES if subject.spec.multi else 1)  # of video that a pass moves on
     return [
         subject.facts()
-        | case.to_dict()
+        | case._asdict()
         | {"runtime": runtime.name, "batch": batch}
         | each
         | {"frames_per_second": round(1e3 * frames / each["p50_ms"], 1)}
@@ -104,47 +136,10 @@ def _prepare(case: Case, runtime: Runtime, batch: int) -> None:
         runtime.batch = batch  # its code is for batches of one size, and fills smaller ones up
 
 
-def _peak_of_a_batch(subject: Subject, case: Case, batch: int) -> dict[str, int | None]:
-    runtime = case.open(subject)
+def _peak_of_a_batch(subject: Subject, case: Case, batch: int) -> Row:
+    runtime = subject.open(*case)
     _prepare(case, runtime, batch)
     runtime(np.zeros((batch, 3, CLIP_FRAMES, *INPUT_SIZE), np.float32))
-    return {"peak_mib": peak_memory(), "peak_gpu_mib": _peak_on_gpu()}
-
-
-def _peak_on_gpu() -> int | None:
-    """Peak memory in MiB of torch's arrays on the GPU; None where it was not used."""
-    torch = sys.modules.get("torch")
-    return torch.cuda.max_memory_allocated() // 2**20 or None if torch and torch.cuda.is_initialized() else None
-
-
-def _clips(batch: int) -> Map:
-    return np.random.default_rng(0).standard_normal((batch, 3, CLIP_FRAMES, *INPUT_SIZE), np.float32)
-
-
-def as_table(rows: Sequence[Row]) -> str:
-    """The measurements as text."""
-    width = max(len(row["runtime"]) for row in rows)
-    on_gpu = any(row["peak_gpu_mib"] for row in rows)
-    titles = f"{'batch':>5} {'p50 ms':>8} {'p95 ms':>8} {'frames/s':>8} {'x eager':>7} {'MiB':>5}"
-    lines = [f"{'model':<25} {'parameters':>10} {'GMAC':>5}  {'runtime':<{width}} {titles}{'  GPU MiB' * on_gpu}"]
-    for row in rows:
-        model = f"{row['model']:<16} {row['label']:<8} {row['parameters']:>10,} {row['gmac']:>5.2f}"
-        times = (
-            f"{row['p50_ms']:>8.2f} {row['p95_ms']:>8.2f} {row['frames_per_second']:>8.1f} {row['times_eager']:>7.2f}"
-        )
-        gpu = f"  {row['peak_gpu_mib'] or '-':>7}" * on_gpu
-        lines.append(f"{model}  {row['runtime']:<{width}} {row['batch']:>5} {times} {row['peak_mib'] or '-':>5}{gpu}")
-    return "\n".join(lines) + "\n"
-
-
-def as_notes(refused: Sequence[Row]) -> str:
-    """What could not be measured, and why: a line a reason."""
-    reasons: dict[tuple[str, str, str], list[str]] = {}
-    for row in refused:
-        models = reasons.setdefault((row["device"], row["precision"], row["reason"]), [])
-        models += [row["model"]] * (row["model"] not in models)
-    lines = [
-        f"{device} {precision} ({', '.join(models)}): {reason}"
-        for (device, precision, reason), models in reasons.items()
-    ]
-    return "\n".join(["Not measured:", *lines]) + "\n"
+    torch = sys.modules.get("torch")  # it is not imported for the sake of asking
+    on_gpu = torch.cuda.max_memory_allocated() // 2**20 if torch and torch.cuda.is_initialized() else None
+    return {"peak_mib": peak_memory(), "peak_gpu_mib": on_gpu}

@@ -1,109 +1,107 @@
-"""The whole of ``tinyhd predict``, a process from its start to its end: with a film, with maps alone, with neither."""
+"""The whole of ``tinyhd predict``, a process from its start to its end: with an overlay video, with maps alone, with neither."""
 
-import json
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
-import cv2
 import numpy as np
+from tqdm import tqdm
 
-from benchmarks.subjects import Case, Row, Subject
+from benchmarks.models import Row, Subject, find_subject
+from benchmarks.report import Benchmark, Report
 from benchmarks.turns import in_a_fresh_process
-from tinyhd_lib.data.video import read_frames
+from tinyhd_lib.data.video import probe, read_frames
 from tinyhd_lib.errors import BadInput
 from tinyhd_lib.prediction.inference import saliency_maps
-from tinyhd_lib.records import peak_memory
+from tinyhd_lib.records import peak_memory, read_record
+from tinyhd_lib.runtime import open_runtime
 
-WRITES = ("nothing", "maps", "maps and film")
 
+@dataclass(frozen=True, kw_only=True)
+class Pipeline(Benchmark):
+    """Measure ``tinyhd predict`` of a video, from command to files.
 
-def measure_pipeline(
-    subject: Subject, case: Case, video: Path, repeats: int, writes: Sequence[str] = WRITES
-) -> list[Row]:
-    """Wall seconds of whole processes, after one to warm up.
+    What it writes is *nothing* (the maps end in memory), *maps*, or *maps and overlay*.
 
-    Args:
-        subject: the model.
-        case: what it runs on, and how.
-        video: a file or folder.
-        repeats: processes that are timed; the median counts.
-        writes: what they leave, names of `WRITES`. What writes nothing ends with the maps in memory.
-
-    Raises:
-        BadInput: the video or the case cannot be used.
+    Attributes:
+        video: a file or a folder of frames.
+        models: names of models, which run with random weights; of weights; or checkpoints' paths.
+        devices: what they run on, as ``tinyhd predict`` takes it.
+        precisions: float32, bfloat16, float16, int8; all but float32 need weights that have learnt.
+        repeats: processes that are timed, after one to warm up; the median counts.
     """
-    with TemporaryDirectory() as folder:
+
+    video: Path
+    models: tuple[str, ...] = ("M-r4", "S-r4")
+    devices: tuple[str, ...] = ("fused", "openvino")
+    precisions: tuple[str, ...] = ("float32",)
+    repeats: int = 1
+
+    def measure(self) -> Report:
+        """Return ``video``, ``pipeline``, and ``refused``, with the reason of what was impossible."""
+        rows, refused = [], []
+        with TemporaryDirectory() as folder:
+            subjects = [find_subject(name, Path(folder)) for name in self.models]
+            cases = [(each, device, precision) for each in subjects for device in self.devices for precision in self.precisions]
+            for subject, device, precision in tqdm(cases, desc="pipelines"):
+                try:
+                    rows += self._measure(subject, device, precision, Path(folder))
+                except BadInput as error:
+                    refused.append({"model": subject.name, "device": device, "precision": precision, "reason": str(error)})
+        frames = probe(self.video).frames
+        return {"video": {"name": self.video.name, "frames": frames}, "pipeline": rows, "refused": refused}
+
+    def _measure(self, subject: Subject, device: str, precision: str, folder: Path) -> list[Row]:
+        subject.open(device, precision)  # refused in this process, with its reason
+        how: dict[str, Any] = {"weights": subject.weights, "device": device, "precision": precision}
+        command = partial(_predict_files, self.video, folder, **how)
         runs: dict[str, Callable[[], Row]] = {
-            "nothing": lambda: in_a_fresh_process(_predict, str(video), subject.weights, case),
-            "maps": lambda: _run(_command(subject, case, video, Path(folder), film=False), Path(folder)),
-            "maps and film": lambda: _run(_command(subject, case, video, Path(folder), film=True), Path(folder)),
+            "nothing": lambda: in_a_fresh_process(_predict_nothing, self.video, how),
+            "maps": partial(command, overlay=False),
+            "maps and overlay": partial(command, overlay=True),
         }
-        _timed(runs["maps and film"])
-        return [_measure(subject, case, each, runs[each], repeats) for each in writes]
+        runs["maps and overlay"]()
+        what = {"model": subject.name, "label": subject.spec.label, "device": device, "precision": precision}
+        return [what | {"writes": writes} | _timed(run, self.repeats) for writes, run in runs.items()]
 
 
-def _measure(subject: Subject, case: Case, writes: str, run: Callable[[], Row], repeats: int) -> Row:
-    turns = [_timed(run) for _ in range(repeats)]
-    seconds, inner = float(np.median([wall for wall, _ in turns])), turns[-1][1]
+def _timed(run: Callable[[], Row], repeats: int) -> Row:
+    seconds, peaks = [], []
+    for _ in range(repeats):
+        begun = time.perf_counter()
+        found = run()
+        seconds.append(time.perf_counter() - begun)
+        peaks.append(found["peak_mib"] or 0)
+    middle = float(np.median(seconds))
     return {
-        "model": subject.name,
-        "label": subject.spec.label,
-        **case.to_dict(),
-        "runtime": inner["runtime"],
-        "writes": writes,
-        "seconds": round(seconds, 2),
-        "frames_per_second": round(inner["frames"] / seconds, 1),
-        "peak_mib": max(inner["peak_mib"] or 0 for _, inner in turns) or None,
+        "runtime": found["runtime"],
+        "seconds": round(middle, 2),
+        "frames_per_second": round(found["frames"] / middle, 1),
+        "peak_mib": max(peaks) or None,
     }
 
 
-def _timed(run: Callable[[], Row]) -> tuple[float, Row]:
-    begun = time.perf_counter()
-    answer = run()
-    return time.perf_counter() - begun, answer
-
-
-def _command(subject: Subject, case: Case, video: Path, folder: Path, *, film: bool) -> list[str]:
+def _predict_files(video: Path, folder: Path, *, overlay: bool, **how: str) -> Row:
+    """Run the command; return what its record says."""
     command = [sys.executable, "-m", "tinyhd_lib", "predict", str(video), "--out", str(folder / "maps"), "--force"]
-    command += ["--weights", subject.weights, "--device", case.device, "--precision", case.precision]
-    return command + ["--overlay", str(folder / "film.mp4")] * film
-
-
-def _run(command: list[str], folder: Path) -> Row:
-    finished = subprocess.run(command, capture_output=True, check=False, text=True)  # noqa: S603
+    command += [word for name, value in how.items() for word in (f"--{name}", value)]
+    command += ["--overlay", str(folder / "overlay.mp4")] * overlay
+    finished = subprocess.run(command, capture_output=True, check=False, encoding="utf-8")  # noqa: S603
     if finished.returncode:
         raise BadInput(finished.stderr.strip().splitlines()[-1])
-    record: Row = json.loads((folder / "maps" / "run.json").read_bytes())
-    return record
+    record = read_record(folder / "maps")
+    assert record is not None
+    return record.details
 
 
-def _predict(video: str, weights: str, case: Case) -> Row:
-    """What the command does, but for its files."""
-    from tinyhd_lib.runtime import open_runtime
-
-    cv2.setNumThreads(1)
-    runtime = open_runtime(weights, case.device, case.precision)
-    frames = sum(1 for _ in saliency_maps(read_frames(Path(video)), runtime))
+def _predict_nothing(video: Path, how: dict[str, str]) -> Row:
+    """Do what the command does, but for its files."""
+    runtime = open_runtime(how["weights"], how["device"], how["precision"])
+    frames = sum(1 for _ in saliency_maps(read_frames(video), runtime))
     return {"runtime": runtime.name, "frames": frames, "peak_mib": peak_memory()}
-
-
-def as_table(rows: Sequence[Row], video: Row) -> str:
-    """The measurements as text.
-
-    Args:
-        rows: of `measure_pipeline`.
-        video: its ``name`` and how many ``frames`` it has.
-    """
-    width = max(len(row["runtime"]) for row in rows)
-    lines = [f"Whole processes, {video['name']}, {video['frames']} frames:"]
-    lines.append(f"{'model':<25} {'runtime':<{width}}  {'writes':<13} {'seconds':>8} {'frames/s':>8} {'MiB':>5}")
-    lines += [
-        f"{row['model']:<16} {row['label']:<8} {row['runtime']:<{width}}  {row['writes']:<13} "
-        f"{row['seconds']:>8.2f} {row['frames_per_second']:>8.1f} {row['peak_mib'] or '-':>5}"
-        for row in rows
-    ]
-    return "\n".join(lines) + "\n"

@@ -1,52 +1,109 @@
-"""What the cache of a teacher's answers is worth: an epoch with it against an epoch without it, in one run.
+"""Steps of training, and what the cache of a teacher's maps is worth.
 
-A student learns from HD2S, which looks at sixteen windows for every clip of an M student. Speed does not depend on what
-the networks have learnt: they are fresh, and the data are made up.
+Speed does not depend on what networks have learnt: student and teacher are fresh, and the data are made up.
 """
 
 import os
 import time
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from functools import partial
+from itertools import product
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
-from unittest.mock import patch
 
+from tqdm import tqdm
+
+from benchmarks.models import Row
+from benchmarks.report import Benchmark, Report
+from benchmarks.turns import paired, take_turns
 from tinyhd_lib.data.synthetic import synthesise
 from tinyhd_lib.models.spec import MODEL_SPECS
-from tinyhd_lib.models.teacher import build_teacher
-from tinyhd_lib.training.answers import AnswerCache
-from tinyhd_lib.training.loop import train
-from tinyhd_lib.training.models import HD2SModel
 from tinyhd_lib.training.recipe import Recipe
-from tinyhd_lib.training.teachers import WindowTeacher
 
-ROWS = ("d123m_rc4_rc1T", "d123s_rc4_rc1T")
 SIZES = ((192, 256), (96, 128))
+ON_A_CPU = (("float32", False), ("bfloat16", False))
+ON_A_GPU = (("float16", False), ("bfloat16", False), ("float16", True), ("bfloat16", True))  # as published comes first
 
 
-def measure_training(row: str, size: tuple[int, int], device: str = "auto") -> dict[str, Any]:
-    """Seconds of an epoch of two steps, with the teacher live and from the cache."""
-    answering = "openvino" if device == "auto" else device
-    with TemporaryDirectory() as folder, patch.dict(os.environ, TINYHD_CACHE=f"{folder}/cache"):
+@dataclass(frozen=True, kw_only=True)
+class Training(Benchmark):
+    """Measure steps of training in several precisions, and an epoch with the teacher's maps cached against one without.
+
+    Attributes:
+        models: names of the students.
+        batches: clips a step.
+        repeats: timed turns of a step, after one to warm up.
+        cache: whether the teacher's cache is measured too; that takes minutes.
+    """
+
+    models: tuple[str, ...] = ("M-r4", "S-r4")
+    batches: tuple[int, ...] = (1,)
+    repeats: int = 3
+    cache: bool = True
+
+    def measure(self) -> Report:
+        """Return ``steps``, a row a model, size, batch and precision, and ``training``, a row a model and size."""
+        students = list(product(self.models, SIZES))
+        steps = [(*each, batch) for each in students for batch in self.batches]
+        report = {"steps": [row for each in tqdm(steps, desc="steps") for row in measure_steps(*each, self.repeats)]}
+        return report | {"training": [measure_cache(*each) for each in students]} if self.cache else report
+
+
+def measure_steps(model: str, size: tuple[int, int], batch: int, repeats: int) -> list[Row]:
+    """Return times of a step in several precisions that take turns: data, forward and backward pass, optimiser.
+
+    Args:
+        model: of `MODEL_SPECS`, the student.
+        size: (H, W) that it is trained at.
+        batch: clips a step.
+        repeats: timed turns.
+    """
+    import torch
+
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    ways = ON_A_GPU if device == "cuda" else ON_A_CPU
+    with TemporaryDirectory() as folder:
+        clips = 2 * (repeats + 1) * batch  # all that `take_turns` asks for: an epoch does not end between
+        recipe = _recipe(model, size, Path(folder), videos=2, batch=batch, clips_per_video=-(-clips // 2))
+        runs = [
+            _steps(replace(recipe, precision=precision, compile=compiled), Path(folder) / str(number), device)
+            for number, (precision, compiled) in enumerate(ways)
+        ]
+        times = paired(take_turns([partial(next, run) for run in runs], repeats))
+    what = {"model": model, "label": MODEL_SPECS[model].label, "device": device, "size": list(size), "batch": batch}
+    labels = [f"{'compiled' if compiled else 'eager'} {precision}" for precision, compiled in ways]
+    return [what | {"way": label} | each for label, each in zip(labels, times, strict=True)]
+
+
+def measure_cache(model: str, size: tuple[int, int], device: str = "auto") -> Row:
+    """Return seconds of an epoch of four clips from HD2S, which looks at sixteen windows for each clip of an M student.
+
+    Args:
+        model: of `MODEL_SPECS`, the student.
+        size: (H, W) that it is trained at.
+        device: see `train`.
+    """
+    from tinyhd_lib.models.teacher import build_teacher
+    from tinyhd_lib.training.answers import AnswerCache
+    from tinyhd_lib.training.models import HD2SModel
+    from tinyhd_lib.training.teachers import WindowTeacher
+
+    with TemporaryDirectory() as folder:
         root = Path(folder)
-        list(synthesise("gaze", root / "set", videos=2, frames=48))
-        recipe = Recipe(
-            row, teachers=("HD2S",), labelled="gaze", labelled_dir=str(root / "set"), size=size, epochs=2,
-            clips_per_video=2, every=16, clip_norm=1.0,
-        )  # fmt: skip
-        model = HD2SModel(build_teacher(), answering)
-        single = not MODEL_SPECS[row].multi
-        live = WindowTeacher(model, single=single)
-        cached = WindowTeacher(model, single=single, cache=AnswerCache(root / "answers"))
-        for _ in train(recipe, root / "filling", device=device, teacher=cached):
-            pass  # the first run of two computes what the second one finds
+        recipe = _recipe(model, size, root, videos=2, teachers=("HD2S",), clips_per_video=2, every=16)
+        teacher = HD2SModel(build_teacher(), "openvino" if device == "auto" else device)
+        single = not MODEL_SPECS[model].multi
+        live = WindowTeacher(teacher, single=single)
+        cached = WindowTeacher(teacher, single=single, cache=AnswerCache(root / "answers"))
+        _second_epoch(recipe, root / "filling", device, cached)
         seconds = {
-            name: _seconds_of_an_epoch(recipe, root / name, device, teacher)
-            for name, teacher in (("live", live), ("cached", cached))
+            name: _second_epoch(recipe, root / name, device, each) for name, each in (("live", live), ("cached", cached))
         }
     return {
-        "model": row,
-        "label": MODEL_SPECS[row].label,
+        "model": model,
+        "label": MODEL_SPECS[model].label,
         "size": list(size),
         "live_seconds": round(seconds["live"], 2),
         "cached_seconds": round(seconds["cached"], 2),
@@ -54,19 +111,30 @@ def measure_training(row: str, size: tuple[int, int], device: str = "auto") -> d
     }
 
 
-def as_table(rows: list[dict[str, Any]]) -> str:
-    """The measurements as text."""
-    lines = ["An epoch of 4 clips from HD2S:   live s   cached s   ratio"]
-    lines += [
-        f"{row['model']:<16} {row['label']:<5} {row['size'][0]}x{row['size'][1]:<6} {row['live_seconds']:>6.1f} "
-        f"{row['cached_seconds']:>10.2f} {row['ratio']:>7.1f}"
-        for row in rows
-    ]
-    return "\n".join(lines) + "\n"
+def _recipe(model: str, size: tuple[int, int], root: Path, videos: int, **settings: Any) -> Recipe:
+    """Return a recipe on made-up gaze, of two epochs."""
+    list(synthesise("gaze", root / "set", videos=videos, frames=48))
+    place = str(root / "set")
+    return Recipe(model, labelled="gaze", labelled_dir=place, size=size, epochs=2, clip_norm=1.0, **settings)
 
 
-def _seconds_of_an_epoch(recipe: Recipe, out: Path, device: str, teacher: WindowTeacher) -> float:
-    """The second epoch's: the first one warms up."""
+def _steps(recipe: Recipe, out: Path, device: str) -> Iterator[None]:
+    """Yield once a step."""
+    import torch
+
+    from tinyhd_lib import train
+
+    for entry in train(recipe, out, device=device):
+        if device == "cuda":
+            torch.cuda.synchronize()
+        if "terms" in entry:
+            yield
+
+
+def _second_epoch(recipe: Recipe, out: Path, device: str, teacher: Any) -> float:
+    """Return the seconds of the second epoch: the first one warms up."""
+    from tinyhd_lib import train
+
     begun = ended = 0.0
     for entry in train(recipe, out, device=device, teacher=teacher):
         ended = time.perf_counter()

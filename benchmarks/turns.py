@@ -8,14 +8,39 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from tinyhd_lib.data.transforms import Map
-
 Result = TypeVar("Result")
 
 
-def take_turns(runs: Sequence[Callable[[], object]], repeats: int) -> Map:
-    """Seconds (repeats, runs) that each of them takes, after a turn to warm up."""
+def take_turns(runs: Sequence[Callable[[], object]], repeats: int) -> np.ndarray:
+    """Return the seconds (repeats, runs) that each of them takes, after a turn to warm up."""
     return np.array([[_seconds(run) for run in runs] for _ in range(repeats + 1)][1:])
+
+
+def paired(seconds: np.ndarray, ratio: str = "times_eager") -> list[dict[str, float]]:
+    """Return what the turns come to, for each of those that took them.
+
+    Args:
+        seconds: (repeats, runs); the first run is what the others are held against.
+        ratio: name of how often a run fits into the first one, the median over turns.
+
+    Returns:
+        ``p50_ms``, ``p95_ms`` and the ratio.
+
+    >>> paired(np.array([[0.4, 0.1], [0.2, 0.1], [0.4, 0.1]]))[1]
+    {'p50_ms': 100.0, 'p95_ms': 100.0, 'times_eager': 4.0}
+    """
+    ratios = np.median(seconds[:, :1] / seconds, axis=0)
+    middle, late = 1e3 * np.percentile(seconds, (50, 95), axis=0)
+    return [
+        {"p50_ms": round(float(p50), 3), "p95_ms": round(float(p95), 3), ratio: round(float(times), 2)}
+        for p50, p95, times in zip(middle, late, ratios, strict=True)
+    ]
+
+
+def in_a_fresh_process(function: Callable[..., Result], *arguments: Any) -> Result:
+    """Return what a function returns in a process that has done nothing before."""
+    with ProcessPoolExecutor(max_workers=1, mp_context=get_context("spawn")) as pool:
+        return pool.submit(function, *arguments).result()
 
 
 def _seconds(run: Callable[[], object]) -> float:
@@ -23,26 +48,3 @@ def _seconds(run: Callable[[], object]) -> float:
     begun = time.perf_counter()
     run()
     return time.perf_counter() - begun
-
-
-def paired(seconds: Map) -> list[dict[str, float]]:
-    """What the turns come to for each of those that took them.
-
-    Args:
-        seconds: (repeats, runs); the first run is what the others are held against.
-
-    Returns:
-        ``p50_ms``, ``p95_ms``, and ``times_eager``: how often it fits into the first, the median over turns.
-    """
-    ratios = np.median(seconds[:, :1] / seconds, axis=0)
-    middle, late = 1e3 * np.percentile(seconds, (50, 95), axis=0)
-    return [
-        {"p50_ms": round(float(p50), 3), "p95_ms": round(float(p95), 3), "times_eager": round(float(ratio), 2)}
-        for p50, p95, ratio in zip(middle, late, ratios, strict=True)
-    ]
-
-
-def in_a_fresh_process(function: Callable[..., Result], *arguments: Any) -> Result:
-    """What a function answers in a process that has done nothing before."""
-    with ProcessPoolExecutor(max_workers=1, mp_context=get_context("spawn")) as pool:
-        return pool.submit(function, *arguments).result()

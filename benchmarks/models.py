@@ -1,0 +1,80 @@
+"""Which models are measured, with which weights.
+
+Speed does not depend on what a network has learnt, so nothing is downloaded: a model of the table runs with random
+weights. Fewer bits than float32 are only let through where the maps stay nearly the same, and maps of random weights say
+nothing about that: they need weights that have learnt, so name ours (``workbench-m-r4``) or a file.
+
+torch is imported only where it is needed, for its memory would count as that of runtimes that do without it.
+"""
+
+from functools import cache
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import tinyhd_lib
+from tinyhd_lib.errors import BadInput
+from tinyhd_lib.models.spec import MODEL_SPECS, ModelSpec
+from tinyhd_lib.runtime import Runtime, open_runtime
+
+Row = dict[str, Any]
+"""A line of a table, JSON-ready."""
+
+
+class Subject(NamedTuple):
+    """A model to be measured.
+
+    Attributes:
+        name: as it was asked for.
+        spec: its row of `MODEL_SPECS`.
+        weights: a name or path that `open_runtime` takes.
+        learnt: whether the weights are other than random.
+    """
+
+    name: str
+    spec: ModelSpec
+    weights: str
+    learnt: bool
+
+    def facts(self) -> Row:
+        """Return what a table says of it, whatever it runs on."""
+        weights = self.name if self.learnt else "random"
+        return {"model": self.name, "label": self.spec.label, "weights": weights, **_cost(self.spec)}
+
+    def open(self, device: str, precision: str) -> Runtime:
+        """Return the model, ready to run.
+
+        Raises:
+            BadInput: that is not possible here, or changes the maps too much, or nobody could tell whether it does.
+        """
+        if precision != "float32" and not self.learnt:
+            raise BadInput("random weights: whether the maps stay the same can only be seen with weights that have learnt")
+        return open_runtime(self.weights, device, precision)
+
+
+def find_subject(name: str, folder: Path) -> Subject:
+    """Return the model behind a name.
+
+    Args:
+        name: of `MODEL_SPECS`, of weights of ours, or a checkpoint's path.
+        folder: where random weights are written.
+
+    Raises:
+        BadInput: there is no such model, or its file cannot be used.
+    """
+    if name not in MODEL_SPECS:
+        return Subject(Path(name).stem if Path(name).is_file() else name, tinyhd_lib.load_model(name).spec, name, learnt=True)
+    import torch
+
+    path = folder / f"{name}.safetensors"
+    with torch.random.fork_rng():
+        torch.manual_seed(0)  # the same weights every time, so that their conversions are found again
+        tinyhd_lib.save_model(tinyhd_lib.build_model(MODEL_SPECS[name]).eval(), path, {"note": "random weights"})
+    return Subject(name, MODEL_SPECS[name], str(path), learnt=False)
+
+
+@cache
+def _cost(spec: ModelSpec) -> Row:
+    from tinyhd_lib.models.student import count_gmac, count_parameters
+
+    model = tinyhd_lib.build_model(spec)
+    return {"parameters": count_parameters(model), "gmac": round(count_gmac(model), 3)}
