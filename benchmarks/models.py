@@ -47,7 +47,9 @@ class Subject(NamedTuple):
             BadInput: that is not possible here, or changes the maps too much, or nobody could tell whether it does.
         """
         if precision != "float32" and not self.learnt:
-            raise BadInput("random weights: whether the maps stay the same can only be seen with weights that have learnt")
+            raise BadInput(
+                "random weights: whether the maps stay the same can only be seen with weights that have learnt"
+            )
         return open_runtime(self.weights, device, precision)
 
 
@@ -62,7 +64,9 @@ def find_subject(name: str, folder: Path) -> Subject:
         BadInput: there is no such model, or its file cannot be used.
     """
     if name not in MODEL_SPECS:
-        return Subject(Path(name).stem if Path(name).is_file() else name, tinyhd_lib.load_model(name).spec, name, learnt=True)
+        return Subject(
+            Path(name).stem if Path(name).is_file() else name, tinyhd_lib.load_model(name).spec, name, learnt=True
+        )
     import torch
 
     path = folder / f"{name}.safetensors"

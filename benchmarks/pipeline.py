@@ -48,12 +48,19 @@ class Pipeline(Benchmark):
         rows, refused = [], []
         with TemporaryDirectory() as folder:
             subjects = [find_subject(name, Path(folder)) for name in self.models]
-            cases = [(each, device, precision) for each in subjects for device in self.devices for precision in self.precisions]
+            cases = [
+                (each, device, precision)
+                for each in subjects
+                for device in self.devices
+                for precision in self.precisions
+            ]
             for subject, device, precision in tqdm(cases, desc="pipelines"):
                 try:
                     rows += self._measure(subject, device, precision, Path(folder))
                 except BadInput as error:
-                    refused.append({"model": subject.name, "device": device, "precision": precision, "reason": str(error)})
+                    refused.append(
+                        {"model": subject.name, "device": device, "precision": precision, "reason": str(error)}
+                    )
         frames = probe(self.video).frames
         return {"video": {"name": self.video.name, "frames": frames}, "pipeline": rows, "refused": refused}
 

@@ -3,7 +3,6 @@
 Speed does not depend on what networks have learnt: student and teacher are fresh, and the data are made up.
 """
 
-import os
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -85,8 +84,9 @@ def measure_cache(model: str, size: tuple[int, int], device: str = "auto") -> Ro
         size: (H, W) that it is trained at.
         device: see `train`.
     """
-    from tinyhd_lib.models.teacher import build_teacher
     from tinyhd_lib.training.answers import AnswerCache
+
+    from tinyhd_lib.models.teacher import build_teacher
     from tinyhd_lib.training.models import HD2SModel
     from tinyhd_lib.training.teachers import WindowTeacher
 
@@ -99,7 +99,8 @@ def measure_cache(model: str, size: tuple[int, int], device: str = "auto") -> Ro
         cached = WindowTeacher(teacher, single=single, cache=AnswerCache(root / "answers"))
         _second_epoch(recipe, root / "filling", device, cached)
         seconds = {
-            name: _second_epoch(recipe, root / name, device, each) for name, each in (("live", live), ("cached", cached))
+            name: _second_epoch(recipe, root / name, device, each)
+            for name, each in (("live", live), ("cached", cached))
         }
     return {
         "model": model,

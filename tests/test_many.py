@@ -18,7 +18,7 @@ from filelock import FileLock, SoftFileLock
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_streaming import Fake
-from tinyhd_lib.runtime.shared import SharedRuntime
+
 
 from tinyhd_lib import BadInput, open_runtime
 from tinyhd_lib.cli import main

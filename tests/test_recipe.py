@@ -9,7 +9,6 @@ import pytest
 import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tinyhd_lib.commands.train import changes
 
 from tinyhd_lib import MODEL_SPECS, BadInput
 from tinyhd_lib.cli import main

@@ -75,7 +75,7 @@ def test_a_source_is_recognised_by_its_text(video_file: Path, tmp_path: Path) ->
 @pytest.mark.parametrize("values", [{"speed": -1}, {"speed": float("inf")}, {"idle": 0}, {"idle": float("nan")}])
 def test_impossible_options_are_refused(values: dict) -> None:
     with pytest.raises(BadInput, match=next(iter(values))):
-        LiveOptions(**values)
+        LiveOptions(source="0", **values)
 
 
 # A film at its own speed

@@ -10,9 +10,6 @@ from .models.checkpoints import load_model as load_model
 from .models.checkpoints import load_published_state as load_published_state
 from .models.checkpoints import load_published_teacher_state as load_published_teacher_state
 from .models.checkpoints import save_model as save_model
-from .models.checkpoints import load_published_state as load_published_state
-from .models.checkpoints import load_published_teacher_state as load_published_teacher_state
-from .models.weights import list_models as list_models
 from .models.spec import MODEL_SPECS as MODEL_SPECS
 from .models.spec import ModelSpec as ModelSpec
 from .models.student import SaliencyOutput as SaliencyOutput
@@ -20,6 +17,7 @@ from .models.student import TinyHD as TinyHD
 from .models.student import build_model as build_model
 from .models.student import inflate_mobilenet_v2 as inflate_mobilenet_v2
 from .models.teacher import build_teacher as build_teacher
+from .models.weights import list_models as list_models
 from .prediction.inference import predict as predict
 from .runtime import open_runtime as open_runtime
 from .training.loop import train as train

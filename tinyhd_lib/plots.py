@@ -70,7 +70,7 @@ def as_density(maps: Map) -> Map:
 
 
 def watch(entries: Iterable[Any], draw: Callable[[Sequence[Any]], Figure], seconds: float = 5.0) -> Iterator[Any]:
-    """Pass a generator on, and keep a picture of what came up to date below a notebook's cell; also if it is left early.
+    """Pass a generator on, and keep a picture of what came up to date below a notebook's cell, even if it is left.
 
     Args:
         entries: such as those of `tinyhd_lib.training.loop.train`.

@@ -39,10 +39,6 @@ def watch(options: LiveOptions) -> "Iterator[Statistics | pd.DataFrame]":
     The end of the source or of ``seconds``, and Ctrl-C, are all a normal end. What was seen before something broke the
     stream off is whole all the same.
 
-    Args:
-        source: a camera's number, an rtsp or http address, a video (at its own speed), or a folder that fills.
-        options: the model, the pace, and what is kept.
-
     Raises:
         BadInput: an option cannot be used; the source or the model failed.
     """
@@ -73,7 +69,7 @@ def watch(options: LiveOptions) -> "Iterator[Statistics | pd.DataFrame]":
 
 
 def _check_places(options: LiveOptions) -> None:
-    """Refuse what would be written over, before anything is opened."""
+    """Refuse what would be written over, before anything is source."""
     out, overlay = options.out, options.overlay
     if out and out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise BadInput(f"{out}: is there already, and not an empty folder; give another `out`")

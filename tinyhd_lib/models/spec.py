@@ -125,7 +125,11 @@ class ModelTable(Mapping[str, ModelSpec]):
 
     def __getitem__(self, name: str) -> ModelSpec:
         """Return a model's spec."""
-        return self._specs[self._aliases.get(name, name)]
+        return self._specs[self.published_name(name)]
+
+    def published_name(self, name: str) -> str:
+        """Return the name under which records and checkpoints know a model; any other text as it is."""
+        return self._aliases.get(name, name)
 
     def __iter__(self) -> Iterator[str]:
         """Yield the models' names, each once."""

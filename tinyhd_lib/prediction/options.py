@@ -8,7 +8,6 @@ from difflib import get_close_matches
 from typing import TYPE_CHECKING, Literal
 
 from tinyhd_lib.errors import BadInput, check_choices
-from tinyhd_lib.models.weights import DEFAULT_WEIGHTS
 from tinyhd_lib.models.spec import CLIP_FRAMES
 from tinyhd_lib.models.weights import DEFAULT_WEIGHTS
 

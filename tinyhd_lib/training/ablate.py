@@ -14,9 +14,8 @@ import pandas as pd
 
 from tinyhd_lib.errors import BadInput
 from tinyhd_lib.files import write_atomically
-from tinyhd_lib.models.student import count_gmac, count_parameters
-from tinyhd_lib.models.spec import MODEL_SPECS, find_row
-from tinyhd_lib.models.student import build_model
+from tinyhd_lib.models.spec import MODEL_SPECS
+from tinyhd_lib.models.student import build_model, count_gmac, count_parameters
 from tinyhd_lib.training.checkpoint import read_log
 from tinyhd_lib.training.loop import train
 from tinyhd_lib.training.recipe import Recipe
@@ -58,10 +57,9 @@ def specs_of(names: Sequence[str]) -> list[str]:
         raise BadInput(f"no model to train; name sweeps ({', '.join(SWEEPS)}) or models")
     rows: list[str] = []
     for name in names:
-        row = find_row(name)
-        if row is None and name not in SWEEPS:
+        if name not in MODEL_SPECS and name not in SWEEPS:
             raise BadInput(f"model {name!r}: no such model; there are {', '.join([*SWEEPS, *MODEL_SPECS])}")
-        rows += [row] if row else SWEEPS[name]
+        rows += SWEEPS.get(name) or [MODEL_SPECS.published_name(name)]
     return list(dict.fromkeys(rows))
 
 

@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -127,7 +128,7 @@ class _Training:
         self.learner = build_learner(recipe).to(group.device)
         self.optimiser = build_optimiser(self.learner, recipe)
         self.scaler = torch.amp.GradScaler(group.device.type, enabled=recipe.precision == "float16")
-        self.loss = DistillationLoss(recipe.terms)
+        self.loss = DistillationLoss({str(name): weight for name, weight in recipe.terms.items()})
         if state is None:
             student = self.learner.student.state_dict()
             average = {name: value.clone() for name, value in student.items()} if recipe.ema else {}
@@ -274,7 +275,7 @@ class _Training:
             state.scaler = self.scaler.state_dict()
             state.write(self.out)
 
-    def _bar(self, what: str, total: int, initial: int = 0) -> "tqdm[None]":
+    def _bar(self, what: str, total: int, initial: int = 0) -> "tqdm[Any]":
         return tqdm(desc=what, total=total, initial=initial, disable=not (self.group.first and total))
 
     def describe(self) -> dict[str, object]:

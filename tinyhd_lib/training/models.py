@@ -11,17 +11,15 @@ from tinyhd_lib.data.clips import resized
 from tinyhd_lib.data.transforms import Image, Map
 from tinyhd_lib.errors import BadInput
 from tinyhd_lib.files import digest_of, sha256
-from tinyhd_lib.models.checkpoints import read_state
-from tinyhd_lib.models.checkpoints import load_published_teacher_state
-from tinyhd_lib.models.weights import TEACHER_NOTE
+from tinyhd_lib.models.checkpoints import load_published_teacher_state, read_state
 from tinyhd_lib.models.spec import CLIP_FRAMES, INPUT_SIZE, MEAN, STD
 from tinyhd_lib.models.student import TinyHD
 from tinyhd_lib.models.teacher import HD2S, LEVELS, build_teacher
-from tinyhd_lib.runtime.base import model_source, state_digest
+from tinyhd_lib.models.weights import TEACHER_NOTE, model_source, state_digest
 from tinyhd_lib.training.recipe import teacher_kind
 
 Answers = dict[str, Map]
-"""``map``, ``d1``, ``d2``, ``d3`` and, as hints, ``level1`` to ``level4``, as far as there are any; (C, T, H, W) each."""
+"""``map``, ``d1``, ``d2``, ``d3`` and, as hints, ``level1`` to ``level4``, as far as there are any: (C, T, H, W)."""
 
 
 class WindowModel(Protocol):
@@ -30,12 +28,14 @@ class WindowModel(Protocol):
     Attributes:
         name: for people.
         digest: of its weights and of everything else that its answers depend on.
-        multi: whether it answers for every frame of the window; else for the last one only.
     """
 
     name: str
     digest: str
-    multi: bool
+
+    @property
+    def multi(self) -> bool:
+        """Whether it answers for every frame of the window; else for the last one only."""
 
     def __call__(self, frames: Image) -> Answers:
         """Return answers, in float32, to (16, h, w, 3) uint8 RGB."""

@@ -15,7 +15,7 @@ from pydantic_core import to_jsonable_python
 
 from tinyhd_lib.errors import BadInput
 from tinyhd_lib.losses import PUBLISHED_WEIGHTS, Term
-from tinyhd_lib.models.spec import MODEL_SPECS, ModelSpec, find_row
+from tinyhd_lib.models.spec import MODEL_SPECS, ModelSpec
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -24,12 +24,11 @@ if TYPE_CHECKING:
 Class = TypeVar("Class")
 
 
-def _row(name: str) -> str:
-    """Return the row of a model, by which records and checkpoints know it."""
-    row = find_row(name)
-    if row is None:
+def _model(name: str) -> str:
+    """Return the name of a model by which records and checkpoints know it."""
+    if name not in MODEL_SPECS:
         raise ValueError(f"no such model{_nearest(name, MODEL_SPECS)}")
-    return row
+    return MODEL_SPECS.published_name(name)
 
 
 _Kind = Literal["dhf1k", "ucf", "hollywood2", "kinetics", "folder", "gaze"]
@@ -56,7 +55,7 @@ def _in_one_line(kind: type[Class]) -> type[Class]:
         except ValidationError as error:
             raise BadInput(_complaint(error.errors()[0])) from None
 
-    kind.__init__ = tell  # type: ignore[misc]
+    kind.__init__ = tell  # type: ignore[method-assign, assignment]
     return kind
 
 
@@ -72,7 +71,7 @@ class Recipe:
     0.001
     """
 
-    model: Annotated[str, AfterValidator(_row)]
+    model: Annotated[str, AfterValidator(_model)]
     """a model by its name: M-r4, or the published d123m_rc4_rc1T."""
     start: str | None = None
     """weights to begin with, none for a fresh student."""

@@ -14,7 +14,7 @@ import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from tinyhd_lib.data.media import as_jpeg
+from tinyhd_lib.data.images import as_jpeg
 from tinyhd_lib.data.reader import VideoReader
 from tinyhd_lib.data.transforms import Image, Map, to_grey
 from tinyhd_lib.data.writer import VideoWriter

@@ -9,8 +9,9 @@ import numpy as np
 from tqdm import tqdm
 
 from tinyhd_lib.cache import Cache
-from tinyhd_lib.data.annotations import read_grey
-from tinyhd_lib.data.layouts import GroundTruth, Video
+from tinyhd_lib.data.gaze import GroundTruth
+from tinyhd_lib.data.images import read_grey
+from tinyhd_lib.data.layouts import Video
 from tinyhd_lib.data.transforms import Map
 from tinyhd_lib.data.video import Frame, count_frames_in, read_frames, source_files
 from tinyhd_lib.data.windows import published_stride, windows
@@ -184,15 +185,16 @@ def _fused_maps(video: Path, weights: str | Path) -> Iterator[Map]:
 
 def _side_maps(video: Path, weights: str | Path) -> Iterator[Map]:
     """Yield the decoders' maps (maps, 192, 256) of every frame."""
-    from tinyhd_lib.training.models import StudentModel
+    from tinyhd_lib.training.models import open_model
 
-    model = StudentModel(weights, "openvino")
+    model, spec = open_model(str(weights), "openvino"), model_source(weights).spec
     floats = (frame.image.astype(np.float32) for frame in _told(video, model.name))
     small = (cv2.resize(image, INPUT_SIZE[::-1], interpolation=cv2.INTER_LINEAR) for image in floats)
-    for window in windows((np.rint(image).astype(np.uint8) for image in small), published_stride(model.spec)):
+    stride = published_stride(spec)
+    for window in windows((np.rint(image).astype(np.uint8) for image in small), stride):
         outputs = model(np.stack(window.clip))
         for index in window.owned:
-            maps = [outputs[name][:, window.output(index, outputs[name].shape[1])] for name in model.spec.decoders]
+            maps = [outputs[name][:, window.output(index, outputs[name].shape[1])] for name in spec.decoders]
             yield np.concatenate(maps)
 
 
