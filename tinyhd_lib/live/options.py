@@ -19,8 +19,6 @@ class LiveOptions(ModelOptions):
 
     source: str
     """A camera's number, an rtsp or http address, a video (at its own speed), or a folder that fills."""
-    source: str
-    """A camera's number, an rtsp or http address, a video (at its own speed), or a folder that fills."""
     stride: int | None = None
     """M: frames from one pass to the next, 1 to 16; 16 if None. S: a map for every Nth frame; if None, as often as the
     machine can follow."""

@@ -1,8 +1,8 @@
 """Teachers: what a student is to say of a clip.
 
 A teacher is made of networks (`tinyhd_lib.training.models`), of maps on disk, or of other teachers. Which window
-answers for which frame is decided here, once (docs/model.md). Answers are computed once, kept in float16 in the cache folder,
-and shared by all trainings on a machine.
+answers for which frame is decided here, once (docs/model.md). Answers are computed once, kept in float16 in the cache
+folder, and shared by all trainings on a machine.
 """
 
 import io
