@@ -4,7 +4,7 @@ from . import losses as losses
 from . import metrics as metrics
 from .data.datasets import open_dataset as open_dataset
 from .errors import BadInput as BadInput
-from .evaluation.folder import evaluate_into as evaluate_into
+from .evaluation.folder import evaluate as evaluate
 from .export import export_model as export_model
 from .models.checkpoints import load_model as load_model
 from .models.checkpoints import load_published_state as load_published_state

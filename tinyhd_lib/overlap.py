@@ -75,9 +75,9 @@ def processes(workers: int) -> Iterator[MapFunction]:
 
     begun: list[Generator[Any]] = []
 
-    def run_all(function: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
+    def run_all(function: Callable[..., Result], *items: Iterable[Any]) -> Iterator[Result]:
         run = Parallel(workers, return_as="generator", max_nbytes=None)
-        begun.append(run(delayed(function)(item) for item in items))
+        begun.append(run(delayed(function)(*each) for each in zip(*items, strict=True)))
         return begun[-1]
 
     try:

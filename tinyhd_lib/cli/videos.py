@@ -114,10 +114,10 @@ def evaluate(scoring: PositionalRequiredArgs[UseAppendAction[EvaluateOptions]]) 
     Args:
         scoring: What is scored, and how.
     """
-    from tinyhd_lib.evaluation.folder import evaluate_into
+    from tinyhd_lib.evaluation.folder import evaluate as evaluate_maps
 
     with logging_redirect_tqdm():
-        print(evaluate_into(scoring).summary)
+        print(evaluate_maps(scoring))
 
 
 def compare(
@@ -132,10 +132,10 @@ def compare(
         second: The folder of another one of the same data.
         json: Also write the figures there.
     """
-    from tinyhd_lib.evaluation.compare import compare as compare_results
-    from tinyhd_lib.evaluation.results import read_results
+    from tinyhd_lib.evaluation.compare import compare as compare_evaluations
+    from tinyhd_lib.evaluation.folder import read_evaluation
 
-    comparison = compare_results(read_results(first), read_results(second))
+    comparison = compare_evaluations(read_evaluation(first), read_evaluation(second))
     print(comparison)
     if json:
         _write_json(json, comparison.to_json())

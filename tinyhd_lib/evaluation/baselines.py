@@ -18,13 +18,13 @@ OTHER_FRAMES = 10
 
 
 def annotated_frames(video: Video, most: int) -> list[int]:
-    """Up to ``most`` frames, evenly spaced."""
+    """Return up to ``most`` frames, evenly spaced."""
     count = len(video.names)
     return sorted({round(position) for position in np.linspace(0, count - 1, min(most, count))})
 
 
 def mean_truth(video: Video) -> Map | None:
-    """(90, 160): the mean of a video's saliency maps, each of sum 1; None if nobody looked at any of them."""
+    """Return (90, 160): the mean of a video's saliency maps, each of sum 1; None if nobody looked at any of them."""
     truths = [video.truth(index) for index in annotated_frames(video, CENTRE_FRAMES)]
     maps = [truth.saliency for truth in truths if truth is not None and truth.saliency.any()]
     small = [_shrink(each.astype(np.float64)) for each in maps]
@@ -32,13 +32,13 @@ def mean_truth(video: Video) -> Map | None:
 
 
 def _shrink(saliency: Map) -> Map:
-    """A map at `CENTRE_SIZE`; one side at a time, since OpenCV averages no area where the other side grows."""
+    """Return a map at `CENTRE_SIZE`; one side at a time, since OpenCV averages no area where the other side grows."""
     rows = cv2.resize(saliency, (saliency.shape[1], CENTRE_SIZE[0]), interpolation=cv2.INTER_AREA)
     return cv2.resize(rows, CENTRE_SIZE[::-1], interpolation=cv2.INTER_AREA)
 
 
 def centre_bias(means: Sequence[Map | None], without: int | None = None) -> Map:
-    """The mean of the videos' mean maps; uniform if there are none.
+    """Return the mean of the videos' mean maps; uniform if there are none.
 
     Args:
         means: of `mean_truth`.
@@ -49,7 +49,7 @@ def centre_bias(means: Sequence[Map | None], without: int | None = None) -> Map:
 
 
 def other_fixations(videos: Sequence[Video], without: int, seed: int) -> np.ndarray | None:
-    """Where people looked in up to ten frames of other videos, (n, 2) row and column as parts of height and width.
+    """Return where people looked in up to ten frames of other videos: (n, 2), row and column as parts of the sides.
 
     None if there is no other video, or nothing is known of the drawn frames. Frames are drawn from the videos in turn,
     so that each has its share.
@@ -69,7 +69,7 @@ def other_fixations(videos: Sequence[Video], without: int, seed: int) -> np.ndar
 
 
 def as_fixations(places: np.ndarray, size: tuple[int, int]) -> Image:
-    """(H, W) bool: places (n, 2), as parts of height and width, in a picture's pixels."""
+    """Return (H, W) bool, from places (n, 2) as parts of height and width."""
     row, column = (places * size).astype(int).T
     fixations = np.zeros(size, bool)
     fixations[row, column] = True
@@ -77,19 +77,19 @@ def as_fixations(places: np.ndarray, size: tuple[int, int]) -> Image:
 
 
 def halves(video: Video, seed: int) -> tuple[Gaze, Gaze] | None:
-    """A video's viewers in two halves, drawn at random; None where viewers are not known, or fewer than two."""
+    """Return a video's observers in two halves, drawn at random; None where fewer than two are known."""
     if video.gaze is None:
         return None
     gaze = read_gaze(video.gaze)
-    viewers = np.unique(gaze.observer)
-    if len(viewers) < 2:
+    observers = np.unique(gaze.observer)
+    if len(observers) < 2:
         return None
     rng = np.random.default_rng([seed, crc32(video.name.encode())])
-    drawn = rng.permutation(viewers)
+    drawn = rng.permutation(observers)
     middle = len(drawn) // 2
     return gaze.of(drawn[:middle]), gaze.of(drawn[middle:])
 
 
 def half_truths(video: Video, parts: tuple[Gaze, Gaze], index: int) -> list[GroundTruth]:
-    """What each half of the viewers looked at in a frame."""
+    """Return what each half of the observers looked at in a frame."""
     return [truth_of(part.at(index), video.viewing) for part in parts]

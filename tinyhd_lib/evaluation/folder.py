@@ -1,99 +1,212 @@
-"""An evaluation from its question to its files, in a folder of its own: the command line and the notebooks run this."""
+"""An evaluation from its question to its files, in a folder of its own; and how it is read again."""
 
+import io
 import json
+import logging
+import re
 import shutil
-import time
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 from tqdm import tqdm
 
+from tinyhd_lib.data.datasets import Dataset, open_dataset
+from tinyhd_lib.data.layouts import Video
 from tinyhd_lib.errors import BadInput
-from tinyhd_lib.evaluation.evaluate import evaluate
-from tinyhd_lib.evaluation.plan import Evaluation, Plan
-from tinyhd_lib.evaluation.results import RESULT_NAMES, Results, read_settings, write_results
-from tinyhd_lib.evaluation.summary import Summary, asked, summarise
-from tinyhd_lib.files import alone_in, write_atomically
-from tinyhd_lib.records import RECORD_NAME, hardware, usable_cores, versions
+from tinyhd_lib.evaluation.options import EvaluateOptions
+from tinyhd_lib.evaluation.page import as_html
+from tinyhd_lib.evaluation.plan import Pair, Plan, make_plan
+from tinyhd_lib.evaluation.summary import Summary, summarise
+from tinyhd_lib.evaluation.tasks import PREDICTORS, run_task
+from tinyhd_lib.files import alone_in, remove_partials, write_atomically
+from tinyhd_lib.overlap import processes
+from tinyhd_lib.records import RECORD_NAME, RunRecord, check_same, read_record, usable_cores
 
+logger = logging.getLogger(__name__)
+
+SUMMARY_NAME = "summary.json"
 PARTS_NAME = ".parts"
+_READERS = {"parquet": pd.read_parquet, "csv": lambda path: pd.read_csv(path, dtype={"video": str, "frame": str})}
+_TABLE_NAMES = [f"frames.{name}" for name in _READERS]
+_RESULT_NAMES = (SUMMARY_NAME, RECORD_NAME, "videos.csv", "table.tex", "report.html", *_TABLE_NAMES)
 
 
 @dataclass(frozen=True)
-class Scored:
-    """An evaluation that is done, with all that its figures are drawn from.
+class Evaluation:
+    """Hold an evaluation that is done; as text, its table for the console.
 
     Attributes:
-        summary: its figures.
-        table: a row for each predictor and frame.
-        plan: what was scored.
+        settings: what was scored, and how.
+        frames: a row for each predictor and frame, with all metrics.
+        pairs: videos and their predictions; none where it was read from a folder.
     """
 
-    summary: Summary
-    table: pd.DataFrame
-    plan: Plan
+    settings: dict[str, Any]
+    frames: pd.DataFrame
+    pairs: tuple[Pair, ...] = ()
 
-    @property
-    def results(self) -> Results:
-        """As `tinyhd_lib.evaluation.compare.compare` takes it."""
-        return Results(self.summary.settings, self.table)
+    @cached_property
+    def summary(self) -> Summary:
+        """Return the figures of the set."""
+        return summarise(self.frames, self.settings)
+
+    def __str__(self) -> str:
+        """Return the figures as a table."""
+        return str(self.summary)
 
 
-def evaluate_into(
-    out: Path, evaluation: Evaluation, *, workers: int | None = None, table_format: str = "parquet", force: bool = False
-) -> Scored:
-    """Score maps against a data set, and write tables, a page and a summary into a folder.
+def evaluate(options: EvaluateOptions) -> Evaluation:
+    """Score anybody's maps against where people looked; write tables, a page and a summary into a folder.
+
+    What an earlier run of the same evaluation finished there is not scored again.
 
     Args:
-        out: the folder; what an earlier run of the same evaluation finished there is not scored again.
-        evaluation: what is scored, and how.
-        workers: how many processes; one a core if None.
-        table_format: of the table of frames, one of `tinyhd_lib.evaluation.results.TABLE_FORMATS`.
-        force: over what another evaluation left in the folder.
+        options: what is scored, and how.
 
     Raises:
-        BadInput: the folder holds something else, or see `tinyhd_lib.evaluation.evaluate.evaluate`.
+        BadInput: predictions or ground truth are missing or cannot be read, and what was scored before is kept; or the
+            folder holds something else.
     """
-    workers = usable_cores() if workers is None else workers
+    whole = options.predictions.resolve()
+    out = options.out or whole.with_name(f"{whole.name}_scores")
     if out.exists() and not out.is_dir():
-        raise BadInput(f"{out}: a file is in the way of the folder for the scores; give another --out")
-    started, begun = datetime.now(UTC), time.perf_counter()
+        raise BadInput(f"{out}: a file is in the way of the folder for the scores; give another `out`")
+    dataset = open_dataset(options.kind, options.dir, sigma_degrees=options.sigma)
+    for each in dataset.skipped:
+        logger.warning("skipped: %s", each.reason)
+    split = options.split or dataset.kind.evaluated or "all"
+    videos = dataset.of_split(None if split == "all" else split).videos
+    settings = _asked(options, dataset, videos) | {"split": split}
+    record = RunRecord("evaluate", settings | {"predictions": str(whole), "root": str(dataset.root.resolve())})
     with alone_in(out):
-        if force:
+        if options.force:
             shutil.rmtree(out / PARTS_NAME, ignore_errors=True)
         else:
-            _check_earlier(out, asked(evaluation))
-        with tqdm(desc="scoring", unit=" frames", smoothing=0.1) as progress:
-            table, plan = evaluate(evaluation, out / PARTS_NAME, workers, progress)
-        summary = summarise(table, evaluation, plan)
-        write_results(out, summary, table, plan, table_format)
-        record = {
-            "started": started.isoformat(timespec="seconds"),
-            "seconds": round(time.perf_counter() - begun, 3),
-            "workers": workers,
-            "versions": versions(),
-            "hardware": hardware(),
-        }
-        write_atomically(out / RECORD_NAME, json.dumps(record, indent=2).encode())
-    return Scored(summary, table, plan)
+            _check_earlier(out, record)
+        plan, frames = _score(options, dataset, videos, out / PARTS_NAME)
+        evaluation = Evaluation(settings | _found(plan, frames, dataset), frames, plan.pairs)
+        _write(out, evaluation, options.table)
+        record.finish(out, frames=evaluation.settings["frames"])
+    logger.info("%s and report.html in %s", SUMMARY_NAME, out)
+    return evaluation
 
 
-def _check_earlier(out: Path, settings: dict[str, Any]) -> None:
+def read_evaluation(out: Path) -> Evaluation:
+    """Read an evaluation again.
+
+    Raises:
+        BadInput: the folder holds none.
+    """
+    path = out / SUMMARY_NAME
+    try:
+        settings = dict(json.loads(path.read_bytes())["settings"])
+    except FileNotFoundError as error:
+        raise BadInput(f"{out}: holds no evaluation; make one with tinyhd evaluate") from error
+    except (ValueError, KeyError, TypeError) as error:
+        raise BadInput(f"{path}: not the summary of an evaluation; give another folder") from error
+    table = next((out / name for name in _TABLE_NAMES if (out / name).exists()), None)
+    if table is None:
+        raise BadInput(f"{out}: its table of frames is gone; run tinyhd evaluate again")
+    try:
+        return Evaluation(settings, _READERS[table.suffix[1:]](table))
+    except (OSError, ValueError) as error:
+        raise BadInput(f"{table}: cannot be read ({error}); run tinyhd evaluate again") from error
+
+
+def _asked(options: EvaluateOptions, dataset: Dataset, videos: Sequence[Video]) -> dict[str, Any]:
+    """Return what an evaluation was asked for: two with the same answers to this may share a folder."""
+    return {
+        "predictions": str(options.predictions),
+        "data": dataset.kind.name,
+        "root": str(dataset.root),
+        "gaze_maps": sorted({str(video.viewing) for video in videos if video.viewing is not None}),
+        "protocol": options.protocol,
+        "averaging": options.averaged,
+        "every": options.every,
+        "min_fixations": options.min_fixations,
+        "first": options.first,
+        "allow_missing": list(options.allow_missing),
+        "seed": options.seed,
+    }
+
+
+def _found(plan: Plan, frames: pd.DataFrame, dataset: Dataset) -> dict[str, Any]:
+    """Return what a reader of the figures must know besides."""
+    scored = frames[["video", "index"]].drop_duplicates()
+    return {
+        "videos": int(scored["video"].nunique()),
+        "frames": len(scored),
+        "centre_bias": plan.centre,
+        "missing_maps": {pair.video.name: len(pair.missing) for pair in plan.pairs if pair.missing},
+        "frames_without_truth": {pair.video.name: pair.unannotated for pair in plan.pairs if pair.unannotated},
+        "skipped_files": [each.path.name for each in dataset.skipped],
+        "frames_with_too_few_fixations": sum(len(task.indices) for task in plan.tasks) - len(scored),
+    }
+
+
+def _check_earlier(out: Path, record: RunRecord) -> None:
     """Refuse to write over another evaluation, or over anything else."""
-    earlier = read_settings(out)
-    if earlier is None:
-        strange = [name for name in RESULT_NAMES if (out / name).exists()]
-        if strange and not (out / PARTS_NAME).is_dir():
-            raise BadInput(f"{out / strange[0]}: is not of an evaluation; give another --out")
-        return
-    changed = [name for name, value in settings.items() if _absolute(name, earlier.get(name)) != _absolute(name, value)]
-    if changed:
-        said = ", ".join(f"{name} {earlier.get(name)!r} then, {settings[name]!r} now" for name in changed)
-        raise BadInput(f"{out}: holds another evaluation ({said}); give another --out, or --force")
+    earlier = read_record(out)
+    check_same(out, earlier, record)
+    strange = [name for name in _RESULT_NAMES if (out / name).exists()]
+    if strange and earlier is None and not (out / PARTS_NAME).is_dir():
+        raise BadInput(f"{out / strange[0]}: is not of an evaluation; give another `out`")
 
 
-def _absolute(name: str, value: Any) -> Any:
-    return Path(value).resolve() if name in {"predictions", "root"} and value else value
+def _score(
+    options: EvaluateOptions, dataset: Dataset, videos: Sequence[Video], parts: Path
+) -> tuple[Plan, pd.DataFrame]:
+    """Score over several processes; return the plan, and a row for each predictor and frame.
+
+    Each task leaves a file, so that a run that was cut off goes on from there, to the same result.
+    """
+    workers = usable_cores() if options.workers is None else options.workers
+    with processes(workers) as run_all, tqdm(desc="scoring", unit=" frames", smoothing=0.1) as progress:
+        plan = make_plan(options, dataset, videos, run_all)
+        parts.mkdir(parents=True, exist_ok=True)
+        remove_partials(parts)
+        places = [parts / f"{task.key()}.parquet" for task in plan.tasks]
+        progress.reset(total=sum(len(task.indices) for task in plan.tasks))
+        for done in run_all(run_task, plan.tasks, places):
+            progress.update(done)
+    for stale in set(parts.glob("*.parquet")).difference(places):
+        if re.fullmatch(r"[0-9a-f]{64}", stale.stem):  # nobody else's file is called so
+            stale.unlink()
+    frames = pd.concat([_read_part(place) for place in places], ignore_index=True)
+    frames = frames[frames["fixations"] >= options.min_fixations]
+    if frames.empty:
+        raise BadInput(f"{dataset.root}: no frame has {options.min_fixations} fixations; nothing to score")
+    frames["predictor"] = pd.Categorical(frames["predictor"], PREDICTORS)
+    return plan, frames.sort_values(["predictor", "video", "index"], ignore_index=True)
+
+
+def _read_part(place: Path) -> pd.DataFrame:
+    try:
+        return pd.read_parquet(place)
+    except (OSError, ValueError) as error:
+        place.unlink(missing_ok=True)
+        raise BadInput(f"{place}: was damaged, and is removed; run the same command again") from error
+
+
+def _write(out: Path, evaluation: Evaluation, table_format: str) -> None:
+    """Write all files of an evaluation; ``summary.json`` comes last and says that it is whole."""
+    summary = evaluation.summary
+    for name in (SUMMARY_NAME, *_TABLE_NAMES):
+        (out / name).unlink(missing_ok=True)
+    write_atomically(out / f"frames.{table_format}", _encoded(evaluation.frames, table_format))
+    write_atomically(out / "videos.csv", _encoded(summary.videos, "csv"))
+    write_atomically(out / "table.tex", summary.to_latex().encode())
+    write_atomically(out / "report.html", as_html(summary, evaluation.frames, evaluation.pairs).encode())
+    write_atomically(out / SUMMARY_NAME, json.dumps(summary.to_json(), indent=2, allow_nan=False).encode())
+
+
+def _encoded(table: pd.DataFrame, table_format: str) -> bytes:
+    if table_format == "csv":
+        return table.to_csv(index=False, lineterminator="\n").encode()
+    buffer = io.BytesIO()
+    table.to_parquet(buffer, index=False)
+    return buffer.getvalue()

@@ -1,4 +1,4 @@
-"""Anybody's saliency maps of a data set: a folder of images or arrays for each video, or a film of maps."""
+"""Anybody's saliency maps of a data set: a folder of images or arrays for each video, or a video of maps."""
 
 import re
 from collections.abc import Iterable, Iterator
@@ -18,52 +18,52 @@ MAP_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".np
 
 
 class NoMaps(BadInput):
-    """There is nothing for a video."""
+    """Tell that there is nothing for a video."""
 
 
 @dataclass(frozen=True)
 class Maps:
-    """The maps of one video.
+    """Say where the maps of one video are.
 
     Attributes:
         files: of each frame that has one.
-        film: a film with a map for each frame, None if there are files.
+        video: a video with a map for each frame, None if there are files.
         frames: how many frames the video has.
     """
 
     files: dict[int, Path]
-    film: Path | None
+    video: Path | None
     frames: int
 
     def missing(self) -> list[int]:
-        """The frames without a map."""
-        return [] if self.film else [index for index in range(self.frames) if index not in self.files]
+        """Return the frames without a map."""
+        return [] if self.video else [index for index in range(self.frames) if index not in self.files]
 
     def read(self, indices: Iterable[int]) -> Iterator[tuple[int, Map]]:
-        """The maps (h, w) of some frames, in ascending order; their scale and size are the author's own.
+        """Yield the maps (h, w) of some frames, in ascending order; their scale and size are the author's own.
 
         Raises:
             BadInput: one of them cannot be read.
         """
-        if self.film is None:
+        if self.video is None:
             yield from ((index, read_any_map(self.files[index])) for index in indices)
             return
         wanted = set(indices)
-        for frame in read_frames(self.film, strict=True):
+        for frame in read_frames(self.video, strict=True):
             if frame.index in wanted:
                 yield frame.index, cv2.cvtColor(frame.image, cv2.COLOR_RGB2GRAY)
                 wanted.remove(frame.index)
             if not wanted:
                 return
-        raise BadInput(f"{self.film}: ends before frame {min(wanted)}; make it anew")
+        raise BadInput(f"{self.video}: ends before frame {min(wanted)}; make it anew")
 
     def sources(self, indices: Iterable[int]) -> list[Path]:
-        """The files that the maps of some frames are read from."""
-        return [self.film] if self.film else [self.files[index] for index in indices]
+        """Return the files that the maps of some frames are read from."""
+        return [self.video] if self.video else [self.files[index] for index in indices]
 
 
 def find_maps(root: Path, video: Video, first: int | None = None) -> Maps:
-    """Find the maps of a video: files in ``root/<video>/`` called as its frames are, or the film ``root/<video>.mp4``.
+    """Find the maps of a video: files in ``root/<video>/`` called as its frames are, or the video ``root/<video>.mp4``.
 
     Args:
         root: somebody's maps of a data set.
@@ -77,15 +77,15 @@ def find_maps(root: Path, video: Video, first: int | None = None) -> Maps:
     if folder.is_dir():
         return Maps(_files(folder, video, first), None, len(video.names))
     beside = sorted(folder.parent.iterdir()) if folder.parent.is_dir() else []
-    films = [path for path in beside if path.stem == folder.name and path.suffix.lower() in VIDEO_SUFFIXES]
-    if len(films) > 1:
-        raise BadInput(f"{films[1]}: a second film of maps beside {films[0].name}; keep one of them")
-    if not films:
-        raise NoMaps(f"{folder}: not there, nor a film {folder.name}.mp4; maps lie in a folder for each video")
-    count = count_frames_in(films[0])
+    found = [path for path in beside if path.stem == folder.name and path.suffix.lower() in VIDEO_SUFFIXES]
+    if len(found) > 1:
+        raise BadInput(f"{found[1]}: a second video of maps beside {found[0].name}; keep one of them")
+    if not found:
+        raise NoMaps(f"{folder}: not there, nor a video {folder.name}.mp4; maps lie in a folder for each video")
+    count = count_frames_in(found[0])
     if count != len(video.names):
-        raise BadInput(f"{films[0]}: {count} maps, but the video has {len(video.names)} frames: they cannot be paired")
-    return Maps({}, films[0], count)
+        raise BadInput(f"{found[0]}: {count} maps, but the video has {len(video.names)} frames: they cannot be paired")
+    return Maps({}, found[0], count)
 
 
 def _files(folder: Path, video: Video, first: int | None) -> dict[int, Path]:
@@ -98,7 +98,7 @@ def _files(folder: Path, video: Video, first: int | None) -> dict[int, Path]:
         if index is None or not 0 <= index < len(video.names):
             raise BadInput(
                 f"{path}: belongs to no frame; they are called {video.names[0]} to {video.names[-1]} here, and if your "
-                "files are just numbered, say with --first which number the first frame has"
+                "files are just numbered, say by `first` which number the first frame has"
             )
         if index in found:
             raise BadInput(f"{path}: a second map of the frame of {found[index].name}; keep one of them")
@@ -112,7 +112,7 @@ def _number(path: Path) -> int:
 
 
 def read_any_map(path: Path) -> Map:
-    """A map (h, w) from an image, or from an .npz with an array ``saliency`` (or a single one of any name).
+    """Return a map (h, w) from an image, or from an .npz with an array ``saliency`` (or a single one of any name).
 
     Raises:
         BadInput: it cannot be read, or holds no map.

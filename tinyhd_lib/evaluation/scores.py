@@ -8,65 +8,67 @@ import numpy as np
 from tinyhd_lib import metrics
 from tinyhd_lib.data.gaze import GroundTruth
 from tinyhd_lib.data.transforms import Image, Map
-from tinyhd_lib.metrics import Dialect
+from tinyhd_lib.evaluation.options import ScoringProtocol
 from tinyhd_lib.metrics.arrays import resize
 
 
 @dataclass(frozen=True)
-class Scene:
-    """What a prediction is held against.
+class Target:
+    """Hold what a prediction is scored against.
 
     Attributes:
         truth: where people looked in this frame.
         others: (H, W) bool: where they looked in other videos, None where there are none.
-        dialect: how to compute.
+        protocol: how to compute.
     """
 
     truth: GroundTruth
     others: Image | None
-    dialect: Dialect
+    protocol: ScoringProtocol
 
 
 @dataclass(frozen=True)
 class Metric:
-    """A column of every table.
+    """Describe a column of every table.
 
     Attributes:
         name: as the field writes it.
-        score: (prediction at the ground truth's size, scene) -> the score, NaN where it is undefined.
+        score: (prediction at the ground truth's size, target) -> the score, NaN where it is undefined.
         higher_is_better: its direction.
     """
 
     name: str
-    score: Callable[[Map, Scene], float]
+    score: Callable[[Map, Target], float]
     higher_is_better: bool = True
 
 
-def _shuffled(saliency: Map, scene: Scene) -> float:
-    if scene.others is None:
+def _shuffled(saliency: Map, target: Target) -> float:
+    if target.others is None:
         return float("nan")
-    return metrics.auc_shuffled(saliency, scene.truth.fixations, scene.others)
+    return metrics.auc_shuffled(saliency, target.truth.fixations, target.others)
 
 
-def _kl(saliency: Map, scene: Scene) -> float:
-    return metrics.kl_div(saliency, scene.truth.saliency, scene.dialect.kl_epsilon)
+def _kl(saliency: Map, target: Target) -> float:
+    return metrics.kl_div(saliency, target.truth.saliency, target.protocol.kl_epsilon)
 
 
 METRICS: tuple[Metric, ...] = (
-    Metric("AUC-J", lambda saliency, scene: metrics.auc_judd(saliency, scene.truth.fixations)),
-    Metric("AUC-B", lambda saliency, scene: metrics.auc_borji(saliency, scene.truth.fixations)),
+    Metric("AUC-J", lambda saliency, target: metrics.auc_judd(saliency, target.truth.fixations)),
+    Metric("AUC-B", lambda saliency, target: metrics.auc_borji(saliency, target.truth.fixations)),
     Metric("sAUC", _shuffled),
-    Metric("CC", lambda saliency, scene: metrics.cc(saliency, scene.truth.saliency)),
-    Metric("SIM", lambda saliency, scene: metrics.sim(saliency, scene.truth.saliency)),
-    Metric("NSS", lambda saliency, scene: metrics.nss(saliency, scene.truth.fixations)),
+    Metric("CC", lambda saliency, target: metrics.cc(saliency, target.truth.saliency)),
+    Metric("SIM", lambda saliency, target: metrics.sim(saliency, target.truth.saliency)),
+    Metric("NSS", lambda saliency, target: metrics.nss(saliency, target.truth.fixations)),
     Metric("KL", _kl, higher_is_better=False),
 )
 
+NAMES = [metric.name for metric in METRICS]
 
-def score(saliency: Map, scene: Scene) -> dict[str, float]:
-    """All metrics of one prediction (h, w), resized to the ground truth if it has another size."""
-    size = scene.truth.fixations.shape
+
+def score(saliency: Map, target: Target) -> dict[str, float]:
+    """Return all metrics of one prediction (h, w), resized to the ground truth if it has another size."""
+    size = target.truth.fixations.shape
     saliency = np.asarray(saliency, np.float64)
     if saliency.shape != size:
         saliency = resize(saliency, size)
-    return {metric.name: metric.score(saliency, scene) for metric in METRICS}
+    return {metric.name: metric.score(saliency, target) for metric in METRICS}

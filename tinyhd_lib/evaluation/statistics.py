@@ -1,9 +1,9 @@
-"""From the scores of frames to figures with intervals. Pure functions; a video is the unit that is drawn.
+"""From the scores of frames to estimates with intervals. Pure functions; a video is the unit that is drawn.
 
 Frames of one video resemble each other, so intervals that draw frames are far too narrow: these draw videos.
 """
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from scipy.stats import permutation_test
@@ -15,9 +15,8 @@ BOOTSTRAP_DRAWS = 10_000
 _CONFIDENCE = 0.95
 
 
-@dataclass(frozen=True)
-class Figure:
-    """A score of a set.
+class Estimate(NamedTuple):
+    """A score of a set, with how sure it is.
 
     Attributes:
         mean: of the set.
@@ -31,7 +30,7 @@ class Figure:
 
 
 def totals(scores: np.ndarray, videos: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Sums and counts (V,) of the scores of each video, NaN left out.
+    """Return sums and counts (V,) of the scores of each video, NaN left out.
 
     Args:
         scores: (n,) of frames.
@@ -44,7 +43,7 @@ def totals(scores: np.ndarray, videos: np.ndarray) -> tuple[np.ndarray, np.ndarr
 
 
 def average(sums: np.ndarray, counts: np.ndarray, averaging: str, weights: np.ndarray | None = None) -> np.ndarray:
-    """The mean of a set, NaN where nothing is defined.
+    """Return the mean of a set, NaN where nothing is defined.
 
     Args:
         sums: (V,) of the scores of each video.
@@ -61,23 +60,23 @@ def average(sums: np.ndarray, counts: np.ndarray, averaging: str, weights: np.nd
     return np.divide(above, below, out=np.full(len(above), np.nan), where=below > 0)
 
 
-def figure(sums: np.ndarray, counts: np.ndarray, averaging: str, seed: int) -> Figure:
-    """A set's mean and its interval: the middle 95 % of means of as many videos, drawn with replacement."""
+def estimate(sums: np.ndarray, counts: np.ndarray, averaging: str, seed: int) -> Estimate:
+    """Return a set's mean and its interval: the middle 95 % of means of as many videos, drawn with replacement."""
     mean = float(average(sums, counts, averaging)[0])
     videos = int((counts > 0).sum())
     if videos < 2 or not np.isfinite(mean):
-        return Figure(mean, float("nan"), float("nan"))
+        return Estimate(mean, float("nan"), float("nan"))
     rng = np.random.default_rng(seed)
     seen = counts > 0
     weights = rng.multinomial(videos, np.full(videos, 1 / videos), BOOTSTRAP_DRAWS)
     means = average(sums[seen], counts[seen], averaging, weights)
     tail = (1 - _CONFIDENCE) / 2
     low, high = np.quantile(means, [tail, 1 - tail])
-    return Figure(mean, float(low), float(high))
+    return Estimate(mean, float(low), float(high))
 
 
 def paired_p(differences: np.ndarray, counts: np.ndarray, averaging: str, seed: int) -> float:
-    """How probably a difference at least as large arises if the sign of every video's difference is a coin's.
+    """Return how probably a difference at least as large arises if the sign of every video's difference is a coin's.
 
     All sign patterns are tried up to 13 videos, 9,999 random ones beyond.
 
@@ -98,7 +97,7 @@ def paired_p(differences: np.ndarray, counts: np.ndarray, averaging: str, seed: 
 
 
 def chosen_frames(frames: int, most: int | None, seed: int) -> np.ndarray:
-    """The indices of at most ``most`` of a set's frames, drawn at random: the benchmark's rule."""
+    """Return the indices of at most ``most`` of a set's frames, drawn at random: the benchmark's rule."""
     if most is None or frames <= most:
         return np.arange(frames)
     return np.sort(np.random.default_rng(seed).choice(frames, most, replace=False))

@@ -1,118 +1,149 @@
-"""From a table of frames to the figures of a set: what is printed, compared and published."""
+"""From scores of frames to the figures of a set: what is printed, compared and published."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from tinyhd_lib.evaluation.plan import Evaluation, Plan
-from tinyhd_lib.evaluation.scores import METRICS
-from tinyhd_lib.evaluation.statistics import Figure, figure, totals
+from tinyhd_lib.evaluation.options import PROTOCOLS
+from tinyhd_lib.evaluation.scores import METRICS, NAMES
+from tinyhd_lib.evaluation.statistics import estimate, totals
 from tinyhd_lib.evaluation.tasks import PREDICTION
 
-NAMES = [metric.name for metric in METRICS]
+_FEW_VIDEOS = 20
 
 
 @dataclass(frozen=True)
 class Summary:
-    """The figures of an evaluation.
+    """Hold the figures of an evaluation; as text, a table for the console.
 
     Attributes:
         settings: everything that decides them, in words and numbers.
-        figures: by predictor and metric.
-        videos: a row for each predictor and video: its frames, and the mean of each metric over them.
+        figures: a row for each predictor and metric: its ``mean`` over the set and the ends ``low`` and ``high`` of the
+            95 % interval, NaN where there is none.
+        videos: a row for each predictor and video: its ``frames``, and the mean of each metric over them.
     """
 
     settings: dict[str, Any]
-    figures: dict[str, dict[str, Figure]]
+    figures: pd.DataFrame
     videos: pd.DataFrame
 
+    def texts(self) -> tuple[pd.DataFrame, pd.DataFrame]:
+        """Return the means and the intervals as text: a row a predictor, a column a metric."""
+        rows = list(self.figures.itertuples())
+        means = ["-" if np.isnan(row.mean) else f"{row.mean:.3f}" for row in rows]
+        intervals = [f"[{row.low:.3f}, {row.high:.3f}]" if np.isfinite(row.low) else "" for row in rows]
+        first, second = (
+            pd.DataFrame(np.reshape(texts, (-1, len(NAMES))), self.figures["predictor"].unique(), NAMES)
+            for texts in (means, intervals)
+        )
+        return first, second
+
+    def __str__(self) -> str:
+        """Return each figure over its interval, under what was scored."""
+        means, intervals = self.texts()
+        rows = [row for predictor in means.index for row in (means.loc[predictor], intervals.loc[predictor])]
+        labels = [label for predictor in means.index for label in (predictor, "")]
+        return "\n".join([self.headline(), "", pd.DataFrame(rows).set_axis(labels).to_string(), "", *self.notes()])
+
+    def to_latex(self) -> str:
+        """Return the same table for a paper that loads ``booktabs``."""
+        means, intervals = self.texts()
+        cells = means + r" {\scriptsize " + intervals + "}"
+        arrows = {each.name: "uparrow" if each.higher_is_better else "downarrow" for each in METRICS}
+        table = cells.rename(columns=lambda name: rf"{name}$\{arrows[name]}$").rename_axis(index=None, columns=None)
+        comment = "".join(f"% {line}\n" for line in [self.headline(), *self.notes()])
+        return comment + table.to_latex(escape=False, column_format="l" + "r" * len(arrows))
+
     def to_json(self) -> dict[str, Any]:
-        """As ``summary.json`` holds it; NaN becomes null and infinity ``"inf"``, which JSON has no numbers for."""
-        figures = {
-            predictor: {name: without_nan(asdict(each)) for name, each in row.items()}
-            for predictor, row in self.figures.items()
-        }
+        """Return what ``summary.json`` holds; NaN becomes null and infinity ``"inf"``: JSON has no numbers for them."""
+        figures: dict[str, dict[str, Any]] = {}
+        for row in self.figures.itertuples():
+            figures.setdefault(row.predictor, {})[row.metric] = json_numbers(mean=row.mean, low=row.low, high=row.high)
         return {"settings": self.settings, "figures": figures}
 
+    def headline(self) -> str:
+        """Return what was scored, in one line."""
+        said = self.settings
+        split = "" if said["split"] == "all" else f", {said['split']}"
+        return (
+            f"{said['predictions']} on {said['data']}{split}: {said['videos']} videos, {said['frames']} frames; "
+            f"protocol {said['protocol']}, averaging {said['averaging']}"
+        )
 
-def summarise(table: pd.DataFrame, evaluation: Evaluation, plan: Plan) -> Summary:
-    """Average a table of frames.
+    def notes(self) -> list[str]:
+        """Return what a reader must know to use the figures."""
+        said = self.settings
+        found = ["[95 % interval: bootstrap over videos]"]
+        if 1 < said["videos"] < _FEW_VIDEOS:
+            found[0] += f" With only {said['videos']} videos, take the intervals for too narrow."
+        found.append(f"Protocol {said['protocol']}: {PROTOCOLS[said['protocol']].source}.")
+        found.append(f"Centre bias: {said['centre_bias']}.")
+        if said["centre_bias"] == "learnt from the other videos":
+            found.append("It has no sAUC: the false alarms would come from the videos that it was learnt from.")
+        if said["gaze_maps"]:
+            found.append(f"Maps of gaze points: {'; '.join(said['gaze_maps'])}.")
+        if said["every"] > 1:
+            found.append(f"Of every {said['every']} frames, one was scored.")
+        for key, what in (("missing_maps", "had no map"), ("frames_without_truth", "have no ground truth")):
+            if said[key]:
+                found.append(f"{sum(said[key].values())} frames {what} ({', '.join(said[key])}).")
+        if said["skipped_files"]:
+            found.append(f"Files that could not be opened, and are not in the set: {', '.join(said['skipped_files'])}.")
+        if few := said["frames_with_too_few_fixations"]:
+            found.append(f"{few} frames with fewer than {said['min_fixations']} fixations were left out.")
+        return found
+
+
+def summarise(frames: pd.DataFrame, settings: dict[str, Any]) -> Summary:
+    """Average the scores of frames.
 
     Args:
-        table: of `tinyhd_lib.evaluation.evaluate.evaluate`.
-        evaluation: what was scored.
-        plan: what was planned.
+        frames: a row for each predictor and frame.
+        settings: of the evaluation; ``averaging`` and ``seed`` decide the figures.
     """
-    rules = evaluation.rules
-    groups = {str(name): rows for name, rows in table.groupby("predictor", observed=True)}
-    figures = {
-        predictor: {name: figure(*_totals(rows, name), rules.averaged, rules.seed) for name in NAMES}
-        for predictor, rows in groups.items()
-    }
-    videos = table.groupby(["predictor", "video"], observed=True)[NAMES].mean()
-    videos.insert(0, "frames", table.groupby(["predictor", "video"], observed=True).size())
-    return Summary(_settings(table, evaluation, plan), figures, videos.reset_index())
+    how = settings["averaging"], settings["seed"]
+    rows = [
+        {"predictor": str(predictor), "metric": name, **estimate(*_totals(part, name), *how)._asdict()}
+        for predictor, part in frames.groupby("predictor", observed=True)
+        for name in NAMES
+    ]
+    groups = frames.groupby(["predictor", "video"], observed=True)
+    videos = groups[NAMES].mean()
+    videos.insert(0, "frames", groups.size())
+    return Summary(settings, pd.DataFrame(rows), videos.reset_index().astype({"predictor": str}))
 
 
 def side_by_side(summaries: Mapping[str, Summary]) -> Summary:
-    """Several predictions of the same data as one summary: each by its own name, between the baselines of the first.
+    """Return several predictions of the same data as one summary, between the baselines of the first.
 
     Args:
-        summaries: by the name of what was evaluated.
+        summaries: by the name that each prediction gets.
     """
     first = next(iter(summaries.values()))
-    figures: dict[str, dict[str, Figure]] = {}
-    parts = []
-    for predictor in first.figures:
-        named = summaries if predictor == PREDICTION else {predictor: first}
-        for name, summary in named.items():
-            figures[name] = summary.figures[predictor]
-            parts.append(summary.videos[summary.videos["predictor"] == predictor].assign(predictor=name))
+    parts = [
+        (name if predictor == PREDICTION else predictor, predictor, summary)
+        for predictor in first.figures["predictor"].unique()
+        for name, summary in (summaries if predictor == PREDICTION else {"": first}).items()
+    ]
+    figures, videos = (
+        pd.concat([_renamed(getattr(summary, table), predictor, name) for name, predictor, summary in parts])
+        for table in ("figures", "videos")
+    )
     settings = first.settings | {"predictions": ", ".join(summaries)}
-    return Summary(settings, figures, pd.concat(parts, ignore_index=True))
+    return Summary(settings, figures.reset_index(drop=True), videos.reset_index(drop=True))
+
+
+def json_numbers(**numbers: float) -> dict[str, float | str | None]:
+    """Return numbers as JSON can hold them: None for NaN, ``"inf"`` for infinity."""
+    return {name: None if np.isnan(each) else each if np.isfinite(each) else "inf" for name, each in numbers.items()}
+
+
+def _renamed(table: pd.DataFrame, predictor: str, name: str) -> pd.DataFrame:
+    return table[table["predictor"] == predictor].assign(predictor=name)
 
 
 def _totals(rows: pd.DataFrame, name: str) -> tuple[np.ndarray, np.ndarray]:
     return totals(rows[name].to_numpy(), rows["video"].astype("category").cat.codes.to_numpy())
-
-
-def asked(evaluation: Evaluation) -> dict[str, Any]:
-    """What an evaluation was asked for: two with the same answers to this may share a folder."""
-    rules = evaluation.rules
-    videos = evaluation.dataset.of_split(evaluation.split).videos
-    return {
-        "predictions": str(evaluation.predictions),
-        "data": evaluation.dataset.kind.name,
-        "root": str(evaluation.dataset.root),
-        "split": evaluation.split or "all",
-        "gaze_maps": sorted({str(video.viewing) for video in videos if video.viewing is not None}),
-        "dialect": rules.dialect,
-        "averaging": rules.averaged,
-        "every": rules.every,
-        "min_fixations": rules.min_fixations,
-        "first": rules.first,
-        "allow_missing": list(rules.allow_missing),
-        "seed": rules.seed,
-    }
-
-
-def _settings(table: pd.DataFrame, evaluation: Evaluation, plan: Plan) -> dict[str, Any]:
-    frames = table[["video", "index"]].drop_duplicates()
-    return {
-        **asked(evaluation),
-        "videos": int(frames["video"].nunique()),
-        "frames": len(frames),
-        "centre_bias": plan.centre,
-        "missing_maps": {pair.video.name: len(pair.missing) for pair in plan.pairs if pair.missing},
-        "frames_without_truth": {pair.video.name: pair.unannotated for pair in plan.pairs if pair.unannotated},
-        "skipped_files": [each.path.name for each in evaluation.dataset.skipped],
-        "frames_with_too_few_fixations": sum(len(task.indices) for task in plan.tasks) - len(frames),
-    }
-
-
-def without_nan(row: dict[str, float]) -> dict[str, float | str | None]:
-    """Numbers as JSON can hold them: None for NaN, ``"inf"`` for infinity."""
-    return {name: None if np.isnan(value) else value if np.isfinite(value) else "inf" for name, value in row.items()}

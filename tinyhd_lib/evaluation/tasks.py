@@ -3,7 +3,7 @@
 import hashlib
 import io
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 from zlib import crc32
@@ -16,23 +16,23 @@ from tinyhd_lib.data.layouts import Video
 from tinyhd_lib.data.transforms import Map
 from tinyhd_lib.errors import BadInput
 from tinyhd_lib.evaluation.baselines import as_fixations, half_truths, halves
+from tinyhd_lib.evaluation.options import PROTOCOLS
 from tinyhd_lib.evaluation.predictions import Maps
-from tinyhd_lib.evaluation.scores import METRICS, Scene, score
+from tinyhd_lib.evaluation.scores import METRICS, Target, score
 from tinyhd_lib.files import fingerprint, write_atomically
-from tinyhd_lib.metrics import DIALECTS
 from tinyhd_lib.metrics.arrays import resize
 
-CHANCE, CENTRE, PREDICTION, CEILING = "chance", "centre bias", "prediction", "half of the viewers"
+CHANCE, CENTRE, PREDICTION, CEILING = "chance", "centre bias", "prediction", "half of the observers"
 PREDICTORS = (CHANCE, CENTRE, PREDICTION, CEILING)
-"""The rows of every table: from knowing nothing, over the prediction, to knowing half of the viewers."""
+"""The rows of every table: from knowing nothing, over the prediction, to knowing half of the observers."""
 
 # Raised when scores change, so that none of an older version are taken over.
-_VERSION = 1
+_VERSION = 2
 
 
 @dataclass(frozen=True)
 class Task:
-    """Some frames of one video, to be scored.
+    """Name some frames of one video that are to be scored.
 
     Attributes:
         video: of a data set.
@@ -42,7 +42,7 @@ class Task:
         others: where people looked in other videos, see `other_fixations`; None without.
         others_know_centre: whether the centre bias was learnt from those videos: then its shuffled AUC, whose false
             alarms are drawn from what it knows, says nothing.
-        dialect: a name of `DIALECTS`.
+        protocol: a name of `PROTOCOLS`.
         seed: of everything that is drawn.
     """
 
@@ -52,11 +52,11 @@ class Task:
     centre: Map
     others: np.ndarray | None
     others_know_centre: bool
-    dialect: str
+    protocol: str
     seed: int
 
     def key(self) -> str:
-        """Names its result: a hash of everything that decides it."""
+        """Return the name of its result: a hash of everything that decides it."""
         stated = {
             "version": _VERSION,
             "video": [self.video.split, self.video.name],
@@ -65,7 +65,7 @@ class Task:
             "truth": fingerprint(self._truth_files()),
             "predictions": fingerprint(self.maps.sources(self.indices)),
             "others_know_centre": self.others_know_centre,
-            "dialect": self.dialect,
+            "protocol": self.protocol,
             "seed": self.seed,
         }
         digest = hashlib.sha256(json.dumps(stated).encode())
@@ -80,7 +80,7 @@ class Task:
 
 
 def run_task(task: Task, place: Path) -> int:
-    """Score a task's frames into a Parquet file, all at once; returns how many frames they were.
+    """Score a task's frames into a Parquet file, all at once; return how many frames they were.
 
     Raises:
         BadInput: a prediction or its ground truth cannot be read.
@@ -100,16 +100,17 @@ def _rows(task: Task) -> list[dict[str, Any]]:
         if truth is None:
             raise BadInput(f"{task.video.name}: the ground truth of frame {task.video.names[index]} went missing")
         size = truth.fixations.shape
-        scene = Scene(truth, None if task.others is None else as_fixations(task.others, size), DIALECTS[task.dialect])
+        others = None if task.others is None else as_fixations(task.others, size)
+        target = Target(truth, others, PROTOCOLS[task.protocol])
         found = {
-            CHANCE: score(np.zeros(size), scene),
-            CENTRE: score(resize(task.centre, size), scene),
-            PREDICTION: score(saliency, scene),
+            CHANCE: score(np.zeros(size), target),
+            CENTRE: score(resize(task.centre, size), target),
+            PREDICTION: score(saliency, target),
         }
         if task.others_know_centre:
             found[CENTRE]["sAUC"] = float("nan")
         if parts is not None:
-            found[CEILING] = _ceiling(half_truths(task.video, parts, index), scene)
+            found[CEILING] = _ceiling(half_truths(task.video, parts, index), target)
         about = {
             "video": task.video.name,
             "frame": task.video.names[index],
@@ -121,10 +122,10 @@ def _rows(task: Task) -> list[dict[str, Any]]:
     return rows
 
 
-def _ceiling(truths: list[GroundTruth], scene: Scene) -> dict[str, float]:
-    """How well either half of the viewers predicts the other, on average."""
+def _ceiling(truths: list[GroundTruth], target: Target) -> dict[str, float]:
+    """Return how well either half of the observers predicts the other, on average."""
     first, second = (
-        score(map_of.saliency, Scene(held_against, scene.others, scene.dialect))
+        score(map_of.saliency, replace(target, truth=held_against))
         for map_of, held_against in (truths, reversed(truths))
     )
     return {metric.name: (first[metric.name] + second[metric.name]) / 2 for metric in METRICS}
