@@ -392,7 +392,7 @@ def test_what_cannot_be_scored_is_said(
     assert evaluate(maps, gaze, out, "--min-fixations", 10_000) == 2
     assert "no frame has 10000 fixations" in last_line(capsys)
     assert evaluate(maps, gaze, out, "--every", 0) == 2
-    assert "--every=0: at least 1" in last_line(capsys)
+    assert "--every 0: at least 1" in last_line(capsys)
     (tmp_path / "file").write_text("in the way")
     assert evaluate(maps, gaze, tmp_path / "file") == 2
     assert "a file is in the way" in last_line(capsys)
@@ -477,7 +477,7 @@ def test_only_what_was_scored_alike_is_compared(
     assert main(["compare", str(scored), str(tmp_path / "other")]) == 2
     assert "gaze_maps" in last_line(capsys)
     assert main(["compare", str(scored), str(tmp_path)]) == 2
-    assert "holds no evaluation; make it with tinyhd evaluate" in last_line(capsys)
+    assert "holds no evaluation; make one with tinyhd evaluate" in last_line(capsys)
     (tmp_path / "summary.json").write_text("{}")
     assert main(["compare", str(scored), str(tmp_path)]) == 2
     assert "not the summary of an evaluation" in last_line(capsys)

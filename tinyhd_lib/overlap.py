@@ -2,12 +2,12 @@
 
 import os
 import signal
-import time
-import warnings
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
+from multiprocessing import active_children, get_context, parent_process
 from threading import Thread
 from typing import Any, TypeVar
 
@@ -17,7 +17,7 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 MapFunction = Callable[..., Iterator[Any]]
-"""Call a function with every item, as ``map`` does."""
+"""Calls a function with every item, as ``map`` does."""
 
 _END: Any = object()
 
@@ -59,8 +59,7 @@ def parallel_map(
 def processes(workers: int) -> Iterator[MapFunction]:
     """Give a ``map`` over some processes, each of one thread; over this process, if one is enough.
 
-    They are started anew rather than forked, for a copy of a process that runs threads, as decoders do, can hang. After
-    an error or an interruption they end at once: what they write must be atomic.
+    After an error or an interruption they end at once: what they write must be atomic.
 
     Raises:
         BadInput: there are no workers, or one of them was killed.
@@ -70,28 +69,22 @@ def processes(workers: int) -> Iterator[MapFunction]:
     if workers == 1:
         yield map
         return
-    from joblib import Parallel, delayed, parallel_config
-    from joblib.externals.loky.process_executor import BrokenProcessPool
-
-    begun: list[Generator[Any]] = []
-
-    def run_all(function: Callable[..., Result], *items: Iterable[Any]) -> Iterator[Result]:
-        run = Parallel(workers, return_as="generator", max_nbytes=None)
-        begun.append(run(delayed(function)(*each) for each in zip(*items, strict=True)))
-        return begun[-1]
-
+    # Started anew rather than forked: a copy of a process that runs threads, as decoders do, can hang.
+    others = set(active_children())
+    pool = ProcessPoolExecutor(workers, get_context("spawn"), _begin_worker)
     try:
-        with parallel_config("loky", inner_max_num_threads=1, initializer=_begin_worker, initargs=(os.getpid(),)):
-            yield run_all
-    except BrokenProcessPool as error:
-        raise BadInput(
-            "a process was ended from outside, perhaps for want of memory; what was finished is kept, and alone "
-            "(`workers=1`, or `jobs=1` of notebooks) it needs the least"
-        ) from error
+        yield pool.map
+    except BaseException as error:
+        for child in set(active_children()) - others:
+            child.terminate()
+        if isinstance(error, BrokenProcessPool):
+            raise BadInput(
+                "a process was ended from outside, perhaps for want of memory; what was finished is kept, and alone "
+                "(`workers=1`, or `jobs=1` of notebooks) it needs the least"
+            ) from error
+        raise
     finally:
-        with warnings.catch_warnings(action="ignore"):  # of the work that is broken off
-            for results in begun:
-                results.close()
+        pool.shutdown(cancel_futures=True)
 
 
 def keep_freed_memory() -> None:
@@ -105,18 +98,20 @@ def keep_freed_memory() -> None:
     np.empty(2**24, np.uint8)
 
 
-def _begin_worker(parent: int) -> None:
-    """Leave Ctrl-C to the parent, end with it, and compute in one thread."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    Thread(target=_end_with, args=(parent,), daemon=True).start()
+def _begin_worker() -> None:
+    Thread(target=_end_with_parent, daemon=True).start()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent tells when to stop
+    # The libraries ask once, when they are first imported.
+    os.environ.update(OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1", MKL_NUM_THREADS="1")
     import cv2
 
     cv2.setNumThreads(1)
     keep_freed_memory()
 
 
-def _end_with(parent: int) -> None:
-    """End this process when its parent is gone: one that was killed cannot stop its workers."""
-    while os.getppid() == parent:
-        time.sleep(0.5)
-    os._exit(1)
+def _end_with_parent() -> None:
+    """A parent that was killed cannot stop its workers, who would wait for work for ever."""
+    parent = parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
