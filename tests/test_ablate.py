@@ -9,7 +9,7 @@ from conftest import random_model
 from tinyhd_lib import MODEL_SPECS, BadInput, build_teacher
 from tinyhd_lib.cli import main
 from tinyhd_lib.models.student import count_gmac, count_parameters
-from tinyhd_lib.models.weights import PUBLISHED
+from tinyhd_lib.models.weights import find_weights
 from tinyhd_lib.training.ablate import SWEEPS, ablate, as_table, model_table, specs_of
 from tinyhd_lib.training.recipe import Recipe
 
@@ -78,7 +78,7 @@ def test_sweeps_and_models_are_named_alike() -> None:
 def test_the_table_of_models_has_their_published_sizes() -> None:
     small = ["d123s_rc4_rc1T", "d123m_rc4_rc1T"]
     table = model_table([*small, "d2_S"]).set_index("model")
-    assert table.loc[small, "parameters"].tolist() == [PUBLISHED[row].parameters for row in small]
+    assert table.loc[small, "parameters"].tolist() == [find_weights(row).parameters for row in small]
     assert table["decoders"].tolist() == ["D1+D2+D3", "D1+D2+D3", "D2"]
     assert table["outputs"].tolist() == [1, 16, 1]
     assert table["reduction"].tolist() == [4, 4, 1]

@@ -29,8 +29,8 @@ from tinyhd_lib.evaluation.baselines import (
     mean_truth,
     other_fixations,
 )
-from tinyhd_lib.evaluation.scores import METRICS, Scene, score
-from tinyhd_lib.metrics import DIALECTS
+from tinyhd_lib.evaluation.options import PROTOCOLS
+from tinyhd_lib.evaluation.scores import METRICS, Target, score
 from tinyhd_lib.metrics.arrays import resize
 
 quick = settings(max_examples=60, deadline=None)
@@ -352,10 +352,10 @@ def test_without_viewers_there_are_no_halves(anonymous: tuple[Video, ...], tmp_p
 # Scores ---------------------------------------------------------------------------------------------------------------
 
 
-def scene_of(video: Video, index: int, dialect: str = "dhf1k", others: np.ndarray | None = None) -> Scene:
+def scene_of(video: Video, index: int, protocol: str = "dhf1k", others: np.ndarray | None = None) -> Target:
     truth = video.truth(index)
     assert truth is not None
-    return Scene(truth, others, DIALECTS[dialect])
+    return Target(truth, others, PROTOCOLS[protocol])
 
 
 def test_scores_are_the_metrics_of_the_columns(videos: tuple[Video, ...]) -> None:
@@ -504,7 +504,7 @@ def test_the_closed_form_holds_for_what_an_evaluation_scores(folder: Path, crowd
     truth = density(video_of(folder, crowd.name), index)
     others = as_fixations(other_fixations(open_dataset("gaze", folder).videos, 0, 0), SIZE)
     few = one_by_one(crowd, index)[:300]
-    rows = [score(truth, Scene(GroundTruth(each.astype(float), each), others, DIALECTS["dhf1k"])) for each in few]
+    rows = [score(truth, Target(GroundTruth(each.astype(float), each), others, PROTOCOLS["dhf1k"])) for each in few]
     values = expected_scores(truth)
     low, high = truth.min(), truth.max()
     reached = truth >= low + (high - low) * np.arange(10, -1, -1)[:, None, None] / 10
@@ -586,7 +586,7 @@ def test_between_chance_and_the_ceiling_lies_what_is_learnt_from_others(folder: 
     centre = resize(centre_bias([mean_truth(video) for video in open_dataset("gaze", folder).videos], without=0), SIZE)
     assert score(np.zeros(SIZE), scene)["CC"] == 0
     assert score(centre, scene)["CC"] < 0.9
-    assert score(first.saliency, Scene(second, None, scene.dialect))["CC"] > 0.97
-    assert score(second.saliency, Scene(first, None, scene.dialect))["CC"] > 0.97
+    assert score(first.saliency, Target(second, None, scene.protocol))["CC"] > 0.97
+    assert score(second.saliency, Target(first, None, scene.protocol))["CC"] > 0.97
     truth, alone = density(video_of(folder, crowd.name), index), one_by_one(crowd, index)
     assert metrics.information_gain(alike(truth, len(alone)), alone, alike(centre, len(alone))).mean() > 0.5

@@ -9,13 +9,13 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from conftest import ROOT
+from tinyhd_lib.evaluation.text import as_console as scores_table
 
 from tinyhd_lib.cli import _parser, main
 from tinyhd_lib.evaluation.compare import Comparison, Difference
 from tinyhd_lib.evaluation.compare import as_console as comparison_table
-from tinyhd_lib.evaluation.statistics import Figure
+from tinyhd_lib.evaluation.statistics import Estimate
 from tinyhd_lib.evaluation.summary import Summary
-from tinyhd_lib.evaluation.text import as_console as scores_table
 from tinyhd_lib.live.statistics import as_table as live_table
 from tinyhd_lib.losses import TERMS
 from tinyhd_lib.training.recipe import recipe_names
@@ -112,7 +112,8 @@ def test_the_recipes_in_the_documents_are_those_there_are() -> None:
 def test_the_scores_in_the_documents_are_those_of_the_raw_files(name: str) -> None:
     raw = json.loads((RESULTS / f"gaze-{name}.json").read_bytes())
     figures = {
-        predictor: {metric: _figure(each) for metric, each in row.items()} for predictor, row in raw["figures"].items()
+        predictor: {metric: _estimate(each) for metric, each in row.items()}
+        for predictor, row in raw["figures"].items()
     }
     assert scores_table(Summary(raw["settings"], figures, pd.DataFrame())).rstrip() in EVALUATION
 
@@ -120,7 +121,8 @@ def test_the_scores_in_the_documents_are_those_of_the_raw_files(name: str) -> No
 def test_the_comparison_in_the_documents_is_that_of_the_raw_file() -> None:
     raw = json.loads((RESULTS / "gaze-compare.json").read_bytes())
     metrics = {
-        name: Difference(**{**each, "difference": _figure(each["difference"])}) for name, each in raw["metrics"].items()
+        name: Difference(**{**each, "difference": _estimate(each["difference"])})
+        for name, each in raw["metrics"].items()
     }
     assert comparison_table(Comparison(**{**raw, "metrics": metrics})).rstrip() in EVALUATION
 
@@ -136,8 +138,8 @@ def test_the_videos_in_the_documents_are_those_of_the_raw_files() -> None:
         assert f"| {video} | {' | '.join(cells)} |" in EVALUATION
 
 
-def _figure(row: dict[str, float | None]) -> Figure:
-    return Figure(*(float(row[name] if row[name] is not None else "nan") for name in ("mean", "low", "high")))
+def _estimate(row: dict[str, float | None]) -> Estimate:
+    return Estimate(*(float(row[name] if row[name] is not None else "nan") for name in ("mean", "low", "high")))
 
 
 def test_the_plan_is_a_simulation_that_loses_what_deaths_cost() -> None:

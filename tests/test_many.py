@@ -19,7 +19,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_streaming import Fake
 
-
 from tinyhd_lib import BadInput, open_runtime
 from tinyhd_lib.cli import main
 from tinyhd_lib.data.datasets import videos_below

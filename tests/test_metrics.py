@@ -16,9 +16,9 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from benchmarks.metrics import loop_auc_judd
+from tinyhd_lib.evaluation.options import PROTOCOLS
 from tinyhd_lib.evaluation.statistics import AVERAGINGS
 from tinyhd_lib.metrics import (
-    DIALECTS,
     auc_borji,
     auc_judd,
     auc_rank,
@@ -256,9 +256,9 @@ def test_kl_without_epsilon_is_infinite_where_people_looked_at_a_zero() -> None:
     assert kl_div(row(0, 1, 1), row(0, 1, 1), epsilon=0.0) == 0
 
 
-def test_dialects_name_what_can_be_computed() -> None:
-    assert {dialect.averaging for dialect in DIALECTS.values()} <= set(AVERAGINGS)
-    assert {name: dialect.kl_epsilon for name, dialect in DIALECTS.items()} == {"dhf1k": EPSILON, "published": 0.0}
+def test_protocols_name_what_can_be_computed() -> None:
+    assert {protocol.averaging for protocol in PROTOCOLS.values()} <= set(AVERAGINGS)
+    assert {name: protocol.kl_epsilon for name, protocol in PROTOCOLS.items()} == {"dhf1k": EPSILON, "published": 0.0}
     assert np.finfo(np.float64).eps == EPSILON
 
 

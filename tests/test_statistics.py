@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scipy.stats import binom
 
 from tinyhd_lib.evaluation import statistics
-from tinyhd_lib.evaluation.statistics import AVERAGINGS, Figure, average, chosen_frames, figure, paired_p, totals
+from tinyhd_lib.evaluation.statistics import AVERAGINGS, Estimate, average, chosen_frames, estimate, paired_p, totals
 
 NAN, INF = float("nan"), float("inf")
 
@@ -85,7 +85,7 @@ def test_drawing_a_video_twice_is_having_it_twice() -> None:
 @settings(max_examples=25, deadline=None)
 def test_an_interval_holds_the_mean(averaging: str, seed: int, videos: int) -> None:
     rng = np.random.default_rng(seed)
-    found = figure(rng.exponential(size=videos) ** 3, rng.integers(1, 9, videos).astype(float), averaging, seed)
+    found = estimate(rng.exponential(size=videos) ** 3, rng.integers(1, 9, videos).astype(float), averaging, seed)
     assert found.low - 1e-12 <= found.mean <= found.high + 1e-12
 
 
@@ -94,7 +94,7 @@ def test_intervals_shrink_with_the_root_of_the_videos(averaging: str) -> None:
     rng = np.random.default_rng(0)
     widths = []
     for videos in (10, 40, 160):
-        found = [figure(*totals(*simulated(rng, videos, 8)), averaging, 0) for _ in range(10)]
+        found = [estimate(*totals(*simulated(rng, videos, 8)), averaging, 0) for _ in range(10)]
         widths.append(np.mean([each.high - each.low for each in found]))
     assert widths[0] / widths[1] == pytest.approx(2, rel=0.15)
     assert widths[1] / widths[2] == pytest.approx(2, rel=0.15)
@@ -103,7 +103,7 @@ def test_intervals_shrink_with_the_root_of_the_videos(averaging: str) -> None:
 @every_averaging
 def test_more_frames_of_the_same_videos_hardly_narrow_an_interval(averaging: str) -> None:
     rng = np.random.default_rng(0)
-    few, many = (figure(*totals(*simulated(rng, 100, frames)), averaging, 0) for frames in (4, 400))
+    few, many = (estimate(*totals(*simulated(rng, 100, frames)), averaging, 0) for frames in (4, 400))
     assert many.high - many.low > 0.7 * (few.high - few.low)
 
 
@@ -117,7 +117,7 @@ def test_intervals_are_those_of_a_plain_bootstrap(averaging: str) -> None:
         return float(np.mean(np.concatenate(drawn) if averaging == "pooled" else [each.mean() for each in drawn]))
 
     means = [mean_of([parts[video] for video in rng.integers(0, 20, 20)]) for _ in range(4000)]
-    found = figure(*totals(scores, which), averaging, 0)
+    found = estimate(*totals(scores, which), averaging, 0)
     width = found.high - found.low
     assert found.mean == pytest.approx(mean_of(parts))
     assert np.quantile(means, [0.025, 0.975]) == pytest.approx([found.low, found.high], abs=0.05 * width)
@@ -126,7 +126,7 @@ def test_intervals_are_those_of_a_plain_bootstrap(averaging: str) -> None:
 @every_averaging
 @pytest.mark.parametrize("hits", [7, 8])
 def test_an_interval_of_hits_and_misses_is_binomial(averaging: str, hits: int) -> None:
-    found = figure(np.repeat([1.0, 0.0], [hits, 16 - hits]), np.ones(16), averaging, 0)
+    found = estimate(np.repeat([1.0, 0.0], [hits, 16 - hits]), np.ones(16), averaging, 0)
     expected = binom.ppf([0.025, 0.975], 16, hits / 16) / 16
     assert [found.low, found.high] == pytest.approx(expected, abs=1e-12)
 
@@ -134,23 +134,23 @@ def test_an_interval_of_hits_and_misses_is_binomial(averaging: str, hits: int) -
 @every_averaging
 def test_a_seed_decides_an_interval(averaging: str) -> None:
     sums, counts = totals(*simulated(np.random.default_rng(0), 9, 8))
-    assert figure(sums, counts, averaging, 3) == figure(sums, counts, averaging, 3)
-    other = figure(sums, counts, averaging, 4)
-    assert other.mean == figure(sums, counts, averaging, 3).mean
-    assert other != figure(sums, counts, averaging, 3)
+    assert estimate(sums, counts, averaging, 3) == estimate(sums, counts, averaging, 3)
+    other = estimate(sums, counts, averaging, 4)
+    assert other.mean == estimate(sums, counts, averaging, 3).mean
+    assert other != estimate(sums, counts, averaging, 3)
 
 
 @every_averaging
 def test_a_video_without_scores_changes_nothing(averaging: str) -> None:
     sums, counts = totals(*simulated(np.random.default_rng(0), 9, 8))
     with_empty = (np.insert(each, 4, 0.0) for each in (sums, counts))
-    assert figure(*with_empty, averaging, 0) == figure(sums, counts, averaging, 0)
+    assert estimate(*with_empty, averaging, 0) == estimate(sums, counts, averaging, 0)
 
 
 @every_averaging
 def test_one_video_has_no_interval(averaging: str) -> None:
     for scores, videos in (([1.0, 3.0], [0, 0]), ([NAN, 1.0, 3.0, NAN], [0, 1, 1, 2])):
-        found = figure(*totals(np.array(scores), np.array(videos)), averaging, 0)
+        found = estimate(*totals(np.array(scores), np.array(videos)), averaging, 0)
         assert found.mean == 2
         assert np.isnan([found.low, found.high]).all()
 
@@ -160,27 +160,27 @@ def test_where_nothing_is_defined_there_is_no_figure(averaging: str) -> None:
     """The shuffled AUC of a set with a single video."""
     sums, counts = totals(np.full(4, NAN), np.array([0, 0, 1, 1]))
     assert counts.tolist() == [0, 0]
-    found = figure(sums, counts, averaging, 0)
+    found = estimate(sums, counts, averaging, 0)
     assert np.isnan([found.mean, found.low, found.high]).all()
     assert np.isnan(paired_p(sums, counts, averaging, 0))
 
 
 @every_averaging
 def test_nothing_at_all_has_no_figure(averaging: str) -> None:
-    found = figure(*totals(np.empty(0), np.empty(0, int)), averaging, 0)
+    found = estimate(*totals(np.empty(0), np.empty(0, int)), averaging, 0)
     assert np.isnan([found.mean, found.low, found.high]).all()
 
 
 @every_averaging
 def test_identical_videos_have_an_interval_without_width(averaging: str) -> None:
-    found = figure(np.array([0.3, 0.3, 0.3, 0.3]), np.full(4, 3.0), averaging, 0)
+    found = estimate(np.array([0.3, 0.3, 0.3, 0.3]), np.full(4, 3.0), averaging, 0)
     assert [found.mean, found.low, found.high] == pytest.approx([0.1] * 3, abs=1e-12)
 
 
 @every_averaging
 def test_an_infinite_mean_has_no_interval(averaging: str) -> None:
     """KL without epsilon is infinite where people looked at a zero of the prediction."""
-    found = figure(np.array([INF, 2.0, 3.0, 4.0]), np.ones(4), averaging, 0)
+    found = estimate(np.array([INF, 2.0, 3.0, 4.0]), np.ones(4), averaging, 0)
     assert found.mean == INF
     assert np.isnan([found.low, found.high]).all()
 
@@ -189,7 +189,7 @@ def test_an_infinite_mean_has_no_interval(averaging: str) -> None:
 def test_intervals_cover_the_truth_as_often_as_they_say(averaging: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(statistics, "BOOTSTRAP_DRAWS", 1000)
     rng, trials = np.random.default_rng(0), 300
-    found = [figure(*totals(*simulated(rng, 30, 12)), averaging, seed) for seed in range(trials)]
+    found = [estimate(*totals(*simulated(rng, 30, 12)), averaging, seed) for seed in range(trials)]
     assert 0.88 <= coverage(found) <= 0.99
 
 
@@ -200,11 +200,11 @@ def test_intervals_that_drew_frames_would_not(averaging: str, monkeypatch: pytes
     rng, found = np.random.default_rng(0), []
     for seed in range(100):
         scores, _ = simulated(rng, 30, 12)
-        found.append(figure(*totals(scores, np.arange(len(scores))), averaging, seed))
+        found.append(estimate(*totals(scores, np.arange(len(scores))), averaging, seed))
     assert coverage(found) < 0.7
 
 
-def coverage(figures: list[Figure]) -> float:
+def coverage(figures: list[Estimate]) -> float:
     return float(np.mean([each.low <= MEAN <= each.high for each in figures]))
 
 

@@ -1,37 +1,31 @@
 """Notebook 04: predictions that are wrong in known ways, curves, sets side by side, and what moves a score."""
 
 from collections.abc import Callable
+from dataclasses import replace
+from itertools import product
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from hypothesis.extra.numpy import arrays
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from tinyhd_lib import BadInput, metrics
+from tinyhd_lib import BadInput
 from tinyhd_lib.data.datasets import Dataset, open_dataset
 from tinyhd_lib.data.synthetic import density, synthesise_once, video_of
 from tinyhd_lib.data.transforms import to_grey
 from tinyhd_lib.evaluation.compare import compare
-from tinyhd_lib.evaluation.dialects import dialect_table, in_every_dialect
 from tinyhd_lib.evaluation.examples import Example, make_example
-from tinyhd_lib.evaluation.folder import Scored, evaluate_into
-from tinyhd_lib.evaluation.pictures import worst_frames
-from tinyhd_lib.evaluation.plan import Evaluation, Rules
-from tinyhd_lib.evaluation.plots import (
-    comparison_plots,
-    comparison_table,
-    set_plots,
-    set_table,
-    timelines,
-    worst_pictures,
-)
-from tinyhd_lib.evaluation.results import read_results
-from tinyhd_lib.evaluation.summary import NAMES, Summary, side_by_side
-from tinyhd_lib.figures.metrics import auc_pictures, metric_pictures, metric_table, roc
+from tinyhd_lib.evaluation.folder import Evaluation, evaluate, read_evaluation
+from tinyhd_lib.evaluation.options import PROTOCOLS, EvaluateOptions
+from tinyhd_lib.evaluation.page import worst_frames
+from tinyhd_lib.evaluation.plots import set_plots, timelines
+from tinyhd_lib.evaluation.scores import NAMES, Target, score
+from tinyhd_lib.evaluation.statistics import AVERAGINGS
+from tinyhd_lib.evaluation.summary import Summary, side_by_side, summarise
+from tinyhd_lib.evaluation.tasks import PREDICTION
 from tinyhd_lib.models.weights import short_names
 from tinyhd_lib.prediction.files import predict_dataset
 from tinyhd_lib.prediction.map_files import own_bounds
@@ -54,7 +48,8 @@ def example() -> Example:
 
 
 def test_each_mistake_costs_what_it_is_said_to_cost(example: Example) -> None:
-    scores = metric_table(example, "dhf1k").set_index("prediction")
+    target = Target(example.truth, example.others, PROTOCOLS["dhf1k"])
+    scores = pd.DataFrame({name: score(each, target) for name, each in example.predictions.items()}).T
     best = scores.loc["ground truth"]
     assert best[["CC", "SIM", "KL"]].tolist() == pytest.approx([1, 1, 0], abs=1e-9)
     assert scores.loc["uniform", ["AUC-J", "AUC-B", "sAUC", "CC", "NSS"]].tolist() == [0.5, 0.5, 0.5, 0, 0]
@@ -76,42 +71,6 @@ def test_an_example_is_a_frame_and_its_viewers(example: Example) -> None:
     assert (shifted[:, 13:] == seen[:, :-13]).all()
     again = make_example(3, size=(90, 160))
     assert all((again.predictions[name] == each).all() for name, each in example.predictions.items())
-
-
-def test_the_best_of_each_line_is_bold(example: Example) -> None:
-    table = metric_table(example, "dhf1k")
-    figure = metric_pictures(example, table, "title")
-    contest = figure.axes[-1]
-    bold = [text.get_position() for text in contest.texts if text.get_weight() == "bold"]
-    assert {row for _, row in bold} == set(range(len(NAMES)))
-    assert all(column > 0 for column, _ in bold), "the ground truth itself takes no part"
-    best = table.loc[1:, "KL"].idxmin()
-    assert [column for column, row in bold if NAMES[int(row)] == "KL"] == [best]
-    assert not_blank(figure)
-
-
-@given(
-    arrays(np.int64, (5, 6), elements=st.integers(0, 4)), arrays(bool, (5, 6)).filter(lambda map_: 0 < map_.sum() < 30)
-)
-@settings(deadline=None)
-def test_the_area_below_a_curve_is_the_exact_auc(levels: np.ndarray, fixations: np.ndarray) -> None:
-    alarms, hits = roc(levels.astype(float), fixations)
-    assert (np.diff(alarms) * (hits[1:] + hits[:-1]) / 2).sum() == pytest.approx(
-        metrics.auc_rank(levels.astype(float), fixations)
-    )
-    assert (alarms[-1], hits[-1]) == (1, 1)
-
-
-def test_the_point_of_the_picture_lies_on_its_curve(example: Example) -> None:
-    figure = auc_pictures(example, "true density", "title")
-    right = figure.axes[1]
-    curves = {line.get_label(): line for line in right.lines}
-    assert set(example.predictions) < set(curves)
-    (alarms,), (hits,) = curves["shown on the left"].get_data()
-    known_alarms, known_hits = curves["true density"].get_data()
-    near = np.abs(np.asarray(known_alarms) - alarms).argmin()
-    assert known_hits[near] == pytest.approx(hits, abs=0.05)
-    assert alarms == pytest.approx(0.1, abs=0.01)
 
 
 # A set
@@ -137,81 +96,77 @@ def maps(dataset: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
+def options(predictions: Path, dataset: Dataset, **more: Any) -> EvaluateOptions:
+    return EvaluateOptions(predictions=predictions, kind="gaze", dir=dataset.root, workers=1, **more)
+
+
 @pytest.fixture(scope="module")
-def scored(maps: Path, dataset: Dataset, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Scored]:
+def scored(maps: Path, dataset: Dataset, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Evaluation]:
     out = tmp_path_factory.mktemp("scores")
-    return {
-        kind: evaluate_into(out / kind, Evaluation(maps / kind, dataset, None, Rules()), workers=1)
-        for kind in ("grey", "raw")
-    }
+    return {kind: evaluate(options(maps / kind, dataset, out=out / kind)) for kind in ("grey", "raw")}
 
 
 def test_what_it_answers_is_what_it_writes(maps: Path, dataset: Dataset, tmp_path: Path) -> None:
-    evaluation = Evaluation(maps / "raw", dataset, None, Rules(every=4))
-    found = evaluate_into(tmp_path / "scores", evaluation, workers=1)
-    written = read_results(tmp_path / "scores")
-    assert written.settings == found.results.settings
-    assert written.table.astype(object).equals(found.table.astype(object))
+    asked = options(maps / "raw", dataset, every=4, out=tmp_path / "scores")
+    found, written = evaluate(asked), read_evaluation(tmp_path / "scores")
+    assert written.settings == found.settings
+    assert written.frames.astype(object).equals(found.frames.astype(object))
+    assert str(written) == str(found)
     parts = {part: part.stat().st_mtime_ns for part in (tmp_path / "scores" / ".parts").iterdir()}
-    again = evaluate_into(tmp_path / "scores", evaluation, workers=1)
-    assert again.table.equals(found.table)
+    assert evaluate(asked).frames.equals(found.frames)
     assert {part: part.stat().st_mtime_ns for part in parts} == parts, "nothing was scored again"
-    with pytest.raises(BadInput, match="holds another evaluation"):
-        evaluate_into(tmp_path / "scores", Evaluation(maps / "raw", dataset, None, Rules()), workers=1)
+    with pytest.raises(BadInput, match="holds the results of another run"):
+        evaluate(replace(asked, every=1))
 
 
 @pytest.fixture(scope="module")
-def both(scored: dict[str, Scored]) -> Summary:
+def both(scored: dict[str, Evaluation]) -> Summary:
     return side_by_side({name: each.summary for name, each in scored.items()})
 
 
-def test_models_stand_between_the_baselines(both: Summary, scored: dict[str, Scored]) -> None:
-    assert list(both.figures) == ["chance", "centre bias", "grey", "raw", "half of the viewers"]
-    assert both.figures["raw"] == scored["raw"].summary.figures["prediction"]
+def test_models_stand_between_the_baselines(both: Summary, scored: dict[str, Evaluation]) -> None:
+    names = ["chance", "centre bias", "grey", "raw", "half of the observers"]
+    assert list(both.figures["predictor"].unique()) == names
+    raw, own = both.figures, scored["raw"].summary.figures
+    columns = ["metric", "mean", "low", "high"]
+    assert raw.loc[raw["predictor"] == "raw", columns].to_numpy().tolist() == (
+        own.loc[own["predictor"] == PREDICTION, columns].to_numpy().tolist()
+    )
+    defined = both.figures.dropna()
+    assert len(defined) == 5 * len(NAMES) - 1, "a centre bias of the other videos has no sAUC"
     assert both.videos.groupby("predictor").size().tolist() == [3] * 5
     assert both.settings["predictions"] == "grey, raw"
 
 
-def test_the_table_of_a_set_has_what_is_defined(both: Summary) -> None:
-    table = set_table(both)
-    assert np.isfinite(table[["mean", "low", "high"]]).all(axis=None)
-    assert len(table) == 5 * len(NAMES) - 1, "a centre bias of the other videos has no sAUC"
-    row = table[(table["predictor"] == "raw") & (table["metric"] == "NSS")].iloc[0]
-    assert row["mean"] == both.figures["raw"]["NSS"].mean
-
-
-def test_the_figures_of_a_set_show_all_of_it(both: Summary, scored: dict[str, Scored]) -> None:
-    assert [label.get_text() for label in set_plots(both).axes[0].get_yticklabels()] == list(both.figures)
-    lines = timelines({name: each.table for name, each in scored.items()})
+def test_the_figures_of_a_set_show_all_of_it(both: Summary, scored: dict[str, Evaluation]) -> None:
+    assert [label.get_text() for label in set_plots(both).axes[0].get_yticklabels()] == list(
+        both.figures["predictor"].unique()
+    )
+    lines = timelines({name: each.frames for name, each in scored.items()})
     assert len(lines.axes) == 3
-    assert {line.get_label() for line in lines.axes[0].lines} >= {"half of the viewers", "grey", "raw"}
-    worst = worst_frames(scored["raw"].table, scored["raw"].plan.pairs)
-    shown = worst_pictures(worst, "title")
-    assert [axes.get_title() for axes in shown.axes if axes.images] == [
-        f"{each.video}, frame {each.frame}: NSS {each.nss:.2f}" for each in worst
-    ]
-    assert all(map(not_blank, (set_plots(both), lines, shown)))
+    assert {line.get_label() for line in lines.axes[0].lines} >= {"half of the observers", "grey", "raw"}
+    worst = worst_frames(scored["raw"].frames, scored["raw"].pairs)
+    assert [each.nss for each in worst] == sorted(each.nss for each in worst)
+    assert all(np.ptp(each.picture) > 100 for each in worst)
+    assert all(map(not_blank, (set_plots(both), lines)))
 
 
-def test_a_difference_is_drawn_video_by_video(both: Summary, scored: dict[str, Scored]) -> None:
-    comparison = compare(scored["grey"].results, scored["raw"].results)
-    table = comparison_table(comparison).set_index("metric")
+def test_a_difference_is_of_the_same_frames(scored: dict[str, Evaluation]) -> None:
+    table = compare(scored["grey"], scored["raw"]).metrics
     assert table["difference"].to_numpy() == pytest.approx((table["B"] - table["A"]).to_numpy())
-    figure = comparison_plots(comparison, both, ("grey", "raw"), "title")
-    points = figure.axes[NAMES.index("NSS")].lines[1].get_xdata()
-    assert len(points) == 3
-    assert np.mean(points) == pytest.approx(table.loc["NSS", "difference"])
 
 
-def test_a_wrong_zero_is_infinite_in_one_dialect_only(maps: Path, dataset: Dataset, tmp_path: Path) -> None:
-    rules = Rules(every=4)
-    ways = {
-        kind: in_every_dialect(Evaluation(maps / kind, dataset, None, rules), tmp_path / kind)
-        for kind in ("grey", "raw")
-    }
-    table = dialect_table(ways).set_index(["maps", "dialect", "averaging"])
-    assert len(table) == 8
-    assert (table["KL"] == "infinite").tolist() == [False, False, True, True, False, False, False, False]
+def test_a_wrong_zero_is_infinite_by_one_protocol_only(maps: Path, dataset: Dataset, tmp_path: Path) -> None:
+    rows = []
+    for kind, protocol in product(("grey", "raw"), PROTOCOLS):
+        asked = options(maps / kind, dataset, every=4, out=tmp_path / kind / protocol)
+        found = evaluate(replace(asked, protocol=protocol))
+        for averaging in AVERAGINGS:
+            figures = summarise(found.frames, found.settings | {"averaging": averaging}).figures
+            means = figures[figures["predictor"] == PREDICTION].set_index("metric")["mean"]
+            rows.append({"maps": kind, "protocol": protocol, "averaging": averaging, **means})
+    table = pd.DataFrame(rows).set_index(["maps", "protocol", "averaging"])
+    assert np.isinf(table["KL"]).tolist() == [False, False, True, True, False, False, False, False]
     same = table.drop(columns="KL").round(9).groupby("maps").nunique()
     assert (same == 1).all(axis=None), "frames are the same, and videos equally long"
     assert table.loc[("grey", "dhf1k", "pooled"), "KL"] > table.loc[("raw", "dhf1k", "pooled"), "KL"]
