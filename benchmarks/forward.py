@@ -15,8 +15,8 @@ from typing import NamedTuple
 import numpy as np
 from tqdm import tqdm
 
-from benchmarks.models import Row, Subject, find_subject
-from benchmarks.report import Benchmark, Report
+from benchmarks.models import Subject, find_subject
+from benchmarks.report import Benchmark, Report, Row
 from benchmarks.turns import in_a_fresh_process, paired, take_turns
 from tinyhd_lib.errors import BadInput
 from tinyhd_lib.models.spec import CLIP_FRAMES, INPUT_SIZE
@@ -55,7 +55,7 @@ class Forward(Benchmark):
     repeats: int = 10
 
     def measure(self) -> Report:
-        """Return ``forward``, a row a model, case and batch, and ``refused``, with the reason of what was impossible."""
+        """Return ``forward``, a row a model, case and batch, and ``refused``, with the reasons."""
         cases = [Case(*each) for each in product(self.devices, self.precisions)]
         found: Report = {"forward": [], "refused": []}
         with TemporaryDirectory() as folder:

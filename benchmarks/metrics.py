@@ -1,15 +1,18 @@
 """How fast the metrics are, against the loops that their definitions read like, in the same run."""
 
 import time
-from collections.abc import Callable, Iterable
-from typing import Any
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
+from benchmarks.report import Benchmark, Report
 from tinyhd_lib import metrics
 from tinyhd_lib.data.gaze import blur
 from tinyhd_lib.data.transforms import Image, Map
 from tinyhd_lib.overlap import keep_freed_memory, processes
+from tinyhd_lib.records import usable_cores
 
 SIZE = (360, 640)
 SPLITS = 100
@@ -94,22 +97,39 @@ def loop_seven(saliency: Map, fixations: Image, truth: Map, others: Image) -> No
     loop_others(saliency, fixations, truth)
 
 
-def measure_metrics(fixations: int, repeats: int, workers: int) -> dict[str, Any]:
-    """Median milliseconds of a frame, ours and the loops' taking turns; frames a second of all processes."""
-    keep_freed_memory()  # as in the processes of an evaluation; it is the loops' gain as well
-    given = scene(fixations)
-    judd = _paired(lambda: metrics.auc_judd(*given[:2]), lambda: loop_auc_judd(*given[:2]), repeats)
-    seven = _paired(lambda: all_seven(*given), lambda: loop_seven(*given), repeats)
-    with processes(workers) as run_all:
-        rates = list(run_all(_rate, [fixations] * workers, [repeats * 20] * workers))
-    return {
-        "fixations": fixations,
-        "auc_judd": judd,
-        "all_seven": seven,
-        "workers": workers,
-        "frames_per_second": round(sum(rates), 1),
-        "times_loop": round(sum(rates) * seven["loop_ms"] / 1e3, 1),
-    }
+@dataclass(frozen=True, kw_only=True)
+class Metrics(Benchmark):
+    """Measure the metrics of a frame of 640x360 against loops as published code has them, taking turns.
+
+    Attributes:
+        fixations: how many a frame has.
+        repeats: timed turns, after one to warm up.
+        workers: processes that score at the same time; one a core if None.
+    """
+
+    fixations: tuple[int, ...] = (100, 1000)
+    repeats: int = 10
+    workers: int | None = None
+
+    def measure(self) -> Report:
+        """Return ``metrics``: median milliseconds of a frame; and ``processes``: frames a second of all of them."""
+        keep_freed_memory()  # as in the processes of an evaluation; it is the loops' gain as well
+        workers = self.workers or usable_cores()
+        frames, spread = [], []
+        for fixations in self.fixations:
+            given = scene(fixations)
+            runs: dict[str, tuple[Callable[[], object], Callable[[], object]]] = {
+                "auc_judd": (partial(loop_auc_judd, *given[:2]), partial(metrics.auc_judd, *given[:2])),
+                "all seven": (partial(loop_seven, *given), partial(all_seven, *given)),
+            }
+            for what, (loop, ours) in runs.items():
+                frames.append({"what": what, "fixations": fixations, **_paired(ours, loop, self.repeats)})
+            with processes(workers) as run_all:
+                rates = list(run_all(_rate, [fixations] * workers, [self.repeats * 20] * workers))
+            times_loop = round(sum(rates) * frames[-1]["loop_ms"] / 1e3, 1)
+            speed = {"frames_per_second": round(sum(rates), 1), "times_loop": times_loop}
+            spread.append({"fixations": fixations, "workers": workers, **speed})
+        return {"metrics": frames, "processes": spread}
 
 
 def _paired(ours: Callable[[], object], loop: Callable[[], object], repeats: int) -> dict[str, float]:
@@ -129,15 +149,3 @@ def _rate(fixations: int, repeats: int) -> float:
     given = scene(fixations)
     all_seven(*given)
     return 1e3 * repeats / sum(_milliseconds(lambda: all_seven(*given)) for _ in range(repeats))
-
-
-def as_table(rows: Iterable[dict[str, Any]]) -> str:
-    """The figures as text."""
-    lines = [f"{'640x360, a frame':<18} {'fixations':>9} {'ms':>8} {'loop ms':>8} {'x loop':>7}"]
-    for row in rows:
-        for name in ("auc_judd", "all_seven"):
-            each, what = row[name], f"{name.replace('_', ' '):<18} {row['fixations']:>9}"
-            lines.append(f"{what} {each['ms']:>8.2f} {each['loop_ms']:>8.2f} {each['times_loop']:>7.1f}")
-        spread = f"all seven, {row['workers']} processes: {row['frames_per_second']:.0f} frames/s"
-        lines.append(f"{spread:<46} {row['times_loop']:>7.1f}")
-    return "\n".join(lines) + "\n"

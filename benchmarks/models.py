@@ -1,23 +1,21 @@
 """Which models are measured, with which weights.
 
 Speed does not depend on what a network has learnt, so nothing is downloaded: a model of the table runs with random
-weights. Fewer bits than float32 are only let through where the maps stay nearly the same, and maps of random weights say
-nothing about that: they need weights that have learnt, so name ours (``workbench-m-r4``) or a file.
+weights. Fewer bits than float32 are only let through where the maps stay nearly the same, and maps of random weights
+say nothing about that: they need weights that have learnt, so name ours (``workbench-m-r4``) or a file.
 
 torch is imported only where it is needed, for its memory would count as that of runtimes that do without it.
 """
 
 from functools import cache
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import tinyhd_lib
+from benchmarks.report import Row
 from tinyhd_lib.errors import BadInput
 from tinyhd_lib.models.spec import MODEL_SPECS, ModelSpec
 from tinyhd_lib.runtime import Runtime, open_runtime
-
-Row = dict[str, Any]
-"""A line of a table, JSON-ready."""
 
 
 class Subject(NamedTuple):
@@ -47,9 +45,7 @@ class Subject(NamedTuple):
             BadInput: that is not possible here, or changes the maps too much, or nobody could tell whether it does.
         """
         if precision != "float32" and not self.learnt:
-            raise BadInput(
-                "random weights: whether the maps stay the same can only be seen with weights that have learnt"
-            )
+            raise BadInput("random weights: only weights that have learnt can show whether the maps stay the same")
         return open_runtime(self.weights, device, precision)
 
 

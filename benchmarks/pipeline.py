@@ -1,4 +1,4 @@
-"""The whole of ``tinyhd predict``, a process from its start to its end: with an overlay video, with maps alone, with neither."""
+"""The whole of ``tinyhd predict``, a process from its start to its end, with and without what it writes."""
 
 import subprocess
 import sys
@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from benchmarks.models import Row, Subject, find_subject
-from benchmarks.report import Benchmark, Report
+from benchmarks.models import Subject, find_subject
+from benchmarks.report import Benchmark, Report, Row
 from benchmarks.turns import in_a_fresh_process
 from tinyhd_lib.data.video import probe, read_frames
 from tinyhd_lib.errors import BadInput
@@ -62,7 +62,7 @@ class Pipeline(Benchmark):
                         {"model": subject.name, "device": device, "precision": precision, "reason": str(error)}
                     )
         frames = probe(self.video).frames
-        return {"video": {"name": self.video.name, "frames": frames}, "pipeline": rows, "refused": refused}
+        return {"video": [{"name": self.video.name, "frames": frames}], "pipeline": rows, "refused": refused}
 
     def _measure(self, subject: Subject, device: str, precision: str, folder: Path) -> list[Row]:
         subject.open(device, precision)  # refused in this process, with its reason

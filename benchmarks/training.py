@@ -3,9 +3,10 @@
 Speed does not depend on what networks have learnt: student and teacher are fresh, and the data are made up.
 """
 
+import os
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from functools import partial
 from itertools import product
 from pathlib import Path
@@ -14,16 +15,16 @@ from typing import Any
 
 from tqdm import tqdm
 
-from benchmarks.models import Row
-from benchmarks.report import Benchmark, Report
+from benchmarks.report import Benchmark, Report, Row
 from benchmarks.turns import paired, take_turns
-from tinyhd_lib.data.synthetic import synthesise
+from tinyhd_lib.data.synthetic import synthesise_once
 from tinyhd_lib.models.spec import MODEL_SPECS
 from tinyhd_lib.training.recipe import Recipe
 
 SIZES = ((192, 256), (96, 128))
-ON_A_CPU = (("float32", False), ("bfloat16", False))
-ON_A_GPU = (("float16", False), ("bfloat16", False), ("float16", True), ("bfloat16", True))  # as published comes first
+# Precision, and whether it is compiled; what was published comes first.
+ON_A_CPU: Sequence[tuple[str, bool]] = (("float32", False), ("bfloat16", False))
+ON_A_GPU: Sequence[tuple[str, bool]] = (("float16", False), ("bfloat16", False), ("float16", True), ("bfloat16", True))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,9 +66,10 @@ def measure_steps(model: str, size: tuple[int, int], batch: int, repeats: int) -
     ways = ON_A_GPU if device == "cuda" else ON_A_CPU
     with TemporaryDirectory() as folder:
         clips = 2 * (repeats + 1) * batch  # all that `take_turns` asks for: an epoch does not end between
-        recipe = _recipe(model, size, Path(folder), videos=2, batch=batch, clips_per_video=-(-clips // 2))
+        given: dict[str, Any] = {"model": model, "size": size, "root": Path(folder), "videos": 2}
+        given |= {"batch": batch, "clips_per_video": -(-clips // 2)}
         runs = [
-            _steps(replace(recipe, precision=precision, compile=compiled), Path(folder) / str(number), device)
+            _steps(_recipe(**given, precision=precision, compile=compiled), Path(folder) / str(number), device)
             for number, (precision, compiled) in enumerate(ways)
         ]
         times = paired(take_turns([partial(next, run) for run in runs], repeats))
@@ -84,19 +86,18 @@ def measure_cache(model: str, size: tuple[int, int], device: str = "auto") -> Ro
         size: (H, W) that it is trained at.
         device: see `train`.
     """
-    from tinyhd_lib.training.answers import AnswerCache
-
     from tinyhd_lib.models.teacher import build_teacher
-    from tinyhd_lib.training.models import HD2SModel
+    from tinyhd_lib.training.models import OpenModel
     from tinyhd_lib.training.teachers import WindowTeacher
 
     with TemporaryDirectory() as folder:
         root = Path(folder)
-        recipe = _recipe(model, size, root, videos=2, teachers=("HD2S",), clips_per_video=2, every=16)
-        teacher = HD2SModel(build_teacher(), "openvino" if device == "auto" else device)
-        single = not MODEL_SPECS[model].multi
-        live = WindowTeacher(teacher, single=single)
-        cached = WindowTeacher(teacher, single=single, cache=AnswerCache(root / "answers"))
+        os.environ["TINYHD_CACHE"] = str(root / "cache")  # nobody else has use for what random weights answer
+        recipe = _recipe(model, size, root, videos=2, teachers=("hd2s:random",), clips_per_video=2, every=16)
+        teacher = OpenModel(build_teacher(), "HD2S", device)
+        live, cached = (
+            WindowTeacher(teacher, single=not MODEL_SPECS[model].multi, cache=cache) for cache in (False, True)
+        )
         _second_epoch(recipe, root / "filling", device, cached)
         seconds = {
             name: _second_epoch(recipe, root / name, device, each)
@@ -114,8 +115,7 @@ def measure_cache(model: str, size: tuple[int, int], device: str = "auto") -> Ro
 
 def _recipe(model: str, size: tuple[int, int], root: Path, videos: int, **settings: Any) -> Recipe:
     """Return a recipe on made-up gaze, of two epochs."""
-    list(synthesise("gaze", root / "set", videos=videos, frames=48))
-    place = str(root / "set")
+    place = str(synthesise_once("gaze", root / "set", videos=videos, frames=48))
     return Recipe(model, labelled="gaze", labelled_dir=place, size=size, epochs=2, clip_norm=1.0, **settings)
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from benchmarks.report import Benchmark, Report
-from tinyhd_lib.data.video import probe
+from tinyhd_lib.data.reader import VideoReader
 from tinyhd_lib.models.spec import INPUT_SIZE
 from tinyhd_lib.records import peak_memory
 
@@ -34,8 +34,8 @@ class Viewer(Benchmark):
         from tinyhd_lib.viewer import SaliencyViewer
 
         rng = np.random.default_rng(0)
-        info = probe(self.video)
-        count = info.frames
+        with VideoReader(self.video) as reader:
+            count, (height, width, _) = reader.count, reader[0].shape
         maps = np.broadcast_to(rng.random(INPUT_SIZE, np.float32), (count, *INPUT_SIZE))
         viewer = SaliencyViewer(self.video, maps)
         anywhere = _milliseconds(viewer, rng.integers(0, count, self.repeats).tolist())
@@ -43,7 +43,7 @@ class Viewer(Benchmark):
         return {
             "viewer": [
                 {
-                    "video": {"file": self.video.name, "frames": count, "size": [info.width, info.height]},
+                    "video": {"file": self.video.name, "frames": count, "size": [width, height]},
                     "seek_p50_ms": round(float(np.median(anywhere)), 1),
                     "seek_p95_ms": round(float(np.percentile(anywhere, 95)), 1),
                     "next_p50_ms": round(float(np.median(following)), 1),

@@ -1,7 +1,6 @@
-"""``tinyhd bench``: that it runs, that what it says is what it measured, and what it refuses. Never how fast."""
+"""The benchmarks: that they run, that what they say is what they measured, and what they refuse. Never how fast."""
 
 import json
-import shlex
 import time
 from pathlib import Path
 from typing import Any
@@ -14,14 +13,14 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from benchmarks import forward
-from benchmarks.forward import as_notes, measure_forward
+from benchmarks.__main__ import main
+from benchmarks.forward import Case, measure_forward
+from benchmarks.models import Subject, find_subject
 from benchmarks.plot import speed_plot
-from benchmarks.report import as_markdown, command_line, part_as_text, read_report
-from benchmarks.subjects import DEFAULT_ROWS, Case, Subject, cases, subject
+from benchmarks.report import as_markdown, read_report
 from benchmarks.turns import paired
 from tinyhd_lib import MODEL_SPECS, BadInput
-from tinyhd_lib.cli import _parser, main
-from tinyhd_lib.models.weights import WEIGHTS, find_weights
+from tinyhd_lib.models.weights import find_weights
 
 KEPT = ROOT / "docs/bench/cpu-forward.json"
 
@@ -35,60 +34,58 @@ def last_line(capsys: pytest.CaptureFixture[str]) -> str:
 # The command
 
 
-def test_the_quick_set_runs_and_reports(video_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    kept = tmp_path / "bench.json"
-    arguments = ["bench", "--quick", "--precisions", "float32", "int8", "--video", str(video_file)]
-    assert main([*arguments, "--json", str(kept)]) == 0
+def test_forward_passes_are_measured_kept_and_shown_again(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    kept = tmp_path / "forward.json"
+    words = ["forward", "--models", "rc8_S", "--devices", "fused", "--precisions", "float32", "int8", "--repeats", "1"]
+    assert main([*words, "--json", str(kept)]) == 0
     printed, report = capsys.readouterr().out, read_report(kept)
     assert [row["device"] for row in report["forward"]] == ["cpu", "fused"]
     assert report["forward"][0]["times_eager"] == 1
-    for row in report["forward"] + report["steps"]:
-        assert row["p95_ms"] >= row["p50_ms"] > 0
+    assert all(row["p95_ms"] >= row["p50_ms"] > 0 for row in report["forward"])
     assert all(row["peak_mib"] > 50 and row["gmac"] > 1 for row in report["forward"])
     assert [(row["device"], row["precision"]) for row in report["refused"]] == [("fused", "int8")]
-    assert [row["writes"] for row in report["pipeline"]] == ["maps and film"]
-    assert report["pipeline"][0]["frames_per_second"] > 0
-    assert [row["way"] for row in report["steps"]] == ["eager float32", "eager bfloat16"]
-    assert [row["fixations"] for row in report["metrics"]] == [100]
-    assert "Not measured:\nfused int8 (rc8_S): random weights" in printed
-    assert "dot.mp4, 40 frames" in printed
-    assert main(["bench", "--from", str(kept)]) == 0
+    assert report["command"] == f"python -m benchmarks {' '.join(words)} --json forward.json"
+    assert "only weights that have learnt" in printed
+    assert main(["show", str(kept)]) == 0
     assert capsys.readouterr().out == printed
-    assert main(["bench", "--from", str(kept), "--plot", str(tmp_path / "plot.png")]) == 2
+    assert main(["plot", str(kept), str(tmp_path / "plot.png")]) == 2
     assert "no model was measured whose authors published" in last_line(capsys)
 
 
-@pytest.mark.parametrize(
-    ("arguments", "complaint"),
-    [
-        (["--models", "r5"], "model 'r5': no such row or file; there are"),
-        (["--repeats", "0"], "--repeats 0: at least 1"),
-        (["--batches", "1", "0"], "--batches 1 0: at least 1"),
-        (["--plot", "speed.jpg"], "--plot speed.jpg: a picture is a .png or .svg file"),
-        (["--viewer"], "name it with --video"),
-        (["--metrics", "--plot", "speed.png"], "measure them too (--forward)"),
-        (["--training", "--models", "workbench_m_r4"], "model 'workbench_m_r4': only rows are trained"),
-        (["--from", "missing.json"], "missing.json: cannot be read"),
-        (["--from", str(ROOT / "docs/bench/cpu-live-m-r4.json")], "not what this version"),
-    ],
-)
-def test_what_it_refuses(arguments: list[str], complaint: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["bench", *arguments]) == 2
-    assert complaint in last_line(capsys)
+def test_a_whole_prediction_is_measured(video_file: Path, tmp_path: Path) -> None:
+    kept = tmp_path / "pipeline.json"
+    words = ["pipeline", "--video", str(video_file), "--models", "rc8_S", "--devices", "fused", "--json", str(kept)]
+    assert main(words) == 0
+    rows = read_report(kept)["pipeline"]
+    assert [row["writes"] for row in rows] == ["nothing", "maps", "maps and overlay"]
+    assert all(row["frames_per_second"] > 0 for row in rows)
+    assert read_report(kept)["video"] == [{"name": video_file.name, "frames": 40}]
+
+
+def test_metrics_and_the_viewer_are_measured(video_file: Path, tmp_path: Path) -> None:
+    kept = tmp_path / "kept.json"
+    assert main(["metrics", "--fixations", "20", "--repeats", "1", "--workers", "1", "--json", str(kept)]) == 0
+    assert [row["what"] for row in read_report(kept)["metrics"]] == ["auc_judd", "all seven"]
+    assert main(["viewer", "--video", str(video_file), "--repeats", "2", "--json", str(kept)]) == 0
+    assert read_report(kept)["viewer"][0]["video"]["frames"] == 40
 
 
 @pytest.mark.parametrize(
-    "arguments",
+    ("words", "complaint"),
     [
-        "--models rc8_S d1_M --devices cuda:1 compiled --precisions int8 --batches 1 20 --repeats 3",
-        "--forward --training --viewer --quick --video 'a film.mp4'",
-        "--metrics",
+        (["forward", "--models", "r5"], "r5"),
+        (["show", "missing.json"], "missing.json: cannot be read"),
+        (["show", str(ROOT / "docs/bench/cpu-live-m-r4.json")], "not what this version"),
+        (["markdown", str(ROOT / "docs/bench/cpu-metrics.json")], "no forward passes"),
+        (["nothing"], "python -m benchmarks render"),
+        ([], "python -m benchmarks render"),
     ],
 )
-def test_a_report_says_the_command_that_made_it(arguments: str) -> None:
-    options = _parser().parse_args(["bench", *shlex.split(arguments), "--json", "x.json"])
-    again = _parser().parse_args(shlex.split(command_line(options))[1:])
-    assert vars(again) == vars(options) | {"json": None}
+def test_what_it_refuses(words: list[str], complaint: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(words) == (2 if words else 0)
+    told = capsys.readouterr()
+    assert complaint in told.err + told.out
+    assert "Traceback" not in told.err
 
 
 # What is measured
@@ -106,15 +103,16 @@ def test_pairs_are_of_turns(seconds: np.ndarray, slower: float) -> None:
     )
 
 
-def test_a_row_runs_with_weights_that_are_at_hand(tmp_path: Path, weights_file: Path) -> None:
-    assert all(subject(own.model, tmp_path).learnt == own.name for own in WEIGHTS.values() if not own.published)
-    random = subject("rc8_S", tmp_path)
-    assert random.learnt is None
-    written = Path(random.weights).stat().st_mtime_ns
-    assert subject("rc8_S", tmp_path) == random
-    assert Path(random.weights).stat().st_mtime_ns == written, "or its conversions would not be found again"
-    named = subject(str(weights_file), tmp_path)
-    assert (named.name, named.spec) == (weights_file.stem, MODEL_SPECS["d123m_rc4_rc1T"])
+def test_models_run_with_weights_that_are_at_hand(tmp_path: Path, weights_file: Path) -> None:
+    random = find_subject("rc8_S", tmp_path)
+    assert not random.learnt
+    with pytest.raises(BadInput, match="weights that have learnt"):
+        random.open("fused", "int8")
+    again = find_subject("rc8_S", tmp_path)
+    assert Path(again.weights).read_bytes() == Path(random.weights).read_bytes(), "or conversions would not be found"
+    named = find_subject(str(weights_file), tmp_path)
+    assert (named.name, named.spec, named.learnt) == (weights_file.stem, MODEL_SPECS["d123m_rc4_rc1T"], True)
+    assert find_subject("workbench-m-r4", tmp_path).learnt
 
 
 class _Still:
@@ -127,32 +125,30 @@ class _Still:
         time.sleep(0.002)
 
 
-def _open(case: Case, _subject: Subject) -> _Still:
-    if case.device == "fused" and case.precision == "int8":
+def _open(_subject: Subject, device: str, precision: str) -> _Still:
+    if device == "fused" and precision == "int8":
         raise BadInput("fused computes in float32")
-    if case.device == "cuda:7":
+    if device == "cuda:7":
         raise BadInput("no such GPU")
-    return _Still(f"{case.device} {case.precision}")
+    return _Still(f"{device} {precision}")
 
 
 def test_every_case_is_held_against_eager_on_its_own_processor(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Case, "open", _open)
+    monkeypatch.setattr(Subject, "open", _open)
     monkeypatch.setattr(forward, "in_a_fresh_process", lambda *_: {"peak_mib": 1, "peak_gpu_mib": None})
-    wanted = cases(["fused", "compiled:mps", "openvino", "cuda:7", "fused"], ["float32", "int8"])
-    model = Subject("rc8_M", MODEL_SPECS["rc8_M"], "file", "file")
+    devices, precisions = ("fused", "compiled:mps", "openvino", "cuda:7"), ("float32", "int8")
+    wanted = [Case(device, precision) for device in devices for precision in precisions]
+    model = Subject("rc8_M", MODEL_SPECS["rc8_M"], "file", learnt=True)
     measured, refused = measure_forward(model, wanted, [1, 4], 2)
-    found = [(row["batch"], row["runtime"]) for row in measured]
+    found = {(row["batch"], row["runtime"]) for row in measured}
     on_cpu = ["cpu float32", "fused float32", "openvino float32", "openvino int8"]
     on_mps = ["mps float32", "compiled:mps float32", "compiled:mps int8"]
-    assert found == [(batch, name) for names in (on_cpu, on_mps) for batch in (1, 4) for name in names]
+    assert found == {(batch, name) for names in (on_cpu, on_mps) for batch in (1, 4) for name in names}
     assert all(row["times_eager"] == 1 for row in measured if row["runtime"] in {on_cpu[0], on_mps[0]})
-    refusals = [(row["device"], row["precision"]) for row in refused]
-    assert refusals == [("fused", "int8"), ("cuda:7", "float32"), ("cuda:7", "int8")]
+    refusals = {(row["device"], row["precision"]) for row in refused}
+    assert refusals == {("fused", "int8"), ("cuda:7", "float32"), ("cuda:7", "int8")}
     for row in measured:
         assert row["frames_per_second"] == pytest.approx(16 * row["batch"] * 1e3 / row["p50_ms"], rel=0.01)
-    notes = as_notes(refused + [row | {"model": "rc8_S"} for row in refused])
-    assert "fused int8 (rc8_M, rc8_S): fused computes in float32" in notes
-    assert notes.count("\n") == 4
 
 
 # How it reads
@@ -174,23 +170,16 @@ def test_speed_and_accuracy_of_the_picture_are_those_of_the_report() -> None:
 @pytest.mark.parametrize(("suffix", "beginning"), [("png", b"\x89PNG"), ("svg", b"<?xml")])
 def test_a_picture_is_made_of_a_kept_report(suffix: str, beginning: bytes, tmp_path: Path) -> None:
     path = tmp_path / f"speed.{suffix}"
-    assert main(["bench", "--from", str(KEPT), "--plot", str(path)]) == 0
+    assert main(["plot", str(KEPT), str(path)]) == 0
     assert path.read_bytes().startswith(beginning)
 
 
 def test_the_short_table_has_a_line_a_model_and_a_gap_where_nothing_was_measured() -> None:
     report: dict[str, Any] = json.loads(KEPT.read_bytes())
     lines = as_markdown(report).splitlines()
-    assert len(lines) == 2 + len(DEFAULT_ROWS)
+    assert len(lines) == 2 + len({row["label"] for row in report["forward"]})
     report["forward"].pop()
-    assert as_markdown(report).splitlines()[-1].endswith("| - |")
+    assert lines[-1] not in as_markdown(report)
+    assert "- |" in as_markdown(report).splitlines()[-1]
     with pytest.raises(BadInput, match="no forward passes"):
         as_markdown(report | {"forward": []})
-
-
-def test_a_gpus_memory_is_shown_where_there_is_one() -> None:
-    report = read_report(KEPT)
-    assert "GPU" not in part_as_text(report, "forward")
-    report["forward"][0]["peak_gpu_mib"] = 1234
-    assert "GPU MiB" in part_as_text(report, "forward")
-    assert "1234\n" in part_as_text(report, "forward")

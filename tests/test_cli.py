@@ -14,6 +14,7 @@ from tinyhd_lib import MODEL_SPECS, BadInput, load_model
 from tinyhd_lib.cache import Cache
 from tinyhd_lib.cli import _COMMANDS, _parse, main
 from tinyhd_lib.data.video import probe
+from tinyhd_lib.models.weights import list_models
 from tinyhd_lib.prediction.options import Drawing, ModelOptions
 
 

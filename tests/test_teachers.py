@@ -17,6 +17,7 @@ from tinyhd_lib.data.clips import Clip, Excerpt
 from tinyhd_lib.data.layouts import Video
 from tinyhd_lib.models.checkpoints import _collapse_names, _decoder_names
 from tinyhd_lib.models.teacher import LEVELS
+from tinyhd_lib.models.weights import TEACHER_NOTE
 from tinyhd_lib.training import teachers
 from tinyhd_lib.training.learner import build_learner, hint_channels
 from tinyhd_lib.training.models import normalised, open_model
