@@ -2,19 +2,22 @@
 
 import json
 import re
-import runpy
+import shlex
 from fnmatch import fnmatch
 from pathlib import Path
+from pkgutil import resolve_name
 
 import pandas as pd
 import pytest
+import tyro
 from conftest import ROOT
-from tinyhd_lib.evaluation.text import as_console as scores_table
 
-from tinyhd_lib.cli import _parser, main
-from tinyhd_lib.evaluation.compare import Comparison, Difference
-from tinyhd_lib.evaluation.compare import as_console as comparison_table
-from tinyhd_lib.evaluation.statistics import Estimate
+from benchmarks.__main__ import BENCHMARKS
+from benchmarks.documents import PAGES as RENDERED
+from benchmarks.documents import rendered
+from benchmarks.many_hours import Assumptions, Way, plan_table, simulate
+from tinyhd_lib.cli import _COMMANDS, _parse, main
+from tinyhd_lib.evaluation.compare import Comparison
 from tinyhd_lib.evaluation.summary import Summary
 from tinyhd_lib.live.statistics import as_table as live_table
 from tinyhd_lib.losses import TERMS
@@ -34,9 +37,6 @@ PAGES = [
 ]
 RESULTS = ROOT / "docs/results"
 
-_RENDERER = runpy.run_path(str(ROOT / "docs/render_tables.py"))
-RENDER, RENDERED = _RENDERER["rendered"], _RENDERER["PAGES"]
-
 
 def test_the_readmes_table_is_the_registrys(capsys: pytest.CaptureFixture[str]) -> None:
     main(["weights", "list", "--markdown"])
@@ -46,7 +46,7 @@ def test_the_readmes_table_is_the_registrys(capsys: pytest.CaptureFixture[str]) 
 @pytest.mark.parametrize("page", RENDERED, ids=lambda page: page.name)
 def test_the_speeds_in_the_documents_are_those_of_the_raw_files(page: Path) -> None:
     text = page.read_text()
-    assert RENDER(text) == text, "run: python docs/render_tables.py"
+    assert rendered(text) == text, "run: python -m benchmarks render"
 
 
 def test_a_changed_figure_would_be_seen() -> None:
@@ -54,26 +54,32 @@ def test_a_changed_figure_would_be_seen() -> None:
     raw = {path.stem for path in (ROOT / "docs/bench").glob("*.json") if "live" not in path.name}
     assert raw == {name for name in raw if any(fnmatch(name, pattern) for pattern in shown)}
     assert all(any(fnmatch(name, pattern) for name in raw) for pattern in shown)
-    assert RENDER(README.replace(" frames in ", " frames in 1")) == README
+    assert rendered(README.replace(" frames in ", " frames in 1")) == README
     table = (ROOT / "docs/speed.md").read_text()
-    assert RENDER(table.replace(" torch cpu ", " torch gpu ")) == table
+    assert rendered(table.replace(" torch cpu ", " torch gpu ")) == table
     prose = "<!-- bench: cpu-viewer -->\n\nWhat follows stays.\n"
-    assert RENDER(prose).endswith("```\n\nWhat follows stays.\n")
-    assert RENDER(RENDER(prose)) == RENDER(prose)
+    assert rendered(prose).endswith("```\n\nWhat follows stays.\n")
+    assert rendered(rendered(prose)) == rendered(prose)
     for part in ("many", "plan"):
         prose = f"<!-- bench: cpu-many-* {part} -->\n\nWhat follows stays.\n"
-        assert RENDER(RENDER(prose)) == RENDER(prose) != prose
-        assert RENDER(prose).endswith("|\n\nWhat follows stays.\n")
+        assert rendered(rendered(prose)) == rendered(prose) != prose
+        assert rendered(prose).endswith("|\n\nWhat follows stays.\n")
 
 
-def test_what_measures_again_is_what_the_documents_show() -> None:
-    script = (ROOT / "docs/measure.sh").read_text().replace('"$video"', "0068.AVI")
-    pages = "\n".join(page.read_text() for page in RENDERED)
-    commands = re.findall(r"^tinyhd (.+)$", script, flags=re.MULTILINE)
-    assert len(commands) == 6
-    for command in commands:
-        _parser().parse_args(command.split())
-        assert f"tinyhd {command.replace(' --plot docs/speed.png', '')}" in pages
+def parse(words: list[str]) -> None:
+    """Parse a command as the command line does, without running it."""
+    name = next(name for name in (" ".join(words[:2]), words[0]) if name in _COMMANDS)
+    _parse(resolve_name(f"tinyhd_lib.cli.{_COMMANDS[name][0]}"), name, words[len(name.split()) :])
+
+
+@pytest.mark.parametrize("page", RENDERED, ids=lambda page: page.name)
+def test_the_benchmarks_in_the_documents_are_understood(page: Path) -> None:
+    for command in re.findall(r"^python -m benchmarks ([^#\n]+)", page.read_text(), flags=re.MULTILINE):
+        name, *words = shlex.split(command)
+        if name in BENCHMARKS:
+            tyro.cli(BENCHMARKS[name], args=words)
+        else:
+            assert name in {"show", "markdown", "plot", "plan", "render"}
 
 
 def test_the_live_figures_are_those_of_the_raw_files() -> None:
@@ -89,9 +95,9 @@ def test_the_commands_in_the_documents_are_understood(
     monkeypatch.chdir(tmp_path)
     Path("tonight.txt").write_text("film.mp4\n")  # a list is read while the command is
     commands = re.findall(r"^tinyhd ([^#\n]+)", (ROOT / document).read_text(), flags=re.MULTILINE)
-    assert len(commands) >= 4
+    assert len(commands) >= 2
     for command in commands:
-        _parser().parse_args(command.split())
+        parse(shlex.split(command))
 
 
 @pytest.mark.parametrize("document", ["README.md", *PAGES, "weights/README.md", "notebooks/README.md"])
@@ -111,20 +117,30 @@ def test_the_recipes_in_the_documents_are_those_there_are() -> None:
 @pytest.mark.parametrize("name", ["m_r4", "s_r4"])
 def test_the_scores_in_the_documents_are_those_of_the_raw_files(name: str) -> None:
     raw = json.loads((RESULTS / f"gaze-{name}.json").read_bytes())
-    figures = {
-        predictor: {metric: _estimate(each) for metric, each in row.items()}
+    rows = [
+        {"predictor": predictor, "metric": metric, **each}
         for predictor, row in raw["figures"].items()
-    }
-    assert scores_table(Summary(raw["settings"], figures, pd.DataFrame())).rstrip() in EVALUATION
+        for metric, each in row.items()
+    ]
+    figures = pd.DataFrame(rows).astype({"mean": float, "low": float, "high": float})
+    assert str(Summary(raw["settings"], figures, pd.DataFrame())) in EVALUATION
 
 
 def test_the_comparison_in_the_documents_is_that_of_the_raw_file() -> None:
     raw = json.loads((RESULTS / "gaze-compare.json").read_bytes())
-    metrics = {
-        name: Difference(**{**each, "difference": _estimate(each["difference"])})
+    rows = [
+        {
+            "metric": name,
+            "A": each["first"],
+            "B": each["second"],
+            "difference": each["difference"]["mean"],
+            "low": each["difference"]["low"],
+            "high": each["difference"]["high"],
+            "p": each["p"],
+        }
         for name, each in raw["metrics"].items()
-    }
-    assert comparison_table(Comparison(**{**raw, "metrics": metrics})).rstrip() in EVALUATION
+    ]
+    assert str(Comparison(**raw | {"metrics": pd.DataFrame(rows)})) in EVALUATION
 
 
 def test_the_videos_in_the_documents_are_those_of_the_raw_files() -> None:
@@ -133,28 +149,23 @@ def test_the_videos_in_the_documents_are_those_of_the_raw_files() -> None:
         for name in ("m_r4", "s_r4")
     ]
     for video in tables[0]["prediction"].index:
-        columns = [(0, "centre bias"), (0, "prediction"), (1, "prediction"), (0, "half of the viewers")]
+        columns = [(0, "centre bias"), (0, "prediction"), (1, "prediction"), (0, "half of the observers")]
         cells = [f"{tables[number][predictor, video]:.3f}" for number, predictor in columns]
         assert f"| {video} | {' | '.join(cells)} |" in EVALUATION
 
 
-def _estimate(row: dict[str, float | None]) -> Estimate:
-    return Estimate(*(float(row[name] if row[name] is not None else "nan") for name in ("mean", "low", "high")))
-
-
 def test_the_plan_is_a_simulation_that_loses_what_deaths_cost() -> None:
-    plan = runpy.run_path(str(ROOT / "docs/plan_10000_hours.py"))
-    given = plan["Assumptions"](hours=500, cores=10)
-    maps = plan["Way"]("maps", speed=100.0, bytes=10.0, files=1.0, resumes=True)
-    film = plan["Way"]("film", speed=100.0, bytes=10.0, files=0.0, resumes=False)
-    immortal = plan["simulate"](film, plan["Assumptions"](hours=500, cores=10, days_between_deaths=1e9))
+    given = Assumptions(hours=500, cores=10)
+    maps = Way("maps", speed=100.0, bytes=10.0, files=1.0, resumes=True)
+    film = Way("film", speed=100.0, bytes=10.0, files=0.0, resumes=False)
+    immortal = simulate(film, Assumptions(hours=500, cores=10, days_between_deaths=1e9))
     assert immortal.deaths == immortal.lost_hours == 0
     assert immortal.days * 24 * 10 * immortal.efficiency == pytest.approx(500 * 30 / 100)
     assert immortal.efficiency > 0.99, "long videos are begun first, so that all end together"
-    mortal = plan["Assumptions"](hours=500, cores=10, days_between_deaths=0.1)
-    assert plan["simulate"](maps, mortal).lost_hours == 0
-    lost = plan["simulate"](film, mortal)
+    mortal = Assumptions(hours=500, cores=10, days_between_deaths=0.1)
+    assert simulate(maps, mortal).lost_hours == 0
+    lost = simulate(film, mortal)
     assert lost.deaths > 10
     assert 0 < lost.lost_hours / lost.deaths < 1
-    assert lost.days > plan["simulate"](maps, mortal).days > immortal.days
-    assert "| 54,000,000 | one a video |" in plan["table"]([maps, film], given)
+    assert lost.days > simulate(maps, mortal).days > immortal.days
+    assert "54,000,000 | one a video |" in plan_table([maps, film], given)
