@@ -24,8 +24,9 @@ def shipped(folder: str, name: str = "") -> Path:
     Raises:
         BadInput: it is not there.
 
-    >>> shipped("weights").is_dir()
-    True
+    Examples:
+        >>> shipped("weights").is_dir()
+        True
     """
     package = Path(__file__).parent
     places = [root / folder / name for root in (package / "shipped", package.parent)]

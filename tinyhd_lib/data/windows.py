@@ -52,8 +52,9 @@ def windows(frames: Iterable[Frame], stride: int) -> Iterator[Window[Frame]]:
     Raises:
         ValueError: the stride is not 1 to 16.
 
-    >>> [(w.clip[0], w.clip[-1], w.owned) for w in windows(range(40), stride=16)]
-    [(0, 15, range(0, 16)), (16, 31, range(16, 24)), (24, 39, range(24, 40))]
+    Examples:
+        >>> [(w.clip[0], w.clip[-1], w.owned) for w in windows(range(40), stride=16)]
+        [(0, 15, range(0, 16)), (16, 31, range(16, 24)), (24, 39, range(24, 40))]
     """
     if not 1 <= stride <= CLIP_FRAMES:
         raise ValueError(f"stride is 1 to {CLIP_FRAMES} frames, got {stride}")

@@ -75,8 +75,9 @@ def open_source(text: str, speed: float = 1.0, idle: float | None = None) -> Sou
         BadInput: there is no such file, or it is no video. Cameras and addresses are first tried when frames are asked
             for.
 
-    >>> open_source("rtsp://me:secret@door:554/low").name
-    'rtsp://door:554/low'
+    Examples:
+        >>> open_source("rtsp://me:secret@door:554/low").name
+        'rtsp://door:554/low'
     """
     path = Path(text)
     if text.isdecimal():

@@ -186,11 +186,12 @@ class Stream:
         BadInput: the stride or the queue cannot be used. While iterating: the source or the model failed; the maps of
             all frames before come first if it was the source.
 
-    >>> from tinyhd_lib.runtime import open_runtime
-    >>> from tinyhd_lib.live.sources import open_source
-    >>> with Stream(open_source("0"), open_runtime("workbench_m_r4")) as stream:  # doctest: +SKIP
-    ...     for frame, time, saliency, latency, image in stream:
-    ...         ...
+    Examples:
+        >>> from tinyhd_lib.runtime import open_runtime
+        >>> from tinyhd_lib.live.sources import open_source
+        >>> with Stream(open_source("0"), open_runtime("workbench_m_r4")) as stream:  # doctest: +SKIP
+        ...     for frame, time, saliency, latency, image in stream:
+        ...         ...
     """
 
     def __init__(

@@ -48,8 +48,9 @@ class ModelSpec:
     Raises:
         ValueError: the combination is no model; the message says which rule it breaks.
 
-    >>> ModelSpec(4, ("d1", "d2", "d3"), (True, False, False), outputs=16).label
-    'M r4'
+    Examples:
+        >>> ModelSpec(4, ("d1", "d2", "d3"), (True, False, False), outputs=16).label
+        'M r4'
     """
 
     reduction: int
@@ -182,6 +183,7 @@ MODEL_SPECS = ModelTable(
 )
 """Models by their published names (those of the ablations follow the same pattern), and by readable ones.
 
->>> MODEL_SPECS["M-r4"] == MODEL_SPECS["d123m_rc4_rc1T"]
-True
+Examples:
+    >>> MODEL_SPECS["M-r4"] == MODEL_SPECS["d123m_rc4_rc1T"]
+    True
 """

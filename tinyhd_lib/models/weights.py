@@ -104,8 +104,9 @@ DEFAULT_WEIGHTS = "workbench-m-r4"
 def list_models() -> list[str]:
     """Return the names that `load_model` and all else that takes weights know; ours come first.
 
-    >>> list_models()[:3]
-    ['workbench-m-r4', 'workbench-m-r2', 'S-r1']
+    Examples:
+        >>> list_models()[:3]
+        ['workbench-m-r4', 'workbench-m-r2', 'S-r1']
     """
     return list(WEIGHTS)
 
@@ -135,8 +136,9 @@ def weights_table() -> "pd.DataFrame":
 def find_weights(name: str | Path) -> Weights | None:
     """Return the weights of a name or of a published file's name, None if there are none.
 
-    >>> find_weights("d123m_rc4_rc1T").name
-    'M-r4'
+    Examples:
+        >>> find_weights("d123m_rc4_rc1T").name
+        'M-r4'
     """
     return next((each for each in WEIGHTS.values() if str(name) in {each.name, each.file}), None)
 
@@ -190,8 +192,9 @@ def short_names(weights: Sequence[str], least: int = 1) -> dict[str, str]:
     Raises:
         BadInput: they are too few, or one is there twice.
 
-    >>> short_names(["workbench-m-r4", "runs/a/best.safetensors", "runs/b/best.safetensors"])
-    {'workbench-m-r4': 'workbench-m-r4', 'a_best': 'runs/a/best.safetensors', 'b_best': 'runs/b/best.safetensors'}
+    Examples:
+        >>> short_names(["workbench-m-r4", "runs/a/best.safetensors", "runs/b/best.safetensors"])
+        {'workbench-m-r4': 'workbench-m-r4', 'a_best': 'runs/a/best.safetensors', 'b_best': 'runs/b/best.safetensors'}
     """
     if len(weights) < least:
         raise BadInput(f"weights {list(weights)}: name {least} or more")

@@ -85,8 +85,9 @@ def find_notebooks(names: Sequence[str] = (), folder: Path | None = None) -> lis
 def list_notebooks(folder: Path | None = None) -> "pd.DataFrame":
     """Return a table of the notebooks in a folder (see `find_notebooks`): their names, titles and sets.
 
-    >>> list_notebooks()["notebook"][0]
-    '01_teacher_inspection'
+    Examples:
+        >>> list_notebooks()["notebook"][0]
+        '01_teacher_inspection'
     """
     import pandas as pd
 
@@ -178,8 +179,9 @@ def read_settings(pairs: Sequence[tuple[str, str]]) -> dict[str, Any]:
     Raises:
         BadInput: a value is no YAML.
 
-    >>> read_settings([("EPOCHS", "2"), ("SIZE", "[96, 128]")])
-    {'EPOCHS': 2, 'SIZE': [96, 128]}
+    Examples:
+        >>> read_settings([("EPOCHS", "2"), ("SIZE", "[96, 128]")])
+        {'EPOCHS': 2, 'SIZE': [96, 128]}
     """
     found = {}
     for name, value in pairs:

@@ -48,8 +48,9 @@ def find_video(name: str | Path) -> Path:
     Raises:
         BadInput: there is neither.
 
-    >>> find_video("pursuit.mp4").exists()
-    True
+    Examples:
+        >>> find_video("pursuit.mp4").exists()
+        True
     """
     examples = shipped("example_data")
     found = next((path for path in (Path(name), examples / name) if path.exists()), None)

@@ -90,8 +90,9 @@ def find_device(name: str, choices: str = "auto, fused, openvino, compiled, cpu,
     Raises:
         Unusable: it cannot be used here.
 
-    >>> find_device("cpu")
-    device(type='cpu')
+    Examples:
+        >>> find_device("cpu")
+        device(type='cpu')
     """
     try:
         # With its number: which GPU is the current one is told to each thread apart.

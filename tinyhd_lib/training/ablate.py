@@ -50,8 +50,9 @@ def specs_of(names: Sequence[str]) -> list[str]:
     Raises:
         BadInput: there are none, or one is neither.
 
-    >>> specs_of(["outputs", "S-r1-D1", "M-r1-ucf"])
-    ['d1d2d3_S_lt', 'd123_M_8out', 'ucf_d123m', 'd1_S']
+    Examples:
+        >>> specs_of(["outputs", "S-r1-D1", "M-r1-ucf"])
+        ['d1d2d3_S_lt', 'd123_M_8out', 'ucf_d123m', 'd1_S']
     """
     if not names:
         raise BadInput(f"no model to train; name sweeps ({', '.join(SWEEPS)}) or models")

@@ -116,8 +116,9 @@ def rewind_log(folder: Path, steps: int, epochs: int) -> None:
 def log_table(entries: Iterable[Entry], kind: str) -> "pd.DataFrame":
     """Return a log's ``terms``, a row a step, or its ``scores``, a row an epoch.
 
-    >>> log_table([{"step": 1, "epoch": 1, "terms": {"loss": 2.5}}], "terms").to_dict("records")
-    [{'step': 1, 'epoch': 1, 'loss': 2.5}]
+    Examples:
+        >>> log_table([{"step": 1, "epoch": 1, "terms": {"loss": 2.5}}], "terms").to_dict("records")
+        [{'step': 1, 'epoch': 1, 'loss': 2.5}]
     """
     import pandas as pd
 

@@ -116,8 +116,9 @@ def rate_factor(recipe: Recipe, epoch: float) -> float:
         recipe: with the schedule.
         epoch: how many have passed, in fractions.
 
-    >>> rate_factor(Recipe("M-r4", labelled="gaze", milestones=(100, 150)), 120.5)
-    0.1
+    Examples:
+        >>> rate_factor(Recipe("M-r4", labelled="gaze", milestones=(100, 150)), 120.5)
+        0.1
     """
     if recipe.schedule == "steps":
         return 0.1 ** sum(milestone <= epoch for milestone in recipe.milestones)

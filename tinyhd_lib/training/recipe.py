@@ -67,8 +67,9 @@ class Recipe:
     Raises:
         BadInput: a value that no recipe can have; the message names it.
 
-    >>> Recipe("M-r4", labelled="gaze", teachers="workbench-m-r4", lr="1e-3").lr
-    0.001
+    Examples:
+        >>> Recipe("M-r4", labelled="gaze", teachers="workbench-m-r4", lr="1e-3").lr
+        0.001
     """
 
     model: Annotated[str, AfterValidator(_model)]
@@ -219,8 +220,9 @@ def read_recipe(name_or_path: str | Path, **changes: Any) -> Recipe:
     Raises:
         BadInput: there is none, or it cannot be read, or has a name or value that no recipe has.
 
-    >>> read_recipe("laptop", epochs=2).epochs
-    2
+    Examples:
+        >>> read_recipe("laptop", epochs=2).epochs
+        2
     """
     text = str(name_or_path)
     source = _folder() / f"{text}.yaml" if text in recipe_names() else Path(name_or_path)
@@ -244,8 +246,9 @@ def read_settings(settings: Sequence[str]) -> dict[str, Any]:
     Raises:
         BadInput: one of them is not such a text.
 
-    >>> read_settings(["EPOCHS=2", "SIZE=[96, 128]"])
-    {'epochs': 2, 'size': [96, 128]}
+    Examples:
+        >>> read_settings(["EPOCHS=2", "SIZE=[96, 128]"])
+        {'epochs': 2, 'size': [96, 128]}
     """
     found = {}
     for setting in settings:

@@ -89,8 +89,9 @@ class Made(NamedTuple):
 def two_shots(frames: int, last: int) -> tuple[int, ...]:
     """The lengths of two shots, the second with ``last`` frames; of one if that leaves none for either.
 
-    >>> two_shots(24, 8), two_shots(2, 0)
-    ((16, 8), (2,))
+    Examples:
+        >>> two_shots(24, 8), two_shots(2, 0)
+        ((16, 8), (2,))
     """
     return (frames - last, last) if 0 < last < frames else (frames,)
 

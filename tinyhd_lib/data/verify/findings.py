@@ -79,8 +79,9 @@ def unreadable(file: Path, error: BadInput | OSError) -> Fault:
 def with_remedy(file: Path, told: str) -> str:
     """What an error tells of a file, on one line, without naming the file, and with a remedy if it told none.
 
-    >>> with_remedy(Path("a/001.AVI"), "a/001.AVI: the file is empty")
-    'the file is empty; fetch or make it anew'
+    Examples:
+        >>> with_remedy(Path("a/001.AVI"), "a/001.AVI: the file is empty")
+        'the file is empty; fetch or make it anew'
     """
     line = " ".join(told.split()).removeprefix(str(file)).lstrip(f":{os.sep} ")
     return line if "anew" in line else f"{line}; fetch or make it anew"

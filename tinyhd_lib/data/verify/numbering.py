@@ -8,8 +8,9 @@ from itertools import pairwise
 def last_number(name: str) -> int | None:
     """The number that a name ends with.
 
-    >>> last_number("Diving-Side_001_017"), last_number("cover")
-    (17, None)
+    Examples:
+        >>> last_number("Diving-Side_001_017"), last_number("cover")
+        (17, None)
     """
     found = re.search(r"\d+$", name)
     return int(found[0]) if found else None
@@ -18,8 +19,9 @@ def last_number(name: str) -> int | None:
 def gaps(numbers: Iterable[int]) -> list[range]:
     """What is missing between the least and the greatest.
 
-    >>> gaps([9, 1, 2, 5, 8])
-    [range(3, 5), range(6, 8)]
+    Examples:
+        >>> gaps([9, 1, 2, 5, 8])
+        [range(3, 5), range(6, 8)]
     """
     return [range(one + 1, other) for one, other in pairwise(sorted(numbers)) if other - one > 1]
 
@@ -27,7 +29,8 @@ def gaps(numbers: Iterable[int]) -> list[range]:
 def spoken(numbers: range) -> str:
     """A run of numbers in words.
 
-    >>> spoken(range(3, 4)), spoken(range(3, 6))
-    ('3', '3 to 5')
+    Examples:
+        >>> spoken(range(3, 4)), spoken(range(3, 6))
+        ('3', '3 to 5')
     """
     return str(numbers[0]) if len(numbers) == 1 else f"{numbers[0]} to {numbers[-1]}"
