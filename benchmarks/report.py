@@ -111,7 +111,9 @@ def as_markdown(report: Report) -> str:
     rows["speed"] = speed.where(rows["times_eager"] == 1, speed + rows["times_eager"].map(" ({:.1f}x)".format))
     models = rows.drop_duplicates("label").set_index("label")
     cells = {runtime: part.set_index("label")["speed"] for runtime, part in rows.groupby("runtime", sort=False)}
-    found = pd.DataFrame({"parameters": models["parameters"].map("{:,}".format), "GMAC": models["gmac"].map("{:.2f}".format), **cells})
+    found = pd.DataFrame(
+        {"parameters": models["parameters"].map("{:,}".format), "GMAC": models["gmac"].map("{:.2f}".format), **cells}
+    )
     found = found.loc[models.index]  # which a union of indexes sorts
     align = ["left", *["right"] * len(found.columns)]
     return found.fillna("-").rename_axis("model").to_markdown(disable_numparse=True, colalign=align) + "\n"

@@ -17,7 +17,8 @@ import psutil
 import pytest
 
 from tinyhd_lib import BadInput
-from tinyhd_lib.cli import _parser, main
+from tinyhd_lib.cli import _parse, main
+from tinyhd_lib.cli.models import run_notebooks as command
 from tinyhd_lib.files import alone_in, partial_path
 from tinyhd_lib.notebooks.files import (
     Notebook,
@@ -495,10 +496,11 @@ def test_the_list_names_notebooks_titles_and_sets(shelf: Path, capsys: pytest.Ca
 
 
 def test_names_may_follow_options() -> None:
-    options = _parser().parse_args(["notebooks", "run", "-f", "smoke", "-p", "SEED", "-1", "01", "02", "-f", "x.yaml"])
-    assert options.names == ["01", "02"]
-    assert options.file == ["smoke", "x.yaml"]
-    assert options.parameter == [["SEED", "-1"]]
+    words = ["-f", "smoke", "-p", "SEED", "-1", "01", "02", "-f", "x.yaml"]
+    options = _parse(command, "notebooks run", words).keywords
+    assert options["names"] == ("01", "02")
+    assert options["file"] == ("smoke", "x.yaml")
+    assert options["parameter"] == (("SEED", "-1"),)
 
 
 # Real kernels

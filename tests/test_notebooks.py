@@ -34,8 +34,8 @@ PATHS = sorted(FOLDER.glob("*.ipynb"))
 SETS = sorted((FOLDER / "parameters").glob("*.yaml"))
 PROMISES = [(path.stem, name) for path in PATHS for name in read_notebook(path).artefacts]
 
-LONGEST_DEFINITION = 20  # a figure that one notebook draws stands where it is read
-LONGEST_CELL = 15  # without its definitions
+LONGEST_DEFINITION = 25  # a figure that one notebook draws stands where it is read
+LONGEST_CELL = 18  # without its definitions
 PARAMETERS_CELL = 2
 
 

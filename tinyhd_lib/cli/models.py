@@ -124,7 +124,8 @@ def export(
     out = out or Path(f"{Path(model).stem}{suffixes[-1]}")
     logger.info("exporting %s to %s and running it: half a minute", model, out)
     parity = export_model(model, out, to, input, force=force)
-    logger.info("takes %s\n%s", INPUTS[input], parity)
+    logger.info("takes %s", INPUTS[input])
+    logger.info("%s", parity)
     files = [out.with_suffix(suffix) for suffix in suffixes]
     logger.info("%.1f MB -> %s", sum(file.stat().st_size for file in files) / 1e6, " and ".join(map(str, files)))
 

@@ -9,7 +9,7 @@ Under torchrun every process takes its share of each batch, and only the first o
 import logging
 import math
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
@@ -191,7 +191,7 @@ class _Training:
             targets = {name: values.to(device, non_blocking=True) for name, values in batch.items()}
             with right_gradients(recipe, device), self.group.exchange(self.shared, last=number == len(batches)):
                 terms = self._terms(targets.pop("clip"), targets)
-                loss = self.loss(terms)
+                loss = self._loss(terms)
                 told = {name: float(value.detach()) for name, value in terms.items() if name in self.loss.weights}
                 if not torch.isfinite(loss):
                     raise self._not_finite("loss", told)
@@ -267,6 +267,13 @@ class _Training:
         if self.group.first:
             append_log(self.out, entry)
         return entry
+
+    def _loss(self, terms: Mapping[str, Tensor]) -> Tensor:
+        try:
+            return self.loss(terms)
+        except ValueError as error:
+            given = ", ".join(self.loss.weights)
+            raise BadInput(f"TERMS: of {given} these data and teachers give none") from error
 
     def _save(self) -> None:
         if self.group.first:

@@ -1,7 +1,7 @@
 """Whether a data set is whole and fits together: everything is read, everything that is wrong is told.
 
     report = verify(open_dataset("dhf1k", "/data/DHF1K"), workers=8)
-    sys.stdout.write(report.as_table())
+    print(report)
 
 To watch it, put what counts between the two halves: ``check_set(dataset, tqdm(check_videos(dataset)))``.
 """

@@ -5,12 +5,16 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 from tinyhd_lib.data.verify.findings import CHECKS, Finding
+
+_MOST = 10
 
 
 @dataclass(frozen=True)
 class SplitCounts:
-    """How much of a split there is.
+    """Count how much of a split there is.
 
     Attributes:
         split: its name.
@@ -30,13 +34,13 @@ class SplitCounts:
 
     @property
     def complete(self) -> bool:
-        """Whether it has all that was published, as far as that is known."""
+        """Tell whether it has all that was published, as far as that is known."""
         return self.published_videos in (None, self.videos) and self.published_frames in (None, self.frames)
 
 
 @dataclass(frozen=True)
 class Report:
-    """What a verification found.
+    """Hold what a verification found.
 
     Attributes:
         kind: of the data set.
@@ -51,7 +55,7 @@ class Report:
     findings: tuple[Finding, ...]
 
     def to_json(self) -> dict[str, Any]:
-        """All of it, of what JSON has; files as seen from the root."""
+        """Return all of it, of what JSON has; files as seen from the root."""
         return {
             "kind": self.kind,
             "root": str(self.root),
@@ -59,28 +63,25 @@ class Report:
             "findings": [{**finding._asdict(), "file": self._place(finding.file)} for finding in self.findings],
         }
 
-    def as_table(self, most: int = 10) -> str:
-        """For the console: what is there, and of each check's findings the first few."""
-        blocks = [_columns(self.counts)]
+    def __str__(self) -> str:
+        """Return what is there, and of each check's findings the first few."""
+        table = pd.DataFrame([asdict(counts) for counts in self.counts]).set_index("split").rename_axis(None)
+        table = table[["videos", "published_videos", "frames", "published_frames", "annotated"]]
+        blocks = [[table.rename(columns=lambda name: name.replace("_", " ")).map(_number).to_string()]]
         by_check: defaultdict[str, list[Finding]] = defaultdict(list)
         for finding in self.findings:
             by_check[finding.check].append(finding)
         for check, found in by_check.items():
             block = [f"{check} ({len(found):,}): {CHECKS[check]}"]
-            block += [f"  {self._place(finding.file)}: {finding.message}" for finding in found[:most]]
-            block += [f"  and {len(found) - most:,} more"] if len(found) > most else []
+            block += [f"  {self._place(finding.file)}: {finding.message}" for finding in found[:_MOST]]
+            block += [f"  and {len(found) - _MOST:,} more"] if len(found) > _MOST else []
             blocks.append(block)
         blocks.append([f"findings: {len(self.findings) or 'none'}"])
-        return "\n\n".join("\n".join(block) for block in blocks) + "\n"
+        return "\n\n".join("\n".join(block) for block in blocks)
 
     def _place(self, file: Path) -> str:
         return file.relative_to(self.root).as_posix()
 
 
-def _columns(counts: tuple[SplitCounts, ...]) -> list[str]:
-    rows: list[tuple[str, ...]] = [("split", "videos", "published", "frames", "published", "with truth")]
-    for row in counts:
-        numbers = (row.videos, row.published_videos, row.frames, row.published_frames, row.annotated)
-        rows.append((row.split, *("-" if number is None else f"{number:,}" for number in numbers)))
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return ["  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])]) for row in rows]
+def _number(count: float | None) -> str:
+    return "-" if pd.isna(count) else f"{count:,.0f}"
