@@ -1,4 +1,4 @@
-# Three commands on a fresh machine: `make demo`, `make lab` and `make test`. Everything is installed into .venv.
+# On a fresh machine: `make demo`, `make lab` and `make test`. Everything is installed into .venv.
 
 PYTHON ?= python3
 VIDEO ?= example_data/pursuit.mp4
@@ -6,14 +6,18 @@ BIN := .venv/bin
 ifeq ($(OS),Windows_NT)
 BIN := .venv/Scripts
 endif
+PIP := $(BIN)/python -m pip install --disable-pip-version-check --editable
 
-.PHONY: demo test lint lab clean
+.PHONY: demo check test lint lab docs clean
 
-demo: .venv/ready  ## saliency maps and an overlay film of VIDEO, with WEIGHTS (a name or a path)
+demo: .venv/ready  ## saliency maps and an overlay video of VIDEO, with WEIGHTS (a name or a path)
 	$(BIN)/tinyhd predict $(VIDEO) $(if $(WEIGHTS),--weights $(WEIGHTS)) --out out/demo --overlay out/demo/overlay.mp4 --force
 
-test: .venv/test lint  ## all tests
-	$(BIN)/pytest
+check: lint  ## lint, types and the fast tests
+	$(BIN)/pytest -n 2 -m "not slow"
+
+test: lint  ## all tests
+	$(BIN)/pytest -n 2
 
 lint: .venv/test
 	$(BIN)/ruff check .
@@ -23,18 +27,26 @@ lint: .venv/test
 lab: .venv/lab  ## JupyterLab with everything installed
 	$(BIN)/jupyter lab --LabApp.default_url=/lab/tree/notebooks/01_teacher_inspection.ipynb
 
+docs: .venv/docs  ## the documentation in out/site, with the notebooks executed; a broken link is an error
+	$(BIN)/tinyhd notebooks run -f smoke --out out/notebooks
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+
 .venv/ready: pyproject.toml
 	$(PYTHON) -c "import sys; sys.exit(sys.version_info < (3, 11) and 'Python 3.11 or newer is needed: make PYTHON=python3.12')"
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
+	$(PIP) .
 	$(PYTHON) -c "open('$@', 'w').close()"
 
 .venv/test: .venv/ready
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test]'
+	$(PIP) '.[test]' --quiet
 	$(PYTHON) -c "open('$@', 'w').close()"
 
 .venv/lab: .venv/ready
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[notebooks]'
+	$(PIP) '.[notebooks]' --quiet
+	$(PYTHON) -c "open('$@', 'w').close()"
+
+.venv/docs: .venv/ready
+	$(PIP) '.[notebooks,docs]' --quiet
 	$(PYTHON) -c "open('$@', 'w').close()"
 
 clean:
