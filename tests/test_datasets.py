@@ -12,7 +12,7 @@ import pytest
 from conftest import SHARED, needs_shared
 
 from tinyhd_lib import BadInput
-from tinyhd_lib.data import index
+from tinyhd_lib.data import layouts
 from tinyhd_lib.data.datasets import KINDS, open_dataset
 from tinyhd_lib.data.gaze import Viewing, blur, read_arrays, read_fixations, read_gaze
 
@@ -124,8 +124,8 @@ def test_frames_are_counted_once_a_file(made_up: MadeUp, tmp_path: Path, monkeyp
     root = tmp_path / "videos"
     shutil.copytree(made_up("folder"), root)
     counted = []
-    count = index.count_frames_in
-    monkeypatch.setattr(index, "count_frames_in", lambda path: counted.append(path.name) or count(path))
+    count = layouts.count_frames_in
+    monkeypatch.setattr(layouts, "count_frames_in", lambda path: counted.append(path.name) or count(path))
     first = open_dataset("folder", root)
     assert sorted(counted) == ["clip_000.mp4", "clip_001.mp4", "clip_002.mp4"]
     assert open_dataset("folder", root) == first

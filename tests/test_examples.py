@@ -20,8 +20,7 @@ from tinyhd_lib.evaluation.compare import compare
 from tinyhd_lib.evaluation.examples import Example, make_example
 from tinyhd_lib.evaluation.folder import Evaluation, evaluate, read_evaluation
 from tinyhd_lib.evaluation.options import PROTOCOLS, EvaluateOptions
-from tinyhd_lib.evaluation.page import worst_frames
-from tinyhd_lib.evaluation.plots import set_plots, timelines
+from tinyhd_lib.evaluation.page import set_plots, timelines, worst_frames
 from tinyhd_lib.evaluation.scores import NAMES, Target, score
 from tinyhd_lib.evaluation.statistics import AVERAGINGS
 from tinyhd_lib.evaluation.summary import Summary, side_by_side, summarise

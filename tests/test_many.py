@@ -25,8 +25,7 @@ from tinyhd_lib.data.datasets import videos_below
 from tinyhd_lib.prediction import files as files_module
 from tinyhd_lib.prediction.files import predict_files
 from tinyhd_lib.prediction.jobs import Job
-from tinyhd_lib.prediction.many import Outcome, predict_many
-from tinyhd_lib.prediction.shared import SharedRuntime
+from tinyhd_lib.prediction.many import Outcome, SharedRuntime, predict_many
 
 M = "d123m_rc4_rc1T"
 

@@ -3,17 +3,115 @@
 Source: specification section 5.
 """
 
+import hashlib
+import json
 import re
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
+from tinyhd_lib.cache import cache_folder
 from tinyhd_lib.data.gaze import GroundTruth, Viewing, read_fixations, read_gaze, read_map, read_viewing, truth_of
-from tinyhd_lib.data.index import count_frames
-from tinyhd_lib.data.splits import DHF1K_SPLITS
-from tinyhd_lib.data.video import VIDEO_SUFFIXES, Frame, read_frames, source_files
+from tinyhd_lib.data.video import VIDEO_SUFFIXES, Frame, count_frames_in, read_frames, source_files
 from tinyhd_lib.errors import BadInput
+from tinyhd_lib.files import write_atomically
+from tinyhd_lib.overlap import parallel_map
+
+
+@dataclass(frozen=True)
+class PublishedSplit:
+    """What a complete copy of a split holds.
+
+    Attributes:
+        kind: a name of `tinyhd_lib.data.datasets.KINDS`.
+        name: of the split.
+        videos: how many (shots, for Hollywood-2).
+        frames: of all of them together, None if that was not published.
+        numbers: of the videos, where numbers decide.
+        note: what else is known.
+    """
+
+    kind: str
+    name: str
+    videos: int
+    frames: int | None = None
+    numbers: range = range(0)
+    note: str = ""
+
+
+DHF1K_SPLITS = (
+    PublishedSplit("dhf1k", "train", 600, 346_140, range(1, 601)),
+    PublishedSplit("dhf1k", "validation", 100, 60_273, range(601, 701)),
+    PublishedSplit("dhf1k", "test", 300, 176_192, range(701, 1001), "where people looked is kept by the benchmark"),
+)
+
+PUBLISHED_SPLITS = (
+    *DHF1K_SPLITS,
+    PublishedSplit("ucf", "training", 103, note="21 to 143 frames a video, in several sizes"),
+    PublishedSplit("ucf", "testing", 47, note="21 to 143 frames a video, in several sizes"),
+    PublishedSplit("hollywood2", "testing", 3_558, note="1,185 of these shots are shorter than a window of 16 frames"),
+)
+
+
+_READERS = 8
+
+
+def count_frames(root: Path, videos: Iterable[Path]) -> dict[Path, int | str]:
+    """The number of frames of each video, or why it cannot be opened.
+
+    What is known is kept as JSON in the cache folder, for each file beside a key of its size and time.
+
+    Args:
+        root: the data set's folder.
+        videos: files below it.
+    """
+    place = _index_path(root)
+    known = _read(place)
+    paths = list(videos)
+    names = [path.relative_to(root).as_posix() for path in paths]
+    keys = [_key(path) for path in paths]
+    asked = [path for path, name, key in zip(paths, names, keys, strict=True) if known.get(name, [""])[0] != key]
+    answers = dict(zip(asked, parallel_map(_count, asked, _READERS, 2 * _READERS), strict=True))
+    index = {
+        name: [key, answers[path] if path in answers else known[name][1]]
+        for path, name, key in zip(paths, names, keys, strict=True)
+    }
+    if answers:
+        with suppress(OSError):  # what cannot be remembered is asked again
+            place.parent.mkdir(parents=True, exist_ok=True)
+            write_atomically(place, json.dumps(known | index).encode())
+    return {path: index[name][1] for path, name in zip(paths, names, strict=True)}
+
+
+def _key(path: Path) -> str:
+    try:
+        state = path.stat()
+    except OSError as error:
+        return str(error.strerror)
+    return f"{state.st_size}-{state.st_mtime_ns}"
+
+
+def _count(video: Path) -> int | str:
+    try:
+        return count_frames_in(video)
+    except BadInput as error:
+        return str(error)
+
+
+def _index_path(root: Path) -> Path:
+    digest = hashlib.sha256(str(root.resolve()).encode()).hexdigest()[:24]
+    return cache_folder() / "datasets" / f"{digest}.json"
+
+
+def _read(path: Path) -> dict[str, list[int | str]]:
+    """What is remembered; nothing, if that cannot be read."""
+    try:
+        content = json.loads(path.read_bytes())
+    except (OSError, ValueError):
+        return {}
+    return content if isinstance(content, dict) else {}
 
 
 class Skipped(NamedTuple):

@@ -16,8 +16,8 @@ from tinyhd_lib.export.formats import FORMATS, Loaded, description
 from tinyhd_lib.files import shipped
 from tinyhd_lib.metrics import cc
 from tinyhd_lib.models.graph import INPUTS, PARITY_TOLERANCE, FromClips, Input, exported_program
+from tinyhd_lib.models.source import model_source
 from tinyhd_lib.models.spec import CLIP_FRAMES
-from tinyhd_lib.models.weights import model_source
 
 if TYPE_CHECKING:
     from tinyhd_lib.models.student import TinyHD

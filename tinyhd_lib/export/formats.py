@@ -15,8 +15,8 @@ from torch.export import ExportedProgram
 from tinyhd_lib.data.transforms import Map
 from tinyhd_lib.errors import BadInput
 from tinyhd_lib.models.graph import Input
+from tinyhd_lib.models.source import ModelSource
 from tinyhd_lib.models.spec import INPUT_SIZE, PREPROCESSING
-from tinyhd_lib.models.weights import ModelSource
 
 OUTPUT = "maps"
 

@@ -1,11 +1,9 @@
 """Weights by name or path: what there is, where it lies, how it is fetched, what a file says. Nothing needs torch."""
 
-import hashlib
 import json
 import logging
 import tomllib
-from collections.abc import Callable, Mapping, Sequence
-from copy import deepcopy
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from pathlib import Path
@@ -20,9 +18,7 @@ from tinyhd_lib.models.spec import MODEL_SPECS, ModelSpec
 if TYPE_CHECKING:
     import pandas as pd
     import pooch
-    from torch import nn
 
-    from tinyhd_lib.models.student import TinyHD
 
 logger = logging.getLogger(__name__)
 
@@ -277,50 +273,3 @@ def recognise_file(path: Path) -> Weights | None:
     """Return the published weights whose file this is, byte for byte; None for any other file."""
     blob = git_blob_id(path)
     return next((each for each in WEIGHTS.values() if each.git_blob == blob), None)
-
-
-@dataclass(frozen=True)
-class ModelSource:
-    """A model that need not be in memory yet.
-
-    Attributes:
-        spec: its spec.
-        digest: a hash of its weights; of the file, where they come from one.
-        load: gives the model, in evaluation mode and the caller's own to move about.
-    """
-
-    spec: ModelSpec
-    digest: str
-    load: "Callable[[], TinyHD]"
-
-
-def model_source(model: "TinyHD | str | Path") -> ModelSource:
-    """Return a model, or what a name or path stands for, without loading it where the file says what it is.
-
-    Raises:
-        BadInput: the weights cannot be used.
-    """
-    if not isinstance(model, str | Path):
-        return ModelSource(model.spec, state_digest(model), lambda: deepcopy(model).eval())
-    path = locate_weights(model)
-
-    def load() -> "TinyHD":
-        from tinyhd_lib.models.checkpoints import load_model
-
-        return load_model(path)
-
-    if path.suffix == ".safetensors":
-        spec = spec_of_metadata(path, read_metadata(path))
-    else:
-        known = recognise_file(path)
-        spec = known.spec if known else load().spec
-    return ModelSource(spec, sha256(path), load)
-
-
-def state_digest(model: "nn.Module") -> str:
-    """Return a hash of a model's weights."""
-    digest = hashlib.sha256()
-    for name, tensor in model.state_dict().items():
-        digest.update(name.encode())
-        digest.update(tensor.cpu().numpy().tobytes())
-    return digest.hexdigest()

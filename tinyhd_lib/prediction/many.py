@@ -1,24 +1,66 @@
 """Many videos through one model: several at once in a process, and any number of processes on one list."""
 
 import errno
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
-from threading import Event
+from threading import Event, Lock
 from time import perf_counter
 from typing import Any, NamedTuple
 
 from av.error import FFmpegError
 from filelock import FileLock, SoftFileLock, Timeout
 
+from tinyhd_lib.data.transforms import Map
 from tinyhd_lib.data.video import source_files
 from tinyhd_lib.errors import BadInput
 from tinyhd_lib.prediction.files import predict_files
 from tinyhd_lib.prediction.jobs import Job
-from tinyhd_lib.prediction.shared import SharedRuntime
 from tinyhd_lib.records import hardware, peak_memory, versions
 from tinyhd_lib.runtime import Runtime
+
+
+class SharedRuntime:
+    """Run a model for several threads as if each had it alone; see `Runtime`.
+
+    One pass runs at a time. What other threads have asked for meanwhile goes into the next one together, as far as that
+    stays a batch that the runtime likes: the last windows of several videos fill one batch.
+    """
+
+    def __init__(self, runtime: Runtime) -> None:
+        self.name, self.spec, self.digest = runtime.name, runtime.spec, runtime.digest
+        self.precision, self.batch = runtime.precision, runtime.batch
+        self._runtime = runtime
+        self._waiting: deque[tuple[Sequence[Map] | Map, Future[Map]]] = deque()
+        self._turn = Lock()
+
+    def __call__(self, clips: Sequence[Map] | Map) -> Map:
+        """Return the maps of clips, see `Runtime`."""
+        outputs: Future[Map] = Future()
+        self._waiting.append((clips, outputs))
+        with self._turn:  # whoever has it works for all that wait
+            while not outputs.done():
+                self._serve()
+        return outputs.result()
+
+    def _serve(self) -> None:
+        group = [self._waiting.popleft()]
+        size = len(group[0][0])
+        while self._waiting and size + len(self._waiting[0][0]) <= self.batch:
+            group.append(self._waiting.popleft())
+            size += len(group[-1][0])
+        try:
+            maps = self._runtime([clip for clips, _ in group for clip in clips])
+        except BaseException as error:  # noqa: BLE001 - raised in the threads that asked
+            for _, outputs in group:
+                outputs.set_exception(error)
+            return
+        for clips, outputs in group:
+            outputs.set_result(maps[: len(clips)])
+            maps = maps[len(clips) :]
+
 
 MOST_DECODERS = 32
 

@@ -8,7 +8,7 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 from tinyhd_lib.errors import BadInput
-from tinyhd_lib.models.weights import ModelSource, model_source
+from tinyhd_lib.models.source import ModelSource, model_source
 from tinyhd_lib.runtime.base import LEAST_CC, Runtime, Unusable, check_precision
 
 if TYPE_CHECKING:

@@ -11,8 +11,8 @@ from tinyhd_lib import models
 from tinyhd_lib.data.transforms import Map
 from tinyhd_lib.errors import BadInput
 from tinyhd_lib.files import digest_of
+from tinyhd_lib.models.source import ModelSource
 from tinyhd_lib.models.spec import CLIP_SHAPE, ModelSpec
-from tinyhd_lib.models.weights import ModelSource
 
 LEAST_CC = {"float32": 1.0, "bfloat16": 0.999, "float16": 0.999, "int8": 0.99}
 """Precisions, and the least mean CC to the float32 maps of the example clips; float32 is held to 1e-5 instead."""

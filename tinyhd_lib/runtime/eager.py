@@ -7,8 +7,8 @@ import torch
 from torch._dynamo.exc import BackendCompilerFailed
 
 from tinyhd_lib.data.transforms import Map
+from tinyhd_lib.models.source import ModelSource
 from tinyhd_lib.models.spec import CLIP_SHAPE
-from tinyhd_lib.models.weights import ModelSource
 from tinyhd_lib.runtime.base import Unusable, check_precision
 
 PRECISIONS = ("float32", "bfloat16", "float16")

@@ -16,8 +16,8 @@ from tinyhd_lib.errors import BadInput
 from tinyhd_lib.losses import kl_divergence
 from tinyhd_lib.models.checkpoints import load_model
 from tinyhd_lib.models.encoder import pyramid_channels
+from tinyhd_lib.models.source import model_source
 from tinyhd_lib.models.student import SaliencyOutput, TinyHD, build_model
-from tinyhd_lib.models.weights import model_source
 from tinyhd_lib.training.models import normalised
 from tinyhd_lib.training.recipe import Recipe
 from tinyhd_lib.training.samples import LeftOut, output_frames

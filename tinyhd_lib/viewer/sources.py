@@ -18,8 +18,8 @@ from tinyhd_lib.data.windows import published_stride, windows
 from tinyhd_lib.errors import BadInput
 from tinyhd_lib.evaluation.predictions import read_any_map
 from tinyhd_lib.files import digest_of, fingerprint
+from tinyhd_lib.models.source import model_source
 from tinyhd_lib.models.spec import INPUT_SIZE
-from tinyhd_lib.models.weights import model_source
 from tinyhd_lib.prediction.inference import saliency_maps
 from tinyhd_lib.runtime import open_runtime
 

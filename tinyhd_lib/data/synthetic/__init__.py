@@ -14,8 +14,7 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 
-from tinyhd_lib.data.splits import DHF1K_SPLITS
-from tinyhd_lib.data.synthetic.drawing import render
+from tinyhd_lib.data.layouts import DHF1K_SPLITS
 from tinyhd_lib.data.synthetic.files import SMALLEST, WRITERS, Order, VideoSettings
 from tinyhd_lib.data.synthetic.scenes import (
     Gaussians,
@@ -27,6 +26,7 @@ from tinyhd_lib.data.synthetic.scenes import (
     density,
     make_video,
     only_shot,
+    render,
     simulate_observers,
 )
 from tinyhd_lib.errors import BadInput

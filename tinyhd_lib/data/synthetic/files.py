@@ -18,9 +18,8 @@ import numpy as np
 from scipy.io import savemat
 
 from tinyhd_lib.data.gaze import ASSUMED_WIDTH_DEGREES, Gaze, blur, fixation_map
-from tinyhd_lib.data.splits import DHF1K_SPLITS
-from tinyhd_lib.data.synthetic.drawing import render
-from tinyhd_lib.data.synthetic.scenes import SyntheticVideo, make_video, only_shot, simulate_observers
+from tinyhd_lib.data.layouts import DHF1K_SPLITS
+from tinyhd_lib.data.synthetic.scenes import SyntheticVideo, make_video, only_shot, render, simulate_observers
 from tinyhd_lib.data.transforms import Image
 from tinyhd_lib.data.writer import VideoWriter
 

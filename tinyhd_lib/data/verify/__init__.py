@@ -9,8 +9,7 @@ To watch it, put what counts between the two halves: ``check_set(dataset, tqdm(c
 from collections.abc import Iterator
 
 from tinyhd_lib.data.datasets import Dataset
-from tinyhd_lib.data.verify.findings import CHECKS, Finding, VideoCheck
-from tinyhd_lib.data.verify.report import Report, SplitCounts
+from tinyhd_lib.data.verify.findings import CHECKS, Finding, Report, SplitCounts, VideoCheck
 from tinyhd_lib.data.verify.sets import check_set
 from tinyhd_lib.data.verify.videos import check_video
 from tinyhd_lib.overlap import processes

@@ -1,5 +1,6 @@
 """What is wrong with a data set beyond its single videos."""
 
+import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
@@ -7,12 +8,41 @@ from itertools import chain, pairwise
 from pathlib import Path
 
 from tinyhd_lib.data.datasets import Dataset
-from tinyhd_lib.data.layouts import Video
-from tinyhd_lib.data.splits import DHF1K_SPLITS, PUBLISHED_SPLITS
-from tinyhd_lib.data.verify.findings import CHECKS, Finding, VideoCheck, with_remedy
-from tinyhd_lib.data.verify.numbering import gaps, last_number, spoken
-from tinyhd_lib.data.verify.report import Report, SplitCounts
+from tinyhd_lib.data.layouts import DHF1K_SPLITS, PUBLISHED_SPLITS, Video
+from tinyhd_lib.data.verify.findings import CHECKS, Finding, Report, SplitCounts, VideoCheck, with_remedy
 from tinyhd_lib.data.video import VIDEO_SUFFIXES
+
+
+def last_number(name: str) -> int | None:
+    """The number that a name ends with.
+
+    Examples:
+        >>> last_number("Diving-Side_001_017"), last_number("cover")
+        (17, None)
+    """
+    found = re.search(r"\d+$", name)
+    return int(found[0]) if found else None
+
+
+def gaps(numbers: Iterable[int]) -> list[range]:
+    """What is missing between the least and the greatest.
+
+    Examples:
+        >>> gaps([9, 1, 2, 5, 8])
+        [range(3, 5), range(6, 8)]
+    """
+    return [range(one + 1, other) for one, other in pairwise(sorted(numbers)) if other - one > 1]
+
+
+def spoken(numbers: range) -> str:
+    """A run of numbers in words.
+
+    Examples:
+        >>> spoken(range(3, 4)), spoken(range(3, 6))
+        ('3', '3 to 5')
+    """
+    return str(numbers[0]) if len(numbers) == 1 else f"{numbers[0]} to {numbers[-1]}"
+
 
 _ANNOTATED = {
     "dhf1k": ("train", "validation"),

@@ -18,8 +18,7 @@ from torchvision.models.mobilenetv2 import InvertedResidual
 from torchvision.ops.misc import Conv2dNormActivation
 
 from tinyhd_lib.data.transforms import Map
-from tinyhd_lib.models import upsampling
-from tinyhd_lib.models.decoders import DecoderBlock
+from tinyhd_lib.models.decoders import DecoderBlock, enlarge, shuffle_pixels, upsample_space
 from tinyhd_lib.models.spec import INPUT_SIZE
 from tinyhd_lib.models.student import TinyHD
 from tinyhd_lib.runtime.fused.kernels import STRIP, pitch
@@ -27,7 +26,7 @@ from tinyhd_lib.runtime.fused.plan import CLIP, Plan, Shape, Step
 from tinyhd_lib.runtime.fused.residual import COPY, ENLARGE, EXPAND
 from tinyhd_lib.runtime.fused.simd import LANES
 
-_ENLARGEMENTS = (upsampling.enlarge, upsampling.shuffle_pixels, upsampling.upsample_space)
+_ENLARGEMENTS = (enlarge, shuffle_pixels, upsample_space)
 
 Folded = tuple[Map, Map]
 """Weight and bias."""
@@ -202,9 +201,9 @@ class _Planner:
 
 
 def _is_linear(enlargement: fx.Node) -> bool:
-    if enlargement.target is upsampling.enlarge:
+    if enlargement.target is enlarge:
         return not enlargement.kwargs["shuffle"]
-    return enlargement.target is upsampling.upsample_space
+    return enlargement.target is upsample_space
 
 
 def _lengthening(enlargement: fx.Node) -> int:

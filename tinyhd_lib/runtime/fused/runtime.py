@@ -12,7 +12,7 @@ import numpy as np
 
 from tinyhd_lib.cache import Cache
 from tinyhd_lib.data.transforms import Map
-from tinyhd_lib.models.weights import ModelSource
+from tinyhd_lib.models.source import ModelSource
 from tinyhd_lib.records import usable_cores
 from tinyhd_lib.runtime.base import conversion_key
 from tinyhd_lib.runtime.fused.engine import Engine
