@@ -141,7 +141,7 @@ def check_names(videos: Sequence[Video]) -> None:
     """
     repeated = [name for name, count in Counter(video.name for video in videos).items() if count > 1]
     if repeated:
-        raise BadInput(f"{repeated[0]}: there is one in several splits; choose one with --split")
+        raise BadInput(f"{repeated[0]}: there is one in several splits; choose one by `split`")
 
 
 def find_kind(name: str) -> Kind:

@@ -3,20 +3,18 @@
 Source: specification section 5.
 """
 
-import hashlib
 import json
 import re
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from tinyhd_lib.cache import cache_folder
+from tinyhd_lib.cache import Cache
 from tinyhd_lib.data.gaze import GroundTruth, Viewing, read_fixations, read_gaze, read_map, read_viewing, truth_of
 from tinyhd_lib.data.video import VIDEO_SUFFIXES, Frame, count_frames_in, read_frames, source_files
 from tinyhd_lib.errors import BadInput
-from tinyhd_lib.files import write_atomically
+from tinyhd_lib.files import digest_of
 from tinyhd_lib.overlap import parallel_map
 
 
@@ -55,20 +53,21 @@ PUBLISHED_SPLITS = (
 )
 
 
+_COUNTS = Cache("datasets")
 _READERS = 8
 
 
 def count_frames(root: Path, videos: Iterable[Path]) -> dict[Path, int | str]:
-    """The number of frames of each video, or why it cannot be opened.
+    """Return the number of frames of each video, or why it cannot be opened.
 
-    What is known is kept as JSON in the cache folder, for each file beside a key of its size and time.
+    What is known is kept in the cache, for each file beside a key of its size and time.
 
     Args:
         root: the data set's folder.
         videos: files below it.
     """
-    place = _index_path(root)
-    known = _read(place)
+    place = digest_of(str(root.resolve()))
+    known = json.loads(_COUNTS.read(place) or b"{}")
     paths = list(videos)
     names = [path.relative_to(root).as_posix() for path in paths]
     keys = [_key(path) for path in paths]
@@ -79,9 +78,7 @@ def count_frames(root: Path, videos: Iterable[Path]) -> dict[Path, int | str]:
         for path, name, key in zip(paths, names, keys, strict=True)
     }
     if answers:
-        with suppress(OSError):  # what cannot be remembered is asked again
-            place.parent.mkdir(parents=True, exist_ok=True)
-            write_atomically(place, json.dumps(known | index).encode())
+        _COUNTS.write(place, json.dumps(known | index).encode())
     return {path: index[name][1] for path, name in zip(paths, names, strict=True)}
 
 
@@ -98,20 +95,6 @@ def _count(video: Path) -> int | str:
         return count_frames_in(video)
     except BadInput as error:
         return str(error)
-
-
-def _index_path(root: Path) -> Path:
-    digest = hashlib.sha256(str(root.resolve()).encode()).hexdigest()[:24]
-    return cache_folder() / "datasets" / f"{digest}.json"
-
-
-def _read(path: Path) -> dict[str, list[int | str]]:
-    """What is remembered; nothing, if that cannot be read."""
-    try:
-        content = json.loads(path.read_bytes())
-    except (OSError, ValueError):
-        return {}
-    return content if isinstance(content, dict) else {}
 
 
 class Skipped(NamedTuple):

@@ -83,7 +83,7 @@ class FolderMaps(MapSource):
     def __init__(self, folder: Path) -> None:
         paths = sorted(path for path in folder.iterdir() if path.suffix.lower() in _SUFFIXES and path.is_file())
         if not paths:
-            raise BadInput(f"{folder}: no map files in it; make them with tinyhd predict VIDEO --out {folder}")
+            raise BadInput(f"{folder}: no map files in it; tinyhd predict makes some")
         self._paths = dict(enumerate(paths))
         if all(path.stem.isdecimal() for path in paths):
             first = min(1, *(int(path.stem) for path in paths))

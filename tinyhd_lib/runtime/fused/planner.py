@@ -18,9 +18,10 @@ from torchvision.models.mobilenetv2 import InvertedResidual
 from torchvision.ops.misc import Conv2dNormActivation
 
 from tinyhd_lib.data.transforms import Map
-from tinyhd_lib.models.decoders import DecoderBlock, enlarge, shuffle_pixels, upsample_space
+from tinyhd_lib.models.decoders import DecoderBlock
 from tinyhd_lib.models.spec import INPUT_SIZE
 from tinyhd_lib.models.student import TinyHD
+from tinyhd_lib.models.upsampling import enlarge, shuffle_pixels, upsample_space
 from tinyhd_lib.runtime.fused.kernels import STRIP, pitch
 from tinyhd_lib.runtime.fused.plan import CLIP, Plan, Shape, Step
 from tinyhd_lib.runtime.fused.residual import COPY, ENLARGE, EXPAND
