@@ -79,7 +79,7 @@ def test_names_that_would_mix_and_folders_of_nothing_are_refused(tmp_path: Path)
         (tmp_path / "mixed" / name).touch()
         if name == ".hidden.png":
             assert [each.name for each in videos_below(tmp_path)] == ["mixed/x"]
-    with pytest.raises(BadInput, match="holds images and films; move one or the other away"):
+    with pytest.raises(BadInput, match="holds images and videos; move one or the other away"):
         videos_below(tmp_path)
     shutil.rmtree(tmp_path / "mixed")
     for name in ("x.mp4", "x.avi"):

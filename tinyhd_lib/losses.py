@@ -1,6 +1,6 @@
 """The losses of distillation: one divergence of maps, and a table of terms that a recipe weighs.
 
-Source: the paper's section 3.4 and specification section 4. Pure functions on tensors, computed in float32 whatever
+Source: the paper's section 3.4 and docs/model.md. Pure functions on tensors, computed in float32 whatever
 the precision around them. `DistillationLoss` is their thin module.
 """
 

@@ -196,7 +196,7 @@ def videos_below(folder: Path, besides: Collection[Path] = ()) -> list[Found]:
         besides: folders to leave out.
 
     Raises:
-        BadInput: there are none; two have one name, so that their results would mix; a folder holds films and images.
+        BadInput: there are none; two have one name, so that their results would mix; a folder holds videos and images.
         OSError: a folder cannot be read.
     """
     left_out = {path.resolve() for path in besides}
@@ -206,20 +206,20 @@ def videos_below(folder: Path, besides: Collection[Path] = ()) -> list[Found]:
         if RECORD_NAME in files or here.resolve() in left_out or (here != folder and here.name.startswith(".")):
             folders.clear()
             continue
-        films = [here / name for name in sorted(files) if _is_film(name)]
+        videos = [here / name for name in sorted(files) if _is_video_file(name)]
         if holds_images(here):
-            if films:
-                raise BadInput(f"{here}: holds images and films; move one or the other away")
+            if videos:
+                raise BadInput(f"{here}: holds images and videos; move one or the other away")
             folders.clear()
             _add(found, here.relative_to(folder).as_posix(), here)
-        for film in films:
-            _add(found, film.relative_to(folder).with_suffix("").as_posix(), film)
+        for video in videos:
+            _add(found, video.relative_to(folder).with_suffix("").as_posix(), video)
     if not found:
         raise BadInput(f"{folder}: holds no videos and no images")
     return [Found(found[name], name) for name in sorted(found)]
 
 
-def _is_film(name: str) -> bool:
+def _is_video_file(name: str) -> bool:
     return Path(name).suffix.lower() in VIDEO_SUFFIXES and not name.startswith(".")
 
 

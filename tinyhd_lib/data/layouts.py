@@ -1,6 +1,6 @@
 """How each kind of data set lies on disk: one function a layout, from a root folder to its videos.
 
-Source: specification section 5.
+Source: the layouts of the data sets as their authors published them, see docs/model.md.
 """
 
 import json

@@ -23,12 +23,12 @@ _BEHIND = 24
 class VideoReader:
     """A video whose frames are looked at in any order; the latest ones are kept in a bounded cache.
 
-    A film is sought by its presentation times. Where it has none that can be trusted, or is damaged, frames are counted
+    A video is sought by its presentation times. Where it has none to be trusted, or is damaged, frames are counted
     from its start instead: right, and slow backwards.
 
     Args:
         path: a video file or a folder of images.
-        frames: how many decode, if that is known: a film that promises another number is damaged.
+        frames: how many decode, if that is known: a video that promises another number is damaged.
         width: of the pictures, at most; larger ones are scaled down. None for their own.
         cache_bytes: how much is kept.
 
@@ -49,7 +49,7 @@ class VideoReader:
         sought = bool(marks) and frames in {None, len(marks)}
         self.count = frames or len(self._images) or len(marks) or sum(1 for _ in read_frames(path))
         self.times = [mark.seconds for mark in marks] if sought else [n / float(self.rate) for n in range(self.count)]
-        self._film = None if path.is_dir() else _SoughtFilm(path, marks) if sought else _CountedFilm(path)
+        self._video = None if path.is_dir() else _SoughtVideo(path, marks) if sought else _CountedVideo(path)
 
     def __len__(self) -> int:
         return self.count
@@ -71,8 +71,8 @@ class VideoReader:
     def close(self) -> None:
         """Let go of the file."""
         self._kept.clear()
-        if self._film is not None:
-            self._film.close()
+        if self._video is not None:
+            self._video.close()
 
     def __enter__(self) -> Self:
         return self
@@ -81,20 +81,20 @@ class VideoReader:
         self.close()
 
     def _fetch(self, index: int) -> None:
-        if self._film is None:
+        if self._video is None:
             image = decode_image(self._images[index], cv2.IMREAD_COLOR)
             if image is None:
                 raise BadInput(f"{self._images[index]}: this image does not decode; fetch or make it anew")
             self._keep(index, _narrowed(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), self._width))
             return
         try:
-            passed = dict(self._film.until(index))
+            passed = dict(self._video.until(index))
         except _OutOfOrderError:
-            self._film.close()
-            self._film = _CountedFilm(self.path)
-            passed = dict(self._film.until(index))
+            self._video.close()
+            self._video = _CountedVideo(self.path)
+            passed = dict(self._video.until(index))
         for number, decoded in passed.items():
-            self._keep(number, _narrowed(upright(decoded, self._film.size), self._width))
+            self._keep(number, _narrowed(upright(decoded, self._video.size), self._width))
         if index not in self._kept:
             raise BadInput(f"{self.path}: damaged, frame {index} does not decode; fetch or make it anew")
 
@@ -106,11 +106,11 @@ class VideoReader:
 
 
 class _OutOfOrderError(Exception):
-    """A film does not decode to the times that its packets promise."""
+    """A video does not decode to the times that its packets promise."""
 
 
-class _Film:
-    """A film that is open at some frame.
+class _OpenVideo:
+    """A video that is open at some frame.
 
     Attributes:
         size: (width, height) of its first frame, which all others are brought to.
@@ -154,7 +154,7 @@ class _Film:
                     return
 
 
-class _CountedFilm(_Film):
+class _CountedVideo(_OpenVideo):
     def until(self, index: int) -> Iterator[tuple[int, av.VideoFrame]]:
         if index < self._next:
             self.close()
@@ -168,13 +168,13 @@ class _CountedFilm(_Film):
 
 
 class _Mark(NamedTuple):
-    """When a frame is shown: in the film's own clock, and in seconds since the first frame."""
+    """When a frame is shown: in the video's own clock, and in seconds since the first frame."""
 
     ticks: int
     seconds: float
 
 
-class _SoughtFilm(_Film):
+class _SoughtVideo(_OpenVideo):
     def __init__(self, path: Path, marks: list[_Mark]) -> None:
         super().__init__(path)
         self._marks = [mark.ticks for mark in marks]

@@ -1,6 +1,6 @@
 """From a decoded frame to the model's input, and from its map to grey levels, exactly as published.
 
-Source: specification section 2. Pure functions on NumPy arrays.
+Source: docs/model.md, preprocessing and windows. Pure functions on NumPy arrays.
 """
 
 from typing import Any

@@ -109,7 +109,7 @@ def source_files(path: Path) -> list[Path]:
 
 
 def _rate(stream: VideoStream) -> Fraction:
-    """The mean rate; one that is too precise for a film's clock, as phones write it, to the nearest fit."""
+    """The mean rate; one that is too precise for a video's clock, as phones write it, to the nearest fit."""
     rate = stream.average_rate or stream.guessed_rate or DEFAULT_RATE
     fits = max(rate.numerator, rate.denominator) * TICKS_PER_FRAME < 2**31
     return rate if fits else rate.limit_denominator(1001)
@@ -153,7 +153,7 @@ def _read_video(path: Path, damage: "_Damage") -> Iterator[Frame]:
 
 
 def upright(decoded: av.VideoFrame, size: tuple[int, int]) -> Image:
-    """A decoded frame as (H, W, 3) uint8 RGB, brought to (width, height) and then turned as the film says."""
+    """A decoded frame as (H, W, 3) uint8 RGB, brought to (width, height) and then turned as the video says."""
     image: Image = decoded.to_ndarray(format="rgb24", width=size[0], height=size[1])
     turns = round(decoded.rotation / 90) % 4
     return np.ascontiguousarray(np.rot90(image, turns)) if turns else image

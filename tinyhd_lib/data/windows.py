@@ -1,8 +1,8 @@
 """Which 16 frames the model sees, and which frame each of its maps belongs to. Pure index arithmetic.
 
-Source: specification section 2. One rule covers the published policies: windows end on every ``stride``-th frame and
-on the last one; each claims its last ``stride`` frames; where two claim a frame, the later one has it; in front of the
-first frame that frame is repeated. S is stride 1, M is stride 16.
+Source: docs/model.md, preprocessing and windows. One rule covers the published policies: windows end on every
+``stride``-th frame and on the last one; each claims its last ``stride`` frames; where two claim a frame, the later one
+has it; in front of the first frame that frame is repeated. S is stride 1, M is stride 16.
 """
 
 from collections.abc import Iterable, Iterator

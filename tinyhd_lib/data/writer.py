@@ -15,19 +15,19 @@ from tinyhd_lib.files import partial_path
 
 logger = logging.getLogger(__name__)
 
-# What OpenCV converts RGB to, by FFmpeg's numbers; players take an HD film for BT.709 unless they are told.
+# What OpenCV converts RGB to, by FFmpeg's numbers; players take an HD video for BT.709 unless they are told.
 _SMPTE_170M, _LIMITED_RANGE = 6, 1
 
 
 class VideoWriter:
-    """A film that every browser plays: H.264, yuv420p, index in front; it appears when it is whole.
+    """A video that every browser plays: H.264, yuv420p, index in front; it appears when it is whole.
 
-    Use it as a context manager; where an error ends the block, or nothing was written, there is no film.
+    Use it as a context manager; where an error ends the block, or nothing was written, there is none.
 
     Args:
         path: of the .mp4 file.
         rate: frames a second, exact.
-        sound_of: a video whose sound track the film takes over.
+        sound_of: a video whose sound track it takes over.
     """
 
     def __init__(self, path: Path, rate: Fraction, sound_of: Path | None = None) -> None:
@@ -100,27 +100,27 @@ _AAC_RATE = 48000
 
 
 class AudioTrack:
-    """The first sound track of ``source``, muxed into ``film`` in step with the pictures.
+    """The first sound track of ``source``, muxed into ``container`` in step with the pictures.
 
     Sound that cannot be read or written is left out: the pictures matter more.
 
     Args:
         source: a video with a sound track.
-        film: the open output container.
+        container: the open output container.
     """
 
-    def __init__(self, source: Path, film: Any) -> None:
+    def __init__(self, source: Path, container: Any) -> None:
         self._source = open_media(source)
-        self._film = film
+        self._container = container
         heard, seen = self._source.streams.audio[0], picture_stream(self._source)
         self._copied = heard.codec_context.name in _COPIED_CODECS
         if self._copied:
-            self._stream = film.add_stream_from_template(heard)
+            self._stream = container.add_stream_from_template(heard)
         else:
-            self._stream = film.add_stream("aac", rate=_AAC_RATE)
+            self._stream = container.add_stream("aac", rate=_AAC_RATE)
             # Some formats do not say where their channels belong.
             self._stream.layout = "mono" if heard.codec_context.channels == 1 else "stereo"
-        # Times in a film count from its first picture.
+        # Times in a video count from its first picture.
         self._offset = float((seen.start_time or 0) * (seen.time_base or 1)) if seen else 0.0
         self._last = float("-inf")
         self._packets = self._source.demux(heard)
@@ -140,7 +140,7 @@ class AudioTrack:
     def finish(self) -> None:
         """Write what an encoder still holds."""
         if not self._copied and self._stream.codec_context.is_open:
-            self._film.mux(self._stream.encode(None))
+            self._container.mux(self._stream.encode(None))
 
     def close(self) -> None:
         """Close the source."""
@@ -165,17 +165,17 @@ class AudioTrack:
             packet.pts -= shift
             packet.dts = packet.pts
             packet.stream = self._stream
-            self._film.mux(packet)
+            self._container.mux(packet)
             return
         for frame in packet.decode():
             frame.pts -= round(self._offset / frame.time_base)
-            self._film.mux(self._stream.encode(frame))
+            self._container.mux(self._stream.encode(frame))
 
 
-def open_sound(source: Path, film: Any) -> AudioTrack | None:
-    """The sound track of ``source`` for ``film``, None if it cannot be taken over."""
+def open_sound(source: Path, container: Any) -> AudioTrack | None:
+    """The sound track of ``source`` for ``container``, None if it cannot be taken over."""
     try:
-        return AudioTrack(source, film)
+        return AudioTrack(source, container)
     except (av.error.FFmpegError, ValueError) as error:
         logger.warning("%s: its sound cannot be taken over (%s)", source, error)
         return None

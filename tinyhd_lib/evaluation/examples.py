@@ -20,9 +20,9 @@ class Example:
 
     Attributes:
         frame: (H, W, 3) uint8 RGB.
-        truth: what some viewers left: a map and fixations.
-        density: (H, W) where all viewers there could be would look, sum 1.
-        others: (H, W) bool: where viewers looked in frames of other clips.
+        truth: what some observers left: a map and fixations.
+        density: (H, W) where all observers there could be would look, sum 1.
+        others: (H, W) bool: where observers looked in frames of other clips.
         predictions: (H, W) each, by name; each but the first two is wrong in one way.
     """
 
@@ -33,17 +33,18 @@ class Example:
     predictions: dict[str, Map]
 
 
-def make_example(seed: int = 0, viewers: int = 24, size: tuple[int, int] = (180, 320)) -> Example:
-    """Make up a clip, and let viewers watch its first frame.
+def make_example(seed: int = 0, observers: int = 24, size: tuple[int, int] = (180, 320)) -> Example:
+    """Make up a clip, and let observers watch its first frame.
 
     Args:
         seed: decides everything else.
-        viewers: how many look at it, and at each of ten other clips.
+        observers: how many look at it, and at each of ten other clips.
         size: (H, W) in pixels.
     """
     clip = make_video(seed, 1, size)
-    truth, seen = _watched(clip, viewers, seed), density(clip, 0)
-    elsewhere = [_watched(make_video(other, 1, size), viewers, other) for other in range(seed + 1, seed + 1 + _OTHERS)]
+    truth, seen = _watched(clip, observers, seed), density(clip, 0)
+    seeds = range(seed + 1, seed + 1 + _OTHERS)
+    elsewhere = [_watched(make_video(other, 1, size), observers, other) for other in seeds]
     return Example(
         frame=render(clip, 0),
         truth=truth,
@@ -63,8 +64,8 @@ def make_example(seed: int = 0, viewers: int = 24, size: tuple[int, int] = (180,
     )
 
 
-def _watched(clip: SyntheticVideo, viewers: int, seed: int) -> GroundTruth:
-    gaze = simulate_observers(clip, viewers, seed).at(0)
+def _watched(clip: SyntheticVideo, observers: int, seed: int) -> GroundTruth:
+    gaze = simulate_observers(clip, observers, seed).at(0)
     return truth_of(gaze, Viewing(clip.size[1] / ASSUMED_WIDTH_DEGREES, assumed=True))
 
 

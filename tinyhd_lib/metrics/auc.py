@@ -1,6 +1,6 @@
 """The area under the ROC curve of "people looked here", in the field's four forms, each from one pass over the pixels.
 
-Source: specification section 6, which pins the DHF1K benchmark's MATLAB code by its answers.
+Source: the DHF1K benchmark's MATLAB code, see docs/evaluation.md.
 """
 
 from collections.abc import Callable

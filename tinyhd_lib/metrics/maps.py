@@ -1,6 +1,6 @@
 """Metrics of maps against maps, and of densities at the fixations.
 
-Source: specification section 6, which pins the DHF1K benchmark's MATLAB code by its answers.
+Source: the DHF1K benchmark's MATLAB code, see docs/evaluation.md.
 """
 
 from typing import Any
@@ -102,7 +102,7 @@ def kl_div(saliency: Array, ground_truth: Array, epsilon: float = EPSILON) -> Ar
 def information_gain(saliency: Array, fixations: Array, baseline: Array) -> Array:
     """How many bits a fixation the prediction knows more than a baseline does, each divided by its sum.
 
-    A map of fixations tells who was first at a pixel and nothing of the others: with very many viewers, even the true
+    A map of fixations tells who was first at a pixel and nothing of the others: with very many observers, even the true
     density is scored as too peaked.
 
     Args:

@@ -1,6 +1,6 @@
 """The viewer: controls around a picture, for JupyterLab.
 
-    viewer = SaliencyViewer("film.mp4")  # the default model's maps; a folder, array or other model as second argument
+    viewer = SaliencyViewer("video.mp4")  # the default model's maps; a folder, array or other model as second argument
     viewer  # as a cell's last line
     viewer.frame = 120
     viewer.observe(print, "frame")

@@ -5,7 +5,7 @@
     clip = video_of(Path("made_up"), "0601")
     density(clip, 0)  # (H, W): where observers look in the first frame of video 601, exactly
 
-The same arguments give the same bytes (those of films as far as the same encoders run on the same machine).
+The same arguments give the same bytes (those of videos as far as the same encoders run on the same machine).
 """
 
 import json
@@ -172,7 +172,7 @@ def _check(kind: str, folder: Path, order: Order) -> None:
     height, width = order.size
     if min(height, width) < SMALLEST or height % 2 or width % 2:
         raise BadInput(
-            f"size {height}x{width} (HxW): film needs even sides, and things need room; give {SMALLEST} or more"
+            f"size {height}x{width} (HxW): a video needs even sides, and things need room; give {SMALLEST} or more"
         )
     if order.seed < 0:
         raise BadInput(f"seed {order.seed}: seeds are counted from 0; give 0 or more")

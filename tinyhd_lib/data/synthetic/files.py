@@ -1,4 +1,4 @@
-"""The data sets' layouts on disk, each with all that a reader of the real one meets. Source: specification section 5.
+"""The data sets' layouts on disk, each with all that a reader of the real one meets.
 
 Each kind has one function that writes its videos below a root, one at a time. Whatever their layout, the frame that a
 file calls the first of its video is frame 0 of the clip that the video's recipe makes.
@@ -193,7 +193,7 @@ WRITERS: dict[str, Callable[[Path, Order], Iterator[Made]]] = {
 
 
 def _even(length: float) -> int:
-    """As near as film takes it, and not too small."""
+    """As near as H.264 takes it, and not too small."""
     return max(SMALLEST, 2 * round(length / 2))
 
 
@@ -236,9 +236,9 @@ def ground_truth(fixations: Image, sigma: float | None = None) -> Image:
 
 def write_mp4(path: Path, clip: SyntheticVideo) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    with VideoWriter(path, clip.rate) as film:
+    with VideoWriter(path, clip.rate) as video:
         for index in range(clip.frames):
-            film.write(render(clip, index), float(index / clip.rate))
+            video.write(render(clip, index), float(index / clip.rate))
 
 
 def write_avi(path: Path, clip: SyntheticVideo) -> None:

@@ -122,7 +122,7 @@ def _look(paths: dict[str, Path], reader: Callable[[Path], Image]) -> Pictures:
 
 # Points at the very edge may be measured a little outside of it; more of them are in another unit, or of another video.
 _MOST_OUTSIDE = 0.01
-# Eyes blink, jump and look away, and trackers lose them: where viewers are few, a frame without any point is no fault.
+# Eyes blink, jump and look away, and trackers lose them: where observers are few, a frame without a point is no fault.
 # If more frames than these have none, the points are hardly of this video, or count its frames in another unit.
 _MOST_UNSEEN = 0.5
 
