@@ -1,11 +1,16 @@
 """What the tests share. Third-party material is read from ../shared; tests that need it skip where it is absent."""
 
+import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
+
+if "PYTEST_XDIST_WORKER" in os.environ:
+    # Processes that share the cores, with as many threads each, wait for one another: twenty times as long.
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import av
 import numpy as np

@@ -100,6 +100,16 @@ def test_the_commands_in_the_documents_are_understood(
         parse(shlex.split(command))
 
 
+@pytest.mark.parametrize("document", ["README.md", *PAGES])
+def test_what_the_documents_import_is_there(document: str) -> None:
+    text = (ROOT / document).read_text()
+    exec("\n".join(re.findall(r"^(?:from tinyhd_lib[.\w]* )?import .*$", text, flags=re.MULTILINE)), {})
+
+
+def test_some_document_imports_something() -> None:
+    assert "\nfrom tinyhd_lib" in TRAINING
+
+
 @pytest.mark.parametrize("document", ["README.md", *PAGES, "weights/README.md", "notebooks/README.md"])
 def test_no_document_names_a_file_that_is_not_there(document: str) -> None:
     path = ROOT / document

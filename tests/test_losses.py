@@ -1,6 +1,7 @@
 """The losses: a divergence that is one, terms that mean what they say, and the published values to 1e-5."""
 
 import json
+import math
 from functools import cache
 from importlib.util import find_spec
 
@@ -8,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 from conftest import REFERENCE, needs_shared
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy.stats import entropy
@@ -20,16 +21,19 @@ from tinyhd_lib import (
     build_teacher,
     load_published_state,
     load_published_teacher_state,
+    metrics,
 )
 from tinyhd_lib.losses import (
     ASSISTANT_WEIGHTS,
     PUBLISHED_WEIGHTS,
     TERMS,
     DistillationLoss,
+    decorrelation,
     distillation_terms,
     hint_error,
     kl_divergence,
     mean_kl,
+    missed_peaks,
     relative_error,
 )
 from tinyhd_lib.training.learner import build_optimiser
@@ -152,13 +156,38 @@ def test_the_mean_is_over_frames_that_have_a_label() -> None:
     assert mean_kl(prediction, torch.zeros_like(target)) == 0
 
 
+@quick
+@given(predictions, targets, factors)
+def test_the_other_terms_are_the_metrics_of_evaluation(
+    prediction: torch.Tensor, target: torch.Tensor, factor: float
+) -> None:
+    assume((prediction.amax((1, 2)) - prediction.amin((1, 2)) > 1e-2).all())
+    assume((target.amax((1, 2)) - target.amin((1, 2)) > 1e-2).all())
+    found = 1 - decorrelation(factor * prediction, target)
+    torch.testing.assert_close(found, metrics.cc(prediction, target), atol=1e-6, rtol=1e-6)
+    everybody = (target == target.amax((1, 2), keepdim=True)).double()  # who all look at the brightest
+    # The metric's deviation is that of a sample.
+    found = -missed_peaks(factor * prediction, everybody) * math.sqrt(1 - 1 / prediction[0].numel())
+    torch.testing.assert_close(found, metrics.nss(prediction, everybody.bool()), atol=1e-6, rtol=1e-6)
+
+
+def test_a_flat_prediction_has_no_correlation_and_a_gradient() -> None:
+    flat = torch.full((1, *SIZE), 0.5, dtype=torch.float64, requires_grad=True)
+    target = random_maps(1, *SIZE).double()
+    error = decorrelation(flat, target) + missed_peaks(flat, target)
+    assert error == 1
+    error.sum().backward()
+    assert flat.grad is not None
+    assert flat.grad.isfinite().all()
+
+
 @pytest.mark.parametrize(
     ("given", "terms"),
     [
         ((), set()),
-        (("label",), {"ground_truth", "d2_ground_truth", "d3_ground_truth"}),
-        (("map",), {"teacher_map"}),
-        (("map", "d1"), {"teacher_map", "d1"}),
+        (("label",), {name for name in TERMS if "ground_truth" in name}),
+        (("map",), {"teacher_map", "teacher_cc"}),
+        (("map", "d1"), {"teacher_map", "teacher_cc", "d1"}),
         (("d2", "d3"), {"d2", "d3"}),
         (("label", "map", "d1", "d2", "d3"), set(TERMS) - {"levels"}),
     ],
@@ -216,11 +245,7 @@ def test_frames_that_nobody_looked_at_count_in_the_teachers_terms_only() -> None
     half = distillation_terms(output, DECODERS, taught)
     first = kl_divergence(output.map[0], taught["label"][0, :, 0])
     assert half["ground_truth"] == pytest.approx(float(first), rel=1e-5)
-    assert {name for name in whole if whole[name] != half[name]} == {
-        "ground_truth",
-        "d2_ground_truth",
-        "d3_ground_truth",
-    }
+    assert {name for name in whole if whole[name] != half[name]} == {name for name in TERMS if "ground_truth" in name}
 
 
 def pyramid(seed: int) -> tuple[torch.Tensor, ...]:
@@ -272,7 +297,7 @@ def test_the_loss_is_the_weighted_sum_of_what_it_weighs() -> None:
 
 
 def test_an_unknown_term_and_a_loss_of_nothing_are_refused() -> None:
-    with pytest.raises(ValueError, match="no such term: 'd4'; there are ground_truth, teacher_map, "):
+    with pytest.raises(ValueError, match="no such term: 'd4'; there are ground_truth, ground_truth_cc, "):
         DistillationLoss({"d1": 1.0, "d4": 1.0})
     with pytest.raises(ValueError, match="nothing to learn: of teacher_map, d1 the data give none"):
         DistillationLoss({"teacher_map": 1.0, "d1": 1.0, "d2": 0.0})({"d2": torch.tensor(1.0)})

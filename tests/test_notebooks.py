@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Iterator
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import av
 import cv2
@@ -243,9 +243,9 @@ def add(place: int, source: str, **options: Any) -> Callable[[Notebook], None]:
         (explains_before_it_computes, add(4, "1")),
         (explains_before_it_computes, add(3, "1")),
         (leaves_code_to_the_library, put(4, source="class A:\n    pass")),
-        (leaves_code_to_the_library, put(4, source="def f(x):\n" + "    x += 1\n" * 19 + "    return x")),
-        (leaves_code_to_the_library, put(4, source="if True:\n  f = lambda x: (\n    x" + "\n    + 1" * 19 + ")")),
-        (leaves_code_to_the_library, put(4, source="\n".join(["math.pi"] * 26))),
+        (leaves_code_to_the_library, put(4, source="def f(x):\n" + "    x += 1\n" * 24 + "    return x")),
+        (leaves_code_to_the_library, put(4, source="if True:\n  f = lambda x: (\n    x" + "\n    + 1" * 26 + ")")),
+        (leaves_code_to_the_library, put(4, source="\n".join(["math.pi"] * 19))),
         (names_no_place_of_one_machine, put(4, source='open("/home/me/film.mp4")')),
         (names_no_place_of_one_machine, put(4, source='f"~/{math.pi}"')),
         (names_no_place_of_one_machine, put(4, source='"C:\\\\films"')),
@@ -313,46 +313,56 @@ CHECKS: dict[str, Callable[[Path], None]] = {
 }
 
 
+def example_data() -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in (ROOT / "example_data").iterdir() if path.is_file()}
+
+
+class Smoke(NamedTuple):
+    """All notebooks on their smoke sets: the folder, empty before; what was said; the example data before."""
+
+    here: Path
+    told: str
+    examples: dict[str, bytes]
+
+
 @pytest.fixture(scope="session")
-def smoke(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
-    """Where all notebooks have run on their smoke sets, in an empty folder; and what was told."""
-    here = tmp_path_factory.mktemp("smoke")
+def smoke(tmp_path_factory: pytest.TempPathFactory) -> Smoke:
+    here, examples = tmp_path_factory.mktemp("smoke"), example_data()
     command = [sys.executable, "-m", "tinyhd_lib", "notebooks", "run", "-f", "smoke", "--jobs", "2", "--timeout", "900"]
     finished = subprocess.run(command, cwd=here, stderr=subprocess.PIPE, text=True, check=False)
-    return here, finished.stderr
+    return Smoke(here, finished.stderr, examples)
 
 
-def out(smoke: tuple[Path, str], name: str) -> Path:
-    return smoke[0] / "runs" / "notebooks" / "smoke" / name
+def out(smoke: Smoke, name: str) -> Path:
+    return smoke.here / "runs" / "notebooks" / "smoke" / name
 
 
 @pytest.mark.parametrize("path", PATHS, ids=lambda path: path.stem)
-def test_a_notebook_runs_on_its_smoke_set(path: Path, smoke: tuple[Path, str]) -> None:
+def test_a_notebook_runs_on_its_smoke_set(path: Path, smoke: Smoke) -> None:
     record = out(smoke, path.stem) / "run.json"
-    assert record.exists(), smoke[1]
+    assert record.exists(), smoke.told
     found = json.loads(record.read_text())
     assert found["complete"], found["details"]["failure"]
 
 
 @pytest.mark.parametrize(("notebook", "name"), PROMISES)
-def test_an_artefact_is_worth_having(notebook: str, name: str, smoke: tuple[Path, str]) -> None:
+def test_an_artefact_is_worth_having(notebook: str, name: str, smoke: Smoke) -> None:
     CHECKS[Path(name).suffix](out(smoke, notebook) / name)
 
 
 @pytest.mark.parametrize("path", PATHS, ids=lambda path: path.stem)
-def test_no_cell_warns(path: Path, smoke: tuple[Path, str]) -> None:
+def test_no_cell_warns(path: Path, smoke: Smoke) -> None:
     executed = nbformat.read(out(smoke, path.stem) / "notebook.ipynb", as_version=4)
     outputs = [output for cell in executed.cells if cell.cell_type == "code" for output in cell.outputs]
     streams = [output.text for output in outputs if output.output_type == "stream"]
     assert not [text for text in streams if "Warning" in text]
 
 
-def test_they_write_nowhere_else(smoke: tuple[Path, str]) -> None:
-    here, _ = smoke
+def test_they_write_nowhere_else(smoke: Smoke) -> None:
+    here = smoke.here
     assert {path.name for path in here.iterdir()} == {"runs"}
     assert {path.name for path in (here / "runs").iterdir()} == {"notebooks"}
-    originals = {path.name: path.read_bytes() for path in (ROOT / "example_data").iterdir() if path.is_file()}
-    assert {path.name: path.read_bytes() for path in (here / "example_data").iterdir() if path.is_file()} == originals
+    assert example_data() == smoke.examples
 
 
 @pytest.mark.parametrize(

@@ -629,7 +629,7 @@ def test_hints_across_kinds_are_refused_and_unasked_for_there_are_none(student_f
     assert hint_channels(recipe_of(S, str(student_file(M)))) == ()
 
 
-def test_a_student_starts_from_weights_of_its_own_row_only(student_file) -> None:
+def test_a_student_starts_from_weights(student_file) -> None:
     expected = awake_student(S).state_dict()
     started = build_learner(recipe_of(S, start=str(student_file(S)))).student.state_dict()
     assert all((value == expected[name]).all() for name, value in started.items())
@@ -637,5 +637,13 @@ def test_a_student_starts_from_weights_of_its_own_row_only(student_file) -> None
     assert any((value != expected[name]).any() for name, value in fresh.items())
     seeded = random_model(S).state_dict()
     assert all((value == seeded[name]).all() for name, value in fresh.items()), "by SEED 0"
-    with pytest.raises(BadInput, match=r"START .*: S r4, but MODEL is M r4"):
-        build_learner(recipe_of(M, start=str(student_file(S))))
+
+
+def test_of_other_weights_a_student_takes_what_fits(student_file, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+    started = build_learner(recipe_of(M, start=str(student_file(S)))).student.state_dict()
+    other, fresh = awake_student(S).state_dict(), random_model(M).state_dict()
+    taken = [name for name, value in other.items() if name in fresh and fresh[name].shape == value.shape]
+    assert 900 < len(taken) < len(fresh)
+    assert all(torch.equal(started[name], (other if name in taken else fresh)[name]) for name in fresh)
+    assert f"S r4 gives {len(taken)} of the {len(fresh)} tensors of M r4" in caplog.text

@@ -17,7 +17,19 @@ Targets = Mapping[str, Tensor]
 """What a student is taught, each (N, C, T, H, W): ``label`` (zero where nobody looked), and of the teacher ``map``,
 ``d1`` (C = 4, from the finest level to the coarsest), ``d2``, ``d3`` and, as hints, ``level1`` to ``level4``."""
 
-Term = Literal["ground_truth", "teacher_map", "d1", "d2", "d3", "d2_ground_truth", "d3_ground_truth", "levels"]
+Term = Literal[
+    "ground_truth",
+    "ground_truth_cc",
+    "ground_truth_nss",
+    "teacher_map",
+    "teacher_cc",
+    "d1",
+    "d2",
+    "d3",
+    "d2_ground_truth",
+    "d3_ground_truth",
+    "levels",
+]
 """The name of a term; published weights of ``d2_ground_truth`` and ``d3_ground_truth``, where used, are 0.5."""
 
 TERMS: tuple[Term, ...] = get_args(Term)
@@ -56,10 +68,33 @@ def kl_divergence(prediction: Tensor, target: Tensor) -> Tensor:
         return (torch.xlogy(p, p) - p * log_q).sum(-1)
 
 
-def mean_kl(prediction: Tensor, target: Tensor) -> Tensor:
-    """Mean of `kl_divergence` over the frames whose target is not all zero; 0 if there are none."""
+def decorrelation(prediction: Tensor, target: Tensor) -> Tensor:
+    """Return 1 - CC of every frame, 0 where a prediction is a multiple of its target; shapes as of `kl_divergence`."""
+    with torch.autocast(prediction.device.type, enabled=False):
+        z, p = _standardised(prediction), _standardised(target)
+        return 1 - (z * p).mean(-1)
+
+
+def missed_peaks(prediction: Tensor, target: Tensor) -> Tensor:
+    """Return the negative NSS that is expected of observers who look as the target says, of every frame.
+
+    It is the mean of the standardised prediction where they look: of the loss's measures the one that asks for sharp
+    peaks. Shapes as of `kl_divergence`.
+    """
+    with torch.autocast(prediction.device.type, enabled=False):
+        p = _float(target).flatten(-2)
+        return -(_standardised(prediction) * p).sum(-1) / p.sum(-1).clamp(min=_SMALLEST)
+
+
+def taught_mean(values: Tensor, target: Tensor) -> Tensor:
+    """Return the mean of one value a frame over the frames whose target is not all zero; 0 if there are none."""
     taught = (target.flatten(-2).amax(-1) > 0).float()
-    return (kl_divergence(prediction, target) * taught).sum() / taught.sum().clamp(min=1)
+    return (values * taught).sum() / taught.sum().clamp(min=1)
+
+
+def mean_kl(prediction: Tensor, target: Tensor) -> Tensor:
+    """Return the `taught_mean` of `kl_divergence`."""
+    return taught_mean(kl_divergence(prediction, target), target)
 
 
 def distillation_terms(output: SaliencyOutput, decoders: tuple[str, ...], targets: Targets) -> dict[str, Tensor]:
@@ -76,9 +111,13 @@ def distillation_terms(output: SaliencyOutput, decoders: tuple[str, ...], target
     fused = output.map if output.map.ndim == 5 else output.map.unsqueeze(2)
     terms: dict[str, Tensor] = {}
     if "label" in targets:
-        terms["ground_truth"] = mean_kl(fused, targets["label"])
+        label = targets["label"]
+        terms["ground_truth"] = mean_kl(fused, label)
+        terms["ground_truth_cc"] = taught_mean(decorrelation(fused, label), label)
+        terms["ground_truth_nss"] = taught_mean(missed_peaks(fused, label), label)
     if "map" in targets:
         terms["teacher_map"] = mean_kl(fused, targets["map"])
+        terms["teacher_cc"] = taught_mean(decorrelation(fused, targets["map"]), targets["map"])
     for name, maps in zip(decoders, output.side_maps, strict=True):
         if name in targets:
             target = targets[name].mean(dim=2, keepdim=True) if maps.shape[2] == 1 else targets[name]
@@ -129,6 +168,13 @@ class DistillationLoss(nn.Module):
         if not present:
             raise ValueError(f"nothing to learn: of {', '.join(self.weights)} the data give none")
         return torch.stack(present).sum()
+
+
+def _standardised(maps: Tensor) -> Tensor:
+    """Flat maps (..., H * W) of mean 0 and standard deviation 1; of 0 where a map is flat."""
+    values = _float(maps).flatten(-2)
+    centred = values - values.mean(-1, keepdim=True)
+    return centred / centred.square().mean(-1, keepdim=True).clamp(min=_SMALLEST).sqrt()
 
 
 def _float(values: Tensor) -> Tensor:

@@ -3,6 +3,7 @@
 Source of the published groups and schedule: the paper, section 4 (docs/model.md).
 """
 
+import logging
 import math
 from collections.abc import Mapping, Sequence
 
@@ -22,6 +23,8 @@ from tinyhd_lib.training.models import normalised
 from tinyhd_lib.training.recipe import Recipe
 from tinyhd_lib.training.samples import LeftOut, output_frames
 from tinyhd_lib.training.teachers import Teacher
+
+logger = logging.getLogger(__name__)
 
 _BIAS_FACTOR = 2.0
 
@@ -59,13 +62,23 @@ def build_learner(recipe: Recipe) -> Learner:
     """Build the recipe's student from where it starts, ready to learn.
 
     Raises:
-        BadInput: the weights that it starts from are another model's, or the teacher has no hints that fit.
+        BadInput: the weights that it starts from cannot be read, or the teacher has no hints that fit.
     """
     torch.manual_seed(recipe.seed)
-    student = build_model(recipe.spec) if recipe.start is None else load_model(recipe.start)
-    if student.spec != recipe.spec:
-        raise BadInput(f"START {recipe.start}: {student.spec.label}, but MODEL is {recipe.spec.label}")
+    student = build_model(recipe.spec)
+    if recipe.start is not None:
+        take_what_fits(student, load_model(recipe.start))
     return Learner(student, hint_channels(recipe), only_hints=recipe.only_hints).train()
+
+
+def take_what_fits(student: TinyHD, start: TinyHD) -> None:
+    """Give a student every tensor of another model that has its name and shape; the rest stays fresh, with a line."""
+    fresh, known = student.state_dict(), start.state_dict()
+    fitting = {name: value for name, value in known.items() if name in fresh and fresh[name].shape == value.shape}
+    student.load_state_dict(fresh | fitting)
+    if len(fitting) < len(fresh):
+        told = start.spec.label, len(fitting), len(fresh), student.spec.label
+        logger.info("START: %s gives %d of the %d tensors of %s, the rest begins anew", *told)
 
 
 def hint_channels(recipe: Recipe) -> tuple[int, ...]:

@@ -27,7 +27,7 @@ TIMINGS = {"aligned": 0, "published": -1}
 single maps answer for the frame before, when it teaches M."""
 
 _ANSWERS = Cache("answers")
-_CHUNK = 16  # windows that are kept as one entry, of a model that answers for one frame
+_CHUNK = 16  # windows that are kept as one entry, where each answers for one frame of a clip
 _KEPT = np.float16
 
 
@@ -73,7 +73,7 @@ class WindowTeacher(Teacher):
         self.name, self.digest = model.name, model.digest
         self._model, self._single, self._cache = model, single, cache
         self._shift = 0 if single else TIMINGS[timing]
-        self._chunk = 1 if model.multi else _CHUNK
+        self._chunk = 1 if model.multi or single else _CHUNK
 
     def windows(self, clip: Clip) -> list[Clip]:
         """Return the windows that together answer for a clip: itself, or one that ends on each of its frames."""
