@@ -13,6 +13,8 @@ from tinyhd_lib.models.weights import find_weights
 from tinyhd_lib.training.ablate import SWEEPS, ablate, as_table, model_table, specs_of
 from tinyhd_lib.training.recipe import Recipe
 
+pytestmark = pytest.mark.slow
+
 ROWS = ("d1_S", "d123s_rc4_rc1T")
 
 

@@ -22,6 +22,8 @@ from benchmarks.turns import paired
 from tinyhd_lib import MODEL_SPECS, BadInput
 from tinyhd_lib.models.weights import find_weights
 
+pytestmark = pytest.mark.slow
+
 KEPT = ROOT / "docs/bench/cpu-forward.json"
 
 

@@ -28,7 +28,10 @@ TOKEN = "tests"
 # The kernel, two conversions and two predictions, on a machine that does other work too.
 SLOW = 120_000
 
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium (apt-get install chromium)")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium (apt-get install chromium)"),
+]
 
 
 @pytest.fixture(scope="module")

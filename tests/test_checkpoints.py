@@ -96,6 +96,7 @@ save_model(build_model(MODEL_SPECS["d2_S"]), Path(sys.argv[1]), words)
 """
 
 
+@pytest.mark.slow
 def test_equal_weights_are_equal_files_in_every_process(tmp_path: Path) -> None:
     for seed in ("0", "1"):
         environment = os.environ | {"PYTHONHASHSEED": seed}

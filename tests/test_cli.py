@@ -353,6 +353,7 @@ print(json.dumps(found))
     return json.loads(finished.stdout)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("line", COMMANDS)
 def test_every_command_works_without_the_extras_or_says_which_is_missing(
     line: str, without_extras: dict[str, tuple[int, str]]
@@ -373,6 +374,7 @@ def test_the_cache_is_shown_and_cleared(capsys: pytest.CaptureFixture[str]) -> N
     assert kept.read("key") is None
 
 
+@pytest.mark.slow
 def test_the_public_face_is_there_without_the_extras() -> None:
     program = (
         "import sys; sys.modules['anywidget'] = None; import tinyhd_lib as t\n"

@@ -9,6 +9,8 @@ from conftest import CLIPS, SHARED, needs_shared
 from tinyhd_lib.cli import main
 from tinyhd_lib.data.synthetic import KINDS
 
+pytestmark = pytest.mark.slow
+
 
 def data(*arguments: object) -> int:
     return main(["data", *map(str, arguments)])

@@ -198,11 +198,13 @@ def test_a_map_of_another_size_is_resized(maps: Path, gaze: Dataset, scored: Pat
         assert table_of(tmp_path / "scores")[name].mean() == pytest.approx(table_of(scored)[name].mean(), abs=tolerance)
 
 
+@pytest.mark.slow
 def test_several_processes_give_the_same_bytes(scored: Path, maps: Path, gaze: Dataset, tmp_path: Path) -> None:
     assert evaluate(maps, gaze, tmp_path / "scores", "--workers", 2) == 0
     assert results(tmp_path / "scores") == results(scored)
 
 
+@pytest.mark.slow
 def test_killed_at_any_moment_it_goes_on_to_the_same_bytes(
     scored: Path, maps: Path, gaze: Dataset, tmp_path: Path
 ) -> None:
@@ -483,6 +485,7 @@ def test_only_what_was_scored_alike_is_compared(
     assert "not the summary of an evaluation" in last_line(capsys)
 
 
+@pytest.mark.slow
 @needs_shared
 def test_real_gaze_is_scored(tmp_path: Path) -> None:
     """Half of the viewers say far better where the others look than a centre bias does."""

@@ -21,6 +21,8 @@ from tinyhd_lib.export import FORMATS, INPUTS, compare, export_model
 from tinyhd_lib.models.graph import PARITY_TOLERANCE, FromClips, FromFrames
 from tinyhd_lib.models.weights import DEFAULT_WEIGHTS
 
+pytestmark = pytest.mark.slow
+
 SMALL = "d2_S"  # the fewest layers
 
 PAGE = (ROOT / "docs/deployment.md").read_text()

@@ -17,6 +17,8 @@ from tinyhd_lib.runtime.fused.engine import Engine
 from tinyhd_lib.runtime.fused.plan import CLIP, Plan, Step, share_buffers
 from tinyhd_lib.runtime.fused.planner import make_plan
 
+pytestmark = pytest.mark.slow
+
 
 def clip_of(seed: int) -> np.ndarray:
     return np.random.default_rng(seed).standard_normal((3, 16, 192, 256), np.float32)

@@ -16,6 +16,8 @@ from tinyhd_lib.cli import main
 from tinyhd_lib.data.datasets import open_dataset
 from tinyhd_lib.records import torchrun_rank
 
+pytestmark = pytest.mark.slow
+
 MadeUp = Callable[[str], Path]
 
 

@@ -205,6 +205,7 @@ def test_windows_lie_end_to_end_and_inside(video_file: Path) -> None:
             end_to_end(source, first, windows)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("pair", [(M, M), (S, M), (S, S), (M, S)], ids="-".join)
 def test_d1_is_held_against_what_training_holds_it_against(pair: tuple[str, str], video_file: Path) -> None:
     teacher, learner = map(student, pair)

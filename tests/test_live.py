@@ -27,6 +27,8 @@ from tinyhd_lib.prediction.inference import predict
 from tinyhd_lib.prediction.map_files import encode_map, own_bounds
 from tinyhd_lib.records import read_record
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(autouse=True)
 def _no_thread_is_left() -> Iterator[None]:

@@ -350,6 +350,7 @@ def test_the_divergence_equals_the_published_one() -> None:
     assert mean_kl(prediction, target) == pytest.approx(LOSSES["kl_half_zero_target"], abs=1e-5)
 
 
+@pytest.mark.slow
 @needs_shared
 @pytest.mark.parametrize(
     ("name", "row", "frames"),
@@ -378,6 +379,7 @@ def test_the_terms_equal_the_published_ones(
     )
 
 
+@pytest.mark.slow
 @needs_shared
 def test_three_steps_of_learning_equal_the_published_ones(reference_fill, reference_clip, taught) -> None:
     recipe = Recipe(model="d123s_rc4_rc1T", labelled="gaze", teachers=("x",))

@@ -27,6 +27,8 @@ from tinyhd_lib.prediction.files import predict_files
 from tinyhd_lib.prediction.jobs import Job
 from tinyhd_lib.prediction.many import Outcome, SharedRuntime, predict_many
 
+pytestmark = pytest.mark.slow
+
 M = "d123m_rc4_rc1T"
 
 

@@ -36,6 +36,7 @@ SPECS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", SPECS)
 def test_every_model_gives_its_shapes_and_every_parameter_a_gradient(name: str) -> None:
     spec = SPECS[name]
@@ -80,6 +81,7 @@ def test_a_student_still_gives_its_reference_outputs(row: str) -> None:
         np.testing.assert_allclose(values, expected[name], rtol=0, atol=1e-5, err_msg=name)
 
 
+@pytest.mark.slow
 @needs_shared
 @pytest.mark.parametrize("name", VARIANTS)
 def test_a_student_equals_the_published_one(name: str, reference_fill, reference_clip) -> None:

@@ -32,6 +32,8 @@ from tinyhd_lib.notebooks.files import (
 from tinyhd_lib.notebooks.runs import Outcome, Run, plan, run_notebooks
 from tinyhd_lib.records import read_record
 
+pytestmark = pytest.mark.slow
+
 PARAMETERS = 'VIDEO: str = "pursuit.mp4"  # a video\nSEED = 0\nOUT: str = "runs/x"  # where files go'
 
 

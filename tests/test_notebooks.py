@@ -162,6 +162,7 @@ def test_a_notebook(path: Path, rule: Callable[[Notebook], Iterator[str]]) -> No
     assert list(rule(nbformat.read(path, as_version=nbformat.NO_CONVERT))) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", PATHS, ids=lambda path: path.stem)
 def test_a_notebook_is_stripped_of_what_it_gave(path: Path) -> None:
     assert is_stripped(path)
@@ -264,6 +265,7 @@ def test_a_rule_notices_what_breaks_it(rule: Callable[[Notebook], Iterator[str]]
     assert list(rule(notebook))
 
 
+@pytest.mark.slow
 def test_outputs_counts_and_names_of_cells_are_noticed(tmp_path: Path) -> None:
     output = nbformat.v4.new_output("stream", text="said")
     for fault in (put(4, outputs=[output]), put(4, execution_count=3), put(4, id="long-and-random")):
@@ -337,6 +339,7 @@ def out(smoke: Smoke, name: str) -> Path:
     return smoke.here / "runs" / "notebooks" / "smoke" / name
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", PATHS, ids=lambda path: path.stem)
 def test_a_notebook_runs_on_its_smoke_set(path: Path, smoke: Smoke) -> None:
     record = out(smoke, path.stem) / "run.json"
@@ -345,11 +348,13 @@ def test_a_notebook_runs_on_its_smoke_set(path: Path, smoke: Smoke) -> None:
     assert found["complete"], found["details"]["failure"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("notebook", "name"), PROMISES)
 def test_an_artefact_is_worth_having(notebook: str, name: str, smoke: Smoke) -> None:
     CHECKS[Path(name).suffix](out(smoke, notebook) / name)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", PATHS, ids=lambda path: path.stem)
 def test_no_cell_warns(path: Path, smoke: Smoke) -> None:
     executed = nbformat.read(out(smoke, path.stem) / "notebook.ipynb", as_version=4)
@@ -358,6 +363,7 @@ def test_no_cell_warns(path: Path, smoke: Smoke) -> None:
     assert not [text for text in streams if "Warning" in text]
 
 
+@pytest.mark.slow
 def test_they_write_nowhere_else(smoke: Smoke) -> None:
     here = smoke.here
     assert {path.name for path in here.iterdir()} == {"runs"}

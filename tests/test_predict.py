@@ -104,6 +104,7 @@ def test_bad_options_are_refused_before_anything_is_decoded(options: dict, reaso
         predict("no_such_video.mp4", **({"model": weights_file} | options))
 
 
+@pytest.mark.slow
 @needs_shared
 @pytest.mark.parametrize("kind", ["m", "s"])
 def test_the_reference_video_has_the_published_maps(kind: str) -> None:

@@ -20,6 +20,8 @@ from tinyhd_lib.prediction.jobs import Job
 from tinyhd_lib.prediction.options import Drawing
 from tinyhd_lib.runtime import Runtime
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def runtime(weights_file: Path) -> Runtime:

@@ -12,6 +12,8 @@ from tinyhd_lib import BadInput
 from tinyhd_lib.data.reader import VideoReader
 from tinyhd_lib.data.video import read_frames
 
+pytestmark = pytest.mark.slow
+
 REAL = sorted(path for path in CLIPS.glob("*.*") if path.suffix != ".json" and not path.name.startswith("bad_"))
 GAZE = [SHARED / "gaze/dhf1k_002.avi", SHARED / "gaze/talk_071.mp4"]
 

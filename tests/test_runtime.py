@@ -17,6 +17,8 @@ from tinyhd_lib.runtime import base, eager
 from tinyhd_lib.runtime.base import Unusable, conversion_key
 from tinyhd_lib.runtime.eager import TorchRuntime
 
+pytestmark = pytest.mark.slow
+
 needs_openvino = pytest.mark.skipif(not find_spec("openvino"), reason="OpenVINO is not installed")
 
 SMALL = "d2_S"  # the fewest layers

@@ -207,6 +207,7 @@ def test_a_film_by_http_that_breaks_off_is_refused(video_file: Path) -> None:
             server.server_close()
 
 
+@pytest.mark.slow
 def test_a_live_address_that_breaks_off_is_asked_again_and_at_last_given_up(caplog: pytest.LogCaptureFixture) -> None:
     images = [as_jpeg(image) for image in moving_dot(30)]
     pages = [Page("0")]
@@ -234,6 +235,7 @@ def test_a_live_address_that_breaks_off_is_asked_again_and_at_last_given_up(capl
     assert "trying again" in caplog.text
 
 
+@pytest.mark.slow
 def test_an_address_that_falls_silent_times_out() -> None:
     with Page("0") as page:
         with meanwhile(lambda: [page.show(as_jpeg(image), index / 25) for index, image in enumerate(moving_dot(1))]):

@@ -94,6 +94,7 @@ def test_s_gives_a_map_for_every_kth_frame_and_the_last(frames: int, every: int)
     assert all(np.array_equal(each.map, expected[each.frame]) for each in found)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("row", "frames"), [(M, 20), (S, 4)])
 def test_a_stream_over_a_file_equals_predict_exactly(row: str, frames: int, video_file: Path) -> None:
     model = random_model(row)
@@ -120,6 +121,7 @@ def test_m_answers_in_chunks_and_at_the_end_for_the_rest(stride: int | None, chu
 # Too much
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("row", "stride"), [(S, None), (S, 1), (M, None), (M, 4)])
 def test_a_camera_too_fast_for_the_machine_gets_bounded_latency_and_counted_drops(row: str, stride: int | None) -> None:
     rate, forward, frames = 500.0, 0.1, 1000

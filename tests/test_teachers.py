@@ -447,6 +447,7 @@ def test_a_student_of_eight_maps_cannot_teach(student_file) -> None:
         open_model(str(student_file(EIGHT)), size=SMALL)
 
 
+@pytest.mark.slow
 @needs_openvino
 def test_openvino_answers_as_torch_does(student_file) -> None:
     frames = noise()

@@ -36,6 +36,8 @@ from tinyhd_lib.training.loop import NonFiniteLossError, train
 from tinyhd_lib.training.processes import Processes
 from tinyhd_lib.training.recipe import Recipe, read_recipe, recipe_names
 
+pytestmark = pytest.mark.slow
+
 MadeUp = Callable[[str], Path]
 Students = Callable[[str], Path]
 

@@ -27,6 +27,8 @@ from tinyhd_lib.viewer.drawing import extreme_frames, map_change, map_spread
 from tinyhd_lib.viewer.sources import ArrayMaps, open_decoders, open_maps
 from tinyhd_lib.viewer.state import VIEWS
 
+pytestmark = pytest.mark.slow
+
 FRAMES = 40
 
 
