@@ -229,3 +229,13 @@ def test_the_real_gaze_is_read() -> None:
         assert len(gaze.frame) == stated[video.name]["gaze_points"]
         assert len(np.unique(gaze.observer)) == stated[video.name]["viewers"]
         assert len(video.names) == stated[video.name]["frames"] == len(list(video.frames()))
+
+
+@pytest.mark.parametrize("size", [(108, 192), (40, 31), (9, 200)])
+@pytest.mark.parametrize("points", [0, 1, 7, 500])
+def test_few_points_are_blurred_as_many_are(size: tuple[int, int], points: int) -> None:
+    rng = np.random.default_rng(points)
+    counts = np.zeros(size, np.float32)
+    np.add.at(counts, (rng.integers(0, size[0], points), rng.integers(0, size[1], points)), 1)
+    expected = cv2.GaussianBlur(counts, (0, 0), 6.5, borderType=cv2.BORDER_REFLECT)
+    np.testing.assert_allclose(blur(counts, 6.5), expected, rtol=1e-5, atol=1e-6)

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import Dataset as TorchDataset
+from tqdm.auto import tqdm
 
 from tinyhd_lib.data.clips import (
     Clip,
@@ -269,7 +270,7 @@ def open_sources(recipe: Recipe) -> tuple[list[Source], list[Source]]:
 
 
 def _usable(videos: Sequence[Video], make: Callable[[Video], Source]) -> Iterator[Source]:
-    for video in videos:
+    for video in tqdm(videos, desc="decoding", unit=" videos", delay=2, leave=False):
         try:
             yield make(video)
         except BadInput as error:
