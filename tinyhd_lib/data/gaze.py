@@ -169,7 +169,7 @@ class Gaze:
 def blur(counts: Map, sigma: float) -> Map:
     """A saliency map (H, W) float32 of fixations: a Gaussian of ``sigma`` pixels at each, reflected at the edges."""
     rows, columns = np.flatnonzero(counts.any(axis=1)), np.flatnonzero(counts.any(axis=0))
-    if 4 * len(rows) > len(counts):
+    if not 0 < 4 * len(rows) <= len(counts):
         return cv2.GaussianBlur(counts, (0, 0), sigma, borderType=cv2.BORDER_REFLECT)
     # Few points: the same sums, as a product of a Gaussian for each row and one for each column that has any.
     down, across = _gaussians(rows, counts.shape[0], sigma), _gaussians(columns, counts.shape[1], sigma)
