@@ -70,7 +70,8 @@ def test_several_videos_get_a_folder_each_and_a_bad_one_does_not_stop_the_others
         (["{video}", "--weights", "{text}"], "not a checkpoint"),
         (["{video}", "--batch", "0"], "1 to 64 windows"),
         (["{video}", "--batch", "-3"], "1 to 64 windows"),
-        (["{video}", "--stride", "0"], "1 to 16 frames"),
+        (["{video}", "--stride", "0"], "--every 0: a number of frames from 1"),
+        (["{video}", "--every", "17"], "1 to 16 frames"),
         (["{video}", "--device", "tpu"], "choose from auto"),
         (["{video}", "--alpha", "7"], "opacity"),
         (["{video}", "--colormap", "viridiss"], "near are viridis"),
@@ -173,9 +174,9 @@ def test_what_convert_and_get_cannot_do(weights_file: Path, tmp_path: Path, caps
 
 OPTIONS = {
     "predict": "VIDEO a --out x --maps png16 --overlay x.mp4 --style side-by-side --alpha 0.5 --floor 0.1 "
-    "--colormap viridis --normalise clip --weights x --device cpu --precision bfloat16 --stride 2 --batch 2 "
-    "--decoders 2 --json x --force",
-    "live": "SOURCE --weights x --device cpu --precision int8 --stride 2 --every 2 --drop block --queue 3 "
+    "--colormap viridis --normalise clip --weights x --device cpu --precision bfloat16 --every 2 "
+    "--between linear --smooth 0.2 --batch 2 --decoders 2 --json x --force",
+    "live": "SOURCE --weights x --device cpu --precision int8 --every 2 --smooth 0.1 --drop block --queue 3 "
     "--serve localhost:1 --out x --overlay x.mp4 --style map --alpha 0.5 --floor 0.1 --colormap viridis --seconds 2 "
     "--speed 0 --idle 3 --json x",
     "weights list": "--markdown",
@@ -185,8 +186,8 @@ OPTIONS = {
     "export": "NAME --to torch --input frames --out x --force",
     "data synthesise": "KIND DIR --videos 1 --frames 2 --size 64x48 --observers 3 --seed 4",
     "data verify": "KIND DIR --split x --complete --json x --workers 2",
-    "generate": "KIND DIR --out x --split x --maps npz --weights x --device cpu --precision float16 --stride 2 "
-    "--batch 2 --decoders 2 --json x --force",
+    "generate": "KIND DIR --out x --split x --maps npz --weights x --device cpu --precision float16 --every 2 "
+    "--between linear --smooth 0.2 --batch 2 --decoders 2 --json x --force",
     "evaluate": "PREDICTIONS KIND DIR --split x --out x --protocol published --averaging per-video --every 2 "
     "--min-fixations 2 --sigma 2 --first 1 --allow-missing a --allow-missing b/* --table csv --seed 1 --workers 2 "
     "--force",
@@ -215,7 +216,7 @@ def test_every_option_is_accepted_and_in_the_help(name: str, capsys: pytest.Capt
         main([*name.split(), "--help"])
     shown = capsys.readouterr().out
     assert f"usage: tinyhd {name}" in shown
-    missing = {word for word in words if word.startswith("-") and word not in shown} - {"--every"}
+    missing = {word for word in words if word.startswith("-") and word not in shown}
     assert not missing
 
 
@@ -226,8 +227,8 @@ def test_options_reach_the_library_as_they_are_typed() -> None:
     given = options("predict", "a b --style map --maps none --stride 4")
     assert (given["videos"], given["drawing"].style, given["writing"].maps) == (("a", "b"), "map", "none")
     assert (given["model"], given["drawing"].alpha) == (ModelOptions(), Drawing.alpha)
-    assert given["writing"].stride == 4
-    assert options("live", "0 --every=8")["stream"].stride == 8
+    assert given["writing"].every == 4
+    assert options("live", "0 --every=8")["stream"].every == 8
     scoring = options("evaluate", "maps gaze --allow-missing a --allow-missing b")["scoring"]
     assert (scoring.kind, scoring.dir, scoring.allow_missing) == ("gaze", None, ("a", "b"))
     assert options("notebooks run", "-p A 1 -p B [2]")["parameter"] == (("A", "1"), ("B", "[2]"))

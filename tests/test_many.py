@@ -97,7 +97,7 @@ def test_names_that_would_mix_and_folders_of_nothing_are_refused(tmp_path: Path)
 @given(sizes=st.lists(st.lists(st.integers(1, 5), min_size=1, max_size=4), min_size=1, max_size=5))
 def test_threads_that_share_a_runtime_get_their_own_maps(sizes: list[list[int]]) -> None:
     class Small:
-        name, digest, precision, batch, spec = "small", "", "float32", 4, Fake(M).spec
+        name, digest, precision, batch, spec, sampling = "small", "", "float32", 4, Fake(M).spec, Fake(M).sampling
         largest, inside = 0, 0
 
         def __call__(self, clips: list[np.ndarray]) -> np.ndarray:
@@ -326,7 +326,7 @@ def test_processes_share_a_list_and_one_that_is_killed_is_made_up_for(
     for number in range(2):
         shutil.copyfile(video_file, films / f"more{number}.mp4")
     runtime = open_runtime(weights_file)
-    for job in jobs_of(films, tmp_path / "alone", stride=2):
+    for job in jobs_of(films, tmp_path / "alone", every=2):
         list(predict_files(job, runtime, "random"))
     out = tmp_path / "out"
     victim = start(films, out, weights_file)

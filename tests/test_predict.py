@@ -1,14 +1,22 @@
 """From a video to maps: the published numbers, the windows' bookkeeping, and runtimes that agree."""
 
+import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import PIL.Image
 import pytest
+import torch
 from conftest import REFERENCE, RELEASED, moving_dot, needs_shared, random_model
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from tinyhd_lib import MODEL_SPECS, BadInput, predict
+from tinyhd_lib import MODEL_SPECS, BadInput, load_model, predict, save_model
+from tinyhd_lib.data.pictures import frames_of
 from tinyhd_lib.data.video import Frame
+from tinyhd_lib.models.spec import Sampling
 from tinyhd_lib.prediction.inference import saliency_maps
 
 
@@ -21,6 +29,7 @@ class NamedFrames:
 
     def __init__(self, row: str, batch: int) -> None:
         self.spec, self.batch, self.clips = MODEL_SPECS[row], batch, 0
+        self.sampling = Sampling.published(self.spec)
 
     def __call__(self, clips: Sequence[np.ndarray]) -> np.ndarray:
         self.clips += len(clips)
@@ -70,10 +79,147 @@ def test_frames_whose_maps_appear_meanwhile_do_not_shift_the_others() -> None:
     assert [number(saliency) for _, saliency in found] == list(range(40))
 
 
-def test_a_stride_saves_windows() -> None:
-    runtime = NamedFrames("d123s_rc4_rc1T", batch=1)
-    assert len(list(saliency_maps(numbered(64), runtime, stride=4))) == 64
-    assert runtime.clips == 16
+S, M = "d123s_rc4_rc1T", "d123m_rc4_rc1T"
+counts, numbers = st.integers(1, 70), st.integers(1, 40)
+
+
+def level(saliency: np.ndarray) -> float:
+    """The grey level behind a normalised red value, in fractions."""
+    return float((saliency[0, 0] * 0.229 + 0.485) * 255)
+
+
+@settings(deadline=None, max_examples=40)
+@given(counts, numbers, st.integers(1, 5))
+def test_between_two_looks_maps_change_in_proportion(count: int, every: int, batch: int) -> None:
+    runtime = NamedFrames(S, batch)
+    found = list(saliency_maps(numbered(count), runtime, Sampling(every)))
+    assert [level(saliency) for _, saliency in found] == pytest.approx(range(count), abs=1e-3)
+    assert runtime.clips == len({*range(0, count, every), count - 1})
+
+
+@settings(deadline=None, max_examples=20)
+@given(counts, numbers)
+def test_or_the_later_map_holds(count: int, every: int) -> None:
+    found = saliency_maps(numbered(count), NamedFrames(S, 2), Sampling(every, "hold"))
+    expected = [min(-(-index // every) * every, count - 1) for index in range(count)]
+    assert [number(saliency) for _, saliency in found] == expected
+
+
+@settings(deadline=None, max_examples=40)
+@given(counts, numbers, st.sampled_from([0.0, 0.08, 0.3]), st.sets(st.integers(0, 69)), st.sampled_from([S, M]))
+def test_some_frames_get_the_maps_that_they_have_among_all(
+    count: int, every: int, smooth: float, some: set[int], row: str
+) -> None:
+    sampling = Sampling(min(every, 16) if row == M else every, smooth=smooth)
+    whole, part = NamedFrames(row, 2), NamedFrames(row, 2)
+    expected = dict(enumerate(saliency for _, saliency in saliency_maps(numbered(count), whole, sampling)))
+    for frame, saliency in saliency_maps(numbered(count), part, sampling, wanted=some.__contains__):
+        assert (saliency is not None) == (frame.index in some)
+        if saliency is not None:
+            np.testing.assert_allclose(saliency, expected[frame.index], rtol=0, atol=1e-5)
+    assert part.clips <= whole.clips
+
+
+def test_windows_far_from_what_is_wanted_are_not_computed() -> None:
+    runtime = NamedFrames(S, 2)
+    list(saliency_maps(numbered(200), runtime, Sampling(8, smooth=0.04), wanted=lambda index: index == 100))
+    assert runtime.clips == 2, "frames 97 to 103 lie between 96 and 104"
+
+
+@pytest.mark.parametrize("seconds", [0.04, 0.2, 5.0])
+def test_maps_are_smoothed_as_a_gaussian_does(seconds: float) -> None:
+    """Held against a sum over all frames; the levels jump in the middle, and times are uneven."""
+    times = np.cumsum(np.random.default_rng(0).uniform(0.01, 0.1, 60))
+    levels = np.where(np.arange(60) < 30, 40, 200)
+    pictures = np.broadcast_to(levels[:, None, None, None], (60, 24, 32, 3)).astype(np.uint8)
+    frames = [Frame(*each) for each in zip(range(60), times.tolist(), pictures, strict=True)]
+    found = [level(each) for _, each in saliency_maps(frames, NamedFrames(S, 4), Sampling(1, smooth=seconds))]
+    distances = (times[:, None] - times) / seconds
+    weights = np.exp(-(distances**2) / 2) * (np.abs(distances) <= 3)
+    assert found == pytest.approx(weights @ levels / weights.sum(1), abs=1e-2)
+
+
+@pytest.mark.parametrize("times", [np.zeros(600), np.arange(600)[::-1]])
+def test_whatever_the_times_all_frames_come_and_few_wait(times: np.ndarray) -> None:
+    drawn = 0
+
+    def frames() -> Iterator[Frame]:
+        nonlocal drawn
+        for index, time in enumerate(times):
+            drawn = index
+            yield Frame(index, float(time), np.zeros((24, 32, 3), np.uint8))
+
+    found = saliency_maps(frames(), NamedFrames(S, 1), Sampling(1, smooth=0.2))
+    for index, (frame, saliency) in enumerate(found):
+        assert frame.index == index
+        assert saliency is not None
+        assert drawn - index < 600
+    assert index == 599
+
+
+def test_weights_say_how_they_are_used(tmp_path: Path) -> None:
+    model = random_model(S)
+    frames = [Frame(index, index / 25, image) for index, image in enumerate(moving_dot(20))]
+    published = np.stack([each.map for each in predict(frames, model, device="cpu")])
+    model.sampling = Sampling(8)
+    save_model(model, tmp_path / "own.safetensors", {"note": "random weights, for tests"})
+    for own in (tmp_path / "own.safetensors", load_model(tmp_path / "own.safetensors")):
+        found = np.stack([each.map for each in predict(frames, own, device="cpu")])
+        np.testing.assert_allclose(found[[0, 8, 16, 19]], published[[0, 8, 16, 19]], rtol=0, atol=1e-6)
+        np.testing.assert_allclose(found[4], (found[0] + found[8]) / 2, rtol=0, atol=1e-6)
+        again = np.stack([each.map for each in predict(frames, own, device="cpu", every=1)])
+        np.testing.assert_allclose(again, published, rtol=0, atol=1e-6)
+
+
+def test_a_time_is_a_number_of_frames(video_file: Path, weights_file: Path) -> None:
+    of_time = [each.map for each in predict(video_file, weights_file, device="cpu", every="0.2s")]
+    of_frames = [each.map for each in predict(video_file, weights_file, device="cpu", every=6)]
+    assert np.array_equal(of_time, of_frames)
+
+
+PICTURES = np.stack(list(moving_dot(3)))
+
+
+@pytest.mark.parametrize(
+    "video",
+    [
+        PICTURES,
+        PICTURES.transpose(0, 3, 1, 2),
+        list(PICTURES),
+        PICTURES / 255,
+        torch.from_numpy(PICTURES).permute(0, 3, 1, 2),
+        torch.from_numpy(PICTURES / 255).float(),
+        [PIL.Image.fromarray(each).convert("RGBA") for each in PICTURES],
+        [Frame(index, 0.0, each) for index, each in enumerate(PICTURES)],
+    ],
+    ids=lambda video: type(video).__name__,
+)
+def test_pictures_in_memory_are_a_video(video: Any) -> None:
+    assert all(np.array_equal(frame.image, each) for frame, each in zip(frames_of(video), PICTURES, strict=True))
+    assert len(list(predict(video, random_model(M), device="cpu"))) == 3
+
+
+@pytest.mark.parametrize(
+    ("video", "reason"),
+    [
+        (PICTURES[0], r"a video of shape \(72, 96, 3\): \(T, H, W, 3\) or"),
+        (list(PICTURES[0]), r"picture 0 of a video has the shape \(96, 3\)"),
+        (PICTURES[..., :2], r"picture 0 of a video has the shape \(72, 96, 2\)"),
+        (PICTURES.astype(float), "picture 0 of a video is float64 from 0 to 2"),
+        (PICTURES / 255 * np.nan, "is float64 from nan to nan"),
+        (PICTURES.astype(np.int16), "is int16 from"),
+        (np.zeros((2, 0, 5, 3)), r"has the shape \(0, 5, 3\)"),
+    ],
+)
+def test_what_is_no_video_is_one_line(video: Any, reason: str) -> None:
+    with pytest.raises(BadInput, match=reason):
+        list(predict(video, random_model(M), device="cpu"))
+
+
+def test_a_model_in_half_precision_is_taken_as_it_is(video_file: Path) -> None:
+    model = random_model(M).half()
+    assert len(list(predict(os.fsencode(video_file), model))) == 40
+    assert next(model.parameters()).dtype == torch.float16
 
 
 def test_predict_takes_a_file_a_folder_of_weights_and_frames(video_file: Path, weights_file: Path) -> None:
@@ -91,7 +237,14 @@ def test_predict_takes_a_file_a_folder_of_weights_and_frames(video_file: Path, w
         ({"batch": 0}, "1 to 64 windows"),
         ({"batch": -2}, "1 to 64 windows"),
         ({"batch": 10**9}, "1 to 64 windows"),
-        ({"stride": 17}, "1 to 16 frames"),
+        ({"every": 17}, "1 to 16 frames"),
+        ({"every": 0}, "a number of frames from 1, or a time such as 0.3s"),
+        ({"every": "often"}, "a number of frames from 1, or a time such as 0.3s"),
+        ({"every": "nans"}, "a number of frames from 1, or a time such as 0.3s"),
+        ({"between": "linear"}, "it is for S"),
+        ({"between": "cubic"}, "choose from linear, hold"),
+        ({"smooth": -1.0}, "0 to 60 seconds"),
+        ({"smooth": float("nan")}, "0 to 60 seconds"),
         ({"device": "gpu"}, "choose from auto, fused, openvino"),
         ({"device": "cuda:99"}, "cannot be used here"),
         ({"device": "meta"}, "computes nothing"),

@@ -87,9 +87,9 @@ def test_an_interrupted_job_goes_on_to_the_same_bytes(
 
 def test_a_forced_run_that_is_cut_off_leaves_nothing_of_the_old_one(job: Job, runtime: Runtime, tmp_path: Path) -> None:
     list(predict_files(job, runtime, "random"))
-    interrupt(replace(job, stride=4, force=True), runtime, after=3)
-    list(predict_files(replace(job, stride=4), runtime, "random"))
-    fresh = replace(job, stride=4, out=tmp_path / "fresh", overlay=tmp_path / "fresh.mp4")
+    interrupt(replace(job, every=4, force=True), runtime, after=3)
+    list(predict_files(replace(job, every=4), runtime, "random"))
+    fresh = replace(job, every=4, out=tmp_path / "fresh", overlay=tmp_path / "fresh.mp4")
     list(predict_files(fresh, runtime, "random"))
     assert contents(job.out) == contents(fresh.out)
 
@@ -128,8 +128,8 @@ def test_a_film_can_be_asked_for_later(job: Job, runtime: Runtime) -> None:
 
 def test_results_of_two_runs_do_not_mix(job: Job, runtime: Runtime) -> None:
     list(predict_files(job, runtime, "random"))
-    with pytest.raises(BadInput, match=r"another run \(stride 16 then, 4 now\)"):
-        next(predict_files(replace(job, stride=4), runtime, "random"))
+    with pytest.raises(BadInput, match=r"another run \(every 16 then, 4 now\)"):
+        next(predict_files(replace(job, every=4), runtime, "random"))
     with pytest.raises(BadInput, match="normalise 'frame' then, 'none' now"):
         next(predict_files(replace(job, normalise="none"), runtime, "random"))
 

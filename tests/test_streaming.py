@@ -1,5 +1,6 @@
 """Frames that come when they like: every map is its frame's, latency and memory are bounded, and everything ends."""
 
+import math
 import threading
 import time
 import tracemalloc
@@ -18,8 +19,8 @@ from tinyhd_lib import MODEL_SPECS, BadInput, open_runtime
 from tinyhd_lib.data.video import Frame, read_frames
 from tinyhd_lib.live import Stream
 from tinyhd_lib.live.statistics import Latency, Statistics, summarise
-from tinyhd_lib.live.stream import Arrival, Arrivals, passes
-from tinyhd_lib.models.spec import CLIP_FRAMES
+from tinyhd_lib.live.stream import Arrival, Arrivals, LivePrediction, eased, passes
+from tinyhd_lib.models.spec import CLIP_FRAMES, Sampling
 from tinyhd_lib.prediction.inference import predict, saliency_maps
 
 M, S, M_8 = "d123m_rc4_rc1T", "d123s_rc4_rc1T", "d123_M_8out"
@@ -33,6 +34,7 @@ class Fake:
 
     def __init__(self, row: str, seconds: float = 0.0) -> None:
         self.spec, self.seconds, self.passes = MODEL_SPECS[row], seconds, 0
+        self.sampling = Sampling.published(self.spec)
 
     def __call__(self, clips: Sequence[np.ndarray]) -> np.ndarray:
         time.sleep(self.seconds)
@@ -73,10 +75,10 @@ def _no_thread_is_left() -> Iterator[None]:
 
 
 @settings(deadline=None, max_examples=40)
-@given(row=st.sampled_from([M, M_8]), frames=st.integers(1, 50), stride=st.integers(1, 16), queue=st.integers(1, 20))
-def test_without_drops_m_gives_what_predict_gives(row: str, frames: int, stride: int, queue: int) -> None:
-    expected = list(saliency_maps(numbered(frames), Fake(row), stride=stride))
-    with Stream(numbered(frames), Fake(row), drop="block", stride=stride, queue=queue) as stream:
+@given(row=st.sampled_from([M, M_8]), frames=st.integers(1, 50), every=st.integers(1, 16), queue=st.integers(1, 20))
+def test_without_drops_m_gives_what_predict_gives(row: str, frames: int, every: int, queue: int) -> None:
+    expected = list(saliency_maps(numbered(frames), Fake(row), Sampling(every)))
+    with Stream(numbered(frames), Fake(row), drop="block", every=every, queue=queue) as stream:
         found = list(stream)
     assert [each.frame for each in found] == list(range(frames))
     for each, (frame, saliency) in zip(found, expected, strict=True):
@@ -88,7 +90,7 @@ def test_without_drops_m_gives_what_predict_gives(row: str, frames: int, stride:
 @given(frames=st.integers(1, 50), every=st.integers(1, 30))
 def test_s_gives_a_map_for_every_kth_frame_and_the_last(frames: int, every: int) -> None:
     expected = [saliency for _, saliency in saliency_maps(numbered(frames), Fake(S))]
-    with Stream(numbered(frames), Fake(S), drop="block", stride=every) as stream:
+    with Stream(numbered(frames), Fake(S), drop="block", every=every) as stream:
         found = list(stream)
     assert [each.frame for each in found] == sorted({*range(every - 1, frames, every), frames - 1})
     assert all(np.array_equal(each.map, expected[each.frame]) for each in found)
@@ -125,7 +127,7 @@ def test_m_answers_in_chunks_and_at_the_end_for_the_rest(stride: int | None, chu
 @pytest.mark.parametrize(("row", "stride"), [(S, None), (S, 1), (M, None), (M, 4)])
 def test_a_camera_too_fast_for_the_machine_gets_bounded_latency_and_counted_drops(row: str, stride: int | None) -> None:
     rate, forward, frames = 500.0, 0.1, 1000
-    with Stream(Camera(rate, frames), Fake(row, forward), stride=stride) as stream:
+    with Stream(Camera(rate, frames), Fake(row, forward), every=stride) as stream:
         found = list(stream)
     summary, step = stream.summary(), stride or CLIP_FRAMES
     queue, chunk = max(2, step), step if row == M else 1
@@ -180,7 +182,7 @@ def test_memory_is_flat() -> None:
 
     def peaks() -> Iterator[int]:
         """The most memory that was held while each 100 frames went through."""
-        with Stream(Camera(1000, 600, size), Fake(M, 0.01), stride=stride) as stream:
+        with Stream(Camera(1000, 600, size), Fake(M, 0.01), every=stride) as stream:
             tracemalloc.reset_peak()
             for each in stream.watch(0.1):
                 if isinstance(each, Statistics):
@@ -257,7 +259,7 @@ def test_an_error_of_the_model_is_one_line_and_ends_the_source() -> None:
 
     camera = Camera(200)
     with (
-        Stream(camera, Breaks(S), stride=1) as stream,
+        Stream(camera, Breaks(S), every=1) as stream,
         pytest.raises(BadInput, match=r"^the model failed \(RuntimeError\): out of memory$"),
     ):
         list(stream)
@@ -267,9 +269,9 @@ def test_an_error_of_the_model_is_one_line_and_ends_the_source() -> None:
 @pytest.mark.parametrize(
     ("row", "options", "reason"),
     [
-        (M, {"stride": 17}, "1 to 16 frames"),
-        (M, {"stride": 0}, "1 to 16 frames"),
-        (S, {"stride": 0}, "at least 1 frame"),
+        (M, {"every": 17}, "1 to 16 frames"),
+        (M, {"every": 0}, "1 to 16 frames"),
+        (S, {"every": 0}, "at least 1 frame"),
         (S, {"drop": "oldest"}, "choose from latest, block"),
         (S, {"queue": 0}, "at least 1 frame"),
     ],
@@ -323,7 +325,7 @@ def test_latency_as_stated() -> None:
     assert stream.stated_latency() == pytest.approx(0.15 + 0.02, abs=0.1)
     assert max(each.latency.waiting for each in found) >= 0.14
     for stride, waits in ((None, 1 / 50), (4, 0)):
-        with Stream(Camera(50, 12), Fake(S, 0.01), stride=stride) as stream:
+        with Stream(Camera(50, 12), Fake(S, 0.01), every=stride) as stream:
             list(stream)
         assert stream.stated_latency() == pytest.approx(waits + 0.01, abs=0.01)
 
@@ -343,3 +345,16 @@ def test_a_full_queue_keeps_the_newest_or_makes_the_source_wait() -> None:
     assert (waits.arrived, waits.dropped, len(waits)) == (2, 0, 2)
     assert [waits.take(1) for _ in range(5)] == [[frame] for frame in frames]
     thread.join()
+
+
+def test_maps_fade_in_those_that_follow() -> None:
+    latency = Latency(0.0, 0.0, 0.0)
+    levels, times = (1.0, 0.0, 0.0, 1.0), (0.0, 0.1, 0.3, 0.4)
+    given = [
+        LivePrediction(n, time, np.full((2, 2), level, np.float32), latency, np.zeros((2, 2, 3), np.uint8))
+        for n, (level, time) in enumerate(zip(levels, times, strict=True))
+    ]
+    found = [float(each.map[0, 0]) for each in eased(given, 0.2)]
+    fades = math.exp(-0.5), math.exp(-1.5), math.exp(-2)
+    assert found == pytest.approx([1, fades[0], fades[1], fades[2] + 1 - math.exp(-0.5)], abs=1e-6)
+    assert [float(each.map[0, 0]) for each in eased(given, 0)] == list(levels)

@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tinyhd_lib import MODEL_SPECS
-from tinyhd_lib.data.windows import published_stride, windows
+from tinyhd_lib.data.windows import Window, looks, windows, windows_ending
+from tinyhd_lib.models.spec import Sampling
 
 counts = st.integers(1, 200)
 strides = st.integers(1, 16)
@@ -36,21 +37,34 @@ def test_an_owned_frame_has_an_output_of_the_model(count: int, stride: int, outp
             assert index in range(window.start + first, window.start + first + 16 // outputs)
 
 
+def published(row: str, count: int) -> Iterator[Window[int]]:
+    spec = MODEL_SPECS[row]
+    return looks(range(count), spec, Sampling.published(spec).every)
+
+
 @given(counts)
 def test_published_s_sees_the_16_frames_that_end_at_each_frame(count: int) -> None:
-    stride = published_stride(MODEL_SPECS["d123s_rc4_rc1T"])
-    assert [(window.clip[-1], window.owned) for window in windows(range(count), stride)] == [
+    assert [(window.clip[-1], window.owned) for window in published("d123s_rc4_rc1T", count)] == [
         (index, range(index, index + 1)) for index in range(count)
     ]
 
 
 @given(st.integers(16, 200))
 def test_published_m_goes_on_by_16_and_the_later_window_wins(count: int) -> None:
-    stride = published_stride(MODEL_SPECS["d123m_rc4_rc1T"])
     starts = [*range(0, count - 15, 16), *([count - 16] if count % 16 else [])]
     owner = {index: start for start in starts for index in range(start, start + 16)}
-    found = {index: window.start for window in windows(range(count), stride) for index in window.owned}
+    found = {index: window.start for window in published("d123m_rc4_rc1T", count) for index in window.owned}
     assert found == owner
+
+
+@given(counts, st.integers(1, 80))
+def test_windows_end_on_the_first_on_every_nth_and_on_the_last_frame(count: int, every: int) -> None:
+    found = list(windows_ending(range(count), every))
+    assert [window.owned[-1] for window in found] == sorted({*range(0, count, every), count - 1})
+    assert [index for window in found for index in window.owned] == list(range(count))
+    for window in found:
+        assert window.clip == [max(0, window.owned[-1] - 15 + position) for position in range(16)]
+        assert window.start == window.owned[-1] - 15
 
 
 @given(counts, strides)
@@ -68,7 +82,7 @@ def test_no_more_than_a_window_and_two_strides_are_held(count: int, stride: int)
 
 
 def test_a_video_without_frames_has_no_windows() -> None:
-    assert list(windows([], 16)) == []
+    assert list(windows([], 16)) == list(windows_ending([], 8)) == []
 
 
 @pytest.mark.parametrize("stride", [0, -1, 17])

@@ -39,7 +39,7 @@ _COMMANDS = {
 }
 """Every command: the function in this folder that has its options, and a line of help."""
 
-_ALIASES = {"live": ("--every", "--stride")}
+_ALIASES = dict.fromkeys(("predict", "generate", "live"), ("--stride", "--every"))
 """A second name of an option, by command."""
 
 _EXAMPLES = """examples:

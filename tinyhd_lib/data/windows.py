@@ -1,10 +1,11 @@
 """Which 16 frames the model sees, and which frame each of its maps belongs to. Pure index arithmetic.
 
-Source: docs/model.md, preprocessing and windows. One rule covers the published policies: windows end on every
-``stride``-th frame and on the last one; each claims its last ``stride`` frames; where two claim a frame, the later one
-has it; in front of the first frame that frame is repeated. S is stride 1, M is stride 16.
+Source: docs/model.md, preprocessing and windows. The windows of M end on every ``stride``-th frame and on the last one;
+each claims its last ``stride`` frames; where two claim a frame, the later one has it. Those of S end on the frames that
+get the model's maps. In front of the first frame that frame is repeated. As published, M goes on by 16 frames, S by 1.
 """
 
+from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
@@ -30,13 +31,37 @@ class Window(Generic[Frame]):
     owned: range
 
     def output(self, index: int, outputs: int) -> int:
-        """Which of the model's ``outputs`` maps belongs to the owned frame ``index``."""
-        return (index - self.start) * outputs // CLIP_FRAMES
+        """Which of the model's ``outputs`` maps belongs to the owned frame ``index``; before the clip, the first."""
+        return max(0, index - self.start) * outputs // CLIP_FRAMES
 
 
-def published_stride(spec: ModelSpec) -> int:
-    """Frames from one window to the next, as published: 1 for S, 16 for M."""
-    return CLIP_FRAMES if spec.multi else 1
+def looks(frames: Iterable[Frame], spec: ModelSpec, every: int) -> Iterator[Window[Frame]]:
+    """Cut a video into the windows that a model looks at: `windows` for M, `windows_ending` for S."""
+    return windows(frames, every) if spec.multi else windows_ending(frames, every)
+
+
+def windows_ending(frames: Iterable[Frame], every: int) -> Iterator[Window[Frame]]:
+    """Cut a video into windows that end on its first frame, on every ``every``-th after that, and on its last one.
+
+    Each owns the frames since the end of the one before, and no more than its 16 frames are held.
+
+    Args:
+        frames: the video's frames (or ``range(count)``, for their indices).
+        every: frames from one end to the next, 1 and more.
+
+    Examples:
+        >>> [(w.clip[-1], w.owned) for w in windows_ending(range(20), every=8)]
+        [(0, range(0, 1)), (8, range(1, 9)), (16, range(9, 17)), (19, range(17, 20))]
+    """
+    clip: deque[Frame] = deque(maxlen=CLIP_FRAMES)
+    index, first = -1, 0
+    for index, frame in enumerate(frames):
+        clip.extend([frame] * (1 if clip else CLIP_FRAMES))
+        if index % every == 0:
+            yield Window(list(clip), index + 1 - CLIP_FRAMES, range(first, index + 1))
+            first = index + 1
+    if first <= index:
+        yield Window(list(clip), index + 1 - CLIP_FRAMES, range(first, index + 1))
 
 
 def windows(frames: Iterable[Frame], stride: int) -> Iterator[Window[Frame]]:

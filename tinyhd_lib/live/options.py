@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Literal
 
 from tinyhd_lib.errors import BadInput
-from tinyhd_lib.prediction.options import Drawing, ModelOptions
+from tinyhd_lib.prediction.options import LONGEST_SMOOTHING, Drawing, ModelOptions
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,9 +19,11 @@ class LiveOptions(ModelOptions):
 
     source: str
     """A camera's number, an rtsp or http address, a video (at its own speed), or a folder that fills."""
-    stride: int | None = None
+    every: int | None = None
     """M: frames from one pass to the next, 1 to 16; 16 if None. S: a map for every Nth frame; if None, as often as the
     machine can follow."""
+    smooth: float = 0.0
+    """Seconds in which a map fades in those that follow; 0 for not at all."""
     drop: Literal["latest", "block"] | None = None
     """When frames come too fast, drop the oldest, or let the source wait; if None, block for a folder and for speed 0,
     else latest."""
@@ -48,6 +50,8 @@ class LiveOptions(ModelOptions):
         """Check what a type cannot say."""
         if not 0 <= self.speed < math.inf:
             raise BadInput(f"`speed={self.speed}`: 1 is a video's own, 2 twice that, 0 as fast as it can be read")
+        if not 0 <= self.smooth < LONGEST_SMOOTHING:
+            raise BadInput(f"`smooth={self.smooth:g}`: 0 to {LONGEST_SMOOTHING} seconds")
         for name in ("seconds", "idle"):
             value = getattr(self, name)
             if value is not None and not 0 < value < math.inf:

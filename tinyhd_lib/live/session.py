@@ -20,7 +20,7 @@ from tinyhd_lib.live.options import LiveOptions
 from tinyhd_lib.live.page import Page
 from tinyhd_lib.live.sources import open_source
 from tinyhd_lib.live.statistics import Statistics, as_table
-from tinyhd_lib.live.stream import LivePrediction, Stream
+from tinyhd_lib.live.stream import LivePrediction, Stream, eased
 from tinyhd_lib.prediction.map_files import own_bounds
 from tinyhd_lib.prediction.overlay import draw
 from tinyhd_lib.records import RunRecord, peak_memory
@@ -48,9 +48,9 @@ def watch(options: LiveOptions) -> "Iterator[Statistics | pd.DataFrame]":
     cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_ERROR)  # if a camera is not there, our own line says so
     runtime = options.open()
     drop = options.drop or ("latest" if source.live else "block")
-    stream = Stream(source, runtime, drop=drop, stride=options.stride, queue=options.queue)
+    stream = Stream(source, runtime, drop=drop, every=options.every, queue=options.queue)
     key = {"source": source.name, "weights": options.weights, "model": runtime.spec.label, "runtime": runtime.name}
-    record = RunRecord("live", {**key, "drop": drop, "stride": stream.stride})
+    record = RunRecord("live", {**key, "drop": drop, "every": stream.every, "smooth": options.smooth})
     logger.info("%s: %s on %s", source.name, runtime.spec.label, runtime.name)
     rows: list[Statistics] = []
     failure = yield from _show(stream, options, rows)
@@ -87,7 +87,7 @@ def _show(stream: Stream, options: LiveOptions, rows: list[Statistics]) -> Gener
         if page:
             logger.info("to watch: %s", page.url)
         try:
-            for item in stream.watch(min(1.0, options.seconds or 1.0)):
+            for item in eased(stream.watch(min(1.0, options.seconds or 1.0)), options.smooth):
                 if isinstance(item, LivePrediction):
                     _keep(item, options, overlay, page)
                     continue

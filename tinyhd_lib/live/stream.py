@@ -1,5 +1,6 @@
 """Saliency of what is happening now: frames come when they like, maps follow with a bounded latency."""
 
+import math
 import time
 from collections import deque
 from collections.abc import Generator, Iterable, Iterator
@@ -114,7 +115,7 @@ class Computed(NamedTuple):
     done: float
 
 
-def passes(arrivals: Arrivals, runtime: Runtime, stride: int | None, *, holds: bool) -> Iterator[list[Computed]]:
+def passes(arrivals: Arrivals, runtime: Runtime, every: int | None, *, holds: bool) -> Iterator[list[Computed]]:
     """Run the model on the 16 newest frames until no more come; yield each pass's maps, in order of their frames.
 
     In front of the first frame that frame is repeated. Where no frame comes for a while, no maps are given.
@@ -122,14 +123,14 @@ def passes(arrivals: Arrivals, runtime: Runtime, stride: int | None, *, holds: b
     Args:
         arrivals: the frames.
         runtime: the model, ready to run.
-        stride: frames from one pass to the next; None runs one whenever no frame waits.
+        every: frames from one pass to the next; None runs one whenever no frame waits.
         holds: maps wait for the next pass, since the last one of a video may claim some of them (as `windows` has it).
 
     Raises:
         BadInput: the source failed; after the maps of all frames before.
     """
     clip: deque[Map] = deque(maxlen=CLIP_FRAMES)
-    recent: deque[Arrival] = deque(maxlen=stride if stride and runtime.spec.multi else 1)
+    recent: deque[Arrival] = deque(maxlen=every if every and runtime.spec.multi else 1)
     held: list[Computed] = []
     fresh = 0
 
@@ -147,7 +148,7 @@ def passes(arrivals: Arrivals, runtime: Runtime, stride: int | None, *, holds: b
             clip.extend([ready] * (1 if clip else CLIP_FRAMES))
             recent.append(arrival)
             fresh += 1
-        if fresh and (fresh >= (stride or CLIP_FRAMES) or not (stride or len(arrivals))):
+        if fresh and (fresh >= (every or CLIP_FRAMES) or not (every or len(arrivals))):
             maps, fresh = forward(), 0
             given, held = (held, maps) if holds else (maps, held)
         if given or not taken:
@@ -161,13 +162,31 @@ def passes(arrivals: Arrivals, runtime: Runtime, stride: int | None, *, holds: b
         raise arrivals.error
 
 
+def eased(items: Iterable[LivePrediction | Statistics], seconds: float) -> Iterator[LivePrediction | Statistics]:
+    """Pass on what `Stream.watch` gives, each map as a mean of all so far that fade with time.
+
+    Args:
+        items: predictions, in order, and anything else among them.
+        seconds: in which the weight of a map falls to 1/e; 0 leaves the maps as they are.
+    """
+    before, mean = 0.0, None
+    for item in items:
+        if not (seconds and isinstance(item, LivePrediction)):
+            yield item
+            continue
+        share = np.float32(0 if mean is None else math.exp(-max(0.0, item.time - before) / seconds))
+        mean = item.map if mean is None else share * mean + (1 - share) * item.map
+        before = item.time
+        yield item._replace(map=mean)
+
+
 class Stream:
     """Maps of frames while they arrive; a context manager, and within it an iterator of `LivePrediction`.
 
     One thread takes frames from the source into a bounded queue; another keeps the 16 newest and runs the model. All
     memory is bounded. Leaving the block stops both threads and releases the source.
 
-    An M model answers in chunks of ``stride`` frames. An S model answers for the newest of every ``stride`` frames, or
+    An M model answers in chunks of ``every`` frames. An S model answers for the newest of as many frames, or
     whenever it is free. Where frames were dropped, the window holds the 16 newest of those that were kept: time runs
     faster in it than the model was trained on.
 
@@ -176,14 +195,14 @@ class Stream:
             end it, from another thread.
         runtime: the model, ready to run.
         drop: what happens when the queue is full. ``latest``: the frame that has waited longest is dropped, latency is
-            bounded. ``block``: the source waits, no frame is lost; the maps are those of `predict` for the same stride,
-            all of them for M, those of every ``stride``-th frame and of the last one for S.
-        stride: M: frames from one pass to the next, 1 to 16 (None: 16). S: 1 or more (None: as often as the machine
+            bounded. ``block``: the source waits, no frame is lost; the maps are those of `predict` with the same
+            ``every``, where M is not smoothed; S gives those of each ``every``-th frame and of the last.
+        every: M: frames from one pass to the next, 1 to 16 (None: 16). S: 1 or more (None: as often as the machine
             can follow; with ``block`` every frame).
-        queue: frames that may wait, at least 1 (None: the stride, 2 at least; 16 without one).
+        queue: frames that may wait, at least 1 (None: as many as ``every``, 2 at least; 16 without one).
 
     Raises:
-        BadInput: the stride or the queue cannot be used. While iterating: the source or the model failed; the maps of
+        BadInput: an option cannot be used. While iterating: the source or the model failed; the maps of
             all frames before come first if it was the source.
 
     Examples:
@@ -200,25 +219,25 @@ class Stream:
         runtime: Runtime,
         *,
         drop: Literal["latest", "block"] = "latest",
-        stride: int | None = None,
+        every: int | None = None,
         queue: int | None = None,
     ) -> None:
         multi, drops = runtime.spec.multi, drop == "latest"
         if not (drops or drop == "block"):
             raise BadInput(f"`drop` {drop!r}: choose from latest, block")
-        if stride is not None and (stride < 1 or (multi and stride > CLIP_FRAMES)):
+        if every is not None and (every < 1 or (multi and every > CLIP_FRAMES)):
             choices = (
                 f"1 to {CLIP_FRAMES} frames from one pass of an M model to the next" if multi else "at least 1 frame"
             )
-            raise BadInput(f"`stride` {stride}: {choices}")
+            raise BadInput(f"`every` {every}: {choices}")
         if queue is not None and queue < 1:
             raise BadInput(f"`queue` {queue}: at least 1 frame must be able to wait")
-        self.stride = stride or (CLIP_FRAMES if multi else None if drops else 1)
+        self.every = every or (CLIP_FRAMES if multi else None if drops else 1)
         self._source, self._multi = source, multi
         # What one pass adds to the window may wait: older frames no pass would see.
-        self._frames = Arrivals(queue or max(_SHORTEST_QUEUE, self.stride or CLIP_FRAMES), drops=drops)
+        self._frames = Arrivals(queue or max(_SHORTEST_QUEUE, self.every or CLIP_FRAMES), drops=drops)
         # One pass is computed while the consumer is at work on another: frames that it cannot take are dropped before.
-        maps = passes(self._frames, runtime, self.stride, holds=multi and not drops)
+        maps = passes(self._frames, runtime, self.every, holds=multi and not drops)
         self._outputs: Any = prefetch(maps, depth=1)  # a generator
         self._thread = Thread(target=self._receive, name="tinyhd-source", daemon=True)
         self._latest: list[Latency] = []
@@ -280,7 +299,7 @@ class Stream:
         forward, passed = self.summary().forward_p50_ms, self._last - self._first
         if forward is None or not passed:
             return None
-        chunk = 1 if self.stride is None else self.stride - 1 if self._multi else 0
+        chunk = 1 if self.every is None else self.every - 1 if self._multi else 0
         return chunk * passed / (self._frames.arrived - 1) + forward / 1e3
 
     def end(self) -> None:

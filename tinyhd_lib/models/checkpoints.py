@@ -10,6 +10,7 @@ import logging
 import pickle
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import asdict
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,14 @@ from tinyhd_lib.models.decoders import block_counts
 from tinyhd_lib.models.spec import DECODERS, PREPROCESSING, REDUCTIONS, ModelSpec
 from tinyhd_lib.models.student import TinyHD, build_model
 from tinyhd_lib.models.teacher import HD2S, LEVELS
-from tinyhd_lib.models.weights import LICENCE_NOTE, locate_weights, read_metadata, recognise_file, spec_of_metadata
+from tinyhd_lib.models.weights import (
+    LICENCE_NOTE,
+    locate_weights,
+    read_metadata,
+    recognise_file,
+    sampling_of_metadata,
+    spec_of_metadata,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -70,7 +78,12 @@ def save_model(model: TinyHD, path: Path, provenance: Mapping[str, Any], *, half
         provenance: where the weights come from, as JSON-ready values.
         half: keep the numbers in float16, at half the size; they are float32 again when they are read.
     """
-    metadata = {"preprocessing": PREPROCESSING, "provenance": dict(provenance), "spec": model.spec.to_dict()}
+    metadata = {
+        "preprocessing": PREPROCESSING,
+        "provenance": dict(provenance),
+        "sampling": asdict(model.sampling),
+        "spec": model.spec.to_dict(),
+    }
     state = {
         name: (tensor.half() if half and tensor.is_floating_point() else tensor).contiguous()
         for name, tensor in model.state_dict().items()
@@ -182,6 +195,7 @@ def _read_own(path: Path) -> TinyHD:
     if metadata["preprocessing"] != PREPROCESSING:
         raise BadInput(f"{path}: made for another preprocessing, {metadata['preprocessing']}")
     model = build_model(spec_of_metadata(path, metadata))
+    model.sampling = sampling_of_metadata(path, metadata, model.spec)
     try:
         model.load_state_dict(safetensors.torch.load_file(path))
     except (RuntimeError, SafetensorError) as error:

@@ -7,8 +7,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tinyhd_lib.files import sha256
-from tinyhd_lib.models.spec import ModelSpec
-from tinyhd_lib.models.weights import locate_weights, read_metadata, recognise_file, spec_of_metadata
+from tinyhd_lib.models.spec import ModelSpec, Sampling
+from tinyhd_lib.models.weights import (
+    locate_weights,
+    read_metadata,
+    recognise_file,
+    sampling_of_metadata,
+    spec_of_metadata,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,11 +31,13 @@ class ModelSource:
     Attributes:
         spec: its spec.
         digest: a hash of its weights; of the file, where they come from one.
+        sampling: when it looks, if nobody says.
         load: gives the model, in evaluation mode and the caller's own to move about.
     """
 
     spec: ModelSpec
     digest: str
+    sampling: Sampling
     load: "Callable[[], TinyHD]"
 
 
@@ -40,7 +48,7 @@ def model_source(model: "TinyHD | str | Path") -> ModelSource:
         BadInput: the weights cannot be used.
     """
     if not isinstance(model, str | Path):
-        return ModelSource(model.spec, state_digest(model), lambda: deepcopy(model).eval())
+        return ModelSource(model.spec, state_digest(model), model.sampling, lambda: deepcopy(model).float().eval())
     path = locate_weights(model)
 
     def load() -> "TinyHD":
@@ -49,11 +57,14 @@ def model_source(model: "TinyHD | str | Path") -> ModelSource:
         return load_model(path)
 
     if path.suffix == ".safetensors":
-        spec = spec_of_metadata(path, read_metadata(path))
+        metadata = read_metadata(path)
+        spec = spec_of_metadata(path, metadata)
+        sampling = sampling_of_metadata(path, metadata, spec)
     else:
         known = recognise_file(path)
         spec = known.spec if known else load().spec
-    return ModelSource(spec, sha256(path), load)
+        sampling = Sampling.published(spec)
+    return ModelSource(spec, sha256(path), sampling, load)
 
 
 def state_digest(model: "nn.Module") -> str:

@@ -3,9 +3,10 @@
 Source: the paper's sections 3.1 to 3.3 and its ablations; field names as in the published variants. See docs/model.md.
 """
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Self
 
 CLIP_FRAMES = 16
 """Frames that every model sees at once."""
@@ -31,6 +32,7 @@ PREPROCESSING: dict[str, Any] = {
 
 REDUCTIONS = (1, 2, 4, 8)
 DECODERS = ("d1", "d2", "d3")
+BETWEEN = ("linear", "hold")
 
 
 @dataclass(frozen=True)
@@ -108,6 +110,39 @@ def _rules(spec: ModelSpec) -> list[tuple[bool, str]]:
         (spec.outputs in (8, 16) or not spec.multi, "a multi-map model has 8 or 16 outputs"),
         (spec.outputs != 8 or not multi_d1, "with 8 outputs D1 gives a single map, for its own maps number 16"),
     ]
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """Say when a model looks at a video, and how its maps become one a frame; see docs/model.md.
+
+    Args:
+        every: frames from one look to the next; 1 and more for S, 1 to 16 for M, which gives each frame its own map.
+        between: what frames between two looks of S get: their maps in proportion (linear), or the later one (hold).
+        smooth: standard deviation in seconds of a Gaussian over time that the maps go through; 0 for none.
+
+    Raises:
+        ValueError: a value is out of its range.
+    """
+
+    every: int
+    between: str = "linear"
+    smooth: float = 0.0
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be done."""
+        if self.every < 1 or self.between not in BETWEEN or not 0 <= self.smooth < math.inf:
+            raise ValueError(f"{self} is no sampling")
+
+    @classmethod
+    def published(cls, spec: ModelSpec) -> Self:
+        """Return the published way: S looks at every frame, M at every sixteenth."""
+        return cls(CLIP_FRAMES if spec.multi else 1)
+
+    @classmethod
+    def best(cls, spec: ModelSpec) -> Self:
+        """Return the way that costs less and was found to be better, which students trained here take."""
+        return cls(CLIP_FRAMES, smooth=0.2) if spec.multi else cls(8)
 
 
 class ModelTable(Mapping[str, ModelSpec]):

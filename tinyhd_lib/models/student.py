@@ -9,7 +9,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from tinyhd_lib.models.decoders import DECODER_CLASSES, Levels
 from tinyhd_lib.models.encoder import Encoder, inflate_kernel, inflate_norm
-from tinyhd_lib.models.spec import CLIP_FRAMES, INPUT_SIZE, ModelSpec
+from tinyhd_lib.models.spec import CLIP_FRAMES, INPUT_SIZE, ModelSpec, Sampling
 
 
 class SaliencyOutput(NamedTuple):
@@ -30,7 +30,7 @@ class TinyHD(nn.Module):
 
     def __init__(self, spec: ModelSpec) -> None:
         super().__init__()
-        self.spec = spec
+        self.spec, self.sampling = spec, Sampling.published(spec)
         self.encoder = Encoder(spec.reduction, multi=spec.multi)
         self.decoders = nn.ModuleDict(
             {

@@ -13,7 +13,7 @@ from safetensors import SafetensorError, safe_open
 
 from tinyhd_lib.errors import BadInput
 from tinyhd_lib.files import git_blob_id, sha256, shipped
-from tinyhd_lib.models.spec import MODEL_SPECS, ModelSpec
+from tinyhd_lib.models.spec import MODEL_SPECS, ModelSpec, Sampling
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -244,7 +244,9 @@ def download(weights: Weights) -> Path:
 
 
 def read_metadata(path: Path) -> dict[str, Any]:
-    """Return what one of our own files says of itself: ``spec``, ``preprocessing`` and ``provenance``.
+    """Return what one of our own files says of itself: ``spec``, ``sampling``, ``preprocessing`` and ``provenance``.
+
+    Files of before version 0.2 have no ``sampling``: that is None.
 
     Raises:
         BadInput: it is not one of our files.
@@ -252,7 +254,8 @@ def read_metadata(path: Path) -> dict[str, Any]:
     try:
         with safe_open(path, framework="numpy") as file:
             metadata = file.metadata() or {}
-        return {key: json.loads(metadata[key]) for key in ("spec", "preprocessing", "provenance")}
+        found = {key: json.loads(metadata[key]) for key in ("spec", "preprocessing", "provenance")}
+        return found | {"sampling": json.loads(metadata.get("sampling", "null"))}
     except (SafetensorError, KeyError, ValueError) as error:
         raise BadInput(f"{path}: damaged, or without the metadata of a file written by TinyHD Workbench") from error
 
@@ -267,6 +270,18 @@ def spec_of_metadata(path: Path, metadata: dict[str, Any]) -> ModelSpec:
         return ModelSpec(**metadata["spec"])
     except (TypeError, ValueError) as error:
         raise BadInput(f"{path}: its metadata name {error}") from error
+
+
+def sampling_of_metadata(path: Path, metadata: dict[str, Any], spec: ModelSpec) -> Sampling:
+    """Return when a model looks, as the metadata of one of our own files say; as published where they say nothing.
+
+    Raises:
+        BadInput: they say what cannot be.
+    """
+    try:
+        return Sampling(**metadata["sampling"]) if metadata["sampling"] else Sampling.published(spec)
+    except (TypeError, ValueError) as error:
+        raise BadInput(f"{path}: its metadata say {metadata['sampling']}, which is no sampling") from error
 
 
 def recognise_file(path: Path) -> Weights | None:

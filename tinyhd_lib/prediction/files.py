@@ -13,11 +13,10 @@ import numpy as np
 from tinyhd_lib.data.layouts import Video
 from tinyhd_lib.data.transforms import Image, Map, to_grey
 from tinyhd_lib.data.video import Frame, VideoInfo, probe, source_files
-from tinyhd_lib.data.windows import published_stride
 from tinyhd_lib.data.writer import VideoWriter
 from tinyhd_lib.errors import BadInput
 from tinyhd_lib.files import alone_in, fingerprint, is_whole, partial_path, remove_partials, sha256, write_atomically
-from tinyhd_lib.models.spec import INPUT_SIZE
+from tinyhd_lib.models.spec import INPUT_SIZE, Sampling
 from tinyhd_lib.overlap import parallel_map, prefetch
 from tinyhd_lib.prediction.inference import saliency_maps
 from tinyhd_lib.prediction.jobs import Job, dataset_jobs
@@ -46,13 +45,14 @@ def predict_files(job: Job, runtime: Runtime, weights: str) -> Generator[int, No
         BadInput: the video cannot be used, another run is at work in the folder, or what lies there is not of this job.
     """
     info = probe(job.video)
+    sampling = job.sampling(runtime.spec, runtime.sampling, float(info.rate))
     with alone_in(job.out):
         earlier = None if job.force else read_record(job.out)
         stamp = fingerprint(source_files(job.video))
         # Hashing a long video takes longer than seeing that all is done: one that has not changed is not read again.
         known = earlier.key.get("video") if earlier and earlier.details.get("video_stamp") == stamp else None
         record = RunRecord(
-            "predict" if job.names is None else "generate", _key(job, runtime, known or _content(job.video))
+            "predict" if job.names is None else "generate", _key(job, runtime, sampling, known or _content(job.video))
         )
         record.details = {"video_stamp": stamp, "overlay": _overlay(job)}
         if not job.force:
@@ -66,7 +66,14 @@ def predict_files(job: Job, runtime: Runtime, weights: str) -> Generator[int, No
         frames = chain([next(frames)], frames)  # a video without any fails before anything is written
         _prepare_folder(job, record)
         steps = 0
-        for _ in _write_results(job, runtime, info, frames, reuse=earlier is not None):
+        # Maps stretched over the whole video depend on all of it.
+        reuse = earlier is not None and job.maps != "none" and job.normalise != "clip"
+
+        def wanted(index: int) -> bool:
+            return not (reuse and is_whole(job.map_path(index)))
+
+        items = saliency_maps(frames, runtime, sampling, batch=job.batch, wanted=wanted)
+        for _ in _write_results(job, items, info):
             steps += 1
             yield steps
         record.finish(
@@ -104,7 +111,7 @@ def predict_dataset(
         yield from predict_files(job, runtime, weights)
 
 
-def _key(job: Job, runtime: Runtime, content: str) -> dict[str, Any]:
+def _key(job: Job, runtime: Runtime, sampling: Sampling, content: str) -> dict[str, Any]:
     """Everything that decides the content of the map files."""
     return {
         "video": content,
@@ -113,8 +120,7 @@ def _key(job: Job, runtime: Runtime, content: str) -> dict[str, Any]:
         "precision": runtime.precision,
         "maps": job.maps,
         "normalise": job.normalise,
-        "stride": job.stride or published_stride(runtime.spec),
-    }
+    } | asdict(sampling)
 
 
 def _overlay(job: Job) -> dict[str, Any] | None:
@@ -163,16 +169,7 @@ def _prepare_folder(job: Job, record: RunRecord) -> None:
         job.overlay.parent.mkdir(parents=True, exist_ok=True)
 
 
-def _write_results(
-    job: Job, runtime: Runtime, info: VideoInfo, frames: Iterator[Frame], *, reuse: bool
-) -> Iterator[None]:
-    # Maps stretched over the whole video depend on all of it.
-    reuse = reuse and job.maps != "none" and job.normalise != "clip"
-
-    def wanted(index: int) -> bool:
-        return not (reuse and is_whole(job.map_path(index)))
-
-    items = saliency_maps(frames, runtime, stride=job.stride, batch=job.batch, wanted=wanted)
+def _write_results(job: Job, items: Iterator[tuple[Frame, Map | None]], info: VideoInfo) -> Iterator[None]:
     if job.normalise != "clip":
         yield from _write_items(job, items, info, (0.0, 1.0) if job.normalise == "none" else None)
         return

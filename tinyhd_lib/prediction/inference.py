@@ -1,24 +1,31 @@
 """A video in, saliency maps out: a generator that knows no file format."""
 
+import os
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from tinyhd_lib.data.transforms import Map, preprocess
-from tinyhd_lib.data.video import Frame, read_frames
-from tinyhd_lib.data.windows import Window, published_stride, windows
-from tinyhd_lib.models.spec import CLIP_FRAMES, INPUT_SIZE
+from tinyhd_lib.data.pictures import Pictures, frames_of
+from tinyhd_lib.data.transforms import Map
+from tinyhd_lib.data.video import Frame, probe
+from tinyhd_lib.data.windows import Window, looks
+from tinyhd_lib.models.spec import CLIP_FRAMES, INPUT_SIZE, Sampling
 from tinyhd_lib.models.weights import DEFAULT_WEIGHTS
 from tinyhd_lib.overlap import prefetch
 from tinyhd_lib.prediction.options import WindowOptions
+from tinyhd_lib.prediction.time import REACH, Asked, Planned, between, needs, planned, smoothed
 from tinyhd_lib.runtime import Runtime, open_runtime
 
 if TYPE_CHECKING:
     from tinyhd_lib.models.student import TinyHD
+
+
+_MARGIN = 1.01  # so that no neighbour is missed by rounding
+_WAITING_FRAMES = 128  # decoded, for one batch of windows that lie far apart
 
 
 class Prediction(NamedTuple):
@@ -36,89 +43,106 @@ class Prediction(NamedTuple):
 
 
 def predict(
-    video: str | Path | Iterable[Frame],
+    video: Pictures,
     model: "str | Path | TinyHD" = DEFAULT_WEIGHTS,
     *,
     device: str = "auto",
-    stride: int | None = None,
-    batch: int | None = None,
+    fps: float = 25.0,
+    **options: Any,
 ) -> Iterator[Prediction]:
     """Yield the saliency of every frame of a video, in order; decoding and forward pass overlap.
 
     Args:
-        video: a video file, a folder of frames, or frames.
+        video: a video file, a folder of frames, or pictures; see `frames_of`.
         model: the name of published weights, a checkpoint's path, or a model.
         device: see `open_runtime`.
-        stride: frames from one window to the next; the published 1 (S) or 16 (M) if None.
-        batch: windows a forward pass; what the runtime likes best if None.
+        fps: frames a second of pictures that have no times.
+        options: of `WindowOptions`: every, between, smooth, batch.
 
     Raises:
-        BadInput: the video, the weights, the device, the stride or the batch cannot be used.
+        BadInput: the video, the weights, the device or an option cannot be used.
     """
-    WindowOptions(stride=stride, batch=batch)  # refuses what is out of range
-    frames = read_frames(Path(video)) if isinstance(video, str | Path) else video
+    chosen = WindowOptions(**options)  # refuses what is out of range
+    frames = frames_of(video, fps)
     runtime = open_runtime(model, device)
-    maps = saliency_maps(frames, runtime, stride=stride, batch=batch)
+    if isinstance(chosen.every, str) and isinstance(video, str | bytes | Path):
+        fps = float(probe(Path(os.fsdecode(video))).rate)
+    sampling = chosen.sampling(runtime.spec, runtime.sampling, fps)
+    maps = saliency_maps(frames, runtime, sampling, batch=chosen.batch)
     return (Prediction(frame.index, frame.time, saliency) for frame, saliency in maps if saliency is not None)
 
 
 def saliency_maps(
     frames: Iterable[Frame],
     runtime: Runtime,
+    sampling: Sampling | None = None,
     *,
-    stride: int | None = None,
     batch: int | None = None,
     wanted: Callable[[int], bool] = lambda _index: True,
 ) -> Iterator[tuple[Frame, Map | None]]:
     """Yield every frame with its raw map (192, 256), None where the frame is not wanted.
 
-    The windows of one batch wait decoded while another is computed. Windows of unwanted frames alone are not computed.
+    The windows of one batch wait decoded while another is computed. Those that no wanted frame needs are left out.
 
     Args:
         frames: of a video, in order.
         runtime: the model, ready to run.
-        stride: frames from one window to the next; the published 1 (S) or 16 (M) if None.
+        sampling: when it looks, and what becomes of its maps; what its weights say if None.
         batch: windows a forward pass; what the runtime likes best if None.
         wanted: asked once a frame, by its number; its answer may change while files appear.
     """
-    waiting: deque[Frame] = deque()
+    sampling = sampling or runtime.sampling
+    asked: deque[Asked] = deque()
 
-    def prepared() -> Iterator[Map]:
-        for frame in frames:
-            waiting.append(frame)
-            yield preprocess(frame.image)
-
-    source = windows(prepared(), stride or published_stride(runtime.spec))
+    needed: set[int] = set()
     outputs = runtime.spec.outputs
-    for group, clips in prefetch(_batches(source, batch or runtime.batch, wanted), depth=1):
+    linear = sampling.between == "linear" and outputs == 1
+
+    def prepared() -> Iterator[Asked]:
+        for each in needs(frames, wanted, _MARGIN * REACH * sampling.smooth):
+            asked.append(each)
+            if each.needed:
+                needed.add(each.frame.index)
+            yield each
+
+    size = batch or max(1, min(runtime.batch, _WAITING_FRAMES // sampling.every))
+    used = planned(looks(prepared(), runtime.spec, sampling.every), needed.__contains__, linear=linear)
+    looked = _computed(prefetch(_batches(used, size), depth=1), runtime)
+    maps = between(looked, outputs, linear=linear)
+    answers = ((asked.popleft(), saliency) for saliency in maps)
+    if sampling.smooth:
+        yield from smoothed(answers, sampling.smooth)
+    else:
+        yield from ((each.frame, saliency) for each, saliency in answers)
+
+
+def _computed(
+    batches: Iterable[tuple[list[Planned], list[Map]]], runtime: Runtime
+) -> Iterator[tuple[Planned, Map | None]]:
+    """Each window with the maps of its look, None where that is not needed."""
+    for group, clips in batches:
         maps = iter(runtime(clips) if len(clips) else ())
-        for window, chosen in group:
-            window_maps = next(maps) if chosen else None
-            for index in window.owned:
-                if window_maps is None or index not in chosen:
-                    yield waiting.popleft(), None
-                else:
-                    yield waiting.popleft(), window_maps[window.output(index, outputs)]
+        for each in group:
+            yield each, next(maps) if each.needed else None
 
 
-def _batches(
-    source: Iterator[Window[Map]], size: int, wanted: Callable[[int], bool]
-) -> Iterator[tuple[list[tuple[Window[Map], set[int]]], list[Map]]]:
-    """Windows in groups, each with its wanted frames, and the clips (3, 16, H, W) of the windows that have any.
+def _batches(source: Iterator[Planned], size: int) -> Iterator[tuple[list[Planned], list[Map]]]:
+    """Windows in groups, and the clips (3, 16, H, W) of those that are needed.
 
     The clips of a group are views of one array, in which a frame that several of them see is there once.
     """
-    while group := [(window, set(filter(wanted, window.owned))) for window in islice(source, size)]:
-        needed = [window for window, chosen in group if chosen]
-        yield group, _overlapping(needed) if needed else []
+    while group := list(islice(source, size)):
+        yield group, _overlapping([each.window for each in group if each.needed])
 
 
-def _overlapping(needed: list[Window[Map]]) -> list[Map]:
-    start = needed[0].start
-    frames = np.empty((3, needed[-1].start - start + CLIP_FRAMES, *INPUT_SIZE), np.float32)
+def _overlapping(windows: Sequence[Window[Asked]]) -> list[Map]:
+    if not windows:
+        return []
+    start = windows[0].start
+    frames = np.empty((3, windows[-1].start - start + CLIP_FRAMES, *INPUT_SIZE), np.float32)
     filled = start
-    for window in needed:
+    for window in windows:
         for index in range(max(filled, window.start), window.start + CLIP_FRAMES):
-            frames[:, index - start] = window.clip[index - window.start]
+            frames[:, index - start] = window.clip[index - window.start].ready
         filled = window.start + CLIP_FRAMES
-    return [frames[:, window.start - start :][:, :CLIP_FRAMES] for window in needed]
+    return [frames[:, window.start - start :][:, :CLIP_FRAMES] for window in windows]

@@ -31,7 +31,7 @@ class SharedRuntime:
 
     def __init__(self, runtime: Runtime) -> None:
         self.name, self.spec, self.digest = runtime.name, runtime.spec, runtime.digest
-        self.precision, self.batch = runtime.precision, runtime.batch
+        self.precision, self.batch, self.sampling = runtime.precision, runtime.batch, runtime.sampling
         self._runtime = runtime
         self._waiting: deque[tuple[Sequence[Map] | Map, Future[Map]]] = deque()
         self._turn = Lock()

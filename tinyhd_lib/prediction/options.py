@@ -8,13 +8,14 @@ from difflib import get_close_matches
 from typing import TYPE_CHECKING, Literal
 
 from tinyhd_lib.errors import BadInput, check_choices
-from tinyhd_lib.models.spec import CLIP_FRAMES
+from tinyhd_lib.models.spec import CLIP_FRAMES, ModelSpec, Sampling
 from tinyhd_lib.models.weights import DEFAULT_WEIGHTS
 
 if TYPE_CHECKING:
     from tinyhd_lib.runtime import Runtime
 
 LARGEST_BATCH = 64
+LONGEST_SMOOTHING = 60
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,24 +42,64 @@ class ModelOptions:
 
 @dataclass(frozen=True, kw_only=True)
 class WindowOptions:
-    """Say how often the model looks.
+    """Say how often the model looks, and what becomes of its maps; None is what its weights say, else as published.
 
     Raises:
-        BadInput: a number is out of its range.
+        BadInput: a value is out of its range.
     """
 
-    stride: int | None = None
-    """Frames from one window to the next, 1 to 16; as published if None: 1 for S, 16 for M."""
+    every: int | str | None = None
+    """From one look to the next: frames, or a time such as 0.3s. As published: 1 for S, 16 (the most) for M."""
+    between: Literal["linear", "hold"] | None = None
+    """Of S, what frames between two looks get: their maps in proportion, or the later one; linear if not said."""
+    smooth: float | None = None
+    """Seconds (standard deviation) over which maps are smoothed in time; 0, as published, for not at all."""
     batch: int | None = None
     """Windows a forward pass, 1 to 64; what the device likes best if None."""
 
     def __post_init__(self) -> None:
-        """Refuse a stride that leaves frames out, and a batch that would hold the whole video in memory."""
+        """Refuse what no model and no video could make sense of."""
         check_choices(self)
         if self.batch is not None and not 1 <= self.batch <= LARGEST_BATCH:
             raise BadInput(f"`batch={self.batch}`: 1 to {LARGEST_BATCH} windows a forward pass")
-        if self.stride is not None and not 1 <= self.stride <= CLIP_FRAMES:
-            raise BadInput(f"`stride={self.stride}`: 1 to {CLIP_FRAMES} frames from one window to the next")
+        if self.smooth is not None and not 0 <= self.smooth < LONGEST_SMOOTHING:
+            raise BadInput(f"`smooth={self.smooth:g}`: 0 to {LONGEST_SMOOTHING} seconds")
+        if self.every is not None and _amount(str(self.every))[0] <= 0:
+            raise BadInput(f"`every={self.every}`: a number of frames from 1, or a time such as 0.3s")
+
+    def sampling(self, spec: ModelSpec, default: Sampling, rate: float | None = None) -> Sampling:
+        """Return when a model looks at a video.
+
+        Args:
+            spec: of the model.
+            default: what its weights say.
+            rate: frames a second, which a time in ``every`` needs.
+
+        Raises:
+            BadInput: the model cannot look so.
+        """
+        every = default.every
+        if self.every is not None:
+            amount, is_time = _amount(str(self.every))
+            if is_time and rate is None:
+                raise BadInput(f"`every={self.every}`: a time is for video files; give a number of frames")
+            every = max(1, round(amount * rate)) if is_time and rate else int(amount)
+        if spec.multi and every > CLIP_FRAMES:
+            raise BadInput(f"`every={self.every}`: 1 to {CLIP_FRAMES} frames from one look of an M model to the next")
+        if spec.multi and self.between:
+            raise BadInput(f"`between={self.between}`: it is for S; an M model gives each frame a map of its own")
+        smooth = default.smooth if self.smooth is None else self.smooth
+        return Sampling(every, self.between or default.between, smooth)
+
+
+def _amount(every: str) -> tuple[float, bool]:
+    """Return how many frames or seconds a text says, and whether they are seconds; 0 where it says neither."""
+    number, is_time = every.removesuffix("s"), every.endswith("s")
+    try:
+        amount = float(number) if is_time else float(int(number))
+    except ValueError:
+        return 0.0, is_time
+    return (amount if amount < LONGEST_SMOOTHING or not is_time else 0.0), is_time
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from tinyhd_lib.data.transforms import Map
 from tinyhd_lib.errors import BadInput
 from tinyhd_lib.files import digest_of
 from tinyhd_lib.models.source import ModelSource
-from tinyhd_lib.models.spec import CLIP_SHAPE, ModelSpec
+from tinyhd_lib.models.spec import CLIP_SHAPE, ModelSpec, Sampling
 
 LEAST_CC = {"float32": 1.0, "bfloat16": 0.999, "float16": 0.999, "int8": 0.99}
 """Precisions, and the least mean CC to the float32 maps of the example clips; float32 is held to 1e-5 instead."""
@@ -34,6 +34,7 @@ class Runtime(Protocol):
         name: what it runs on, for the run record: ``fused (numba 0.68)``, ``openvino 2026.4``, ``torch cuda:0``.
         spec: of the model.
         digest: a hash of its weights; of the file, where they come from one.
+        sampling: when it looks at a video, if nobody says.
         precision: of its numbers, a name of `LEAST_CC`.
         batch: how many clips at once it likes best.
     """
@@ -41,6 +42,7 @@ class Runtime(Protocol):
     name: str
     spec: ModelSpec
     digest: str
+    sampling: Sampling
     precision: str
     batch: int
 

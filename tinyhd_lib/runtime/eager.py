@@ -37,7 +37,7 @@ class TorchRuntime:
             ["torch", str(self._device), *["compiled"] * compiled, *[precision] * (precision != "float32")]
         )
         self.spec = source.spec
-        self.digest = source.digest
+        self.digest, self.sampling = source.digest, source.sampling
         self.precision = precision
         self.batch = 1 if self._device.type == "cpu" else 8
         if compiled:

@@ -43,7 +43,7 @@ class OpenVINORuntime:
         check_precision(precision, PRECISIONS, "openvino")
         self.name = f"openvino {version('openvino')}" + ("" if precision == "float32" else f" {precision}")
         self.spec = source.spec
-        self.digest = source.digest
+        self.digest, self.sampling = source.digest, source.sampling
         self.precision = precision
         core = openvino.Core()
         settings = SETTINGS | ({"INFERENCE_PRECISION_HINT": "bf16"} if precision == "bfloat16" else {})

@@ -14,12 +14,12 @@ from tinyhd_lib.data.images import read_grey
 from tinyhd_lib.data.layouts import Video
 from tinyhd_lib.data.transforms import Map
 from tinyhd_lib.data.video import Frame, count_frames_in, read_frames, source_files
-from tinyhd_lib.data.windows import published_stride, windows
+from tinyhd_lib.data.windows import looks
 from tinyhd_lib.errors import BadInput
 from tinyhd_lib.evaluation.predictions import read_any_map
 from tinyhd_lib.files import digest_of, fingerprint
 from tinyhd_lib.models.source import model_source
-from tinyhd_lib.models.spec import INPUT_SIZE
+from tinyhd_lib.models.spec import INPUT_SIZE, Sampling
 from tinyhd_lib.prediction.inference import saliency_maps
 from tinyhd_lib.runtime import open_runtime
 
@@ -149,7 +149,8 @@ def open_maps(maps: Maps, video: Path) -> MapSource:
         return ArrayMaps(maps)
     if Path(maps).is_dir():
         return FolderMaps(Path(maps))
-    return ArrayMaps(_kept(video, "fused", model_source(maps).digest, lambda: _fused_maps(video, maps)))
+    source = model_source(maps)
+    return ArrayMaps(_kept(video, f"fused {source.sampling}", source.digest, lambda: _fused_maps(video, maps)))
 
 
 def open_decoders(video: Path, weights: str | Path) -> dict[str, MapSource]:
@@ -190,8 +191,7 @@ def _side_maps(video: Path, weights: str | Path) -> Iterator[Map]:
     model, spec = open_model(str(weights), "openvino"), model_source(weights).spec
     floats = (frame.image.astype(np.float32) for frame in _told(video, model.name))
     small = (cv2.resize(image, INPUT_SIZE[::-1], interpolation=cv2.INTER_LINEAR) for image in floats)
-    stride = published_stride(spec)
-    for window in windows((np.rint(image).astype(np.uint8) for image in small), stride):
+    for window in looks((np.rint(image).astype(np.uint8) for image in small), spec, Sampling.published(spec).every):
         outputs = model(np.stack(window.clip))
         for index in window.owned:
             maps = [outputs[name][:, window.output(index, outputs[name].shape[1])] for name in spec.decoders]

@@ -41,7 +41,7 @@ class FusedRuntime:
     def __init__(self, source: ModelSource) -> None:
         self.name = f"fused (numba {version('numba')})"
         self.spec = source.spec
-        self.digest = source.digest
+        self.digest, self.sampling = source.digest, source.sampling
         self.precision = "float32"
         threads = min(usable_cores(), _MOST_THREADS)
         self.batch = threads * (_WINDOWS_A_THREAD if source.spec.outputs == 1 else 1)

@@ -1,0 +1,156 @@
+"""Maps over time: which looks of a model are needed, and how their maps become one a frame. Pure functions.
+
+Source: docs/model.md, maps over time.
+"""
+
+import math
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import NamedTuple
+
+import numpy as np
+
+from tinyhd_lib.data.transforms import Map, preprocess
+from tinyhd_lib.data.video import Frame
+from tinyhd_lib.data.windows import Window
+
+REACH = 3.0
+"""Standard deviations beyond which a Gaussian over time counts nothing."""
+
+_MOST_NEIGHBOURS = 256  # frames, however their times run
+
+
+@dataclass(frozen=True)
+class Asked:
+    """Hold a frame, and what its map is for.
+
+    Attributes:
+        frame: of the video.
+        wanted: somebody wants its map.
+        needed: its own map, before it is smoothed, is needed for that of a wanted frame.
+    """
+
+    frame: Frame
+    wanted: bool
+    needed: bool
+
+    @cached_property
+    def ready(self) -> Map:
+        """Return the picture as a model wants it; made when a window that is computed sees it."""
+        return preprocess(self.frame.image)
+
+
+class Planned(NamedTuple):
+    """Hold a window, which of its frames need maps, and whether a look at it is needed for any."""
+
+    window: Window[Asked]
+    chosen: frozenset[int]
+    needed: bool
+
+
+def needs(frames: Iterable[Frame], wanted: Callable[[int], bool], reach: float) -> Iterator[Asked]:
+    """Yield every frame with what its map is for; those within ``reach`` seconds of a wanted one are needed.
+
+    Args:
+        frames: of a video, in order.
+        wanted: asked once a frame, by its number.
+        reach: seconds; 0 where each map stands for itself, and then no frame is held back.
+    """
+    ahead: deque[tuple[Frame, bool]] = deque()
+    last = -math.inf
+
+    def first() -> Asked:
+        nonlocal last
+        frame, asked_for = ahead.popleft()
+        last = frame.time if asked_for else last
+        near = frame.time - last <= reach or any(each.time - frame.time <= reach for each, chosen in ahead if chosen)
+        return Asked(frame, asked_for, asked_for or near)
+
+    for frame in frames:
+        ahead.append((frame, wanted(frame.index)))
+        while ahead and (ahead[0][0].time + reach <= frame.time or len(ahead) > _MOST_NEIGHBOURS):
+            yield first()
+    while ahead:
+        yield first()
+
+
+def planned(windows: Iterable[Window[Asked]], needed: Callable[[int], bool], *, linear: bool) -> Iterator[Planned]:
+    """Yield every window with whether it must be computed.
+
+    Args:
+        windows: of a video, in order.
+        needed: whether a frame's map is, by its number.
+        linear: frames in front of the next window's end need this one's map too.
+    """
+    held: Window[Asked] | None = None
+    chosen: frozenset[int] = frozenset()
+    for window in windows:
+        following = frozenset(filter(needed, window.owned))
+        if held:
+            yield Planned(held, chosen, bool(chosen) or (linear and bool(following - {window.owned[-1]})))
+        held, chosen = window, following
+    if held:
+        yield Planned(held, chosen, bool(chosen))
+
+
+def between(looked: Iterable[tuple[Planned, Map | None]], outputs: int, *, linear: bool) -> Iterator[Map | None]:
+    """Yield a map for every frame, None where none is needed.
+
+    Args:
+        looked: windows with their maps (outputs, 192, 256), None where they were not computed.
+        outputs: maps a window.
+        linear: frames between two ends get both in proportion; else the later one.
+    """
+    earlier: Map | None = None
+    for (window, chosen, _), maps in looked:
+        end = window.owned[-1]
+        for index in window.owned:
+            if maps is None or index not in chosen:
+                yield None
+            elif linear and earlier is not None and index < end:
+                share = np.float32((index - window.owned[0] + 1) / len(window.owned))
+                yield (1 - share) * earlier[0] + share * maps[0]
+            else:
+                yield maps[window.output(index, outputs)]
+        earlier = maps
+
+
+def smoothed(answers: Iterable[tuple[Asked, Map | None]], seconds: float) -> Iterator[tuple[Frame, Map | None]]:
+    """Yield every frame with its map smoothed by a Gaussian over time, None where it is not wanted.
+
+    Near the video's ends the mean is over what is there.
+
+    Args:
+        answers: frames with their own maps, where they are needed.
+        seconds: the Gaussian's standard deviation; it ends at `REACH` of them.
+    """
+    near: deque[tuple[float, Map]] = deque()
+    waiting: deque[Asked] = deque()
+
+    def first() -> tuple[Frame, Map | None]:
+        frame, wanted = waiting[0].frame, waiting.popleft().wanted
+        while near and near[0][0] < frame.time - REACH * seconds:
+            near.popleft()
+        return frame, _weighted(near, frame.time, seconds) if wanted else None
+
+    for each, saliency in answers:
+        waiting.append(each)
+        if saliency is not None:
+            near.append((each.frame.time, saliency))
+        while waiting[0].frame.time + REACH * seconds <= each.frame.time or len(waiting) > _MOST_NEIGHBOURS:
+            yield first()
+    while waiting:
+        yield first()
+
+
+def _weighted(near: Sequence[tuple[float, Map]], time: float, seconds: float) -> Map:
+    """Return the mean of maps around a time, weighted by a Gaussian."""
+    distances = np.array([each - time for each, _ in near]) / seconds
+    weights = np.where(np.abs(distances) <= REACH, np.exp(-(distances**2) / 2), 0)
+    mean = np.zeros_like(near[0][1])
+    for weight, (_, saliency) in zip(weights / weights.sum(), near, strict=True):
+        if weight:
+            mean += np.float32(weight) * saliency
+    return mean
