@@ -37,12 +37,12 @@ def shipped(folder: str, name: str = "") -> Path:
 
 
 def partial_path(path: Path) -> Path:
-    """Where a file is written until it is whole: beside its place, hidden, with a suffix that nobody else uses."""
+    """Return where a file is written until it is whole: beside its place, hidden, with a suffix of our own."""
     return path.with_name(f".{path.name}{PARTIAL_SUFFIX}")
 
 
 def is_whole(path: Path) -> bool:
-    """Whether a file that appears whole or not at all is there; one that a power cut left empty is not."""
+    """Return whether a file that appears whole or not at all is there; one that a power cut left empty is not."""
     return path.exists() and path.stat().st_size > 0
 
 
@@ -108,7 +108,7 @@ def sha256(path: Path) -> str:
 
 
 def digest_of(*parts: str) -> str:
-    """One digest of several words, 32 hexadecimal digits."""
+    """Return one digest of several words, 32 hexadecimal digits."""
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:32]
 
 
@@ -122,7 +122,7 @@ def fingerprint(paths: Iterable[Path]) -> str:
 
 
 def git_blob_id(path: Path) -> str:
-    """The id under which git keeps a file's content: SHA-1 over ``blob <size>``, a zero byte and the content."""
+    """Return the id under which git keeps a file's content: SHA-1 over ``blob <size>``, a zero byte and the content."""
     content = path.read_bytes()
     return hashlib.sha1(b"blob %d\0" % len(content) + content, usedforsecurity=False).hexdigest()
 

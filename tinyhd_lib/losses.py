@@ -44,7 +44,7 @@ _SMALLEST = torch.finfo(torch.float32).tiny
 
 
 def kl_divergence(prediction: Tensor, target: Tensor) -> Tensor:
-    """KL(p || q) of every frame, p the target and q the prediction, each divided by its own sum.
+    """Return KL(p || q) of every frame, p the target and q the prediction, each divided by its own sum.
 
     0 log 0 is 0; there is no epsilon. A prediction that underflowed to zero counts as the smallest float32.
 
@@ -98,7 +98,7 @@ def mean_kl(prediction: Tensor, target: Tensor) -> Tensor:
 
 
 def distillation_terms(output: SaliencyOutput, decoders: tuple[str, ...], targets: Targets) -> dict[str, Tensor]:
-    """Every term that the targets allow, unweighted, by its name in `TERMS`.
+    """Return every term that the targets allow, unweighted, by its name in `TERMS`.
 
     The four maps of D1 are summed; all else is a mean over frames. The label terms count labelled frames only. Where
     a decoder gives one map a clip and the target many, it is held against their mean (raw, before any division).
@@ -129,7 +129,7 @@ def distillation_terms(output: SaliencyOutput, decoders: tuple[str, ...], target
 
 
 def hint_error(levels: Sequence[Tensor], targets: Targets) -> Tensor:
-    """Mean `relative_error` of a student's pyramid to the teacher's, ``level1`` to ``level4`` of the targets.
+    """Return the mean `relative_error` of a student's pyramid to the teacher's, ``level1`` to ``level4``.
 
     Source: Romero et al., FitNets, 2015. The two pyramids have the same shapes.
     """
@@ -138,7 +138,7 @@ def hint_error(levels: Sequence[Tensor], targets: Targets) -> Tensor:
 
 
 def relative_error(features: Tensor, hint: Tensor) -> Tensor:
-    """Squared error of features in units of the hint's own variance, channel by channel: 1 for their mean alone."""
+    """Return the squared error of features in units of the hint's variance, channel by channel: 1 for their mean."""
     with torch.autocast(features.device.type, enabled=False):
         hint = _float(hint)
         variance = hint.var(dim=(0, 2, 3, 4), keepdim=True) + 1e-4
@@ -163,7 +163,7 @@ class DistillationLoss(nn.Module):
         self.weights = {name: weight for name, weight in weights.items() if weight}
 
     def forward(self, terms: Mapping[str, Tensor]) -> Tensor:
-        """The sum; what a term needs and the targets lack counts nothing."""
+        """Return the sum; what a term needs and the targets lack counts nothing."""
         present = [weight * terms[name] for name, weight in self.weights.items() if name in terms]
         if not present:
             raise ValueError(f"nothing to learn: of {', '.join(self.weights)} the data give none")
@@ -178,5 +178,5 @@ def _standardised(maps: Tensor) -> Tensor:
 
 
 def _float(values: Tensor) -> Tensor:
-    """At least float32; float64 stays, for gradient checks."""
+    """Return values as float32 at least; float64 stays, for gradient checks."""
     return values if values.dtype == torch.float64 else values.float()

@@ -39,7 +39,7 @@ def prefetch(items: Iterator[Item], depth: int) -> Iterator[Item]:
 def parallel_map(
     function: Callable[[Item], Result], items: Iterable[Item], workers: int, depth: int
 ) -> Iterator[Result]:
-    """``map`` over a few threads, with at most ``depth`` results waiting."""
+    """Yield what ``map`` gives, over a few threads, with at most ``depth`` results waiting."""
     with ThreadPoolExecutor(max_workers=workers) as pool:
         pending: deque[Future[Result]] = deque()
         try:
@@ -110,7 +110,7 @@ def _begin_worker() -> None:
 
 
 def _end_with_parent() -> None:
-    """A parent that was killed cannot stop its workers, who would wait for work for ever."""
+    """Return a parent that was killed cannot stop its workers, who would wait for work for ever."""
     parent = parent_process()
     if parent is not None:
         parent.join()

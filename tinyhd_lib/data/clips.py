@@ -45,7 +45,7 @@ class Clip:
     flip: bool = False
 
     def indices(self, frames: int) -> list[int]:
-        """Which frames of a video of that many they are."""
+        """Return which frames of a video of that many they are."""
         return [min(max(self.start + self.step * k, 0), frames - 1) for k in range(CLIP_FRAMES)]
 
 
@@ -54,7 +54,7 @@ class Source(Protocol):
 
     @property
     def video(self) -> Video:
-        """Where it comes from."""
+        """Return where it comes from."""
 
     @property
     def digest(self) -> str:
@@ -62,17 +62,17 @@ class Source(Protocol):
 
     @property
     def count(self) -> int:
-        """How many frames there are."""
+        """Return how many frames there are."""
 
     @property
     def labelled(self) -> bool:
-        """Whether anything is known of where people looked."""
+        """Return whether anything is known of where people looked."""
 
     def frames(self, indices: Sequence[int]) -> Image:
-        """(n, 192, 256, 3) uint8 RGB."""
+        """Return (n, 192, 256, 3) uint8 RGB."""
 
     def truth(self, indices: Sequence[int]) -> Map:
-        """(n, 192, 256) float32, a density up to a factor; zero where nothing is known."""
+        """Return (n, 192, 256) float32, a density up to a factor; zero where nothing is known."""
 
 
 @dataclass(frozen=True)
@@ -205,13 +205,13 @@ def _store(video: Video, folder: Path, view: str) -> None:
 
 
 def stored_bytes(videos: Iterable[Video]) -> int:
-    """How much disk `stored` takes for these videos: a byte a colour, two for the ground truth."""
+    """Return how much disk `stored` takes for these videos: a byte a colour, two for the ground truth."""
     pixels = INPUT_SIZE[0] * INPUT_SIZE[1]
     return sum(len(video.names) * pixels * (5 if video.has_truth else 3) for video in videos)
 
 
 def without(source: Source, exclude: Iterable[str]) -> list[Source]:
-    """What is left of a video when parts of it are left out.
+    """Return what is left of a video when parts of it are left out.
 
     Args:
         source: the video.
@@ -232,7 +232,7 @@ def without(source: Source, exclude: Iterable[str]) -> list[Source]:
 
 
 def _span(entry: str) -> tuple[int, int]:
-    """The first and last frame that an entry leaves out; all of them, if it only names the video."""
+    """Return the first and last frame that an entry leaves out; all of them, if it only names the video."""
     found = re.fullmatch(r"[^:]+(?::(\d+)-(\d+))?", entry)
     if not found or (found[1] and int(found[1]) > int(found[2])):
         raise BadInput(f"exclude {entry!r}: a video's name, or name:first-last")
@@ -240,24 +240,24 @@ def _span(entry: str) -> tuple[int, int]:
 
 
 def clip_frames(source: Source, clip: Clip) -> Image:
-    """(16, 192, 256, 3) uint8 RGB of a clip, flipped if it says so."""
+    """Return (16, 192, 256, 3) uint8 RGB of a clip, flipped if it says so."""
     frames = source.frames(clip.indices(source.count))
     return np.ascontiguousarray(frames[:, :, ::-1]) if clip.flip else frames
 
 
 def clip_truth(source: Source, clip: Clip) -> Map:
-    """(16, 192, 256) float32: where people looked, likewise."""
+    """Return (16, 192, 256) float32: where people looked, likewise."""
     truth = source.truth(clip.indices(source.count))
     return np.ascontiguousarray(truth[:, :, ::-1]) if clip.flip else truth
 
 
 def clip_reach(step: int) -> int:
-    """How many frames a clip's last one is from its first one."""
+    """Return how many frames a clip's last one is from its first one."""
     return (CLIP_FRAMES - 1) * abs(step)
 
 
 def clip_starts(count: int, step: int, every: int = 1) -> range:
-    """Where clips of a video may begin so that all frames are inside; one place if the video is shorter than a clip."""
+    """Return where clips may begin so that all frames are in the video; one place if that is shorter than a clip."""
     reach = clip_reach(step)
     if count <= reach:
         first = count - 1 if step < 0 else min(count - CLIP_FRAMES, 0)
@@ -280,13 +280,13 @@ model predicts; or the crop on which the published code validates."""
 
 
 def _seen(image: Image, view: str) -> Image:
-    """What is seen of a frame (H, W, 3), in whole grey levels."""
+    """Return what is seen of a frame (H, W, 3), in whole grey levels."""
     small = cv2.resize(image.astype(np.float32), VIEWS[view][::-1], interpolation=cv2.INTER_LINEAR)
     return np.rint(_middle(small)).astype(np.uint8)
 
 
 def _density(video: Video, index: int, view: str) -> Map:
-    """Where people looked in what is seen, stretched to a maximum of 1; zero where that is not known."""
+    """Return where people looked in what is seen, stretched to a maximum of 1; zero where that is not known."""
     truth = video.truth(index) if index < len(video.names) else None
     if truth is None:
         return np.zeros(INPUT_SIZE, np.float32)

@@ -47,7 +47,7 @@ class Kind:
 
     @property
     def variable(self) -> str:
-        """The environment variable that may name the root folder."""
+        """Return the environment variable that may name the root folder."""
         return f"TINYHD_{self.name.upper()}"
 
 
@@ -83,7 +83,7 @@ class Dataset:
     skipped: tuple[Skipped, ...]
 
     def of_split(self, split: str | None) -> "Dataset":
-        """The part of it that one split is.
+        """Return the part of it that one split is.
 
         Raises:
             BadInput: it has no such split.
@@ -97,7 +97,7 @@ class Dataset:
 
     @property
     def splits(self) -> dict[str, int]:
-        """How many videos each split has."""
+        """Return how many videos each split has."""
         return dict(Counter(video.split for video in self.videos))
 
 
@@ -145,7 +145,7 @@ def check_names(videos: Sequence[Video]) -> None:
 
 
 def find_kind(name: str) -> Kind:
-    """The row of a kind.
+    """Return the row of a kind.
 
     Raises:
         BadInput: there is none of that name.
@@ -187,7 +187,7 @@ class Found(NamedTuple):
 
 
 def videos_below(folder: Path, besides: Collection[Path] = ()) -> list[Found]:
-    """All videos in a folder and in the folders below, by name.
+    """Return all videos in a folder and in the folders below, by name.
 
     Hidden ones are left out, links to folders are not followed, and the results of earlier runs are no videos.
 

@@ -34,7 +34,7 @@ _UNREADABLE = (
 
 
 def read_map(path: Path) -> Map:
-    """A saliency map (H, W) float32.
+    """Return a saliency map (H, W) float32.
 
     Raises:
         BadInput: it cannot be read.
@@ -43,7 +43,7 @@ def read_map(path: Path) -> Map:
 
 
 def read_fixations(path: Path) -> Image:
-    """A fixation map (H, W) bool from a PNG, or from the variable ``I`` of a .mat file.
+    """Return a fixation map (H, W) bool from a PNG, or from the variable ``I`` of a .mat file.
 
     Raises:
         BadInput: it cannot be read.
@@ -62,7 +62,7 @@ def read_fixations(path: Path) -> Image:
 
 
 def read_arrays(path: Path) -> dict[str, npt.NDArray[Any]]:
-    """All arrays of an .npz.
+    """Return all arrays of an .npz.
 
     Raises:
         BadInput: it cannot be read, or holds pickled objects.
@@ -111,7 +111,7 @@ class Viewing:
 
     @property
     def sigma(self) -> float:
-        """The standard deviation in pixels."""
+        """Return the standard deviation in pixels."""
         return self.sigma_degrees * self.pixels_per_degree
 
     def __str__(self) -> str:
@@ -140,12 +140,12 @@ class Gaze:
     frames: int
 
     def at(self, index: int) -> Self:
-        """The points of one frame."""
+        """Return the points of one frame."""
         first, last = np.searchsorted(self.frame, (index, index + 1))
         return self._select(slice(first, last))
 
     def of(self, observers: np.ndarray) -> Self:
-        """The points of some observers."""
+        """Return the points of some observers."""
         return self._select(np.isin(self.observer, observers))
 
     def _select(self, chosen: Any) -> Self:
@@ -154,12 +154,12 @@ class Gaze:
         )
 
     def inside(self) -> Image:
-        """(n,) bool: which points have a nearest pixel in the picture; one that is no number is inside of nothing."""
+        """Return (n,) bool: which points have a nearest pixel in the picture; what is no number has none."""
         row, column = np.rint(self.y), np.rint(self.x)
         return (row >= 0) & (row < self.size[0]) & (column >= 0) & (column < self.size[1])
 
     def counts(self) -> Map:
-        """(H, W) float32: how many points fall on each pixel; points outside of the picture are left out."""
+        """Return (H, W) float32: how many points fall on each pixel; points outside of the picture are left out."""
         inside = self.inside()
         places = (np.rint(self.y[inside]) * self.size[1] + np.rint(self.x[inside])).astype(int)
         flat = np.bincount(places, minlength=self.size[0] * self.size[1])
@@ -167,7 +167,7 @@ class Gaze:
 
 
 def blur(counts: Map, sigma: float) -> Map:
-    """A saliency map (H, W) float32 of fixations: a Gaussian of ``sigma`` pixels at each, reflected at the edges."""
+    """Return a saliency map (H, W) float32: a Gaussian of ``sigma`` pixels at each fixation, reflected at the edges."""
     rows, columns = np.flatnonzero(counts.any(axis=1)), np.flatnonzero(counts.any(axis=0))
     if not 0 < 4 * len(rows) <= len(counts):
         return cv2.GaussianBlur(counts, (0, 0), sigma, borderType=cv2.BORDER_REFLECT)
@@ -177,7 +177,7 @@ def blur(counts: Map, sigma: float) -> Map:
 
 
 def _gaussians(places: np.ndarray, length: int, sigma: float) -> Map:
-    """(length, n) float32: a Gaussian at each of n places, as OpenCV's blur cuts it off and reflects it."""
+    """Return (length, n) float32: a Gaussian at each of n places, as OpenCV's blur cuts it off and reflects it."""
     points = np.zeros((length, len(places)), np.float32)
     points[places, np.arange(len(places))] = 1
     kernel = cv2.getGaussianKernel(round(8 * sigma + 1) | 1, sigma, cv2.CV_32F)
@@ -185,7 +185,7 @@ def _gaussians(places: np.ndarray, length: int, sigma: float) -> Map:
 
 
 def fixation_map(counts: Map) -> Image:
-    """(H, W) bool: where anybody looked."""
+    """Return (H, W) bool: where anybody looked."""
     return counts > 0
 
 
@@ -220,7 +220,7 @@ def _read_gaze(path: Path, _written: int) -> Gaze:
 
 
 def read_viewing(root: Path, name: str, width: int) -> Viewing:
-    """What GAZE.json says of a video's size in degrees, else the assumption.
+    """Return what GAZE.json says of a video's size in degrees, else the assumption.
 
     Raises:
         BadInput: GAZE.json is there, and cannot be read.
@@ -234,7 +234,7 @@ def read_viewing(root: Path, name: str, width: int) -> Viewing:
 
 
 def truth_of(points: Gaze, viewing: Viewing | None) -> GroundTruth:
-    """Maps of gaze points."""
+    """Return maps of gaze points."""
     assert viewing is not None
     counts = points.counts()
     return GroundTruth(blur(counts, viewing.sigma), fixation_map(counts))

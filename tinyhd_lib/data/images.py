@@ -17,17 +17,17 @@ _IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", "
 
 
 def is_image(path: Path) -> bool:
-    """Whether a file is called like an image."""
+    """Return whether a file is called like an image."""
     return path.suffix.lower() in _IMAGE_SUFFIXES
 
 
 def number_order(path: Path) -> list[str]:
-    """What file names sort by, numbers in them taken as numbers: frame 10 comes after frame 9."""
+    """Return what file names sort by, numbers in them taken as numbers: frame 10 comes after frame 9."""
     return [part.zfill(20) for part in re.split(r"(\d+)", path.name)]
 
 
 def decode_image(path: Path, mode: int) -> Image | None:
-    """An image file's pixels, as OpenCV orders them; None if it does not decode.
+    """Return an image file's pixels, as OpenCV orders them; None if it does not decode.
 
     Args:
         path: of the file.
@@ -40,12 +40,12 @@ def decode_image(path: Path, mode: int) -> Image | None:
 
 
 def as_jpeg(image: Image) -> bytes:
-    """An RGB picture (H, W, 3) as a JPEG file."""
+    """Return an RGB picture (H, W, 3) as a JPEG file."""
     return cv2.imencode(".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, 85])[1].tobytes()
 
 
 def as_png(image: Image) -> bytes:
-    """An RGB picture (H, W, 3) as a PNG file."""
+    """Return an RGB picture (H, W, 3) as a PNG file."""
     return cv2.imencode(".png", cv2.cvtColor(image, cv2.COLOR_RGB2BGR))[1].tobytes()
 
 
@@ -54,7 +54,7 @@ _COLOUR = 16
 
 
 def read_grey(path: Path) -> Image:
-    """The grey levels (H, W) of an image file, 8 or 16 bits deep.
+    """Return the grey levels (H, W) of an image file, 8 or 16 bits deep.
 
     Raises:
         BadInput: it cannot be read.
@@ -78,7 +78,7 @@ _UP = 2  # each byte less the one above it: maps are smooth
 
 
 def encode_grey(levels: npt.NDArray[Any]) -> bytes:
-    """A picture of grey levels, (H, W) uint8 or uint16, as the content of a PNG file."""
+    """Return a picture of grey levels, (H, W) uint8 or uint16, as the content of a PNG file."""
     height, width = levels.shape
     depth = 8 * levels.itemsize
     rows = np.ascontiguousarray(levels, levels.dtype.newbyteorder(">")).view(np.uint8).reshape(height, -1)

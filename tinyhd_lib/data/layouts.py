@@ -138,11 +138,11 @@ class Video:
 
     @property
     def has_truth(self) -> bool:
-        """Whether anything is known of where people looked."""
+        """Return whether anything is known of where people looked."""
         return self.gaze is not None or (self.maps is not None and self.fixations is not None)
 
     def truth(self, index: int) -> GroundTruth | None:
-        """Where people looked in a frame, None where that is not known.
+        """Return where people looked in a frame, None where that is not known.
 
         Raises:
             BadInput: a file of it cannot be read, or its map and its fixations differ in size.
@@ -158,7 +158,7 @@ class Video:
         return GroundTruth(saliency, fixations)
 
     def truth_files(self, index: int) -> tuple[Path, Path] | None:
-        """The files of a frame's saliency map and fixations, None if one of them is not there."""
+        """Return the files of a frame's saliency map and fixations, None if one of them is not there."""
         if self.maps is None or self.fixations is None:
             return None
         saliency = self.maps / f"{self.names[index]}.png"
@@ -256,14 +256,14 @@ def _videos_below(folder: Path, root: Path, split: str) -> tuple[list[Video], li
 
 
 def _countable(root: Path, paths: Iterable[Path]) -> tuple[dict[Path, int], list[Skipped]]:
-    """How many frames each video has, and which cannot be opened."""
+    """Return how many frames each video has, and which cannot be opened."""
     counts = count_frames(root, paths)
     opened = {path: count for path, count in counts.items() if isinstance(count, int)}
     return opened, [Skipped(path, reason) for path, reason in counts.items() if isinstance(reason, str)]
 
 
 def _videos_in(folder: Path) -> list[Path]:
-    """The files that are called like videos; those that begin with a dot are some system's own."""
+    """Return the files that are called like videos; those that begin with a dot are some system's own."""
     # A link that leads nowhere is a video too, one that cannot be opened.
     files = [path for path in _listed(folder) if path.suffix.lower() in VIDEO_SUFFIXES and not path.is_dir()]
     return [path for path in files if not path.name.startswith(".")]

@@ -124,7 +124,7 @@ class _OpenVideo:
         self._open()
 
     def until(self, index: int) -> Iterator[tuple[int, av.VideoFrame]]:
-        """The wanted frame, and some of those that are passed on the way to it."""
+        """Return the wanted frame, and some of those that are passed on the way to it."""
         raise NotImplementedError
 
     def close(self) -> None:
@@ -139,7 +139,7 @@ class _OpenVideo:
         self._next = 0
 
     def _decoded(self) -> Iterator[av.VideoFrame]:
-        """What decodes from here on; a packet that does not is passed over."""
+        """Yield what decodes from here on; a packet that does not is passed over."""
         packets = self._container.demux(self._stream)
         while True:
             try:

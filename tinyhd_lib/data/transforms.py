@@ -27,7 +27,7 @@ def normalise(colours: Map) -> Map:
 
 
 def preprocess(image: Image) -> Map:
-    """A frame as the model wants it.
+    """Return a frame as the model wants it.
 
     Args:
         image: (H, W, 3) RGB.
@@ -46,7 +46,7 @@ def preprocess(image: Image) -> Map:
 
 
 def to_grey(saliency: Map, size: tuple[int, int], bounds: tuple[float, float], levels: type[Any] = np.uint8) -> Image:
-    """A map as grey levels at the video's size: stretch, truncate, enlarge bicubically, blur with a 5x5 Gaussian.
+    """Return a map as grey levels at the video's size: stretched, cut off, enlarged bicubically, blurred by 5x5.
 
     Args:
         saliency: (h, w) raw map.

@@ -91,7 +91,7 @@ def probe(path: Path) -> VideoInfo:
 
 
 def count_frames_in(path: Path) -> int:
-    """How many frames a video promises; counted without decoding them, if it does not say.
+    """Return how many frames a video promises; counted without decoding them, if it does not say.
 
     Raises:
         BadInput: as `probe`.
@@ -104,12 +104,12 @@ def count_frames_in(path: Path) -> int:
 
 
 def source_files(path: Path) -> list[Path]:
-    """The file of a video, or the images of a folder of frames, in order."""
+    """Return the file of a video, or the images of a folder of frames, in order."""
     return _images(path) if path.is_dir() else [path]
 
 
 def _rate(stream: VideoStream) -> Fraction:
-    """The mean rate; one that is too precise for a video's clock, as phones write it, to the nearest fit."""
+    """Return the mean rate; one that is too precise for a video's clock, as phones write it, to the nearest fit."""
     rate = stream.average_rate or stream.guessed_rate or DEFAULT_RATE
     fits = max(rate.numerator, rate.denominator) * TICKS_PER_FRAME < 2**31
     return rate if fits else rate.limit_denominator(1001)
@@ -153,7 +153,7 @@ def _read_video(path: Path, damage: "_Damage") -> Iterator[Frame]:
 
 
 def upright(decoded: av.VideoFrame, size: tuple[int, int]) -> Image:
-    """A decoded frame as (H, W, 3) uint8 RGB, brought to (width, height) and then turned as the video says."""
+    """Return a decoded frame as (H, W, 3) uint8 RGB, brought to (width, height) and then turned as the video says."""
     image: Image = decoded.to_ndarray(format="rgb24", width=size[0], height=size[1])
     turns = round(decoded.rotation / 90) % 4
     return np.ascontiguousarray(np.rot90(image, turns)) if turns else image
@@ -202,7 +202,7 @@ class _Damage:
 
 
 def _decode(container: InputContainer, stream: VideoStream, damage: _Damage) -> Iterator[av.VideoFrame]:
-    """Every frame that decodes: a packet that does not is passed over, a stream that breaks off just ends."""
+    """Yield every frame that decodes: a packet that does not is passed over, a stream that breaks off just ends."""
     packets = container.demux(stream)
     while True:
         try:
@@ -220,7 +220,7 @@ def _decode(container: InputContainer, stream: VideoStream, damage: _Damage) -> 
 
 
 def _tagged_end(stream: VideoStream) -> float:
-    """The length in seconds that Matroska notes as a tag, 0 if there is none."""
+    """Return the length in seconds that Matroska notes as a tag, 0 if there is none."""
     found = re.match(r"(\d+):(\d+):(\d+\.\d+)", stream.metadata.get("DURATION", ""))
     return 3600 * int(found[1]) + 60 * int(found[2]) + float(found[3]) if found else 0.0
 
@@ -244,12 +244,12 @@ def _read_folder(folder: Path, damage: _Damage) -> Iterator[Frame]:
 
 
 def holds_images(folder: Path) -> bool:
-    """Whether a folder is a video: it holds images."""
+    """Return whether a folder is a video: it holds images."""
     return any(is_image(path) and not path.name.startswith(".") for path in folder.iterdir())
 
 
 def _images(folder: Path) -> list[Path]:
-    """The images of a folder in the order of their numbers."""
+    """Return the images of a folder in the order of their numbers."""
     try:
         images = [path for path in folder.iterdir() if is_image(path) and path.is_file()]
     except OSError as error:
@@ -274,7 +274,7 @@ def open_media(path: Path) -> InputContainer:
 
 
 def picture_stream(container: InputContainer) -> VideoStream | None:
-    """The moving pictures of a file, not the cover of a sound recording; None if it has none."""
+    """Return the moving pictures of a file, not the cover of a sound recording; None if it has none."""
     streams = container.streams.video
     return next((each for each in streams if not each.disposition & each.disposition.attached_pic), None)
 

@@ -31,7 +31,7 @@ class Window(Generic[Frame]):
     owned: range
 
     def output(self, index: int, outputs: int) -> int:
-        """Which of the model's ``outputs`` maps belongs to the owned frame ``index``; before the clip, the first."""
+        """Return which of the model's ``outputs`` maps an owned frame gets; the first one, if it is before the clip."""
         return max(0, index - self.start) * outputs // CLIP_FRAMES
 
 

@@ -147,7 +147,7 @@ class AudioTrack:
         self._source.close()
 
     def _advance(self) -> Any:
-        """The next packet whose time goes on; joined recordings begin anew in the middle."""
+        """Return the next packet whose time goes on; joined recordings begin anew in the middle."""
         try:
             for packet in self._packets:
                 if packet.pts is not None and packet.pts > self._last:
@@ -173,7 +173,7 @@ class AudioTrack:
 
 
 def open_sound(source: Path, container: Any) -> AudioTrack | None:
-    """The sound track of ``source`` for ``container``, None if it cannot be taken over."""
+    """Return the sound track of ``source`` for ``container``, None if it cannot be taken over."""
     try:
         return AudioTrack(source, container)
     except (av.error.FFmpegError, ValueError) as error:

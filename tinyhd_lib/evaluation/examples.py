@@ -72,7 +72,7 @@ def _watched(clip: SyntheticVideo, observers: int, seed: int) -> GroundTruth:
 def _with_things(
     clip: SyntheticVideo, change: Callable[[tuple[SceneObject, ...]], tuple[SceneObject, ...]]
 ) -> SyntheticVideo:
-    """The clip with other things in it, and the same habit of looking at the middle."""
+    """Return the clip with other things in it, and the same habit of looking at the middle."""
     return replace(clip, shots=tuple(replace(shot, things=change(shot.things)) for shot in clip.shots))
 
 
@@ -82,5 +82,5 @@ def _but_heaviest(things: tuple[SceneObject, ...]) -> tuple[SceneObject, ...]:
 
 
 def _shifted(saliency: Map, pixels: int) -> Map:
-    """The map moved to the right; what comes in at the left edge is what was there."""
+    """Return the map moved to the right; what comes in at the left edge is what was there."""
     return np.pad(saliency, ((0, 0), (pixels, 0)), mode="edge")[:, : saliency.shape[1]]

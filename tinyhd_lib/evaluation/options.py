@@ -90,15 +90,15 @@ class EvaluateOptions:
 
     @property
     def rules(self) -> ScoringProtocol:
-        """The protocol's row of the table."""
+        """Return the protocol's row of the table."""
         return PROTOCOLS[self.protocol]
 
     @property
     def averaged(self) -> str:
-        """How frames become a figure of the set."""
+        """Return how frames become a figure of the set."""
         return self.averaging or self.rules.averaging
 
     @property
     def most_frames(self) -> int | None:
-        """How many frames of the set are scored at most."""
+        """Return how many frames of the set are scored at most."""
         return self.rules.most_frames if self.averaged == "pooled" else None

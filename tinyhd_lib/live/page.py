@@ -75,7 +75,7 @@ class Page:
 
     @property
     def watched(self) -> bool:
-        """Whether anybody looks; nothing need be drawn otherwise."""
+        """Return whether anybody looks; nothing need be drawn otherwise."""
         return self._watching > 0
 
     def show(self, jpeg: bytes, at: float) -> None:

@@ -25,7 +25,7 @@ class Latency(NamedTuple):
 
     @property
     def total(self) -> float:
-        """All of it."""
+        """Return all of it."""
         return sum(self)
 
 

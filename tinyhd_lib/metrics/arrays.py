@@ -32,7 +32,7 @@ class Frames(NamedTuple):
 
 
 def with_fixations(saliency: Array, *fixations: Array, what: str = "saliency") -> Frames:
-    """A prediction, called ``what`` in errors, with boolean maps of fixations.
+    """Return a prediction, called ``what`` in errors, with boolean maps of fixations.
 
     Raises:
         ValueError: shapes, types or values that no metric can use.
@@ -44,7 +44,7 @@ def with_fixations(saliency: Array, *fixations: Array, what: str = "saliency") -
 
 
 def with_maps(saliency: Array, *maps: Array) -> Frames:
-    """A prediction with other saliency maps.
+    """Return a prediction with other saliency maps.
 
     Raises:
         ValueError: shapes or values that no metric can use.
@@ -58,7 +58,7 @@ def with_maps(saliency: Array, *maps: Array) -> Frames:
 
 
 def is_constant(xp: Any, values: Array) -> Array:
-    """(N,) bool: which rows of (N, P) have a single value."""
+    """Return (N,) bool: which rows of (N, P) have a single value."""
     return xp.max(values, axis=-1) == xp.min(values, axis=-1)
 
 
@@ -91,7 +91,7 @@ def _check_finite(xp: Any, values: Array, what: str) -> None:
 
 
 def resize(saliency: Array, size: tuple[int, int]) -> Array:
-    """A map (..., h, w) at another size (H, W): bicubic, antialiased, held to the map's own range.
+    """Return a map (..., h, w) at another size (H, W): bicubic, antialiased, held to the map's own range.
 
     The filter is that of MATLAB's imresize (Keys, a = -1/2). At the edges, where MATLAB mirrors the picture, this one
     uses what there is.

@@ -120,7 +120,7 @@ def auc_shuffled(
 
 
 def _values_at(frames: Frames, chosen: Array) -> tuple[Array, Array]:
-    """The saliencies of the chosen pixels in ascending order (N, K), and how many of K are theirs (N, 1).
+    """Return the saliencies of the chosen pixels in ascending order (N, K), and how many of K are theirs (N, 1).
 
     Frames differ in their number of fixations: shorter rows begin with -inf.
     """
@@ -135,7 +135,7 @@ def _values_at(frames: Frames, chosen: Array) -> tuple[Array, Array]:
 
 
 def _search(sorted_rows: Array, values: Array, side: str) -> Array:
-    """Where each of the values (N, K) belongs in its sorted row (N, P)."""
+    """Return where each of the values (N, K) belongs in its sorted row (N, P)."""
     if isinstance(sorted_rows, np.ndarray):
         pairs = zip(sorted_rows, values, strict=True)
         return np.stack([np.searchsorted(row, each, side) for row, each in pairs])  # type: ignore[call-overload]
@@ -160,7 +160,7 @@ def _decide(frames: Frames, areas: Array) -> Array:
 
 
 def _unless_all(frames: Frames, count: Array, areas: Array) -> Array:
-    """`_decide`; NaN also where every pixel is fixated, and none is left for a false alarm."""
+    """Return `_decide`; NaN also where every pixel is fixated, and none is left for a false alarm."""
     xp = frames.xp
     return xp.where(count < frames.saliency.shape[-1], _decide(frames, areas), xp.nan)
 
@@ -194,7 +194,7 @@ def _auc_by_levels(
 
 
 def _at_or_above(frames: Frames, sorted_values: Array) -> Array:
-    """(N, 11): how many of the values (N, K) reach each threshold, from the map's maximum down to its minimum."""
+    """Return (N, 11): how many of the values (N, K) reach each threshold, from the map's maximum to its minimum."""
     xp, saliency = frames.xp, frames.saliency
     low, high = xp.min(saliency, axis=-1, keepdims=True), xp.max(saliency, axis=-1, keepdims=True)
     step = xp.flip(xp.arange(_STEPS + 1, dtype=saliency.dtype, device=saliency.device))

@@ -100,7 +100,7 @@ def kl_div(saliency: Array, ground_truth: Array, epsilon: float = EPSILON) -> Ar
 
 
 def information_gain(saliency: Array, fixations: Array, baseline: Array) -> Array:
-    """How many bits a fixation the prediction knows more than a baseline does, each divided by its sum.
+    """Return how many bits a fixation the prediction knows more than a baseline does, each divided by its sum.
 
     A map of fixations tells who was first at a pixel and nothing of the others: with very many observers, even the true
     density is scored as too peaked.
@@ -148,7 +148,7 @@ def _density(xp: Any, values: Array) -> Array:
 
 
 def _mean_at(xp: Any, values: Array, fixations: Array) -> Array:
-    """(N,) means of the rows (N, P) over their fixated pixels; NaN where there are none."""
+    """Return (N,) means of the rows (N, P) over their fixated pixels; NaN where there are none."""
     count = xp.sum(xp.astype(fixations, values.dtype), axis=-1)
     total = xp.sum(xp.where(fixations, values, 0.0), axis=-1)
     return xp.where(count > 0, total / xp.where(count > 0, count, 1.0), xp.nan)

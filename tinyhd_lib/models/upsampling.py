@@ -24,7 +24,7 @@ def upsample_time(x: Tensor) -> Tensor:
 
 
 def upsample_space_time(x: Tensor) -> Tensor:
-    """`upsample_time` of `upsample_space` in one pass: (N, C, T, H, W) -> (N, C, 2T, 2H, 2W)."""
+    """Return `upsample_time` of `upsample_space` in one pass: (N, C, T, H, W) -> (N, C, 2T, 2H, 2W)."""
     return F.interpolate(x, scale_factor=(2.0, 2.0, 2.0), mode="trilinear", align_corners=True)
 
 

@@ -38,12 +38,12 @@ class Notebook:
 
     @property
     def name(self) -> str:
-        """The file's name without its suffix, such as ``02_distillation_training``."""
+        """Return the file's name without its suffix, such as ``02_distillation_training``."""
         return self.path.stem
 
     @property
     def sets(self) -> list[str]:
-        """The names of its sets of parameters: ``smoke`` for ``parameters/02_smoke.yaml``."""
+        """Return the names of its sets of parameters: ``smoke`` for ``parameters/02_smoke.yaml``."""
         pattern = self.set_path("*")
         return sorted(path.stem.partition("_")[2] for path in pattern.parent.glob(pattern.name))
 

@@ -43,7 +43,7 @@ class Run:
 
     @property
     def artefacts(self) -> dict[str, Path]:
-        """The files that the notebook promises, and where they lie."""
+        """Return the files that the notebook promises, and where they lie."""
         out = Path(str(self.parameters.get("OUT", self.folder)))
         return {name: out / name for name in self.notebook.artefacts}
 

@@ -129,7 +129,7 @@ def _overlay(job: Job) -> dict[str, Any] | None:
 
 
 def _content(video: Path) -> str:
-    """A hash of the video's content, or of all its images'."""
+    """Return a hash of the video's content, or of all its images'."""
     return hashlib.sha256("".join(map(sha256, source_files(video))).encode()).hexdigest()
 
 
@@ -144,7 +144,7 @@ def _check_mixing(job: Job, earlier: RunRecord | None, record: RunRecord) -> Non
 
 
 def _is_done(job: Job, earlier: RunRecord) -> bool:
-    """Whether all files that are asked for are there."""
+    """Return whether all files that are asked for are there."""
     if not earlier.complete or (
         job.overlay and (earlier.details["overlay"] != _overlay(job) or not job.overlay.exists())
     ):
@@ -153,7 +153,7 @@ def _is_done(job: Job, earlier: RunRecord) -> bool:
 
 
 def _maps_in(job: Job) -> list[Path]:
-    """The files in its folder that are called as its maps would be, in any format."""
+    """Return the files in its folder that are called as its maps would be, in any format."""
     files = [path for path in job.out.glob("*") if path.suffix in MAP_SUFFIXES.values()]
     return [path for path in files if (path.stem.isdecimal() if job.names is None else path.stem in job.names)]
 
@@ -225,7 +225,7 @@ def _spool(items: Iterator[tuple[Frame, Map | None]], spool: Path) -> Generator[
 
 
 def _replay(job: Job, spool: Path) -> Iterator[tuple[Frame, Map | None]]:
-    """The frames, decoded again, with their spooled maps."""
+    """Yield the frames, decoded again, with their spooled maps."""
     maps = np.memmap(spool, np.float32, mode="r").reshape(-1, *INPUT_SIZE)
     for frame in job.frames():
         yield frame, maps[frame.index]

@@ -111,20 +111,20 @@ def _write(image: Image, text: str, place: tuple[int, int]) -> None:
 
 @lru_cache
 def _colours(colormap: str) -> Image:
-    """(256, 1, 3): the colour of every grey level."""
+    """Return (256, 1, 3): the colour of every grey level."""
     rgba = mpl.colormaps[colormap](np.arange(256), bytes=True)
     return np.ascontiguousarray(rgba[:, np.newaxis, :3])
 
 
 @lru_cache
 def _overlay_tables(colormap: str, alpha: float, floor: float) -> tuple[Image, Image]:
-    """(256, 1, 3) each: for every grey level, the light that is laid over and what is left of the frame's own."""
+    """Return (256, 1, 3) each: for every grey level, the light laid over, and what is left of the frame's own."""
     return _mixing(_colours(colormap), alpha * ((np.arange(256) / 255 - floor) / (1 - floor)).clip(0))
 
 
 @lru_cache
 def _difference_tables(alpha: float) -> tuple[Image, Image]:
-    """The same for differences, of which 128 is none."""
+    """Return the same for differences, of which 128 is none."""
     return _mixing(_colours("PuOr_r"), alpha * np.abs(np.arange(256) - 128) / 128)
 
 

@@ -198,7 +198,7 @@ def validate(  # noqa: PLR0913
 
 
 def _scores(student: TinyHD, source: Source, clip: Clip, teacher: Teacher | None, view: str) -> list[dict[str, float]]:
-    """What is known of each frame of a clip."""
+    """Return what is known of each frame of a clip."""
     device, frames = next(student.parameters()).device, output_frames(student.spec.outputs)
     saliency = student(normalised(torch.from_numpy(clip_frames(source, clip))[None].to(device))).map.float().cpu()
     maps = saliency.reshape(student.spec.outputs, *saliency.shape[-2:])

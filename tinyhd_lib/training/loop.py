@@ -210,7 +210,7 @@ class _Training:
         return self.group.mean(means)
 
     def _terms(self, clip: Tensor, targets: dict[str, Tensor]) -> dict[str, Tensor]:
-        """Every term of the loss that the targets allow, in float32."""
+        """Return every term of the loss that the targets allow, in float32."""
         precision = self.recipe.precision
         with torch.autocast(clip.device.type, _PRECISIONS[precision], enabled=precision != "float32"):
             output, levels = self.shared(clip)

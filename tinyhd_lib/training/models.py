@@ -36,7 +36,7 @@ class WindowModel(Protocol):
 
     @property
     def multi(self) -> bool:
-        """Whether it answers for every frame of the window; else for the last one only."""
+        """Return whether it answers for every frame of the window; else for the last one only."""
 
     def __call__(self, frames: Image) -> Answers:
         """Return answers, in float32, to (16, h, w, 3) uint8 RGB."""
@@ -78,12 +78,12 @@ class OpenModel:
 
     @property
     def multi(self) -> bool:
-        """Whether it answers for every frame of the window."""
+        """Return whether it answers for every frame of the window."""
         return isinstance(self.network, TinyHD) and self.network.spec.multi
 
     @property
     def levels(self) -> list[str]:
-        """The names of its four conspicuity maps, the finest first.
+        """Return the names of its four conspicuity maps, the finest first.
 
         Raises:
             BadInput: it has none.
@@ -114,7 +114,7 @@ class OpenModel:
         return {f"{what} {number}": features[0].cpu().numpy() for number, features in enumerate(found, start=1)}
 
     def _clip(self, frames: Image) -> Tensor:
-        """(1, 3, 16, H, W), as this network wants it."""
+        """Return (1, 3, 16, H, W), as this network wants it."""
         clip = torch.from_numpy(resized(frames, self.size))[None]
         return (2 * _planes(clip) - 255) / 255 if isinstance(self.network, HD2S) else normalised(clip)
 

@@ -174,17 +174,17 @@ class Recipe:
 
     @property
     def spec(self) -> ModelSpec:
-        """The student's model."""
+        """Return the student's model."""
         return MODEL_SPECS[self.model]
 
     @property
     def hints(self) -> bool:
-        """Whether the teacher's features are to be learnt."""
+        """Return whether the teacher's features are to be learnt."""
         return bool(self.terms.get("levels"))
 
     @property
     def only_hints(self) -> bool:
-        """Whether nothing else is, so that decoders need not run."""
+        """Return whether nothing else is, so that decoders need not run."""
         return {name for name, weight in self.terms.items() if weight} == {"levels"}
 
     def to_dict(self) -> dict[str, Any]:

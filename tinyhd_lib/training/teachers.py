@@ -111,7 +111,7 @@ class WindowTeacher(Teacher):
         return {name: np.concatenate([answer[name] for answer in answers], axis=1) for name in answers[0]}
 
     def _answer(self, source: Source, window: Clip, read: dict[str, Answers]) -> Answers:
-        """The answer to a window; the entries that neighbours share are read once."""
+        """Return the answer to a window; the entries that neighbours share are read once."""
         if not self._cache:
             return self._model(clip_frames(source, window))
         key = self._key(source, window)

@@ -70,6 +70,6 @@ class Settings:
 
     @property
     def drawing(self) -> Drawing:
-        """How one map is drawn."""
+        """Return how one map is drawn."""
         style: Any = "overlay" if self.view in COMPARING_VIEWS else self.view
         return Drawing(style, self.alpha, self.colormap, self.floor)

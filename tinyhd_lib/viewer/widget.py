@@ -114,16 +114,16 @@ class SaliencyViewer(ipywidgets.VBox):  # type: ignore[misc]
 
     @property
     def settings(self) -> Settings:
-        """What is shown, as one value."""
+        """Return what is shown, as one value."""
         return self._shown
 
     @property
     def frames(self) -> int:
-        """How many there are."""
+        """Return how many there are."""
         return self._scene.reader.count
 
     def picture(self) -> Image:
-        """What is shown, (H, W, 3) RGB at the video's own size."""
+        """Return what is shown, (H, W, 3) RGB at the video's own size."""
         return self._whole().draw(self._shown)
 
     def step(self, frames: int) -> None:
@@ -174,14 +174,14 @@ class SaliencyViewer(ipywidgets.VBox):  # type: ignore[misc]
         return self._written(path, f"{self._stem}_view.json", content)
 
     def state(self) -> dict[str, Any]:
-        """What makes this view again: video, maps, settings. Maps that are only in memory are named, not kept."""
+        """Return what makes this view again: video, maps, settings; maps in memory are named, not kept."""
         return {**self._again, "settings": asdict(self._shown)}
 
     @classmethod
     def from_state(
         cls, state: str | Path | Mapping[str, Any], maps: Mapping[str, Maps] | None = None, **changes: Any
     ) -> Self:
-        """The view of a state.
+        """Return the view of a state.
 
         Args:
             state: what `state` gives, or the file that `save_state` writes.
@@ -203,7 +203,7 @@ class SaliencyViewer(ipywidgets.VBox):  # type: ignore[misc]
             raise BadInput(f"state: not the state of a viewer ({error})") from error
 
     def _repr_mimebundle_(self, **kwargs: Any) -> Any:
-        """What the notebook shows: the widget, or, where nobody can use it, a sheet of moments and a video."""
+        """Return what the notebook shows: the widget, or, where nobody can use it, a sheet of moments and a video."""
         if _is_watched() if self._interactive is None else self._interactive:
             return super()._repr_mimebundle_(**kwargs)
         return {"text/html": as_html(self._scene, self._shown), "text/plain": self._scene.caption(self._shown)}
@@ -295,7 +295,7 @@ class SaliencyViewer(ipywidgets.VBox):  # type: ignore[misc]
             self._controls.picture.pointer = change["new"]
 
     def _in_frame(self, place: Sequence[float]) -> tuple[float, float]:
-        """A place in the picture as one in the frame."""
+        """Return a place in the picture as one in the frame."""
         x, y = place[:2]
         return (2 * x % 1 if self.view == "side-by-side" else x), y
 
@@ -353,6 +353,6 @@ def _name_of(source: Maps) -> str:
 
 
 def _is_watched() -> bool:
-    """Whether the cell was run by somebody who sees it: JupyterLab and its kin tell the kernel which cell it is."""
+    """Return whether somebody sees the cell that runs: JupyterLab and its kin tell the kernel which one it is."""
     shell = get_ipython()
     return shell is not None and "cellId" in (shell.get_parent() or {}).get("metadata", {})

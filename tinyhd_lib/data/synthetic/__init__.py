@@ -124,7 +124,7 @@ def synthesise_once(  # noqa: PLR0913
 
 
 def video_settings(folder: Path) -> dict[str, VideoSettings]:
-    """What each video of a made-up set was made of, by its name; its gaze again, if ``recipe.gaze()`` is called.
+    """Return what each video of a made-up set was made of, by its name; its gaze again, if ``recipe.gaze()`` is called.
 
     Raises:
         BadInput: the folder is no set of ours.
@@ -143,7 +143,7 @@ def video_settings(folder: Path) -> dict[str, VideoSettings]:
 
 
 def video_of(folder: Path, name: str) -> SyntheticVideo:
-    """The clip of which a video was made: its frame 0 is the first of the video, whatever number the files give it.
+    """Return the clip of which a video was made; its frame 0 is the video's first, whatever the files call it.
 
     Args:
         folder: the root of a made-up set.

@@ -86,7 +86,7 @@ class Made(NamedTuple):
 
 
 def two_shots(frames: int, last: int) -> tuple[int, ...]:
-    """The lengths of two shots, the second with ``last`` frames; of one if that leaves none for either.
+    """Return the lengths of two shots, the second with ``last`` frames; of one if that leaves none for either.
 
     Examples:
         >>> two_shots(24, 8), two_shots(2, 0)
@@ -198,7 +198,7 @@ def _even(length: float) -> int:
 
 
 def _fixations(recipe: VideoSettings) -> Iterator[Image]:
-    """(H, W) uint8 of each frame, 1 where anybody looked, else 0; no frames if nobody watched."""
+    """Yield (H, W) uint8 of each frame, 1 where anybody looked, else 0; no frames if nobody watched."""
     if not recipe.observers:
         return
     gaze = recipe.gaze()
@@ -220,7 +220,7 @@ _MAT_HEADER = b"MATLAB 5.0 MAT-file, synthetic".ljust(116)
 
 
 def ground_truth(fixations: Image, sigma: float | None = None) -> Image:
-    """The map that data sets make of fixations: blurred, its highest place white.
+    """Return the map that data sets make of fixations: blurred, its highest place white.
 
     Args:
         fixations: (H, W), 0 and 1.
@@ -257,13 +257,13 @@ def write(path: Path, content: bytes) -> None:
 
 
 def png(image: Image) -> bytes:
-    """An RGB or grey picture as a PNG file."""
+    """Return an RGB or grey picture as a PNG file."""
     pixels = cv2.cvtColor(image, cv2.COLOR_RGB2BGR) if image.ndim == 3 else image
     return cv2.imencode(".png", pixels)[1].tobytes()
 
 
 def mat(fixations: Image) -> bytes:
-    """A fixation map as MATLAB saves it."""
+    """Return a fixation map as MATLAB saves it."""
     file = io.BytesIO()
     savemat(file, {"I": fixations}, do_compression=True)
     # The header is free text, in which the date would make every file another one.

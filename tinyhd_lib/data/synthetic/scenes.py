@@ -76,7 +76,7 @@ class SceneObject:
     roll: float = 0.0
 
     def centre(self, time: float) -> Floats:
-        """(2,) its place."""
+        """Return its place, (2,)."""
         return np.array(self.home) + np.array(self.swing) * self._waves(time)
 
     def lean(self, time: float) -> float:
@@ -111,7 +111,7 @@ class SyntheticVideo:
         return sum(shot.frames for shot in self.shots)
 
     def at(self, index: int) -> tuple[Shot, float]:
-        """The shot of a frame, and the time since that shot began.
+        """Return the shot of a frame, and the time since that shot began.
 
         Raises:
             IndexError: the clip has no such frame.
@@ -151,7 +151,7 @@ def make_video(
 
 
 def only_shot(clip: SyntheticVideo, number: int) -> SyntheticVideo:
-    """The clip without all but one of its shots (from 0), as data sets have it that cut their videos up."""
+    """Return the clip without all but one of its shots (from 0), as data sets have it that cut their videos up."""
     return replace(clip, shots=(clip.shots[number],))
 
 
@@ -182,7 +182,7 @@ def _wanderers(rng: np.random.Generator, size: tuple[int, int], share: float) ->
 
 
 def _popout(rng: np.random.Generator, size: tuple[int, int], share: float) -> tuple[SceneObject, ...]:
-    """A grid of equals, one of which differs in its colour or its shape."""
+    """Return a grid of equals, one of which differs in its colour or its shape."""
     cell = np.array(size[::-1]) / _GRID[::-1]
     places = np.stack(np.meshgrid(np.arange(_GRID[1]), np.arange(_GRID[0])), axis=-1).reshape(-1, 2) + 0.5
     homes = (places + rng.uniform(-0.12, 0.12, places.shape)) * cell - 0.5
@@ -195,7 +195,7 @@ def _popout(rng: np.random.Generator, size: tuple[int, int], share: float) -> tu
 
 
 def _colour(hue: float) -> tuple[float, float, float]:
-    """A bright colour; hues go round from 0 to 1 and on."""
+    """Return a bright colour; hues go round from 0 to 1 and on."""
     red, green, blue = colorsys.hsv_to_rgb(hue % 1, 0.75, 0.95)
     return red * 255, green * 255, blue * 255
 
@@ -217,7 +217,7 @@ class Gaussians(NamedTuple):
 
 
 def components(clip: SyntheticVideo, index: int) -> Gaussians:
-    """What the gaze at a frame is drawn from, before it is restricted to the frame: things first, the middle last."""
+    """Return what the gaze at a frame is drawn from, before it is held to the frame: things first, the middle last."""
     shot, time = clip.at(index)
     (height, width), habits = clip.size, clip.habits
     around_things = np.full((len(shot.things), 2), habits.spread * width)
@@ -230,7 +230,7 @@ def components(clip: SyntheticVideo, index: int) -> Gaussians:
 
 
 def density(clip: SyntheticVideo, index: int) -> Floats:
-    """How probable it is that an observer who looks at a frame looks at this pixel of it.
+    """Return how probable it is that an observer who looks at a frame looks at this pixel of it.
 
     Returns:
         (H, W), sum 1. Not the Gaussians' values at the pixels' centres but their integrals over the pixels: exact
@@ -274,7 +274,7 @@ def simulate_observers(clip: SyntheticVideo, observers: int, seed: int) -> Gaze:
 
 
 def _watch(rng: np.random.Generator, clip: SyntheticVideo, shot: range, observers: int) -> Floats:
-    """(observers, frames, 2): the gaze during the frames of one shot."""
+    """Return (observers, frames, 2): the gaze during the frames of one shot."""
     count, mean = len(shot), clip.habits.fixation * float(clip.rate)
     mixtures = [components(clip, index) for index in shot]
     # Real lengths are skewed like this. A fixation lasts a frame at least, so one for each frame is always enough.
@@ -304,7 +304,7 @@ _SKIN, _DARK, _WHITE, _LIPS = (240.0, 196.0, 164.0), (26.0, 26.0, 34.0), (250.0,
 
 
 def render(clip: SyntheticVideo, index: int) -> Image:
-    """A frame of a clip, (H, W, 3) uint8 RGB.
+    """Return a frame of a clip, (H, W, 3) uint8 RGB.
 
     Raises:
         IndexError: the clip has no such frame.
@@ -353,7 +353,7 @@ def _sprite(shape: str, colour: Colour, side: int) -> Image:
 
 
 def _draw_disc(drawn: Image, colour: Colour) -> None:
-    """A striped ball."""
+    """Return a striped ball."""
     _ellipse(drawn, (0, 0), (1, 1), _DARK)
     _ellipse(drawn, (0, 0), (0.9, 0.9), colour)
     across, down = _coordinates()
@@ -362,7 +362,7 @@ def _draw_disc(drawn: Image, colour: Colour) -> None:
 
 
 def _draw_square(drawn: Image, colour: Colour) -> None:
-    """A chequered box, as large in area as the ball."""
+    """Return a chequered box, as large in area as the ball."""
     across, down = _coordinates()
     reach = np.maximum(abs(across), abs(down)) / (np.sqrt(np.pi) / 2)
     drawn[reach < 1] = (*_DARK, 1)
@@ -371,7 +371,7 @@ def _draw_square(drawn: Image, colour: Colour) -> None:
 
 
 def _draw_face(drawn: Image, colour: Colour) -> None:
-    """A smiling face; the colour is that of the hair."""
+    """Return a smiling face; the colour is that of the hair."""
     _ellipse(drawn, (0, 0), (0.86, 1), _DARK)
     _ellipse(drawn, (0, 0), (0.8, 0.94), _SKIN)
     _ellipse(drawn, (0, -0.32), (0.8, 0.62), colour, (180, 360))
@@ -383,7 +383,7 @@ def _draw_face(drawn: Image, colour: Colour) -> None:
 
 
 def _coordinates() -> tuple[Floats, Floats]:
-    """How far each pixel of a drawing is to the right of, and below, the centre: (1, S) and (S, 1)."""
+    """Return how far each pixel of a drawing is to the right of, and below, the centre: (1, S) and (S, 1)."""
     steps = (np.arange(_DRAWN) - (_DRAWN - 1) / 2) * 2 * _MARGIN / _DRAWN
     return steps[None], steps[:, None]
 

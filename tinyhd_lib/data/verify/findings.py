@@ -75,13 +75,13 @@ class VideoCheck(NamedTuple):
 
 
 def unreadable(file: Path, error: BadInput | OSError) -> Fault:
-    """The fault of a file that cannot be read."""
+    """Return the fault of a file that cannot be read."""
     told = f"cannot be read ({error.strerror})" if isinstance(error, OSError) else str(error)
     return Fault("unreadable", file, with_remedy(file, told))
 
 
 def with_remedy(file: Path, told: str) -> str:
-    """What an error tells of a file, on one line, without naming the file, and with a remedy if it told none.
+    """Return what an error tells of a file, on one line, without naming the file, and with a remedy if it told none.
 
     Examples:
         >>> with_remedy(Path("a/001.AVI"), "a/001.AVI: the file is empty")

@@ -14,7 +14,7 @@ from tinyhd_lib.data.video import VIDEO_SUFFIXES
 
 
 def last_number(name: str) -> int | None:
-    """The number that a name ends with.
+    """Return the number that a name ends with.
 
     Examples:
         >>> last_number("Diving-Side_001_017"), last_number("cover")
@@ -25,7 +25,7 @@ def last_number(name: str) -> int | None:
 
 
 def gaps(numbers: Iterable[int]) -> list[range]:
-    """What is missing between the least and the greatest.
+    """Return what is missing between the least and the greatest.
 
     Examples:
         >>> gaps([9, 1, 2, 5, 8])
@@ -35,7 +35,7 @@ def gaps(numbers: Iterable[int]) -> list[range]:
 
 
 def spoken(numbers: range) -> str:
-    """A run of numbers in words.
+    """Return a run of numbers in words.
 
     Examples:
         >>> spoken(range(3, 4)), spoken(range(3, 6))
@@ -77,7 +77,7 @@ def check_set(dataset: Dataset, checks: Iterable[VideoCheck], *, complete: bool 
 
 
 def _count(dataset: Dataset, results: Sequence[VideoCheck]) -> Iterator[SplitCounts]:
-    """What there is of each split, also of one that was published and is not there at all."""
+    """Yield what there is of each split, also of one that was published and is not there at all."""
     published = {row.name: row for row in PUBLISHED_SPLITS if row.kind == dataset.kind.name}
     for split in [dataset.split] if dataset.split else dict.fromkeys([*dataset.splits, *published]):
         found = [result for video, result in zip(dataset.videos, results, strict=True) if video.split == split]
@@ -201,12 +201,12 @@ def _known(dataset: Dataset) -> list[tuple[str, str]]:
 
 
 def _belongs(dataset: Dataset, path: Path) -> bool:
-    """Whether a path is of a split that was checked."""
+    """Return whether a path is of a split that was checked."""
     return dataset.split in (None, _place_of(dataset, path)[0])
 
 
 def _film_of(dataset: Dataset, name: str) -> str:
-    """The film that a video is of: Hollywood-2 has a shot of it."""
+    """Return the film that a video is of: Hollywood-2 has a shot of it."""
     return name.rpartition("_")[0] if dataset.kind.name == "hollywood2" else name
 
 

@@ -64,12 +64,12 @@ class Frames(NamedTuple):
 
 
 def read_frames_of(video: Video) -> Frames:
-    """All frames of a video, decoded."""
+    """Return all frames of a video, decoded."""
     return _read_images(video) if video.source.is_dir() else _read_film(video)
 
 
 def read_pictures(folder: Path | None, suffix: str, reader: Callable[[Path], Image]) -> Pictures:
-    """All files of a folder that end like this; none if there is no such folder.
+    """Return all files of a folder that end like this; none if there is no such folder.
 
     Args:
         folder: where they are.
@@ -90,7 +90,7 @@ def _read_film(video: Video) -> Frames:
 
 
 def _read_images(video: Video) -> Frames:
-    """One by one: `Video.frames` refuses the first that is damaged or of another size, and does not look further."""
+    """Read images one by one: `Video.frames` refuses the first that is damaged or of another size, and stops there."""
     images = _look({path.name: path for path in source_files(video.source)}, _read_colours)
     sizes = {picture.file: picture.size for picture in images.read.values()}
     if images.faults:
@@ -100,7 +100,7 @@ def _read_images(video: Video) -> Frames:
 
 
 def _read_colours(path: Path) -> Image:
-    """(H, W, 3) as `Video.frames` decodes it: turned, where the image says so."""
+    """Return (H, W, 3) as `Video.frames` decodes it: turned, where the image says so."""
     image = decode_image(path, cv2.IMREAD_COLOR)
     if image is None:
         raise BadInput(f"{path}: not an image that can be read")
@@ -143,7 +143,7 @@ def check_video(video: Video) -> VideoCheck:
 
 
 def _check_maps(video: Video, frames: Frames) -> tuple[int, Iterator[Fault]]:
-    """How many frames have ground truth in files, and what is wrong with it."""
+    """Return how many frames have ground truth in files, and what is wrong with it."""
     maps = read_pictures(video.maps, ".png", read_grey)
     plain = read_pictures(video.fixations, ".png", read_fixations)
     matlab = read_pictures(video.fixations and video.fixations / "maps", ".mat", read_fixations)
@@ -167,7 +167,7 @@ def _check_maps(video: Video, frames: Frames) -> tuple[int, Iterator[Fault]]:
 
 
 def _check_gaze(video: Video, file: Path, frames: Frames) -> tuple[int, Iterator[Fault]]:
-    """How many frames have gaze points, and what is wrong with these."""
+    """Return how many frames have gaze points, and what is wrong with these."""
     gaze = read_gaze(file)
     count = frames.decoded or gaze.frames
     shown = (gaze.frame >= 0) & (gaze.frame < count)
@@ -182,7 +182,7 @@ def _check_gaze(video: Video, file: Path, frames: Frames) -> tuple[int, Iterator
 
 
 def _check_count(video: Video, frames: Frames, maps: int | None) -> Iterator[Fault]:
-    """A damaged video is told already: of it, only what it promises is compared with its maps."""
+    """Compare counts; a damaged video is told already: of it, only what it promises is compared with its maps."""
     counts = {"decoded": frames.decoded, "promised": len(video.names), "maps": maps}
     known = {what: count for what, count in counts.items() if count is not None}
     if len(set(known.values())) > 1:
@@ -213,7 +213,7 @@ def _check_pairs(video: Video, maps: Pictures, plain: Pictures, matlab: Pictures
 
 
 def _check_sizes(*groups: tuple[str, dict[Path, Size]]) -> Iterator[Fault]:
-    """One fault for all files of a group: a wrong size is seldom one file's. The first group says what is right."""
+    """Tell one fault for all files of a group: a wrong size is rarely one file's. The first group is right."""
     right = next((_most_frequent(sizes.values()) for _, sizes in groups if sizes), None)
     for what, sizes in groups:
         wrong = {file: size for file, size in sizes.items() if size != right}

@@ -192,7 +192,7 @@ class _Planner:
         return self._add(Step("block", (x,), shape, other, settings=settings), *weights)
 
     def _fuse(self, model: TinyHD, logits: list[int]) -> None:
-        """The fusion's weights are in its own order of the decoders."""
+        """Return the fusion's weights are in its own order of the decoders."""
         ordered = [*logits[1:], logits[0]] if model.spec.d1_last else logits
         counts, lengths, *_ = zip(*map(self._shape, ordered), strict=True)
         frames, pixels = model.spec.outputs, INPUT_SIZE[0] * INPUT_SIZE[1]
@@ -221,7 +221,7 @@ def _folded(convolution: nn.Conv3d, norm: nn.BatchNorm3d) -> Folded:
 
 
 def _shares(width: int) -> Map:
-    """(2, width): how much a pixel's left neighbour has of the first, and its right one of the second of its two.
+    """Return (2, width): how much a pixel has of its left neighbour, and of its right one.
 
     In float32, as torch computes it.
     """

@@ -67,7 +67,7 @@ def _of_three(build: Build) -> Any:
 
 
 def _library(name: str) -> Build:
-    """One of LLVM's own functions."""
+    """Return one of LLVM's own functions."""
 
     def build(builder: Any, *vectors: Any) -> Any:
         kind = ir.FunctionType(_VECTOR, [_VECTOR] * len(vectors))
@@ -77,7 +77,7 @@ def _library(name: str) -> Build:
 
 
 def _lanes(*order: int) -> Build:
-    """The chosen lanes of two vectors, numbered through; the second one is zero if it is not given."""
+    """Return the chosen lanes of two vectors, numbered through; the second one is zero if it is not given."""
     mask = ir.Constant(_WORDS, order)
     return lambda builder, a, b=_ZEROS: builder.shuffle_vector(a, b, mask)
 
@@ -107,7 +107,7 @@ before_zero = _of_one(_lanes(*range(1, LANES + 1)))  # a1 .. a7 0
 
 
 def _load(_typing_context: Any, array: Any, index: Any) -> Any:  # noqa: ARG001
-    """The vector at an index of a flat array; nobody checks that it ends inside."""
+    """Return the vector at an index of a flat array; nobody checks that it ends inside."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Sequence[Any]) -> Any:
         return builder.load(_address(context, builder, signature, arguments), align=4)
@@ -126,7 +126,7 @@ def _store(_typing_context: Any, array: Any, index: Any, vector: Any) -> Any:  #
 
 
 def _splat(_typing_context: Any, number: Any) -> Any:  # noqa: ARG001
-    """The same float32 in every lane."""
+    """Return the same float32 in every lane."""
 
     def generate(_context: Any, builder: Any, _signature: Any, arguments: Sequence[Any]) -> Any:
         single = builder.insert_element(_ZEROS, arguments[0], ir.Constant(_WORD, 0))
