@@ -14,10 +14,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tinyhd_lib import MODEL_SPECS, BadInput, load_model, predict, save_model
-from tinyhd_lib.data.pictures import frames_of
 from tinyhd_lib.data.video import Frame
 from tinyhd_lib.models.spec import Sampling
-from tinyhd_lib.prediction.inference import saliency_maps
+from tinyhd_lib.prediction.inference import frames_of, saliency_maps
 
 
 class NamedFrames:
@@ -202,7 +201,7 @@ def test_pictures_in_memory_are_a_video(video: Any) -> None:
 @pytest.mark.parametrize(
     ("video", "reason"),
     [
-        (PICTURES[0], r"a video of shape \(72, 96, 3\): \(T, H, W, 3\) or"),
+        (PICTURES[0], r"a video of shape \(72, 96, 3\): give \(T, H, W, 3\) or"),
         (list(PICTURES[0]), r"picture 0 of a video has the shape \(96, 3\)"),
         (PICTURES[..., :2], r"picture 0 of a video has the shape \(72, 96, 2\)"),
         (PICTURES.astype(float), "picture 0 of a video is float64 from 0 to 2"),

@@ -13,6 +13,8 @@ from isal import isal_zlib
 from tinyhd_lib.data.transforms import Image
 from tinyhd_lib.errors import BadInput
 
+PICTURE_SHAPES = "(T, H, W, 3) or (T, 3, H, W), of uint8 or of floats from 0 to 1"
+
 _IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff"})
 
 
@@ -100,3 +102,29 @@ def encode_grey(levels: npt.NDArray[Any]) -> bytes:
 def _chunk(kind: bytes, content: bytes) -> bytes:
     checksum = isal_zlib.crc32(content, isal_zlib.crc32(kind))
     return b"".join((struct.pack(">I", len(content)), kind, content, struct.pack(">I", checksum)))
+
+
+def to_image(picture: Any, what: str) -> Image:
+    """Return a picture in memory as (H, W, 3) uint8.
+
+    Args:
+        picture: an array or tensor (H, W, 3) or (3, H, W) of uint8 or of floats from 0 to 1, or a PIL image.
+        what: it is called in errors.
+
+    Raises:
+        BadInput: it is none.
+    """
+    if hasattr(picture, "convert"):  # PIL's
+        picture = picture.convert("RGB")
+    if hasattr(picture, "is_floating_point"):  # torch's
+        picture = (picture.float() if picture.is_floating_point() else picture).detach().cpu()
+    values = np.asarray(picture)
+    if values.ndim == 3 and values.shape[0] == 3 != values.shape[2]:
+        values = values.transpose(1, 2, 0)
+    if values.ndim != 3 or values.shape[2] != 3 or 0 in values.shape:
+        raise BadInput(f"{what} has the shape {values.shape}: give {PICTURE_SHAPES}")
+    if values.dtype.kind == "f" and values.min() >= 0 and values.max() <= 1:
+        values = np.rint(255 * values.astype(np.float32)).astype(np.uint8)
+    if values.dtype != np.uint8:
+        raise BadInput(f"{what} is {values.dtype} from {values.min():g} to {values.max():g}: give {PICTURE_SHAPES}")
+    return np.ascontiguousarray(values)

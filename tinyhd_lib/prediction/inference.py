@@ -5,14 +5,15 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 
-from tinyhd_lib.data.pictures import Pictures, frames_of
+from tinyhd_lib.data.images import PICTURE_SHAPES, to_image
 from tinyhd_lib.data.transforms import Map
-from tinyhd_lib.data.video import Frame, probe
+from tinyhd_lib.data.video import Frame, probe, read_frames
 from tinyhd_lib.data.windows import Window, looks
+from tinyhd_lib.errors import BadInput
 from tinyhd_lib.models.spec import CLIP_FRAMES, INPUT_SIZE, Sampling
 from tinyhd_lib.models.weights import DEFAULT_WEIGHTS
 from tinyhd_lib.overlap import prefetch
@@ -26,6 +27,11 @@ if TYPE_CHECKING:
 
 _MARGIN = 1.01  # so that no neighbour is missed by rounding
 _WAITING_FRAMES = 128  # decoded, for one batch of windows that lie far apart
+
+
+Pictures = str | bytes | Path | Iterable[Any]
+"""A path; or pictures, each a `Frame`, an array or tensor (H, W, 3) or (3, H, W) of uint8 or of floats from 0 to 1, or
+a PIL image; one array or tensor with another axis in front is a video of them."""
 
 
 class Prediction(NamedTuple):
@@ -42,13 +48,16 @@ class Prediction(NamedTuple):
     map: Map
 
 
-def predict(
+def predict(  # noqa: PLR0913
     video: Pictures,
     model: "str | Path | TinyHD" = DEFAULT_WEIGHTS,
     *,
     device: str = "auto",
+    every: int | str | None = None,
+    between: Literal["linear", "hold"] | None = None,
+    smooth: float | None = None,
+    batch: int | None = None,
     fps: float = 25.0,
-    **options: Any,
 ) -> Iterator[Prediction]:
     """Yield the saliency of every frame of a video, in order; decoding and forward pass overlap.
 
@@ -56,13 +65,17 @@ def predict(
         video: a video file, a folder of frames, or pictures; see `frames_of`.
         model: the name of published weights, a checkpoint's path, or a model.
         device: see `open_runtime`.
+        every: from one look of the model to the next, in frames or as a time such as ``0.3s``; this and the next two
+            are what the weights say if None, which for the published ones is as published.
+        between: of S, what frames between two looks get: their maps in proportion, or the later one.
+        smooth: seconds (standard deviation) over which maps are smoothed in time.
+        batch: windows a forward pass; what the runtime likes best if None.
         fps: frames a second of pictures that have no times.
-        options: of `WindowOptions`: every, between, smooth, batch.
 
     Raises:
         BadInput: the video, the weights, the device or an option cannot be used.
     """
-    chosen = WindowOptions(**options)  # refuses what is out of range
+    chosen = WindowOptions(every=every, between=between, smooth=smooth, batch=batch)
     frames = frames_of(video, fps)
     runtime = open_runtime(model, device)
     if isinstance(chosen.every, str) and isinstance(video, str | bytes | Path):
@@ -70,6 +83,28 @@ def predict(
     sampling = chosen.sampling(runtime.spec, runtime.sampling, fps)
     maps = saliency_maps(frames, runtime, sampling, batch=chosen.batch)
     return (Prediction(frame.index, frame.time, saliency) for frame, saliency in maps if saliency is not None)
+
+
+def frames_of(video: Pictures, fps: float = 25.0) -> Iterator[Frame]:
+    """Return the frames of a video file, of a folder of frames, or of pictures in memory.
+
+    Args:
+        video: see `Pictures`.
+        fps: frames a second of pictures that have no times.
+
+    Raises:
+        BadInput: it is no video; of single pictures, that is told when they come.
+    """
+    if isinstance(video, str | bytes | Path):
+        return read_frames(Path(os.fsdecode(video)))
+    shape = getattr(video, "shape", None)
+    if shape is not None and len(shape) != 4:
+        raise BadInput(f"a video of shape {tuple(shape)}: give {PICTURE_SHAPES}")
+    return (each if isinstance(each, Frame) else _frame(index, fps, each) for index, each in enumerate(video))
+
+
+def _frame(index: int, fps: float, picture: Any) -> Frame:
+    return Frame(index, index / fps, to_image(picture, f"picture {index} of a video"))
 
 
 def saliency_maps(
