@@ -116,7 +116,7 @@ def measure_cache(model: str, size: tuple[int, int], device: str = "auto") -> Ro
 def _recipe(model: str, size: tuple[int, int], root: Path, videos: int, **settings: Any) -> Recipe:
     """Return a recipe on made-up gaze, of two epochs."""
     place = str(synthesise_once("gaze", root / "set", videos=videos, frames=48))
-    return Recipe(model, labelled="gaze", labelled_dir=place, size=size, epochs=2, clip_norm=1.0, **settings)
+    return Recipe(model, labelled="gaze", labelled_dir=(place,), size=size, epochs=2, clip_norm=1.0, **settings)
 
 
 def _steps(recipe: Recipe, out: Path, device: str) -> Iterator[None]:

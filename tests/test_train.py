@@ -20,18 +20,21 @@ import pytest
 import torch
 from conftest import random_model
 from test_teachers import hd2s_state
+from torchvision.models import mobilenet_v2
 
-from tinyhd_lib import MODEL_SPECS, BadInput, build_teacher, load_model, save_model
+from tinyhd_lib import MODEL_SPECS, BadInput, build_teacher, inflate_mobilenet_v2, load_model, save_model
 from tinyhd_lib.cli import main
 from tinyhd_lib.data.clips import resized
 from tinyhd_lib.data.datasets import open_dataset
 from tinyhd_lib.data.synthetic import synthesise
 from tinyhd_lib.data.transforms import Image
+from tinyhd_lib.models.spec import Sampling
 from tinyhd_lib.models.weights import read_metadata
 from tinyhd_lib.records import read_record
 from tinyhd_lib.training import checkpoint, teachers
 from tinyhd_lib.training import loop as training
 from tinyhd_lib.training.checkpoint import log_table, read_log, read_state, smoothed
+from tinyhd_lib.training.learner import build_learner
 from tinyhd_lib.training.loop import NonFiniteLossError, train
 from tinyhd_lib.training.processes import Processes
 from tinyhd_lib.training.recipe import Recipe, read_recipe, recipe_names
@@ -547,6 +550,62 @@ def test_a_teacher_alone_teaches_and_is_what_is_measured_against(
     assert [set(terms) for terms in step_terms(entries)] == [{"teacher_map", "d1", "d3", "loss"}]
     assert [set(scores) for scores in scores_of(entries)] == [{"kl"}]
     assert 0 < scores_of(entries)[0]["kl"] < 1
+
+
+def test_folders_are_one_set(labels: Recipe, tmp_path: Path) -> None:
+    for name in ("talks", "sequences"):
+        list(synthesise("gaze", tmp_path / name, videos=2, frames=16, seed=len(name)))
+    folders = {"labelled": "gaze", "labelled_dir": [str(tmp_path / name) for name in ("talks", "sequences")]}
+    learnt, _ = training.open_sources(replace(labels, **folders, labelled_split=None, validation_split=None))
+    assert len(learnt) == 4
+    assert len({source.digest for source in learnt}) == 4
+
+
+def test_what_is_frozen_does_not_learn(labels: Recipe, tmp_path: Path) -> None:
+    recipe = replace(labels, freeze=["encoder", "d2"], epochs=1, validation_split=None)
+    run(recipe, tmp_path)
+    begun, state = random_model(recipe.model).state_dict(), read_state(tmp_path).model
+    changed = [name for name, value in begun.items() if not torch.equal(value, state[f"student.{name}"])]
+    assert {name.removeprefix("decoders.").split(".")[0] for name in changed} == {"d1", "d3", "fusion"}
+
+
+def test_an_encoder_starts_from_image_net(labels: Recipe, tmp_path: Path) -> None:
+    torch.manual_seed(3)
+    images = mobilenet_v2(weights=None)
+    torch.save(images.state_dict(), tmp_path / "mobilenet.pth")
+    student = build_learner(replace(labels, start=f"mobilenet_v2:{tmp_path / 'mobilenet.pth'}")).student
+    expected = random_model(labels.model)
+    with torch.no_grad():
+        inflate_mobilenet_v2(expected, images.state_dict())
+    for name, value in student.encoder.state_dict().items():
+        assert torch.equal(value, expected.encoder.state_dict()[name]), name
+
+
+def test_the_best_is_the_best_by_the_score_that_is_named(
+    labels: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And training ends when that has not become better for as long as is allowed."""
+    scores = iter([{"kl": 3.0, "nss": 1.0}, {"kl": 2.0, "nss": 2.0}, {"kl": 1.0, "nss": 1.5}, {"kl": 0.5, "nss": 2.0}])
+    monkeypatch.setattr(training, "validate", lambda *_, **_named: next(scores))
+    recipe = replace(labels, best_by="nss", patience=2, epochs=9, clips_per_video=1)
+    entries = run(recipe, tmp_path)
+    assert len(scores_of(entries)) == 4
+    assert read_metadata(tmp_path / "best.safetensors")["provenance"]["epoch"] == 2
+    assert read_record(tmp_path).complete
+    assert run(recipe, tmp_path) == []
+
+
+def test_a_score_that_cannot_be_measured_is_one_line(
+    labels: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(training, "validate", lambda *_, **_named: {"kl": 1.0})
+    with pytest.raises(BadInput, match="BEST_BY nss: of these data only kl can be measured"):
+        run(replace(labels, best_by="nss", epochs=1), tmp_path)
+
+
+def test_a_student_brings_its_best_way_along(labels: Recipe, tmp_path: Path) -> None:
+    run(replace(labels, epochs=1, clips_per_video=1, validation_split=None), tmp_path)
+    assert load_model(tmp_path / "best.safetensors").sampling == Sampling.best(labels.spec) == Sampling(8)
 
 
 def test_terms_that_the_data_cannot_give_are_one_line(labels: Recipe, tmp_path: Path) -> None:

@@ -272,6 +272,11 @@ def test_what_cannot_be_is_refused_and_changes_nothing(
     assert viewer.settings == before
 
 
+def test_fewer_maps_than_frames_are_told(video_file: Path, maps: np.ndarray, caplog: pytest.LogCaptureFixture) -> None:
+    assert SaliencyViewer(video_file, maps[:3]).frames == 3
+    assert "maps of 3 frames, but" in caplog.text
+
+
 def test_maps_that_do_not_fit_are_refused(video_file: Path, maps: np.ndarray, tmp_path: Path) -> None:
     with pytest.raises(BadInput, match=r"map: maps of 41 frames, but .* has 40"):
         SaliencyViewer(video_file, np.concatenate([maps, maps[:1]]))

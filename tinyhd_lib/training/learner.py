@@ -6,6 +6,8 @@ Source of the published groups and schedule: the paper, section 4 (docs/model.md
 import logging
 import math
 from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Self
 
 import pandas as pd
 import torch
@@ -15,10 +17,11 @@ from tinyhd_lib import metrics
 from tinyhd_lib.data.clips import Clip, Source, clip_frames, clip_truth, resized
 from tinyhd_lib.errors import BadInput
 from tinyhd_lib.losses import kl_divergence
-from tinyhd_lib.models.checkpoints import load_model
+from tinyhd_lib.models.checkpoints import load_model, read_state
 from tinyhd_lib.models.encoder import pyramid_channels
 from tinyhd_lib.models.source import model_source
-from tinyhd_lib.models.student import SaliencyOutput, TinyHD, build_model
+from tinyhd_lib.models.spec import Sampling
+from tinyhd_lib.models.student import SaliencyOutput, TinyHD, build_model, inflate_mobilenet_v2
 from tinyhd_lib.training.models import normalised
 from tinyhd_lib.training.recipe import Recipe
 from tinyhd_lib.training.samples import LeftOut, output_frames
@@ -36,10 +39,18 @@ class Learner(nn.Module):
         student: the student.
         hint_channels: of the teacher's pyramid, where hints are to be learnt. A pyramid of another width is led to the
             hints by 1x1 convolutions that are thrown away afterwards (Romero et al., FitNets, 2015).
+        frozen: names of parts that do not learn; the statistics of their batch norms stay as they are, too.
         only_hints: decoders and fusion neither run nor learn.
     """
 
-    def __init__(self, student: TinyHD, hint_channels: Sequence[int] = (), *, only_hints: bool = False) -> None:
+    def __init__(
+        self,
+        student: TinyHD,
+        hint_channels: Sequence[int] = (),
+        frozen: Sequence[str] = (),
+        *,
+        only_hints: bool = False,
+    ) -> None:
         super().__init__()
         self.student = student
         pairs = zip(pyramid_channels(student.spec.reduction), hint_channels, strict=True) if hint_channels else ()
@@ -47,9 +58,17 @@ class Learner(nn.Module):
             nn.Identity() if mine == hint else nn.Conv3d(mine, hint, kernel_size=1) for mine, hint in pairs
         )
         self._only_hints = only_hints
-        if only_hints:
-            for part in (student.decoders, student.fusion):
-                part.requires_grad_(requires_grad=False)
+        parts = {"encoder": student.encoder, "fusion": student.fusion, **student.decoders}
+        self._frozen = [parts[name] for name in frozen if name in parts]
+        for part in (*self._frozen, *((student.decoders, student.fusion) if only_hints else ())):
+            part.requires_grad_(requires_grad=False)
+
+    def train(self, mode: bool = True) -> Self:  # noqa: FBT001, FBT002
+        """Set the mode of all parts but the frozen ones, which stay as they are used."""
+        super().train(mode)
+        for part in self._frozen:
+            part.eval()
+        return self
 
     def forward(self, clip: Tensor) -> tuple[SaliencyOutput | None, tuple[Tensor, ...]]:
         """Return maps, None where only hints are learnt, and the pyramid in the shapes of the hints, if any."""
@@ -66,9 +85,13 @@ def build_learner(recipe: Recipe) -> Learner:
     """
     torch.manual_seed(recipe.seed)
     student = build_model(recipe.spec)
-    if recipe.start is not None:
-        take_what_fits(student, load_model(recipe.start))
-    return Learner(student, hint_channels(recipe), only_hints=recipe.only_hints).train()
+    student.sampling = Sampling.best(recipe.spec)
+    kind, _, file = (recipe.start or "").partition("mobilenet_v2:")
+    if file:
+        inflate_mobilenet_v2(student, read_state(Path(file)))
+    elif kind:
+        take_what_fits(student, load_model(kind))
+    return Learner(student, hint_channels(recipe), recipe.freeze, only_hints=recipe.only_hints).train()
 
 
 def take_what_fits(student: TinyHD, start: TinyHD) -> None:

@@ -33,6 +33,7 @@ from tinyhd_lib.training.checkpoint import (
     Entry,
     TrainingState,
     append_log,
+    read_log,
     read_state,
     rewind_log,
 )
@@ -110,8 +111,9 @@ def train(  # noqa: PLR0913
         if group.first:
             record.details |= training.describe()
             record.write(out)
-        while training.state.epoch < recipe.epochs:
+        while training.state.epoch < recipe.epochs and not stalled(read_log(out), recipe):
             yield from training.epoch()
+            group.wait()  # for the first process, which measures
         if group.first:
             record.finish(out)
 
@@ -248,6 +250,7 @@ class _Training:
         state, scores = self.state, dict[str, float]()
         student = build_model(self.recipe.spec).to(self.group.device).eval()
         student.load_state_dict(state.average or self.learner.student.state_dict())
+        student.sampling = self.learner.student.sampling
         if self.measured:
             clips = validation_clips(self.measured, self.recipe.validation_clips)
             if self.teacher is not None:
@@ -256,8 +259,9 @@ class _Training:
             view = self.recipe.validation_view
             scores = validate(student, self.measured, clips, self.teacher, view, left_out=self.left_out)
             yield self._log({"epoch": state.epoch, "scores": scores})
-        if not scores or scores["kl"] < state.best:
-            state.best = scores.get("kl", state.best)
+        cost = cost_of(scores, self.recipe)
+        if not scores or cost < state.best:
+            state.best = cost
             told = {"epoch": state.epoch, "validation": scores, "recipe": self.recipe.without_places()}
             name = self.teacher.name if self.teacher else None
             save_model(student, self.out / BEST_NAME, {"trained_by": "TinyHD Workbench", "teacher": name, **told})
@@ -290,6 +294,23 @@ class _Training:
         teacher = {"name": self.teacher.name, "digest": self.teacher.digest} if self.teacher else None
         videos = {source.video.name: source.digest for source in self.sources}
         return {"recipe": self.recipe.to_dict(), "teacher": teacher, "videos": videos}
+
+
+def cost_of(scores: Mapping[str, float], recipe: Recipe) -> float:
+    """Return what the best student has least of: KL, or the negative of another score; infinite without scores.
+
+    Raises:
+        BadInput: the score that the recipe names cannot be had of its validation data.
+    """
+    if scores and recipe.best_by not in scores:
+        raise BadInput(f"BEST_BY {recipe.best_by}: of these data only {', '.join(scores)} can be measured")
+    return (scores["kl"] if recipe.best_by == "kl" else -scores[recipe.best_by]) if scores else math.inf
+
+
+def stalled(log: Sequence[Entry], recipe: Recipe) -> bool:
+    """Return whether the newest ``patience`` scores of a log are all no better than the best before."""
+    costs = [cost_of(entry["scores"], recipe) for entry in log if "scores" in entry]
+    return 0 < recipe.patience < len(costs) and min(costs[: -recipe.patience]) <= min(costs[-recipe.patience :])
 
 
 @contextmanager

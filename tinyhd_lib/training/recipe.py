@@ -41,7 +41,8 @@ _Number = Annotated[
     float, Field(strict=True, allow_inf_nan=False), BeforeValidator(lambda x: float(x) if isinstance(x, str) else x)
 ]
 _Weight = Annotated[_Number, Field(ge=0)]
-_Words = Annotated[tuple[str, ...], BeforeValidator(lambda x: (x,) if isinstance(x, str) else x)]
+_Part = Literal["encoder", "d1", "d2", "d3", "fusion"]
+_Words = Annotated[tuple[str, ...], BeforeValidator(lambda x: (x,) if isinstance(x, str) else () if x is None else x)]
 
 
 def _in_one_line(kind: type[Class]) -> type[Class]:
@@ -75,7 +76,9 @@ class Recipe:
     model: Annotated[str, AfterValidator(_model)]
     """a model by its name: M-r4, or the published d123m_rc4_rc1T."""
     start: str | None = None
-    """weights to begin with, none for a fresh student."""
+    """weights to begin with, of any model: what fits is taken; mobilenet_v2:FILE for torchvision's, inflated."""
+    freeze: Annotated[tuple[_Part, ...], BeforeValidator(lambda x: (x,) if isinstance(x, str) else x)] = ()
+    """parts that do not learn: encoder, d1, d2, d3, fusion."""
     teachers: _Words = ()
     """hd2s:FILE, maps:FOLDER, or the name or path of a student; the mean of several."""
     timing: Literal["aligned", "published"] = "aligned"
@@ -84,16 +87,16 @@ class Recipe:
     """the loss's weights, by term (tinyhd_lib.losses.TERMS)."""
     labelled: _Kind | None = None
     """kind of the data set with gaze, None for none."""
-    labelled_dir: str | None = None
-    """its folder; the kind's environment variable if None."""
+    labelled_dir: _Words = ()
+    """its folder, or several; the kind's environment variable if none."""
     labelled_split: str | None = None
     """its part to learn from, None for all."""
     validation_split: str | None = None
     """its part to measure on, None for none."""
     auxiliary: _Kind | None = None
     """kind of the data set that only the teacher knows an answer for, None for none."""
-    auxiliary_dir: str | None = None
-    """its folder."""
+    auxiliary_dir: _Words = ()
+    """its folder, or several."""
     auxiliary_split: str | None = None
     """its part to learn from, None for all."""
     exclude: _Words = ()
@@ -118,6 +121,10 @@ class Recipe:
     """what is seen of validation videos: the whole frame, or the published crop."""
     validation_clips: _Count = 5
     """evenly spaced clips of each validation video."""
+    best_by: Literal["kl", "cc", "nss"] = "kl"
+    """the score by which the best student is kept."""
+    patience: Annotated[_Integer, Field(ge=0)] = 0
+    """epochs without a better score after which training ends, 0 for never."""
     store: _Flag = True
     """decode every video once, into the cache folder."""
     cache: _Flag = True
@@ -197,7 +204,7 @@ class Recipe:
         table["teachers"] = [
             f"{kind}{colon}{Path(rest).name}" for kind, colon, rest in map(teacher_kind, self.teachers)
         ]
-        table["start"] = Path(self.start).parent.name if self.start else None
+        table["start"] = (Path(self.start).parent.name or self.start) if self.start else None
         return {name: value for name, value in table.items() if not name.endswith("_dir")}
 
     def to_yaml(self) -> str:

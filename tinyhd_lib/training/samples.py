@@ -28,7 +28,7 @@ from tinyhd_lib.data.clips import (
     stored_bytes,
     without,
 )
-from tinyhd_lib.data.datasets import open_dataset
+from tinyhd_lib.data.datasets import Dataset, open_dataset
 from tinyhd_lib.data.layouts import Video
 from tinyhd_lib.data.transforms import Image, Map, normalise
 from tinyhd_lib.errors import BadInput
@@ -243,20 +243,18 @@ def open_sources(recipe: Recipe) -> tuple[list[Source], list[Source]]:
     make = stored if recipe.store else decoded
     names: list[str] = []
     learnt: list[Source] = []
-    for kind, folder, split in (
+    for kind, folders, split in (
         (recipe.labelled, recipe.labelled_dir, recipe.labelled_split),
         (recipe.auxiliary, recipe.auxiliary_dir, recipe.auxiliary_split),
     ):
-        if kind is None:
-            continue
-        dataset = open_dataset(kind, folder, split)
-        for each in dataset.skipped:
-            logger.warning("skipped: %s: %s", each.path.name, each.reason)
-        if recipe.store:
-            gibibytes = stored_bytes(dataset.videos) / 2**30
-            logger.info("%s: up to %.1f GiB of decoded frames in the cache", dataset.root.name, gibibytes)
-        names += [video.name for video in dataset.videos]
-        learnt += [part for source in _usable(dataset.videos, make) for part in without(source, recipe.exclude)]
+        for dataset in _datasets(kind, folders, split):
+            for each in dataset.skipped:
+                logger.warning("skipped: %s: %s", each.path.name, each.reason)
+            if recipe.store:
+                gibibytes = stored_bytes(dataset.videos) / 2**30
+                logger.info("%s: up to %.1f GiB of decoded frames in the cache", dataset.root.name, gibibytes)
+            names += [video.name for video in dataset.videos]
+            learnt += [part for source in _usable(dataset.videos, make) for part in without(source, recipe.exclude)]
     for entry in recipe.exclude:
         if entry.partition(":")[0] not in names:
             logger.warning("EXCLUDE %r: there is no such video, nothing is left out for it", entry)
@@ -264,9 +262,18 @@ def open_sources(recipe: Recipe) -> tuple[list[Source], list[Source]]:
         raise BadInput("nothing to learn from: every video was left out or cannot be read")
     if recipe.validation_split is None:
         return learnt, []
-    kind, folder = recipe.labelled or recipe.auxiliary, recipe.labelled_dir if recipe.labelled else recipe.auxiliary_dir
-    seen = partial(make, view=recipe.validation_view)
-    return learnt, list(_usable(open_dataset(str(kind), folder, recipe.validation_split).videos, seen))
+    kind, folders = recipe.auxiliary, recipe.auxiliary_dir
+    if recipe.labelled:
+        kind, folders = recipe.labelled, recipe.labelled_dir
+    seen, measured = partial(make, view=recipe.validation_view), _datasets(kind, folders, recipe.validation_split)
+    return learnt, [source for dataset in measured for source in _usable(dataset.videos, seen)]
+
+
+def _datasets(kind: str | None, folders: Sequence[str], split: str | None) -> list[Dataset]:
+    """Return the data sets of a kind, one for each folder, or that of its environment variable."""
+    if kind is None:
+        return []
+    return [open_dataset(kind, folder, split) for folder in folders] or [open_dataset(kind, None, split)]
 
 
 def _usable(videos: Sequence[Video], make: Callable[[Video], Source]) -> Iterator[Source]:

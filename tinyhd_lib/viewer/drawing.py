@@ -1,6 +1,7 @@
 """From settings to a picture: a video, its maps, and one frame of both drawn by the code that draws overlay videos."""
 
 import base64
+import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache
@@ -23,6 +24,8 @@ from tinyhd_lib.prediction.map_files import Bounds, own_bounds
 from tinyhd_lib.prediction.overlay import draw, draw_difference, mark_peak, mark_points, wipe
 from tinyhd_lib.viewer.sources import MapSource
 from tinyhd_lib.viewer.state import NORMALISATIONS, Settings
+
+logger = logging.getLogger(__name__)
 
 _MOST_SAMPLED = 300  # frames that the bounds of a clip are taken from
 _MOST_DRAWN = 400  # frames that a strip looks at: it has no more pixels
@@ -71,6 +74,8 @@ class Scene:
         if most > self.reader.count:
             raise BadInput(f"{longest}: maps of {most} frames, but {video} has {self.reader.count}")
         if most < self.reader.count:  # not all of the video decodes, or not all of it is of interest
+            told = longest, most, video, self.reader.count
+            logger.warning("%s: maps of %d frames, but %s has %d; only the first ones are shown", *told)
             self.reader = VideoReader(video, most, width)
         self._clip_bounds = lru_cache(maxsize=None)(self._bounds_of_clip)
 
