@@ -12,11 +12,19 @@ from benchmarks.metrics import Metrics
 from benchmarks.pipeline import Pipeline
 from benchmarks.plot import write_plot
 from benchmarks.report import Benchmark, as_markdown, as_text, read_report, run
+from benchmarks.trade import Trade
 from benchmarks.training import Training
 from benchmarks.viewer import Viewer
 from tinyhd_lib.errors import BadInput
 
-BENCHMARKS = {"forward": Forward, "pipeline": Pipeline, "training": Training, "metrics": Metrics, "viewer": Viewer}
+BENCHMARKS = {
+    "forward": Forward,
+    "pipeline": Pipeline,
+    "trade": Trade,
+    "training": Training,
+    "metrics": Metrics,
+    "viewer": Viewer,
+}
 
 USAGE = f"""usage: python -m benchmarks NAME [OPTIONS]     measure: {", ".join(BENCHMARKS)}
        python -m benchmarks show FILE          the tables of a report that was kept

@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from benchmarks.report import Report, Row, plain_rows
+from benchmarks.trade import trade_plot
 from tinyhd_lib.errors import BadInput
 from tinyhd_lib.files import write_atomically
 from tinyhd_lib.models.weights import find_weights
@@ -27,7 +28,8 @@ def write_plot(report: Report, path: Path) -> None:
         BadInput: see `speed_plot`.
     """
     content = BytesIO()
-    speed_plot(report).savefig(content, format=path.suffix.removeprefix("."), dpi=160)
+    figure = trade_plot(report) if "trade" in report else speed_plot(report)
+    figure.savefig(content, format=path.suffix.removeprefix("."), dpi=160)
     write_atomically(path, content.getvalue())
 
 
