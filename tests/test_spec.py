@@ -46,7 +46,7 @@ def test_a_model_with_weights_has_its_number_of_parameters(name: str) -> None:
 
 
 def test_models_are_found_by_readable_names_and_listed_once() -> None:
-    assert len(MODEL_SPECS) == len(list(MODEL_SPECS)) == 22
+    assert len(MODEL_SPECS) == len(set(MODEL_SPECS)) >= 22
     assert MODEL_SPECS["M-r1"] == MODEL_SPECS["d1d2d3_M_lt"] != MODEL_SPECS["M-r1-ucf"] == MODEL_SPECS["ucf_d123m"]
     assert MODEL_SPECS["S-r1-D1+D2"] == MODEL_SPECS["d12_S"]
     assert "S-r8" in MODEL_SPECS
