@@ -365,6 +365,7 @@ def test_scores_are_the_metrics_of_the_columns(videos: tuple[Video, ...]) -> Non
     fixations = scene.truth.fixations
     expected = {
         "AUC-J": metrics.auc_judd(saliency, fixations),
+        "AUC": metrics.auc_rank(saliency, fixations),
         "AUC-B": metrics.auc_borji(saliency, fixations),
         "sAUC": metrics.auc_shuffled(saliency, fixations, others),
         "CC": metrics.cc(saliency, scene.truth.saliency),
@@ -411,13 +412,12 @@ class Expected(NamedTuple):
 def expected_scores(saliency: np.ndarray) -> Expected:
     pixels, low, high = saliency.size, saliency.min(), saliency.max()
     ranks = rankdata(saliency).reshape(saliency.shape)
-    above = (rankdata(-saliency, method="max")).reshape(saliency.shape)
     reached = saliency >= low + (high - low) * np.arange(10, -1, -1)[:, None, None] / 10
     shares = np.concatenate([[0], reached.mean(axis=(1, 2)), [1]])
     hits = np.concatenate([np.zeros((1, *saliency.shape)), reached, np.ones((1, *saliency.shape))])
     return Expected(
         nss=(saliency - saliency.mean()) / saliency.std(ddof=1),
-        auc_judd=1 - (above - 1) / (pixels - 1) / 2,
+        auc_judd=1 - (pixels - ranks) / (pixels - 1) / 2,
         auc_rank=(ranks - 1) / (pixels - 1),
         auc_borji=np.trapezoid(hits, shares, axis=0),
         information_gain=np.log2(saliency / saliency.sum() * pixels),

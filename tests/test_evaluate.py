@@ -97,6 +97,7 @@ def test_every_frame_is_scored_as_the_metrics_say(scored: Path, maps: Path, gaze
     assert truth is not None
     expected = {
         "AUC-J": metrics.auc_judd(prediction, truth.fixations),
+        "AUC": metrics.auc_rank(prediction, truth.fixations),
         "AUC-B": metrics.auc_borji(prediction, truth.fixations),
         "CC": metrics.cc(prediction, truth.saliency),
         "SIM": metrics.sim(prediction, truth.saliency),

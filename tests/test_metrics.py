@@ -3,7 +3,7 @@
 import json
 import warnings
 from collections.abc import Callable
-from itertools import combinations, product
+from itertools import combinations, permutations, product
 from typing import Any, NamedTuple, Self
 
 import cv2
@@ -55,6 +55,7 @@ class Scene(NamedTuple):
 
 METRICS: dict[str, Callable[[Scene], Any]] = {
     "auc_judd": lambda scene: auc_judd(scene.saliency, scene.fixations),
+    "auc_judd below": lambda scene: auc_judd(scene.saliency, scene.fixations, ties="below"),
     "auc_rank": lambda scene: auc_rank(scene.saliency, scene.fixations),
     "auc_borji": lambda scene: auc_borji(scene.saliency, scene.fixations),
     "auc_borji 9": lambda scene: auc_borji(scene.saliency, scene.fixations, splits=9),
@@ -129,7 +130,7 @@ def densities(draw: st.DrawFn, count: int) -> list[np.ndarray]:
 
 CASES = ("case_a", "case_b", "case_c", "case_d", "case_e", "case_flat")
 MATLAB = {
-    "auc_judd": ("AUC_Judd_no_jitter", 1e-6),
+    "auc_judd below": ("AUC_Judd_no_jitter", 1e-6),
     "auc_borji": ("AUC_Borji_2000_splits", 0.005),
     "auc_shuffled": ("AUC_shuffled_2000_splits", 0.005),
     "cc": ("CC", 1e-6),
@@ -206,7 +207,9 @@ BY_HAND = {
     # Of four pixels the first and the third highest: (0, 0), (0, 1/2), (1/2, 1), (1, 1).
     "auc_judd": (lambda: auc_judd(row(4, 3, 2, 1), at(1, 0, 1, 0)), 0.875),
     # A tie at the threshold is a false alarm: (0, 0), (1/3, 1), (1, 1).
-    "auc_judd, tied": (lambda: auc_judd(row(2, 2, 1, 0), at(1, 0, 0, 0)), 5 / 6),
+    "auc_judd, tied, below": (lambda: auc_judd(row(2, 2, 1, 0), at(1, 0, 0, 0), ties="below"), 5 / 6),
+    # It is one with a probability of 1/2: that area, or 1.
+    "auc_judd, tied": (lambda: auc_judd(row(2, 2, 1, 0), at(1, 0, 0, 0)), 11 / 12),
     # Of four pairs, three are in order.
     "auc_rank": (lambda: auc_rank(row(4, 3, 2, 1), at(1, 0, 1, 0)), 0.75),
     # Of three pairs, two are in order, and one is a tie.
@@ -277,14 +280,36 @@ RISING: dict[str, Callable[[np.ndarray], np.ndarray]] = {
 @given(tied_maps())
 def test_auc_judd_is_the_naive_loop(drawn: tuple[np.ndarray, ...]) -> None:
     saliency, fixations = drawn
-    assert auc_judd(saliency, fixations) == pytest.approx(loop_auc_judd(saliency, fixations), abs=1e-12)
+    assert auc_judd(saliency, fixations, ties="below") == pytest.approx(loop_auc_judd(saliency, fixations), abs=1e-12)
+
+
+@quick
+@given(
+    st.lists(st.integers(0, 2), min_size=2, max_size=6),
+    st.sets(st.integers(0, 5), min_size=1),
+)
+def test_auc_judd_is_the_mean_over_all_orders_of_what_is_tied(levels: list[int], chosen: set[int]) -> None:
+    chosen = {place % len(levels) for place in chosen}
+    assume(len(chosen) < len(levels))
+    assume(len(set(levels)) > 1)
+    saliency, fixations = np.array([levels], float), mask((1, len(levels)), chosen)
+    orders = np.array(list(permutations(range(len(levels)))))
+    jittered = [loop_auc_judd(saliency + 1e-3 * order[None], fixations) for order in orders]
+    assert auc_judd(saliency, fixations) == pytest.approx(np.mean(jittered), abs=1e-12)
+
+
+def test_a_wrong_way_with_ties_is_refused() -> None:
+    with pytest.raises(ValueError, match="ties 'above': random or below"):
+        auc_judd(row(2, 1), at(1, 0), ties="above")
 
 
 @pytest.mark.parametrize("fixations", [1, 2, 40, 190, 191])
 def test_auc_judd_is_the_naive_loop_without_ties(fixations: int) -> None:
     saliency, fixated, *_ = scene(fixations)
     assert len(np.unique(saliency)) == saliency.size
-    assert auc_judd(saliency, fixated) == pytest.approx(loop_auc_judd(saliency, fixated), abs=1e-12)
+    expected = pytest.approx(loop_auc_judd(saliency, fixated), abs=1e-12)
+    assert auc_judd(saliency, fixated) == expected
+    assert auc_judd(saliency, fixated, ties="below") == expected
 
 
 @quick
@@ -326,7 +351,9 @@ def test_without_ties_auc_judd_exceeds_auc_rank_by_half_a_fixation_at_most(order
 
 def test_auc_judd_leaves_its_range_where_most_pixels_are_fixated_and_tied() -> None:
     """As the MATLAB code does: the first of n tied fixations has the n - 1 others for false alarms."""
-    assert auc_judd(np.array([[0, 1], [1, 1]]), mask((2, 2), {0, 1, 2})) == pytest.approx(-1 / 6, abs=1e-12)
+    tied = np.array([[0, 1], [1, 1]]), mask((2, 2), {0, 1, 2})
+    assert auc_judd(*tied, ties="below") == pytest.approx(-1 / 6, abs=1e-12)
+    assert 0 <= auc_judd(*tied) <= 1
 
 
 # AUC by thresholds, exact and drawn -----------------------------------------------------------------------------------

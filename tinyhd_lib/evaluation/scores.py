@@ -54,6 +54,7 @@ def _kl(saliency: Map, target: Target) -> float:
 
 METRICS: tuple[Metric, ...] = (
     Metric("AUC-J", lambda saliency, target: metrics.auc_judd(saliency, target.truth.fixations)),
+    Metric("AUC", lambda saliency, target: metrics.auc_rank(saliency, target.truth.fixations)),
     Metric("AUC-B", lambda saliency, target: metrics.auc_borji(saliency, target.truth.fixations)),
     Metric("sAUC", _shuffled),
     Metric("CC", lambda saliency, target: metrics.cc(saliency, target.truth.saliency)),

@@ -4,7 +4,7 @@ Source: the DHF1K benchmark's MATLAB code, see docs/evaluation.md.
 """
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -14,27 +14,35 @@ _STEPS = 10
 """Borji's and the shuffled AUC look at the thresholds 0, 0.1, ... 1 of the stretched map."""
 
 
-def auc_judd(saliency: Array, fixations: Array) -> Array:
-    """AUC-Judd without jitter: thresholds are the saliencies at the fixations, false alarms are all other pixels.
+def auc_judd(saliency: Array, fixations: Array, ties: Literal["random", "below"] = "random") -> Array:
+    """AUC-Judd: thresholds are the saliencies at the fixations, false alarms are all other pixels.
 
-    Ties count against the prediction, as in the MATLAB code without its jitter (where nearly all pixels are fixated and
-    tied, the area can even be negative); `auc_rank` counts them as half.
+    The MATLAB code adds a tiny random number to every pixel, so that of those that are tied any may come first. The
+    mean over all such draws has a closed form: the exact area of `auc_rank`, and 1 / (2 fixations) of the share of
+    other pixels that are expected above the lowest fixation.
 
     Args:
         saliency: (H, W) or (N, H, W).
         fixations: boolean, likewise.
+        ties: ``random``, that mean; ``below``, the MATLAB code without its jitter, where ties count against the
+            prediction (where nearly all pixels are fixated and tied, the area can even be negative).
 
     Returns:
         0 to 1; NaN without fixations, or if every pixel is fixated.
 
     Raises:
-        ValueError: see `tinyhd_lib.metrics`.
+        ValueError: see `tinyhd_lib.metrics`; or ``ties`` is neither.
     """
+    if ties not in {"random", "below"}:
+        raise ValueError(f"ties {ties!r}: random or below")
     frames = with_fixations(saliency, fixations)
-    xp, pixels = frames.xp, frames.saliency.shape[-1]
-    sorted_map = xp.sort(frames.saliency, axis=-1, stable=False)
+    xp, sorted_map = frames.xp, frames.xp.sort(frames.saliency, axis=-1, stable=False)
     fixated, count = _values_at(frames, frames.truths[0])
-    thresholds = xp.flip(fixated, axis=-1)
+    if ties == "random":
+        area = _rank_area(xp, sorted_map, fixated, count[:, 0])
+        area = area + _above_the_lowest(xp, sorted_map, fixated, count[:, 0]) / (2 * _at_least_one(xp, count[:, 0]))
+        return frames.answer(_unless_all(frames, count[:, 0], area))
+    pixels, thresholds = sorted_map.shape[-1], xp.flip(fixated, axis=-1)
     rank = xp.arange(1, thresholds.shape[-1] + 1, dtype=sorted_map.dtype, device=sorted_map.device)[None]
     above = pixels - xp.astype(_search(sorted_map, thresholds, "left"), sorted_map.dtype)
     # Rows with fewer fixations than others end in points (1, 1), which add nothing.
@@ -49,16 +57,9 @@ def auc_rank(saliency: Array, fixations: Array) -> Array:
     Args, returns and errors are those of `auc_judd`. Any monotone transform of the map leaves it as it is.
     """
     frames = with_fixations(saliency, fixations)
-    xp, pixels = frames.xp, frames.saliency.shape[-1]
-    sorted_map = xp.sort(frames.saliency, axis=-1, stable=False)
+    xp, sorted_map = frames.xp, frames.xp.sort(frames.saliency, axis=-1, stable=False)
     fixated, count = _values_at(frames, frames.truths[0])
-    # The pixels below a fixation, ties half; nothing is below the -inf that fills up shorter rows.
-    below = _search(sorted_map, fixated, "left") + _search(sorted_map, fixated, "right")
-    total = xp.sum(xp.astype(below, sorted_map.dtype), axis=-1) / 2
-    # Among themselves the fixations are below one another count^2 / 2 times.
-    count = count[:, 0]
-    area = (total - count**2 / 2) / _at_least_one(xp, count * (pixels - count))
-    return frames.answer(_unless_all(frames, count, area))
+    return frames.answer(_unless_all(frames, count[:, 0], _rank_area(xp, sorted_map, fixated, count[:, 0])))
 
 
 def auc_borji(saliency: Array, fixations: Array, splits: int | None = None, seed: int = 0) -> Array:
@@ -142,6 +143,29 @@ def _search(sorted_rows: Array, values: Array, side: str) -> Array:
     import torch
 
     return torch.searchsorted(sorted_rows, values.contiguous(), side=side)
+
+
+def _rank_area(xp: Any, sorted_map: Array, fixated: Array, count: Array) -> Array:
+    """Return the exact area (N,) of sorted maps (N, P) by the values at their fixations (N, K)."""
+    # The pixels below a fixation, ties half; nothing is below the -inf that fills up shorter rows.
+    below = _search(sorted_map, fixated, "left") + _search(sorted_map, fixated, "right")
+    total = xp.sum(xp.astype(below, sorted_map.dtype), axis=-1) / 2
+    # Among themselves the fixations are below one another count^2 / 2 times.
+    return (total - count**2 / 2) / _at_least_one(xp, count * (sorted_map.shape[-1] - count))
+
+
+def _above_the_lowest(xp: Any, sorted_map: Array, fixated: Array, count: Array) -> Array:
+    """Return the share (N,) of other pixels that are expected above the lowest fixation, ties in random order."""
+    pixels = sorted_map.shape[-1]
+    given = xp.where(fixated > -xp.inf, fixated, xp.inf)
+    lowest = xp.min(xp.concat([given, xp.zeros_like(sorted_map[:, :1]) + xp.inf], axis=-1), axis=-1, keepdims=True)
+    reach, above = (
+        pixels - xp.astype(_search(sorted_map, lowest, side)[:, 0], sorted_map.dtype) for side in ("left", "right")
+    )
+    tied = xp.sum(xp.astype(fixated == lowest, sorted_map.dtype), axis=-1)
+    # Of a pixel and so many fixations that are tied with it, any is the lowest as probably as any other.
+    expected = (above - (count - tied)) + (reach - above - tied) * tied / (tied + 1)
+    return expected / _at_least_one(xp, pixels - count)
 
 
 def _area(xp: Any, alarms: Array, hits: Array) -> Array:
