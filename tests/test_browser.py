@@ -115,7 +115,7 @@ class Reader:
 
     def sees(self, words: str) -> None:
         """The caption comes to say this, and the picture has arrived."""
-        _wait(lambda: words in self.caption(), 20, f"{words!r} is not in {self.caption()!r}")
+        _wait(lambda: words in self.caption(), 60, f"{words!r} is not in {self.caption()!r}")
         self.page.wait_for_timeout(300)
 
     def press(self, key: str) -> None:
@@ -134,7 +134,7 @@ class Reader:
 
     def to_the_beginning(self) -> None:
         self.page.get_by_label("Timeline").click(position={"x": 20, "y": 30})
-        _wait(lambda: self.frame() < 20, 20, "the timeline does not go there")
+        _wait(lambda: self.frame() < 20, 60, "the timeline does not go there")
 
 
 @pytest.fixture(scope="module")
@@ -231,7 +231,7 @@ def test_the_timeline_and_the_slider_go_where_they_are_put(reader: Reader) -> No
     for step in range(1, 11):
         mouse.move(start["x"] + 5 + 10 * step, start["y"] + 5)
     mouse.up()
-    _wait(lambda: reader.frame() > 40, 20, "the slider does not drag the film along")
+    _wait(lambda: reader.frame() > 40, 60, "the slider does not drag the film along")
     reader.to_the_beginning()  # the same place a second time
 
 
@@ -256,7 +256,7 @@ def test_the_film_plays_and_stops(reader: Reader) -> None:
     reader.to_the_beginning()
     before = reader.frame()
     reader.press("Space")
-    _wait(lambda: reader.frame() > before + 3, 20, "the film does not play")
+    _wait(lambda: reader.frame() > before + 3, 60, "the film does not play")
     reader.press("Space")
     reader.settle()
     stopped = reader.frame()
