@@ -72,6 +72,13 @@ def test_several_videos_get_a_folder_each_and_a_bad_one_does_not_stop_the_others
         (["{video}", "--batch", "-3"], "1 to 64 windows"),
         (["{video}", "--stride", "0"], "--every 0: a number of frames from 1"),
         (["{video}", "--every", "17"], "1 to 16 frames"),
+        (["{video}", "--between", "linear"], "it is for S"),
+        (
+            ["{video}", "--between", "cubic"],
+            "invalid choice 'cubic' for argument '--between'. Expected one of ('linear', ",
+        ),
+        (["{video}", "--bacth", "3"], "Unrecognized options: --bacth, 3; perhaps --batch INT (tinyhd predict --help)"),
+        (["{video}", "--batch", "x"], "Error parsing --batch: "),
         (["{video}", "--device", "tpu"], "choose from auto"),
         (["{video}", "--alpha", "7"], "opacity"),
         (["{video}", "--colormap", "viridiss"], "near are viridis"),

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from contextlib import redirect_stderr, redirect_stdout, suppress
 from difflib import get_close_matches
 from functools import partial, wraps
+from itertools import dropwhile, islice, takewhile
 from pkgutil import resolve_name
 
 from tinyhd_lib import __version__
@@ -84,8 +85,8 @@ def _parse(command: Command, name: str, words: Sequence[str]) -> Callable[[], in
     """Return the command with its options.
 
     Raises:
-        BadInput: the library refuses one of them.
-        SystemExit: help was asked for; or tyro refuses one of them, and has said why.
+        BadInput: the library refuses one of them, or tyro does.
+        SystemExit: help was asked for.
     """
     import tyro
     from tyro.conf import DisallowNone, FlagCreatePairsOff, OmitArgPrefixes, PositionalMetavarFromFieldName
@@ -108,8 +109,17 @@ def _parse(command: Command, name: str, words: Sequence[str]) -> Callable[[], in
             cause = cause.__context__
         if cause:  # tyro says it in several lines
             raise cause from None
-        sys.stderr.write(said.getvalue())
+        if exit_.code:
+            raise BadInput(f"{_in_one_line(said.getvalue())} (tinyhd {name} --help)") from None
         raise
+
+
+def _in_one_line(box: str) -> str:
+    """Return what tyro says of a mistake in a box of several lines: its first part, and the nearest option."""
+    lines = [line.strip("│ ") for line in box.splitlines() if line.startswith("│")]
+    what = " ".join(takewhile(lambda line: line and line[0] not in "─└", lines)).replace("'None', ", "")
+    near = dropwhile(lambda line: not line.startswith("Perhaps"), lines)
+    return "; perhaps ".join([what.rstrip("."), *islice(near, 1, 2)])
 
 
 def _introduce(words: Sequence[str]) -> int:
