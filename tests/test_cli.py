@@ -75,7 +75,7 @@ def test_several_videos_get_a_folder_each_and_a_bad_one_does_not_stop_the_others
         (["{video}", "--between", "linear"], "it is for S"),
         (
             ["{video}", "--between", "cubic"],
-            "invalid choice 'cubic' for argument '--between'. Expected one of ('linear', ",
+            "invalid choice 'cubic' for argument '--between'. Expected one of (",
         ),
         (["{video}", "--bacth", "3"], "Unrecognized options: --bacth, 3; perhaps --batch INT (tinyhd predict --help)"),
         (["{video}", "--batch", "x"], "Error parsing --batch: "),

@@ -115,11 +115,15 @@ def _parse(command: Command, name: str, words: Sequence[str]) -> Callable[[], in
 
 
 def _in_one_line(box: str) -> str:
-    """Return what tyro says of a mistake in a box of several lines: its first part, and the nearest option."""
-    lines = [line.strip("│ ") for line in box.splitlines() if line.startswith("│")]
-    what = " ".join(takewhile(lambda line: line and line[0] not in "─└", lines)).replace("'None', ", "")
-    near = dropwhile(lambda line: not line.startswith("Perhaps"), lines)
-    return "; perhaps ".join([what.rstrip("."), *islice(near, 1, 2)])
+    """Return what tyro says of a mistake in a box of several lines: what is below its title, and the nearest option."""
+
+    def is_text(line: str) -> bool:
+        return bool(line.strip("─-╭╮╰╯"))
+
+    lines = [line.strip("│ ") for line in box.splitlines()[1:]]
+    what = takewhile(is_text, dropwhile(lambda line: not is_text(line), lines))
+    near = islice(dropwhile(lambda line: not line.startswith("Perhaps"), lines), 1, 2)
+    return "; perhaps ".join([" ".join(what).replace("'None', ", "").rstrip("."), *near])
 
 
 def _introduce(words: Sequence[str]) -> int:
