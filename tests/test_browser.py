@@ -165,7 +165,7 @@ def test_keys_choose_views_that_differ(reader: Reader) -> None:
     seen = {}
     for key, view in enumerate(("overlay", "side-by-side", "map", "contours"), start=1):
         reader.press(str(key))
-        reader.sees(f"{view}: workbench_m_r4")
+        reader.sees(f"{view}: workbench-s-r4")
         seen[view] = reader.pixels()
         reader.page.screenshot(path=SCREENSHOTS / f"{view}.png")
     assert seen["side-by-side"].shape != seen["overlay"].shape
@@ -237,7 +237,7 @@ def test_the_timeline_and_the_slider_go_where_they_are_put(reader: Reader) -> No
 
 def test_two_models_are_held_against_each_other(reader: Reader) -> None:
     reader.press("5")
-    reader.sees("left workbench_m_r4, right workbench_m_r2")
+    reader.sees("left workbench-s-r4, right workbench-m-r4")
     middle = reader.pixels()
     reader.point(0.9, 0.5)
     reader.page.mouse.down()
@@ -246,7 +246,7 @@ def test_two_models_are_held_against_each_other(reader: Reader) -> None:
     assert np.abs(reader.pixels() - middle).max() > 40
     reader.page.screenshot(path=SCREENSHOTS / "wipe.png")
     reader.press("6")
-    reader.sees("workbench_m_r4 more (orange, +) or less (purple, -) than workbench_m_r2")
+    reader.sees("workbench-s-r4 more (orange, +) or less (purple, -) than workbench-m-r4")
     reader.page.screenshot(path=SCREENSHOTS / "difference.png")
 
 

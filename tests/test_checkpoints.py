@@ -195,7 +195,7 @@ def test_an_unknown_name_is_answered_with_the_nearest(name: str, nearest: str) -
 def test_every_model_is_known_by_its_name_and_its_file(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(weights_module, "download", lambda weights: Path(weights.name))
     assert list_models() == list(WEIGHTS)
-    assert list_models()[:2] == ["workbench-m-r4", "workbench-m-r2"]
+    assert list_models()[:2] == ["workbench-s-r4", "workbench-m-r4"]
     for name, weights in WEIGHTS.items():
         assert weights.name == name
         assert find_weights(name) is find_weights(weights.file) is weights

@@ -94,7 +94,7 @@ WEIGHTS = {
 }
 """All weights with a name, ours first."""
 
-DEFAULT_WEIGHTS = "workbench-m-r4"
+DEFAULT_WEIGHTS = "workbench-s-r4"
 
 
 def list_models() -> list[str]:
@@ -102,7 +102,7 @@ def list_models() -> list[str]:
 
     Examples:
         >>> list_models()[:3]
-        ['workbench-m-r4', 'workbench-m-r2', 'S-r1']
+        ['workbench-s-r4', 'workbench-m-r4', 'S-r1']
     """
     return list(WEIGHTS)
 
