@@ -29,6 +29,7 @@ _SPEED = ["p50_ms", "p95_ms", "times_eager"]
 _COLUMNS = {
     "forward": ["label", "runtime", "precision", "batch", *_SPEED, "frames_per_second", "peak_mib"],
     "pipeline": ["label", "runtime", "precision", "writes", "seconds", "frames_per_second", "peak_mib"],
+    "trade": ["way", "nss", "cc", "moved_at_16th", "moved_elsewhere", "frames_per_second"],
 }
 """What is shown of tables that have more than fits."""
 
