@@ -185,7 +185,7 @@ def test_own_weights_for_another_preprocessing_are_refused(weights_file: Path, t
 
 @pytest.mark.parametrize(
     ("name", "nearest"),
-    [("d123m_rc4", "d123m_rc4_rc1T"), ("ucf_d123", "ucf_d123s"), ("M-r3", "M-r4"), ("workbench", "workbench-m-r4")],
+    [("d123m_rc4", "d123m_rc4_rc1T"), ("ucf_d123", "ucf_d123s"), ("M-r3", "M-r4"), ("workbench", "workbench-s-r4")],
 )
 def test_an_unknown_name_is_answered_with_the_nearest(name: str, nearest: str) -> None:
     with pytest.raises(BadInput, match=f"no such name; the nearest are .*{nearest}"):

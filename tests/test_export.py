@@ -19,10 +19,10 @@ from tinyhd_lib.cli import main
 from tinyhd_lib.data.transforms import preprocess
 from tinyhd_lib.export import FORMATS, INPUTS, compare, export_model
 from tinyhd_lib.models.graph import PARITY_TOLERANCE, FromClips, FromFrames
-from tinyhd_lib.models.weights import DEFAULT_WEIGHTS
 
 pytestmark = pytest.mark.slow
 
+WEIGHTS = "workbench-m-r4"  # those of the documents
 SMALL = "d2_S"  # the fewest layers
 
 PAGE = (ROOT / "docs/deployment.md").read_text()
@@ -32,8 +32,8 @@ EXAMPLES = dict(re.findall(r"## (\w+)\n.*?```python\n(.*?)```", PAGE, flags=re.D
 @pytest.fixture(scope="module", params=FORMATS)
 def exported(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Our M r4, taking frames."""
-    path = tmp_path_factory.mktemp("exported") / f"{DEFAULT_WEIGHTS}{FORMATS[request.param].suffixes[-1]}"
-    assert main(["export", DEFAULT_WEIGHTS, "--to", request.param, "--input", "frames", "--out", str(path)]) == 0
+    path = tmp_path_factory.mktemp("exported") / f"{WEIGHTS}{FORMATS[request.param].suffixes[-1]}"
+    assert main(["export", WEIGHTS, "--to", request.param, "--input", "frames", "--out", str(path)]) == 0
     return path
 
 
@@ -45,7 +45,7 @@ def test_any_batch_of_frames_of_any_size_gives_torchs_maps(exported: Path) -> No
     frames = np.random.default_rng(0).integers(0, 256, (3, 16, 90, 170, 3), np.uint8)
     clips = np.stack([[preprocess(image) for image in clip] for clip in frames]).swapaxes(1, 2)
     with torch.inference_mode():
-        expected = FromClips(load_model(DEFAULT_WEIGHTS).eval())(torch.from_numpy(clips)).numpy()
+        expected = FromClips(load_model(WEIGHTS).eval())(torch.from_numpy(clips)).numpy()
     run = FORMATS[kind(exported)].load(exported)
     assert np.abs(run(frames) - expected).max() < 1e-5
     assert np.abs(run(frames[:1]) - expected[:1]).max() < 1e-5
@@ -145,7 +145,7 @@ def test_what_cannot_be_written_is_refused_first(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     Path("here").write_bytes(b"")
-    assert main(["export", DEFAULT_WEIGHTS, "--to", "onnx", *options]) == 2
+    assert main(["export", WEIGHTS, "--to", "onnx", *options]) == 2
     assert re.search(reason, capsys.readouterr().err)
     assert [file.name for file in tmp_path.iterdir()] == ["here"]
 
@@ -153,7 +153,7 @@ def test_what_cannot_be_written_is_refused_first(
 def test_what_is_missing_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr("tinyhd_lib.export.formats.find_spec", lambda _name: None)
     with pytest.raises(BadInput, match=r"needs onnx, onnxscript, onnxruntime \(pip install -e '\.\[export\]' from"):
-        export_model(DEFAULT_WEIGHTS, tmp_path / "m.onnx", "onnx")
+        export_model(WEIGHTS, tmp_path / "m.onnx", "onnx")
     for to, takes, reason in (("tflite", "clips", "`to=tflite`"), ("torch", "film", "`input=film`")):
         with pytest.raises(BadInput, match=reason):
-            export_model(DEFAULT_WEIGHTS, tmp_path / "m.pt2", to, takes)
+            export_model(WEIGHTS, tmp_path / "m.pt2", to, takes)

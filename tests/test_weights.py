@@ -35,7 +35,7 @@ def test_every_shipped_model_says_something_of_a_clip(name: str) -> None:
     with torch.no_grad():
         saliency = load_model(name)(torch.randn(1, 3, 16, 192, 256)).map
     assert saliency.isfinite().all()
-    assert saliency.std() > 1e-3
+    assert saliency.std() > saliency.mean() / 10, "how bright maps are is left open by the losses"
 
 
 def test_the_shipped_files_are_small_and_each_has_a_card() -> None:
@@ -49,7 +49,7 @@ def test_the_shipped_files_are_small_and_each_has_a_card() -> None:
 @pytest.mark.parametrize("name", OWN)
 def test_the_figures_of_a_card_are_those_of_the_raw_files(name: str) -> None:
     card = (FOLDER / f"{OWN[name].file}.md").read_text()
-    raw = json.loads((ROOT / f"docs/results/gaze-{OWN[name].file}.json").read_bytes())
+    raw = json.loads((ROOT / f"docs/results/held-out-{OWN[name].file}.json").read_bytes())
     figures = raw["figures"]["prediction"]
     for metric in ("NSS", "CC"):
         assert f"{figures[metric]['mean']:.3f}" in card
