@@ -76,18 +76,22 @@ def trade_plot(report: Report) -> Figure:
                 place = way["frames_per_second"], way[score]
                 axes.annotate(_told(way), place, (4, 5), textcoords="offset points", fontsize=7, color=colour)
         axes.set(xscale="log", xlabel="frames a second, decoded frames to maps", ylabel=score.upper())
-        axes.margins(x=0.15, y=0.15)
+        axes.margins(x=0.2, y=0.15)
+        axes.set_xticks(_TICKS, [str(tick) for tick in _TICKS])
+        axes.minorticks_off()
         axes.grid(color="#eeeeee")
-    axes.legend(fontsize=8, loc="lower right")
+        axes.spines[["top", "right"]].set_visible(False)
+    figure.legend(*axes.get_legend_handles_labels(), loc="outside upper center", ncols=4, frameon=False, fontsize=9)
     figure.supxlabel(f"{report['hardware']}; {len(report['videos'])} videos with gaze", fontsize=8, color="#555555")
     return figure
 
 
+_TICKS = (25, 50, 100, 200, 400, 800)
 _COLOURS = ("#d55e00", "#0072b2", "#009e73", "#cc79a7", "#e69f00")
 
 
 def _told(way: Row) -> str:
-    return f"every {way['every']}" + (f", smoothed {way['smooth']:g} s" if way["smooth"] else "")
+    return "smoothed" if way["smooth"] else f"every {way['every']}"
 
 
 def _way(text: str, device: str) -> tuple[Runtime, Sampling]:

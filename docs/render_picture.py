@@ -16,7 +16,7 @@ from tinyhd_lib.prediction.map_files import own_bounds
 from tinyhd_lib.prediction.options import Drawing
 from tinyhd_lib.prediction.overlay import draw
 
-PARTS = (0.14, 0.42, 0.66, 0.92)
+PARTS = (0.155, 0.28, 0.405, 0.466)
 
 
 def main() -> None:
