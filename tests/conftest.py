@@ -28,14 +28,9 @@ needs_shared = pytest.mark.skipif(not SHARED.exists(), reason="needs the third-p
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Let processes that share the cores not get in one another's way.
-
-    With several threads each they wait for one another, twenty times as long in a training; and memory that is given
-    back to the system after every operation costs half of the time of large models.
-    """
+    """Let processes that share the cores not wait for one another: with several threads each, twenty times as long."""
     if config.getoption("numprocesses", None):
-        workers = {"OMP_NUM_THREADS": "1", "MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": str(2**40)}
-        os.environ.update({name: value for name, value in workers.items() if name not in os.environ})
+        os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
 @pytest.fixture(scope="session", autouse=True)
