@@ -596,6 +596,15 @@ def test_the_best_is_the_best_by_the_score_that_is_named(
     assert run(recipe, tmp_path) == []
 
 
+def test_an_epoch_without_scores_does_not_forget_the_best(
+    labels: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scores = iter([{"kl": 1.0}, {}, {"kl": 2.0}])
+    monkeypatch.setattr(training, "validate", lambda *_, **_named: next(scores))
+    run(replace(labels, epochs=3, clips_per_video=1), tmp_path)
+    assert read_state(tmp_path).best == 1
+
+
 def test_a_score_that_cannot_be_measured_is_one_line(
     labels: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

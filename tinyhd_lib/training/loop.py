@@ -111,7 +111,7 @@ def train(  # noqa: PLR0913
         if group.first:
             record.details |= training.describe()
             record.write(out)
-        while training.state.epoch < recipe.epochs and not stalled(read_log(out), recipe):
+        while training.state.epoch < recipe.epochs and not (recipe.patience and stalled(read_log(out), recipe)):
             yield from training.epoch()
             group.wait()  # for the first process, which measures
         if group.first:
@@ -261,7 +261,7 @@ class _Training:
             yield self._log({"epoch": state.epoch, "scores": scores})
         cost = cost_of(scores, self.recipe)
         if not scores or cost < state.best:
-            state.best = cost
+            state.best = min(cost, state.best)
             told = {"epoch": state.epoch, "validation": scores, "recipe": self.recipe.without_places()}
             name = self.teacher.name if self.teacher else None
             save_model(student, self.out / BEST_NAME, {"trained_by": "TinyHD Workbench", "teacher": name, **told})
@@ -310,7 +310,7 @@ def cost_of(scores: Mapping[str, float], recipe: Recipe) -> float:
 def stalled(log: Sequence[Entry], recipe: Recipe) -> bool:
     """Return whether the newest ``patience`` scores of a log are all no better than the best before."""
     costs = [cost_of(entry["scores"], recipe) for entry in log if "scores" in entry]
-    return 0 < recipe.patience < len(costs) and min(costs[: -recipe.patience]) <= min(costs[-recipe.patience :])
+    return recipe.patience < len(costs) and min(costs[: -recipe.patience]) <= min(costs[-recipe.patience :])
 
 
 @contextmanager
