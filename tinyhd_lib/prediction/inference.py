@@ -173,11 +173,13 @@ def _batches(source: Iterator[Planned], size: int) -> Iterator[tuple[list[Planne
 def _overlapping(windows: Sequence[Window[Asked]]) -> list[Map]:
     if not windows:
         return []
-    start = windows[0].start
-    frames = np.empty((3, windows[-1].start - start + CLIP_FRAMES, *INPUT_SIZE), np.float32)
-    filled = start
+    span = windows[-1].start - windows[0].start + CLIP_FRAMES
+    frames = np.empty((3, min(span, CLIP_FRAMES * len(windows)), *INPUT_SIZE), np.float32)
+    clips, end, filled = [], 0, windows[0].start
     for window in windows:
-        for index in range(max(filled, window.start), window.start + CLIP_FRAMES):
-            frames[:, index - start] = window.clip[index - window.start].ready
-        filled = window.start + CLIP_FRAMES
-    return [frames[:, window.start - start :][:, :CLIP_FRAMES] for window in windows]
+        known = max(0, filled - window.start)  # frames that the window before has put in already
+        for place, each in enumerate(window.clip[known:], start=end):
+            frames[:, place] = each.ready
+        clips.append(frames[:, end - known :][:, :CLIP_FRAMES])
+        end, filled = end + CLIP_FRAMES - known, window.start + CLIP_FRAMES
+    return clips
