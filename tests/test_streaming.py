@@ -18,8 +18,9 @@ from test_predict import number, numbered
 from tinyhd_lib import MODEL_SPECS, BadInput, open_runtime
 from tinyhd_lib.data.video import Frame, read_frames
 from tinyhd_lib.live import Stream
+from tinyhd_lib.live.session import eased
 from tinyhd_lib.live.statistics import Latency, Statistics, summarise
-from tinyhd_lib.live.stream import Arrival, Arrivals, LivePrediction, eased, passes
+from tinyhd_lib.live.stream import Arrival, Arrivals, LivePrediction, passes
 from tinyhd_lib.models.spec import CLIP_FRAMES, Sampling
 from tinyhd_lib.prediction.inference import predict, saliency_maps
 

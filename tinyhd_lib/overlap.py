@@ -110,7 +110,7 @@ def _begin_worker() -> None:
 
 
 def _end_with_parent() -> None:
-    """Return a parent that was killed cannot stop its workers, who would wait for work for ever."""
+    """End when the parent does: one that was killed cannot stop its workers, who would wait for work for ever."""
     parent = parent_process()
     if parent is not None:
         parent.join()

@@ -124,7 +124,7 @@ class _OpenVideo:
         self._open()
 
     def until(self, index: int) -> Iterator[tuple[int, av.VideoFrame]]:
-        """Return the wanted frame, and some of those that are passed on the way to it."""
+        """Yield the wanted frame, and some of those that are passed on the way to it."""
         raise NotImplementedError
 
     def close(self) -> None:

@@ -2,14 +2,16 @@
 
 import json
 import logging
+import math
 import signal
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import asdict
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
 import cv2
+import numpy as np
 
 from tinyhd_lib.data.images import as_jpeg, encode_grey
 from tinyhd_lib.data.transforms import to_grey
@@ -20,7 +22,7 @@ from tinyhd_lib.live.options import LiveOptions
 from tinyhd_lib.live.page import Page
 from tinyhd_lib.live.sources import open_source
 from tinyhd_lib.live.statistics import Statistics, as_table
-from tinyhd_lib.live.stream import LivePrediction, Stream, eased
+from tinyhd_lib.live.stream import LivePrediction, Stream
 from tinyhd_lib.prediction.map_files import own_bounds
 from tinyhd_lib.prediction.overlay import draw
 from tinyhd_lib.records import RunRecord, peak_memory
@@ -75,6 +77,24 @@ def _check_places(options: LiveOptions) -> None:
         raise BadInput(f"{out}: is there already, and not an empty folder; give another `out`")
     if overlay and overlay.exists():
         raise BadInput(f"{overlay}: is there already; give another `overlay`")
+
+
+def eased(items: Iterable[LivePrediction | Statistics], seconds: float) -> Iterator[LivePrediction | Statistics]:
+    """Pass on what `Stream.watch` gives, each map as a mean of all so far that fade with time.
+
+    Args:
+        items: predictions, in order, and anything else among them.
+        seconds: in which the weight of a map falls to 1/e; 0 leaves the maps as they are.
+    """
+    before, mean = 0.0, None
+    for item in items:
+        if not (seconds and isinstance(item, LivePrediction)):
+            yield item
+            continue
+        share = np.float32(0 if mean is None else math.exp(-max(0.0, item.time - before) / seconds))
+        mean = item.map if mean is None else share * mean + (1 - share) * item.map
+        before = item.time
+        yield item._replace(map=mean)
 
 
 def _show(stream: Stream, options: LiveOptions, rows: list[Statistics]) -> Generator[Statistics, None, BadInput | None]:

@@ -1,6 +1,5 @@
 """Saliency of what is happening now: frames come when they like, maps follow with a bounded latency."""
 
-import math
 import time
 from collections import deque
 from collections.abc import Generator, Iterable, Iterator
@@ -160,24 +159,6 @@ def passes(arrivals: Arrivals, runtime: Runtime, every: int | None, *, holds: bo
     yield held
     if arrivals.error:
         raise arrivals.error
-
-
-def eased(items: Iterable[LivePrediction | Statistics], seconds: float) -> Iterator[LivePrediction | Statistics]:
-    """Pass on what `Stream.watch` gives, each map as a mean of all so far that fade with time.
-
-    Args:
-        items: predictions, in order, and anything else among them.
-        seconds: in which the weight of a map falls to 1/e; 0 leaves the maps as they are.
-    """
-    before, mean = 0.0, None
-    for item in items:
-        if not (seconds and isinstance(item, LivePrediction)):
-            yield item
-            continue
-        share = np.float32(0 if mean is None else math.exp(-max(0.0, item.time - before) / seconds))
-        mean = item.map if mean is None else share * mean + (1 - share) * item.map
-        before = item.time
-        yield item._replace(map=mean)
 
 
 class Stream:

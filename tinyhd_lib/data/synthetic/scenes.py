@@ -353,7 +353,7 @@ def _sprite(shape: str, colour: Colour, side: int) -> Image:
 
 
 def _draw_disc(drawn: Image, colour: Colour) -> None:
-    """Return a striped ball."""
+    """Draw a striped ball."""
     _ellipse(drawn, (0, 0), (1, 1), _DARK)
     _ellipse(drawn, (0, 0), (0.9, 0.9), colour)
     across, down = _coordinates()
@@ -362,7 +362,7 @@ def _draw_disc(drawn: Image, colour: Colour) -> None:
 
 
 def _draw_square(drawn: Image, colour: Colour) -> None:
-    """Return a chequered box, as large in area as the ball."""
+    """Draw a chequered box, as large in area as the ball."""
     across, down = _coordinates()
     reach = np.maximum(abs(across), abs(down)) / (np.sqrt(np.pi) / 2)
     drawn[reach < 1] = (*_DARK, 1)
@@ -371,7 +371,7 @@ def _draw_square(drawn: Image, colour: Colour) -> None:
 
 
 def _draw_face(drawn: Image, colour: Colour) -> None:
-    """Return a smiling face; the colour is that of the hair."""
+    """Draw a smiling face; the colour is that of the hair."""
     _ellipse(drawn, (0, 0), (0.86, 1), _DARK)
     _ellipse(drawn, (0, 0), (0.8, 0.94), _SKIN)
     _ellipse(drawn, (0, -0.32), (0.8, 0.62), colour, (180, 360))

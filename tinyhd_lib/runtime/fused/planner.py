@@ -192,7 +192,7 @@ class _Planner:
         return self._add(Step("block", (x,), shape, other, settings=settings), *weights)
 
     def _fuse(self, model: TinyHD, logits: list[int]) -> None:
-        """Return the fusion's weights are in its own order of the decoders."""
+        """Add the fusion, whose weights are in its own order of the decoders."""
         ordered = [*logits[1:], logits[0]] if model.spec.d1_last else logits
         counts, lengths, *_ = zip(*map(self._shape, ordered), strict=True)
         frames, pixels = model.spec.outputs, INPUT_SIZE[0] * INPUT_SIZE[1]
