@@ -191,6 +191,7 @@ OPTIONS = {
     "weights convert": "FILE --out x",
     "weights halve": "FILE OUT",
     "export": "NAME --to torch --input frames --out x --force",
+    "data stills": "FOLDER OUT --seed 4",
     "data synthesise": "KIND DIR --videos 1 --frames 2 --size 64x48 --observers 3 --seed 4",
     "data verify": "KIND DIR --split x --complete --json x --workers 2",
     "generate": "KIND DIR --out x --split x --maps npz --weights x --device cpu --precision float16 --every 2 "

@@ -422,6 +422,13 @@ def test_auxiliary_videos_are_drawn_evenly(few: int, many: int, each: int, ratio
     assert max(auxiliary) - min(auxiliary) <= 1
 
 
+def test_folders_give_as_many_clips_a_video_as_is_said_of_each(tmp_path: Path) -> None:
+    here, there = tmp_path / "here", tmp_path / "there"
+    sources = [FakeSource(str(here / "a")), FakeSource(str(there / "b")), FakeSource(str(here / "c"))]
+    recipe = replace(RECIPE, labelled_dir=(str(here), str(there)), clips_per_video=(3, 1))
+    assert Counter(sample.clip.video for sample in epoch_samples(sources, recipe, 0)) == {0: 3, 1: 1, 2: 3}
+
+
 def test_over_epochs_every_video_gets_its_turn() -> None:
     sources = [FakeSource()] + [FakeSource(labelled=False)] * 5
     drawn = {sample.clip.video for epoch in range(60) for sample in epoch_samples(sources, RECIPE, epoch)}

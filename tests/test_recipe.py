@@ -48,6 +48,8 @@ REFUSED = {
     "BATCH 0": {"batch": 0},
     "ACCUMULATE -1": {"accumulate": -1},
     "CLIPS_PER_VIDEO 0": {"clips_per_video": 0},
+    "CLIPS_PER_VIDEO 1 1.5: should be a valid integer": {"clips_per_video": [2, 1.5]},
+    "CLIPS_PER_VIDEO: one number, or one for each of LABELLED_DIR": {"clips_per_video": [2, 1], "labelled_dir": "here"},
     "EVERY 0": {"every": 0},
     "VALIDATION_CLIPS 0": {"validation_clips": 0},
     "LR 0": {"lr": 0},

@@ -14,7 +14,7 @@ from scipy.stats import chi2
 
 from tinyhd_lib import BadInput
 from tinyhd_lib.data.datasets import open_dataset
-from tinyhd_lib.data.gaze import Gaze, read_gaze
+from tinyhd_lib.data.gaze import Gaze, gaze_file, read_gaze
 from tinyhd_lib.data.synthetic import (
     KINDS,
     GazeModel,
@@ -29,7 +29,6 @@ from tinyhd_lib.data.synthetic import (
     video_of,
     video_settings,
 )
-from tinyhd_lib.data.synthetic.files import npz
 from tinyhd_lib.data.video import probe, read_frames
 
 VIEWERS = 4000
@@ -181,7 +180,7 @@ def test_gaze_is_handed_round_as_the_real_one(sets: Path) -> None:
 def test_points_at_the_edge_stay_in_the_frame() -> None:
     """Half precision has steps of 1/8 pixel here: 159.49 would become 159.5, which rounds to the pixel 160."""
     edge = np.array([159.49, -0.49]), np.array([95.49, -0.49])
-    points = np.load(io.BytesIO(npz(Gaze(np.arange(2), np.ones(2, int), *edge, (96, 160), 2), 25.0)))
+    points = np.load(io.BytesIO(gaze_file(Gaze(np.arange(2), np.ones(2, int), *edge, (96, 160), 2), 25.0)))
     np.testing.assert_array_equal(np.rint(points["x"].astype(float)), [159, 0])
     np.testing.assert_array_equal(np.rint(points["y"].astype(float)), [95, 0])
 

@@ -171,6 +171,20 @@ def synthesise(
     logger.info("%d videos -> %s", sum(1 for _ in tqdm(made, desc=kind, unit=" videos")), dir)
 
 
+def stills(folder: Positional[Path], out: Positional[Path], seed: int = 0) -> None:
+    """Write photographs with fixations as a data set of the kind gaze: sixteen frames each, mostly with zooms and pans.
+
+    Args:
+        folder: Photographs called by numbers, and fixations.npz with image, observer, x and y of every fixation.
+        out: Of the data set.
+        seed: Decides how the view moves.
+    """
+    from tinyhd_lib.data.stills import clips_of_stills
+
+    made = tqdm(clips_of_stills(folder, out, seed), desc="stills", unit=" videos")
+    logger.info("%d videos -> %s", sum(1 for _ in made), out)
+
+
 def verify(
     kind: Positional[str],
     dir: Positional[Path | None] = None,

@@ -41,6 +41,19 @@ def decode_image(path: Path, mode: int) -> Image | None:
     return cv2.imdecode(np.frombuffer(path.read_bytes() or b"\0", np.uint8), mode)
 
 
+def read_colours(path: Path) -> Image:
+    """Return (H, W, 3) uint8 RGB of an image file, turned where it says so.
+
+    Raises:
+        BadInput: it does not decode.
+        OSError: it cannot be read.
+    """
+    image = decode_image(path, cv2.IMREAD_COLOR)
+    if image is None:
+        raise BadInput(f"{path}: this image does not decode; fetch or make it anew")
+    return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
+
+
 def as_jpeg(image: Image) -> bytes:
     """Return an RGB picture (H, W, 3) as a JPEG file."""
     return cv2.imencode(".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, 85])[1].tobytes()

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, Self
 import av
 import cv2
 
-from tinyhd_lib.data.images import decode_image
+from tinyhd_lib.data.images import read_colours
 from tinyhd_lib.data.transforms import Image
 from tinyhd_lib.data.video import open_media, picture_stream, probe, read_frames, source_files, upright
 from tinyhd_lib.errors import BadInput
@@ -82,10 +82,7 @@ class VideoReader:
 
     def _fetch(self, index: int) -> None:
         if self._video is None:
-            image = decode_image(self._images[index], cv2.IMREAD_COLOR)
-            if image is None:
-                raise BadInput(f"{self._images[index]}: this image does not decode; fetch or make it anew")
-            self._keep(index, _narrowed(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), self._width))
+            self._keep(index, _narrowed(read_colours(self._images[index]), self._width))
             return
         try:
             passed = dict(self._video.until(index))

@@ -43,6 +43,9 @@ _Number = Annotated[
 _Weight = Annotated[_Number, Field(ge=0)]
 _Part = Literal["encoder", "d1", "d2", "d3", "fusion"]
 _Words = Annotated[tuple[str, ...], BeforeValidator(lambda x: (x,) if isinstance(x, str) else () if x is None else x)]
+_Counts = Annotated[
+    tuple[_Count, ...], Field(min_length=1), BeforeValidator(lambda x: (x,) if isinstance(x, int | float) else x)
+]
 
 
 def _in_one_line(kind: type[Class]) -> type[Class]:
@@ -101,8 +104,8 @@ class Recipe:
     """its part to learn from, None for all."""
     exclude: _Words = ()
     """videos to leave out, or parts of them: name, name:first-last."""
-    clips_per_video: _Count = 1
-    """clips that an epoch draws from each labelled video (of each auxiliary one, without labels)."""
+    clips_per_video: _Counts = (1,)
+    """clips that an epoch draws from each video with gaze (without any: from each other); or one for each LABELLED_DIR."""
     auxiliary_ratio: _Weight = 1.0
     """auxiliary clips for each labelled one."""
     speeds: Annotated[tuple[_Integer, ...], Field(min_length=1)] = (1,)
@@ -169,6 +172,10 @@ class Recipe:
             (any(self.terms.values()), "TERMS: all of weight 0, nothing would be learnt"),
             (0 not in self.speeds, "SPEEDS: steps from frame to frame, none of them 0"),
             (self.labelled or self.auxiliary, "LABELLED or AUXILIARY: name the data to learn from"),
+            (
+                len(self.clips_per_video) in {1, len(self.labelled_dir)},
+                "CLIPS_PER_VIDEO: one number, or one for each of LABELLED_DIR",
+            ),
             (self.teachers or self.labelled, "TEACHERS: without any, LABELLED data are needed"),
             (not self.hints or (self.crop == 1 and len(students) == 1), "TERMS levels: one of TEACHERS, and CROP 1"),
             (not self.hints or all(students), "TERMS levels: only a student among TEACHERS has them"),

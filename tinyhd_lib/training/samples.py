@@ -86,13 +86,21 @@ def epoch_samples(sources: Sequence[Source], recipe: Recipe, epoch: int) -> list
     rng = np.random.default_rng((recipe.seed, epoch))
     labelled = [number for number, source in enumerate(sources) if source.labelled]
     auxiliary = [number for number, source in enumerate(sources) if not source.labelled]
-    videos = [number for number in labelled or auxiliary for _ in range(recipe.clips_per_video)]
+    videos = [number for number in labelled or auxiliary for _ in range(_clips_of(sources[number], recipe))]
     if labelled and auxiliary:
         wanted = round(len(videos) * recipe.auxiliary_ratio)
         rounds = -(-wanted // len(auxiliary))
         drawn = [number for _ in range(rounds) for number in rng.permutation(auxiliary)]
         videos += drawn[:wanted]
     return [_sample(int(number), sources[number].count, recipe, rng) for number in rng.permutation(videos)]
+
+
+def _clips_of(source: Source, recipe: Recipe) -> int:
+    """Return how many clips an epoch draws from a video."""
+    if len(recipe.clips_per_video) == 1:
+        return recipe.clips_per_video[0]
+    folders = zip(recipe.labelled_dir, recipe.clips_per_video, strict=True)
+    return next(clips for folder, clips in folders if source.video.source.is_relative_to(folder))
 
 
 def _sample(video: int, count: int, recipe: Recipe, rng: np.random.Generator) -> Sample:

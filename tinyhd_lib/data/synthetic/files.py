@@ -17,7 +17,7 @@ import cv2
 import numpy as np
 from scipy.io import savemat
 
-from tinyhd_lib.data.gaze import ASSUMED_WIDTH_DEGREES, Gaze, blur, fixation_map
+from tinyhd_lib.data.gaze import ASSUMED_WIDTH_DEGREES, Gaze, blur, fixation_map, gaze_file
 from tinyhd_lib.data.layouts import DHF1K_SPLITS
 from tinyhd_lib.data.synthetic.scenes import SyntheticVideo, make_video, only_shot, render, simulate_observers
 from tinyhd_lib.data.transforms import Image
@@ -167,7 +167,7 @@ def _write_gaze(root: Path, order: Order) -> Iterator[Made]:
         path, recipe = root / f"clip_{number:03d}.mp4", order.recipe(number)
         clip, gaze = recipe.clip(), recipe.gaze()
         write_mp4(path, clip)
-        write(path.with_suffix(".npz"), npz(gaze, float(clip.rate)))
+        write(path.with_suffix(".npz"), gaze_file(gaze, float(clip.rate)))
         described[path.stem] = {
             "frames": clip.frames,
             "fps": float(clip.rate),
@@ -268,19 +268,3 @@ def mat(fixations: Image) -> bytes:
     savemat(file, {"I": fixations}, do_compression=True)
     # The header is free text, in which the date would make every file another one.
     return _MAT_HEADER + file.getvalue()[len(_MAT_HEADER) :]
-
-
-def npz(gaze: Gaze, fps: float) -> bytes:
-    """Gaze by viewer in the small types in which it is handed round, wider only where a count would not fit."""
-    order = np.argsort(gaze.observer, kind="stable")
-    height, width = gaze.size
-    fields: dict[str, Any] = {"width": width, "height": height, "frames": gaze.frames, "fps": fps}
-    for name, counts, kind in (("frame", gaze.frame, np.int16), ("viewer", gaze.observer, np.int8)):
-        needed = np.min_scalar_type(-int(counts.max(initial=1)))
-        fields[name] = counts[order].astype(np.promote_types(kind, needed))
-    for name, places, end in (("x", gaze.x, width - 0.5), ("y", gaze.y, height - 0.5)):
-        # Half precision may round a point near the right edge, or the lower one, out of the frame.
-        fields[name] = np.minimum(places[order].astype(np.float16), np.nextafter(np.float16(end), np.float16(0)))
-    file = io.BytesIO()
-    np.savez_compressed(file, **fields)
-    return file.getvalue()

@@ -7,12 +7,11 @@ from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 
-import cv2
 import numpy as np
 
 from tinyhd_lib import files
 from tinyhd_lib.data.gaze import Gaze, read_fixations, read_gaze
-from tinyhd_lib.data.images import decode_image, read_grey
+from tinyhd_lib.data.images import read_colours, read_grey
 from tinyhd_lib.data.layouts import Video
 from tinyhd_lib.data.transforms import Image
 from tinyhd_lib.data.verify.findings import Fault, Finding, VideoCheck, unreadable
@@ -91,20 +90,12 @@ def _read_film(video: Video) -> Frames:
 
 def _read_images(video: Video) -> Frames:
     """Read images one by one: `Video.frames` refuses the first that is damaged or of another size, and stops there."""
-    images = _look({path.name: path for path in source_files(video.source)}, _read_colours)
+    images = _look({path.name: path for path in source_files(video.source)}, read_colours)
     sizes = {picture.file: picture.size for picture in images.read.values()}
     if images.faults:
         return Frames(sizes, None, None, images.faults)
     content = "".join(picture.digest for picture in images.read.values())
     return Frames(sizes, len(sizes), sha256(content.encode()).hexdigest(), ())
-
-
-def _read_colours(path: Path) -> Image:
-    """Return (H, W, 3) as `Video.frames` decodes it: turned, where the image says so."""
-    image = decode_image(path, cv2.IMREAD_COLOR)
-    if image is None:
-        raise BadInput(f"{path}: not an image that can be read")
-    return image
 
 
 def _look(paths: dict[str, Path], reader: Callable[[Path], Image]) -> Pictures:

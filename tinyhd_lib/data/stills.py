@@ -1,0 +1,86 @@
+"""Photographs as clips: each is looked at for a moment, while the view glides over it and the fixations go with it."""
+
+from collections.abc import Iterator
+from contextlib import suppress
+from fractions import Fraction
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from tinyhd_lib.data.gaze import Gaze, gaze_file, read_arrays
+from tinyhd_lib.data.images import is_image, read_colours
+from tinyhd_lib.data.writer import VideoWriter
+from tinyhd_lib.errors import BadInput
+from tinyhd_lib.files import write_atomically
+from tinyhd_lib.models.spec import CLIP_FRAMES
+
+FIELDS_OF_STILLS = ("image", "observer", "x", "y")
+
+_RATE = Fraction(25)
+_LEAST = 0.7
+"""The least part of a photograph's width and height that is in view."""
+
+
+def clips_of_stills(folder: Path, out: Path, seed: int = 0) -> Iterator[Path]:
+    """Write photographs with fixations as a data set of the kind gaze, and yield the path of each video.
+
+    A quarter of them stands still; in the others the view zooms and pans. Every fixation counts for all sixteen frames.
+
+    Args:
+        folder: photographs, each called by its number, and ``fixations.npz`` with ``image`` (that number),
+            ``observer``, ``x``, ``y`` of every fixation, in pixels.
+        out: of the data set.
+        seed: decides how the view moves.
+
+    Raises:
+        BadInput: it is no such folder, or a photograph cannot be read.
+    """
+    fixations = read_arrays(folder / "fixations.npz")
+    missing = [name for name in FIELDS_OF_STILLS if name not in fixations]
+    if missing:
+        raise BadInput(f"{folder / 'fixations.npz'}: has no {missing[0]}; fixations have {', '.join(FIELDS_OF_STILLS)}")
+    numbered = {}
+    for path in sorted(filter(is_image, folder.iterdir())):
+        with suppress(ValueError):
+            numbered[int(path.stem)] = path
+    shown = [number for number in numbered if (fixations["image"] == number).any()]
+    if not shown:
+        raise BadInput(f"{folder}: no picture is called like a number in image of fixations.npz")
+    out.mkdir(parents=True, exist_ok=True)
+    for number in shown:
+        chosen = fixations["image"] == number
+        observer, x, y = (fixations[name][chosen] for name in FIELDS_OF_STILLS[1:])
+        photograph = read_colours(numbered[number])
+        height, width = photograph.shape[:2]
+        video = out / f"{numbered[number].stem}.mp4"
+        views = gliding(np.random.default_rng((seed, number)), (width, height))
+        with VideoWriter(video, _RATE) as writer:
+            for index, view in enumerate(views):
+                frame = cv2.warpAffine(photograph, view, (width, height), borderMode=cv2.BORDER_REPLICATE)
+                writer.write(frame, float(index / _RATE))
+        across, down = (views[:, :, :2] @ np.stack((x, y)) + views[:, :, 2:]).transpose(1, 0, 2).reshape(2, -1)
+        moments, who = np.repeat(np.arange(CLIP_FRAMES), len(x)), np.tile(observer, CLIP_FRAMES)
+        gaze = Gaze(moments, who, across, down, (height, width), CLIP_FRAMES)
+        write_atomically(video.with_suffix(".npz"), gaze_file(gaze.select(gaze.inside()), float(_RATE)))
+        yield video
+
+
+def gliding(rng: np.random.Generator, size: tuple[int, int]) -> np.ndarray:
+    """Return (16, 2, 3): affine maps from a photograph's pixels (x, y) to those of each frame.
+
+    Args:
+        rng: decides where the view begins and ends.
+        size: (width, height) of the photograph and of the frames.
+    """
+    parts = rng.uniform(_LEAST, 1, 2)
+    corners = rng.random((2, 2)) * (1 - parts[:, None]) * size
+    if rng.random() < 0.25:
+        parts, corners = np.ones(2), np.zeros((2, 2))
+    along = np.linspace(0, 1, CLIP_FRAMES)[:, None]
+    part = parts[0] + along * (parts[1] - parts[0])
+    corner = corners[0] + along * (corners[1] - corners[0])
+    views = np.zeros((CLIP_FRAMES, 2, 3))
+    views[:, 0, 0] = views[:, 1, 1] = 1 / part[:, 0]
+    views[:, :, 2] = -corner / part
+    return views
