@@ -105,7 +105,7 @@ class Recipe:
     exclude: _Words = ()
     """videos to leave out, or parts of them: name, name:first-last."""
     clips_per_video: _Counts = (1,)
-    """clips that an epoch draws from each video with gaze (without any: from each other); or one for each LABELLED_DIR."""
+    """clips that an epoch draws from each video with gaze (without any: from each); or one for each LABELLED_DIR."""
     auxiliary_ratio: _Weight = 1.0
     """auxiliary clips for each labelled one."""
     speeds: Annotated[tuple[_Integer, ...], Field(min_length=1)] = (1,)
