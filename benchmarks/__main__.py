@@ -12,6 +12,7 @@ from benchmarks.metrics import Metrics
 from benchmarks.pipeline import Pipeline
 from benchmarks.plot import write_plot
 from benchmarks.report import Benchmark, as_markdown, as_text, read_report, run
+from benchmarks.scale import Scale
 from benchmarks.trade import Trade
 from benchmarks.training import Training
 from benchmarks.viewer import Viewer
@@ -20,6 +21,7 @@ from tinyhd_lib.errors import BadInput
 BENCHMARKS = {
     "forward": Forward,
     "pipeline": Pipeline,
+    "scale": Scale,
     "trade": Trade,
     "training": Training,
     "metrics": Metrics,
@@ -44,7 +46,7 @@ def main(words: list[str]) -> int:
             sys.stdout.write(as_text(run(benchmark, words)))
         elif name == "plan":
             given = tyro.cli(Assumptions, args=rest, prog="python -m benchmarks plan")
-            sys.stdout.write(plan_table(measured(RAW), given))
+            sys.stdout.write(plan_table(measured(read_report(RAW / "cpu-scale.json")), given))
         elif name == "render":
             render()
         elif name == "plot" and len(rest) == 2:

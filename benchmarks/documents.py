@@ -2,15 +2,10 @@
 
 What follows a marker is made from the raw file that it names. ``<!-- bench: FILE -->`` is followed by all tables of
 the file, ``<!-- bench: FILE TABLE -->`` by one of them, or by ``markdown``, the short one, or ``headline``, a sentence.
-FILE may be a pattern, for tables of several files.
 """
 
-import json
 import re
 from pathlib import Path
-from typing import Any
-
-import pandas as pd
 
 from benchmarks.many_hours import Assumptions, measured, plan_table
 from benchmarks.report import Report, as_markdown, as_text, read_report, table
@@ -23,15 +18,6 @@ _MARKED = re.compile(
     r"(?P<marker><!-- bench: (?P<file>\S+)(?: (?P<part>\S+))? -->\n)(?:```\n.*?\n```\n|(?:[^\n]+\n)*)", re.DOTALL
 )
 """A marker, and the block in a fence, or the lines up to an empty one, that follow it."""
-
-_MANY = {
-    "one process on one core": ["core"],
-    "two processes, a core each": ["first", "second"],
-    "one process on both cores": ["decoders-1"],
-    "and 2 videos at once": ["decoders-2"],
-    "and 4 videos at once": ["decoders-4"],
-    "one process on one core, a video of maps instead": ["film"],
-}
 
 
 def render() -> None:
@@ -46,11 +32,9 @@ def rendered(page: str) -> str:
 
 
 def _made(file: str, part: str | None) -> str:
-    if part == "many":
-        return _many({path.stem: json.loads(path.read_bytes()) for path in RAW.glob(f"{file}.json")})
-    if part == "plan":
-        return plan_table(measured(RAW), Assumptions())
     report = read_report(RAW / f"{file}.json")
+    if part == "plan":
+        return plan_table(measured(report), Assumptions())
     if part == "headline":
         return _headline(report)
     if part == "markdown":
@@ -69,15 +53,3 @@ def _headline(report: Report) -> str:
         f"files, on {cores} of a CPU ({processor}); {best['peak_mib']} MiB of memory at its peak. "
         "[How that was measured](docs/speed.md).\n"
     )
-
-
-def _many(reports: dict[str, dict[str, Any]]) -> str:
-    base, rows = reports["cpu-many-core"]["frames_per_second"], []
-    for label, names in _MANY.items():
-        found = [reports[f"cpu-many-{name}"] for name in names]
-        seconds = max(report["seconds"] for report in found)
-        speed = sum(report["frames"] for report in found) / seconds
-        peak = max(report["peak_mib"] for report in found)
-        rows.append([label, f"{speed:.1f}", f"{speed / base:.2f}", f"{seconds:.1f}", peak])
-    columns = [reports["cpu-many-decoders-1"]["hardware"], "frames/s", "x one core", "seconds", "MiB a process"]
-    return pd.DataFrame(rows, columns=columns).to_markdown(index=False, disable_numparse=True) + "\n"

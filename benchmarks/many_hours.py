@@ -1,16 +1,17 @@
 """A plan on paper for 10,000 hours of video: ``python -m benchmarks plan`` prints its table.
 
-Speed and storage are those measured in ``docs/bench/cpu-many-*.json``; all else is an assumption, and an option.
+Speed and storage are those measured by ``scale``; all else is an assumption, and an option.
 The queue is simulated: every process takes the longest video that is left, dies now and then, and comes back later.
 """
 
 import heapq
-import json
 import random
 from dataclasses import dataclass
-from pathlib import Path
 
 import pandas as pd
+
+from benchmarks.report import Report, Row
+from benchmarks.scale import MAP_VIDEOS, ONE_CORE
 
 
 @dataclass(frozen=True)
@@ -122,17 +123,17 @@ def plan_table(ways: list[Way], given: Assumptions) -> str:
     )
 
 
-def measured(raw: Path) -> list[Way]:
-    """Return what the raw files in a folder say of one core."""
+def measured(report: Report) -> list[Way]:
+    """Return what a report of ``scale`` says of one core."""
+    rows = {row["way"]: row for row in report["scale"]}
     return [
-        _way("a PNG a frame", raw / "cpu-many-core.json", files=1.0, resumes=True),
-        _way("a video of maps", raw / "cpu-many-film.json", files=0.0, resumes=False),
+        _way("a PNG a frame", rows[ONE_CORE], files=1.0, resumes=True),
+        _way("a video of maps", rows[MAP_VIDEOS], files=0.0, resumes=False),
     ]
 
 
-def _way(name: str, path: Path, *, files: float, resumes: bool) -> Way:
-    report = json.loads(path.read_bytes())
-    return Way(name, report["frames_per_second"], report["bytes"] / report["frames"], files, resumes)
+def _way(name: str, row: Row, *, files: float, resumes: bool) -> Way:
+    return Way(name, row["frames_per_second"], row["bytes_per_frame"], files, resumes)
 
 
 def _lengths(rng: random.Random, given: Assumptions, speed: float) -> list[float]:

@@ -11,7 +11,8 @@ from benchmarks.report import Benchmark, Report
 from tinyhd_lib import metrics
 from tinyhd_lib.data.gaze import blur
 from tinyhd_lib.data.transforms import Image, Map
-from tinyhd_lib.overlap import keep_freed_memory, processes
+from tinyhd_lib.engine import connected, results
+from tinyhd_lib.overlap import keep_freed_memory
 from tinyhd_lib.records import usable_cores
 
 SIZE = (360, 640)
@@ -124,8 +125,8 @@ class Metrics(Benchmark):
             }
             for what, (loop, ours) in runs.items():
                 frames.append({"what": what, "fixations": fixations, **_paired(ours, loop, self.repeats)})
-            with processes(workers) as run_all:
-                rates = list(run_all(_rate, [fixations] * workers, [self.repeats * 20] * workers))
+            with connected(workers) as client:
+                rates = list(results(partial(_rate, repeats=self.repeats * 20), [fixations] * workers, client))
             times_loop = round(sum(rates) * frames[-1]["loop_ms"] / 1e3, 1)
             speed = {"frames_per_second": round(sum(rates), 1), "times_loop": times_loop}
             spread.append({"fixations": fixations, "workers": workers, **speed})

@@ -1,7 +1,6 @@
 """What the tests share. Third-party material is read from ../shared; tests that need it skip where it is absent."""
 
 import os
-import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from fractions import Fraction
@@ -148,9 +147,3 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
         return root / kind
 
     return make
-
-
-def torchrun(*arguments: str) -> subprocess.CompletedProcess:
-    """The command line in two processes of torchrun."""
-    start = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "tinyhd_lib"]
-    return subprocess.run([*start, *arguments], check=False, capture_output=True, text=True)

@@ -182,7 +182,7 @@ def test_what_convert_and_get_cannot_do(weights_file: Path, tmp_path: Path, caps
 OPTIONS = {
     "predict": "VIDEO a --out x --maps png16 --overlay x.mp4 --style side-by-side --alpha 0.5 --floor 0.1 "
     "--colormap viridis --normalise clip --weights x --device cpu --precision bfloat16 --every 2 "
-    "--between linear --smooth 0.2 --batch 2 --decoders 2 --json x --force",
+    "--between linear --smooth 0.2 --batch 2 --workers 2 --cluster x --json x --force",
     "live": "SOURCE --weights x --device cpu --precision int8 --every 2 --smooth 0.1 --drop block --queue 3 "
     "--serve localhost:1 --out x --overlay x.mp4 --style map --alpha 0.5 --floor 0.1 --colormap viridis --seconds 2 "
     "--speed 0 --idle 3 --json x",
@@ -193,18 +193,20 @@ OPTIONS = {
     "export": "NAME --to torch --input frames --out x --force",
     "data stills": "FOLDER OUT --seed 4",
     "data synthesise": "KIND DIR --videos 1 --frames 2 --size 64x48 --observers 3 --seed 4",
-    "data verify": "KIND DIR --split x --complete --json x --workers 2",
+    "data verify": "KIND DIR --split x --complete --json x --workers 2 --cluster x",
     "generate": "KIND DIR --out x --split x --maps npz --weights x --device cpu --precision float16 --every 2 "
-    "--between linear --smooth 0.2 --batch 2 --decoders 2 --json x --force",
+    "--between linear --smooth 0.2 --batch 2 --workers 2 --cluster x --json x --force",
     "evaluate": "PREDICTIONS KIND DIR --split x --out x --protocol published --averaging per-video --every 2 "
     "--min-fixations 2 --sigma 2 --first 1 --allow-missing a --allow-missing b/* --table csv --seed 1 --workers 2 "
-    "--force",
+    "--cluster x --force",
     "compare": "A B --json x",
-    "train": "--recipe x --list --out x --tensorboard --set A=1 --set B=2 --device cpu --workers 2 --force",
-    "ablate": "decoders d1_S --recipe x --out x --set A=1 --set B=2 --device cpu --workers 2 --force",
+    "train": "--recipe x --list --out x --tensorboard --set A=1 --set B=2 --device cpu --loaders 2 --force",
+    "ablate": "decoders d1_S --recipe x --out x --set A=1 --set B=2 --device cpu --loaders 2 --force --workers 2 "
+    "--cluster x",
     "notebooks list": "--notebooks x",
     "notebooks copy": "DIR",
-    "notebooks run": "01 02 -f smoke -f x.yaml -p A 1 -p B 2 --out x --timeout 3 --jobs 2 --force --notebooks x",
+    "notebooks run": "01 02 -f smoke -f x.yaml -p A 1 -p B 2 --out x --timeout 3 --workers 2 --cluster x --force "
+    "--notebooks x",
     "cache show": "",
     "cache clear": "plans --days 3",
 }
@@ -236,6 +238,8 @@ def test_options_reach_the_library_as_they_are_typed() -> None:
     assert (given["videos"], given["drawing"].style, given["writing"].maps) == (("a", "b"), "map", "none")
     assert (given["model"], given["drawing"].alpha) == (ModelOptions(), Drawing.alpha)
     assert given["writing"].every == 4
+    assert options("notebooks run", "--jobs 3")["workers"] == 3
+    assert options("train", "--workers 3")["running"].loaders == 3
     assert options("live", "0 --every=8")["stream"].every == 8
     scoring = options("evaluate", "maps gaze --allow-missing a --allow-missing b")["scoring"]
     assert (scoring.kind, scoring.dir, scoring.allow_missing) == ("gaze", None, ("a", "b"))
@@ -248,7 +252,7 @@ def test_options_reach_the_library_as_they_are_typed() -> None:
     [
         ("give another `out`, or `force=True` to replace it", "give another --out, or --force to replace it"),
         ('`device="cpu"` can do it', "--device cpu can do it"),
-        ("alone (`workers=1`) it needs less, see `open_runtime`", "alone (workers=1) it needs less, see open_runtime"),
+        ("alone (`depth=1`) it needs less, see `open_runtime`", "alone (depth=1) it needs less, see open_runtime"),
     ],
 )
 def test_parameters_are_told_as_flags_of_the_command_that_has_them(

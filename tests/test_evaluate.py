@@ -15,6 +15,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pandas as pd
+import psutil
 import pytest
 from conftest import SHARED, needs_shared
 
@@ -246,8 +247,10 @@ def test_workers_end_with_a_killed_parent(maps: Path, gaze: Dataset, tmp_path: P
 
 
 def _children(pid: int) -> set[int]:
-    path = Path(f"/proc/{pid}/task/{pid}/children")
-    return set(map(int, path.read_text().split())) if path.exists() else set()
+    try:
+        return {child.pid for child in psutil.Process(pid).children(recursive=True)}
+    except psutil.NoSuchProcess:
+        return set()
 
 
 def _runs(pid: int) -> bool:

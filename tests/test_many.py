@@ -4,6 +4,7 @@ import errno
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import threading
@@ -11,21 +12,19 @@ import time
 import tracemalloc
 from pathlib import Path
 
-import numpy as np
+import psutil
 import pytest
-from conftest import torchrun
-from filelock import FileLock, SoftFileLock
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from test_streaming import Fake
 
 from tinyhd_lib import BadInput, open_runtime
 from tinyhd_lib.cli import main
 from tinyhd_lib.data.datasets import videos_below
+from tinyhd_lib.files import alone_in
 from tinyhd_lib.prediction import files as files_module
 from tinyhd_lib.prediction.files import predict_files
 from tinyhd_lib.prediction.jobs import Job
-from tinyhd_lib.prediction.many import Outcome, SharedRuntime, predict_many
+from tinyhd_lib.prediction.many import Predicted, predict_many
+from tinyhd_lib.prediction.options import ModelOptions
 
 pytestmark = pytest.mark.slow
 
@@ -46,8 +45,14 @@ def jobs_of(films: Path, out: Path, **options: object) -> list[Job]:
     return [Job(path, out / name, **options) for path, name in videos_below(films)]
 
 
-def outcomes(jobs: list[Job], decoders: int = 1, runtime: object = None) -> list[Outcome]:
-    return list(predict_many(jobs, runtime or Fake(M), "fake", decoders))
+@pytest.fixture
+def fake(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A model that answers at once."""
+    monkeypatch.setattr("tinyhd_lib.prediction.many.opened", lambda _model: Fake(M))
+
+
+def outcomes(jobs: list[Job], weights: object = "fake") -> list[Predicted]:
+    return list(predict_many(jobs, ModelOptions(weights=str(weights))))
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -90,99 +95,23 @@ def test_names_that_would_mix_and_folders_of_nothing_are_refused(tmp_path: Path)
         videos_below(tmp_path)
 
 
-# One model for several threads
-
-
-@settings(deadline=None, max_examples=25)
-@given(sizes=st.lists(st.lists(st.integers(1, 5), min_size=1, max_size=4), min_size=1, max_size=5))
-def test_threads_that_share_a_runtime_get_their_own_maps(sizes: list[list[int]]) -> None:
-    class Small:
-        name, digest, precision, batch, spec, sampling = "small", "", "float32", 4, Fake(M).spec, Fake(M).sampling
-        largest, inside = 0, 0
-
-        def __call__(self, clips: list[np.ndarray]) -> np.ndarray:
-            self.inside += 1
-            assert self.inside == 1, "two passes at a time"
-            self.largest = max(self.largest, len(clips))
-            time.sleep(0.0005)
-            self.inside -= 1
-            return np.stack(clips) * 2
-
-    runtime = Small()
-    shared, wrong = SharedRuntime(runtime), []
-
-    def ask(thread: int) -> None:
-        for turn, size in enumerate(sizes[thread]):
-            clips = [np.array([thread, turn, number]) for number in range(size)]
-            if not np.array_equal(shared(clips), np.stack(clips) * 2):
-                wrong.append((thread, turn))
-
-    threads = [threading.Thread(target=ask, args=(thread,)) for thread in range(len(sizes))]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert not wrong
-    assert runtime.largest <= max(4, *map(max, sizes))
-
-
-def test_what_waits_goes_into_one_batch_and_an_error_reaches_all_who_asked() -> None:
-    begun, go, seen = threading.Event(), threading.Event(), []
-
-    class Slow(Fake):
-        batch = 3
-
-        def __call__(self, clips: list[int]) -> np.ndarray:
-            seen.append(list(clips))
-            if len(seen) == 1:
-                begun.set()
-                go.wait(10)
-            if 13 in clips:
-                raise RuntimeError("broken")
-            return np.array(clips)
-
-    shared, failed = SharedRuntime(Slow(M)), []
-
-    def ask(clip: int) -> None:
-        try:
-            assert shared([clip]) == [clip]
-        except RuntimeError:
-            failed.append(clip)
-
-    threads = [threading.Thread(target=ask, args=(clip,)) for clip in (1, 11, 12, 13, 14)]
-    threads[0].start()
-    assert begun.wait(10)
-    for thread in threads[1:]:
-        thread.start()
-        deadline = time.monotonic() + 10
-        while len(shared._waiting) < threads.index(thread) and time.monotonic() < deadline:
-            time.sleep(0.001)
-    go.set()
-    for thread in threads:
-        thread.join()
-    assert seen == [[1], [11, 12, 13], [14]]
-    assert sorted(failed) == [11, 12, 13]
-
-
 # The list
 
 
-@pytest.mark.parametrize("decoders", [1, 3])
-def test_every_video_comes_out_as_if_it_were_alone(
-    films: Path, tmp_path: Path, weights_file: Path, decoders: int
-) -> None:
+def test_every_video_comes_out_as_if_it_were_alone(films: Path, tmp_path: Path, weights_file: Path) -> None:
     runtime = open_runtime(weights_file)
     for job in jobs_of(films, tmp_path / "alone"):
         assert list(predict_files(job, runtime, "random"))[-1] == 40
-    found = outcomes(jobs_of(films, tmp_path / "many"), decoders, runtime)
+    found = outcomes(jobs_of(films, tmp_path / "many"), weights_file)
     assert [(each.frames, each.refused) for each in found] == [(40, None)] * 3
     assert contents(tmp_path / "many") == contents(tmp_path / "alone")
     assert len(contents(tmp_path / "many")) == 120
     assert not list((tmp_path / "many").rglob(".*")), "locks were left"
-    again = outcomes(jobs_of(films, tmp_path / "many"), decoders, runtime)
+    again = outcomes(jobs_of(films, tmp_path / "many"), weights_file)
     assert [(each.frames, each.refused) for each in again] == [(0, None)] * 3
 
 
+@pytest.mark.usefixtures("fake")
 def test_a_video_that_has_not_changed_is_not_read_again(
     films: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -201,6 +130,7 @@ def test_a_video_that_has_not_changed_is_not_read_again(
     assert [each.refused is None for each in outcomes(jobs_of(films, tmp_path / "out"))].count(False) == 1
 
 
+@pytest.mark.usefixtures("fake")
 def test_large_ones_come_first_and_a_broken_one_does_not_stop_the_others(films: Path, tmp_path: Path) -> None:
     with (films / "b.mp4").open("ab") as file:
         file.write(bytes(10_000))
@@ -214,6 +144,7 @@ def test_large_ones_come_first_and_a_broken_one_does_not_stop_the_others(films: 
 
 
 @pytest.mark.parametrize(("number", "ends"), [(errno.ENOSPC, True), (errno.EIO, False)])
+@pytest.mark.usefixtures("fake")
 def test_a_full_disk_ends_all_and_another_error_its_video(
     films: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, ends: bool
 ) -> None:
@@ -224,35 +155,22 @@ def test_a_full_disk_ends_all_and_another_error_its_video(
             raise OSError(number, os.strerror(number), str(path))
         write(path, content)
 
-    monkeypatch.setattr(files_module, "write_atomically", fail)
-    if ends:
-        with pytest.raises(OSError, match="No space left"):
-            outcomes(jobs_of(films, tmp_path / "out"), decoders=2)
-    else:
-        refused = [each.refused for each in outcomes(jobs_of(films, tmp_path / "out"), decoders=2) if each.refused]
-        assert len(refused) == 1
-        assert refused[0].endswith(
-            "17.png: Input/output error; what was finished is kept, the same command goes on from there"
-        )
-    monkeypatch.undo()
+    with monkeypatch.context() as patch:
+        patch.setattr(files_module, "write_atomically", fail)
+        if ends:
+            with pytest.raises(OSError, match="No space left"):
+                outcomes(jobs_of(films, tmp_path / "out"))
+        else:
+            refused = [each.refused for each in outcomes(jobs_of(films, tmp_path / "out")) if each.refused]
+            assert len(refused) == 1
+            assert refused[0].endswith(
+                "17.png: Input/output error; what was finished is kept, the same command goes on from there"
+            )
     assert sum(each.frames for each in outcomes(jobs_of(films, tmp_path / "out"))) >= 40
     assert len(contents(tmp_path / "out")) == 120
 
 
-def test_a_lock_that_cannot_be_made_is_its_videos_own_matter(films: Path, tmp_path: Path) -> None:
-    (tmp_path / "out").mkdir()
-    (tmp_path / "out/deep").write_text("in the way")
-    refused = [each.refused for each in outcomes(jobs_of(films, tmp_path / "out")) if each.refused]
-    assert len(refused) == 1
-    assert "out/deep" in refused[0]
-    assert len(contents(tmp_path / "out")) == 80
-
-
-def test_without_locks_it_is_said(films: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tinyhd_lib.prediction.many.FileLock", SoftFileLock)
-    assert all("knows no locks" in each.refused for each in outcomes(jobs_of(films, tmp_path / "out")))
-
-
+@pytest.mark.usefixtures("fake")
 def test_what_a_power_cut_left_empty_is_made_again(films: Path, tmp_path: Path) -> None:
     outcomes(jobs_of(films, tmp_path / "out"))
     whole = contents(tmp_path / "out")
@@ -261,6 +179,7 @@ def test_what_a_power_cut_left_empty_is_made_again(films: Path, tmp_path: Path) 
     assert contents(tmp_path / "out") == whole
 
 
+@pytest.mark.usefixtures("fake")
 def test_left_early_all_threads_end_and_the_next_run_goes_on(films: Path, tmp_path: Path) -> None:
     before = set(threading.enumerate())
     steps = []
@@ -271,13 +190,14 @@ def test_left_early_all_threads_end_and_the_next_run_goes_on(films: Path, tmp_pa
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        list(predict_many(jobs_of(films, tmp_path / "out"), Fake(M, 1.0), "fake", 2, leave_early))
+        list(predict_many(jobs_of(films, tmp_path / "out"), ModelOptions(), None, leave_early))
     assert set(threading.enumerate()) == before
     assert 0 < len(contents(tmp_path / "out")) < 120
     assert sum(each.refused is None for each in outcomes(jobs_of(films, tmp_path / "out"))) == 3
     assert len(contents(tmp_path / "out")) == 120
 
 
+@pytest.mark.usefixtures("fake")
 def test_memory_does_not_grow_with_the_list(tmp_path: Path, video_file: Path) -> None:
     def peak(count: int) -> int:
         jobs = [Job(video_file, tmp_path / str(count) / str(number)) for number in range(count)]
@@ -291,71 +211,80 @@ def test_memory_does_not_grow_with_the_list(tmp_path: Path, video_file: Path) ->
     assert peak(12) < 1.3 * peak(3)
 
 
-@pytest.mark.parametrize("decoders", [0, 33])
-def test_no_decoders_and_too_many_are_refused(decoders: int) -> None:
-    with pytest.raises(BadInput, match="1 to 32 videos at once"):
-        list(predict_many([], Fake(M), "fake", decoders))
-
-
 # Several processes
-
-
-def test_what_another_has_is_left_to_it_and_taken_over_when_it_is_gone(films: Path, tmp_path: Path) -> None:
-    out = tmp_path / "out"
-    out.mkdir()
-    order: list[str] = []
-    with FileLock(out / ".a.lock"):
-        done = predict_many(jobs_of(films, out), Fake(M), "fake", 1)
-        order += [next(done).job.out.relative_to(out).as_posix() for _ in range(2)]
-        assert not (out / "a").exists()
-    order += [each.job.out.relative_to(out).as_posix() for each in done]
-    assert order == ["b", "deep/er/a", "a"]
-    assert len(contents(out)) == 120
 
 
 def start(films: Path, out: Path, weights: Path, *more: str) -> subprocess.Popen:
     command = [sys.executable, "-m", "tinyhd_lib", "predict", str(films), "--out", str(out)]
-    command += ["--weights", str(weights), "--decoders", "2", "--stride", "2", *more]
-    return subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    command += ["--weights", str(weights), "--every", "4", *more]
+    return subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True)
+
+
+def children_of(process: subprocess.Popen) -> list[int]:
+    """The processes below a process that compute."""
+    below = psutil.Process(process.pid).children(recursive=True)
+    return [each.pid for each in below if "spawn_main" in " ".join(each.cmdline())]
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs signals")
-def test_processes_share_a_list_and_one_that_is_killed_is_made_up_for(
+def test_workers_make_the_same_bytes_though_they_are_killed(
     films: Path, tmp_path: Path, weights_file: Path, video_file: Path
 ) -> None:
     for number in range(2):
         shutil.copyfile(video_file, films / f"more{number}.mp4")
+    (films / "bad.mp4").write_text("no film")
     runtime = open_runtime(weights_file)
-    for job in jobs_of(films, tmp_path / "alone", every=2):
-        list(predict_files(job, runtime, "random"))
+    for job in jobs_of(films, tmp_path / "alone", every=4):
+        if job.video.name != "bad.mp4":
+            list(predict_files(job, runtime, "random"))
     out = tmp_path / "out"
-    victim = start(films, out, weights_file)
+    running = start(films, out, weights_file, "--workers", "2", "--json", str(tmp_path / "summary.json"))
     deadline = time.monotonic() + 60
     while len(contents(out)) < 3 and time.monotonic() < deadline:
         time.sleep(0.005)
-    others = [start(films, out, weights_file, *more) for more in ([], ["--json", str(tmp_path / "summary.json")])]
-    victim.kill()
-    victim.communicate()
+    os.kill(children_of(running)[0], signal.SIGKILL)
     assert len(contents(out)) < 200, "it was to be killed before its end"
-    for process in others:
-        said = process.communicate(timeout=120)[1]
-        assert process.returncode == 0, said
+    said = running.communicate(timeout=120)[1]
+    assert running.returncode == 2, said
+    assert said.strip().splitlines()[-1] == "tinyhd: 1 of 6 videos could not be used; the others are done"
     assert contents(out) == contents(tmp_path / "alone")
     assert not list(out.rglob(".*")), "locks were left"
-    summary = json.loads((tmp_path / "summary.json").read_text())
-    assert len(summary["videos"]) == 5
-    assert 0 < summary["frames"] == sum(each["frames"] for each in summary["videos"]) <= 200
+    videos = json.loads((tmp_path / "summary.json").read_text())["videos"]
+    assert {Path(each["job"]).name for each in videos if each["refused"]} == {"bad.mp4"}
+    assert len(videos) == 6
 
 
-def test_torchruns_processes_divide_the_list(films: Path, tmp_path: Path, weights_file: Path) -> None:
-    options = ["--out", str(tmp_path / "out"), "--weights", str(weights_file), "--device", "cpu"]
-    finished = torchrun("predict", str(films), *options, "--json", str(tmp_path / "summary.json"))
-    assert finished.returncode == 0, finished.stderr
-    summaries = [json.loads((tmp_path / f"summary-{rank}.json").read_text()) for rank in (0, 1)]
-    assert [each["rank"] for each in summaries] == [0, 1]
-    assert sum(each["frames"] for each in summaries) == 120, "one was done twice"
-    assert all(len(each["videos"]) == 3 for each in summaries)
-    assert len(contents(tmp_path / "out")) == 120
+@pytest.mark.skipif(sys.platform == "win32", reason="needs signals")
+def test_an_interruption_ends_the_workers_and_the_same_command_goes_on(
+    films: Path, tmp_path: Path, weights_file: Path
+) -> None:
+    out = tmp_path / "out"
+    running = start(films, out, weights_file, "--workers", "2")
+    deadline = time.monotonic() + 60
+    while len(contents(out)) < 3 and time.monotonic() < deadline:
+        time.sleep(0.005)
+    workers = children_of(running)
+    os.killpg(running.pid, signal.SIGINT)
+    said = running.communicate(timeout=60)[1]
+    assert running.returncode == 130, said
+    assert "Traceback" not in said
+    assert not any(Path(f"/proc/{worker}").exists() for worker in workers)
+    kept = len(contents(out))
+    assert 0 < kept < 120
+    again = start(films, out, weights_file, "--workers", "2")
+    said = again.communicate(timeout=120)[1]
+    assert again.returncode == 0, said
+    assert len(contents(out)) == 120
+
+
+def test_two_runs_into_one_folder_keep_out_of_each_others_way(films: Path, tmp_path: Path, weights_file: Path) -> None:
+    out = tmp_path / "out"
+    with alone_in(out / "a"):
+        running = start(films, out, weights_file)
+        said = running.communicate(timeout=60)[1]
+    assert running.returncode == 2
+    assert "out/a: another run is at work there" in said
+    assert len(contents(out)) == 80
 
 
 # The command
@@ -376,9 +305,9 @@ def test_a_folder_gives_a_tree_of_results(
         "seen/deep/er/a.mp4",
     }
     summary = json.loads(Path("summary.json").read_text())
-    assert {"hardware", "runtime", "frames_per_second", "peak_mib", "decoders"} <= set(summary)
-    assert [Path(each["video"]).name for each in summary["videos"] if each["refused"]] == ["bad.avi"]
-    assert summary["frames"] == 120
+    assert {"hardware", "versions", "seconds"} <= set(summary)
+    assert [Path(each["job"]).name for each in summary["videos"] if each["refused"]] == ["bad.avi"]
+    assert sum(each["frames"] for each in summary["videos"]) == 120
 
 
 def test_what_is_refused_half_way_is_no_result(
@@ -397,23 +326,12 @@ def test_what_is_refused_half_way_is_no_result(
     assert main(command) == 2
     assert "2 videos done, 0 were done already" in caplog.messages
     summary = json.loads((tmp_path / "new/summary.json").read_text())
-    assert [0 < each["frames"] < 18 for each in summary["videos"] if each["refused"]] == [True]
-    files = [
-        *tmp_path.glob("seen/**/*.mp4"),
-        *(path for path in tmp_path.glob("out/**/*.*") if path.parent.name == "a"),
-    ]
-    assert summary["bytes"] == sum(path.stat().st_size for path in files)
-
-
-def test_to_do_all_anew_is_for_one_process(
-    films: Path, weights_file: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    for name, value in {"RANK": "0", "WORLD_SIZE": "2", "LOCAL_RANK": "0", "LOCAL_WORLD_SIZE": "2"}.items():
-        monkeypatch.setenv(name, value)
-    assert main(["predict", str(films), "--weights", str(weights_file), "--force"]) == 2
-    assert "every process would do all videos anew" in capsys.readouterr().err
-    assert main(["predict", str(films), "--weights", str(weights_file), "--out", str(films)]) == 2
-    assert "holds the videos; give another --out" in capsys.readouterr().err
+    (refused,) = (each for each in summary["videos"] if each["refused"])
+    assert (refused["frames"], Path(refused["job"]).name) == (0, "b.mp4")
+    assert {path.relative_to(tmp_path / "seen").as_posix() for path in tmp_path.glob("seen/**/*.mp4")} == {
+        "a.mp4",
+        "deep/er/a.mp4",
+    }
 
 
 def test_results_within_the_folder_are_no_videos(films: Path, weights_file: Path) -> None:

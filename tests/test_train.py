@@ -350,7 +350,7 @@ def test_the_cache_says_what_the_teacher_says_and_is_asked_instead(
 
 def test_processes_that_prepare_clips_change_nothing(taught: Recipe, tmp_path: Path) -> None:
     recipe = replace(taught, validation_split=None, epochs=1)
-    assert run(recipe, tmp_path / "two", workers=2) == run(recipe, tmp_path / "none")
+    assert run(recipe, tmp_path / "two", loaders=2) == run(recipe, tmp_path / "none")
 
 
 def test_two_processes_take_the_steps_of_one(taught: Recipe, tmp_path: Path) -> None:

@@ -1,11 +1,9 @@
 """Files that appear whole or not at all, the hashes that name their content, and folders that one run has to itself."""
 
 import hashlib
-import os
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from tempfile import gettempdir
 from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock, Timeout
@@ -128,18 +126,27 @@ def git_blob_id(path: Path) -> str:
 
 
 @contextmanager
-def alone_in(folder: Path) -> Iterator[None]:
-    """Keep a second run of the same user on the same machine out of a folder.
+def alone_in(folder: Path, what: str = "run") -> Iterator[None]:
+    """Keep a second run out of a folder; a lock lies in it as long, and ends with its process.
 
-    The lock lies among the temporary files, and ends with its process.
+    Args:
+        folder: that is made if it is not there, and removed if it stays empty.
+        what: runs of the same name keep out of each other's way.
 
     Raises:
         BadInput: another run is at work there.
     """
-    name = hashlib.sha256(str(folder.resolve()).encode()).hexdigest()[:32]
-    user = os.getuid() if hasattr(os, "getuid") else ""
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f".tinyhd-{what}.lock"
     try:
-        with FileLock(Path(gettempdir()) / f"tinyhd-{user}-{name}.lock", timeout=0):
-            yield
+        with FileLock(path, timeout=0):
+            try:
+                yield
+            finally:
+                with suppress(OSError):  # Windows keeps what is open
+                    path.unlink()
     except Timeout as error:
         raise BadInput(f"{folder}: another run is at work there; wait for it, or give another `out`") from error
+    finally:
+        with suppress(OSError):
+            folder.rmdir()

@@ -2,6 +2,7 @@
 
 import io
 import logging
+import os
 import re
 import sys
 from collections.abc import Callable, Sequence
@@ -41,13 +42,17 @@ _COMMANDS = {
 }
 """Every command: the function in this folder that has its options, and a line of help."""
 
-_ALIASES = dict.fromkeys(("predict", "generate", "live"), ("--stride", "--every"))
-"""A second name of an option, by command."""
+_ALIASES = {
+    **dict.fromkeys(("predict", "generate", "live"), ("--stride", "--every")),
+    "train": ("--workers", "--loaders"),
+    "notebooks run": ("--jobs", "--workers"),
+}
+"""An earlier name of an option, and what it is called now, by command."""
 
 _EXAMPLES = """examples:
   tinyhd predict video.mp4                      a grey-level PNG a frame, in video_saliency
   tinyhd predict video.mp4 --overlay seen.mp4   and an overlay video to watch
-  tinyhd predict videos --decoders 2            all videos in a folder
+  tinyhd predict videos --workers 2             all videos in a folder
   tinyhd live 0 --serve 8000                    what a camera sees, in the browser
   tinyhd weights list                           the models
   tinyhd export workbench-m-r4 --to onnx        a model for other software
@@ -69,6 +74,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     logging.getLogger("tinyhd_lib").setLevel(logging.INFO)
     for library in ("openvino", "onnxscript"):
         logging.getLogger(library).setLevel(logging.ERROR)
+    os.environ.setdefault("DASK_LOGGING__DISTRIBUTED", "error")  # it asks when it is imported, here and in workers
     command: Command = resolve_name(f"{__name__}.{_COMMANDS[name][0]}")
     try:
         return _parse(command, name, words[len(name.split()) :])() or 0

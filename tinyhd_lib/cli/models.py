@@ -26,7 +26,7 @@ class Running:
 
     device: str = "auto"
     """auto, cpu, cuda or cuda:N."""
-    workers: int = 0
+    loaders: int = 0
     """Processes that prepare clips."""
     force: bool = False
     """Begin anew, over what is there."""
@@ -77,6 +77,8 @@ def ablate(
     running: Running,
     set: _Settings = (),
     out: Path = Path("runs/ablation"),
+    workers: int = 1,
+    cluster: str | None = None,
 ) -> None:
     """Train many models alike, and compare them.
 
@@ -86,7 +88,10 @@ def ablate(
         running: Where it runs.
         set: Change an entry of the recipe, as often as needed.
         out: A folder a model, and the table.
+        workers: Models at once, in a process each.
+        cluster: A Dask scheduler to do it instead (tcp://host:8786), or a YAML file of a cluster.
     """
+    from tinyhd_lib.engine import connected
     from tinyhd_lib.training.recipe import read_recipe, read_settings
 
     chosen = read_recipe(recipe, **read_settings(set))
@@ -94,8 +99,8 @@ def ablate(
     from tinyhd_lib.training.ablate import as_table, specs_of
 
     table = []
-    with logging_redirect_tqdm():
-        for comparison in run(specs_of(models), chosen, out, **vars(running)):
+    with connected(workers, cluster) as client, logging_redirect_tqdm():
+        for comparison in run(specs_of(models), chosen, out, cluster=client, **vars(running)):
             table.append(comparison)
             logger.info("%s: %s", comparison.model, comparison.scores)
     print(as_table(table).to_markdown(index=False))
@@ -217,7 +222,8 @@ def run_notebooks(
     parameter: Annotated[UseAppendAction[tuple[tuple[str, str], ...]], arg(aliases=["-p"], metavar="NAME VALUE")] = (),
     out: Path | None = None,
     timeout: float | None = None,
-    jobs: int = 1,
+    workers: int = 1,
+    cluster: str | None = None,
     force: bool = False,
     notebooks: Path | None = None,
 ) -> int:
@@ -229,18 +235,20 @@ def run_notebooks(
         parameter: One parameter, its value as YAML writes it; wins over -f.
         out: Where a folder a notebook goes; runs/notebooks, or runs/notebooks/SET if not given.
         timeout: Seconds that a notebook may take; no end if not given.
-        jobs: Notebooks at once, of one thread each.
+        workers: Notebooks at once, in a process each.
+        cluster: A Dask scheduler to do it instead (tcp://host:8786), or a YAML file of a cluster.
         force: Run what is done already, too.
         notebooks: Where they lie; those that come with us if not given.
     """
+    from tinyhd_lib.engine import connected
     from tinyhd_lib.notebooks.files import find_notebooks, read_settings
     from tinyhd_lib.notebooks.runs import plan
     from tinyhd_lib.notebooks.runs import run_notebooks as run
 
     runs = plan(find_notebooks(names, notebooks), file, read_settings(parameter), out)
     failed = 0
-    with logging_redirect_tqdm():
-        outcomes = run(runs, jobs=jobs, timeout=timeout, force=force)
+    with connected(workers, cluster) as client, logging_redirect_tqdm():
+        outcomes = run(runs, cluster=client, timeout=timeout, force=force)
         for outcome in tqdm(outcomes, total=len(runs), unit=" notebooks", leave=False):
             logger.info("%s", outcome)
             failed += outcome.failure is not None

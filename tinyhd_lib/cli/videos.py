@@ -5,7 +5,6 @@ The library is imported when a command runs.
 
 import json as json_format
 import logging
-import os
 import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -34,7 +33,8 @@ def predict(
     drawing: Drawing,
     out: Path | None = None,
     overlay: Path | None = None,
-    decoders: int = 1,
+    workers: int = 1,
+    cluster: str | None = None,
     json: Path | None = None,
 ) -> None:
     """Write saliency maps and an overlay video of a video, or of many.
@@ -46,8 +46,9 @@ def predict(
         drawing: How the overlay video is drawn.
         out: Folder of map files and run.json, with a folder a video if there are several; VIDEO_saliency if not given.
         overlay: Also write an overlay video, FILE.mp4; a folder of overlay videos if there are several videos.
-        decoders: Of many videos, how many at once.
-        json: Of many videos, also write there how long each took; a file a torchrun rank.
+        workers: Of many videos, how many at once, in a process each.
+        cluster: A Dask scheduler to do many videos instead (tcp://host:8786), or a YAML file of a cluster.
+        json: Of many videos, also write there how long each took.
     """
     from tinyhd_lib.prediction.jobs import is_collection, jobs_of
 
@@ -56,7 +57,7 @@ def predict(
         raise BadInput("name a video: tinyhd predict VIDEO")
     if json and len(paths) == 1 and not is_collection(paths[0]):
         raise BadInput("`json` sums up many videos; of one, run.json beside its maps tells")
-    _do(jobs_of(paths, out, overlay, writing, drawing), model, decoders, json)
+    _do(jobs_of(paths, out, overlay, writing, drawing), model, workers, cluster, json)
 
 
 def generate(
@@ -66,7 +67,8 @@ def generate(
     out: Path,
     dir: Positional[Path | None] = None,
     split: str | None = None,
-    decoders: int = 1,
+    workers: int = 1,
+    cluster: str | None = None,
     json: Path | None = None,
 ) -> None:
     """Write the maps of a whole data set, named as published.
@@ -78,8 +80,9 @@ def generate(
         out: Where a folder a video goes.
         dir: The data set's folder; $TINYHD_<KIND> if not given.
         split: Of the data set, or all; the one that its papers evaluate on if not given.
-        decoders: How many videos at once.
-        json: Also write there how long each video took; a file a torchrun rank.
+        workers: How many videos at once, in a process each.
+        cluster: A Dask scheduler to do them instead (tcp://host:8786), or a YAML file of a cluster.
+        json: Also write there how long each video took.
     """
     from tinyhd_lib.data.datasets import check_names, find_kind, open_dataset
     from tinyhd_lib.prediction.jobs import dataset_jobs
@@ -89,7 +92,7 @@ def generate(
     for each in dataset.skipped:
         logger.warning("skipped: %s", each.reason)
     check_names(dataset.videos)
-    _do(dataset_jobs(dataset.videos, out, writing), model, decoders, json)
+    _do(dataset_jobs(dataset.videos, out, writing), model, workers, cluster, json)
 
 
 def live(stream: PositionalRequiredArgs[LiveOptions]) -> None:
@@ -192,6 +195,7 @@ def verify(
     complete: bool = False,
     json: Path | None = None,
     workers: int | None = None,
+    cluster: str | None = None,
 ) -> int:
     """Read all of a data set and tell what is wrong; exit status 1 if so.
 
@@ -201,15 +205,16 @@ def verify(
         split: Only this one.
         complete: It is wrong too if it is not all that was published.
         json: Also write counts and findings there.
-        workers: Processes; one a core if not given.
+        workers: Processes; one a core if not given, and Dask is installed.
+        cluster: A Dask scheduler to do it instead (tcp://host:8786), or a YAML file of a cluster.
     """
     from tinyhd_lib.data.datasets import open_dataset
     from tinyhd_lib.data.verify import check_set, check_videos
-    from tinyhd_lib.records import usable_cores
+    from tinyhd_lib.engine import connected
 
-    dataset, workers = open_dataset(kind, dir, split), usable_cores() if workers is None else workers
-    with logging_redirect_tqdm():
-        checks = tqdm(check_videos(dataset, workers), total=len(dataset.videos), desc="reading", unit=" videos")
+    dataset = open_dataset(kind, dir, split)
+    with connected(workers, cluster) as client, logging_redirect_tqdm():
+        checks = tqdm(check_videos(dataset, client), total=len(dataset.videos), desc="reading", unit=" videos")
         report = check_set(dataset, checks, complete=complete)
     print(report)
     if json:
@@ -217,7 +222,7 @@ def verify(
     return 1 if report.findings else 0
 
 
-def _do(jobs: "Sequence[Job]", model: ModelOptions, decoders: int, json: Path | None) -> None:
+def _do(jobs: "Sequence[Job]", model: ModelOptions, workers: int, cluster: str | None, json: Path | None) -> None:
     """Do jobs, with a bar, a line for each that was refused, and a summary even of what was broken off.
 
     Raises:
@@ -226,47 +231,42 @@ def _do(jobs: "Sequence[Job]", model: ModelOptions, decoders: int, json: Path | 
     import cv2
 
     from tinyhd_lib.data.video import probe
-    from tinyhd_lib.prediction.many import check_decoders, predict_many, summarise
-    from tinyhd_lib.records import torchrun_rank
-    from tinyhd_lib.runtime import take_own_gpu
+    from tinyhd_lib.engine import connected
+    from tinyhd_lib.prediction.many import opened, predict_many
+    from tinyhd_lib.records import hardware, versions
 
-    check_decoders(decoders)
-    rank, ranks = torchrun_rank(os.environ)
-    where = f" (rank {rank} of {ranks})" if ranks > 1 else ""
-    if where and any(job.force for job in jobs):
-        raise BadInput("`force=True`: every process would do all videos anew; remove the results instead")
     alone = jobs[0] if len(jobs) == 1 else None
     frames = probe(alone.video).frames if alone else None  # a typing mistake is told before a model is loaded
     if json:
         json.parent.mkdir(parents=True, exist_ok=True)
     cv2.setNumThreads(1)  # decoding, forward pass and writing have threads of their own; more only get in their way
-    take_own_gpu(os.environ)
-    runtime = model.open()
-    logger.info("%s on %s: %d videos%s", runtime.spec.label, runtime.name, len(jobs), where)
-    outcomes, begun = [], time.perf_counter()
-    total = frames * alone.passes if alone and frames else None
-    bar = tqdm(desc=f"0/{len(jobs)} videos", total=total, unit=" frames", smoothing=0.02, position=rank)
+    done, begun = [], time.perf_counter()
+    bar = tqdm(desc=f"0/{len(jobs)} videos", total=frames * alone.passes if alone and frames else None, unit=" frames")
     try:
-        with bar, logging_redirect_tqdm():
-            for outcome in predict_many(jobs, runtime, model.weights, decoders, bar.update):
-                outcomes.append(outcome)
-                bar.set_description(f"{len(outcomes)}/{len(jobs)} videos")
-                if outcome.refused and not alone:
-                    logger.warning("tinyhd: %s", outcome.refused)
+        with connected(min(workers, len(jobs)), cluster) as client, bar, logging_redirect_tqdm():
+            if client is None:
+                runtime = opened(model)
+                logger.info("%s on %s: %d videos", runtime.spec.label, runtime.name, len(jobs))
+            for each in predict_many(jobs, model, client, None if client else bar.update):
+                done.append(each)
+                bar.update(each.frames if client else 0)
+                bar.set_description(f"{len(done)}/{len(jobs)} videos")
+                if each.refused and not alone:
+                    logger.warning("tinyhd: %s", each.refused)
     finally:
         if json:
-            own = json.with_name(f"{json.stem}-{rank}{json.suffix}") if where else json
-            summary = summarise(outcomes, runtime, time.perf_counter() - begun)
-            _write_json(own, summary | {"decoders": decoders, "rank": rank, "ranks": ranks})
-    refused = [outcome.refused for outcome in outcomes if outcome.refused]
+            seconds = time.perf_counter() - begun
+            told = [each._asdict() | {"job": str(each.job.video), "out": str(each.job.out)} for each in done]
+            _write_json(json, {"hardware": hardware(), "versions": versions(), "seconds": seconds, "videos": told})
+    refused = [each.refused for each in done if each.refused]
     if refused and alone:
         raise BadInput(refused[0])
-    done = sum(outcome.done for outcome in outcomes)
-    logger.info("%d videos done%s, %d were done already", done, where, len(jobs) - done - len(refused))
-    if alone and done:
+    fresh = sum(each.done for each in done)
+    logger.info("%d videos done, %d were done already", fresh, len(jobs) - fresh - len(refused))
+    if alone and fresh:
         places = [alone.out] if alone.maps != "none" else []
         places += [alone.overlay] if alone.overlay else []
-        logger.info("%d frames -> %s", outcomes[0].frames, " and ".join(map(str, places)))
+        logger.info("%d frames -> %s", done[0].frames, " and ".join(map(str, places)))
     if refused:
         raise BadInput(f"{len(refused)} of {len(jobs)} videos could not be used; the others are done")
 

@@ -7,15 +7,16 @@ import re
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 from tqdm import tqdm
 
 from tinyhd_lib.data.datasets import Dataset, open_dataset
 from tinyhd_lib.data.layouts import Video
+from tinyhd_lib.engine import connected, results
 from tinyhd_lib.errors import BadInput
 from tinyhd_lib.evaluation.options import EvaluateOptions
 from tinyhd_lib.evaluation.page import as_html
@@ -23,8 +24,10 @@ from tinyhd_lib.evaluation.plan import Pair, Plan, make_plan
 from tinyhd_lib.evaluation.summary import Summary, summarise
 from tinyhd_lib.evaluation.tasks import PREDICTORS, run_task
 from tinyhd_lib.files import alone_in, remove_partials, write_atomically
-from tinyhd_lib.overlap import processes
-from tinyhd_lib.records import RECORD_NAME, RunRecord, check_same, read_record, usable_cores
+from tinyhd_lib.records import RECORD_NAME, RunRecord, check_same, read_record
+
+if TYPE_CHECKING:
+    from distributed import Client
 
 logger = logging.getLogger(__name__)
 
@@ -59,13 +62,14 @@ class Evaluation:
         return str(self.summary)
 
 
-def evaluate(options: EvaluateOptions) -> Evaluation:
+def evaluate(options: EvaluateOptions, cluster: "Client | None" = None) -> Evaluation:
     """Score anybody's maps against where people looked; write tables, a page and a summary into a folder.
 
     What an earlier run of the same evaluation finished there is not scored again.
 
     Args:
         options: what is scored, and how.
+        cluster: that does it, instead of the one that the options name.
 
     Raises:
         BadInput: predictions or ground truth are missing or cannot be read, and what was scored before is kept; or the
@@ -87,7 +91,8 @@ def evaluate(options: EvaluateOptions) -> Evaluation:
             shutil.rmtree(out / PARTS_NAME, ignore_errors=True)
         else:
             _check_earlier(out, record)
-        plan, frames = _score(options, dataset, videos, out / PARTS_NAME)
+        with connected(options.workers, cluster or options.cluster) as client:
+            plan, frames = _score(options, dataset, videos, out / PARTS_NAME, client)
         evaluation = Evaluation(settings | _found(plan, frames, dataset), frames, plan.pairs)
         _write(out, evaluation, options.table)
         record.finish(out, frames=evaluation.settings["frames"])
@@ -158,20 +163,19 @@ def _check_earlier(out: Path, record: RunRecord) -> None:
 
 
 def _score(
-    options: EvaluateOptions, dataset: Dataset, videos: Sequence[Video], parts: Path
+    options: EvaluateOptions, dataset: Dataset, videos: Sequence[Video], parts: Path, client: "Client | None"
 ) -> tuple[Plan, pd.DataFrame]:
-    """Score over several processes; return the plan, and a row for each predictor and frame.
+    """Return the plan, and a row for each predictor and frame.
 
     Each task leaves a file, so that a run that was cut off goes on from there, to the same result.
     """
-    workers = usable_cores() if options.workers is None else options.workers
-    with processes(workers) as run_all, tqdm(desc="scoring", unit=" frames", smoothing=0.1) as progress:
-        plan = make_plan(options, dataset, videos, run_all)
+    with tqdm(desc="scoring", unit=" frames", smoothing=0.1) as progress:
+        plan = make_plan(options, dataset, videos, partial(results, client=client))
         parts.mkdir(parents=True, exist_ok=True)
         remove_partials(parts)
         places = [parts / f"{task.key()}.parquet" for task in plan.tasks]
         progress.reset(total=sum(len(task.indices) for task in plan.tasks))
-        for done in run_all(run_task, plan.tasks, places):
+        for done in results(run_task, list(zip(plan.tasks, places, strict=True)), client):
             progress.update(done)
     for stale in set(parts.glob("*.parquet")).difference(places):
         if re.fullmatch(r"[0-9a-f]{64}", stale.stem):  # nobody else's file is called so

@@ -76,7 +76,9 @@ class EvaluateOptions:
     table: Literal["parquet", "csv"] = "parquet"
     """Format of the table of frames."""
     workers: int | None = None
-    """Processes; one a core if None."""
+    """Processes; one a core if None, and Dask is installed."""
+    cluster: str | None = None
+    """A Dask scheduler to do it instead (tcp://host:8786), or a YAML file of a cluster."""
     force: bool = False
     """Over what another evaluation left in the folder."""
 

@@ -1,9 +1,9 @@
 """What is to be scored: predictions paired with ground truth, frames chosen, baselines learnt."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatch
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from tinyhd_lib.data.datasets import Dataset, check_names
 from tinyhd_lib.data.layouts import Video
@@ -14,7 +14,9 @@ from tinyhd_lib.evaluation.options import EvaluateOptions
 from tinyhd_lib.evaluation.predictions import Maps, NoMaps, find_maps
 from tinyhd_lib.evaluation.statistics import chosen_frames
 from tinyhd_lib.evaluation.tasks import Task
-from tinyhd_lib.overlap import MapFunction
+
+MapFunction = Callable[[Callable[..., Any], Sequence[Any]], Iterable[Any]]
+"""Calls a function with every item, as ``map`` does, and gives what comes of it in their order."""
 
 # Frames a task: seconds of work, which is what an interruption may cost.
 _STRETCH = 64

@@ -21,6 +21,7 @@ from tinyhd_lib.evaluation.predictions import Maps
 from tinyhd_lib.evaluation.scores import METRICS, Target, score
 from tinyhd_lib.files import fingerprint, write_atomically
 from tinyhd_lib.metrics.arrays import resize
+from tinyhd_lib.overlap import keep_freed_memory
 
 CHANCE, CENTRE, PREDICTION, CEILING = "chance", "centre bias", "prediction", "half of the observers"
 PREDICTORS = (CHANCE, CENTRE, PREDICTION, CEILING)
@@ -79,13 +80,18 @@ class Task:
         return [path for index in self.indices for path in self.video.truth_files(index) or ()]
 
 
-def run_task(task: Task, place: Path) -> int:
+def run_task(job: tuple[Task, Path]) -> int:
     """Score a task's frames into a Parquet file, all at once; return how many frames they were.
+
+    Args:
+        job: the task, and the file.
 
     Raises:
         BadInput: a prediction or its ground truth cannot be read.
     """
+    task, place = job
     if not place.exists():
+        keep_freed_memory()
         buffer = io.BytesIO()
         pd.DataFrame(_rows(task)).to_parquet(buffer, index=False)
         write_atomically(place, buffer.getvalue())

@@ -11,13 +11,16 @@ from importlib.util import find_spec
 from pathlib import Path
 from subprocess import DEVNULL
 from textwrap import shorten
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from tinyhd_lib.engine import results
 from tinyhd_lib.errors import BadInput
 from tinyhd_lib.files import alone_in, is_whole, partial_path, remove_partials, sha256
 from tinyhd_lib.notebooks.files import Notebook, gather_parameters, is_set
-from tinyhd_lib.overlap import processes
 from tinyhd_lib.records import RunRecord, read_record
+
+if TYPE_CHECKING:
+    from distributed import Client
 
 COPY_NAME = "notebook.ipynb"
 
@@ -72,7 +75,7 @@ class Run:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class Ending:
     """How a run ended.
 
     Attributes:
@@ -117,21 +120,19 @@ def plan(
 
 
 def run_notebooks(
-    runs: Sequence[Run], *, jobs: int = 1, timeout: float | None = None, force: bool = False
-) -> Iterator[Outcome]:
+    runs: Sequence[Run], *, cluster: "Client | None" = None, timeout: float | None = None, force: bool = False
+) -> Iterator[Ending]:
     """Run notebooks and yield how each ended, in their order. One that fails does not stop the others.
 
     Args:
         runs: see `plan`.
-        jobs: how many at once, each computing in one thread; a single one takes what it wants and shows its cells.
+        cluster: that runs several at once, see `tinyhd_lib.engine.connected`; None for one after the other, with a bar.
         timeout: seconds that a notebook may take, all of it.
         force: run what is done already, too.
 
     Raises:
         BadInput: a number is out of its range, or papermill is not installed.
     """
-    if jobs < 1:
-        raise BadInput(f"`jobs` {jobs}: at least 1")
     if timeout is not None and timeout <= 0:
         raise BadInput(f"`timeout` {timeout:g}: seconds, more than 0")
     if find_spec("papermill") is None:
@@ -139,20 +140,19 @@ def run_notebooks(
             "papermill, which runs notebooks, is not installed; pip install -e '.[notebooks]' from the checkout"
         )
     waiting = [run for run in runs if force or not run.is_done()]
-    with processes(jobs) as spread:
-        outcomes = spread(partial(_run, timeout=timeout, progress=jobs == 1), waiting)
-        for run in runs:
-            yield next(outcomes) if run in waiting else Outcome(run.notebook.name)
+    outcomes = results(partial(_run, timeout=timeout, progress=cluster is None), waiting, cluster)
+    for run in runs:
+        yield next(outcomes) if run in waiting else Ending(run.notebook.name)
 
 
-def _run(run: Run, *, timeout: float | None, progress: bool) -> Outcome:
+def _run(run: Run, *, timeout: float | None, progress: bool) -> Ending:
     begun = time.perf_counter()
     try:
-        with alone_in(run.folder / COPY_NAME):  # what the notebook calls may want the folder itself for its own
+        with alone_in(run.folder, "notebook"):  # what the notebook calls may want the folder itself for its own
             failure = _recorded(run, timeout, progress=progress)
     except Exception as error:  # noqa: BLE001 - whatever it is, the other notebooks have nothing to do with it
         failure = str(error) if isinstance(error, BadInput) else f"{type(error).__name__}: {error}"
-    return Outcome(run.notebook.name, time.perf_counter() - begun, failure and shorten(failure, _LONGEST_REASON))
+    return Ending(run.notebook.name, time.perf_counter() - begun, failure and shorten(failure, _LONGEST_REASON))
 
 
 def _recorded(run: Run, timeout: float | None, *, progress: bool) -> str | None:

@@ -3,7 +3,6 @@
 import ctypes
 import logging
 import sys
-from collections.abc import Mapping
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
@@ -16,7 +15,7 @@ if TYPE_CHECKING:
 
     from tinyhd_lib.models.student import TinyHD
 
-__all__ = ["Runtime", "open_runtime", "take_own_gpu"]
+__all__ = ["Runtime", "has_cuda", "open_runtime"]
 
 logger = logging.getLogger(__name__)
 
@@ -61,14 +60,6 @@ def open_runtime(model: "TinyHD | str | Path", device: str = "auto", precision: 
     return _announced(_open(source, last, precision), reasons)
 
 
-def take_own_gpu(environment: Mapping[str, str]) -> None:
-    """Give each process of torchrun its own GPU, where there are any."""
-    if "LOCAL_RANK" in environment and _may_be_there("cuda"):
-        import torch
-
-        torch.cuda.set_device(int(environment["LOCAL_RANK"]) % torch.cuda.device_count())
-
-
 def _announced(runtime: Runtime, reasons: str) -> Runtime:
     """Say what was taken, and why if it is not the first choice."""
     logger.log(logging.WARNING if reasons else logging.INFO, "running on %s%s", runtime.name, reasons)
@@ -81,7 +72,7 @@ def _open(source: ModelSource, device: str, precision: str) -> Runtime:
 
         compiled, _, where = device.partition(":")
         if compiled == "compiled":
-            return TorchRuntime(source, where or ("cuda" if _may_be_there("cuda") else "cpu"), precision, compiled=True)
+            return TorchRuntime(source, where or ("cuda" if has_cuda() else "cpu"), precision, compiled=True)
         return TorchRuntime(source, device, precision)
     package = _PACKAGES[device]
     if not find_spec(package):
@@ -101,11 +92,11 @@ def _open(source: ModelSource, device: str, precision: str) -> Runtime:
 
 
 def _may_be_there(device: str) -> bool:
-    """Return whether a device is worth a try; torch is asked only where there is a driver, which is quick to find."""
-    if device == "mps":
-        return sys.platform == "darwin"
-    if device != "cuda":
-        return True
+    return has_cuda() if device == "cuda" else device != "mps" or sys.platform == "darwin"
+
+
+def has_cuda() -> bool:
+    """Return whether there is a GPU that torch can use; torch is asked only where there is a driver: that is quick."""
     try:
         ctypes.CDLL("nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1")
     except OSError:

@@ -1,5 +1,6 @@
 """The forward pass in torch, on any device: as it is, or compiled by torch itself."""
 
+import os
 from collections.abc import Sequence
 
 import numpy as np
@@ -95,6 +96,8 @@ def find_device(name: str, choices: str = "auto, fused, openvino, compiled, cpu,
         device(type='cpu')
     """
     try:
+        if name == "cuda" and "LOCAL_RANK" in os.environ:  # of several processes on a machine, each has its own
+            name = f"cuda:{int(os.environ['LOCAL_RANK']) % max(1, torch.cuda.device_count())}"
         # With its number: which GPU is the current one is told to each thread apart.
         device = torch.empty(0, device=torch.device(name)).device
     except (RuntimeError, AssertionError) as error:

@@ -4,14 +4,15 @@ for comparison in ablate(specs_of(["decoders"]), recipe, Path("runs/ablation")):
     ...  # one row of the table; what was trained before is not trained again
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from tinyhd_lib.engine import results
 from tinyhd_lib.errors import BadInput
 from tinyhd_lib.files import write_atomically
 from tinyhd_lib.models.spec import MODEL_SPECS
@@ -19,6 +20,9 @@ from tinyhd_lib.models.student import build_model, count_gmac, count_parameters
 from tinyhd_lib.training.checkpoint import read_log
 from tinyhd_lib.training.loop import train
 from tinyhd_lib.training.recipe import Recipe
+
+if TYPE_CHECKING:
+    from distributed import Client
 
 SWEEPS: dict[str, tuple[str, ...]] = {
     "decoders": ("d1_S", "d2_S", "d3_S", "d12_S", "d13_S", "d23_S", "d1d2d3_S_lt"),
@@ -64,18 +68,17 @@ def specs_of(names: Sequence[str]) -> list[str]:
     return list(dict.fromkeys(rows))
 
 
-def ablate(  # noqa: PLR0913
-    models: Sequence[str], recipe: Recipe, out: Path, *, device: str = "auto", workers: int = 0, force: bool = False
+def ablate(
+    models: Sequence[str], recipe: Recipe, out: Path, *, cluster: "Client | None" = None, **options: Any
 ) -> Iterator[Comparison]:
-    """Train every model by the same recipe, one after the other; each into a folder of its name in ``out``.
+    """Train every model by the same recipe, each into a folder of its name in ``out``.
 
     Args:
         models: rows of `MODEL_SPECS`, see `specs_of`.
         recipe: whose ``model`` they take turns to be.
         out: where ``ablation.json`` and ``ablation.md`` go too, anew after every model.
-        device: see `train`.
-        workers: see `train`.
-        force: begin anew.
+        cluster: that trains several at once, see `tinyhd_lib.engine.connected`; None for one after the other.
+        options: ``device``, ``loaders`` and ``force`` of `train`.
 
     Raises:
         BadInput: there is no such model, or nothing to measure on; or see `train`.
@@ -83,15 +86,20 @@ def ablate(  # noqa: PLR0913
     if recipe.validation_split is None:
         raise BadInput("VALIDATION_SPLIT: without one there is nothing to compare")
     found: list[Comparison] = []
-    for model in specs_of(models):
-        for _ in train(replace(recipe, model=model), out / model, device=device, workers=workers, force=force):
-            pass
-        measured = [entry["scores"] for entry in read_log(out / model) if "scores" in entry]
-        found.append(Comparison(model, min(measured, key=lambda scores: scores["kl"])))
+    recipes = [replace(recipe, model=model) for model in specs_of(models)]
+    for comparison in results(partial(_trained, out=out, options=options), recipes, cluster):
+        found.append(comparison)
         table = as_table(found)
         write_atomically(out / f"{TABLE_NAME}.json", table.to_json(orient="records", indent=2).encode())
         write_atomically(out / f"{TABLE_NAME}.md", table.to_markdown(index=False, floatfmt=".4g").encode())
         yield found[-1]
+
+
+def _trained(recipe: Recipe, out: Path, options: Mapping[str, Any]) -> Comparison:
+    for _ in train(recipe, out / recipe.model, **options):
+        pass
+    measured = [entry["scores"] for entry in read_log(out / recipe.model) if "scores" in entry]
+    return Comparison(recipe.model, min(measured, key=lambda scores: scores["kl"]))
 
 
 def as_table(comparisons: Sequence[Comparison]) -> pd.DataFrame:

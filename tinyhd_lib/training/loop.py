@@ -72,7 +72,7 @@ def train(  # noqa: PLR0913
     out: Path,
     *,
     device: str = "auto",
-    workers: int = 0,
+    loaders: int = 0,
     force: bool = False,
     teacher: Teacher | None = None,
 ) -> Iterator[Entry]:
@@ -83,7 +83,7 @@ def train(  # noqa: PLR0913
         out: folder of the checkpoints ``last.pt`` and ``best.safetensors``, of ``log.jsonl`` and ``run.json``. What was
             begun there with the same recipe goes on, on a CPU to the very bits of a run without interruption.
         device: a torch device; ``auto`` for CUDA where there is one, else a CPU, on which OpenVINO runs the teacher.
-        workers: processes that prepare clips; none to do it in between.
+        loaders: processes that prepare clips; none to do it in between.
         force: begin anew.
         teacher: somebody else than the recipe's.
 
@@ -107,7 +107,7 @@ def train(  # noqa: PLR0913
                 (out / name).unlink(missing_ok=True)
         group.wait()
         teacher = teacher or open_teacher(recipe, device if device == "auto" else str(group.device))
-        training = _Training(recipe, out, group, workers, teacher)
+        training = _Training(recipe, out, group, loaders, teacher)
         if group.first:
             record.details |= training.describe()
             record.write(out)
@@ -121,9 +121,9 @@ def train(  # noqa: PLR0913
 class _Training:
     """A training under way: what learns, from whom, and how far it has come."""
 
-    def __init__(self, recipe: Recipe, out: Path, group: Processes, workers: int, teacher: Teacher | None) -> None:
+    def __init__(self, recipe: Recipe, out: Path, group: Processes, loaders: int, teacher: Teacher | None) -> None:
         """Open data and student of a recipe, as they were left."""
-        self.recipe, self.out, self.group, self.workers, self.teacher = recipe, out, group, workers, teacher
+        self.recipe, self.out, self.group, self.loaders, self.teacher = recipe, out, group, loaders, teacher
         state = read_state(out)
         self.sources, self.measured = open_sources(recipe)
         self.left_out = LeftOut()
@@ -163,7 +163,7 @@ class _Training:
         loader = DataLoader(
             DistillationSet(self.sources, self.teacher, samples, recipe, self.left_out),
             batch_sampler=batches[state.position * recipe.accumulate :],
-            num_workers=self.workers,
+            num_workers=self.loaders,
             pin_memory=self.group.device.type == "cuda",
         )
         saved, arriving = time.monotonic(), iter(loader)

@@ -78,8 +78,6 @@ def processes(device: str) -> Iterator[Processes]:
     rank, count = torchrun_rank(os.environ)
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
-    if device == "cuda" and count > 1:
-        device = f"cuda:{os.environ['LOCAL_RANK']}"
     place = find_device(device, "auto, cpu, cuda, cuda:N")
     if place.type == "cuda":
         torch.cuda.set_device(place)

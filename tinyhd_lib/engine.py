@@ -1,0 +1,261 @@
+"""Many jobs through one function: here, one after the other, or on the workers of a Dask cluster."""
+
+import errno
+import logging
+import os
+import signal
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, nullcontext
+from functools import partial
+from importlib.util import find_spec
+from pathlib import Path
+from pkgutil import resolve_name
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import yaml
+
+from tinyhd_lib import __version__
+from tinyhd_lib.errors import BadInput
+from tinyhd_lib.records import usable_cores
+
+if TYPE_CHECKING:
+    from distributed import Client
+
+logger = logging.getLogger(__name__)
+
+_RETRIES = 3
+_PATIENCE = 10  # seconds in which a scheduler answers that is there
+_SHARES = "LOCAL_WORLD_SIZE"  # which `usable_cores` heeds, as torchrun sets it
+_ENDS_ALL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS})
+
+
+class Outcome(NamedTuple):
+    """Tell what became of a job.
+
+    Attributes:
+        number: of the job in the sequence, from 0.
+        result: what the function returned, None if it was refused.
+        refused: in one line, why there is none; None if it was done.
+    """
+
+    number: int
+    result: Any
+    refused: str | None = None
+
+
+def run(
+    function: Callable[[Any], Any],
+    jobs: Sequence[Any],
+    client: "Client | None" = None,
+    *,
+    shared: Path | None = None,
+    gpu: bool = False,
+) -> Iterator[Outcome]:
+    """Call a function with every job, and yield what became of each as it comes; one that fails does not stop others.
+
+    On a cluster, a job that fails by anything but bad input, or whose worker dies, is begun again up to three times, on
+    whichever worker is free: what it writes must be atomic, and is best made to be gone on with. Left early, what has
+    not begun is taken back.
+
+    Args:
+        function: and all jobs can be pickled, if there is a client.
+        jobs: are begun in their order.
+        client: of the cluster, see `connected`; None for here.
+        shared: a folder that every worker must see, besides the current one.
+        gpu: whether a worker's resource ``GPU`` is needed for each job, so that a GPU has one at a time.
+
+    Raises:
+        BadInput: the cluster went away.
+        OSError: the disk is full, or can only be read.
+    """
+    if client is None:
+        for number, job in enumerate(jobs):
+            try:
+                yield Outcome(number, function(job))
+            except Exception as error:  # noqa: BLE001 - whatever befalls one job is no matter of the others
+                yield Outcome(number, None, _told(error))
+        return
+    from concurrent.futures import CancelledError
+
+    from distributed import as_completed
+
+    places = [Path.cwd()]
+    if shared:
+        shared.mkdir(parents=True, exist_ok=True)
+        places.append(shared)
+    work = partial(_on_worker, function, version=__version__, places=places)
+    resources = {"GPU": 1} if gpu else None
+    futures = {
+        client.submit(work, job, pure=False, retries=_RETRIES, resources=resources): number
+        for number, job in enumerate(jobs)
+    }
+    try:
+        for future in as_completed(list(futures), loop=client.loop):
+            failure = future.exception()
+            result, refused = (None, _told(failure)) if failure else future.result()
+            yield Outcome(futures.pop(future), result, refused)
+    except CancelledError as error:
+        raise BadInput(
+            "the cluster's scheduler went away; what was finished is kept, the same command goes on"
+        ) from error
+    finally:
+        client.cancel(list(futures))
+
+
+def results(function: Callable[[Any], Any], jobs: Sequence[Any], client: "Client | None" = None) -> Iterator[Any]:
+    """Yield what a function makes of every job, in their order.
+
+    Raises:
+        BadInput: one of them was refused.
+    """
+    found: dict[int, Any] = {}
+    awaited = 0
+    for number, result, refused in run(function, jobs, client):
+        if refused is not None:
+            raise BadInput(refused)
+        found[number] = result
+        while awaited in found:
+            yield found.pop(awaited)
+            awaited += 1
+
+
+@contextmanager
+def connected(workers: int | None, cluster: "str | Client | None" = None) -> "Iterator[Client | None]":
+    """Give the client of a cluster, and end what was started for it; None where one process is enough.
+
+    Args:
+        workers: processes on this machine, each with its share of the cores; None for one a core where Dask is
+            installed.
+        cluster: instead of these: a scheduler's address (``tcp://host:8786``), a YAML file with ``module``, ``class``
+            and ``kwargs`` of any Dask cluster, or a client, which is left as it is.
+
+    Raises:
+        BadInput: there are no workers, Dask is not installed, nobody answers at the address, or the file says no
+            cluster.
+    """
+    if workers is None:
+        workers = usable_cores() if find_spec("distributed") else 1
+    if workers < 1:
+        raise BadInput(f"`workers={workers}`: at least 1")
+    if cluster is None and workers == 1:
+        yield None
+        return
+    if not find_spec("distributed"):
+        raise BadInput("workers need Dask, which is not installed; pip install -e '.[cluster]' from the checkout")
+    from distributed import Client
+
+    if isinstance(cluster, Client):
+        yield cluster
+        return
+    with ExitStack() as closing:
+        with _undisturbed():
+            place = _local_cluster(workers) if cluster is None else _described_cluster(cluster)
+            closing.enter_context(place)
+            try:
+                client = Client(getattr(place, "scheduler_address", cluster), timeout=_PATIENCE, set_as_default=False)
+            except (OSError, ValueError) as error:
+                raise BadInput(f"`cluster={cluster}`: no Dask scheduler answers there ({error})") from error
+            closing.enter_context(client)
+        if find_spec("bokeh"):
+            logger.info("watch it at %s", client.dashboard_link)
+        try:
+            yield client
+        finally:
+            with _undisturbed():
+                closing.close()
+
+
+@contextmanager
+def _undisturbed() -> Iterator[None]:
+    """Put off interruptions, which Dask does not bear while it begins and ends; processes begun meanwhile get none."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _described_cluster(text: str) -> Any:
+    """Return what an address is, or start the cluster that a YAML file describes, as `dask-ctl` does.
+
+    Raises:
+        BadInput: the file describes none that can be started here.
+    """
+    if not text.endswith((".yaml", ".yml")):
+        return nullcontext(text)
+    try:
+        told = yaml.safe_load(Path(text).read_text(encoding="utf-8"))
+        return resolve_name(f"{told['module']}:{told['class']}")(**told.get("kwargs", {}))
+    except (ValueError, LookupError, TypeError, AttributeError, ImportError, RuntimeError, yaml.YAMLError) as error:
+        raise BadInput(
+            f"{text}: module, class and kwargs of a Dask cluster that is installed here, but {error!r}"
+        ) from error
+
+
+def _local_cluster(workers: int) -> Any:
+    import dask
+    from distributed import LocalCluster
+
+    threads = str(max(1, usable_cores() // workers))
+    environment = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), threads)
+    environment |= {"OPENCV_FOR_THREADS_NUM": "1", _SHARES: str(workers), "TQDM_DISABLE": "1"}
+    # Workers may have children of their own (kernels, loaders), and keep the memory that is freed, which is faster.
+    settings = {"distributed.nanny.pre-spawn-environ": {}, "distributed.worker.daemon": False}
+    with dask.config.set(settings):
+        return LocalCluster(
+            n_workers=workers,
+            threads_per_worker=1,
+            env=environment,
+            resources={"GPU": 1},
+            dashboard_address="127.0.0.1:0",
+            silence_logs=logging.ERROR,
+        )
+
+
+def _on_worker(
+    function: Callable[[Any], Any], job: Any, *, version: str, places: Sequence[Path]
+) -> tuple[Any, str | None]:
+    """Return what a function makes of a job, and why it was refused; other errors are raised, to be tried again."""
+    from distributed import get_worker
+
+    worker = get_worker()
+    if version != __version__:
+        return None, f"the worker {worker.address} has tinyhd {__version__}, here it is {version}; install the same"
+    for place in places:
+        if not place.is_dir():
+            return None, f"the worker {worker.address} does not see {place}; give a folder that all workers see"
+        os.chdir(places[0])  # relative paths mean the same everywhere
+    if isinstance(worker.name, int) and _SHARES in os.environ:
+        _keep_to_share(worker.name)
+    try:
+        return function(job), None
+    except BadInput as error:
+        return None, str(error)
+
+
+def _keep_to_share(number: int) -> None:
+    """Keep one of several workers on this machine to its share of the cores, and tell it which GPU is its own."""
+    os.environ["LOCAL_RANK"] = str(number)
+    if hasattr(os, "sched_setaffinity"):
+        cores = sorted(os.sched_getaffinity(0))
+        share = max(1, len(cores) // int(os.environ.pop(_SHARES)))
+        os.sched_setaffinity(0, [cores[(number * share + each) % len(cores)] for each in range(share)])
+
+
+def _told(error: Any) -> str:
+    """Say in one line why a job failed, and what to do; raise what would befall all others too."""
+    if isinstance(error, BadInput):
+        return str(error)
+    kept = "what was finished is kept, the same command goes on from there"
+    if hasattr(error, "strerror"):  # the system's errors, and FFmpeg's
+        if error.errno in _ENDS_ALL:
+            raise OSError(error.errno, f"{error.strerror}; {kept}", error.filename) from error
+        return f"{error.filename or type(error).__name__}: {error.strerror or error}; {kept}"
+    if type(error).__name__ == "KilledWorker":
+        return f"the processes that tried it were ended from outside, perhaps for want of memory; {kept}"
+    logger.debug("", exc_info=error)
+    what = " ".join(f"{type(error).__name__}: {error}".split())
+    return f"{what} (a fault of TinyHD Workbench: please report it); {kept}"
