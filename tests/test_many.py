@@ -259,7 +259,7 @@ def test_an_interruption_ends_the_workers_and_the_same_command_goes_on(
     films: Path, tmp_path: Path, weights_file: Path
 ) -> None:
     out = tmp_path / "out"
-    running = start(films, out, weights_file, "--workers", "2")
+    running = start(films, out, weights_file, "--every", "1", "--workers", "2")
     deadline = time.monotonic() + 60
     while len(contents(out)) < 3 and time.monotonic() < deadline:
         time.sleep(0.005)
@@ -271,7 +271,7 @@ def test_an_interruption_ends_the_workers_and_the_same_command_goes_on(
     assert not any(Path(f"/proc/{worker}").exists() for worker in workers)
     kept = len(contents(out))
     assert 0 < kept < 120
-    again = start(films, out, weights_file, "--workers", "2")
+    again = start(films, out, weights_file, "--every", "1", "--workers", "2")
     said = again.communicate(timeout=120)[1]
     assert again.returncode == 0, said
     assert len(contents(out)) == 120
