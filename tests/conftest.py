@@ -26,6 +26,10 @@ CLIPS = SHARED / "clips"
 needs_shared = pytest.mark.skipif(not SHARED.exists(), reason="needs the third-party material in ../shared")
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--mutants", type=int, default=100, help="how many damaged files are tried")
+
+
 def pytest_configure(config: pytest.Config) -> None:
     """Let processes that share the cores not wait for one another: with several threads each, twenty times as long."""
     if config.getoption("numprocesses", None):

@@ -16,7 +16,8 @@ from tinyhd_lib import metrics
 from tinyhd_lib.data.datasets import open_dataset
 from tinyhd_lib.data.gaze import Gaze, GroundTruth, blur, read_gaze, truth_of
 from tinyhd_lib.data.layouts import Video
-from tinyhd_lib.data.synthetic import density, synthesise, video_of
+from tinyhd_lib.data.synthetic import synthesise, video_of
+from tinyhd_lib.data.synthetic.scenes import density
 from tinyhd_lib.evaluation.baselines import (
     CENTRE_FRAMES,
     CENTRE_SIZE,

@@ -23,7 +23,8 @@ from tinyhd_lib import metrics
 from tinyhd_lib.cli import main
 from tinyhd_lib.data.datasets import Dataset, open_dataset
 from tinyhd_lib.data.layouts import Video
-from tinyhd_lib.data.synthetic import density, video_of
+from tinyhd_lib.data.synthetic import video_of
+from tinyhd_lib.data.synthetic.scenes import density
 from tinyhd_lib.data.writer import VideoWriter
 from tinyhd_lib.evaluation.options import PROTOCOLS
 from tinyhd_lib.evaluation.scores import METRICS

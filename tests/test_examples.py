@@ -14,7 +14,8 @@ from matplotlib.figure import Figure
 
 from tinyhd_lib import BadInput
 from tinyhd_lib.data.datasets import Dataset, open_dataset
-from tinyhd_lib.data.synthetic import density, synthesise_once, video_of
+from tinyhd_lib.data.synthetic import synthesise_once, video_of
+from tinyhd_lib.data.synthetic.scenes import density
 from tinyhd_lib.data.transforms import to_grey
 from tinyhd_lib.evaluation.compare import compare
 from tinyhd_lib.evaluation.examples import Example, make_example

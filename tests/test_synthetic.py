@@ -15,8 +15,8 @@ from scipy.stats import chi2
 from tinyhd_lib import BadInput
 from tinyhd_lib.data.datasets import open_dataset
 from tinyhd_lib.data.gaze import Gaze, gaze_file, read_gaze
-from tinyhd_lib.data.synthetic import (
-    KINDS,
+from tinyhd_lib.data.synthetic import KINDS, synthesise, video_of, video_settings
+from tinyhd_lib.data.synthetic.scenes import (
     GazeModel,
     SyntheticVideo,
     components,
@@ -25,9 +25,6 @@ from tinyhd_lib.data.synthetic import (
     only_shot,
     render,
     simulate_observers,
-    synthesise,
-    video_of,
-    video_settings,
 )
 from tinyhd_lib.data.video import probe, read_frames
 

@@ -15,10 +15,14 @@ import pytest
 from tinyhd_lib import BadInput
 from tinyhd_lib.data.datasets import Dataset, open_dataset
 from tinyhd_lib.data.gaze import FIELDS_OF_POINTS
-from tinyhd_lib.data.synthetic import make_video, synthesise
+from tinyhd_lib.data.synthetic import synthesise
 from tinyhd_lib.data.synthetic.files import mat, write_avi
-from tinyhd_lib.data.verify import CHECKS, Report, check_set, check_video, check_videos, verify
+from tinyhd_lib.data.synthetic.scenes import make_video
+from tinyhd_lib.data.verify import check_videos, verify
 from tinyhd_lib.data.verify import videos as checks_of_videos
+from tinyhd_lib.data.verify.findings import CHECKS, Report
+from tinyhd_lib.data.verify.sets import check_set
+from tinyhd_lib.data.verify.videos import check_video
 from tinyhd_lib.engine import connected
 
 SIZE, FRAMES, VIEWERS = (48, 64), 6, 4
@@ -250,9 +254,10 @@ def faults_of_dhf1k() -> Iterator[Any]:
     lost = everything(removed(plain), removed(third))
     yield fault("neither is there", "dhf1k", lost, f"pairing {video} {plain}")
     yield fault("no folder of its own", "dhf1k", removed(folder), f"pairing {video} {file}")
-    beyond = [f"pairing {video} {place}" for place in (f"{folder}/maps/0006.png", f"{fixation}/0006.png")]
-    beyond.append(f"pairing {video} {fixation}/maps/0006.mat")
-    yield fault("fewer frames are promised", "dhf1k", promising(5, file), f"count {video} {file}", *beyond)
+    yield fault("a header that promises fewer frames", "dhf1k", promising(5, file))
+    yield fault("half the slots are empty", "dhf1k", promising(12, file))
+    dense = everything(drawn(plain, lambda seen: np.full_like(seen, 9)), removed(third))
+    yield fault("blurred fixations", "dhf1k", dense, f"dense {video} {plain}")
     gone = (f"gap {video} {file}", f"pairing {video} {folder}")
     yield fault("a video is missing", "dhf1k", removed(file), *gone)
     last = "pairing train/0003 annotation/0003"
@@ -302,7 +307,7 @@ def faults_of_folders() -> Iterator[Any]:
     yield fault("a video twice", "folder", twice, "duplicate all/clip_009 clip_009.mp4")
     for kind, file in (("folder", "more.avi"), ("kinetics", "train/more.avi")):
         video = f"{'all' if kind == 'folder' else 'train'}/more"
-        yield fault("fewer frames are promised", kind, promising(5, file), f"count {video} {file}")
+        yield fault("a header that promises fewer frames", kind, promising(5, file))
 
 
 def faults_of_gaze() -> Iterator[Any]:
@@ -324,7 +329,11 @@ def faults_of_gaze() -> Iterator[Any]:
     ):
         rare = looked_at(file, partial(only, lambda known, unseen=unseen: known["frame"] >= unseen))
         yield fault(f"{unseen} of {FRAMES} frames unseen", "gaze", rare, *expected)
-    for value in (-5, np.nan, SIZE[1]):
+    shut = looked_at(file, lambda known: {"x": np.append(known["x"][:-1], np.nan)})
+    yield fault("eyes that were shut", "gaze", shut)
+    parts = looked_at(file, lambda known: {"x": known["x"] / SIZE[1], "y": known["y"] / SIZE[0]})
+    yield fault("parts of the width and height", "gaze", parts, f"outside {video} {file}")
+    for value in (-5, SIZE[1]):
         astray = looked_at(file, lambda known, value=value: {"x": np.append(known["x"][:-1], value)})
         yield fault(f"a point at x = {value}", "gaze", astray, f"outside {video} {file}")
     hardly = looked_at(

@@ -1,6 +1,7 @@
 """Files that appear whole or not at all, the hashes that name their content, and folders that one run has to itself."""
 
 import hashlib
+import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -107,7 +108,7 @@ def sha256(path: Path) -> str:
 
 def digest_of(*parts: str) -> str:
     """Return one digest of several words, 32 hexadecimal digits."""
-    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:32]
+    return hashlib.sha256(os.fsencode("\n".join(parts))).hexdigest()[:32]
 
 
 def fingerprint(paths: Iterable[Path]) -> str:
@@ -115,7 +116,7 @@ def fingerprint(paths: Iterable[Path]) -> str:
     digest = hashlib.sha256()
     for path in paths:
         state = path.stat()
-        digest.update(f"{path.name} {state.st_size} {state.st_mtime_ns}\n".encode())
+        digest.update(os.fsencode(f"{path.name} {state.st_size} {state.st_mtime_ns}\n"))
     return digest.hexdigest()
 
 

@@ -4,6 +4,7 @@ import io
 import logging
 import os
 import re
+import signal
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import redirect_stderr, redirect_stdout, suppress
@@ -70,6 +71,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     name = next((name for name in (" ".join(words[:2]), *words[:1]) if name in _COMMANDS), None)
     if name is None:
         return _introduce(words)
+    if arguments is None:
+        signal.signal(signal.SIGTERM, signal.default_int_handler)  # who ends us politely loses nothing either
     logging.basicConfig(format="%(message)s", stream=sys.stderr)
     logging.getLogger("tinyhd_lib").setLevel(logging.INFO)
     for library in ("openvino", "onnxscript"):

@@ -209,7 +209,8 @@ def verify(
         cluster: A Dask scheduler to do it instead (tcp://host:8786), or a YAML file of a cluster.
     """
     from tinyhd_lib.data.datasets import open_dataset
-    from tinyhd_lib.data.verify import check_set, check_videos
+    from tinyhd_lib.data.verify import check_videos
+    from tinyhd_lib.data.verify.sets import check_set
     from tinyhd_lib.engine import connected
 
     dataset = open_dataset(kind, dir, split)
@@ -261,7 +262,7 @@ def _do(jobs: "Sequence[Job]", model: ModelOptions, workers: int, cluster: str |
     refused = [each.refused for each in done if each.refused]
     if refused and alone:
         raise BadInput(refused[0])
-    fresh = sum(each.done for each in done)
+    fresh = sum(each.frames > 0 for each in done)
     logger.info("%d videos done, %d were done already", fresh, len(jobs) - fresh - len(refused))
     if alone and fresh:
         places = [alone.out] if alone.maps != "none" else []

@@ -5,6 +5,7 @@ import json
 import zlib
 from dataclasses import dataclass
 from functools import lru_cache
+from lzma import LZMAError
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 from zipfile import BadZipFile
@@ -14,8 +15,9 @@ import numpy as np
 import numpy.typing as npt
 from scipy.io import loadmat
 from scipy.io.matlab import MatReadError
+from scipy.sparse import issparse
 
-from tinyhd_lib.data.images import read_grey
+from tinyhd_lib.data.images import most_pixels, read_grey
 from tinyhd_lib.data.transforms import Image, Map
 from tinyhd_lib.errors import BadInput
 
@@ -28,6 +30,8 @@ _UNREADABLE = (
     EOFError,
     NotImplementedError,
     RuntimeError,
+    MemoryError,
+    LZMAError,
     zlib.error,
     BadZipFile,
     MatReadError,
@@ -56,7 +60,10 @@ def read_fixations(path: Path) -> Image:
     except KeyError as error:
         raise BadInput(f"{path}: holds no variable I") from error
     except _UNREADABLE as error:
-        raise BadInput(f"{path}: not a MATLAB file that can be read ({error}); fetch it anew") from error
+        remedy = "save it with -v7" if isinstance(error, NotImplementedError) else "fetch it anew"
+        raise BadInput(f"{path}: not a MATLAB file that can be read ({error}); {remedy}") from error
+    if issparse(fixations):
+        fixations = fixations.toarray()
     if fixations.ndim != 2:
         raise BadInput(f"{path}: I is a map (height, width), got {fixations.shape}")
     return fixations > 0
@@ -70,6 +77,9 @@ def read_arrays(path: Path) -> dict[str, npt.NDArray[Any]]:
     """
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
+            size = sum(entry.file_size for entry in arrays.zip.infolist())
+            if size > 8 * most_pixels():
+                raise BadInput(f"{path}: unpacks to {size:,} bytes, which are too many; see TINYHD_MOST_PIXELS")
             return {name: arrays[name] for name in arrays.files}
     except (AttributeError, *_UNREADABLE) as error:  # a lone array is no archive: it has no files
         raise BadInput(f"{path}: not an .npz that can be read ({error}); fetch or make it anew") from error
@@ -185,11 +195,6 @@ def _gaussians(places: np.ndarray, length: int, sigma: float) -> Map:
     return cv2.sepFilter2D(points, -1, np.ones(1, np.float32), kernel, borderType=cv2.BORDER_REFLECT)
 
 
-def fixation_map(counts: Map) -> Image:
-    """Return (H, W) bool: where anybody looked."""
-    return counts > 0
-
-
 def read_gaze(path: Path) -> Gaze:
     """Read an .npz with frame, viewer, x, y of every point, and frames, width, height of the video.
 
@@ -254,4 +259,4 @@ def truth_of(points: Gaze, viewing: Viewing | None) -> GroundTruth:
     """Return maps of gaze points."""
     assert viewing is not None
     counts = points.counts()
-    return GroundTruth(blur(counts, viewing.sigma), fixation_map(counts))
+    return GroundTruth(blur(counts, viewing.sigma), counts > 0)

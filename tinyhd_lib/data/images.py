@@ -1,5 +1,6 @@
 """Images in files: colours and grey levels, read and written."""
 
+import os
 import re
 import struct
 from pathlib import Path
@@ -15,12 +16,14 @@ from tinyhd_lib.errors import BadInput
 
 PICTURE_SHAPES = "(T, H, W, 3) or (T, 3, H, W), of uint8 or of floats from 0 to 1"
 
+_MOST_PIXELS = "TINYHD_MOST_PIXELS"
+_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff"})
 
 
 def is_image(path: Path) -> bool:
-    """Return whether a file is called like an image."""
-    return path.suffix.lower() in _IMAGE_SUFFIXES
+    """Return whether a file is called like an image; those that begin with a dot are some system's own."""
+    return path.suffix.lower() in _IMAGE_SUFFIXES and not path.name.startswith(".")
 
 
 def number_order(path: Path) -> list[str]:
@@ -36,9 +39,23 @@ def decode_image(path: Path, mode: int) -> Image | None:
         mode: one of OpenCV's, such as ``cv2.IMREAD_COLOR``.
 
     Raises:
+        BadInput: it is a PNG of more than `most_pixels`.
         OSError: it cannot be read.
     """
-    return cv2.imdecode(np.frombuffer(path.read_bytes() or b"\0", np.uint8), mode)
+    content = path.read_bytes() or b"\0"
+    if content.startswith(_SIGNATURE) and len(content) >= 24:  # a small file may say that it is very large
+        width, height = struct.unpack(">II", content[16:24])
+        if width * height > most_pixels():
+            raise BadInput(f"{path}: {width}x{height} pixels are too many; if that is right, set {_MOST_PIXELS} higher")
+    try:
+        return cv2.imdecode(np.frombuffer(content, np.uint8), mode)
+    except cv2.error:
+        return None
+
+
+def most_pixels() -> int:
+    """Return how many pixels a picture has at most, 100 million; the environment's TINYHD_MOST_PIXELS may differ."""
+    return int(os.environ.get(_MOST_PIXELS, "100000000"))
 
 
 def read_colours(path: Path) -> Image:
@@ -82,12 +99,11 @@ def read_grey(path: Path) -> Image:
         raise BadInput(f"{path}: not an image that can be read; fetch or make it anew")
     if image.ndim == 2:
         return image
-    if np.ptp(image[..., :3].astype(float), axis=-1).max() > _COLOUR:
+    if (image[..., :3].max(axis=-1) - image[..., :3].min(axis=-1)).max() > _COLOUR:
         raise BadInput(f"{path}: a colour picture, of which nobody can tell what is more salient; save grey levels")
     return cv2.cvtColor(image[..., :3], cv2.COLOR_BGR2GRAY)
 
 
-_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _GREY = 0
 _UP = 2  # each byte less the one above it: maps are smooth
 

@@ -246,7 +246,7 @@ def find_gaze(root: Path) -> tuple[list[Video], list[Skipped]]:
 
 
 def _videos_below(folder: Path, root: Path, split: str) -> tuple[list[Video], list[Skipped]]:
-    paths = [path for below in (folder, *_folders_below(folder)) for path in _videos_in(below)]
+    paths = [path for below in (folder, *sorted(filter(Path.is_dir, folder.rglob("*")))) for path in _videos_in(below)]
     counts, skipped = _countable(root, paths)
     videos = [
         Video(path.relative_to(folder).with_suffix("").as_posix(), split, path, tuple(map(str, range(count))))
@@ -267,10 +267,6 @@ def _videos_in(folder: Path) -> list[Path]:
     # A link that leads nowhere is a video too, one that cannot be opened.
     files = [path for path in _listed(folder) if path.suffix.lower() in VIDEO_SUFFIXES and not path.is_dir()]
     return [path for path in files if not path.name.startswith(".")]
-
-
-def _folders_below(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.rglob("*") if path.is_dir())
 
 
 def _listed(folder: Path) -> list[Path]:

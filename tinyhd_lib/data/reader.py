@@ -3,15 +3,16 @@
 from bisect import bisect_right
 from collections import OrderedDict
 from collections.abc import Iterator
+from contextlib import ExitStack, suppress
 from pathlib import Path
-from typing import Any, NamedTuple, Self
+from typing import NamedTuple, Self
 
 import av
 import cv2
 
 from tinyhd_lib.data.images import read_colours
 from tinyhd_lib.data.transforms import Image
-from tinyhd_lib.data.video import open_media, picture_stream, probe, read_frames, source_files, upright
+from tinyhd_lib.data.video import Damage, Upright, decode, open_video, probe, read_frames, source_files
 from tinyhd_lib.errors import BadInput
 
 # Frames further ahead than this are sought from a key frame; nearer ones are decoded on the way.
@@ -47,9 +48,14 @@ class VideoReader:
         self._images = source_files(path) if path.is_dir() else []
         marks = [] if path.is_dir() else _marks(path)
         sought = bool(marks) and frames in {None, len(marks)}
-        self.count = frames or len(self._images) or len(marks) or sum(1 for _ in read_frames(path))
-        self.times = [mark.seconds for mark in marks] if sought else [n / float(self.rate) for n in range(self.count)]
-        self._video = None if path.is_dir() else _SoughtVideo(path, marks) if sought else _CountedVideo(path)
+        if sought:
+            self.times = [mark.seconds for mark in marks]
+        elif self._images:
+            self.times = [n / float(self.rate) for n in range(len(self._images))]
+        else:
+            self.times = [frame.time for frame in read_frames(path)]
+        self.count = min(frames or len(self.times), len(self.times))
+        self._video = None if self._images else _SoughtVideo(path, marks) if sought else _CountedVideo(path)
 
     def __len__(self) -> int:
         return self.count
@@ -82,7 +88,7 @@ class VideoReader:
 
     def _fetch(self, index: int) -> None:
         if self._video is None:
-            self._keep(index, _narrowed(read_colours(self._images[index]), self._width))
+            self._keep(index, narrowed(read_colours(self._images[index]), self._width))
             return
         try:
             passed = dict(self._video.until(index))
@@ -90,8 +96,9 @@ class VideoReader:
             self._video.close()
             self._video = _CountedVideo(self.path)
             passed = dict(self._video.until(index))
-        for number, decoded in passed.items():
-            self._keep(number, _narrowed(upright(decoded, self._video.size), self._width))
+        with suppress(av.error.FFmpegError):
+            for number, decoded in passed.items():
+                self._keep(number, narrowed(self._video.upright(decoded), self._width))
         if index not in self._kept:
             raise BadInput(f"{self.path}: damaged, frame {index} does not decode; fetch or make it anew")
 
@@ -107,17 +114,11 @@ class _OutOfOrderError(Exception):
 
 
 class _OpenVideo:
-    """A video that is open at some frame.
-
-    Attributes:
-        size: (width, height) of its first frame, which all others are brought to.
-    """
-
-    size: tuple[int, int] = (0, 0)
+    """A video that is open at some frame."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._next = 0
+        self.upright = Upright()
         self._open()
 
     def until(self, index: int) -> Iterator[tuple[int, av.VideoFrame]]:
@@ -125,30 +126,18 @@ class _OpenVideo:
         raise NotImplementedError
 
     def close(self) -> None:
-        self._container.close()
+        self._opened.close()
 
     def _open(self) -> None:
-        self._container = open_media(self._path)
-        stream: Any = picture_stream(self._container)
-        stream.thread_type = "AUTO"
-        self._stream = stream
+        self._opened = ExitStack()
+        self._container, self._stream = self._opened.enter_context(open_video(self._path))
+        self._stream.thread_type = "AUTO"
         self._frames = self._decoded()
         self._next = 0
 
     def _decoded(self) -> Iterator[av.VideoFrame]:
-        """Yield what decodes from here on; a packet that does not is passed over."""
-        packets = self._container.demux(self._stream)
-        while True:
-            try:
-                packet = next(packets, None)
-                if packet is None:
-                    return
-                for decoded in packet.decode():
-                    self.size = self.size if any(self.size) else (decoded.width, decoded.height)
-                    yield decoded
-            except av.error.FFmpegError as error:
-                if isinstance(error, av.error.EOFError):
-                    return
+        """Yield what decodes from here on."""
+        return decode(self._container, self._stream, Damage(self._path, strict=False))
 
 
 class _CountedVideo(_OpenVideo):
@@ -175,19 +164,20 @@ class _SoughtVideo(_OpenVideo):
     def __init__(self, path: Path, marks: list[_Mark]) -> None:
         super().__init__(path)
         self._marks = [mark.ticks for mark in marks]
-        next(self._frames)  # its size is everybody's
+        self.upright(next(self._frames))  # its size is everybody's
         self._next = 1
 
     def until(self, index: int) -> Iterator[tuple[int, av.VideoFrame]]:
-        wanted = self._marks[index]
+        wanted, sought = self._marks[index], False
         if not self._next <= index < self._next + _NEAR:
             self._container.seek(wanted, stream=self._stream, backward=True)
-            self._frames = self._decoded()
+            self._frames, sought = self._decoded(), True
         for decoded in self._frames:
             number = bisect_right(self._marks, decoded.pts) - 1 if decoded.pts is not None else -1
-            if number < 0 or self._marks[number] != decoded.pts or number > index:
+            # What leans on frames before the one that was sought does not decode to what it shows.
+            if number < 0 or self._marks[number] != decoded.pts or number > index or (sought and not decoded.key_frame):
                 raise _OutOfOrderError
-            self._next = number + 1
+            self._next, sought = number + 1, False
             if number >= index - _BEHIND:
                 yield number, decoded
             if number == index:
@@ -196,18 +186,20 @@ class _SoughtVideo(_OpenVideo):
 
 def _marks(path: Path) -> list[_Mark]:
     """When the frame of every packet is shown, in order; none if that cannot be told."""
-    with open_media(path) as container:
-        stream: Any = picture_stream(container)
-        given = [packet.pts for packet in container.demux(stream) if packet.size]
-        known = sorted(time for time in given if time is not None)
+    with open_video(path) as (container, stream):
+        packets = [packet for packet in container.demux(stream) if packet.size]
+        shown = [packet.pts for packet in packets if not packet.is_discard]
+        known = sorted(time for time in shown if time is not None)
+        decoded = [packet.dts for packet in packets if packet.dts is not None]
         # AVI stores no presentation times: FFmpeg guesses them, wrongly where there are B-frames.
-        guessed = container.format.name == "avi" and known != given
-        if guessed or len(set(known)) < len(given):
+        guessed = container.format.name == "avi" and (stream.codec_context.has_b_frames or known != shown)
+        if guessed or len(set(known)) < len(shown) or decoded != sorted(decoded) or not stream.time_base:
             return []
         return [_Mark(time, float((time - known[0]) * stream.time_base)) for time in known]
 
 
-def _narrowed(image: Image, width: int | None) -> Image:
+def narrowed(image: Image, width: int | None) -> Image:
+    """Return a picture no wider than that, in its shape; None for as it is."""
     if width is None or image.shape[1] <= width:
         return image
     height = max(1, round(image.shape[0] * width / image.shape[1]))

@@ -2,18 +2,24 @@
 
 import logging
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections import deque
+from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from fractions import Fraction
+from functools import cache, partial
 from pathlib import Path
+from typing import Any
 
 import av
-import cv2
 import numpy as np
 from av.container import InputContainer
+from av.format import Flags
+from av.sidedata.sidedata import Type as SideData
+from av.stream import Disposition
 from av.video.stream import VideoStream
 
-from tinyhd_lib.data.images import decode_image, is_image, number_order
+from tinyhd_lib.data.images import is_image, number_order, read_colours
 from tinyhd_lib.data.transforms import Image
 from tinyhd_lib.errors import BadInput
 
@@ -27,11 +33,10 @@ VIDEO_SUFFIXES = frozenset(
 )
 """Of the files that are taken for videos where a folder is searched; any other that FFmpeg reads can be named."""
 
-TICKS_PER_FRAME = 4
-"""A written video's clock ticks four times a frame: exact for a constant rate, and near enough for a variable one."""
-
 # Seconds by which a video may end earlier than it says before it is called damaged.
 _LATE_END = 0.5
+# Seconds that no picture of a transport stream stands: where its clock jumps further, recordings were joined.
+_LONGEST_STILL = 10.0
 
 
 @dataclass(frozen=True)
@@ -44,6 +49,8 @@ class VideoInfo:
         frames: how many it promises, None if it does not say.
         frame_bytes: of a decoded RGB frame.
         has_audio: whether there is a sound track.
+        pixel_aspect: width of a pixel to its height, where it is shown.
+        tone: what a high dynamic range is stored as, ``PQ`` or ``HLG``, which is mapped to the usual range; or None.
     """
 
     codec: str
@@ -51,6 +58,8 @@ class VideoInfo:
     frames: int | None
     frame_bytes: int
     has_audio: bool
+    pixel_aspect: Fraction = Fraction(1)
+    tone: str | None = None
 
 
 @dataclass(frozen=True)
@@ -78,8 +87,7 @@ def probe(path: Path) -> VideoInfo:
         images = _images(path)
         height, width = next(read_frames(path)).image.shape[:2]
         return VideoInfo("images", DEFAULT_RATE, len(images), height * width * 3, has_audio=False)
-    with _open(path) as container:
-        stream = _picture_stream(container, path)
+    with open_video(path) as (container, stream):
         context = stream.codec_context
         return VideoInfo(
             codec=context.name,
@@ -87,20 +95,23 @@ def probe(path: Path) -> VideoInfo:
             frames=stream.frames or None,
             frame_bytes=max(1, context.width * context.height * 3),
             has_audio=bool(container.streams.audio),
+            pixel_aspect=stream.sample_aspect_ratio or Fraction(1),
+            tone=_TONES.get(context.color_trc),
         )
 
 
 def count_frames_in(path: Path) -> int:
-    """Return how many frames a video promises; counted without decoding them, if it does not say.
+    """Return how many frames a video has by its packets, for its header may count others; had, if it was cut off.
 
     Raises:
         BadInput: as `probe`.
     """
     if path.is_dir():
         return len(_images(path))
-    with _open(path) as container:
-        stream = _picture_stream(container, path)
-        return stream.frames or sum(packet.size > 0 for packet in container.demux(stream))
+    with open_video(path) as (container, stream):
+        packets = [packet.is_discard for packet in container.demux(stream) if packet.size]
+        promised, cut = _by_table(path, container, stream, len(packets))
+        return promised if cut else packets.count(False)
 
 
 def source_files(path: Path) -> list[Path]:
@@ -111,8 +122,7 @@ def source_files(path: Path) -> list[Path]:
 def _rate(stream: VideoStream) -> Fraction:
     """Return the mean rate; one that is too precise for a video's clock, as phones write it, to the nearest fit."""
     rate = stream.average_rate or stream.guessed_rate or DEFAULT_RATE
-    fits = max(rate.numerator, rate.denominator) * TICKS_PER_FRAME < 2**31
-    return rate if fits else rate.limit_denominator(1001)
+    return rate if max(rate.numerator, rate.denominator) < 2**29 else rate.limit_denominator(1001)
 
 
 def read_frames(path: Path, *, strict: bool = False) -> Iterator[Frame]:
@@ -127,40 +137,132 @@ def read_frames(path: Path, *, strict: bool = False) -> Iterator[Frame]:
     Raises:
         BadInput: as `probe`; or no frame decodes; or the images of a folder differ in size; or it is damaged.
     """
-    damage = _Damage(path, strict)
+    damage = Damage(path, strict)
     return _read_folder(path, damage) if path.is_dir() else _read_video(path, damage)
 
 
-def _read_video(path: Path, damage: "_Damage") -> Iterator[Frame]:
-    with _open(path) as container:
-        stream = _picture_stream(container, path)
+def _read_video(path: Path, damage: "Damage") -> Iterator[Frame]:
+    with open_video(path) as (container, stream):
         stream.thread_type = "AUTO"
-        period = 1 / float(_rate(stream))
-        # AVI stores no presentation times: FFmpeg guesses them, out of order where there are B-frames.
-        timed = container.format.name != "avi"
-        count, start, size = 0, 0.0, (0, 0)
-        for decoded in _decode(container, stream, damage):
-            if not count:
-                start, size = decoded.time or 0.0, (decoded.width, decoded.height)
-            time = decoded.time - start if timed and decoded.time is not None else count * period
-            # Some streams change their size half-way: the first frame decides.
-            yield Frame(count, time, upright(decoded, size))
+        upright, times = Upright(), frame_times(container, stream, damage.slots)
+        next(times)
+        count, time = 0, 0.0
+        for decoded in decode(container, stream, damage):
+            time = times.send(decoded)
+            try:
+                image = upright(decoded)
+            except av.error.FFmpegError:
+                damage.meet(f"{path}: damaged, a part of it")
+                continue
+            yield Frame(count, time, image)
             count += 1
-        # A file that was cut off ends without an error: fewer packets than its header promises, or far too early.
+        # A file that was cut off ends without an error.
         end = float(stream.duration * stream.time_base) if stream.duration and stream.time_base else _tagged_end(stream)
-        cut = damage.packets < stream.frames or (not stream.frames and end - count * period > _LATE_END)
-        damage.report(count, stream.frames, cut=cut)
+        promised, cut = _by_table(path, container, stream, damage.packets)
+        early = not (promised or _may_jump(container)) and end - time - 1 / float(_rate(stream)) > _LATE_END
+        damage.report(count, promised, cut=cut or early)
 
 
-def upright(decoded: av.VideoFrame, size: tuple[int, int]) -> Image:
-    """Return a decoded frame as (H, W, 3) uint8 RGB, brought to (width, height) and then turned as the video says."""
-    image: Image = decoded.to_ndarray(format="rgb24", width=size[0], height=size[1])
-    turns = round(decoded.rotation / 90) % 4
-    return np.ascontiguousarray(np.rot90(image, turns)) if turns else image
+def _by_table(path: Path, container: InputContainer, stream: VideoStream, packets: int) -> tuple[int, bool]:
+    """Return how many frames the table of an AVI or MP4 promises, and whether the file ends before them.
+
+    0 for other files, whose tables do not tell.
+    """
+    if "mov" in container.format.name:  # its header counts what an edit list leaves out, too
+        promised = len(getattr(stream, "index_entries", ())) or stream.frames
+        return promised, packets < promised
+    if container.format.name != "avi":
+        return 0, False
+    with path.open("rb") as file:  # frames that show nothing new have no packet, so that these do not tell
+        return stream.frames, int.from_bytes(file.read(8)[4:], "little") + 8 > path.stat().st_size
+
+
+def _may_jump(container: InputContainer) -> bool:
+    """Return whether a container's clock may begin anew in the middle, as a transport stream's does."""
+    return bool(Flags(container.format.flags) & Flags.ts_discont)
+
+
+def frame_times(
+    container: InputContainer, stream: VideoStream, slots: deque[int]
+) -> Generator[float, av.VideoFrame, None]:
+    """Take decoded frames, in order, and give the seconds from the first one to each.
+
+    AVI stores no times of presentation: FFmpeg guesses them, out of order where there are B-frames. But its packets
+    have their ``slots`` in time, and frames are shown in as many. Of joined recordings, the later ones go on where the
+    earlier ended.
+    """
+    period, base = 1 / float(_rate(stream)), float(stream.time_base or 1)
+    in_slots, joined = container.format.name == "avi", _may_jump(container)
+    start, time = None, -period
+    decoded = yield 0.0
+    while True:
+        slot = slots.popleft() * base if slots else None
+        given = slot if in_slots else decoded.time
+        start = given or 0.0 if start is None else start
+        step = period if given is None else given - start - time
+        if step <= 0 or (joined and step > _LONGEST_STILL):
+            start, step = start + step - period, period
+        time = max(time + step, 0.0)
+        decoded = yield time
+
+
+_TONES = {16: "PQ", 18: "HLG"}
+"""FFmpeg's numbers of the transfer curves of a high dynamic range (SMPTE ST 2084 and ARIB STD-B67)."""
+
+
+class Upright:
+    """From decoded frames to (H, W, 3) uint8 RGB, as large as the first one, turned and mirrored as the video says.
+
+    A high dynamic range is mapped to the usual one, of which the models have learnt.
+    """
+
+    def __init__(self) -> None:
+        self._size: tuple[int, int] | None = None
+        self._turns: Callable[[Image], Image] = np.ascontiguousarray
+
+    def __call__(self, decoded: av.VideoFrame) -> Image:
+        """Return the picture."""
+        if self._size is None:
+            self._size = decoded.width, decoded.height
+            matrix: Any = decoded.side_data.get(SideData.DISPLAYMATRIX)  # type: ignore[call-overload]
+            if matrix:
+                self._turns = partial(oriented, matrix=np.frombuffer(matrix, np.int32).reshape(3, 3))
+        width, height = self._size
+        tone = _TONES.get(decoded.color_trc)
+        image: Image = decoded.to_ndarray(format="rgb48le" if tone else "rgb24", width=width, height=height)
+        return self._turns(_usual_range(tone)[image] if tone else image)
+
+
+def oriented(image: Image, matrix: np.ndarray) -> Image:
+    """Return a picture turned and mirrored as a display matrix (3, 3) says, of which only signs and places count.
+
+    Source: ISO/IEC 14496-12, the matrix of a track header: x' = a x + c y, y' = b x + d y.
+    """
+    (a, b), (c, d) = matrix[:2, :2].tolist()
+    if abs(b) > abs(a):
+        image, a, d = image.swapaxes(0, 1), c, b
+    return np.ascontiguousarray(image[:: -1 if d < 0 else 1, :: -1 if a < 0 else 1])
+
+
+@cache
+def _usual_range(tone: str) -> Image:
+    """Return (65536,) uint8: what each level of a high dynamic range becomes; paper, at 203 nits, is nearly white.
+
+    Source: ITU-R BT.2100 for the curves, BT.2408 for white.
+    """
+    level = np.arange(2**16) / (2**16 - 1)
+    if tone == "PQ":
+        root = level ** (1 / 78.84375)
+        nits = 1e4 * (np.maximum(root - 0.8359375, 0) / (18.8515625 - 18.6875 * root)) ** (1 / 0.1593017578125)
+    else:
+        scene = np.where(level <= 0.5, level**2 / 3, (np.exp((level - 0.55991073) / 0.17883277) + 0.28466892) / 12)
+        nits = 1e3 * scene**1.2
+    white = nits / 203
+    return np.rint(255 * (white / (1 + white**4) ** 0.25) ** (1 / 2.2)).astype(np.uint8)
 
 
 @dataclass
-class _Damage:
+class Damage:
     """What is met on the way through a video: a packet or image that does not decode is passed over, or refused.
 
     Attributes:
@@ -168,12 +270,14 @@ class _Damage:
         strict: whether to refuse.
         packets: how many were read.
         errors: how many did not decode.
+        slots: when packets with something in them are due, in the stream's clock, as far as nobody took them.
     """
 
     path: Path
     strict: bool
     packets: int = 0
     errors: int = 0
+    slots: deque[int] = field(default_factory=partial(deque, maxlen=4096))
 
     def meet(self, what: str) -> None:
         """Count something that does not decode.
@@ -201,7 +305,7 @@ class _Damage:
         logger.warning("%s: damaged, %s frames can be decoded and were kept", self.path, whole)
 
 
-def _decode(container: InputContainer, stream: VideoStream, damage: _Damage) -> Iterator[av.VideoFrame]:
+def decode(container: InputContainer, stream: VideoStream, damage: Damage) -> Iterator[av.VideoFrame]:
     """Yield every frame that decodes: a packet that does not is passed over, a stream that breaks off just ends."""
     packets = container.demux(stream)
     while True:
@@ -213,6 +317,8 @@ def _decode(container: InputContainer, stream: VideoStream, damage: _Damage) -> 
         if packet is None:
             return
         damage.packets += packet.size > 0
+        if packet.size and packet.dts is not None:
+            damage.slots.append(packet.dts)
         try:
             yield from packet.decode()
         except av.error.FFmpegError:
@@ -225,27 +331,35 @@ def _tagged_end(stream: VideoStream) -> float:
     return 3600 * int(found[1]) + 60 * int(found[2]) + float(found[3]) if found else 0.0
 
 
-def _read_folder(folder: Path, damage: _Damage) -> Iterator[Frame]:
+def _read_folder(folder: Path, damage: Damage) -> Iterator[Frame]:
     paths = _images(folder)
     shape, count = None, 0
     for path in paths:
-        image = decode_image(path, cv2.IMREAD_COLOR)
-        if image is None:
+        try:
+            image = read_colours(path)
+        except BadInput:
             damage.meet(f"{path}: this image")
             continue
-        if shape not in (None, image.shape):
-            raise BadInput(
-                f"{path}: {image.shape[1]}x{image.shape[0]}, but the images before it are {shape[1]}x{shape[0]}"
-            )
-        shape = image.shape
-        yield Frame(count, count / float(DEFAULT_RATE), cv2.cvtColor(image, cv2.COLOR_BGR2RGB))
+        shape = check_shape(path, image, shape)
+        yield Frame(count, count / float(DEFAULT_RATE), image)
         count += 1
     damage.report(count, len(paths))
 
 
+def check_shape(path: Path, image: Image, shape: tuple[int, ...] | None) -> tuple[int, ...]:
+    """Return the shape of an image of a folder.
+
+    Raises:
+        BadInput: those before it have another.
+    """
+    if shape not in (None, image.shape):
+        raise BadInput(f"{path}: {image.shape[1]}x{image.shape[0]}, but the images before it are {shape[1]}x{shape[0]}")
+    return image.shape
+
+
 def holds_images(folder: Path) -> bool:
     """Return whether a folder is a video: it holds images."""
-    return any(is_image(path) and not path.name.startswith(".") for path in folder.iterdir())
+    return any(map(is_image, folder.iterdir()))
 
 
 def _images(folder: Path) -> list[Path]:
@@ -256,6 +370,8 @@ def _images(folder: Path) -> list[Path]:
         raise BadInput(f"{folder}: cannot be read ({error.strerror})") from error
     if not images:
         raise BadInput(f"{folder}: no images in this folder, and no video is a folder")
+    if len({path.stem for path in images}) < len(images):
+        raise BadInput(f"{folder}: two images of one name; keep one of each")
     return sorted(images, key=number_order)
 
 
@@ -274,24 +390,32 @@ def open_media(path: Path) -> InputContainer:
 
 
 def picture_stream(container: InputContainer) -> VideoStream | None:
-    """Return the moving pictures of a file, not the cover of a sound recording; None if it has none."""
-    streams = container.streams.video
-    return next((each for each in streams if not each.disposition & each.disposition.attached_pic), None)
+    """Return the moving pictures of a file that are shown by default, not the cover of a sound recording; or None."""
+    streams = [each for each in container.streams.video if not each.disposition & Disposition.attached_pic]
+    return min(streams, key=lambda each: not each.disposition & Disposition.default, default=None)
 
 
-def _open(path: Path) -> InputContainer:
+@contextmanager
+def open_video(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
+    """Open a video; what it holds, and its pictures.
+
+    Raises:
+        BadInput: it is missing, empty, unreadable, no video, has no picture, or one that cannot be decoded here.
+    """
     if not path.exists():
         raise BadInput(f"{path}: no such file")
-    if path.is_file() and not path.stat().st_size:
+    if not path.is_file():
+        raise BadInput(f"{path}: neither a file nor a folder")
+    if not path.stat().st_size:
         raise BadInput(f"{path}: the file is empty")
     try:
-        return open_media(path)
+        container = open_media(path)
     except (av.error.FFmpegError, OSError) as error:
         raise BadInput(f"{path}: not a video that can be read ({error.strerror})") from error
-
-
-def _picture_stream(container: InputContainer, path: Path) -> VideoStream:
-    stream = picture_stream(container)
-    if stream is None:
-        raise BadInput(f"{path}: no picture in it, only sound")
-    return stream
+    with container:
+        stream = picture_stream(container)
+        if stream is None:
+            raise BadInput(f"{path}: no picture in it, only sound")
+        if stream.codec_context is None or not stream.codec_context.width:
+            raise BadInput(f"{path}: its pictures cannot be decoded here; convert it, to H.264 for example")
+        yield container, stream

@@ -10,13 +10,14 @@ import av
 import cv2
 
 from tinyhd_lib.data.transforms import Image
-from tinyhd_lib.data.video import TICKS_PER_FRAME, open_media, picture_stream
+from tinyhd_lib.data.video import open_media, picture_stream
 from tinyhd_lib.files import partial_path
 
 logger = logging.getLogger(__name__)
 
 # What OpenCV converts RGB to, by FFmpeg's numbers; players take an HD video for BT.709 unless they are told.
 _SMPTE_170M, _LIMITED_RANGE = 6, 1
+_LEAST_TICKS = 10_000  # a second
 
 
 class VideoWriter:
@@ -28,10 +29,15 @@ class VideoWriter:
         path: of the .mp4 file.
         rate: frames a second, exact.
         sound_of: a video whose sound track it takes over.
+        pixel_aspect: width of a pixel to its height, where it is shown.
     """
 
-    def __init__(self, path: Path, rate: Fraction, sound_of: Path | None = None) -> None:
-        self._path, self._rate, self._sound_of = path, rate, sound_of
+    def __init__(
+        self, path: Path, rate: Fraction, sound_of: Path | None = None, pixel_aspect: Fraction = Fraction(1)
+    ) -> None:
+        self._path, self._rate, self._sound_of, self._pixel_aspect = path, rate, sound_of, pixel_aspect
+        # Frames keep their own times, to a tick; at a constant rate, exactly.
+        self._ticks = rate.numerator * -(-_LEAST_TICKS // rate.numerator)
         self._partial = partial_path(path)
         self._container: Any = None
         self._stream: Any = None
@@ -46,7 +52,7 @@ class VideoWriter:
         image = _pad_to_even(image)
         if self._container is None:
             self._start(*image.shape[:2])
-        tick = max(round(Fraction(time) * self._rate * TICKS_PER_FRAME), self._last_tick + 1)
+        tick = max(round(time * self._ticks), self._last_tick + 1)
         planes: Image = cv2.cvtColor(image, cv2.COLOR_RGB2YUV_I420)
         frame = av.VideoFrame.from_ndarray(planes, format="yuv420p")
         frame.pts, frame.time_base = tick, self._stream.codec_context.time_base
@@ -63,9 +69,7 @@ class VideoWriter:
                 if error is None:
                     self._container.mux(self._stream.encode(None))
                     if self._sound:
-                        self._sound.mux_until(
-                            float((self._last_tick + TICKS_PER_FRAME) / (self._rate * TICKS_PER_FRAME))
-                        )
+                        self._sound.mux_until(float(Fraction(self._last_tick, self._ticks) + 1 / self._rate))
                         self._sound.finish()
             if error is None:
                 self._partial.replace(self._path)
@@ -81,7 +85,7 @@ class VideoWriter:
         )
         self._stream.width, self._stream.height, self._stream.pix_fmt = width, height, "yuv420p"
         context = self._stream.codec_context
-        context.time_base = 1 / (self._rate * TICKS_PER_FRAME)
+        context.time_base, context.sample_aspect_ratio = Fraction(1, self._ticks), self._pixel_aspect
         context.colorspace, context.color_range = _SMPTE_170M, _LIMITED_RANGE
         if self._sound_of is not None:
             self._sound = open_sound(self._sound_of, self._container)

@@ -1,5 +1,6 @@
 """What a figure is to be compared with: chance, a centre bias, and how well people predict one another."""
 
+import os
 from collections.abc import Sequence
 from zlib import crc32
 
@@ -57,7 +58,7 @@ def other_fixations(videos: Sequence[Video], without: int, seed: int) -> np.ndar
     others = [video for index, video in enumerate(videos) if index != without]
     if not others:
         return None
-    rng = np.random.default_rng([seed, crc32(videos[without].name.encode())])
+    rng = np.random.default_rng([seed, crc32(os.fsencode(videos[without].name))])
     chosen = [others[index] for index in rng.permutation(len(others))[:OTHER_FRAMES]]
     places = []
     for turn in range(OTHER_FRAMES):
@@ -84,7 +85,7 @@ def halves(video: Video, seed: int) -> tuple[Gaze, Gaze] | None:
     observers = np.unique(gaze.observer)
     if len(observers) < 2:
         return None
-    rng = np.random.default_rng([seed, crc32(video.name.encode())])
+    rng = np.random.default_rng([seed, crc32(os.fsencode(video.name))])
     drawn = rng.permutation(observers)
     middle = len(drawn) // 2
     return gaze.of(drawn[:middle]), gaze.of(drawn[middle:])

@@ -7,7 +7,14 @@ import cv2
 import numpy as np
 
 from tinyhd_lib.data.gaze import ASSUMED_WIDTH_DEGREES, GroundTruth, Viewing, truth_of
-from tinyhd_lib.data.synthetic import SceneObject, SyntheticVideo, density, make_video, render, simulate_observers
+from tinyhd_lib.data.synthetic.scenes import (
+    SceneObject,
+    SyntheticVideo,
+    density,
+    make_video,
+    render,
+    simulate_observers,
+)
 from tinyhd_lib.data.transforms import Image, Map
 
 _OTHERS = 10

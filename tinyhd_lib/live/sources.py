@@ -19,7 +19,7 @@ import cv2
 
 from tinyhd_lib.data.images import decode_image, is_image, number_order
 from tinyhd_lib.data.transforms import Image
-from tinyhd_lib.data.video import DEFAULT_RATE, Frame, picture_stream, probe, read_frames, upright
+from tinyhd_lib.data.video import DEFAULT_RATE, Frame, Upright, check_shape, picture_stream, probe, read_frames
 from tinyhd_lib.errors import BadInput
 
 logger = logging.getLogger(__name__)
@@ -166,13 +166,14 @@ def from_address(
 
 def _received(address: str, name: str, timeouts: tuple[float, float]) -> Iterator[tuple[Image, float | None]]:
     """Yield decoded pictures, each with its time in seconds if they are a video's; damaged packets are passed over."""
+    upright = Upright()
     options = {"rtsp_transport": "tcp", "fflags": "nobuffer"} if address.lower().startswith("rtsp") else {}
     with av.open(address, timeout=timeouts, options=options) as container:
         stream = picture_stream(container)
         if stream is None:
             raise BadInput(f"{name}: no picture in it, only sound")
         stream.thread_type = "SLICE"  # threads that share out frames would each keep one back
-        start, size = None, (0, 0)
+        start = None
         for packet in container.demux(stream):
             try:
                 pictures = packet.decode()
@@ -180,9 +181,8 @@ def _received(address: str, name: str, timeouts: tuple[float, float]) -> Iterato
                 continue
             for picture in pictures:
                 seconds = picture.time or 0.0
-                if start is None:
-                    start, size = seconds, (picture.width, picture.height)
-                yield upright(picture, size), None if container.duration is None else seconds - start
+                start = seconds if start is None else start
+                yield upright(picture), None if container.duration is None else seconds - start
 
 
 def from_folder(folder: Path, idle: float | None, closed: Event, poll: float = _POLL) -> Iterator[Frame]:
@@ -208,11 +208,7 @@ def from_folder(folder: Path, idle: float | None, closed: Event, poll: float = _
             if image is None:
                 logger.warning("%s: this image does not decode and is passed over", path)
                 continue
-            shape = shape or image.shape
-            if shape != image.shape:
-                raise BadInput(
-                    f"{path}: {image.shape[1]}x{image.shape[0]}, but the images before it are {shape[1]}x{shape[0]}"
-                )
+            shape = check_shape(path, image, shape)
             yield Frame(count, count / float(DEFAULT_RATE), cv2.cvtColor(image, cv2.COLOR_BGR2RGB))
             count += 1
             if closed.is_set():
@@ -226,9 +222,7 @@ def _images_after(folder: Path, last: list[str]) -> dict[Path, float]:
     try:
         paths = sorted((path for path in folder.iterdir() if is_image(path)), key=number_order)
         return {path: time.time() - path.stat().st_mtime for path in paths if number_order(path) > last}
-    except FileNotFoundError as error:
-        if folder.exists():  # an image was taken away meanwhile: look again
-            return {}
-        raise BadInput(f"{folder}: cannot be read ({error.strerror})") from error
     except OSError as error:
+        if isinstance(error, FileNotFoundError) and folder.exists():  # an image was taken away: look again
+            return {}
         raise BadInput(f"{folder}: cannot be read ({error.strerror})") from error

@@ -7,7 +7,6 @@ into ours, and nothing else about them changes.
 
 import json
 import logging
-import pickle
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict
@@ -37,6 +36,8 @@ from tinyhd_lib.models.weights import (
 
 logger = logging.getLogger(__name__)
 
+_WRAPPINGS = ("student_model", "ema", "model_ema", "state_dict", "model_state_dict", "model")
+
 
 def load_model(name_or_path: str | Path) -> TinyHD:
     """Return a trained student, ready for inference.
@@ -49,24 +50,28 @@ def load_model(name_or_path: str | Path) -> TinyHD:
         BadInput: the name is unknown, or the file is missing, damaged, or holds another model.
     """
     path = locate_weights(name_or_path)
-    read = _read_own if path.suffix == ".safetensors" else _read_published
-    return read(path).eval()
+    model = _read_own(path) if path.suffix == ".safetensors" else _read_published(path)
+    if not all(tensor.isfinite().all() for tensor in model.state_dict().values()):
+        raise BadInput(f"{path}: holds numbers that are not finite; fetch or train it anew")
+    return model.eval()
 
 
 def read_state(path: Path) -> dict[str, Tensor]:
-    """Return the state dict of a published pickle, read weights-only (no code in it is run).
+    """Return the state dict of a pickle, read weights-only (no code in it is run), out of what trainers wrap it in.
 
     Raises:
         BadInput: it is no such file.
     """
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError) as error:
+    except Exception as error:  # a crafted pickle may raise anything
         raise BadInput(f"{path}: not a checkpoint that can be read safely, or damaged") from error
-    state = content.get("student_model", content) if isinstance(content, dict) else {}
-    if not state or not all(isinstance(value, Tensor) for value in state.values()):
+    for name in 2 * _WRAPPINGS:
+        if isinstance(content, dict) and isinstance(content.get(name), dict):
+            content = content[name]
+    if not (isinstance(content, dict) and content and all(isinstance(value, Tensor) for value in content.values())):
         raise BadInput(f"{path}: no state dict in this checkpoint")
-    return state
+    return {str(name).removeprefix("module."): value for name, value in content.items()}
 
 
 def save_model(model: TinyHD, path: Path, provenance: Mapping[str, Any], *, half: bool = False) -> None:
@@ -169,7 +174,7 @@ def recognise_spec(state_dict: Mapping[str, Tensor]) -> ModelSpec:
     stem = state_dict.get("encoder.encoder.0.0.weight")
     fusion = state_dict.get("decoder.decoder.0.weight")
     numbers = [int(found[1]) for key in state_dict if (found := re.match(_BLOCK_PATTERN, key))]
-    if stem is None or fusion is None or not numbers:
+    if stem is None or fusion is None or not numbers or not stem.ndim * stem.numel():
         raise BadInput("not a TinyHD student: it lacks the encoder, decoder blocks or fusion of a published checkpoint")
     decoders = _decoders_with_blocks(max(numbers) + 1)
     multi = fusion.ndim == 5
@@ -198,7 +203,7 @@ def _read_own(path: Path) -> TinyHD:
     model.sampling = sampling_of_metadata(path, metadata, model.spec)
     try:
         model.load_state_dict(safetensors.torch.load_file(path))
-    except (RuntimeError, SafetensorError) as error:
+    except (RuntimeError, SafetensorError, ValueError) as error:
         raise BadInput(f"{path}: its weights do not fit the model that its metadata names") from error
     return model
 

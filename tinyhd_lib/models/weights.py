@@ -256,7 +256,7 @@ def read_metadata(path: Path) -> dict[str, Any]:
             metadata = file.metadata() or {}
         found = {key: json.loads(metadata[key]) for key in ("spec", "preprocessing", "provenance")}
         return found | {"sampling": json.loads(metadata.get("sampling", "null"))}
-    except (SafetensorError, KeyError, ValueError) as error:
+    except (SafetensorError, KeyError, ValueError, TypeError, RecursionError, OSError) as error:
         raise BadInput(f"{path}: damaged, or without the metadata of a file written by TinyHD Workbench") from error
 
 

@@ -190,7 +190,7 @@ def _write_items(
         return item[0], _keep_map(job, bounds, *item)
 
     sound = job.video if info.has_audio else None
-    with VideoWriter(job.overlay, info.rate, sound) if job.overlay else nullcontext() as writer:
+    with VideoWriter(job.overlay, info.rate, sound, info.pixel_aspect) if job.overlay else nullcontext() as writer:
         # The maps of a forward pass come all at once: while they are written, the next one runs.
         waiting = max(2, min(64, _WAITING_BYTES // info.frame_bytes))
         for frame, grey in parallel_map(keep, prefetch(items, waiting), _WRITERS, _WRITERS):

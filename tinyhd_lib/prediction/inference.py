@@ -156,9 +156,12 @@ def _computed(
 ) -> Iterator[tuple[Planned, Map | None]]:
     """Each window with the maps of its look, None where that is not needed."""
     for group, clips in batches:
-        maps = iter(runtime(clips) if len(clips) else ())
+        maps: Map = runtime(clips) if clips else np.empty((0, 0, 0, 0), np.float32)
+        if not np.isfinite(maps).all():
+            raise BadInput(f"{runtime.name}: the model's maps are not finite; try another device, or precision float32")
+        found: Iterator[Map] = iter(maps)
         for each in group:
-            yield each, next(maps) if each.needed else None
+            yield each, next(found) if each.needed else None
 
 
 def _batches(source: Iterator[Planned], size: int) -> Iterator[tuple[list[Planned], list[Map]]]:

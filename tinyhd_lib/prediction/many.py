@@ -35,11 +35,6 @@ class Predicted(NamedTuple):
     seconds: float
     refused: str | None = None
 
-    @property
-    def done(self) -> bool:
-        """Return whether it was finished now, rather than before."""
-        return self.frames > 0
-
 
 def predict_many(
     jobs: Sequence[Job],

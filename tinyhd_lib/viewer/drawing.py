@@ -16,7 +16,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from tinyhd_lib.data.images import as_jpeg
-from tinyhd_lib.data.reader import VideoReader
+from tinyhd_lib.data.reader import VideoReader, narrowed
 from tinyhd_lib.data.transforms import Image, Map, to_grey
 from tinyhd_lib.data.writer import VideoWriter
 from tinyhd_lib.errors import BadInput
@@ -145,7 +145,7 @@ def contact_sheet(scene: Scene, settings: Settings, moments: int = _MOMENTS) -> 
     indices = sorted({round(place) for place in np.linspace(0, count - 1, min(moments, count))})
     pictures = []
     for index in indices:
-        picture = _narrowed(scene.draw(replace(settings, frame=index)), _SMALL)
+        picture = narrowed(scene.draw(replace(settings, frame=index)), _SMALL).copy()
         text = f"{index}  {scene.reader.times[index]:.2f} s"
         for colour, width in (((0, 0, 0), 3), ((255, 255, 255), 1)):
             cv2.putText(picture, text, (6, 18), cv2.FONT_HERSHEY_SIMPLEX, 0.5, colour, width, cv2.LINE_AA)
@@ -172,7 +172,7 @@ def write_video(
     with VideoWriter(path, scene.reader.rate) as writer:
         for done, index in enumerate(chosen, start=1):
             drawn = np.hstack([scene.draw(replace(settings, frame=index)) for settings in shown])
-            writer.write(_narrowed(drawn, width or drawn.shape[1]), times[index] - times[chosen[0]])
+            writer.write(narrowed(drawn, width), times[index] - times[chosen[0]])
             yield done
 
 
@@ -191,12 +191,6 @@ def as_html(scene: Scene, settings: Settings) -> str:
         f'src="data:video/mp4;base64,{video}"></video>'
         f"<figcaption>{caption}</figcaption></figure>"
     )
-
-
-def _narrowed(image: Image, width: int) -> Image:
-    if image.shape[1] <= width:
-        return image.copy()
-    return cv2.resize(image, (width, round(image.shape[0] * width / image.shape[1])), interpolation=cv2.INTER_AREA)
 
 
 def map_change(source: MapSource) -> Map:

@@ -13,45 +13,13 @@ import shutil
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from tinyhd_lib.data.layouts import DHF1K_SPLITS
 from tinyhd_lib.data.synthetic.files import SMALLEST, WRITERS, Order, VideoSettings
-from tinyhd_lib.data.synthetic.scenes import (
-    Gaussians,
-    GazeModel,
-    SceneObject,
-    Shot,
-    SyntheticVideo,
-    components,
-    density,
-    make_video,
-    only_shot,
-    render,
-    simulate_observers,
-)
+from tinyhd_lib.data.synthetic.scenes import GazeModel, SyntheticVideo
 from tinyhd_lib.errors import BadInput
 from tinyhd_lib.files import partial_path
-
-__all__ = [
-    "KINDS",
-    "RECORD_NAME",
-    "Gaussians",
-    "GazeModel",
-    "SceneObject",
-    "Shot",
-    "SyntheticVideo",
-    "VideoSettings",
-    "components",
-    "density",
-    "make_video",
-    "only_shot",
-    "render",
-    "simulate_observers",
-    "synthesise",
-    "synthesise_once",
-    "video_of",
-    "video_settings",
-]
 
 KINDS = tuple(WRITERS)
 """The layouts that can be written."""
@@ -60,26 +28,13 @@ RECORD_NAME = "synthetic.json"
 """The file that says that a set is made up, and of what."""
 
 
-def synthesise(  # noqa: PLR0913
-    kind: str,
-    folder: Path,
-    *,
-    videos: int = 3,
-    frames: int = 24,
-    size: tuple[int, int] = (96, 160),
-    observers: int = 12,
-    seed: int = 0,
-) -> Iterator[Path]:
+def synthesise(kind: str, folder: Path, **options: Any) -> Iterator[Path]:
     """Write a data set; it happens while you iterate, and the folder appears, whole, after the last video.
 
     Args:
         kind: one of `KINDS`.
         folder: the root of the set, which must not exist, or be empty.
-        videos: how many in each split.
-        frames: of a video; UCF-Sports gets some that are shorter, as the real one has.
-        size: (H, W) in pixels; UCF-Sports gets others besides.
-        observers: of each video, where the layout holds their gaze.
-        seed: decides everything else.
+        options: of an `Order`: ``videos``, ``frames``, ``size``, ``observers`` and ``seed``.
 
     Returns:
         where each video will be, file or folder, as soon as it is finished.
@@ -88,21 +43,12 @@ def synthesise(  # noqa: PLR0913
         BadInput: at once, if an argument cannot be used; nothing is written then.
         OSError: while writing (no space, no permission); nothing is left behind.
     """
-    order = Order(videos, frames, (size[0], size[1]), observers, seed)
+    order = Order(**options)
     _check(kind, folder, order)
     return _build(kind, folder, order)
 
 
-def synthesise_once(  # noqa: PLR0913
-    kind: str,
-    folder: Path,
-    *,
-    videos: int = 3,
-    frames: int = 24,
-    size: tuple[int, int] = (96, 160),
-    observers: int = 12,
-    seed: int = 0,
-) -> Path:
+def synthesise_once(kind: str, folder: Path, **options: Any) -> Path:
     """Write a data set, unless the same one is there already; answers its folder.
 
     The arguments are those of `synthesise`.
@@ -110,15 +56,13 @@ def synthesise_once(  # noqa: PLR0913
     Raises:
         BadInput: an argument cannot be used, or something else is there.
     """
-    order = Order(videos, frames, (size[0], size[1]), observers, seed)
     try:
         record = json.loads((folder / RECORD_NAME).read_bytes())
     except FileNotFoundError:
-        _check(kind, folder, order)
-        for _ in _build(kind, folder, order):
+        for _ in synthesise(kind, folder, **options):
             pass
         return folder
-    if (record["kind"], record["order"]) != (kind, json.loads(json.dumps(asdict(order)))):
+    if (record["kind"], record["order"]) != (kind, json.loads(json.dumps(asdict(Order(**options))))):
         raise BadInput(f"{folder}: holds another made-up data set; name another folder, or remove it")
     return folder
 

@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import av
-import cv2
 import numpy as np
 from scipy.io import savemat
 
-from tinyhd_lib.data.gaze import ASSUMED_WIDTH_DEGREES, Gaze, blur, fixation_map, gaze_file
+from tinyhd_lib.data.gaze import ASSUMED_WIDTH_DEGREES, Gaze, blur, gaze_file
+from tinyhd_lib.data.images import as_png, encode_grey
 from tinyhd_lib.data.layouts import DHF1K_SPLITS
 from tinyhd_lib.data.synthetic.scenes import SyntheticVideo, make_video, only_shot, render, simulate_observers
 from tinyhd_lib.data.transforms import Image
@@ -62,13 +62,21 @@ class VideoSettings:
 
 @dataclass(frozen=True)
 class Order:
-    """What was ordered: videos a split, frames a video, size (H, W), observers a video, and the seed of it all."""
+    """Say what a data set is to hold.
 
-    videos: int
-    frames: int
-    size: tuple[int, int]
-    observers: int
-    seed: int
+    Attributes:
+        videos: how many in each split.
+        frames: of a video; UCF-Sports gets some that are shorter, as the real one has.
+        size: (H, W) in pixels; UCF-Sports gets others besides.
+        observers: of each video, where the layout holds their gaze.
+        seed: decides everything else.
+    """
+
+    videos: int = 3
+    frames: int = 24
+    size: tuple[int, int] = (96, 160)
+    observers: int = 12
+    seed: int = 0
 
     def recipe(self, number: int, **changes: Any) -> VideoSettings:
         """Of the video of this number, which no other of the set has: by default one cut after two thirds."""
@@ -203,7 +211,7 @@ def _fixations(recipe: VideoSettings) -> Iterator[Image]:
         return
     gaze = recipe.gaze()
     for index in range(gaze.frames):
-        yield fixation_map(gaze.at(index).counts()).astype(np.uint8)
+        yield (gaze.at(index).counts() > 0).astype(np.uint8)
 
 
 def _write_frames(folder: Path, pattern: str, recipe: VideoSettings, first: int = 1) -> None:
@@ -258,8 +266,7 @@ def write(path: Path, content: bytes) -> None:
 
 def png(image: Image) -> bytes:
     """Return an RGB or grey picture as a PNG file."""
-    pixels = cv2.cvtColor(image, cv2.COLOR_RGB2BGR) if image.ndim == 3 else image
-    return cv2.imencode(".png", pixels)[1].tobytes()
+    return as_png(image) if image.ndim == 3 else encode_grey(image)
 
 
 def mat(fixations: Image) -> bytes:

@@ -10,25 +10,13 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from tinyhd_lib.data.datasets import Dataset
-from tinyhd_lib.data.verify.findings import CHECKS, Finding, Report, SplitCounts, VideoCheck
+from tinyhd_lib.data.verify.findings import Report, VideoCheck
 from tinyhd_lib.data.verify.sets import check_set
 from tinyhd_lib.data.verify.videos import check_video
 from tinyhd_lib.engine import results
 
 if TYPE_CHECKING:
     from distributed import Client
-
-__all__ = [
-    "CHECKS",
-    "Finding",
-    "Report",
-    "SplitCounts",
-    "VideoCheck",
-    "check_set",
-    "check_video",
-    "check_videos",
-    "verify",
-]
 
 
 def verify(dataset: Dataset, *, complete: bool = False) -> Report:

@@ -16,8 +16,9 @@ CHECKS: dict[str, str] = {
     "pairing": "a video or a frame has no ground truth where it should, or ground truth has no video or frame",
     "size": "frames, maps and fixations of one video differ in size",
     "empty": "a saliency map is black, a fixation map has no fixation, or most frames have no gaze point",
+    "dense": "a fixation map marks more of the picture than anybody can have looked at",
     "mismatch": "the PNG and the MATLAB file of a frame's fixations disagree",
-    "outside": "more than 1 % of a video's gaze points lie outside of its picture",
+    "outside": "more than 1 % of a video's gaze points lie outside of its picture, or all of them in one place",
     "gap": "the numbers of frames, of a film's shots or of videos do not go on where they should",
     "duplicate": "two videos of one split have the same content",
     "leakage": "two splits share a video, by its content or by its name",
@@ -26,36 +27,22 @@ CHECKS: dict[str, str] = {
 """Every check, and what it finds."""
 
 
-class Fault(NamedTuple):
-    """Something that is wrong with a video, said to one who knows which.
-
-    Attributes:
-        check: a name of `CHECKS`.
-        file: to look at; if it is missing, where it should be.
-        message: one line: what is wrong, and the remedy.
-    """
-
-    check: str
-    file: Path
-    message: str
-
-
 class Finding(NamedTuple):
     """Something that is wrong with a data set.
 
     Attributes:
         check: a name of `CHECKS`.
-        split: where, empty if it belongs to none.
-        video: its name, empty if it is not about one.
         file: to look at; if it is missing, where it should be.
         message: one line: what is wrong, and the remedy.
+        split: where, empty if it belongs to none.
+        video: its name, empty if it is not about one.
     """
 
     check: str
-    split: str
-    video: str
     file: Path
     message: str
+    split: str = ""
+    video: str = ""
 
 
 class VideoCheck(NamedTuple):
@@ -74,10 +61,10 @@ class VideoCheck(NamedTuple):
     findings: tuple[Finding, ...]
 
 
-def unreadable(file: Path, error: BadInput | OSError) -> Fault:
-    """Return the fault of a file that cannot be read."""
+def unreadable(file: Path, error: BadInput | OSError) -> Finding:
+    """Return what is wrong with a file that cannot be read."""
     told = f"cannot be read ({error.strerror})" if isinstance(error, OSError) else str(error)
-    return Fault("unreadable", file, with_remedy(file, told))
+    return Finding("unreadable", file, with_remedy(file, told))
 
 
 def with_remedy(file: Path, told: str) -> str:

@@ -96,9 +96,9 @@ def _tell_skipped(dataset: Dataset) -> Iterator[Finding]:
     for file, why in dataset.skipped:
         split, name = _place_of(dataset, file)
         if why.startswith(str(file)):
-            yield Finding("unreadable", split, name, file, with_remedy(file, why))
+            yield Finding("unreadable", file, with_remedy(file, why), split, name)
         else:  # nothing is wrong with the file itself: it belongs to nothing
-            yield Finding("pairing", split, name, file, f"{why}; mend that, or take it away")
+            yield Finding("pairing", file, f"{why}; mend that, or take it away", split, name)
 
 
 def _check_annotated(dataset: Dataset) -> Iterator[Finding]:
@@ -106,7 +106,7 @@ def _check_annotated(dataset: Dataset) -> Iterator[Finding]:
         expected = video.split in _ANNOTATED.get(dataset.kind.name, ())
         if expected and video.maps is None and video.fixations is None:
             told = "there are no maps and fixations of this video; fetch them"
-            yield Finding("pairing", video.split, video.name, video.source, told)
+            yield Finding("pairing", video.source, told, video.split, video.name)
 
 
 def _check_repeated(dataset: Dataset, results: Sequence[VideoCheck]) -> Iterator[Finding]:
@@ -127,7 +127,7 @@ def _check_repeated(dataset: Dataset, results: Sequence[VideoCheck]) -> Iterator
             continue
         if check == "leakage":
             told.add((video.split, film))
-        yield Finding(check, video.split, video.name, video.source, message)
+        yield Finding(check, video.source, message, video.split, video.name)
 
 
 def _check_complete(dataset: Dataset, counts: Iterable[SplitCounts]) -> Iterator[Finding]:
@@ -135,7 +135,7 @@ def _check_complete(dataset: Dataset, counts: Iterable[SplitCounts]) -> Iterator
         if not row.complete:
             frames = "" if row.published_frames is None else f", {row.frames:,} of {row.published_frames:,} frames"
             told = f"{row.split} has {row.videos:,} of {row.published_videos:,} videos{frames}"
-            yield Finding("incomplete", row.split, "", dataset.root, f"{told}; fetch what is missing, remove the rest")
+            yield Finding("incomplete", dataset.root, f"{told}; fetch what is missing, remove the rest", row.split)
 
 
 def _check_video_numbers(dataset: Dataset) -> Iterator[Finding]:
@@ -145,7 +145,7 @@ def _check_video_numbers(dataset: Dataset) -> Iterator[Finding]:
         for missing in gaps(int(name) for place, name in known if place == split):
             file = dataset.root / "video" / f"{missing[0]:03d}.AVI"
             told = f"no video {spoken(missing)}; fetch what is missing"
-            yield Finding("gap", split, f"{missing[0]:04d}", file, told)
+            yield Finding("gap", file, told, split, f"{missing[0]:04d}")
 
 
 def _check_annotation_folders(dataset: Dataset) -> Iterator[Finding]:
@@ -154,7 +154,7 @@ def _check_annotation_folders(dataset: Dataset) -> Iterator[Finding]:
     for folder in sorted(dataset.root.glob("annotation/*/")):
         if folder.name.isdecimal() and _belongs(dataset, folder) and _place_of(dataset, folder) not in known:
             told = "there is no such video; fetch it, or remove this folder"
-            yield Finding("pairing", *_place_of(dataset, folder), folder, told)
+            yield Finding("pairing", folder, told, *_place_of(dataset, folder))
 
 
 def _check_shots(dataset: Dataset) -> Iterator[Finding]:
@@ -175,7 +175,7 @@ def _check_joint(one: Video, other: Video) -> Iterator[Finding]:
     last, first = last_number(one.names[-1]), last_number(other.names[0])
     if last is not None and first is not None and first != last + 1:
         told = f"starts with frame {first}, but {one.name} ends with {last}; fetch what is missing"
-        yield Finding("gap", other.split, other.name, other.source, told)
+        yield Finding("gap", other.source, told, other.split, other.name)
 
 
 def _check_gaze_files(dataset: Dataset) -> Iterator[Finding]:
@@ -183,7 +183,7 @@ def _check_gaze_files(dataset: Dataset) -> Iterator[Finding]:
     for file in sorted(dataset.root.iterdir()):
         if file.suffix.lower() in VIDEO_SUFFIXES and not file.with_suffix(".npz").exists():
             split, name = _place_of(dataset, file)
-            yield Finding("pairing", split, name, file, f"there is no {name}.npz with its gaze points; fetch it")
+            yield Finding("pairing", file, f"there is no {name}.npz with its gaze points; fetch it", split, name)
 
 
 _OF_KIND: dict[str, tuple[Callable[[Dataset], Iterator[Finding]], ...]] = {

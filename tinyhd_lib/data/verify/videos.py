@@ -14,7 +14,7 @@ from tinyhd_lib.data.gaze import Gaze, read_fixations, read_gaze
 from tinyhd_lib.data.images import read_colours, read_grey
 from tinyhd_lib.data.layouts import Video
 from tinyhd_lib.data.transforms import Image
-from tinyhd_lib.data.verify.findings import Fault, Finding, VideoCheck, unreadable
+from tinyhd_lib.data.verify.findings import Finding, VideoCheck, unreadable
 from tinyhd_lib.data.verify.sets import gaps, last_number, spoken
 from tinyhd_lib.data.video import source_files
 from tinyhd_lib.errors import BadInput
@@ -24,11 +24,11 @@ Size = tuple[int, int]
 
 
 class Picture(NamedTuple):
-    """What is kept of an image file: its size, whether all of it is 0, and the SHA-256 of its pixels."""
+    """What is kept of an image file: its size, how much of it is not 0, and the SHA-256 of its pixels."""
 
     file: Path
     size: Size
-    blank: bool
+    share: float
     digest: str
 
 
@@ -43,7 +43,7 @@ class Pictures(NamedTuple):
 
     files: dict[str, Path]
     read: dict[str, Picture]
-    faults: tuple[Fault, ...]
+    faults: tuple[Finding, ...]
 
 
 class Frames(NamedTuple):
@@ -59,7 +59,7 @@ class Frames(NamedTuple):
     sizes: dict[Path, Size]
     decoded: int | None
     content: str | None
-    faults: tuple[Fault, ...]
+    faults: tuple[Finding, ...]
 
 
 def read_frames_of(video: Video) -> Frames:
@@ -76,7 +76,7 @@ def read_pictures(folder: Path | None, suffix: str, reader: Callable[[Path], Ima
         reader: gives the pixels of a file, or raises BadInput or OSError.
     """
     paths = sorted(folder.iterdir()) if folder is not None and folder.is_dir() else []
-    return _look({path.stem: path for path in paths if path.suffix == suffix}, reader)
+    return _look({path.stem: path for path in paths if path.suffix == suffix and path.name[0] != "."}, reader)
 
 
 def _read_film(video: Video) -> Frames:
@@ -107,12 +107,14 @@ def _look(paths: dict[str, Path], reader: Callable[[Path], Image]) -> Pictures:
             faults.append(unreadable(path, error))
         else:
             digest = sha256(image.tobytes()).hexdigest()
-            read[name] = Picture(path, image.shape[:2], not image.any(), digest)
+            read[name] = Picture(path, image.shape[:2], float((image != 0).mean()), digest)
     return Pictures(paths, read, tuple(faults))
 
 
 # Points at the very edge may be measured a little outside of it; more of them are in another unit, or of another video.
 _MOST_OUTSIDE = 0.01
+_MOST_FIXATED = 0.05
+_FEW = 20
 # Eyes blink, jump and look away, and trackers lose them: where observers are few, a frame without a point is no fault.
 # If more frames than these have none, the points are hardly of this video, or count its frames in another unit.
 _MOST_UNSEEN = 0.5
@@ -126,14 +128,11 @@ def check_video(video: Video) -> VideoCheck:
     """
     frames = read_frames_of(video)
     annotated, faults = _check_maps(video, frames) if video.gaze is None else _check_gaze(video, video.gaze, frames)
-    found = (
-        Finding(fault.check, video.split, video.name, fault.file, fault.message)
-        for fault in chain(frames.faults, faults)
-    )
+    found = (each._replace(split=video.split, video=video.name) for each in chain(frames.faults, faults))
     return VideoCheck(frames.decoded or len(video.names), annotated, frames.content, tuple(found))
 
 
-def _check_maps(video: Video, frames: Frames) -> tuple[int, Iterator[Fault]]:
+def _check_maps(video: Video, frames: Frames) -> tuple[int, Iterator[Finding]]:
     """Return how many frames have ground truth in files, and what is wrong with it."""
     maps = read_pictures(video.maps, ".png", read_grey)
     plain = read_pictures(video.fixations, ".png", read_fixations)
@@ -153,11 +152,12 @@ def _check_maps(video: Video, frames: Frames) -> tuple[int, Iterator[Fault]]:
         ),
         _check_blank(maps.read.values(), "the saliency map is black"),
         _check_blank(fixations.values(), "there is no fixation"),
+        _check_points(fixations.values()),
         _check_match(plain, matlab),
     )
 
 
-def _check_gaze(video: Video, file: Path, frames: Frames) -> tuple[int, Iterator[Fault]]:
+def _check_gaze(video: Video, file: Path, frames: Frames) -> tuple[int, Iterator[Finding]]:
     """Return how many frames have gaze points, and what is wrong with these."""
     gaze = read_gaze(file)
     count = frames.decoded or gaze.frames
@@ -172,22 +172,22 @@ def _check_gaze(video: Video, file: Path, frames: Frames) -> tuple[int, Iterator
     )
 
 
-def _check_count(video: Video, frames: Frames, maps: int | None) -> Iterator[Fault]:
+def _check_count(video: Video, frames: Frames, maps: int | None) -> Iterator[Finding]:
     """Compare counts; a damaged video is told already: of it, only what it promises is compared with its maps."""
     counts = {"decoded": frames.decoded, "promised": len(video.names), "maps": maps}
     known = {what: count for what, count in counts.items() if count is not None}
     if len(set(known.values())) > 1:
         told = ", ".join(f"{count} {what}" for what, count in known.items())
-        yield Fault("count", video.source, f"frames: {told}; fetch the video and its ground truth anew")
+        yield Finding("count", video.source, f"frames: {told}; fetch the video and its ground truth anew")
 
 
-def _check_numbers(video: Video) -> Iterator[Fault]:
+def _check_numbers(video: Video) -> Iterator[Finding]:
     numbers = map(last_number, video.names)
     for missing in gaps(number for number in numbers if number is not None):
-        yield Fault("gap", video.source, f"no frame {spoken(missing)}; fetch what is missing")
+        yield Finding("gap", video.source, f"no frame {spoken(missing)}; fetch what is missing")
 
 
-def _check_pairs(video: Video, maps: Pictures, plain: Pictures, matlab: Pictures) -> Iterator[Fault]:
+def _check_pairs(video: Video, maps: Pictures, plain: Pictures, matlab: Pictures) -> Iterator[Finding]:
     """Frames without ground truth and the reverse; whether a video may have none at all, its data set tells."""
     known = video.maps or video.fixations
     if known is None:
@@ -196,61 +196,69 @@ def _check_pairs(video: Video, maps: Pictures, plain: Pictures, matlab: Pictures
         place = known.with_name(folder)
         missing = [place / f"{name}.png" for name in video.names if name not in there] if place.is_dir() else [place]
         for file in missing:
-            yield Fault("pairing", file, "not there, though the video is; fetch or make it anew")
+            yield Finding("pairing", file, "not there, though the video is; fetch or make it anew")
     names = set(video.names)
     for name, file in chain.from_iterable(pictures.files.items() for pictures in (maps, plain, matlab)):
         if name not in names:
-            yield Fault("pairing", file, "there is no such frame; fetch the video anew, or remove this file")
+            yield Finding("pairing", file, "there is no such frame; fetch the video anew, or remove this file")
 
 
-def _check_sizes(*groups: tuple[str, dict[Path, Size]]) -> Iterator[Fault]:
+def _check_sizes(*groups: tuple[str, dict[Path, Size]]) -> Iterator[Finding]:
     """Tell one fault for all files of a group: a wrong size is rarely one file's. The first group is right."""
-    right = next((_most_frequent(sizes.values()) for _, sizes in groups if sizes), None)
+    right = next((Counter(sizes.values()).most_common(1)[0][0] for _, sizes in groups if sizes), None)
     for what, sizes in groups:
         wrong = {file: size for file, size in sizes.items() if size != right}
         if wrong and right:
             file, size = next(iter(wrong.items()))
             told = f"{_spoken_size(size)} in a video of {_spoken_size(right)}"
-            yield Fault("size", file, f"{told}, {len(wrong)} of {len(sizes)} {what}; fetch or make anew")
+            yield Finding("size", file, f"{told}, {len(wrong)} of {len(sizes)} {what}; fetch or make anew")
 
 
-def _check_blank(pictures: Iterable[Picture], told: str) -> Iterator[Fault]:
+def _check_blank(pictures: Iterable[Picture], told: str) -> Iterator[Finding]:
     for picture in pictures:
-        if picture.blank:
-            yield Fault("empty", picture.file, f"{told}; fetch or make it anew, or leave this frame out")
+        if not picture.share:
+            yield Finding("empty", picture.file, f"{told}; fetch or make it anew, or leave this frame out")
 
 
-def _check_match(plain: Pictures, matlab: Pictures) -> Iterator[Fault]:
+def _check_points(pictures: Iterable[Picture]) -> Iterator[Finding]:
+    for picture in pictures:
+        if picture.share > _MOST_FIXATED:
+            told = f"{picture.share:.0%} of the pixels are fixations: blurred, or saved as JPEG"
+            yield Finding("dense", picture.file, f"{told}; give the points themselves, as PNG")
+
+
+def _check_match(plain: Pictures, matlab: Pictures) -> Iterator[Finding]:
     for name, picture in plain.read.items():
         other = matlab.read.get(name, picture)
         if other.size == picture.size and other.digest != picture.digest:
-            yield Fault("mismatch", picture.file, f"not the same fixations as in {other.file.name}; fetch both anew")
+            yield Finding("mismatch", picture.file, f"not the same fixations as in {other.file.name}; fetch both anew")
 
 
-def _check_shown(file: Path, points: int, frames: int) -> Iterator[Fault]:
+def _check_shown(file: Path, points: int, frames: int) -> Iterator[Finding]:
     if points:
         told = f"{points} points are not at frames 0 to {frames - 1}"
-        yield Fault("pairing", file, f"{told}, which is all that the video has; fetch both anew, or remove the points")
+        yield Finding(
+            "pairing", file, f"{told}, which is all that the video has; fetch both anew, or remove the points"
+        )
 
 
-def _check_seen(file: Path, seen: int, frames: int) -> Iterator[Fault]:
+def _check_seen(file: Path, seen: int, frames: int) -> Iterator[Finding]:
     if frames - seen > _MOST_UNSEEN * frames:
-        yield Fault("empty", file, f"{frames - seen} of {frames} frames have no point; fetch or make it anew")
+        yield Finding("empty", file, f"{frames - seen} of {frames} frames have no point; fetch or make it anew")
 
 
-def _check_inside(file: Path, gaze: Gaze) -> Iterator[Fault]:
-    outside = ~gaze.inside()
+def _check_inside(file: Path, gaze: Gaze) -> Iterator[Finding]:
+    known = np.isfinite(gaze.x) & np.isfinite(gaze.y)  # where it is not, eyes were shut
+    if known.sum() > _FEW and max(np.ptp(gaze.x[known]), np.ptp(gaze.y[known])) <= 1:
+        yield Finding("outside", file, "all points are within one pixel; give x and y in pixels, not in parts of it")
+    outside = known & ~gaze.inside()
     if outside.sum() > _MOST_OUTSIDE * len(outside):
         told = f"{outside.mean():.1%} of the points are outside of {_spoken_size(gaze.size)}"
-        yield Fault("outside", file, f"{told}; give x and y in pixels of the video, from its top left")
+        yield Finding("outside", file, f"{told}; give x and y in pixels of the video, from its top left")
 
 
 def _sizes(pictures: Pictures) -> dict[Path, Size]:
     return {picture.file: picture.size for picture in pictures.read.values()}
-
-
-def _most_frequent(sizes: Iterable[Size]) -> Size:
-    return Counter(sizes).most_common(1)[0][0]
 
 
 def _spoken_size(size: Size) -> str:
