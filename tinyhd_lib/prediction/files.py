@@ -84,6 +84,7 @@ def predict_files(job: Job, runtime: Runtime, weights: str) -> Generator[int, No
             runtime=runtime.name,
             frames=steps // job.passes,
             frames_promised=info.frames,
+            tone_mapped=info.tone,
             peak_mib=peak_memory(),
         )
 
