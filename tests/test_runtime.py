@@ -3,6 +3,7 @@
 import logging
 from importlib.util import find_spec
 from pathlib import Path
+from pickle import UnpicklingError
 
 import numpy as np
 import pytest
@@ -213,3 +214,16 @@ def test_auto_tries_the_fastest_first_that_has_the_precision(
     with pytest.raises(BadInput, match=f"no {tried[-1]}"):
         open_runtime(random_model(SMALL), precision=precision)
     assert found == tried
+
+
+def test_damaged_kernels_are_passed_over_with_a_line(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(*_: object) -> None:
+        raise UnpicklingError("pickle data was truncated")
+
+    monkeypatch.setattr("tinyhd_lib.runtime.fused.runtime.FusedRuntime", fail)
+    with pytest.raises(BadInput, match=r"numba cannot be used here \(pickle data was truncated; .* clear its cache\)"):
+        open_runtime(random_model(SMALL), "fused")
+    assert open_runtime(random_model(SMALL)).name.startswith("openvino")
+    assert "numba cannot be used here" in caplog.text

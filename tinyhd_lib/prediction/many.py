@@ -1,7 +1,7 @@
 """Many videos through one model, here or on a cluster; each is done as if it were alone."""
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from functools import lru_cache, partial
 from time import perf_counter
 from typing import TYPE_CHECKING, NamedTuple
@@ -90,7 +90,6 @@ def _opened(model: ModelOptions, _file: str) -> Runtime:
 
 def _size(job: Job) -> int:
     """Return the bytes of a video: long ones are begun first, so that none is left over at the end."""
-    try:
+    with suppress(BadInput, OSError):
         return sum(path.stat().st_size for path in source_files(job.video))
-    except (BadInput, OSError):
-        return 0
+    return 0

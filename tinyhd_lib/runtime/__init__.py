@@ -4,6 +4,7 @@ import ctypes
 import logging
 import sys
 from importlib.util import find_spec
+from pickle import PickleError
 from typing import TYPE_CHECKING
 
 from tinyhd_lib.errors import BadInput
@@ -86,9 +87,9 @@ def _open(source: ModelSource, device: str, precision: str) -> Runtime:
         from tinyhd_lib.runtime.openvino_cpu import OpenVINORuntime
 
         return OpenVINORuntime(source, precision)
-    # Numba finds no place for what it compiles, or a library of one of the two is not there.
-    except (ImportError, RuntimeError) as error:
-        raise Unusable(f"device {device!r} cannot be used here ({error})") from error
+    # Numba finds no place for what it compiles, or a damaged one, or a library of one of the two is not there.
+    except (ImportError, RuntimeError, EOFError, LookupError, PickleError) as error:
+        raise Unusable(f"{package} cannot be used here ({error}; if it could, clear its cache)") from error
 
 
 def _may_be_there(device: str) -> bool:
