@@ -18,8 +18,9 @@ from tinyhd_lib import BadInput
 from tinyhd_lib.cli import main
 from tinyhd_lib.data.datasets import open_dataset
 from tinyhd_lib.data.reader import VideoReader
+from tinyhd_lib.data.upright import oriented
 from tinyhd_lib.data.verify import verify
-from tinyhd_lib.data.video import count_frames_in, oriented, probe, read_frames
+from tinyhd_lib.data.video import count_frames_in, probe, read_frames
 from tinyhd_lib.data.writer import VideoWriter
 
 IDENTITY = struct.pack(">9i", 65536, 0, 0, 0, 65536, 0, 0, 0, 1 << 30)

@@ -108,8 +108,7 @@ def results(function: Callable[[Any], Any], jobs: Sequence[Any], client: "Client
     Raises:
         BadInput: one of them was refused.
     """
-    found: dict[int, Any] = {}
-    awaited = 0
+    found, awaited = dict[int, Any](), 0
     for number, result, refused in run(function, jobs, client):
         if refused is not None:
             raise BadInput(refused)
@@ -227,7 +226,7 @@ def _on_worker(
     for place in places:
         if not place.is_dir():
             return None, f"the worker {worker.address} does not see {place}; give a folder that all workers see"
-        os.chdir(places[0])  # relative paths mean the same everywhere
+    os.chdir(places[0])  # relative paths mean the same everywhere
     if isinstance(worker.name, int) and _SHARES in os.environ:
         _keep_to_share(worker.name)
     try:

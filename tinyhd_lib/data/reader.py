@@ -12,7 +12,8 @@ import cv2
 
 from tinyhd_lib.data.images import read_colours
 from tinyhd_lib.data.transforms import Image
-from tinyhd_lib.data.video import Damage, Upright, decode, open_video, probe, read_frames, source_files
+from tinyhd_lib.data.upright import Upright
+from tinyhd_lib.data.video import Damage, decode, open_video, probe, read_frames, source_files
 from tinyhd_lib.errors import BadInput
 
 # Frames further ahead than this are sought from a key frame; nearer ones are decoded on the way.

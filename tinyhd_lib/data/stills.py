@@ -1,7 +1,6 @@
 """Photographs as clips: each is looked at for a moment, while the view glides over it and the fixations go with it."""
 
 from collections.abc import Iterator
-from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
 
@@ -40,10 +39,7 @@ def clips_of_stills(folder: Path, out: Path, seed: int = 0) -> Iterator[Path]:
     missing = [name for name in FIELDS_OF_STILLS if name not in fixations]
     if missing:
         raise BadInput(f"{folder / 'fixations.npz'}: has no {missing[0]}; fixations have {', '.join(FIELDS_OF_STILLS)}")
-    numbered = {}
-    for path in sorted(filter(is_image, folder.iterdir())):
-        with suppress(ValueError):
-            numbered[int(path.stem)] = path
+    numbered = {int(path.stem): path for path in sorted(folder.iterdir()) if is_image(path) and path.stem.isdecimal()}
     shown = [number for number in numbered if (fixations["image"] == number).any()]
     if not shown:
         raise BadInput(f"{folder}: no picture is called like a number in image of fixations.npz")

@@ -3,24 +3,22 @@
 import logging
 import re
 from collections import deque
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from fractions import Fraction
-from functools import cache, partial
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import av
-import numpy as np
 from av.container import InputContainer
 from av.format import Flags
-from av.sidedata.sidedata import Type as SideData
 from av.stream import Disposition
 from av.video.stream import VideoStream
 
 from tinyhd_lib.data.images import is_image, number_order, read_colours
 from tinyhd_lib.data.transforms import Image
+from tinyhd_lib.data.upright import TONES, Upright
 from tinyhd_lib.errors import BadInput
 
 logger = logging.getLogger(__name__)
@@ -96,7 +94,7 @@ def probe(path: Path) -> VideoInfo:
             frame_bytes=max(1, context.width * context.height * 3),
             has_audio=bool(container.streams.audio),
             pixel_aspect=stream.sample_aspect_ratio or Fraction(1),
-            tone=_TONES.get(context.color_trc),
+            tone=TONES.get(context.color_trc),
         )
 
 
@@ -196,69 +194,13 @@ def frame_times(
     start, time = None, -period
     decoded = yield 0.0
     while True:
-        slot = slots.popleft() * base if slots else None
-        given = slot if in_slots else decoded.time
+        given = (slots.popleft() * base if slots else None) if in_slots else decoded.time
         start = given or 0.0 if start is None else start
         step = period if given is None else given - start - time
         if step <= 0 or (joined and step > _LONGEST_STILL):
             start, step = start + step - period, period
         time = max(time + step, 0.0)
         decoded = yield time
-
-
-_TONES = {16: "PQ", 18: "HLG"}
-"""FFmpeg's numbers of the transfer curves of a high dynamic range (SMPTE ST 2084 and ARIB STD-B67)."""
-
-
-class Upright:
-    """From decoded frames to (H, W, 3) uint8 RGB, as large as the first one, turned and mirrored as the video says.
-
-    A high dynamic range is mapped to the usual one, of which the models have learnt.
-    """
-
-    def __init__(self) -> None:
-        self._size: tuple[int, int] | None = None
-        self._turns: Callable[[Image], Image] = np.ascontiguousarray
-
-    def __call__(self, decoded: av.VideoFrame) -> Image:
-        """Return the picture."""
-        if self._size is None:
-            self._size = decoded.width, decoded.height
-            matrix: Any = decoded.side_data.get(SideData.DISPLAYMATRIX)  # type: ignore[call-overload]
-            if matrix:
-                self._turns = partial(oriented, matrix=np.frombuffer(matrix, np.int32).reshape(3, 3))
-        width, height = self._size
-        tone = _TONES.get(decoded.color_trc)
-        image: Image = decoded.to_ndarray(format="rgb48le" if tone else "rgb24", width=width, height=height)
-        return self._turns(_usual_range(tone)[image] if tone else image)
-
-
-def oriented(image: Image, matrix: np.ndarray) -> Image:
-    """Return a picture turned and mirrored as a display matrix (3, 3) says, of which only signs and places count.
-
-    Source: ISO/IEC 14496-12, the matrix of a track header: x' = a x + c y, y' = b x + d y.
-    """
-    (a, b), (c, d) = matrix[:2, :2].tolist()
-    if abs(b) > abs(a):
-        image, a, d = image.swapaxes(0, 1), c, b
-    return np.ascontiguousarray(image[:: -1 if d < 0 else 1, :: -1 if a < 0 else 1])
-
-
-@cache
-def _usual_range(tone: str) -> Image:
-    """Return (65536,) uint8: what each level of a high dynamic range becomes; paper, at 203 nits, is nearly white.
-
-    Source: ITU-R BT.2100 for the curves, BT.2408 for white.
-    """
-    level = np.arange(2**16) / (2**16 - 1)
-    if tone == "PQ":
-        root = level ** (1 / 78.84375)
-        nits = 1e4 * (np.maximum(root - 0.8359375, 0) / (18.8515625 - 18.6875 * root)) ** (1 / 0.1593017578125)
-    else:
-        scene = np.where(level <= 0.5, level**2 / 3, (np.exp((level - 0.55991073) / 0.17883277) + 0.28466892) / 12)
-        nits = 1e3 * scene**1.2
-    white = nits / 203
-    return np.rint(255 * (white / (1 + white**4) ** 0.25) ** (1 / 2.2)).astype(np.uint8)
 
 
 @dataclass

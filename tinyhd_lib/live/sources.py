@@ -19,7 +19,8 @@ import cv2
 
 from tinyhd_lib.data.images import decode_image, is_image, number_order
 from tinyhd_lib.data.transforms import Image
-from tinyhd_lib.data.video import DEFAULT_RATE, Frame, Upright, check_shape, picture_stream, probe, read_frames
+from tinyhd_lib.data.upright import Upright
+from tinyhd_lib.data.video import DEFAULT_RATE, Frame, check_shape, picture_stream, probe, read_frames
 from tinyhd_lib.errors import BadInput
 
 logger = logging.getLogger(__name__)

@@ -19,7 +19,7 @@ CHECKS: dict[str, str] = {
     "dense": "a fixation map marks more of the picture than anybody can have looked at",
     "mismatch": "the PNG and the MATLAB file of a frame's fixations disagree",
     "outside": "more than 1 % of a video's gaze points lie outside of its picture, or all of them in one place",
-    "gap": "the numbers of frames, of a film's shots or of videos do not go on where they should",
+    "gap": "the numbers of frames, of shots or of videos do not go on where they should",
     "duplicate": "two videos of one split have the same content",
     "leakage": "two splits share a video, by its content or by its name",
     "incomplete": "a split has not as many videos and frames as its authors published (only if asked)",
