@@ -20,11 +20,20 @@ import pytest
 from conftest import ROOT
 from playwright.sync_api import Browser, ConsoleMessage, Page, sync_playwright
 
+from tinyhd_lib.data.video import read_frames
 from tinyhd_lib.notebooks.files import copy_notebooks
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 SCREENSHOTS = ROOT / "out" / "browser"
 TOKEN = "tests"
+READY = "document.querySelector('video.tinyhd-video').readyState >= 2"
+COUNT_MESSAGES = """
+() => {
+  window.sent = 0;
+  const send = WebSocket.prototype.send;
+  WebSocket.prototype.send = function (...words) { window.sent++; return send.apply(this, words); };
+}
+"""
 # The kernel, two conversions and two predictions, on a machine that does other work too.
 SLOW = 120_000
 
@@ -72,7 +81,9 @@ def _choose(folder: Path, plugin: str, **settings: object) -> None:
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        chromium = playwright.chromium.launch(
+            executable_path=CHROMIUM, args=["--no-sandbox", "--enable-unsafe-swiftshader"]
+        )
         yield chromium
         chromium.close()
 
@@ -97,8 +108,8 @@ class Reader:
 
     def __init__(self, page: Page) -> None:
         self.page = page
-        self.picture = page.locator(".tinyhd-picture").first
-        self.image = self.picture.locator("img")
+        self.viewer = page.locator(".tinyhd-viewer").first
+        self.image = self.viewer.locator(".tinyhd-stage")
         self.errors: list[str] = []
 
     def pixels(self) -> np.ndarray:
@@ -106,7 +117,10 @@ class Reader:
         return cv2.imdecode(content, cv2.IMREAD_COLOR).astype(int)
 
     def caption(self) -> str:
-        return self.image.get_attribute("alt") or ""
+        return self.viewer.locator(".tinyhd-caption").inner_text()
+
+    def status(self) -> str:
+        return self.viewer.locator(".tinyhd-status").inner_text()
 
     def frame(self) -> int:
         found = re.match(r"frame (\d+)", self.caption())
@@ -114,12 +128,12 @@ class Reader:
         return int(found[1])
 
     def sees(self, words: str) -> None:
-        """The caption comes to say this, and the picture has arrived."""
+        """The caption comes to say this."""
         _wait(lambda: words in self.caption(), 60, f"{words!r} is not in {self.caption()!r}")
         self.page.wait_for_timeout(300)
 
     def press(self, key: str) -> None:
-        self.picture.focus()
+        self.viewer.focus()
         self.page.keyboard.press(key)
 
     def point(self, x: float, y: float) -> None:
@@ -133,14 +147,23 @@ class Reader:
         self.page.wait_for_timeout(1500)
 
     def to_the_beginning(self) -> None:
-        self.page.get_by_label("Timeline").click(position={"x": 20, "y": 30})
+        self.viewer.get_by_label("Timeline").click(position={"x": 20, "y": 50})
         _wait(lambda: self.frame() < 20, 60, "the timeline does not go there")
+
+    def runs(self, code: str) -> None:
+        """Run a line in a new last cell of the notebook."""
+        self.page.locator(".jp-CodeCell").last.click()
+        self.page.keyboard.press("Escape")
+        self.page.keyboard.press("b")
+        self.page.keyboard.press("Enter")
+        self.page.keyboard.insert_text(code)
+        self.page.keyboard.press("Control+Enter")
 
 
 @pytest.fixture(scope="module")
 def reader(lab: tuple[str, Path], browser: Browser) -> Iterator[Reader]:
     """Somebody who has opened notebook 05 and run all of it."""
-    page = browser.new_page(viewport={"width": 1280, "height": 1400})
+    page = browser.new_page(viewport={"width": 1280, "height": 1600})
     reader = Reader(page)
     page.on("pageerror", lambda error: reader.errors.append(str(error)))
     page.on("console", lambda message: _note(message, reader.errors))
@@ -153,7 +176,8 @@ def reader(lab: tuple[str, Path], browser: Browser) -> Iterator[Reader]:
         reader.image.wait_for(timeout=SLOW)
         # The last cell is done, so the kernel has time for us.
         page.locator(".jp-OutputArea-output", has_text="Settings(").wait_for(timeout=SLOW)
-        reader.picture.scroll_into_view_if_needed()
+        reader.viewer.scroll_into_view_if_needed()
+        _wait(lambda: page.evaluate(READY), 60, "the video does not come")
     finally:
         page.screenshot(path=SCREENSHOTS / "opened.png")
     yield reader
@@ -168,7 +192,7 @@ def test_keys_choose_views_that_differ(reader: Reader) -> None:
         reader.sees(f"{view}: workbench-s-r4")
         seen[view] = reader.pixels()
         reader.page.screenshot(path=SCREENSHOTS / f"{view}.png")
-    assert seen["side-by-side"].shape != seen["overlay"].shape
+    assert seen["side-by-side"].shape != seen["overlay"].shape  # twice as wide for its height
     assert np.abs(seen["map"] - seen["overlay"]).mean() > 10
     assert np.abs(seen["contours"] - seen["overlay"]).max() > 40
     # JupyterLab, which knows these keys too, has left the notebook alone.
@@ -198,7 +222,7 @@ def test_keys_and_buttons_go_through_the_film(reader: Reader) -> None:
     reader.sees(f"frame {before + 1},")
     reader.press("ArrowDown")
     reader.sees(f"frame {before - 15},")
-    reader.page.get_by_role("button", name="+16").click()
+    reader.page.get_by_label("16 frames on (↑)").first.click()
     reader.sees(f"frame {before + 1},")
     reader.press("x")  # no key of the viewer's; JupyterLab would cut the cell
     reader.settle()
@@ -220,19 +244,31 @@ def test_pointing_reads_the_map(reader: Reader) -> None:
     assert 0 <= float(found[4]) <= 100
 
 
-def test_the_timeline_and_the_slider_go_where_they_are_put(reader: Reader) -> None:
+def test_the_timeline_goes_where_it_is_pressed_and_is_dragged_along(reader: Reader) -> None:
     reader.to_the_beginning()
-    handle = reader.page.locator(".jp-OutputArea .noUi-handle").first
-    start = handle.bounding_box()
-    assert start is not None
+    box = reader.viewer.get_by_label("Timeline").bounding_box()
+    assert box is not None
     mouse = reader.page.mouse
-    mouse.move(start["x"] + 5, start["y"] + 5)
+    mouse.move(box["x"] + 20, box["y"] + 90)  # the axis
     mouse.down()
     for step in range(1, 11):
-        mouse.move(start["x"] + 5 + 10 * step, start["y"] + 5)
+        mouse.move(box["x"] + 20 + 40 * step, box["y"] + 90)
     mouse.up()
-    _wait(lambda: reader.frame() > 40, 60, "the slider does not drag the film along")
+    _wait(lambda: reader.frame() > 40, 60, "the axis does not drag the film along")
     reader.to_the_beginning()  # the same place a second time
+
+
+def test_the_kernel_and_the_browser_tell_each_other(reader: Reader) -> None:
+    reader.runs("viewer.frame, viewer.alpha, viewer.view = 99, 0.3, 'map'")
+    reader.sees("frame 99, 3.96 s; map")
+    reader.press("1")
+    reader.press("ArrowRight")
+    reader.sees("frame 100,")
+    reader.runs("print('now', viewer.frame, viewer.view, viewer.alpha)")
+    reader.page.get_by_text("now 100 overlay 0.3").wait_for(timeout=20_000)
+    reader.runs("viewer.alpha = 0.7")
+    reader.settle()
+    reader.viewer.scroll_into_view_if_needed()
 
 
 def test_two_models_are_held_against_each_other(reader: Reader) -> None:
@@ -267,14 +303,20 @@ def test_the_film_plays_and_stops(reader: Reader) -> None:
 def test_frame_and_state_are_exported(reader: Reader, lab: tuple[str, Path]) -> None:
     out = lab[1] / "notebooks/runs/05_visualization"
     reader.press("s")
-    reader.page.get_by_text(re.compile(r"wrote .*pursuit_\d+\.png")).first.wait_for(timeout=20_000)
+    _wait(lambda: re.search(r"wrote .*pursuit_\d+\.png", reader.status()), 20, "no frame is written")
     (saved,) = out.glob("pursuit_*.png")
     assert cv2.imread(str(saved)).shape == (360, 640, 3)
-    reader.page.get_by_role("button", name="JSON").first.click()
-    reader.page.get_by_text(re.compile(r"wrote .*pursuit_view\.json")).first.wait_for(timeout=20_000)
+    reader.viewer.get_by_label("Settings").click()
+    reader.viewer.get_by_role("button", name="JSON").click()
+    _wait(lambda: "pursuit_view.json" in reader.status(), 20, "no state is written")
     settings = json.loads((out / "pursuit_view.json").read_bytes())["settings"]
     assert settings["frame"] == reader.frame()
     assert settings["view"] == "overlay"
+    reader.viewer.get_by_role("button", name="HTML").click()
+    _wait(lambda: "pursuit.html" in reader.status(), 60, "no page is written")
+    reader.viewer.get_by_role("button", name="mp4").click()
+    _wait(lambda: "pursuit_overlay.mp4" in reader.status(), 60, "no video is written")
+    assert len(list(read_frames(out / "pursuit_overlay.mp4"))) == 144
 
 
 def test_the_keys_are_listed(reader: Reader) -> None:
@@ -283,6 +325,24 @@ def test_the_keys_are_listed(reader: Reader) -> None:
     reader.press("?")
     row.wait_for(timeout=10_000)
     reader.page.screenshot(path=SCREENSHOTS / "viewer.png")
+    reader.press("?")
+
+
+def test_little_is_said_while_it_plays_and_a_dead_kernel_leaves_it_playing(reader: Reader) -> None:
+    reader.press("1")
+    reader.press("l")
+    reader.page.evaluate(COUNT_MESSAGES)
+    reader.press("Space")
+    reader.page.wait_for_timeout(6000)
+    assert reader.page.evaluate("window.sent") <= 2 * 6
+    reader.page.get_by_role("menuitem", name="Kernel", exact=True).click()
+    reader.page.get_by_text("Shut Down Kernel", exact=True).click()
+    reader.settle()
+    seen = set()
+    for _ in range(10):
+        seen.add(reader.frame())
+        reader.page.wait_for_timeout(200)
+    assert len(seen) > 5
 
 
 def _note(message: ConsoleMessage, errors: list[str]) -> None:

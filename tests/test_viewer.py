@@ -1,13 +1,15 @@
 """The viewer without a browser: what it draws, reads, keeps and refuses."""
 
 import json
+import struct
 import subprocess
 import sys
+import time
+import zlib
 from collections.abc import Callable
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
-from types import SimpleNamespace
 
 import cv2
 import numpy as np
@@ -16,16 +18,16 @@ from conftest import moving_dot, random_model
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tinyhd_lib import BadInput, open_dataset, predict, save_model
+from tinyhd_lib import BadInput, metrics, open_dataset, predict, save_model
 from tinyhd_lib.data.transforms import to_grey
 from tinyhd_lib.data.video import read_frames
 from tinyhd_lib.prediction.map_files import own_bounds
 from tinyhd_lib.prediction.options import Drawing
 from tinyhd_lib.prediction.overlay import draw
-from tinyhd_lib.viewer import SaliencyViewer, widget
-from tinyhd_lib.viewer.drawing import extreme_frames, map_change, map_spread
+from tinyhd_lib.viewer import SaliencyViewer
 from tinyhd_lib.viewer.sources import ArrayMaps, open_decoders, open_maps
 from tinyhd_lib.viewer.state import VIEWS
+from tinyhd_lib.viewer.traces import extreme_frames, map_change, map_spread
 
 pytestmark = pytest.mark.slow
 
@@ -45,8 +47,37 @@ def viewer(video_file: Path, maps: np.ndarray, tmp_path: Path) -> SaliencyViewer
     return SaliencyViewer(video_file, {"spot": maps, "mirror": maps[:, :, ::-1].copy()}, out=tmp_path, floor=0.0)
 
 
-def shown(viewer: SaliencyViewer) -> np.ndarray:
-    return cv2.imdecode(np.frombuffer(viewer._controls.picture.image, np.uint8), cv2.IMREAD_COLOR)
+class Browser:
+    """The other side of a viewer: it asks, and keeps what it is told."""
+
+    def __init__(self, viewer: SaliencyViewer, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.viewer, self.told = viewer, []
+        monkeypatch.setattr(viewer, "send", lambda content, buffers=None: self.told.append((content, buffers)))
+
+    def sends(self, **content: object) -> None:
+        self.viewer._on_message(self.viewer, content, [])
+
+    def hears(self, holds: Callable[[dict], bool]) -> tuple[dict, list[bytes]]:
+        """Wait for what the viewer says."""
+        end = time.monotonic() + 30
+        while time.monotonic() < end:
+            for content, buffers in list(self.told):
+                if holds(content):
+                    return content, buffers
+            time.sleep(0.01)
+        raise AssertionError(self.told)
+
+    def gets(self, *keys: list) -> list[bytes]:
+        self.told.clear()
+        self.sends(ask=list(keys), id=1)
+        content, buffers = self.hears(lambda content: "id" in content)
+        assert not content["errors"], content
+        return buffers
+
+
+@pytest.fixture
+def browser(viewer: SaliencyViewer, monkeypatch: pytest.MonkeyPatch) -> Browser:
+    return Browser(viewer, monkeypatch)
 
 
 @pytest.mark.parametrize("view", ["overlay", "side-by-side", "map", "contours"])
@@ -74,47 +105,78 @@ def test_every_view_differs_from_every_other(viewer: SaliencyViewer) -> None:
 def test_every_setting_changes_the_picture_and_can_be_observed(
     viewer: SaliencyViewer, name: str, value: object
 ) -> None:
-    before, told = shown(viewer), []
+    before, told = viewer.picture(), []
     viewer.observe(lambda change: told.append((change["name"], change["new"])), name)
     setattr(viewer, name, value)
     assert told == [(name, value)]
     assert getattr(viewer.settings, name) == value
-    assert np.abs(shown(viewer).astype(int) - before).max() > 20
+    assert np.abs(viewer.picture().astype(int) - before).max() > 20
 
 
-def test_what_the_controls_say_is_done(viewer: SaliencyViewer) -> None:
-    controls = viewer._controls
-    controls.by_setting["frame"].value = 12
-    controls.by_setting["view"].value = "map"
-    controls.steps[16].click()
-    assert (viewer.frame, viewer.view) == (28, "map")
-    controls.notable.value = controls.notable.options[1][1]
-    assert viewer.frame == controls.notable.options[1][1]
-    controls.strip_picture.pressed = [0.5, 0.5, 1]
-    assert viewer.frame == FRAMES // 2
+def test_the_browser_gets_what_it_asks_for(browser: Browser, maps: np.ndarray) -> None:
+    packed, times, still = browser.gets(["maps", "spot", 0], ["times", "", 0], ["still", "", 5])
+    rows, columns, frames = struct.unpack("<3H", packed[:6])
+    assert (rows, columns, frames) == (48, 64, FRAMES)
+    about = np.frombuffer(packed[6 : 6 + 16 * FRAMES], "<f4").reshape(FRAMES, 4)
+    np.testing.assert_allclose(about[:, 1], maps.max(axis=(1, 2)))
+    np.testing.assert_allclose(about[14, 2:], [24.5 / 64, 24.5 / 48])
+    changes = np.frombuffer(zlib.decompress(packed[6 + 16 * FRAMES :]), np.uint8).reshape(FRAMES, 48, 64)
+    levels = changes.cumsum(axis=2, dtype=np.uint8).cumsum(axis=0, dtype=np.uint8)
+    span = np.ptp(maps, axis=(1, 2), keepdims=True)
+    np.testing.assert_allclose(levels, 255 * (maps - maps.min(axis=(1, 2), keepdims=True)) / span, atol=1)
+    np.testing.assert_allclose(np.frombuffer(times, "<f8"), np.arange(FRAMES) * 1001 / 30000, atol=1e-6)
+    assert cv2.imdecode(np.frombuffer(still, np.uint8), cv2.IMREAD_COLOR).shape == (72, 96, 3)
+    trace = json.loads(browser.gets(["trace", "map spread@spot", 0])[0])
+    assert len(trace["values"]) == FRAMES
+    assert trace["highest"]
+    bounds = np.frombuffer(browser.gets(["bounds", "spot", 0])[0], "<f8")
+    np.testing.assert_allclose(bounds, [maps.min(), maps.max()], rtol=1e-6)
 
 
-def test_keys_do_what_the_help_says(viewer: SaliencyViewer) -> None:
-    def press(key: str) -> None:
-        viewer._press_key(key)
+def test_what_is_not_there_is_one_line_and_the_rest_comes(browser: Browser) -> None:
+    keys = [["maps", "no such", 0], ["times", "", 0], ["maps", "spot", 7], ["cake", "", 0]]
+    browser.sends(ask=keys, id=1)
+    content, buffers = browser.hears(lambda content: content.get("id") == 1)
+    assert set(content["errors"]) == {0, 2, 3}
+    assert "no kind of part" in content["errors"][3]
+    assert len(buffers[1]) == 8 * FRAMES
 
-    for key, frame in (("ArrowRight", 1), ("ArrowUp", 17), ("ArrowDown", 1), ("ArrowLeft", 0), ("ArrowLeft", 0)):
-        press(key)
-        assert viewer.frame == frame
-    for number, view in enumerate(VIEWS, start=1):
-        press(str(number))
-        assert viewer.view == view
-    press("]")
-    assert viewer.alpha == 0.8
-    for _ in range(20):
-        press("[")
-    assert viewer.alpha == 0
-    press(" ")
-    assert viewer.playing
-    press("s")
-    assert (viewer._out / "dot_0.png").exists()
-    press("?")
-    assert viewer._controls._help.layout.display is None
+
+def test_the_video_is_made_when_it_is_asked_for_and_then_played(browser: Browser, tmp_path: Path) -> None:
+    browser.sends(ask=[["video", "", -1]], id=1)
+    content, _ = browser.hears(lambda content: content.get("id") == 1)
+    assert "is being made" in content["errors"][0]
+    browser.hears(lambda content: content.get("ready") == "video")
+    browser.told.clear()
+    head, chunk = browser.gets(["video", "", -1], ["video", "", 0])
+    (tmp_path / "chunk.mp4").write_bytes(head + chunk)
+    assert len(list(read_frames(tmp_path / "chunk.mp4"))) == FRAMES
+
+
+def test_buttons_export(browser: Browser, tmp_path: Path) -> None:
+    for name, place in (("save_frame", "dot_0.png"), ("save_state", "dot_view.json"), ("save_html", "dot.html")):
+        browser.sends(act=name)
+        browser.hears(lambda content, place=place: content.get("said", "").endswith(place))
+        assert (tmp_path / place).stat().st_size
+    browser.sends(act="__init__")  # no export
+    browser.viewer.start, browser.viewer.stop = 3, 9
+    browser.sends(act="save_video")
+    browser.hears(lambda content: "dot_overlay.mp4" in content.get("said", ""))
+    assert len(list(read_frames(tmp_path / "dot_overlay.mp4"))) == 7
+
+
+def test_scores_over_time_are_those_of_the_metrics(tiny: Callable[[str], Path]) -> None:
+    video = open_dataset("gaze", tiny("gaze")).videos[0]
+    truth = video.truth(3)
+    assert truth is not None
+    saliency = truth.saliency + np.float32(0.1)
+    maps = np.broadcast_to(saliency, (len(video.names), *saliency.shape))
+    viewer = SaliencyViewer(video, maps)
+    assert viewer.strip == "NSS"
+    assert viewer._parts.trace("NSS", "map")[3] == pytest.approx(
+        float(metrics.nss(saliency, truth.fixations)), rel=1e-5
+    )
+    assert viewer._parts.trace("CC", "map")[3] == pytest.approx(1)
 
 
 def test_scales_are_what_they_are_called(viewer: SaliencyViewer, maps: np.ndarray) -> None:
@@ -123,10 +185,10 @@ def test_scales_are_what_they_are_called(viewer: SaliencyViewer, maps: np.ndarra
     for scale in ("frame", "clip", "raw"):
         viewer.normalise = scale
         brightest[scale] = viewer.picture().max()
-        assert scale in viewer._controls.picture.label
+        assert scale in viewer._scene.caption(viewer.settings)
     assert brightest["frame"] > 245
     assert brightest["clip"] == pytest.approx(255 * maps[0].max() / maps.max(), abs=8)
-    assert brightest["raw"] == pytest.approx(255 * maps[0].max(), abs=8)
+    assert brightest["raw"] == pytest.approx(255 * maps[0].max() / maps.max(), abs=8)
 
 
 def test_below_the_floor_the_frame_is_untouched(viewer: SaliencyViewer, video_file: Path, maps: np.ndarray) -> None:
@@ -144,36 +206,40 @@ def test_a_wipe_shows_one_map_on_each_side(viewer: SaliencyViewer) -> None:
     wiped = viewer.picture()
     np.testing.assert_array_equal(wiped[:, :44], first[:, :44])
     np.testing.assert_array_equal(wiped[:, 52:], second[:, 52:])
-    viewer._controls.picture.pressed = [0.25, 0.5, 1]
-    assert viewer.border == 0.25
 
 
 def with_source(viewer: SaliencyViewer, name: str) -> np.ndarray:
     return viewer._scene.draw(replace(viewer.settings, view="overlay", source=name))
 
 
-def test_pointing_reads_the_map(viewer: SaliencyViewer, maps: np.ndarray) -> None:
-    viewer.frame = 14  # whose spot is in the middle of column 24 of 64
-    viewer._controls.picture.pointer = [24.5 / 64, 24.5 / 48, 1]
-    reading = viewer._scene.read(viewer.settings, 24.5 / 64, 24.5 / 48)
-    assert reading is not None
-    assert (reading.x, reading.y) == (36, 36)
-    assert reading.value == pytest.approx(float(maps[14].max()))
-    assert reading.percentile == 100
-    assert "x 36, y 36: 0.48, percentile 100.0" in viewer._controls._reading.value
-    viewer.view = "side-by-side"  # on the right half is the map of the same place
-    viewer._controls.picture.pointer = [0.5 + 24.5 / 128, 24.5 / 48, 2]
-    assert "x 36, y 36: 0.48" in viewer._controls._reading.value
-
-
 def test_a_state_makes_the_same_view_again(viewer: SaliencyViewer, maps: np.ndarray, tmp_path: Path) -> None:
     viewer.frame, viewer.view, viewer.other, viewer.alpha = 9, "difference", "mirror", 0.45
+    viewer.notes = [{"frame": 7, "text": "here"}]
     path = viewer.save_state()
     with pytest.raises(BadInput, match="'spot' were only in memory"):
         SaliencyViewer.from_state(path)
     again = SaliencyViewer.from_state(path, {"spot": maps, "mirror": maps[:, :, ::-1].copy()}, out=tmp_path)
     assert again.settings == viewer.settings
     np.testing.assert_array_equal(again.picture(), viewer.picture())
+
+
+def test_a_state_opens_from_another_folder_with_gaze_and_scores(
+    tiny: Callable[[str], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tiny("gaze"))
+    video = open_dataset("gaze", Path()).videos[0]
+    maps = np.full((len(video.names), 8, 8), 0.5, np.float32)
+    scores = np.arange(len(video.names), dtype=float)
+    scores[1] = np.nan
+    viewer = SaliencyViewer(video, {"map": maps, "people": video}, scores={"mine": scores}, strip="mine", out=tmp_path)
+    state = viewer.save_state()
+    monkeypatch.chdir(tmp_path)
+    again = SaliencyViewer.from_state(state, {"map": maps}, out=tmp_path)
+    assert again.settings == viewer.settings
+    np.testing.assert_array_equal(again._parts.scores["mine"], scores)
+    assert list(again._scene.sources) == ["map", "people", "observers"]
+    with pytest.raises(BadInput, match="of version 1, this viewer reads 2"):
+        SaliencyViewer.from_state({"version": 1})
 
 
 def test_map_files_are_found_by_their_numbers(video_file: Path, maps: np.ndarray, tmp_path: Path) -> None:
@@ -183,7 +249,6 @@ def test_map_files_are_found_by_their_numbers(video_file: Path, maps: np.ndarray
         for index in (0, 3, 20):
             cv2.imwrite(str(folder / f"{index + first:04d}.png"), (255 * maps[index]).astype(np.uint8))
         source = open_maps(folder, video_file)
-        assert source.white == 255
         assert source.map(1) is None
         for index in (0, 3, 20):
             found = source.map(index)
@@ -191,7 +256,7 @@ def test_map_files_are_found_by_their_numbers(video_file: Path, maps: np.ndarray
             np.testing.assert_allclose(found, np.floor(255 * maps[index]))
     viewer = SaliencyViewer(video_file, tmp_path / "0", out=tmp_path)
     viewer.frame = 1
-    assert "no map of this frame" in viewer._controls.picture.label
+    assert "no map of this frame" in viewer._scene.caption(viewer.settings)
     again = SaliencyViewer.from_state(json.loads(viewer.save_state().read_bytes()), out=tmp_path)
     np.testing.assert_array_equal(again.picture(), viewer.picture())
 
@@ -225,10 +290,12 @@ def test_observers_are_a_map_and_points(tiny: Callable[[str], Path], tmp_path: P
     viewer.frame, viewer.normalise = 3, "raw"
     places = viewer._scene.sources["observers"].points(3)
     assert len(places) == truth.fixations.sum()
-    assert truth.fixations[tuple((places[:, ::-1] * truth.fixations.shape).astype(int).T)].all()
-    before = shown(viewer)
+    assert truth.fixations[tuple((places[:, :0:-1] * truth.fixations.shape).astype(int).T)].all()
+    before = viewer.picture()
     viewer.points = True
-    assert (shown(viewer) != before).any()
+    assert (viewer.picture() != before).any()
+    points = np.frombuffer(viewer._parts.part("points", "observers", 0), "<f4").reshape(-1, 4)
+    np.testing.assert_allclose(points[points[:, 0] == 3][:, 1:], places, rtol=1e-6)
 
 
 def test_exports_have_the_videos_own_size(viewer: SaliencyViewer, tmp_path: Path) -> None:
@@ -240,15 +307,22 @@ def test_exports_have_the_videos_own_size(viewer: SaliencyViewer, tmp_path: Path
     assert frames == [(72, 192, 3)] * FRAMES
 
 
-def test_where_nobody_is_there_a_sheet_and_a_video_stand_in(
+def test_a_cell_shows_the_widget_and_what_stands_in_for_it(
     viewer: SaliencyViewer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for parent, watched in (({"metadata": {"cellId": "a"}}, True), ({"metadata": {}}, False), (None, False)):
-        shell = SimpleNamespace(get_parent=lambda parent=parent: parent)
-        monkeypatch.setattr(widget, "get_ipython", lambda shell=shell: shell)
+    widget = "application/vnd.jupyter.widget-view+json"
+    for interactive, kinds in ((True, {widget}), (False, {"text/html"}), (None, {widget, "text/html"})):
+        viewer._interactive = interactive
         bundle = viewer._repr_mimebundle_()
-        assert ("application/vnd.jupyter.widget-view+json" in bundle) == watched
-        assert ("video/mp4;base64" in bundle.get("text/html", "")) != watched
+        data = bundle[0] if isinstance(bundle, tuple) else bundle
+        assert set(data) == kinds | {"text/plain"}
+        assert ("<iframe" in data.get("text/html", "")) == (interactive is not True)
+    monkeypatch.setenv("JPY_SESSION_NAME", "notebook.ipynb")  # where a server would drop a page
+    bundle = viewer._repr_mimebundle_()
+    assert "<figure>" in bundle[0]["text/html"]
+    viewer._interactive = False
+    monkeypatch.setattr("tinyhd_lib.viewer.widget._MOST_IN_A_CELL", 1000)
+    assert "<figure>" in viewer._repr_mimebundle_()["text/html"]
 
 
 @pytest.mark.parametrize(
@@ -288,11 +362,16 @@ def test_maps_that_do_not_fit_are_refused(video_file: Path, maps: np.ndarray, tm
         SaliencyViewer(video_file, maps, view="wipe")
 
 
-def test_errors_of_a_button_are_read_in_the_viewer(viewer: SaliencyViewer, tmp_path: Path) -> None:
-    viewer._out = tmp_path / "file"
-    viewer._out.write_text("in the way")
-    viewer._controls.save_frame.click()
-    assert "file" in viewer._controls._status.value
+def test_errors_of_a_button_are_read_in_the_viewer(browser: Browser, tmp_path: Path) -> None:
+    browser.viewer._out = tmp_path / "file"
+    browser.viewer._out.write_text("in the way")
+    browser.sends(act="save_frame")
+    browser.hears(lambda content: "file" in content.get("said", ""))
+
+
+def test_scores_of_another_length_are_refused(video_file: Path, maps: np.ndarray) -> None:
+    with pytest.raises(BadInput, match="scores 'NSS': one number a frame, 40, are needed"):
+        SaliencyViewer(video_file, maps, scores={"NSS": [1.0, 2.0]})
 
 
 def test_changes_are_the_mass_that_moves() -> None:
@@ -326,7 +405,7 @@ def test_settings_that_no_viewer_has_are_refused(video_file: Path, maps: np.ndar
     with pytest.raises(BadInput, match=r"settings: .*'colour'"):
         SaliencyViewer(video_file, maps, colour="red")
     with pytest.raises(BadInput, match="not the state of a viewer"):
-        SaliencyViewer.from_state({"video": str(video_file)})
+        SaliencyViewer.from_state({"version": 2, "video": str(video_file)})
 
 
 def test_without_the_extra_one_line_says_what_is_missing() -> None:
@@ -342,7 +421,7 @@ def test_memory_stays_flat_in_a_long_film(video_file: Path, tmp_path: Path) -> N
     viewer = SaliencyViewer(video_file, maps, out=tmp_path)
     viewer._scene.reader._most = 5 * 72 * 96 * 3
     for frame in (*range(FRAMES), *range(FRAMES - 1, -1, -1)):
-        viewer.frame = frame
+        viewer._parts.part("still", "", frame)
     kept = viewer._scene.reader._kept
     assert sum(image.nbytes for image in kept.values()) <= viewer._scene.reader._most
 

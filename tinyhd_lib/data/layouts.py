@@ -6,9 +6,9 @@ Source: the layouts of the data sets as their authors published them, see docs/m
 import json
 import re
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple, Self
 
 from tinyhd_lib.cache import Cache
 from tinyhd_lib.data.gaze import GroundTruth, Viewing, read_fixations, read_gaze, read_map, read_viewing, truth_of
@@ -135,6 +135,17 @@ class Video:
             BadInput: it is damaged: frames after the damage could not be told from their neighbours.
         """
         return read_frames(self.source, strict=True)
+
+    def as_json(self) -> dict[str, Any]:
+        """Return what `from_json` makes the same video of."""
+        return json.loads(json.dumps(asdict(self), default=lambda path: str(path.resolve())))
+
+    @classmethod
+    def from_json(cls, table: dict[str, Any]) -> Self:
+        """Return the video of a table that `as_json` made."""
+        paths = {name: Path(table[name]) for name in ("source", "maps", "fixations", "gaze") if table[name]}
+        viewing = table["viewing"] and Viewing(**table["viewing"])
+        return cls(**{**table, **paths, "names": tuple(table["names"]), "viewing": viewing})
 
     @property
     def has_truth(self) -> bool:

@@ -30,12 +30,22 @@ class VideoWriter:
         rate: frames a second, exact.
         sound_of: a video whose sound track it takes over.
         pixel_aspect: width of a pixel to its height, where it is shown.
+        fragment: of so many frames the video is made of, each to be played alone after the head; None for a plain one.
     """
 
     def __init__(
-        self, path: Path, rate: Fraction, sound_of: Path | None = None, pixel_aspect: Fraction = Fraction(1)
+        self,
+        path: Path,
+        rate: Fraction,
+        sound_of: Path | None = None,
+        pixel_aspect: Fraction = Fraction(1),
+        fragment: int | None = None,
     ) -> None:
         self._path, self._rate, self._sound_of, self._pixel_aspect = path, rate, sound_of, pixel_aspect
+        self._movflags, self._coding = "+faststart", {"preset": "superfast", "tune": "zerolatency", "crf": "20"}
+        if fragment:
+            self._movflags = "+frag_keyframe+empty_moov+default_base_moof"
+            self._coding |= {"crf": "23", "g": str(fragment), "keyint_min": str(fragment), "sc_threshold": "0"}
         # Frames keep their own times, to a tick; at a constant rate, exactly.
         self._ticks = rate.numerator * -(-_LEAST_TICKS // rate.numerator)
         self._partial = partial_path(path)
@@ -79,10 +89,10 @@ class VideoWriter:
             self._partial.unlink(missing_ok=True)
 
     def _start(self, height: int, width: int) -> None:
-        self._container = av.open(str(self._partial.absolute()), "w", format="mp4", options={"movflags": "+faststart"})
-        self._stream = self._container.add_stream(
-            "libx264", rate=self._rate, options={"preset": "superfast", "tune": "zerolatency", "crf": "20"}
+        self._container = av.open(
+            str(self._partial.absolute()), "w", format="mp4", options={"movflags": self._movflags}
         )
+        self._stream = self._container.add_stream("libx264", rate=self._rate, options=self._coding)
         self._stream.width, self._stream.height, self._stream.pix_fmt = width, height, "yuv420p"
         context = self._stream.codec_context
         context.time_base, context.sample_aspect_ratio = Fraction(1, self._ticks), self._pixel_aspect

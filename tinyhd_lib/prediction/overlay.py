@@ -30,7 +30,7 @@ def draw(image: Image, grey: Image, drawing: Drawing) -> Image:
     if drawing.style == "overlay":
         glow, dimming = _overlay_tables(drawing.colormap, drawing.alpha, drawing.floor)
         return _mixed(image, grey, glow, dimming)
-    coloured = cv2.applyColorMap(grey, _colours(drawing.colormap))
+    coloured = cv2.applyColorMap(grey, colours_of(drawing.colormap))
     return coloured if drawing.style == "map" else np.hstack([image, coloured])
 
 
@@ -41,9 +41,9 @@ def draw_difference(image: Image, first: Image, second: Image, alpha: float) -> 
         image: (H, W, 3) RGB.
         first: (H, W) grey levels.
         second: likewise.
-        alpha: opacity of the largest difference that there can be.
+        alpha: opacity where they are half of white apart, or more.
     """
-    signed = (first.astype(np.int16) - second) // 2
+    signed = first.astype(np.int16) - second
     glow, dimming = _difference_tables(alpha)
     shifted = (signed + 128).clip(0, 255).astype(np.uint8)
     drawn = _mixed(image, shifted, glow, dimming)
@@ -79,10 +79,10 @@ def mark_points(image: Image, points: Map) -> Image:
     return drawn
 
 
-def mark_peak(image: Image, grey: Image) -> Image:
-    """Return the picture with a cross at the most salient pixel of its grey levels."""
+def mark_peak(image: Image, place: Map) -> Image:
+    """Return the picture with a cross at a place, (2,) x and y in pixels: where its map is greatest."""
     drawn = image.copy()
-    row, column = divmod(int(grey.argmax()), grey.shape[1])
+    column, row = map(int, place)
     size = max(12, image.shape[1] // 40)
     cv2.drawMarker(drawn, (column, row), _BLACK, cv2.MARKER_CROSS, size, 3, cv2.LINE_AA)
     cv2.drawMarker(drawn, (column, row), _WHITE, cv2.MARKER_CROSS, size, 1, cv2.LINE_AA)
@@ -100,7 +100,7 @@ def _contours(image: Image, grey: Image, drawing: Drawing) -> Image:
         value = round(255 * level)
         lines, _ = cv2.findContours((grey >= value).astype(np.uint8), cv2.RETR_LIST, cv2.CHAIN_APPROX_SIMPLE)
         cv2.drawContours(drawn, lines, -1, _BLACK, width + 2, cv2.LINE_AA)
-        cv2.drawContours(drawn, lines, -1, _colours(drawing.colormap)[value, 0].tolist(), width, cv2.LINE_AA)
+        cv2.drawContours(drawn, lines, -1, colours_of(drawing.colormap)[value, 0].tolist(), width, cv2.LINE_AA)
     return drawn
 
 
@@ -110,7 +110,7 @@ def _write(image: Image, text: str, place: tuple[int, int]) -> None:
 
 
 @lru_cache
-def _colours(colormap: str) -> Image:
+def colours_of(colormap: str) -> Image:
     """Return (256, 1, 3): the colour of every grey level."""
     rgba = mpl.colormaps[colormap](np.arange(256), bytes=True)
     return np.ascontiguousarray(rgba[:, np.newaxis, :3])
@@ -119,13 +119,13 @@ def _colours(colormap: str) -> Image:
 @lru_cache
 def _overlay_tables(colormap: str, alpha: float, floor: float) -> tuple[Image, Image]:
     """Return (256, 1, 3) each: for every grey level, the light laid over, and what is left of the frame's own."""
-    return _mixing(_colours(colormap), alpha * ((np.arange(256) / 255 - floor) / (1 - floor)).clip(0))
+    return _mixing(colours_of(colormap), alpha * ((np.arange(256) / 255 - floor) / (1 - floor)).clip(0))
 
 
 @lru_cache
 def _difference_tables(alpha: float) -> tuple[Image, Image]:
     """Return the same for differences, of which 128 is none."""
-    return _mixing(_colours("PuOr_r"), alpha * np.abs(np.arange(256) - 128) / 128)
+    return _mixing(colours_of("PuOr_r"), alpha * np.abs(np.arange(256) - 128) / 128)
 
 
 def _mixing(colours: Image, opacity: Map) -> tuple[Image, Image]:

@@ -2,18 +2,14 @@
 
 import base64
 import logging
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache
 from html import escape
 from pathlib import Path
-from tempfile import TemporaryDirectory
-from typing import NamedTuple
 
 import cv2
 import numpy as np
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
 
 from tinyhd_lib.data.images import as_jpeg
 from tinyhd_lib.data.reader import VideoReader, narrowed
@@ -24,34 +20,14 @@ from tinyhd_lib.prediction.map_files import Bounds, own_bounds
 from tinyhd_lib.prediction.overlay import draw, draw_difference, mark_peak, mark_points, wipe
 from tinyhd_lib.viewer.sources import MapSource
 from tinyhd_lib.viewer.state import NORMALISATIONS, Settings
+from tinyhd_lib.viewer.traces import peak_of
 
 logger = logging.getLogger(__name__)
 
 _MOST_SAMPLED = 300  # frames that the bounds of a clip are taken from
-_MOST_DRAWN = 400  # frames that a strip looks at: it has no more pixels
-_LISTED = 8
 _MOMENTS = 8
 _COLUMNS = 4
-_SMALL = 320  # width of a moment, and of the video beside them
-_MOST_FRAMES = 250
-_COARSE = (64, 48)
-_BLUE = "#0072b2"
-
-
-class Reading(NamedTuple):
-    """What is known of one place of a frame.
-
-    Attributes:
-        x: in pixels of the video.
-        y: likewise.
-        value: of the map there, as it was given.
-        percentile: how much of the map, in percent, is no more salient.
-    """
-
-    x: int
-    y: int
-    value: float
-    percentile: float
+_SMALL = 320  # width of a moment
 
 
 class Scene:
@@ -77,7 +53,7 @@ class Scene:
             told = longest, most, video, self.reader.count
             logger.warning("%s: maps of %d frames, but %s has %d; only the first ones are shown", *told)
             self.reader = VideoReader(video, most, width)
-        self._clip_bounds = lru_cache(maxsize=None)(self._bounds_of_clip)
+        self.clip_bounds = lru_cache(maxsize=None)(self._bounds_of_clip)
 
     def draw(self, settings: Settings) -> Image:
         """Return the picture, (H, W, 3) RGB, or (H, 2W, 3) side by side."""
@@ -91,9 +67,12 @@ class Scene:
         else:
             drawn = draw(image, first, settings.drawing)
         if settings.points:
-            places = np.concatenate([source.points(settings.frame) for source in self.sources.values()])
+            places = np.concatenate([source.points(settings.frame)[:, 1:] for source in self.sources.values()])
             drawn = mark_points(drawn, places * image.shape[1::-1])
-        return mark_peak(drawn, first) if settings.peak and first.any() else drawn
+        saliency = self.sources[settings.source].map(settings.frame) if settings.peak else None
+        if saliency is None or saliency.max() <= saliency.min():
+            return drawn
+        return mark_peak(drawn, np.multiply(peak_of(saliency), image.shape[1::-1]))
 
     def grey(self, name: str, settings: Settings, size: tuple[int, ...]) -> Image:
         """Return (H, W) grey levels of a map, black where the frame has none."""
@@ -105,19 +84,8 @@ class Scene:
     def bounds(self, name: str, saliency: Map, normalise: str) -> Bounds:
         """Return the saliencies that are black and white."""
         if normalise == "raw":
-            return 0.0, self.sources[name].white
-        return self._clip_bounds(name) if normalise == "clip" else own_bounds(saliency)
-
-    def read(self, settings: Settings, x: float, y: float) -> Reading | None:
-        """Return what is known of a place, x and y in parts of the frame's width and height; None without a map."""
-        saliency = self.sources[settings.source].map(settings.frame)
-        if saliency is None:
-            return None
-        height, width = self.reader[settings.frame].shape[:2]
-        rows, columns = saliency.shape
-        value = float(saliency[min(int(y * rows), rows - 1), min(int(x * columns), columns - 1)])
-        percentile = 100 * float((saliency <= value).mean())
-        return Reading(min(int(x * width), width - 1), min(int(y * height), height - 1), value, percentile)
+            return 0.0, self.clip_bounds(name)[1]
+        return self.clip_bounds(name) if normalise == "clip" else own_bounds(saliency)
 
     def caption(self, settings: Settings) -> str:
         """Say what is seen, in words: for those who read, and those who have it read to them."""
@@ -155,136 +123,29 @@ def contact_sheet(scene: Scene, settings: Settings, moments: int = _MOMENTS) -> 
     return np.vstack([np.hstack(pictures[row : row + _COLUMNS]) for row in range(0, len(pictures), _COLUMNS)])
 
 
-def write_video(
-    scene: Scene, shown: Sequence[Settings], path: Path, frames: Iterable[int] | None = None, width: int | None = None
-) -> Iterator[int]:
+def write_video(scene: Scene, shown: Sequence[Settings], path: Path, frames: Iterable[int]) -> Iterator[int]:
     """Write a video of the clip as it is drawn; yield how many frames are done, after each.
 
     Args:
         scene: what is shown.
         shown: how, once for each picture of a row.
         path: of the .mp4; it appears when it is whole.
-        frames: which ones; all if None.
-        width: at most; as drawn if None.
+        frames: which ones.
     """
     times = scene.reader.times
-    chosen = list(range(scene.reader.count) if frames is None else frames)
+    chosen = list(frames)
     with VideoWriter(path, scene.reader.rate) as writer:
         for done, index in enumerate(chosen, start=1):
             drawn = np.hstack([scene.draw(replace(settings, frame=index)) for settings in shown])
-            writer.write(narrowed(drawn, width), times[index] - times[chosen[0]])
+            writer.write(drawn, times[index] - times[chosen[0]])
             yield done
 
 
 def as_html(scene: Scene, settings: Settings) -> str:
-    """Return a sheet of moments and a small video, as HTML that needs nothing else."""
+    """Return a sheet of moments as HTML that needs nothing else."""
     caption = escape(scene.caption(settings))
     sheet = base64.b64encode(as_jpeg(contact_sheet(scene, settings))).decode()
-    with TemporaryDirectory() as folder:
-        path = Path(folder) / "video.mp4"
-        for _ in write_video(scene, [settings], path, range(min(scene.reader.count, _MOST_FRAMES)), _SMALL):
-            pass
-        video = base64.b64encode(path.read_bytes()).decode()
     return (
         f'<figure><img alt="moments; {caption}" src="data:image/jpeg;base64,{sheet}" style="max-width:100%">'
-        '<br><video controls loop muted playsinline style="max-width:100%" '
-        f'src="data:video/mp4;base64,{video}"></video>'
         f"<figcaption>{caption}</figcaption></figure>"
     )
-
-
-def map_change(source: MapSource) -> Map:
-    """Return how much of a map's mass moves from frame to frame: total variation, 0 (none) to 1 (all).
-
-    Args:
-        source: of the maps.
-
-    Returns:
-        (frames,) float64, NaN where it was not looked at: for the first frame, for frames without a map, and, in long
-        videos, for all but evenly spaced ones.
-    """
-    values = np.full(source.count, np.nan)
-    for index in _looked_at(source.count):
-        pair = [source.map(each) for each in (index - 1, index)]
-        if pair[0] is not None and pair[1] is not None:
-            before, after = (_as_density(saliency) for saliency in pair if saliency is not None)
-            values[index] = np.abs(after - before).sum() / 2
-    return values
-
-
-def map_spread(source: MapSource) -> Map:
-    """Return over how much of the frame a map spreads: the exponential of its entropy, in percent of the frame's area.
-
-    Returns:
-        (frames,) float64, likewise.
-    """
-    values = np.full(source.count, np.nan)
-    for index in _looked_at(source.count, first=0):
-        saliency = source.map(index)
-        if saliency is not None:
-            density = _as_density(saliency)
-            nats = -(density * np.log(density, where=density > 0, out=np.zeros_like(density))).sum()
-            values[index] = 100 * np.exp(nats) / density.size
-    return values
-
-
-def motion(reader: VideoReader) -> Map:
-    """Return how much a video changes from frame to frame: the mean change of a pixel, in grey levels of 255.
-
-    Returns:
-        (frames,) float64, likewise.
-    """
-    values = np.full(reader.count, np.nan)
-    for index in _looked_at(reader.count):
-        before, after = (_luminance(reader[each]) for each in (index - 1, index))
-        values[index] = np.abs(after - before).mean()
-    return values
-
-
-STRIPS: dict[str, tuple[Callable[[Scene, str], Map], str]] = {
-    "map change": (lambda scene, name: map_change(scene.sources[name]), "of the map's mass moves"),
-    "map spread": (lambda scene, name: map_spread(scene.sources[name]), "% of the frame"),
-    "motion": (lambda scene, _name: motion(scene.reader), "grey levels a pixel"),
-}
-"""What can be drawn over time: how it is computed, and its unit."""
-
-
-def extreme_frames(values: Map, *, lowest: bool = False) -> list[int]:
-    """Return the frames of the largest (or lowest) values, the most extreme first; of neighbours only one."""
-    order = np.argsort(values if lowest else -values)
-    apart = max(1, len(values) // 40)
-    chosen: list[int] = []
-    for index in order[np.isfinite(values[order])]:
-        if len(chosen) < _LISTED and all(abs(index - other) >= apart for other in chosen):
-            chosen.append(int(index))
-    return chosen
-
-
-def draw_strip(values: Map, name: str, unit: str, size: tuple[int, int] = (960, 90)) -> Image:
-    """Draw the values over time as a picture (H, W, 3) RGB, as wide as the video is long."""
-    figure = Figure(figsize=(size[0] / 100, size[1] / 100), dpi=100)
-    axes = figure.add_axes((0, 0, 1, 1))
-    known = np.flatnonzero(np.isfinite(values))
-    axes.fill_between(known, values[known], color=_BLUE, alpha=0.3, linewidth=0)
-    axes.plot(known, values[known], color=_BLUE, linewidth=1)
-    axes.set(xlim=(-0.5, len(values) - 0.5))
-    axes.margins(y=0.3)  # room for the words
-    axes.axis("off")
-    low, high = (np.nanmin(values), np.nanmax(values)) if len(known) else (0.0, 0.0)
-    axes.text(0.005, 0.95, f"{name}: {low:.3g} to {high:.3g} {unit}", transform=axes.transAxes, va="top", fontsize=9)
-    canvas = FigureCanvasAgg(figure)
-    canvas.draw()
-    return np.asarray(canvas.buffer_rgba())[..., :3].copy()
-
-
-def _looked_at(count: int, first: int = 1) -> range:
-    return range(first, count, max(1, count // _MOST_DRAWN))
-
-
-def _as_density(saliency: Map) -> Map:
-    small = cv2.resize(saliency, _COARSE, interpolation=cv2.INTER_AREA).astype(np.float64)
-    return small / max(float(small.sum()), 1e-12)
-
-
-def _luminance(image: Image) -> Map:
-    return cv2.cvtColor(cv2.resize(image, _COARSE, interpolation=cv2.INTER_AREA), cv2.COLOR_RGB2GRAY).astype(np.float64)

@@ -6,11 +6,10 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from tqdm import tqdm
+from tqdm.auto import tqdm
 
 from tinyhd_lib.cache import Cache
-from tinyhd_lib.data.gaze import GroundTruth
-from tinyhd_lib.data.images import read_grey
+from tinyhd_lib.data.gaze import GroundTruth, read_gaze
 from tinyhd_lib.data.layouts import Video
 from tinyhd_lib.data.transforms import Map
 from tinyhd_lib.data.video import Frame, count_frames_in, read_frames, source_files
@@ -33,19 +32,24 @@ class MapSource:
 
     Attributes:
         count: how many frames it covers, with gaps or without.
-        white: the most that a map can hold: 1 for saliencies, 255 or 65535 for grey levels.
     """
 
     count: int
-    white: float = 1.0
 
     def map(self, index: int) -> Map | None:
         """Return a frame's map (h, w) float32, None where it has none."""
         raise NotImplementedError
 
     def points(self, index: int) -> Map:  # noqa: ARG002
-        """Return where people looked, (n, 2) x and y in parts of the width and height; none if that is not known."""
-        return np.empty((0, 2))
+        """Return where people looked, (n, 3) observer, x and y in parts of width and height; none if nobody knows.
+
+        The observer is -1 where it is not known who looked.
+        """
+        return np.empty((0, 3))
+
+    def truth(self, index: int) -> GroundTruth | None:  # noqa: ARG002
+        """Return where people looked as maps; None if that is not known."""
+        return None
 
 
 Maps = str | Path | Map | Video | MapSource
@@ -64,7 +68,6 @@ class ArrayMaps(MapSource):
             raise BadInput(f"maps: (frames, height, width) numbers are needed, got {maps.shape} {maps.dtype}")
         self._maps = maps
         self.count = len(maps)
-        self.white = float(np.iinfo(maps.dtype).max) if maps.dtype.kind in "iu" else 1.0
 
     def map(self, index: int) -> Map | None:
         """See `MapSource`."""
@@ -90,8 +93,6 @@ class FolderMaps(MapSource):
             self._paths = {int(path.stem) - first: path for path in paths}
         self._read = lru_cache(8)(read_any_map)
         self.count = max(self._paths) + 1
-        if paths[0].suffix.lower() != ".npz":
-            self.white = float(np.iinfo(read_grey(paths[0]).dtype).max)
 
     def map(self, index: int) -> Map | None:
         """See `MapSource`."""
@@ -109,24 +110,29 @@ class GazeMaps(MapSource):
         if not video.has_truth:
             raise BadInput(f"{video.name}: nothing is known of where people looked in it")
         self._truth = lru_cache(8)(video.truth)
+        self._gaze = read_gaze(video.gaze) if video.gaze else None
         self.count = len(video.names)
-        some = (self._truth(index) for index in range(0, self.count, max(1, self.count // 20)))
-        self.white = max((float(truth.saliency.max()) for truth in some if truth is not None), default=0.0) or 1.0
 
     def map(self, index: int) -> Map | None:
         """See `MapSource`."""
-        truth = self._known(index)
+        truth = self.truth(index)
         return None if truth is None else truth.saliency
 
     def points(self, index: int) -> Map:
         """See `MapSource`."""
-        truth = self._known(index)
+        if self._gaze is not None:
+            at = self._gaze.at(index)
+            height, width = at.size
+            return np.stack([at.observer, (at.x + 0.5) / width, (at.y + 0.5) / height], axis=1)[at.inside()]
+        truth = self.truth(index)
         if truth is None:
-            return np.empty((0, 2))
+            return np.empty((0, 3))
         height, width = truth.fixations.shape
-        return (np.argwhere(truth.fixations)[:, ::-1] + 0.5) / (width, height)
+        rows, columns = np.nonzero(truth.fixations)
+        return np.stack([np.full(len(rows), -1), (columns + 0.5) / width, (rows + 0.5) / height], axis=1)
 
-    def _known(self, index: int) -> GroundTruth | None:
+    def truth(self, index: int) -> GroundTruth | None:
+        """See `MapSource`."""
         truth = self._truth(index) if index < self.count else None
         return truth if truth is not None and truth.fixations.any() else None
 

@@ -1,6 +1,6 @@
 """Everything that decides what a viewer shows, as one value that JSON can hold."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from tinyhd_lib.errors import BadInput
@@ -13,7 +13,7 @@ VIEWS = ("overlay", "side-by-side", "map", "contours", *COMPARING_VIEWS)
 NORMALISATIONS = {
     "frame": "each frame's own extremes are black and white",
     "clip": "the clip's extremes are black and white",
-    "raw": "no saliency is black, the most that there can be is white",
+    "raw": "no saliency is black, the most of the clip is white",
 }
 COLORMAPS = ("inferno", "magma", "viridis", "cividis", "gray")
 """Those offered: perceptually even, and readable for the colour-blind."""
@@ -35,11 +35,15 @@ class Settings:
         colormap: a matplotlib colour map.
         normalise: one of `NORMALISATIONS`.
         points: whether gaze points are marked.
+        trail: for how many seconds the way of a gaze stays.
         peak: whether the most salient pixel is.
         border: of a wipe, 0 (left) to 1.
         speed: of the video, 1 as filmed.
         loop: whether it begins again at its end.
         strip: the name of what is drawn over time.
+        start: the first frame of the range that is played and exported.
+        stop: its last frame; -1 for the video's last.
+        notes: ``{"frame": number, "text": words}`` each.
 
     Raises:
         BadInput: a value is none of these.
@@ -59,6 +63,10 @@ class Settings:
     speed: float = 1.0
     loop: bool = False
     strip: str = ""
+    trail: float = 0.0
+    start: int = 0
+    stop: int = -1
+    notes: list[dict[str, Any]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         for name, choices in (("view", VIEWS), ("normalise", tuple(NORMALISATIONS)), ("speed", SPEEDS)):
@@ -66,6 +74,8 @@ class Settings:
                 raise BadInput(f"{name} {getattr(self, name)!r}: choose from {', '.join(map(str, choices))}")
         if not 0 <= self.border <= 1:
             raise BadInput(f"border {self.border}: 0 (left) to 1 (right)")
+        if any(set(note) != {"frame", "text"} for note in self.notes):
+            raise BadInput(f"notes {self.notes}: each has a frame and a text")
         self.drawing  # noqa: B018  # refuses what it cannot be
 
     @property

@@ -1,43 +1,50 @@
-"""The viewer: controls around a picture, for JupyterLab.
+"""The viewer: drawn and played by the browser, with its settings, data and exports here.
 
     viewer = SaliencyViewer("video.mp4")  # the default model's maps; a folder, array or other model as second argument
     viewer  # as a cell's last line
     viewer.frame = 120
     viewer.observe(print, "frame")
 
-Where nobody is there to press buttons (papermill, an exported page), a sheet of moments and a small video are shown.
+The browser asks for parts (`tinyhd_lib.viewer.parts`) as they are needed. Where no kernel answers (an executed notebook,
+an exported page), a page with everything in it, or a sheet of moments, stands in.
 """
 
 import json
+import os
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import Any, Self
 
-import ipywidgets
+import anywidget
 import numpy as np
 import traitlets
-from IPython import get_ipython
 
-from tinyhd_lib.data.images import as_jpeg, as_png
+from tinyhd_lib.data.images import as_png
 from tinyhd_lib.data.layouts import Video
 from tinyhd_lib.data.transforms import Image, Map
 from tinyhd_lib.errors import BadInput
 from tinyhd_lib.files import write_atomically
 from tinyhd_lib.models.weights import DEFAULT_WEIGHTS
-from tinyhd_lib.viewer.controls import STEPS_OF_KEYS, Controls
-from tinyhd_lib.viewer.drawing import STRIPS, Scene, as_html, contact_sheet, draw_strip, extreme_frames, write_video
+from tinyhd_lib.viewer.browser_video import browser_video
+from tinyhd_lib.viewer.drawing import Scene, as_html, contact_sheet, write_video
+from tinyhd_lib.viewer.page import SCRIPT, STYLE, framed, page
+from tinyhd_lib.viewer.parts import VERSION, Parts
 from tinyhd_lib.viewer.sources import Maps, open_decoders, open_maps
-from tinyhd_lib.viewer.state import COMPARING_VIEWS, VIEWS, Settings
+from tinyhd_lib.viewer.state import COMPARING_VIEWS, Settings
 
 SETTINGS = [each.name for each in fields(Settings)]
-_ALPHA_STEP = 0.1
+_OBSERVERS = "observers"
+_PAGE_WIDTH = 640
+_MOST_IN_A_CELL = 20 * 2**20
+_EXPORTS = ("save_frame", "save_video", "save_state", "save_html")
 
 
-class SaliencyViewer(ipywidgets.VBox):  # type: ignore[misc]
+class SaliencyViewer(anywidget.AnyWidget):
     """Saliency laid over a video.
 
-    Every entry of `Settings` is a trait: set it (``viewer.frame = 120``), or observe it. Keys act while the picture has
+    Every entry of `Settings` is a trait: set it (``viewer.frame = 120``), or observe it. Keys act while the viewer has
     the focus; ``?`` lists them.
 
     Args:
@@ -47,28 +54,37 @@ class SaliencyViewer(ipywidgets.VBox):  # type: ignore[misc]
         scores: values by name, one a frame, such as a metric, to be drawn over time.
         out: folder of what is exported.
         width: of the picture, at most; exports have the video's own.
-        interactive: whether there is somebody to press buttons; asked of the notebook if None.
+        interactive: whether the cell shows the widget alone (True), the page alone (False), or both, of which a front
+            end takes the widget while its kernel is there (None).
         settings: entries of `Settings` to begin with.
 
     Raises:
-        BadInput: the video, the maps or a setting cannot be used.
+        BadInput: the video, the maps, the scores or a setting cannot be used.
     """
 
-    frame = traitlets.Int()
-    view = traitlets.Unicode()
-    source = traitlets.Unicode()
-    other = traitlets.Unicode()
-    alpha = traitlets.Float()
-    floor = traitlets.Float()
-    colormap = traitlets.Unicode()
-    normalise = traitlets.Unicode()
-    points = traitlets.Bool()
-    peak = traitlets.Bool()
-    border = traitlets.Float()
-    speed = traitlets.Float()
-    loop = traitlets.Bool()
-    strip = traitlets.Unicode()
-    playing = traitlets.Bool(default_value=False)
+    _esm = SCRIPT
+    _css = STYLE
+
+    meta = traitlets.Dict().tag(sync=True)
+    playing = traitlets.Bool(default_value=False).tag(sync=True)
+    frame = traitlets.Int().tag(sync=True)
+    view = traitlets.Unicode().tag(sync=True)
+    source = traitlets.Unicode().tag(sync=True)
+    other = traitlets.Unicode().tag(sync=True)
+    alpha = traitlets.Float().tag(sync=True)
+    floor = traitlets.Float().tag(sync=True)
+    colormap = traitlets.Unicode().tag(sync=True)
+    normalise = traitlets.Unicode().tag(sync=True)
+    points = traitlets.Bool().tag(sync=True)
+    trail = traitlets.Float().tag(sync=True)
+    peak = traitlets.Bool().tag(sync=True)
+    border = traitlets.Float().tag(sync=True)
+    speed = traitlets.Float().tag(sync=True)
+    loop = traitlets.Bool().tag(sync=True)
+    strip = traitlets.Unicode().tag(sync=True)
+    start = traitlets.Int().tag(sync=True)
+    stop = traitlets.Int().tag(sync=True)
+    notes = traitlets.List().tag(sync=True)
 
     def __init__(  # noqa: PLR0913
         self,
@@ -85,32 +101,36 @@ class SaliencyViewer(ipywidgets.VBox):  # type: ignore[misc]
         path = video.source if isinstance(video, Video) else Path(video)
         sources = dict(maps) if isinstance(maps, Mapping) else {_name_of(maps): maps}
         opened = {name: open_maps(source, path) for name, source in sources.items()}
-        if isinstance(video, Video) and video.has_truth:
-            opened["observers"] = open_maps(video, path)
+        known = isinstance(video, Video) and video.has_truth
+        if known:
+            opened[_OBSERVERS] = open_maps(video, path)
         if decoders is not None:
             opened |= open_decoders(path, decoders)
-        self._again = {
-            "video": str(path),
-            "maps": {name: str(each) if isinstance(each, str | Path) else None for name, each in sources.items()},
-            "decoders": None if decoders is None else str(decoders),
-        }
         self._scene = Scene(path, opened, width)
-        self._out = Path(out)
-        self._interactive = interactive
-        self._computed: dict[tuple[str, str], Map] = {}
-        self._scores = {name: np.asarray(values, float) for name, values in (scores or {}).items()}
-        names = list(opened)
-        strips = [*self._scores, *STRIPS]
-        start = {"source": names[0], "other": names[-1], "strip": strips[0]} | settings
+        count = self._scene.reader.count
+        values = {name: np.asarray(each, float) for name, each in (scores or {}).items()}
+        for name, each in values.items():
+            if each.shape != (count,):
+                raise BadInput(f"scores {name!r}: one number a frame, {count}, are needed, got {each.shape}")
+        self._again = {
+            "version": VERSION,
+            "video": _as_json(video),
+            "maps": {name: _as_json(each) for name, each in sources.items()},
+            "decoders": None if decoders is None else str(decoders),
+            "scores": {name: [None if np.isnan(v) else float(v) for v in each] for name, each in values.items()},
+        }
+        self._out, self._interactive, self._width = Path(out), interactive, width
+        self._parts = Parts(self._scene, values, _OBSERVERS if known else None)
+        self._quick, self._slow = ThreadPoolExecutor(1), ThreadPoolExecutor(1)
+        self._is_video_asked = False
+        start = {"source": next(iter(opened)), "other": list(opened)[-1], "strip": self._parts.strips[0]} | settings
         try:
             self._shown = self._checked(Settings(**start))
         except TypeError as error:
             raise BadInput(f"settings: {error}") from error
-        self._controls = Controls(self._shown, names, strips, self._scene.reader)
-        super().__init__([self._controls.box], **asdict(self._shown))
-        self._connect()
-        self._redraw_strip()
-        self._redraw()
+        super().__init__(meta=self._parts.meta, **asdict(self._shown))
+        self.observe(self._on_setting, SETTINGS)
+        self.on_msg(self._on_message)
 
     @property
     def settings(self) -> Settings:
@@ -147,7 +167,7 @@ class SaliencyViewer(ipywidgets.VBox):  # type: ignore[misc]
         return self._written(path, f"{self._stem}_moments.png", as_png(contact_sheet(self._scene, self._shown)))
 
     def save_video(self, path: str | Path | None = None, sources: Sequence[str] = ()) -> Path:
-        """Write the clip as it is shown as an mp4 at the video's own size; answers where.
+        """Write the chosen range as it is shown as an mp4 at the video's own size; answers where.
 
         Args:
             path: of the video; named after the video and the view if None.
@@ -159,10 +179,22 @@ class SaliencyViewer(ipywidgets.VBox):  # type: ignore[misc]
         """
         place = self._place(path, f"{self._stem}_{self.view}.mp4")
         shown = [self._checked(replace(self._shown, source=name)) for name in sources] or [self._shown]
-        for done in write_video(self._whole(), shown, place):
-            self._controls.tell_progress(done, self.frames)
-        self._controls.tell(f"wrote {place}")
+        last = self.frames - 1 if self.stop < 0 else self.stop
+        frames = range(self.start, max(last, self.start) + 1)
+        for done in write_video(self._whole(), shown, place, frames):
+            self._tell_progress("writing the video", done, len(frames))
+        self._tell(f"wrote {place}")
         return place
+
+    def save_html(self, path: str | Path | None = None) -> Path:
+        """Write the viewer as a page that opens anywhere, without Python; answers where.
+
+        Raises:
+            OSError: it cannot be written.
+        """
+        content = page(self._parts_of_page(), asdict(self._shown) | {"playing": False})
+        assert content is not None
+        return self._written(path, f"{self._stem}.html", content.encode())
 
     def save_state(self, path: str | Path | None = None) -> Path:
         """Write the state as JSON, from which `from_state` makes the same view; answers where.
@@ -194,33 +226,59 @@ class SaliencyViewer(ipywidgets.VBox):  # type: ignore[misc]
         """
         try:
             table = state if isinstance(state, Mapping) else json.loads(Path(state).read_bytes())
-            sources = {**table["maps"], **(maps or {})}
+            if table["version"] != VERSION:
+                raise BadInput(f"state: of version {table['version']}, this viewer reads {VERSION}; save it anew")
+            sources: dict[str, Any] = {name: _from_json(each) for name, each in table["maps"].items()} | dict(
+                maps or {}
+            )
             absent = next((name for name, source in sources.items() if source is None), None)
             if absent:
                 raise BadInput(f"state: the maps {absent!r} were only in memory; give them as maps={{{absent!r}: ...}}")
-            return cls(table["video"], sources, decoders=table["decoders"], **table["settings"], **changes)
+            scores = {name: np.array(values, float) for name, values in table["scores"].items()}
+            again = {"decoders": table["decoders"], "scores": scores, **table["settings"], **changes}
+            return cls(_from_json(table["video"]), sources, **again)
         except (json.JSONDecodeError, KeyError, TypeError) as error:
             raise BadInput(f"state: not the state of a viewer ({error})") from error
 
     def _repr_mimebundle_(self, **kwargs: Any) -> Any:
-        """Return what the notebook shows: the widget, or, where nobody can use it, a sheet of moments and a video."""
-        if _is_watched() if self._interactive is None else self._interactive:
-            return super()._repr_mimebundle_(**kwargs)
-        return {"text/html": as_html(self._scene, self._shown), "text/plain": self._scene.caption(self._shown)}
+        """Return what the notebook shows: the widget, and what stands in for it where no kernel answers."""
+        bundle: Any = {} if self._interactive is False else super()._repr_mimebundle_(**kwargs)
+        data = bundle[0] if isinstance(bundle, tuple) else bundle
+        if not self._interactive:
+            data["text/html"] = self._stand_in()
+        data["text/plain"] = self._scene.caption(self._shown)
+        return bundle
+
+    def _stand_in(self) -> str:
+        """Return a page, or, where it would be too large, a sheet of moments.
+
+        A Jupyter server drops what is said faster than 1 MB a second: where one has started this kernel, it is the sheet.
+        """
+        if "JPY_SESSION_NAME" in os.environ and self._interactive is None:
+            return as_html(self._scene, self._shown)
+        content = page(self._parts_of_page(), asdict(self._shown) | {"playing": False}, _MOST_IN_A_CELL)
+        return as_html(self._scene, self._shown) if content is None else framed(content, self._stem)
+
+    def _parts_of_page(self) -> Parts:
+        """Return parts at the size of a page, with the video, which is made now if need be."""
+        parts = Parts(self._scene, self._parts.scores, self._parts.gaze)
+        parts.video = browser_video(self._scene.reader, min(_PAGE_WIDTH, self._width), self._on_video_frame)
+        return parts
 
     def _checked(self, settings: Settings) -> Settings:
-        """Settings that this video and its maps allow.
+        """Return settings that this video and its maps allow.
 
         Raises:
             BadInput: they do not.
         """
-        if not 0 <= settings.frame < self.frames:
-            raise BadInput(f"frame {settings.frame}: 0 to {self.frames - 1}")
+        for what, frame in (("frame", settings.frame), ("start", settings.start), ("stop", max(settings.stop, 0))):
+            if not 0 <= frame < self.frames:
+                raise BadInput(f"{what} {frame}: 0 to {self.frames - 1}")
         for what, name in (("source", settings.source), ("other", settings.other)):
             if name not in self._scene.sources:
                 raise BadInput(f"{what} {name!r}: there are {', '.join(self._scene.sources)}")
-        if settings.strip not in {*self._scores, *STRIPS}:
-            raise BadInput(f"strip {settings.strip!r}: there are {', '.join([*self._scores, *STRIPS])}")
+        if settings.strip not in self._parts.strips:
+            raise BadInput(f"strip {settings.strip!r}: there are {', '.join(self._parts.strips)}")
         if settings.view in COMPARING_VIEWS and len(self._scene.sources) == 1:
             raise BadInput(f"view {settings.view!r}: there is only one map; give several, maps={{name: ...}}")
         return settings
@@ -231,103 +289,52 @@ class SaliencyViewer(ipywidgets.VBox):  # type: ignore[misc]
         self._checked(replace(self._shown, **{proposal["trait"].name: value}))
         return value
 
-    def _connect(self) -> None:
-        controls = self._controls
-        for name, control in controls.by_setting.items():
-            traitlets.link((self, name), (control, "value"))
-        traitlets.link((self, "playing"), (controls.play, "playing"))
-        traitlets.link((self, "loop"), (controls.play, "repeat"))
-        self.observe(self._on_setting, SETTINGS)
-        controls.picture.observe(self._on_pointer, "pointer")
-        controls.picture.observe(self._on_pressed, "pressed")
-        controls.picture.on_msg(lambda _widget, content, _buffers: self._press_key(content["key"]))
-        controls.strip_picture.observe(self._on_strip, "pressed")
-        controls.notable.observe(self._on_notable, "value")
-        for frames, button in controls.steps.items():
-            button.on_click(lambda _button, frames=frames: self.step(frames))
-        for button, save in (
-            (controls.save_frame, self.save_frame),
-            (controls.save_video, self.save_video),
-            (controls.save_state, self.save_state),
-        ):
-            button.on_click(lambda _button, save=save: self._attempt(save))
-
     def _on_setting(self, change: Any) -> None:
         self._shown = replace(self._shown, **{change["name"]: change["new"]})
-        if change["name"] in {"strip", "source"}:
-            self._redraw_strip()
-        if change["name"] == "speed":
-            self._controls.set_speed(change["new"])
-        self._redraw()
 
-    def _redraw(self) -> None:
-        controls = self._controls
-        controls.picture.label = self._scene.caption(self._shown)
-        controls.picture.image = as_jpeg(self._scene.draw(self._shown))
-        controls.strip_picture.cursor = (self.frame + 0.5) / self.frames
-        controls.tell_caption(controls.picture.label)
-        self._on_pointer()
+    def _on_message(self, _widget: object, content: dict[str, Any], _buffers: object) -> None:
+        """Do what the browser asks for, beside the kernel's main thread: parts, or an export."""
+        if content.get("act") in _EXPORTS:
+            self._slow.submit(self._attempt, getattr(self, content["act"]))
+        elif "ask" in content:
+            keys = content["ask"]
+            if ["video", "", -1] in keys and not self._is_video_asked:
+                self._is_video_asked = True
+                self._slow.submit(self._attempt, self._make_video)
+            is_slow = any(kind in {"trace", "bounds"} for kind, _name, _index in keys)
+            (self._slow if is_slow else self._quick).submit(self._answer, content["id"], keys)
 
-    def _redraw_strip(self) -> None:
-        values, unit = self._values(self.strip)
-        self._controls.strip_picture.image = as_jpeg(draw_strip(values, self.strip, unit))
-        self._controls.strip_picture.label = f"{self.strip} over time, from frame 0 to {self.frames - 1}"
-        self._controls.offer(extreme_frames(values), extreme_frames(values, lowest=True), values)
+    def _answer(self, number: int, keys: list[tuple[str, str, int]]) -> None:
+        errors, buffers = {}, []
+        for place, key in enumerate(keys):
+            try:
+                buffers.append(self._parts.part(*key))
+            except (BadInput, OSError) as error:
+                errors[place] = str(error)
+                buffers.append(b"")
+        self.send({"id": number, "errors": errors}, buffers)
 
-    def _values(self, strip: str) -> tuple[Map, str]:
-        if strip in self._scores:
-            return self._scores[strip], ""
-        compute, unit = STRIPS[strip]
-        key = (strip, "" if strip == "motion" else self.source)
-        if key not in self._computed:
-            self._computed[key] = compute(self._scene, self.source)
-        return self._computed[key], unit
+    def _make_video(self) -> None:
+        self._parts.video = browser_video(self._scene.reader, self._width, self._on_video_frame)
+        self._tell_progress("making the video", self.frames, self.frames)
+        self.send({"ready": "video"})
 
-    def _on_pointer(self, _change: Any = None) -> None:
-        pointer = self._controls.picture.pointer
-        reading = self._scene.read(self._shown, *self._in_frame(pointer)) if pointer else None
-        self._controls.tell_reading(reading)
+    def _on_video_frame(self, done: int) -> None:
+        self._tell_progress("making the video", done, self.frames)
 
-    def _on_pressed(self, change: Any) -> None:
-        if self.view == "wipe":
-            self.border = change["new"][0]
-        else:
-            self._controls.picture.pointer = change["new"]
+    def _tell(self, text: str) -> None:
+        self.send({"said": text})
 
-    def _in_frame(self, place: Sequence[float]) -> tuple[float, float]:
-        """Return a place in the picture as one in the frame."""
-        x, y = place[:2]
-        return (2 * x % 1 if self.view == "side-by-side" else x), y
-
-    def _on_strip(self, change: Any) -> None:
-        self.frame = min(int(change["new"][0] * self.frames), self.frames - 1)
-
-    def _on_notable(self, change: Any) -> None:
-        if change["new"] is not None:
-            self.frame = change["new"]
-
-    def _press_key(self, key: str) -> None:
-        """Do what a key stands for; see `KEYS`."""
-        if key in STEPS_OF_KEYS:
-            self.step(STEPS_OF_KEYS[key])
-        elif key.isdecimal():
-            self._attempt(lambda: setattr(self, "view", VIEWS[int(key) - 1]))
-        elif key in "[]":
-            change = _ALPHA_STEP if key == "]" else -_ALPHA_STEP
-            self.alpha = min(max(round(self.alpha + change, 2), 0.0), 1.0)
-        elif key == " ":
-            self.playing = not self.playing
-        elif key == "s":
-            self._attempt(self.save_frame)
-        elif key == "?":
-            self._controls.toggle_help()
+    def _tell_progress(self, what: str, done: int, total: int) -> None:
+        if done == total or done % max(1, total // 20) == 0:
+            self.send({"progress": [what, done, total]})
 
     def _attempt(self, action: Callable[[], Any]) -> None:
         """Do something, and say what went wrong where the reader looks."""
         try:
             action()
         except (BadInput, OSError) as error:
-            self._controls.tell(str(error))
+            self._tell(str(error))
 
     def _whole(self) -> Scene:
         return Scene(self._scene.video, self._scene.sources, width=None)
@@ -335,7 +342,7 @@ class SaliencyViewer(ipywidgets.VBox):  # type: ignore[misc]
     def _written(self, path: str | Path | None, name: str, content: bytes) -> Path:
         place = self._place(path, name)
         write_atomically(place, content)
-        self._controls.tell(f"wrote {place}")
+        self._tell(f"wrote {place}")
         return place
 
     def _place(self, path: str | Path | None, name: str) -> Path:
@@ -352,7 +359,14 @@ def _name_of(source: Maps) -> str:
     return Path(source).stem if isinstance(source, str | Path) else "map"
 
 
-def _is_watched() -> bool:
-    """Return whether somebody sees the cell that runs: JupyterLab and its kin tell the kernel which one it is."""
-    shell = get_ipython()
-    return shell is not None and "cellId" in (shell.get_parent() or {}).get("metadata", {})
+def _as_json(source: Maps) -> Any:
+    """Return what a state says of a video or of maps: a path, the name of weights, or a video of a data set."""
+    if isinstance(source, Video):
+        return source.as_json()
+    if not isinstance(source, str | Path):
+        return None
+    return str(Path(source).resolve()) if Path(source).exists() else str(source)
+
+
+def _from_json(value: Any) -> Any:
+    return Video.from_json(value) if isinstance(value, dict) else value

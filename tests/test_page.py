@@ -1,0 +1,365 @@
+"""The viewer's page in a real browser, without a kernel: what the GPU draws, what plays, and that it needs nothing else."""
+
+import base64
+import json
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import av
+import cv2
+import numpy as np
+import pytest
+from conftest import ROOT, moving_dot
+from playwright.sync_api import Browser, Page, sync_playwright
+
+from tinyhd_lib.data.reader import VideoReader
+from tinyhd_lib.data.transforms import to_grey
+from tinyhd_lib.data.video import read_frames
+from tinyhd_lib.prediction.map_files import own_bounds
+from tinyhd_lib.prediction.options import Drawing
+from tinyhd_lib.prediction.overlay import colours_of, draw, draw_difference, wipe
+from tinyhd_lib.viewer import SaliencyViewer
+from tinyhd_lib.viewer.browser_video import CHUNK, browser_video
+from tinyhd_lib.viewer.page import SCRIPT, framed
+from tinyhd_lib.viewer.parts import packed_maps
+from tinyhd_lib.viewer.state import VIEWS
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+SCRIPTS = ROOT / "tinyhd_lib/viewer/js"
+NODE = shutil.which("npm")
+SIZE = (360, 640)
+FRAMES = 150
+
+needs_browser = pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium (apt-get install chromium)")
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        arguments = ["--no-sandbox", "--enable-unsafe-swiftshader"]
+        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=arguments)
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture(scope="module")
+def maps() -> dict[str, np.ndarray]:
+    """Two spots that wander, as smooth as a model's."""
+    rows, columns = np.mgrid[:192, :256]
+    ways = {"right": lambda n: (96, 60 + n % 130), "down": lambda n: (40 + n % 100, 150)}
+    return {
+        name: np.array(
+            [
+                np.exp(-((rows - way(n)[0]) ** 2 + (columns - way(n)[1]) ** 2) / 900) * (0.2 + n / 500)
+                for n in range(FRAMES)
+            ],
+            np.float32,
+        )
+        for name, way in ways.items()
+    }
+
+
+@pytest.fixture(scope="module")
+def numbered_video(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A video, each frame of which shows its number as eight fields, black for 0 and white for 1."""
+    path = tmp_path_factory.mktemp("numbered") / "numbered.mp4"
+    with av.open(path, "w") as container:
+        stream = container.add_stream("libx264", rate=30)
+        stream.width, stream.height, stream.pix_fmt = SIZE[1], SIZE[0], "yuv420p"
+        for index in range(FRAMES):
+            image = np.full((*SIZE, 3), 90, np.uint8)
+            for bit in range(8):
+                image[:60, bit * 80 : (bit + 1) * 80] = 255 * (index >> bit & 1)
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(image)))
+        container.mux(stream.encode(None))
+    return path
+
+
+@pytest.fixture(scope="module")
+def saved(
+    numbered_video: Path, maps: dict[str, np.ndarray], tmp_path_factory: pytest.TempPathFactory
+) -> tuple[SaliencyViewer, Path]:
+    viewer = SaliencyViewer(numbered_video, maps, floor=0.1)
+    return viewer, viewer.save_html(tmp_path_factory.mktemp("page") / "look.html")
+
+
+@pytest.fixture
+def page(browser: Browser, saved: tuple[SaliencyViewer, Path]) -> Iterator[Page]:
+    """The saved page, whose video is open; nothing may be asked of a network."""
+    page = browser.new_page(viewport={"width": 900, "height": 1000})
+    errors: list[str] = []
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    page.on(
+        "request", lambda request: None if request.url.startswith(("file:", "blob:")) else errors.append(request.url)
+    )
+    page.goto(saved[1].as_uri())
+    page.wait_for_function("document.querySelector('video').readyState >= 2")
+    page.locator(".tinyhd-viewer").focus()
+    yield page
+    assert not errors
+    page.close()
+
+
+def _pixels(page: Page) -> np.ndarray:
+    """What the canvas holds, RGB."""
+    address = page.evaluate("document.querySelector('.tinyhd-sheet canvas').toDataURL()")
+    content = np.frombuffer(base64.b64decode(address.split(",")[1]), np.uint8)
+    return cv2.cvtColor(cv2.imdecode(content, cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB).astype(int)
+
+
+def _number(pixels: np.ndarray) -> int:
+    """Read which frame is seen by its fields."""
+    height, width = pixels.shape[0] // 12, pixels.shape[1] // 8
+    return sum(int(pixels[height, bit * width + width // 2].mean() > 128) << bit for bit in range(8))
+
+
+def _caption(page: Page) -> str:
+    return page.locator(".tinyhd-caption").inner_text()
+
+
+@pytest.fixture(scope="module")
+def test_picture(maps: dict[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(3)
+    image = cv2.resize(rng.integers(0, 256, (45, 80, 3), np.uint8), SIZE[::-1], interpolation=cv2.INTER_CUBIC)
+    return image, maps["right"][40], maps["down"][40]
+
+
+DRAW = """
+async ([script, kind, png, settings, first, second, colours, diverging]) => {
+  const { Canvas, Painter, scaled } = await import(`data:text/javascript;base64,${script}`);
+  const bytes = (text) => Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
+  const image = new Image();
+  image.src = `data:image/png;base64,${png}`;
+  await image.decode();
+  const draws = new { WebGL: Painter, canvas: Canvas }[kind](document.createElement("canvas"));
+  const shown = ({ levels, ...about }) => scaled({ ...about, levels: bytes(levels), peak: [0, 0] }, null);
+  draws.draw({ ...settings, image, first: shown(first), second: shown(second),
+    colours: bytes(colours), diverging: bytes(diverging) });
+  return draws.canvas.toDataURL();
+}
+"""
+
+
+@needs_browser
+@pytest.mark.parametrize("kind", ["WebGL", "canvas"])
+@pytest.mark.parametrize("colormap", ["gray", "inferno"])
+@pytest.mark.parametrize("view", VIEWS)
+def test_the_browser_draws_what_python_draws(
+    browser: Browser, test_picture: tuple[np.ndarray, np.ndarray, np.ndarray], view: str, kind: str, colormap: str
+) -> None:
+    image, first, second = test_picture
+    greys = [to_grey(saliency, SIZE, own_bounds(saliency)) for saliency in (first, second)]
+    if view == "difference":
+        expected = draw_difference(image, *greys, 0.7)
+    elif view == "wipe":
+        left, right = (draw(image, grey, Drawing("overlay", 0.7, colormap, 0.1)) for grey in greys)
+        expected = wipe(left, right, 0.4)
+    else:
+        style: Any = view
+        expected = draw(image, greys[0], Drawing(style, 0.7, colormap, 0.1))
+
+    def encoded(content: bytes) -> str:
+        return base64.b64encode(content).decode()
+
+    def shown(saliency: np.ndarray) -> dict[str, Any]:
+        low, high = own_bounds(saliency)
+        levels = ((saliency - low) * np.float32(255 / (high - low))).astype(np.uint8)
+        rows, columns = saliency.shape
+        return {"rows": rows, "columns": columns, "low": low, "high": high, "levels": encoded(levels.tobytes())}
+
+    settings = {"view": view, "width": SIZE[1], "height": SIZE[0], "alpha": 0.7, "floor": 0.1, "border": 0.4}
+    png = encoded(cv2.imencode(".png", cv2.cvtColor(image, cv2.COLOR_RGB2BGR))[1].tobytes())
+    tables = [encoded(colours_of(name).tobytes()) for name in (colormap, "PuOr_r")]
+    page = browser.new_page()
+    script = encoded(SCRIPT.encode())
+    address = page.evaluate(DRAW, [script, kind, png, settings, shown(first), shown(second), *tables])
+    page.close()
+    content = np.frombuffer(base64.b64decode(address.split(",")[1]), np.uint8)
+    drawn = cv2.cvtColor(cv2.imdecode(content, cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB).astype(int)
+    assert drawn.shape == expected.shape
+    apart = np.abs(drawn - expected).max(axis=2)
+    if view == "contours":  # lines of two ways of drawing: the same places, not the same edges
+        lines = np.abs(expected.astype(int) - image).max(axis=2) > 0
+        near = cv2.dilate(lines.astype(np.uint8), np.ones((7, 7))) > 0
+        assert apart[~near].max() <= 2
+        ours = (np.abs(drawn - image).max(axis=2) > 40).astype(np.uint8)
+        theirs = (np.abs(expected.astype(int) - image).max(axis=2) > 40).astype(np.uint8)
+        assert (cv2.dilate(theirs, np.ones((5, 5)))[ours > 0] > 0).mean() > 0.99
+        assert (cv2.dilate(ours, np.ones((5, 5)))[theirs > 0] > 0).mean() > 0.99
+        return
+    if view == "wipe":  # the line, whose edges OpenCV softens
+        apart[:, 253:260] = 0
+    if view == "difference":  # signs are marked on a layer of their own
+        for place in (greys[0].astype(int) - greys[1], greys[1].astype(int) - greys[0]):
+            row, column = divmod(int(place.argmax()), SIZE[1])
+            apart[row - 24 : row + 8, column - 4 : column + 24] = 0
+    # Where the colours of inferno change fastest, one grey level is five of blue.
+    assert (apart > 2).mean() < 0.003
+    assert apart.max() <= (2 if colormap == "gray" and view != "difference" else 6)
+
+
+@needs_browser
+def test_every_frame_that_is_sought_is_the_one_that_is_seen(page: Page) -> None:
+    page.keyboard.press("1")
+    for _ in range(7):
+        page.keyboard.press("[")
+    jump = page.get_by_label("Go to frame")
+    for frame in (0, 77, 149, 63, 64, 65, 3, 128, 127, 16, 15, 148):
+        jump.fill(str(frame))
+        jump.press("Enter")
+        page.wait_for_function(f"document.querySelector('.tinyhd-caption').textContent.startsWith('frame {frame},')")
+        assert _number(_pixels(page)) == frame
+    page.locator(".tinyhd-viewer").focus()
+    for step in range(1, 9):
+        page.keyboard.press("ArrowLeft")
+        page.wait_for_function(
+            f"document.querySelector('.tinyhd-caption').textContent.startsWith('frame {148 - step},')"
+        )
+        assert _number(_pixels(page)) == 148 - step
+
+
+@needs_browser
+def test_it_plays_in_time_and_picture_and_map_belong_together(page: Page) -> None:
+    for _ in range(7):
+        page.keyboard.press("[")
+    page.keyboard.press("Space")
+    page.wait_for_function("document.querySelector('video').currentTime > 0.5")
+    page.keyboard.press("Space")
+    page.wait_for_timeout(500)
+    frame = int(_caption(page).split(",")[0].split()[1])
+    assert 15 <= frame < FRAMES - 1
+    assert _number(_pixels(page)) == frame
+    page.keyboard.press("3")
+    page.wait_for_timeout(500)
+    bright = _pixels(page).sum(axis=2)
+    column = int(bright.argmax()) % bright.shape[1]
+    assert abs(column / bright.shape[1] - (60 + frame % 130 + 0.5) / 256) < 0.02  # where that frame's map is greatest
+
+
+@needs_browser
+def test_it_stops_at_the_end_and_begins_anew(page: Page) -> None:
+    page.keyboard.press("End")
+    page.wait_for_function("document.querySelector('.tinyhd-caption').textContent.startsWith('frame 149,')")
+    page.keyboard.press("Space")
+    page.wait_for_function(
+        "parseInt(document.querySelector('.tinyhd-caption').textContent.slice(6)) in {3: 0, 4: 0, 5: 0, 6: 0}"
+    )
+    page.keyboard.press("Space")
+
+
+@needs_browser
+def test_a_range_is_dragged_and_loops(page: Page) -> None:
+    box = page.get_by_label("Timeline").bounding_box()
+    assert box is not None
+    page.mouse.move(box["x"] + 0.2 * box["width"], box["y"] + 30)
+    page.mouse.down()
+    page.mouse.move(box["x"] + 0.3 * box["width"], box["y"] + 30, steps=5)
+    page.mouse.up()
+    assert page.locator(".tinyhd-range").inner_text() == "frames 30 to 45"
+    page.locator(".tinyhd-viewer").focus()
+    page.keyboard.press("l")
+    page.keyboard.press("Space")
+    seen = set()
+    for _ in range(40):
+        seen.add(int(_caption(page).split(",")[0].split()[1]))
+        page.wait_for_timeout(50)
+    assert {31, 32, 33, 34} & seen
+    assert {42, 43, 44, 45} & seen
+    assert max(seen) <= 46
+    page.keyboard.press("Space")
+
+
+@needs_browser
+def test_notes_are_kept_listed_and_gone_to(page: Page) -> None:
+    page.keyboard.press("ArrowUp")
+    page.wait_for_function("document.querySelector('.tinyhd-caption').textContent.startsWith('frame 16,')")
+    page.keyboard.press("n")
+    page.keyboard.type("looks at the ball")
+    page.keyboard.press("Enter")
+    page.keyboard.press("Home")
+    page.wait_for_function("document.querySelector('.tinyhd-caption').textContent.startsWith('frame 0,')")
+    page.get_by_role("listitem").get_by_role("button", name="16", exact=True).click()
+    page.wait_for_function("document.querySelector('.tinyhd-caption').textContent.startsWith('frame 16,')")
+    page.get_by_label("Drop the note at 16").click()
+    assert page.get_by_role("listitem").count() == 0
+
+
+@needs_browser
+@pytest.mark.parametrize(("width", "scheme"), [(420, "light"), (900, "dark"), (2200, "light")])
+def test_nothing_overflows_in_any_width_or_theme(page: Page, width: int, scheme: Any) -> None:
+    page.emulate_media(color_scheme=scheme)
+    page.set_viewport_size({"width": width, "height": 1000})
+    page.get_by_label("Settings").click()
+    page.wait_for_timeout(300)
+    (ROOT / "out/browser").mkdir(parents=True, exist_ok=True)
+    page.screenshot(path=ROOT / f"out/browser/page_{width}_{scheme}.png")
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    colours = page.evaluate(
+        "(() => { const s = getComputedStyle(document.querySelector('.tinyhd-viewer')); return [s.color, s.backgroundColor] })()"
+    )
+    assert colours[0] != colours[1]
+
+
+@needs_browser
+def test_a_page_within_a_page_is_a_viewer_too(browser: Browser, saved: tuple[SaliencyViewer, Path]) -> None:
+    page = browser.new_page()
+    page.set_content(framed(saved[1].read_text("utf-8"), "numbered"))
+    frame = page.frame_locator("iframe")
+    frame.get_by_label("Play (space)").click()
+    page.wait_for_timeout(1500)
+    assert int(frame.locator(".tinyhd-caption").inner_text().split(",")[0].split()[1]) > 5
+    page.close()
+
+
+def test_a_browser_video_can_be_sought_by_chunks_and_holds_every_frame(tmp_path: Path) -> None:
+    folder = tmp_path / "frames"
+    folder.mkdir()
+    for index, image in enumerate(islice(moving_dot(CHUNK + 20), CHUNK + 20)):
+        cv2.imwrite(str(folder / f"{index:03}.png"), image[..., ::-1])
+    told: list[int] = []
+    made = browser_video(VideoReader(folder), 64, told.append)
+    assert told == list(range(1, CHUNK + 21))
+    head = made.part(-1)
+    for chunk, frames in ((0, CHUNK), (1, 20)):
+        (tmp_path / "chunk.mp4").write_bytes(head + made.part(chunk))
+        assert len(list(read_frames(tmp_path / "chunk.mp4"))) == frames
+    whole = list(read_frames(made.path))
+    assert [frame.image.shape for frame in whole[:1]] == [(48, 64, 3)]
+    assert (
+        np.abs(
+            whole[70].image.astype(int)
+            - cv2.resize(list(moving_dot(CHUNK + 20))[70], (64, 48), interpolation=cv2.INTER_AREA)
+        ).mean()
+        < 12
+    )
+
+
+def test_maps_are_packed_small_and_without_loss(maps: dict[str, np.ndarray]) -> None:
+    part = packed_maps([*maps["right"][:63], None])
+    assert len(part) < 64 * 10_000
+    assert np.isnan(np.frombuffer(part[6 : 6 + 64 * 16], "<f4").reshape(64, 4)[63]).all()
+
+
+@pytest.mark.skipif(NODE is None, reason="needs Node.js 20")
+def test_the_script_is_current_typed_and_tested(tmp_path: Path) -> None:
+    """What is committed is what its source gives; changes are made in js/src, and built by npm run build there."""
+    source = tmp_path / "viewer/js"
+    shutil.copytree(SCRIPTS, source, ignore=shutil.ignore_patterns("node_modules"))
+    for words in (["ci", "--ignore-scripts"], ["run", "check"], ["test"], ["run", "build"]):
+        done = subprocess.run(
+            [str(NODE), *words], cwd=source, capture_output=True, text=True, env={**os.environ, "CI": "1"}
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+    assert (tmp_path / "viewer/viewer.js").read_text("utf-8") == SCRIPT
+
+
+def test_a_state_of_another_version_is_refused(saved: tuple[SaliencyViewer, Path], tmp_path: Path) -> None:
+    place = saved[0].save_state(tmp_path / "view.json")
+    table = json.loads(place.read_bytes())
+    assert table["version"] == 2

@@ -1,0 +1,92 @@
+"""A video as a browser plays it from any frame on: H.264 in fragments, made once and kept in the cache.
+
+Every video takes this way, those that a browser would play as they are too: its frames are then the ones that the
+model saw, upright, at their own times, and small enough to be sent to a notebook while it plays.
+"""
+
+from collections.abc import Callable
+from itertools import islice
+from pathlib import Path
+from typing import NamedTuple
+
+from tinyhd_lib.cache import Cache
+from tinyhd_lib.data.reader import VideoReader, narrowed
+from tinyhd_lib.data.video import probe, read_frames, source_files
+from tinyhd_lib.data.writer import VideoWriter
+from tinyhd_lib.errors import BadInput
+from tinyhd_lib.files import digest_of, fingerprint
+
+CHUNK = 64
+"""Frames of a part, of the video and of everything else."""
+
+_FRAGMENT = 16  # frames between two that can be sought
+_WIDEST = 1280
+_CACHE = Cache("videos", most_bytes=4 * 2**30)
+
+
+class BrowserVideo(NamedTuple):
+    """A fragmented mp4 and where its parts lie.
+
+    Attributes:
+        path: of the file.
+        head: bytes that describe it.
+        starts: where each fragment begins, and where the last one ends.
+    """
+
+    path: Path
+    head: int
+    starts: list[int]
+
+    def part(self, chunk: int) -> bytes:
+        """Return the bytes of a chunk of frames; -1 for the head.
+
+        Raises:
+            BadInput: there is no such chunk.
+        """
+        fragments = CHUNK // _FRAGMENT
+        if not -1 <= chunk < -(-(len(self.starts) - 1) // fragments):
+            raise BadInput(f"{self.path}: has no chunk {chunk}")
+        first, last = 0, self.head
+        if chunk >= 0:
+            first, *_, last = self.starts[chunk * fragments : (chunk + 1) * fragments + 1]
+        with self.path.open("rb") as file:
+            file.seek(first)
+            return file.read(last - first)
+
+
+def browser_video(reader: VideoReader, width: int, told: Callable[[int], None]) -> BrowserVideo:
+    """Return a video for browsers, with its sound; made if it is not in the cache.
+
+    Args:
+        reader: of the video.
+        width: of its pictures, at most.
+        told: called with the number of frames that are done.
+    """
+
+    def write(path: Path) -> None:
+        sound_of = reader.path if probe(reader.path).has_audio else None
+        with VideoWriter(path, reader.rate, sound_of, fragment=_FRAGMENT) as writer:
+            for frame in islice(read_frames(reader.path), reader.count):
+                writer.write(narrowed(frame.image, width), reader.times[frame.index])
+                told(frame.index + 1)
+
+    width = min(width, _WIDEST)
+    key = digest_of(fingerprint(source_files(reader.path)), str(width), str(reader.count))
+    return _parsed(_CACHE.file(key, write))
+
+
+def _parsed(path: Path) -> BrowserVideo:
+    """Find the parts of a fragmented mp4: boxes of a length and a name of four bytes each."""
+    starts, head, at = [], 0, 0
+    with path.open("rb") as file:
+        while box := file.read(8):
+            length, name = int.from_bytes(box[:4]), box[4:]
+            if name == b"moof":
+                starts.append(at)
+            elif name == b"moov":
+                head = at + length
+            elif name == b"mdat":
+                end = at + length
+            at += length
+            file.seek(at)
+    return BrowserVideo(path, head, [*starts, end])

@@ -1,0 +1,50 @@
+// How a map is enlarged: bicubically and then blurred by 5x5, as the published code does with OpenCV. Along each axis
+// that is one sum of a few neighbours for every pixel, the same for all lines; the GPU and the CPU both read this table.
+
+export interface Table {
+  taps: number;
+  starts: Int32Array; // of each pixel, the first neighbour
+  weights: Float32Array; // taps of each pixel
+}
+
+const SHARPNESS = -0.75; // of OpenCV's cubic
+const BLUR = [1 / 16, 4 / 16, 6 / 16, 4 / 16, 1 / 16];
+
+function cubic(fraction: number): number[] {
+  const a = SHARPNESS;
+  const near = (x: number) => ((a + 2) * x - (a + 3)) * x * x + 1;
+  const far = (x: number) => ((a * x - 5 * a) * x + 8 * a) * x - 4 * a;
+  const weights = [far(fraction + 1), near(fraction), near(1 - fraction)];
+  return [...weights, 1 - weights[0] - weights[1] - weights[2]];
+}
+
+function mirrored(place: number, length: number): number {
+  if (length === 1) return 0;
+  const period = 2 * (length - 1);
+  const inside = ((place % period) + period) % period;
+  return inside < length ? inside : period - inside;
+}
+
+export function enlargement(from: number, to: number): Table {
+  const sums: Map<number, number>[] = [];
+  const plain = Array.from({ length: to }, (_, pixel) => {
+    const place = ((pixel + 0.5) * from) / to - 0.5;
+    const first = Math.floor(place);
+    return cubic(place - first).map((weight, n): [number, number] => [
+      Math.min(Math.max(first - 1 + n, 0), from - 1),
+      weight,
+    ]);
+  });
+  for (let pixel = 0; pixel < to; pixel++) {
+    const sum = new Map<number, number>();
+    BLUR.forEach((blur, n) => {
+      for (const [place, weight] of plain[mirrored(pixel + n - 2, to)]) sum.set(place, (sum.get(place) ?? 0) + blur * weight);
+    });
+    sums.push(sum);
+  }
+  const starts = Int32Array.from(sums, (sum) => Math.min(...sum.keys()));
+  const taps = Math.max(...sums.map((sum, pixel) => Math.max(...sum.keys()) - starts[pixel] + 1));
+  const weights = new Float32Array(to * taps);
+  sums.forEach((sum, pixel) => sum.forEach((weight, place) => (weights[pixel * taps + place - starts[pixel]] = weight)));
+  return { taps, starts, weights };
+}

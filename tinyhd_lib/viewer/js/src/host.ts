@@ -1,0 +1,178 @@
+// Where settings live and parts come from: a kernel, or the page itself.
+
+import type { Key, Meta, Settings } from "./types";
+
+// What the kernel says: a line to read, how much of something is done, or that a part can be asked for again.
+export interface Told {
+  said?: string;
+  progress?: [what: string, done: number, total: number];
+  ready?: string;
+}
+
+export interface Host {
+  readonly meta: Meta;
+  readonly live: boolean; // whether files can be written
+  settings(): Settings;
+  set(change: Partial<Settings>, eager: boolean): void;
+  observe(changed: () => void): void;
+  ask(keys: Key[]): Promise<ArrayBuffer[]>;
+  act(name: string): void;
+  listen(told: (what: Told) => void): void;
+}
+
+const NAMES: (keyof Settings)[] = [
+  "frame",
+  "view",
+  "source",
+  "other",
+  "alpha",
+  "floor",
+  "colormap",
+  "normalise",
+  "points",
+  "trail",
+  "peak",
+  "border",
+  "speed",
+  "loop",
+  "strip",
+  "start",
+  "stop",
+  "playing",
+  "notes",
+];
+const SLOW = new Set(["trace", "bounds"]); // parts that take their time: others do not wait for them
+const SLOWLY = 1000; // milliseconds between two messages about the frame that plays
+
+interface Model {
+  get(name: string): unknown;
+  set(name: string, value: unknown): void;
+  save_changes(): void;
+  send(content: unknown): void;
+  on(event: string, callback: (...args: never[]) => void): void;
+}
+
+interface Entry {
+  key: Key;
+  resolve: (part: ArrayBuffer) => void;
+  reject: (error: Error) => void;
+}
+
+export class KernelHost implements Host {
+  readonly live = true;
+  readonly meta: Meta;
+  private asked = 0;
+  private waiting = new Map<number, Entry[]>();
+  private listeners: ((what: Told) => void)[] = [];
+  private later: ReturnType<typeof setTimeout> | undefined;
+  private queue: Entry[] = [];
+
+  constructor(private model: Model) {
+    this.meta = model.get("meta") as Meta;
+    model.on("msg:custom", (content: Record<string, unknown>, buffers: DataView[]) => this.receive(content, buffers));
+  }
+
+  settings(): Settings {
+    return Object.fromEntries(NAMES.map((name) => [name, this.model.get(name)])) as unknown as Settings;
+  }
+
+  set(change: Partial<Settings>, eager: boolean): void {
+    for (const [name, value] of Object.entries(change)) this.model.set(name, value);
+    if (eager) {
+      clearTimeout(this.later);
+      this.later = undefined;
+      this.model.save_changes();
+    } else {
+      this.later ??= setTimeout(() => {
+        this.later = undefined;
+        this.model.save_changes();
+      }, SLOWLY);
+    }
+  }
+
+  observe(changed: () => void): void {
+    for (const name of NAMES) this.model.on(`change:${name}`, changed);
+  }
+
+  // Parts that are asked for together travel in one message.
+  ask(keys: Key[]): Promise<ArrayBuffer[]> {
+    if (!this.queue.length) queueMicrotask(() => this.flush());
+    return Promise.all(
+      keys.map((key) => new Promise<ArrayBuffer>((resolve, reject) => this.queue.push({ key, resolve, reject }))),
+    );
+  }
+
+  act(name: string): void {
+    this.model.send({ act: name });
+  }
+
+  listen(told: (what: Told) => void): void {
+    this.listeners.push(told);
+  }
+
+  private flush(): void {
+    const entries = this.queue.splice(0);
+    for (const slow of [false, true]) this.post(entries.filter(({ key }) => SLOW.has(key[0]) === slow));
+  }
+
+  private post(entries: Entry[]): void {
+    if (!entries.length) return;
+    const id = ++this.asked;
+    this.waiting.set(id, entries);
+    this.model.send({ ask: entries.map((entry) => entry.key), id });
+  }
+
+  private receive(content: Record<string, unknown>, buffers: DataView[]): void {
+    const waiting = this.waiting.get(content.id as number);
+    if (!waiting) {
+      for (const told of this.listeners) told(content as Told);
+      return;
+    }
+    this.waiting.delete(content.id as number);
+    const errors = content.errors as Record<number, string>;
+    waiting.forEach((entry, n) => {
+      const { buffer, byteOffset, byteLength } = buffers[n];
+      if (errors[n]) entry.reject(new Error(errors[n]));
+      else entry.resolve(buffer.slice(byteOffset, byteOffset + byteLength) as ArrayBuffer);
+    });
+  }
+}
+
+export interface Page {
+  meta: Meta;
+  settings: Settings;
+  parts: Record<string, string>; // base64, by key
+}
+
+export class PageHost implements Host {
+  readonly live = false;
+  readonly meta: Meta;
+  private now: Settings;
+
+  constructor(private page: Page) {
+    this.meta = page.meta;
+    this.now = { ...page.settings };
+  }
+
+  settings(): Settings {
+    return { ...this.now };
+  }
+
+  set(change: Partial<Settings>): void {
+    Object.assign(this.now, change);
+  }
+
+  observe(): void {}
+
+  async ask(keys: Key[]): Promise<ArrayBuffer[]> {
+    return keys.map((key) => {
+      const text = this.page.parts[key.join("|")];
+      if (text === undefined) throw new Error("not on this page");
+      return Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0)).buffer;
+    });
+  }
+
+  act(): void {}
+
+  listen(): void {}
+}

@@ -1,0 +1,132 @@
+// From the bytes of a part to maps, gaze points and traces; the latest parts are kept.
+
+import type { Host } from "./host";
+import type { FrameMap, Key, Meta, Trace } from "./types";
+
+const MOST_KEPT = 24; // unpacked chunks of maps: 75 MB at 192x256
+const HEAD = 6; // rows, columns and frames, 16 bits each
+const ABOUT = 16; // low, high, and the peak's x and y of a frame, 32 bits each
+
+export async function inflate(bytes: Uint8Array<ArrayBuffer>): Promise<Uint8Array> {
+  const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("deflate"));
+  return new Uint8Array(await new Response(stream).arrayBuffer());
+}
+
+// Undo `packed_maps` of parts.py: differences to the frame before, then to the pixel on the left.
+export function undifferenced(packed: Uint8Array, rows: number, columns: number, frames: number): Uint8Array {
+  const size = rows * columns;
+  const levels = new Uint8Array(packed.length);
+  for (let frame = 0; frame < frames; frame++) {
+    const start = frame * size;
+    for (let row = 0; row < rows; row++) {
+      let sum = 0;
+      const begin = start + row * columns;
+      for (let at = begin; at < begin + columns; at++) {
+        sum = (sum + packed[at]) & 255;
+        levels[at] = frame ? sum + levels[at - size] : sum;
+      }
+    }
+  }
+  return levels;
+}
+
+// The maps of a chunk; null where a frame has none.
+export async function unpackMaps(part: ArrayBuffer): Promise<(FrameMap | null)[]> {
+  const view = new DataView(part);
+  const [rows, columns, frames] = [0, 2, 4].map((at) => view.getUint16(at, true));
+  const packed = await inflate(new Uint8Array(part, HEAD + ABOUT * frames));
+  const levels = undifferenced(packed, rows, columns, frames);
+  return Array.from({ length: frames }, (_, n) => {
+    const [low, high, x, y] = [0, 4, 8, 12].map((at) => view.getFloat32(HEAD + ABOUT * n + at, true));
+    if (Number.isNaN(low)) return null;
+    return { rows, columns, levels: levels.subarray(n * rows * columns, (n + 1) * rows * columns), low, high, peak: [x, y] };
+  });
+}
+
+// Points of gaze, four numbers each: frame, observer, x and y in parts of the width and height.
+export type Points = Float32Array;
+
+// The newest N values by name, made once.
+class Kept<Value> {
+  private values = new Map<string, Promise<Value>>();
+  private known = new Map<string, Value>();
+
+  constructor(private most: number) {}
+
+  peek(name: string): Value | undefined {
+    const value = this.known.get(name);
+    if (value !== undefined) {
+      this.known.delete(name);
+      this.known.set(name, value);
+    }
+    return value;
+  }
+
+  get(name: string, make: () => Promise<Value>): Promise<Value> {
+    let value = this.values.get(name);
+    if (!value) {
+      value = make();
+      this.values.set(name, value);
+      value.then(
+        (each) => {
+          this.known.set(name, each);
+          for (const oldest of this.known.keys()) {
+            if (this.known.size <= this.most) break;
+            this.known.delete(oldest);
+            this.values.delete(oldest);
+          }
+        },
+        () => this.values.delete(name),
+      );
+    }
+    return value;
+  }
+}
+
+export class Parts {
+  private maps = new Kept<(FrameMap | null)[]>(MOST_KEPT);
+  private gaze = new Kept<Points>(MOST_KEPT);
+  private traces = new Kept<Trace>(100);
+  private small = new Kept<ArrayBuffer>(200);
+  private meta: Meta;
+
+  constructor(private host: Host) {
+    this.meta = host.meta;
+  }
+
+  chunkOf(frame: number): number {
+    return Math.floor(frame / this.meta.chunk);
+  }
+
+  // A frame's map: null if it has none, undefined if it has not come yet.
+  map(name: string, frame: number): FrameMap | null | undefined {
+    return this.maps.peek(`${name}|${this.chunkOf(frame)}`)?.[frame % this.meta.chunk];
+  }
+
+  needMaps(name: string, chunk: number): Promise<(FrameMap | null)[]> {
+    return this.maps.get(`${name}|${chunk}`, async () => unpackMaps(await this.bytes(["maps", name, chunk])));
+  }
+
+  // Gaze points of a chunk, if they have come.
+  points(name: string, chunk: number): Points | undefined {
+    return this.gaze.peek(`${name}|${chunk}`);
+  }
+
+  needPoints(name: string, chunk: number): Promise<Points> {
+    return this.gaze.get(`${name}|${chunk}`, async () => new Float32Array(await this.bytes(["points", name, chunk])));
+  }
+
+  trace(strip: string, source: string): Promise<Trace> {
+    const name = `${strip}@${source}`;
+    return this.traces.get(name, async () => JSON.parse(new TextDecoder().decode(await this.bytes(["trace", name, 0]))));
+  }
+
+  bytes(key: Key): Promise<ArrayBuffer> {
+    return this.host.ask([key]).then(([part]) => part);
+  }
+
+  // Small parts that are asked for again and again.
+  keep(key: Key): Promise<ArrayBuffer> {
+    return this.small.get(key.join("|"), () => this.bytes(key));
+  }
+}

@@ -1,0 +1,298 @@
+// Plays the video and tells which frame is on the screen. Fragments are fetched as they are needed and let go again;
+// where a browser does not play H.264, or while the video is made, frames come as pictures.
+
+import type { Parts } from "./parts";
+import { frameAt, middleOf } from "./times";
+import type { Meta } from "./types";
+
+const MOST_BUFFERED = 40; // chunks
+const LATE = 150; // milliseconds after a seek without a new picture: it is the one that was there
+const SLACK = 1e-3;
+
+// The type that a media source must be told, from the video's own description.
+export function mimeOf(init: Uint8Array): string {
+  const find = (name: string) => {
+    const letters = [...name].map((letter) => letter.charCodeAt(0));
+    for (let at = 0; at + 8 < init.length; at++) if (letters.every((letter, n) => init[at + n] === letter)) return at;
+    return -1;
+  };
+  const profile = find("avcC") + 5;
+  const codec = [...init.subarray(profile, profile + 3)].map((byte) => byte.toString(16).padStart(2, "0")).join("");
+  return `video/mp4; codecs="avc1.${codec}${find("mp4a") < 0 ? "" : ", mp4a.40.2"}"`;
+}
+
+export interface Watcher {
+  frame(index: number, image: CanvasImageSource): void;
+  playing(playing: boolean): void;
+  trouble(text: string): void;
+}
+
+export class Player {
+  readonly video = document.createElement("video");
+  times: Float64Array = new Float64Array();
+  shown = -1;
+  playing = false;
+  loop = false;
+  range: [number, number];
+  private speed = 1;
+  private wanted = -1;
+  private seeking = false;
+  private plays = false; // whether the video element is what is seen
+  private media = new MediaSource();
+  private buffer: SourceBuffer | null = null;
+  private buffered = new Map<number, Promise<void>>();
+  private last: Promise<unknown> = Promise.resolve();
+  private timer = 0;
+  private gone = false;
+
+  constructor(
+    private parts: Parts,
+    private meta: Meta,
+    private watcher: Watcher,
+  ) {
+    this.range = [0, meta.frames - 1];
+    const { video } = this;
+    video.playsInline = true;
+    video.preload = "auto";
+    video.className = "tinyhd-video";
+    video.addEventListener("seeked", () => this.onSeeked());
+    video.addEventListener("ended", () => this.turn());
+    video.addEventListener("error", () => this.fallBack(video.error?.message ?? "the video does not play here"));
+  }
+
+  async begin(): Promise<void> {
+    this.times = new Float64Array(await this.parts.bytes(["times", "", 0]));
+  }
+
+  // Open the video; throws while there is none yet.
+  async open(): Promise<void> {
+    if (this.plays || this.gone) return;
+    const init = new Uint8Array(await this.parts.bytes(["video", "", -1]));
+    const mime = mimeOf(init);
+    if (!("MediaSource" in window) || !MediaSource.isTypeSupported(mime)) {
+      this.watcher.trouble("this browser does not play H.264: frames are shown one by one, without sound");
+      return;
+    }
+    const opened = new Promise((resolve) => this.media.addEventListener("sourceopen", resolve, { once: true }));
+    this.video.src = URL.createObjectURL(this.media);
+    await opened;
+    this.buffer = this.media.addSourceBuffer(mime);
+    this.media.duration = this.meta.duration;
+    await this.append(init);
+    this.plays = true;
+    this.video.playbackRate = this.speed;
+    this.watch();
+    const frame = Math.max(this.wanted, this.shown, 0);
+    this.wanted = frame;
+    this.shown = -1; // a picture so far, not the video
+    this.seeking = false;
+    if (this.playing) {
+      window.clearTimeout(this.timer);
+      this.play();
+    } else await this.move();
+  }
+
+  setSpeed(speed: number): void {
+    this.speed = speed;
+    this.video.playbackRate = speed;
+  }
+
+  seek(frame: number): void {
+    this.wanted = frame;
+    void this.move();
+  }
+
+  play(): void {
+    this.playing = true;
+    const at = Math.max(this.wanted >= 0 ? this.wanted : this.shown, 0);
+    const [start, stop] = this.range;
+    const from = at >= stop || at < start ? start : at;
+    if (!this.plays) {
+      this.playStills(from);
+      return;
+    }
+    this.need(this.parts.chunkOf(from))
+      .then(() => {
+        if (from !== this.shown) this.video.currentTime = middleOf(this.times, from, this.meta.duration);
+        return this.playing ? this.video.play() : undefined;
+      })
+      .catch((error: Error) => {
+        if (error.name !== "AbortError") this.stop(error.message);
+      });
+  }
+
+  pause(): void {
+    this.playing = false;
+    window.clearTimeout(this.timer);
+    this.video.pause();
+    if (this.shown >= 0) this.wanted = this.shown;
+  }
+
+  // Have a chunk of the video in the buffer.
+  need(chunk: number): Promise<void> {
+    if (!this.plays || chunk < 0 || chunk > this.parts.chunkOf(this.meta.frames - 1)) return Promise.resolve();
+    let coming = this.buffered.get(chunk);
+    if (!coming) {
+      coming = this.parts.bytes(["video", "", chunk]).then((part) => this.append(new Uint8Array(part), chunk));
+      this.buffered.set(chunk, coming);
+      coming.catch(() => this.buffered.delete(chunk));
+      this.forget(chunk);
+    }
+    return coming;
+  }
+
+  dispose(): void {
+    this.gone = true;
+    this.pause();
+    this.video.removeAttribute("src");
+    this.video.load();
+  }
+
+  private get stepping(): number {
+    return Math.min(8, this.meta.chunk);
+  }
+
+  private async move(): Promise<void> {
+    if (this.seeking || this.wanted < 0) return;
+    const frame = this.wanted;
+    if (!this.plays) {
+      await this.still(frame);
+      return;
+    }
+    if (frame === this.shown && !this.video.seeking) return;
+    this.seeking = true;
+    try {
+      const chunk = this.parts.chunkOf(frame);
+      await this.need(chunk);
+      // A decoder that holds some frames back shows this one when the next ones are there.
+      if ((frame + this.stepping) % this.meta.chunk < this.stepping) await this.need(chunk + 1);
+      this.video.currentTime = middleOf(this.times, frame, this.meta.duration);
+    } catch (error) {
+      this.seeking = false;
+      this.watcher.trouble((error as Error).message);
+    }
+  }
+
+  private onSeeked(): void {
+    this.seeking = false;
+    if (this.playing) return;
+    window.setTimeout(() => {
+      if (!this.playing && !this.seeking && this.shown !== this.wanted) this.show(frameAt(this.times, this.video.currentTime));
+    }, LATE);
+  }
+
+  private watch(): void {
+    const { video } = this;
+    if (!("requestVideoFrameCallback" in video)) {
+      const look = () => {
+        if (this.gone) return;
+        const frame = frameAt(this.times, (video as HTMLVideoElement).currentTime + SLACK);
+        if (frame !== this.shown && !this.seeking) this.show(frame);
+        requestAnimationFrame(look);
+      };
+      look();
+      return;
+    }
+    video.requestVideoFrameCallback((_now, about) => {
+      if (this.gone) return;
+      this.show(frameAt(this.times, about.mediaTime + SLACK));
+      this.watch();
+    });
+  }
+
+  private show(frame: number): void {
+    if (!this.plays) return;
+    this.shown = frame;
+    this.watcher.frame(frame, this.video);
+    if (!this.playing) {
+      if (this.wanted >= 0 && this.wanted !== frame && !this.seeking) void this.move();
+      return;
+    }
+    this.wanted = frame;
+    void this.need(this.parts.chunkOf(frame) + 1).catch(() => undefined);
+    if (frame >= this.range[1]) this.turn();
+  }
+
+  // At the end of the range.
+  private turn(): void {
+    if (!this.playing) return;
+    if (!this.loop) {
+      this.stop();
+      return;
+    }
+    this.video.currentTime = middleOf(this.times, this.range[0], this.meta.duration);
+    if (this.video.paused) void this.video.play().catch(() => undefined); // it stops by itself at its own end
+  }
+
+  private stop(trouble = ""): void {
+    this.pause();
+    this.watcher.playing(false);
+    if (trouble) this.watcher.trouble(trouble);
+  }
+
+  private fallBack(text: string): void {
+    if (!this.plays) return;
+    this.plays = false;
+    this.watcher.trouble(text);
+  }
+
+  private async still(frame: number): Promise<void> {
+    this.seeking = true;
+    try {
+      const image = await createImageBitmap(new Blob([await this.parts.keep(["still", "", frame])]));
+      if (this.plays || this.gone) return;
+      this.shown = frame;
+      this.watcher.frame(frame, image);
+    } catch (error) {
+      this.watcher.trouble((error as Error).message);
+      return;
+    } finally {
+      this.seeking = false;
+    }
+    if (!this.playing && this.wanted !== frame) await this.move();
+  }
+
+  private playStills(from: number): void {
+    const begun = performance.now();
+    const next = async () => {
+      if (!this.playing || this.plays || this.gone) return;
+      const time = this.times[from] + ((performance.now() - begun) / 1000) * this.speed;
+      const frame = Math.min(frameAt(this.times, time), this.range[1]);
+      if (frame !== this.shown) await this.still(frame);
+      if (frame < this.range[1]) this.timer = window.setTimeout(next, 10);
+      else if (this.loop) this.playStills(this.range[0]);
+      else this.stop();
+    };
+    void next();
+  }
+
+  // Appended one after the other: a source buffer takes no two at once.
+  private append(bytes: Uint8Array<ArrayBuffer>, chunk = -1): Promise<void> {
+    const work = async () => {
+      const { buffer } = this;
+      if (!buffer || this.gone) return;
+      const done = new Promise((resolve) => buffer.addEventListener("updateend", resolve, { once: true }));
+      buffer.appendBuffer(bytes);
+      await done;
+      const whole = chunk === this.parts.chunkOf(this.meta.frames - 1);
+      if (whole && this.media.readyState === "open") this.media.endOfStream();
+    };
+    const turn = this.last.then(work);
+    this.last = turn.catch(() => undefined);
+    return turn;
+  }
+
+  private forget(near: number): void {
+    if (this.buffered.size <= MOST_BUFFERED) return;
+    const farthest = [...this.buffered.keys()].reduce((a, b) => (Math.abs(a - near) > Math.abs(b - near) ? a : b));
+    this.buffered.delete(farthest);
+    const [start, end] = [farthest, farthest + 1].map((chunk) => this.times[chunk * this.meta.chunk] ?? this.meta.duration);
+    this.last = this.last.then(async () => {
+      const { buffer } = this;
+      if (!buffer || this.gone || this.buffered.has(farthest)) return;
+      const done = new Promise((resolve) => buffer.addEventListener("updateend", resolve, { once: true }));
+      buffer.remove(start, end);
+      await done;
+    });
+  }
+}

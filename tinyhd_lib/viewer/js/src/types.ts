@@ -1,0 +1,66 @@
+// What the viewer shows, and what it knows of its video. The Python side is state.py and parts.py.
+
+export interface Settings {
+  frame: number;
+  view: string;
+  source: string;
+  other: string;
+  alpha: number;
+  floor: number;
+  colormap: string;
+  normalise: string;
+  points: boolean;
+  trail: number; // seconds of gaze before this frame
+  peak: boolean;
+  border: number;
+  speed: number;
+  loop: boolean;
+  strip: string;
+  start: number; // first frame of the range that plays, loops and is exported
+  stop: number; // its last frame; -1 for the video's
+  playing: boolean;
+  notes: Note[];
+}
+
+export interface Note {
+  frame: number;
+  text: string;
+}
+
+export interface Meta {
+  version: number;
+  name: string;
+  frames: number;
+  duration: number;
+  size: [width: number, height: number];
+  chunk: number; // frames of a part
+  views: string[];
+  comparing: string[]; // views that need a second map
+  sources: string[];
+  strips: string[];
+  scales: Record<string, string>;
+  colormaps: string[];
+  speeds: number[];
+  gaze: string[]; // sources that know points
+  sound: boolean;
+}
+
+// A part of what is shown: its kind, of which source, and which chunk or frame.
+export type Key = [kind: string, name: string, index: number];
+
+export interface Trace {
+  unit: string;
+  values: (number | null)[];
+  highest: number[];
+  lowest: number[];
+}
+
+// A frame's map: grey levels between its own extremes, row by row.
+export interface FrameMap {
+  rows: number;
+  columns: number;
+  levels: Uint8Array;
+  low: number;
+  high: number;
+  peak: [x: number, y: number]; // in parts of the width and height
+}

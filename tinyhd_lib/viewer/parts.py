@@ -1,0 +1,163 @@
+"""What the browser is sent of a video and its maps, part by part; js/src/parts.ts reads it."""
+
+import json
+import struct
+from collections.abc import Callable
+from typing import Any, ClassVar
+
+import cv2
+import numpy as np
+from isal import isal_zlib
+
+from tinyhd_lib.data.images import as_jpeg
+from tinyhd_lib.data.reader import narrowed
+from tinyhd_lib.data.transforms import Image, Map
+from tinyhd_lib.errors import BadInput
+from tinyhd_lib.prediction.map_files import own_bounds
+from tinyhd_lib.prediction.overlay import colours_of
+from tinyhd_lib.viewer.browser_video import CHUNK, BrowserVideo
+from tinyhd_lib.viewer.drawing import Scene
+from tinyhd_lib.viewer.state import COLORMAPS, COMPARING_VIEWS, NORMALISATIONS, SPEEDS, VIEWS
+from tinyhd_lib.viewer.traces import TRACES, extreme_frames, peak_of
+
+VERSION = 2
+_WIDEST_MAP = 320
+_THUMB = 120
+
+
+class Parts:
+    """The parts of a scene by kind, name and index.
+
+    Args:
+        scene: the video and its maps.
+        scores: more values over time, by name.
+        gaze: the name of the map source that knows where people looked, None without.
+    """
+
+    def __init__(self, scene: Scene, scores: dict[str, Map], gaze: str | None) -> None:
+        self.video: BrowserVideo | None = None
+        self._scene, self.scores, self.gaze = scene, scores, gaze
+        self._observers = scene.sources[gaze] if gaze else None
+        self.strips = [*scores, *(name for name, trace in TRACES.items() if gaze or not trace.needs_gaze)]
+        height, width = scene.reader[0].shape[:2]
+        self.meta: dict[str, Any] = {
+            "version": VERSION,
+            "name": scene.video.stem,
+            "frames": scene.reader.count,
+            "duration": scene.reader.times[scene.reader.count - 1] + 1 / float(scene.reader.rate),
+            "size": [width, height],
+            "chunk": CHUNK,
+            "views": list(VIEWS),
+            "comparing": list(COMPARING_VIEWS),
+            "sources": list(scene.sources),
+            "strips": self.strips,
+            "scales": NORMALISATIONS,
+            "colormaps": list(COLORMAPS),
+            "speeds": list(SPEEDS),
+            "gaze": [gaze] if gaze else [],
+        }
+
+    def part(self, kind: str, name: str, index: int) -> bytes:
+        """Return a part.
+
+        Raises:
+            BadInput: there is none, or none yet.
+        """
+        if kind not in self._MAKERS:
+            raise BadInput(f"{kind}: no kind of part; there are {', '.join(self._MAKERS)}")
+        try:
+            return self._MAKERS[kind](self, name, index)
+        except (KeyError, IndexError) as error:
+            raise BadInput(f"there is no {kind} {name} {index}") from error
+
+    def trace(self, strip: str, source: str) -> Map:
+        """Return values over time, (frames,) float64, NaN where they are not known."""
+        if strip in self.scores:
+            return self.scores[strip]
+        return TRACES[strip].values(self._scene.sources[source], self._scene.reader, self._observers)
+
+    def _times(self, _name: str, _index: int) -> bytes:
+        return np.array(self._scene.reader.times[: self._scene.reader.count], "<f8").tobytes()
+
+    def _maps(self, name: str, chunk: int) -> bytes:
+        source = self._scene.sources[name]
+        return packed_maps([source.map(index) for index in self._frames(chunk)])
+
+    def _points(self, name: str, chunk: int) -> bytes:
+        source = self._scene.sources[name]
+        rows = [np.insert(source.points(index), 0, index, axis=1) for index in self._frames(chunk)]
+        return np.concatenate(rows).astype("<f4").tobytes()
+
+    def _trace(self, name: str, _index: int) -> bytes:
+        strip, source = name.rsplit("@", 1)
+        values = self.trace(strip, source)
+        known = [None if np.isnan(value) else round(float(value), 6) for value in values]
+        highest, lowest = extreme_frames(values), extreme_frames(values, lowest=True)
+        unit = "" if strip in self.scores else TRACES[strip].unit
+        return json.dumps({"unit": unit, "values": known, "highest": highest, "lowest": lowest}).encode()
+
+    def _bounds(self, name: str, _index: int) -> bytes:
+        return np.array(self._scene.clip_bounds(name), "<f8").tobytes()
+
+    def _colours(self, name: str, _index: int) -> bytes:
+        return colours_of(name).tobytes()
+
+    def _still(self, _name: str, index: int) -> bytes:
+        return as_jpeg(self._scene.reader[index])
+
+    def _thumb(self, _name: str, index: int) -> bytes:
+        return as_jpeg(narrowed(self._scene.reader[index], _THUMB))
+
+    def _video(self, _name: str, chunk: int) -> bytes:
+        if self.video is None:
+            raise BadInput("the video is being made for the browser; frames are shown one by one until it is there")
+        return self.video.part(chunk)
+
+    def _frames(self, chunk: int) -> range:
+        frames = range(self._scene.reader.count)[chunk * CHUNK : (chunk + 1) * CHUNK]
+        if not frames or chunk < 0:
+            raise IndexError(chunk)
+        return frames
+
+    _MAKERS: ClassVar[dict[str, Callable[["Parts", str, int], bytes]]] = {
+        "times": _times,
+        "maps": _maps,
+        "points": _points,
+        "trace": _trace,
+        "bounds": _bounds,
+        "colours": _colours,
+        "still": _still,
+        "thumb": _thumb,
+        "video": _video,
+    }
+
+
+def packed_maps(maps: list[Map | None]) -> bytes:
+    """Return maps as the browser reads them: 8 bits between each map's own extremes, without loss from there on.
+
+    The head holds rows, columns and frames (16 bits each) and of every frame its lowest and greatest value and the
+    place of the latter (32-bit floats; NaN without a map). The levels follow as differences to the frame before, of
+    these as differences to the pixel on the left, deflated: about 9 KB a frame of 192x256.
+    """
+    shape = next((_small(saliency).shape for saliency in maps if saliency is not None), (1, 1))
+    about, levels = [], np.zeros((len(maps), *shape), np.uint8)
+    for index, saliency in enumerate(maps):
+        if saliency is None:
+            about.append((np.nan,) * 4)
+            continue
+        levels[index] = _levels(cv2.resize(_small(saliency), shape[::-1], interpolation=cv2.INTER_AREA))
+        about.append((*own_bounds(saliency), *peak_of(saliency)))
+    changes = np.diff(levels, axis=0, prepend=np.uint8(0))
+    packed = isal_zlib.compress(np.diff(changes, axis=2, prepend=np.uint8(0)).tobytes(), 3)
+    return struct.pack("<3H", *shape, len(maps)) + np.array(about, "<f4").tobytes() + packed
+
+
+def _small(saliency: Map) -> Map:
+    return saliency if saliency.shape[1] <= _WIDEST_MAP else narrowed(saliency, _WIDEST_MAP)
+
+
+def _levels(saliency: Map) -> Image:
+    """Return the grey levels that `to_grey` enlarges."""
+    low, high = own_bounds(saliency)
+    scale = np.float32(255 / (high - low)) if high > low else np.float32(0)
+    return ((saliency - np.float32(low)) * scale).clip(0, 255).astype(np.uint8)
