@@ -1,5 +1,6 @@
 """What the tests share. Third-party material is read from ../shared; tests that need it skip where it is absent."""
 
+import ast
 import os
 import sys
 from collections.abc import Callable, Iterator
@@ -8,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import av
+import nbformat
 import numpy as np
 import pytest
 import torch
@@ -24,6 +26,17 @@ RELEASED = REFERENCE / "released"
 CLIPS = SHARED / "clips"
 
 needs_shared = pytest.mark.skipif(not SHARED.exists(), reason="needs the third-party material in ../shared")
+
+
+def defined_in(notebook: str) -> dict[str, Any]:
+    """What a notebook imports and the functions that it defines, without running anything else of it."""
+    names: dict[str, Any] = {}
+    for cell in nbformat.read(ROOT / "notebooks" / notebook, 4).cells:
+        if cell.cell_type == "code":
+            tree = ast.parse("\n".join(line for line in cell.source.splitlines() if not line.startswith("%")))
+            kept = [node for node in tree.body if isinstance(node, ast.Import | ast.ImportFrom | ast.FunctionDef)]
+            exec(compile(ast.Module(kept, []), notebook, "exec"), names)
+    return names
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

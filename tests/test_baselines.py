@@ -16,7 +16,7 @@ from tinyhd_lib import metrics
 from tinyhd_lib.data.datasets import open_dataset
 from tinyhd_lib.data.gaze import Gaze, GroundTruth, blur, read_gaze, truth_of
 from tinyhd_lib.data.layouts import Video
-from tinyhd_lib.data.synthetic import synthesise, video_of
+from tinyhd_lib.data.synthetic import synthesise, video_settings
 from tinyhd_lib.data.synthetic.scenes import density
 from tinyhd_lib.evaluation.baselines import (
     CENTRE_FRAMES,
@@ -460,7 +460,7 @@ def standard_error(values: np.ndarray) -> float:
 
 @pytest.mark.parametrize("index", INDICES)
 def test_the_true_density_scores_what_its_closed_form_says(folder: Path, crowd: Video, index: int) -> None:
-    truth = density(video_of(folder, crowd.name), index)
+    truth = density(video_settings(folder)[crowd.name].clip(), index)
     fixations = one_by_one(crowd, index)
     assert len(fixations) > 0.9 * VIEWERS
     assert fixations.sum(axis=(1, 2)).max() == 1
@@ -476,8 +476,8 @@ def test_the_true_density_scores_what_its_closed_form_says(folder: Path, crowd: 
 @pytest.mark.parametrize("index", INDICES)
 def test_no_other_density_does(folder: Path, crowd: Video, index: int) -> None:
     """The check can fail: the same density a little aside, and that of the clip's other shot, do so by far."""
-    truth = density(video_of(folder, crowd.name), index)
-    other = density(video_of(folder, crowd.name), INDICES[1 - INDICES.index(index)])
+    truth = density(video_settings(folder)[crowd.name].clip(), index)
+    other = density(video_settings(folder)[crowd.name].clip(), INDICES[1 - INDICES.index(index)])
     fixations = one_by_one(crowd, index)
     for wrong in (np.roll(truth, 4, axis=0), np.roll(truth, 4, axis=1), other):
         for name, values in expected_scores(truth)._asdict().items():
@@ -488,7 +488,7 @@ def test_no_other_density_does(folder: Path, crowd: Video, index: int) -> None:
 
 @pytest.mark.parametrize("index", INDICES)
 def test_information_is_lost_by_any_other_density(folder: Path, crowd: Video, index: int) -> None:
-    truth = density(video_of(folder, crowd.name), index)
+    truth = density(video_settings(folder)[crowd.name].clip(), index)
     fixations = one_by_one(crowd, index)
     for wrong in (np.roll(truth, 4, axis=1), truth**2, truth**0.5, truth + truth.mean()):
         loss = metrics.information_gain(
@@ -502,7 +502,7 @@ def test_information_is_lost_by_any_other_density(folder: Path, crowd: Video, in
 @pytest.mark.parametrize("index", INDICES)
 def test_the_closed_form_holds_for_what_an_evaluation_scores(folder: Path, crowd: Video, index: int) -> None:
     """Metrics by column, the shuffled AUC among them, whose false alarms are other videos' fixations."""
-    truth = density(video_of(folder, crowd.name), index)
+    truth = density(video_settings(folder)[crowd.name].clip(), index)
     others = as_fixations(other_fixations(open_dataset("gaze", folder).videos, 0, 0), SIZE)
     few = one_by_one(crowd, index)[:300]
     rows = [score(truth, Target(GroundTruth(each.astype(float), each), others, PROTOCOLS["dhf1k"])) for each in few]
@@ -527,7 +527,7 @@ def test_many_viewers_on_one_map_score_what_their_closed_form_says(
     folder: Path, crowd: Video, index: int, size: int
 ) -> None:
     """A pixel is fixated once, however many look at it: of n viewers, with probability 1 - (1 - p)^n."""
-    truth = density(video_of(folder, crowd.name), index)
+    truth = density(video_settings(folder)[crowd.name].clip(), index)
     standard = expected_scores(truth).nss
     excess, naive = [], []
     for looking, group in in_groups(crowd, index, size):
@@ -545,7 +545,7 @@ def test_many_viewers_on_one_map_score_what_their_closed_form_says(
 @pytest.mark.parametrize("index", INDICES)
 def test_the_map_of_many_viewers_is_on_average_the_blurred_density(folder: Path, crowd: Video, index: int) -> None:
     """CC is not linear in the map, but times the map's deviation it is."""
-    truth = density(video_of(folder, crowd.name), index)
+    truth = density(video_settings(folder)[crowd.name].clip(), index)
     assert crowd.viewing is not None
     blurred = gaussian_filter(truth, crowd.viewing.sigma, mode="reflect")
     expected = metrics.cc(truth, blurred) * blurred.std()
@@ -562,7 +562,7 @@ def test_the_map_of_many_viewers_is_on_average_the_blurred_density(folder: Path,
 
 @pytest.mark.parametrize("index", INDICES)
 def test_metrics_of_maps_come_near_their_best_with_more_viewers(folder: Path, crowd: Video, index: int) -> None:
-    truth = density(video_of(folder, crowd.name), index)
+    truth = density(video_settings(folder)[crowd.name].clip(), index)
     assert crowd.viewing is not None
     blurred = blur(truth.astype(np.float32), crowd.viewing.sigma)
     rows = []
@@ -589,5 +589,5 @@ def test_between_chance_and_the_ceiling_lies_what_is_learnt_from_others(folder: 
     assert score(centre, scene)["CC"] < 0.9
     assert score(first.saliency, Target(second, None, scene.protocol))["CC"] > 0.97
     assert score(second.saliency, Target(first, None, scene.protocol))["CC"] > 0.97
-    truth, alone = density(video_of(folder, crowd.name), index), one_by_one(crowd, index)
+    truth, alone = density(video_settings(folder)[crowd.name].clip(), index), one_by_one(crowd, index)
     assert metrics.information_gain(alike(truth, len(alone)), alone, alike(centre, len(alone))).mean() > 0.5

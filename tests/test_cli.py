@@ -183,6 +183,7 @@ OPTIONS = {
     "predict": "VIDEO a --out x --maps png16 --overlay x.mp4 --style side-by-side --alpha 0.5 --floor 0.1 "
     "--colormap viridis --normalise clip --weights x --device cpu --precision bfloat16 --every 2 "
     "--between linear --smooth 0.2 --batch 2 --workers 2 --cluster x --json x --force",
+    "view": "VIDEO --maps x --weights x --html x",
     "live": "SOURCE --weights x --device cpu --precision int8 --every 2 --smooth 0.1 --drop block --queue 3 "
     "--serve localhost:1 --out x --overlay x.mp4 --style map --alpha 0.5 --floor 0.1 --colormap viridis --seconds 2 "
     "--speed 0 --idle 3 --json x",

@@ -23,7 +23,7 @@ from tinyhd_lib import metrics
 from tinyhd_lib.cli import main
 from tinyhd_lib.data.datasets import Dataset, open_dataset
 from tinyhd_lib.data.layouts import Video
-from tinyhd_lib.data.synthetic import video_of
+from tinyhd_lib.data.synthetic import video_settings
 from tinyhd_lib.data.synthetic.scenes import density
 from tinyhd_lib.data.writer import VideoWriter
 from tinyhd_lib.evaluation.options import PROTOCOLS
@@ -35,7 +35,7 @@ NAMES = [metric.name for metric in METRICS]
 
 def densities(root: Path, video: Video) -> Iterator[tuple[str, np.ndarray]]:
     """The best prediction there can be: where the simulated viewers look, as grey levels."""
-    clip = video_of(root, video.name)
+    clip = video_settings(root)[video.name].clip()
     for index, name in enumerate(video.names):
         probability = density(clip, index)
         yield name, (probability / probability.max() * 255).astype(np.uint8)

@@ -9,16 +9,16 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from conftest import defined_in
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from tinyhd_lib import BadInput
 from tinyhd_lib.data.datasets import Dataset, open_dataset
-from tinyhd_lib.data.synthetic import synthesise_once, video_of
+from tinyhd_lib.data.synthetic import synthesise_once, video_settings
 from tinyhd_lib.data.synthetic.scenes import density
 from tinyhd_lib.data.transforms import to_grey
 from tinyhd_lib.evaluation.compare import compare
-from tinyhd_lib.evaluation.examples import Example, make_example
 from tinyhd_lib.evaluation.folder import Evaluation, evaluate, read_evaluation
 from tinyhd_lib.evaluation.options import PROTOCOLS, EvaluateOptions
 from tinyhd_lib.evaluation.page import set_plots, timelines, worst_frames
@@ -27,8 +27,11 @@ from tinyhd_lib.evaluation.statistics import AVERAGINGS
 from tinyhd_lib.evaluation.summary import Summary, side_by_side, summarise
 from tinyhd_lib.evaluation.tasks import PREDICTION
 from tinyhd_lib.models.weights import short_names
-from tinyhd_lib.prediction.files import predict_dataset
+from tinyhd_lib.prediction.files import predict_files
+from tinyhd_lib.prediction.jobs import dataset_jobs
 from tinyhd_lib.prediction.map_files import own_bounds
+from tinyhd_lib.prediction.options import PredictOptions
+from tinyhd_lib.runtime import open_runtime
 
 MadeUp = Callable[[str], Path]
 
@@ -42,12 +45,17 @@ def not_blank(figure: Figure) -> bool:
 # One frame
 
 
+def notebook_example() -> Any:
+    """What the notebook makes up, by its own code."""
+    return defined_in("04_metric_evaluation.ipynb")["make_example"](3, size=(90, 160))
+
+
 @pytest.fixture(scope="module")
-def example() -> Example:
-    return make_example(3, size=(90, 160))
+def example() -> Any:
+    return notebook_example()
 
 
-def test_each_mistake_costs_what_it_is_said_to_cost(example: Example) -> None:
+def test_each_mistake_costs_what_it_is_said_to_cost(example: Any) -> None:
     target = Target(example.truth, example.others, PROTOCOLS["dhf1k"])
     scores = pd.DataFrame({name: score(each, target) for name, each in example.predictions.items()}).T
     best = scores.loc["ground truth"]
@@ -63,13 +71,13 @@ def test_each_mistake_costs_what_it_is_said_to_cost(example: Example) -> None:
     assert (worse[["AUC-J", "CC", "SIM", "NSS"]] < known[["AUC-J", "CC", "SIM", "NSS"]]).all(axis=None)
 
 
-def test_an_example_is_a_frame_and_its_viewers(example: Example) -> None:
-    assert example.density.sum() == pytest.approx(1)
+def test_an_example_is_a_frame_and_its_observers(example: Any) -> None:
+    assert example.predictions["true density"].sum() == pytest.approx(1)
     assert 20 <= example.truth.fixations.sum() <= 24
     assert {each.shape for each in example.predictions.values()} == {(90, 160)}
     shifted, seen = example.predictions["shifted"], example.predictions["true density"]
     assert (shifted[:, 13:] == seen[:, :-13]).all()
-    again = make_example(3, size=(90, 160))
+    again = notebook_example()
     assert all((again.predictions[name] == each).all() for name, each in example.predictions.items())
 
 
@@ -88,7 +96,7 @@ def maps(dataset: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
     for video in dataset.videos:
         for kind in ("grey", "raw"):
             (root / kind / video.name).mkdir(parents=True)
-        clip = video_of(dataset.root, video.name)
+        clip = video_settings(dataset.root)[video.name].clip()
         for index, name in enumerate(video.names):
             seen = density(clip, index).astype(np.float32)
             np.savez(root / "raw" / video.name / f"{name}.npz", saliency=seen)
@@ -178,10 +186,16 @@ def test_a_wrong_zero_is_infinite_by_one_protocol_only(maps: Path, dataset: Data
 def test_the_maps_of_a_set_are_computed_once(tiny: MadeUp, weights_file: Path, tmp_path: Path) -> None:
     videos = open_dataset("ucf", tiny("ucf"), "testing").videos
     frames = sum(len(video.names) for video in videos)
-    assert sum(1 for _ in predict_dataset(videos, str(weights_file), tmp_path, maps="npz", device="cpu")) == frames
+    runtime = open_runtime(str(weights_file), "cpu")
+
+    def steps() -> int:
+        jobs = dataset_jobs(videos, tmp_path, PredictOptions(maps="npz"))
+        return sum(1 for job in jobs for _ in predict_files(job, runtime, str(weights_file)))
+
+    assert steps() == frames
     names = {f"{video.name}/{name}.npz" for video in videos for name in video.names}
     assert {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*.npz")} == names
-    assert not list(predict_dataset(videos, str(weights_file), tmp_path, maps="npz", device="cpu"))
+    assert steps() == 0
 
 
 def test_a_made_up_set_is_made_once(tmp_path: Path) -> None:

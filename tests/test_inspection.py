@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from conftest import random_model
+from conftest import defined_in, random_model
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
@@ -22,11 +22,9 @@ from tinyhd_lib.training import inspection
 from tinyhd_lib.training.inspection import (
     centre_bias,
     centred_gaussian,
-    d1_pairs,
     decoder_maps,
     end_to_end,
     fusion_weights,
-    level_statistics,
     map_entropy,
     maps_over_time,
     matching_table,
@@ -209,7 +207,9 @@ def test_windows_lie_end_to_end_and_inside(video_file: Path) -> None:
 @pytest.mark.parametrize("pair", [(M, M), (S, M), (S, S), (M, S)], ids="-".join)
 def test_d1_is_held_against_what_training_holds_it_against(pair: tuple[str, str], video_file: Path) -> None:
     teacher, learner = map(student, pair)
-    target, said = d1_pairs(teacher, learner, open_clip(video_file), Clip(0, 20))
+    target, said = defined_in("01_teacher_inspection.ipynb")["d1_pairs"](
+        teacher, learner, open_clip(video_file), Clip(0, 20)
+    )
     assert target.shape == said.shape == (4, *SMALL)
     source = open_clip(video_file)
     # A teacher of single maps answers for every frame of an M student's clip, by the windows that end there.
@@ -224,7 +224,7 @@ def test_levels_have_statistics_window_by_window(opened: Callable[[], OpenModel]
     answers = maps_over_time(opened(), noise(2))
     assert {name: answers[name].shape for name in ("map", "d1")} == {"map": (2, *SMALL), "d1": (2, 4, *SMALL)}
     maps = decoder_maps(answers)
-    statistics = level_statistics(maps, [Clip(0, 0), Clip(0, 16)])
+    statistics = defined_in("01_teacher_inspection.ipynb")["level_statistics"](maps, [Clip(0, 0), Clip(0, 16)])
     assert list(statistics["level"].unique()) == list(maps)
     assert list(statistics["frame"].unique()) == [15, 31]
     np.testing.assert_allclose(statistics["entropy"] + statistics["below_uniform"], 10)

@@ -1,4 +1,4 @@
-"""The viewer's page in a real browser, without a kernel: what the GPU draws, what plays, and that it needs nothing else."""
+"""The viewer's page in a real browser, without a kernel: what is drawn, what plays, and that it needs nothing else."""
 
 import base64
 import json
@@ -300,9 +300,8 @@ def test_nothing_overflows_in_any_width_or_theme(page: Page, width: int, scheme:
     (ROOT / "out/browser").mkdir(parents=True, exist_ok=True)
     page.screenshot(path=ROOT / f"out/browser/page_{width}_{scheme}.png")
     assert page.evaluate("document.documentElement.scrollWidth") <= width
-    colours = page.evaluate(
-        "(() => { const s = getComputedStyle(document.querySelector('.tinyhd-viewer')); return [s.color, s.backgroundColor] })()"
-    )
+    style = "getComputedStyle(document.querySelector('.tinyhd-viewer'))"
+    colours = [page.evaluate(f"{style}.{name}") for name in ("color", "backgroundColor")]
     assert colours[0] != colours[1]
 
 
@@ -353,7 +352,7 @@ def test_the_script_is_current_typed_and_tested(tmp_path: Path) -> None:
     shutil.copytree(SCRIPTS, source, ignore=shutil.ignore_patterns("node_modules"))
     for words in (["ci", "--ignore-scripts"], ["run", "check"], ["test"], ["run", "build"]):
         done = subprocess.run(
-            [str(NODE), *words], cwd=source, capture_output=True, text=True, env={**os.environ, "CI": "1"}
+            [str(NODE), *words], cwd=source, capture_output=True, text=True, env=os.environ | {"CI": "1"}, check=False
         )
         assert done.returncode == 0, done.stdout + done.stderr
     assert (tmp_path / "viewer/viewer.js").read_text("utf-8") == SCRIPT

@@ -1,14 +1,15 @@
 """Figures that notebooks share: pictures and maps side by side, and a picture that is kept up to date."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 import pytest
+from conftest import defined_in
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from tinyhd_lib.plots import as_density, picture_grid, watch
+from tinyhd_lib.plots import as_density, picture_grid
 
 
 def not_blank(figure: Figure) -> bool:
@@ -61,17 +62,27 @@ def handle(monkeypatch: pytest.MonkeyPatch) -> Handle:
     return handle
 
 
-def test_what_is_watched_passes_and_ends_in_a_whole_picture(handle: Handle) -> None:
+@pytest.fixture
+def watch(handle: Handle) -> Callable[..., Iterator[Any]]:  # noqa: ARG001 - shown there
+    """Notebook 02's own."""
+    return defined_in("02_distillation_training.ipynb")["watch"]
+
+
+def test_what_is_watched_passes_and_ends_in_a_whole_picture(
+    handle: Handle, watch: Callable[..., Iterator[Any]]
+) -> None:
     assert list(watch(range(9), len)) == list(range(9))
     assert handle.shown == [9]
 
 
-def test_pictures_come_as_often_as_wanted(handle: Handle) -> None:
+def test_pictures_come_as_often_as_wanted(handle: Handle, watch: Callable[..., Iterator[Any]]) -> None:
     list(watch(range(4), len, seconds=-1))
     assert handle.shown == [1, 2, 3, 4, 4]
 
 
-def test_what_is_left_half_way_or_breaks_off_is_shown_as_far_as_it_came(handle: Handle) -> None:
+def test_what_is_left_half_way_or_breaks_off_is_shown_as_far_as_it_came(
+    handle: Handle, watch: Callable[..., Iterator[Any]]
+) -> None:
     closed = []
 
     def training() -> Iterator[Any]:

@@ -15,7 +15,7 @@ from scipy.stats import chi2
 from tinyhd_lib import BadInput
 from tinyhd_lib.data.datasets import open_dataset
 from tinyhd_lib.data.gaze import Gaze, gaze_file, read_gaze
-from tinyhd_lib.data.synthetic import KINDS, synthesise, video_of, video_settings
+from tinyhd_lib.data.synthetic import KINDS, synthesise, video_settings
 from tinyhd_lib.data.synthetic.scenes import (
     GazeModel,
     SyntheticVideo,
@@ -187,7 +187,7 @@ def test_the_data_set_that_is_read_is_the_one_that_was_made(kind: str, sets: Pat
     videos = open_dataset(kind, sets / kind).videos
     assert {video.name for video in videos} == video_settings(sets / kind).keys()
     for video in videos:
-        assert len(video.names) == video_of(sets / kind, video.name).frames
+        assert len(video.names) == video_settings(sets / kind)[video.name].clip().frames
 
 
 def test_wider_types_where_counts_need_them(tmp_path: Path) -> None:
@@ -203,7 +203,7 @@ def test_every_video_decodes_to_the_frames_of_its_clip(sets: Path) -> None:
     for path in films:
         root = sets / path.relative_to(sets).parts[0]
         name = {"dhf1k": path.stem.zfill(4), "kinetics": f"{path.parent.name}/{path.stem}"}.get(root.name, path.stem)
-        expected = video_of(root, name)
+        expected = video_settings(root)[name].clip()
         frames = [frame.image for frame in read_frames(path)]
         assert len(frames) == expected.frames == 24
         for index in (0, 20):
@@ -215,7 +215,7 @@ def test_every_video_decodes_to_the_frames_of_its_clip(sets: Path) -> None:
 def test_pictures_are_the_frames_of_the_clip(kind: str, first: int, sets: Path) -> None:
     name = {"ucf": "Diving-Side-001", "hollywood2": "actioncliptrain00002_2"}[kind]
     paths = sorted((sets / kind / "training" / name / "images").iterdir())
-    expected = video_of(sets / kind, name)
+    expected = video_settings(sets / kind)[name].clip()
     assert len(paths) == expected.frames
     assert int(paths[0].stem.split("_")[-1]) == first
     for index, path in enumerate(paths):
@@ -424,12 +424,10 @@ def test_a_run_that_stops_half_way_leaves_nothing(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
-def test_clips_are_only_known_of_made_up_sets(sets: Path, tmp_path: Path) -> None:
-    with pytest.raises(BadInput, match=r"no video 'nobody'.*it has clip_000, clip_001"):
-        video_of(sets / "gaze", "nobody")
+def test_clips_are_only_known_of_made_up_sets(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match=r"no synthetic\.json"):
-        video_of(tmp_path, "clip_000")
+        video_settings(tmp_path)
     for text in ("{", "[]", '{"videos": {"a": {"seed": 1}}}'):
         (tmp_path / "synthetic.json").write_text(text)
         with pytest.raises(BadInput, match="not the record"):
-            video_of(tmp_path, "a")
+            video_settings(tmp_path)

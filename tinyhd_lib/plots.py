@@ -1,9 +1,7 @@
-"""Figures that several notebooks share: pictures and maps side by side, and a figure that is kept up to date."""
+"""Figures that several notebooks share: pictures and maps side by side."""
 
-import time
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from textwrap import wrap
-from typing import Any
 
 import numpy as np
 from matplotlib.cm import ScalarMappable
@@ -67,28 +65,3 @@ def picture_grid(  # noqa: PLR0913
 def as_density(maps: Map) -> Map:
     """Return maps (..., H, W), not negative, each divided by its mean, so that 1 is what a uniform map has."""
     return maps / maps.mean(axis=(-2, -1), keepdims=True)
-
-
-def watch(entries: Iterable[Any], draw: Callable[[Sequence[Any]], Figure], seconds: float = 5.0) -> Iterator[Any]:
-    """Pass a generator on, and keep a picture of what came up to date below a notebook's cell, even if it is left.
-
-    Args:
-        entries: such as those of `tinyhd_lib.training.loop.train`.
-        draw: makes the picture of what came so far.
-        seconds: between two pictures, at least.
-    """
-    from IPython.display import display
-
-    seen: list[Any] = []
-    handle, drawn = display(draw(seen), display_id=True), time.monotonic()
-    try:
-        for entry in entries:
-            seen.append(entry)
-            if time.monotonic() - drawn > seconds:
-                handle.update(draw(seen))
-                drawn = time.monotonic()
-            yield entry
-    finally:
-        if isinstance(entries, Generator):
-            entries.close()  # now, and not when it is collected: until then nobody else may use its folder
-        handle.update(draw(seen))

@@ -21,6 +21,7 @@ Command = Callable[..., int | None]
 
 _COMMANDS = {
     "predict": ("videos:predict", "saliency maps and an overlay video of any video, or of many"),
+    "view": ("videos:view", "a video with its maps, frame by frame, as a page for any browser"),
     "live": ("videos:live", "saliency of what happens now: a camera, an address, a video, a folder"),
     "generate": ("videos:generate", "maps of a whole data set, named as published"),
     "evaluate": ("videos:evaluate", "score anybody's maps against where people looked"),

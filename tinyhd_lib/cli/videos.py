@@ -6,8 +6,10 @@ The library is imported when a command runs.
 import json as json_format
 import logging
 import time
+import webbrowser
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from tempfile import mkdtemp
 from typing import TYPE_CHECKING, Annotated, Any
 
 from tqdm import tqdm
@@ -18,6 +20,7 @@ from tinyhd_lib.errors import BadInput
 from tinyhd_lib.evaluation.options import EvaluateOptions
 from tinyhd_lib.files import write_atomically
 from tinyhd_lib.live.options import LiveOptions
+from tinyhd_lib.models.weights import DEFAULT_WEIGHTS
 from tinyhd_lib.prediction.options import Drawing, ModelOptions, PredictOptions
 
 if TYPE_CHECKING:
@@ -93,6 +96,31 @@ def generate(
         logger.warning("skipped: %s", each.reason)
     check_names(dataset.videos)
     _do(dataset_jobs(dataset.videos, out, writing), model, workers, cluster, json)
+
+
+def view(
+    video: Positional[Path],
+    maps: UseAppendAction[tuple[Path, ...]] = (),
+    weights: UseAppendAction[tuple[str, ...]] = (),
+    html: Path | None = None,
+) -> None:
+    """Look at a video with its maps: a page that opens in any browser, without Python.
+
+    Args:
+        video: A video file, or a folder of frames.
+        maps: A folder of map files; may be given several times.
+        weights: A name or a checkpoint, whose maps are made; may be given several times. The default model's if
+            neither is given.
+        html: Where the page is written; it is opened in the browser if this is not given.
+    """
+    from tinyhd_lib.viewer import SaliencyViewer
+
+    sources: dict[str, Any] = {Path(each).stem: each for each in (*map(str, maps), *weights)}
+    sources = sources or {DEFAULT_WEIGHTS: DEFAULT_WEIGHTS}
+    place = html or Path(mkdtemp(prefix="tinyhd-view-")) / f"{video.stem}.html"
+    print(SaliencyViewer(video, sources).save_html(place))
+    if html is None:
+        webbrowser.open(place.as_uri())
 
 
 def live(stream: PositionalRequiredArgs[LiveOptions]) -> None:

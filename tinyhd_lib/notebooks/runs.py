@@ -209,6 +209,7 @@ def execute(
                 start_timeout=_START_SECONDS,
                 kernel_manager_class=_own_python(),
                 iopub_timeout=_OUTPUT_SECONDS,
+                store_widget_state=False,  # no kernel would answer it: what stands in for a widget is shown
                 # Never 0, which nbclient takes for as long as it likes.
                 timeout_func=(lambda _cell: max(0.001, deadline - time.monotonic())) if timeout else None,
             )

@@ -1,7 +1,7 @@
 """Videos in, map files and overlay videos out: resumable, and decoding, forward pass and writing overlap in time."""
 
 import hashlib
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Generator, Iterator
 from contextlib import nullcontext
 from dataclasses import asdict
 from itertools import chain
@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 
-from tinyhd_lib.data.layouts import Video
 from tinyhd_lib.data.transforms import Image, Map, to_grey
 from tinyhd_lib.data.video import Frame, VideoInfo, probe, source_files
 from tinyhd_lib.data.writer import VideoWriter
@@ -19,12 +18,11 @@ from tinyhd_lib.files import alone_in, fingerprint, is_whole, partial_path, remo
 from tinyhd_lib.models.spec import INPUT_SIZE, Sampling
 from tinyhd_lib.overlap import parallel_map, prefetch
 from tinyhd_lib.prediction.inference import saliency_maps
-from tinyhd_lib.prediction.jobs import Job, dataset_jobs
+from tinyhd_lib.prediction.jobs import Job
 from tinyhd_lib.prediction.map_files import MAP_SUFFIXES, Bounds, encode_map, own_bounds, read_grey
-from tinyhd_lib.prediction.options import PredictOptions
 from tinyhd_lib.prediction.overlay import draw
 from tinyhd_lib.records import RunRecord, check_same, peak_memory, read_record
-from tinyhd_lib.runtime import Runtime, open_runtime
+from tinyhd_lib.runtime import Runtime
 
 _WRITERS = 2
 _WAITING_BYTES = 256 * 2**20
@@ -87,29 +85,6 @@ def predict_files(job: Job, runtime: Runtime, weights: str) -> Generator[int, No
             tone_mapped=info.tone,
             peak_mib=peak_memory(),
         )
-
-
-def predict_dataset(
-    videos: Iterable[Video], weights: str, out: Path, *, device: str = "auto", **options: Any
-) -> Iterator[int]:
-    """Write the maps of a data set's videos, a folder each, under the names that were published with it.
-
-    Args:
-        videos: of the data set.
-        weights: a name, or a checkpoint's path.
-        out: where the folders go.
-        device: see `open_runtime`.
-        options: of `PredictOptions`.
-
-    Yields:
-        as `predict_files` does for each of them: after every frame of what is not there yet.
-
-    Raises:
-        BadInput: see `predict_files` and `open_runtime`.
-    """
-    runtime = open_runtime(weights, device)
-    for job in dataset_jobs(videos, out, PredictOptions(**options)):
-        yield from predict_files(job, runtime, weights)
 
 
 def _key(job: Job, runtime: Runtime, sampling: Sampling, content: str) -> dict[str, Any]:

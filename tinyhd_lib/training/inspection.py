@@ -12,7 +12,7 @@ from scipy.stats import entropy
 from tqdm.auto import tqdm
 
 from tinyhd_lib import metrics
-from tinyhd_lib.data.clips import Clip, DecodedSource, Source, clip_frames, decoded, resized
+from tinyhd_lib.data.clips import Clip, DecodedSource, Source, decoded, resized
 from tinyhd_lib.data.layouts import Video
 from tinyhd_lib.data.transforms import Image, Map
 from tinyhd_lib.data.video import count_frames_in
@@ -20,8 +20,7 @@ from tinyhd_lib.errors import BadInput
 from tinyhd_lib.losses import kl_divergence
 from tinyhd_lib.models.spec import CLIP_FRAMES, INPUT_SIZE
 from tinyhd_lib.models.student import TinyHD
-from tinyhd_lib.training.models import Answers, OpenModel, WindowModel
-from tinyhd_lib.training.teachers import WindowTeacher
+from tinyhd_lib.training.models import Answers, WindowModel
 
 _SIGMA = 0.25
 _D1 = [f"D1 map {number}" for number in range(1, 5)]
@@ -122,38 +121,6 @@ def centred_gaussian(size: tuple[int, int]) -> Map:
     """Return a Gaussian (H, W) about the frame's middle, its deviations a quarter of the height and of the width."""
     rows, columns = (((np.arange(side) + 0.5) / side - 0.5) / _SIGMA for side in size)
     return np.exp(-(rows[:, None] ** 2 + columns[None, :] ** 2) / 2)
-
-
-def level_statistics(maps: Mapping[str, Map], clips: Sequence[Clip]) -> pd.DataFrame:
-    """Return entropy and centre bias of maps over time.
-
-    Args:
-        maps: (n, H, W) by the name of their level, the last frame of each window.
-        clips: the windows.
-
-    Returns:
-        a row a window and level: ``frame``, ``level``, ``entropy`` in bits, ``below_uniform`` (bits that it is below a
-        uniform map's), ``area`` (2^-below_uniform: the part of the frame that a uniform patch of the same entropy
-        takes) and ``centre_bias``.
-    """
-    frames, parts = [clip.start + CLIP_FRAMES - 1 for clip in clips], []
-    for level, values in maps.items():
-        bits = map_entropy(values)
-        below = np.log2(np.prod(values.shape[-2:])) - bits
-        columns = {"entropy": bits, "below_uniform": below, "area": 2**-below, "centre_bias": centre_bias(values)}
-        parts.append(pd.DataFrame({"frame": frames, "level": level, **columns}))
-    return pd.concat(parts, ignore_index=True)
-
-
-def d1_pairs(teacher: OpenModel, student: OpenModel, source: Source, clip: Clip) -> tuple[Map, Map]:
-    """Return what a student's D1 is to say of a clip, and what it says: (4, H, W) each, the finest level first.
-
-    As in training, a D1 of one map a clip is held against the mean of what the teacher says of the clip's frames;
-    of a D1 of a map a frame, the last one is shown.
-    """
-    target = WindowTeacher(teacher, single=not student.multi).targets(source, clip)["d1"]
-    found = student(clip_frames(source, clip))["d1"]
-    return (target.mean(axis=1) if found.shape[1] == 1 else target[:, -1]), found[:, -1]
 
 
 def matching_table(names: Sequence[str], target: Map, found: Map) -> pd.DataFrame:

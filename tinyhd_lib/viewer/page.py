@@ -59,8 +59,9 @@ if (window.frameElement)
 
 def framed(html: str, title: str) -> str:
     """Return a page as an element of another page, as high as it is."""
-    style = "width: 100%; height: 900px; border: 0"
-    return f'<iframe title="{escape(title)}" srcdoc="{escape(html)}" style="{style}" allowfullscreen></iframe>'
+    return (
+        f'<iframe title="{escape(title)}" srcdoc="{escape(html)}" width="100%" height="900" allowfullscreen></iframe>'
+    )
 
 
 def _encoded(parts: Parts, keys: Iterator[tuple[str, str, int]]) -> dict[str, str]:

@@ -2,8 +2,7 @@
 
 import json
 import struct
-from collections.abc import Callable
-from typing import Any, ClassVar
+from typing import Any
 
 import cv2
 import numpy as np
@@ -21,6 +20,7 @@ from tinyhd_lib.viewer.state import COLORMAPS, COMPARING_VIEWS, NORMALISATIONS, 
 from tinyhd_lib.viewer.traces import TRACES, extreme_frames, peak_of
 
 VERSION = 2
+KINDS = ("times", "maps", "points", "trace", "bounds", "colours", "still", "thumb", "video")
 _WIDEST_MAP = 320
 _THUMB = 120
 
@@ -63,12 +63,13 @@ class Parts:
         Raises:
             BadInput: there is none, or none yet.
         """
-        if kind not in self._MAKERS:
-            raise BadInput(f"{kind}: no kind of part; there are {', '.join(self._MAKERS)}")
+        if kind not in KINDS:
+            raise BadInput(f"{kind}: no kind of part; there are {', '.join(KINDS)}")
         try:
-            return self._MAKERS[kind](self, name, index)
+            part: bytes = getattr(self, f"_{kind}")(name, index)
         except (KeyError, IndexError) as error:
             raise BadInput(f"there is no {kind} {name} {index}") from error
+        return part
 
     def trace(self, strip: str, source: str) -> Map:
         """Return values over time, (frames,) float64, NaN where they are not known."""
@@ -118,18 +119,6 @@ class Parts:
         if not frames or chunk < 0:
             raise IndexError(chunk)
         return frames
-
-    _MAKERS: ClassVar[dict[str, Callable[["Parts", str, int], bytes]]] = {
-        "times": _times,
-        "maps": _maps,
-        "points": _points,
-        "trace": _trace,
-        "bounds": _bounds,
-        "colours": _colours,
-        "still": _still,
-        "thumb": _thumb,
-        "video": _video,
-    }
 
 
 def packed_maps(maps: list[Map | None]) -> bytes:

@@ -1,6 +1,6 @@
 """What of a video and its maps is drawn over time."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import NamedTuple
 
 import cv2
@@ -40,13 +40,12 @@ def map_change(source: MapSource) -> Map:
         (frames,) float64, NaN where it was not looked at: for the first frame, for frames without a map, and, in long
         videos, for all but evenly spaced ones.
     """
-    values = np.full(source.count, np.nan)
-    for index in _looked_at(source.count, first=1):
-        pair = [source.map(each) for each in (index - 1, index)]
-        if pair[0] is not None and pair[1] is not None:
-            before, after = (_as_density(saliency) for saliency in pair if saliency is not None)
-            values[index] = np.abs(after - before).sum() / 2
-    return values
+
+    def change(index: int) -> float | None:
+        before, after = source.map(index - 1) if index else None, source.map(index)
+        return None if before is None or after is None else np.abs(_as_density(after) - _as_density(before)).sum() / 2
+
+    return _over_time(source.count, change)
 
 
 def map_spread(source: MapSource) -> Map:
@@ -55,12 +54,13 @@ def map_spread(source: MapSource) -> Map:
     Returns:
         (frames,) float64, likewise.
     """
-    values = np.full(source.count, np.nan)
-    for index, saliency in _maps(source):
+
+    def spread(saliency: Map, _index: int) -> float:
         density = _as_density(saliency)
         nats = -(density * np.log(density, where=density > 0, out=np.zeros_like(density))).sum()
-        values[index] = 100 * np.exp(nats) / density.size
-    return values
+        return 100 * np.exp(nats) / density.size
+
+    return _of_maps(source, spread)
 
 
 def peak_distance(source: MapSource) -> Map:
@@ -69,11 +69,9 @@ def peak_distance(source: MapSource) -> Map:
     Returns:
         (frames,) float64, likewise.
     """
-    values = np.full(source.count, np.nan)
-    for index, saliency in _maps(source):
-        x, y = peak_of(saliency)
-        values[index] = 100 * np.hypot(2 * x - 1, 2 * y - 1) / np.sqrt(2)
-    return values
+    return _of_maps(
+        source, lambda saliency, _index: 100 * np.hypot(*(2 * np.array(peak_of(saliency)) - 1)) / np.sqrt(2)
+    )
 
 
 def motion(reader: VideoReader) -> Map:
@@ -82,11 +80,11 @@ def motion(reader: VideoReader) -> Map:
     Returns:
         (frames,) float64, likewise.
     """
-    values = np.full(reader.count, np.nan)
-    for index in _looked_at(reader.count, first=1):
-        before, after = (_luminance(reader[each]) for each in (index - 1, index))
-        values[index] = np.abs(after - before).mean()
-    return values
+
+    def change(index: int) -> float | None:
+        return np.abs(_luminance(reader[index]) - _luminance(reader[index - 1])).mean() if index else None
+
+    return _over_time(reader.count, change)
 
 
 def score(source: MapSource, observers: MapSource | None, metric: str) -> Map:
@@ -95,32 +93,29 @@ def score(source: MapSource, observers: MapSource | None, metric: str) -> Map:
     Args:
         source: of the maps.
         observers: who looked.
-        metric: ``"nss"`` or ``"cc"``.
+        metric: ``"NSS"`` or ``"CC"``.
 
     Returns:
         (frames,) float64, likewise.
     """
-    values = np.full(source.count, np.nan)
-    for index, saliency in _maps(source):
+
+    def value(saliency: Map, index: int) -> float | None:
         truth = observers.truth(index) if observers is not None else None
         if truth is None:
-            continue
-        if metric == "cc":
-            density = cv2.resize(truth.saliency, saliency.shape[::-1], interpolation=cv2.INTER_AREA)
-            values[index] = float(cc(saliency, density))
-        else:
-            rows, columns = np.nonzero(truth.fixations)
-            place = [rows * saliency.shape[0] // truth.fixations.shape[0]]
-            place += [columns * saliency.shape[1] // truth.fixations.shape[1]]
-            fixations = np.zeros(saliency.shape, bool)
-            fixations[tuple(place)] = True
-            values[index] = float(nss(saliency, fixations))
-    return values
+            return None
+        if metric == "CC":
+            return float(cc(saliency, cv2.resize(truth.saliency, saliency.shape[::-1], interpolation=cv2.INTER_AREA)))
+        fixations = np.zeros(saliency.shape, bool)
+        places = np.argwhere(truth.fixations) * saliency.shape // truth.fixations.shape
+        fixations[tuple(places.T)] = True
+        return float(nss(saliency, fixations))
+
+    return _of_maps(source, value)
 
 
 TRACES: dict[str, Trace] = {
-    "NSS": Trace("", lambda source, _reader, observers: score(source, observers, "nss"), needs_gaze=True),
-    "CC": Trace("", lambda source, _reader, observers: score(source, observers, "cc"), needs_gaze=True),
+    "NSS": Trace("", lambda source, _reader, observers: score(source, observers, "NSS"), needs_gaze=True),
+    "CC": Trace("", lambda source, _reader, observers: score(source, observers, "CC"), needs_gaze=True),
     "map change": Trace("of the map's mass moves", lambda source, _reader, _observers: map_change(source)),
     "map spread": Trace("% of the frame", lambda source, _reader, _observers: map_spread(source)),
     "peak from centre": Trace("% of half the diagonal", lambda source, _reader, _observers: peak_distance(source)),
@@ -146,16 +141,22 @@ def peak_of(saliency: Map) -> tuple[float, float]:
     return (column + 0.5) / saliency.shape[1], (row + 0.5) / saliency.shape[0]
 
 
-def _maps(source: MapSource) -> Iterator[tuple[int, Map]]:
-    """Yield the frames that are looked at and have a map, with it."""
-    for index in _looked_at(source.count):
+def _over_time(count: int, value: Callable[[int], float | None]) -> Map:
+    values = np.full(count, np.nan)
+    for index in range(0, count, max(1, count // _MOST_LOOKED_AT)):
+        found = value(index)
+        values[index] = np.nan if found is None else found
+    return values
+
+
+def _of_maps(source: MapSource, value: Callable[[Map, int], float | None]) -> Map:
+    """Return what is known of every map that is looked at."""
+
+    def known(index: int) -> float | None:
         saliency = source.map(index)
-        if saliency is not None:
-            yield index, saliency
+        return None if saliency is None else value(saliency, index)
 
-
-def _looked_at(count: int, first: int = 0) -> range:
-    return range(first, count, max(1, count // _MOST_LOOKED_AT))
+    return _over_time(source.count, known)
 
 
 def _as_density(saliency: Map) -> Map:

@@ -5,15 +5,15 @@
     viewer.frame = 120
     viewer.observe(print, "frame")
 
-The browser asks for parts (`tinyhd_lib.viewer.parts`) as they are needed. Where no kernel answers (an executed notebook,
-an exported page), a page with everything in it, or a sheet of moments, stands in.
+The browser asks for parts (`tinyhd_lib.viewer.parts`) as they are needed. Where no kernel answers (an executed
+notebook, an exported page), a page with everything in it, or a sheet of moments, stands in.
 """
 
 import json
 import os
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, fields, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -34,14 +34,28 @@ from tinyhd_lib.viewer.parts import VERSION, Parts
 from tinyhd_lib.viewer.sources import Maps, open_decoders, open_maps
 from tinyhd_lib.viewer.state import COMPARING_VIEWS, Settings
 
-SETTINGS = [each.name for each in fields(Settings)]
+SETTINGS = {name: type(value) for name, value in asdict(Settings()).items()}
+_TRAITS = {
+    int: traitlets.Int,
+    float: traitlets.Float,
+    str: traitlets.Unicode,
+    bool: traitlets.Bool,
+    list: traitlets.List,
+}
 _OBSERVERS = "observers"
 _PAGE_WIDTH = 640
 _MOST_IN_A_CELL = 20 * 2**20
 _EXPORTS = ("save_frame", "save_video", "save_state", "save_html")
 
 
-class SaliencyViewer(anywidget.AnyWidget):
+_WithSettings: Any = type(
+    "_WithSettings",
+    (anywidget.AnyWidget,),
+    {name: _TRAITS[kind]().tag(sync=True) for name, kind in SETTINGS.items()},
+)
+
+
+class SaliencyViewer(_WithSettings):  # type: ignore[misc]
     """Saliency laid over a video.
 
     Every entry of `Settings` is a trait: set it (``viewer.frame = 120``), or observe it. Keys act while the viewer has
@@ -67,24 +81,6 @@ class SaliencyViewer(anywidget.AnyWidget):
 
     meta = traitlets.Dict().tag(sync=True)
     playing = traitlets.Bool(default_value=False).tag(sync=True)
-    frame = traitlets.Int().tag(sync=True)
-    view = traitlets.Unicode().tag(sync=True)
-    source = traitlets.Unicode().tag(sync=True)
-    other = traitlets.Unicode().tag(sync=True)
-    alpha = traitlets.Float().tag(sync=True)
-    floor = traitlets.Float().tag(sync=True)
-    colormap = traitlets.Unicode().tag(sync=True)
-    normalise = traitlets.Unicode().tag(sync=True)
-    points = traitlets.Bool().tag(sync=True)
-    trail = traitlets.Float().tag(sync=True)
-    peak = traitlets.Bool().tag(sync=True)
-    border = traitlets.Float().tag(sync=True)
-    speed = traitlets.Float().tag(sync=True)
-    loop = traitlets.Bool().tag(sync=True)
-    strip = traitlets.Unicode().tag(sync=True)
-    start = traitlets.Int().tag(sync=True)
-    stop = traitlets.Int().tag(sync=True)
-    notes = traitlets.List().tag(sync=True)
 
     def __init__(  # noqa: PLR0913
         self,
@@ -99,7 +95,8 @@ class SaliencyViewer(anywidget.AnyWidget):
         **settings: Any,
     ) -> None:
         path = video.source if isinstance(video, Video) else Path(video)
-        sources = dict(maps) if isinstance(maps, Mapping) else {_name_of(maps): maps}
+        name = Path(maps).stem if isinstance(maps, str | Path) else "map"
+        sources = dict(maps) if isinstance(maps, Mapping) else {name: maps}
         opened = {name: open_maps(source, path) for name, source in sources.items()}
         known = isinstance(video, Video) and video.has_truth
         if known:
@@ -129,7 +126,7 @@ class SaliencyViewer(anywidget.AnyWidget):
         except TypeError as error:
             raise BadInput(f"settings: {error}") from error
         super().__init__(meta=self._parts.meta, **asdict(self._shown))
-        self.observe(self._on_setting, SETTINGS)
+        self.observe(self._on_setting, list(SETTINGS))
         self.on_msg(self._on_message)
 
     @property
@@ -148,7 +145,7 @@ class SaliencyViewer(anywidget.AnyWidget):
 
     def step(self, frames: int) -> None:
         """Go forward by so many frames, or back; not beyond an end."""
-        self.frame = min(max(self.frame + frames, 0), self.frames - 1)
+        self.frame = min(max(self._shown.frame + frames, 0), self.frames - 1)
 
     def save_frame(self, path: str | Path | None = None) -> Path:
         """Write what is shown as a PNG at the video's own size; answers where.
@@ -252,7 +249,7 @@ class SaliencyViewer(anywidget.AnyWidget):
     def _stand_in(self) -> str:
         """Return a page, or, where it would be too large, a sheet of moments.
 
-        A Jupyter server drops what is said faster than 1 MB a second: where one has started this kernel, it is the sheet.
+        A Jupyter server drops what is said faster than 1 MB a second: where one started the kernel, the sheet it is.
         """
         if "JPY_SESSION_NAME" in os.environ and self._interactive is None:
             return as_html(self._scene, self._shown)
@@ -353,10 +350,6 @@ class SaliencyViewer(anywidget.AnyWidget):
     @property
     def _stem(self) -> str:
         return self._scene.video.stem
-
-
-def _name_of(source: Maps) -> str:
-    return Path(source).stem if isinstance(source, str | Path) else "map"
 
 
 def _as_json(source: Maps) -> Any:

@@ -17,7 +17,7 @@ from typing import Any
 
 from tinyhd_lib.data.layouts import DHF1K_SPLITS
 from tinyhd_lib.data.synthetic.files import SMALLEST, WRITERS, Order, VideoSettings
-from tinyhd_lib.data.synthetic.scenes import GazeModel, SyntheticVideo
+from tinyhd_lib.data.synthetic.scenes import GazeModel
 from tinyhd_lib.errors import BadInput
 from tinyhd_lib.files import partial_path
 
@@ -84,22 +84,6 @@ def video_settings(folder: Path) -> dict[str, VideoSettings]:
         raise BadInput(f"{folder}: no {RECORD_NAME} in it, so it is not a made-up data set; make one") from error
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise BadInput(f"{path}: not the record of a made-up data set; make the set anew") from error
-
-
-def video_of(folder: Path, name: str) -> SyntheticVideo:
-    """Return the clip of which a video was made; its frame 0 is the video's first, whatever the files call it.
-
-    Args:
-        folder: the root of a made-up set.
-        name: of the video, as `tinyhd_lib.data.datasets` has it, such as ``0601`` or ``Diving-Side-001``.
-
-    Raises:
-        BadInput: the folder is no set of ours, or has no such video.
-    """
-    known = video_settings(folder)
-    if name not in known:
-        raise BadInput(f"{folder}: no video {name!r} in this made-up data set; it has {', '.join(known)}")
-    return known[name].clip()
 
 
 def _check(kind: str, folder: Path, order: Order) -> None:
