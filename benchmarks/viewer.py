@@ -1,63 +1,123 @@
-"""What the viewer's reader waits for: a frame that is sought, drawn and encoded."""
+"""What the viewer's reader waits for, in a real browser: frames that are shown in time, and one that is sought."""
 
-from collections.abc import Iterable
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
-from time import perf_counter
-from typing import TYPE_CHECKING
+from tempfile import TemporaryDirectory
+from typing import Any
 
 import numpy as np
 
 from benchmarks.report import Benchmark, Report
 from tinyhd_lib.data.reader import VideoReader
+from tinyhd_lib.errors import BadInput
 from tinyhd_lib.models.spec import INPUT_SIZE
-from tinyhd_lib.records import peak_memory
 
-if TYPE_CHECKING:
-    from tinyhd_lib.viewer import SaliencyViewer
+_PLAY = """
+async ([speed, seconds]) => {
+  const viewer = document.querySelector(".tinyhd-viewer");
+  const select = viewer.querySelector('select[aria-label="speed"]');
+  select.value = String(speed);
+  select.dispatchEvent(new Event("change"));
+  const shown = new Set();
+  const caption = viewer.querySelector(".tinyhd-caption");
+  const read = () => shown.add(parseInt(caption.textContent.slice(6)));
+  const key = (name) => viewer.dispatchEvent(new KeyboardEvent("keydown", { key: name }));
+  key("Home");
+  await new Promise((done) => setTimeout(done, 1500));
+  const watching = new MutationObserver(read);
+  watching.observe(caption, { childList: true, characterData: true, subtree: true });
+  key(" ");
+  await new Promise((done) => setTimeout(done, (1000 * seconds) / speed));
+  key(" ");
+  watching.disconnect();
+  return [shown.size, Math.max(...shown) - Math.min(...shown) + 1];
+}
+"""
+_SEEK = """
+async (frame) => {
+  const viewer = document.querySelector(".tinyhd-viewer");
+  const caption = viewer.querySelector(".tinyhd-caption");
+  const jump = viewer.querySelector('input[type="number"]');
+  const changed = new Promise((done) => {
+    const watching = new MutationObserver(() => {
+      if (parseInt(caption.textContent.slice(6)) !== frame) return;
+      watching.disconnect();
+      requestAnimationFrame(() => done(performance.now()));
+    });
+    watching.observe(caption, { childList: true, characterData: true, subtree: true });
+  });
+  const begun = performance.now();
+  jump.value = String(frame);
+  jump.dispatchEvent(new Event("change"));
+  return (await changed) - begun;
+}
+"""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Viewer(Benchmark):
-    """Measure how long the viewer takes to show a frame, of frames in any order and of each next one.
+    """Measure in Chromium, without a graphics card, which part of a video's frames the viewer shows, and how fast.
 
     Attributes:
         video: a video file; its maps are made up.
-        repeats: how many frames are looked at in either way.
+        width: of the picture.
+        seconds: of the video that are played, at every speed.
+        repeats: how many frames are sought.
     """
 
     video: Path
-    repeats: int = 200
+    width: int = 640
+    seconds: float = 10.0
+    repeats: int = 40
 
     def measure(self) -> Report:
-        """Return ``viewer``, one row."""
+        """Return ``viewer``, one row.
+
+        Raises:
+            BadInput: Chromium or playwright is not installed.
+        """
+        chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+        if chromium is None:
+            raise BadInput("the viewer is measured in Chromium, which is not there; install it")
+        from playwright.sync_api import sync_playwright
+
         from tinyhd_lib.viewer import SaliencyViewer
 
-        rng = np.random.default_rng(0)
         with VideoReader(self.video) as reader:
-            count, (height, width, _) = reader.count, reader[0].shape
-        maps = np.broadcast_to(rng.random(INPUT_SIZE, np.float32), (count, *INPUT_SIZE))
-        viewer = SaliencyViewer(self.video, maps)
-        anywhere = _milliseconds(viewer, rng.integers(0, count, self.repeats).tolist())
-        following = _milliseconds(viewer, (index % count for index in range(self.repeats)))
-        return {
-            "viewer": [
-                {
-                    "video": {"file": self.video.name, "frames": count, "size": [width, height]},
-                    "seek_p50_ms": round(float(np.median(anywhere)), 1),
-                    "seek_p95_ms": round(float(np.percentile(anywhere, 95)), 1),
-                    "next_p50_ms": round(float(np.median(following)), 1),
-                    "next_p95_ms": round(float(np.percentile(following, 95)), 1),
-                    "peak_mib": peak_memory(),
-                }
-            ]
-        }
+            count, rate, (height, width, _) = reader.count, float(reader.rate), reader[0].shape
+        viewer = SaliencyViewer(self.video, _maps(count), width=self.width)
+        length = min(self.seconds, count / rate - 0.5)
+        rng = np.random.default_rng(0)
+        row: dict[str, Any] = {"video": {"file": self.video.name, "frames": count, "size": [width, height]}}
+        with TemporaryDirectory() as folder, sync_playwright() as playwright:
+            place = viewer.save_html(Path(folder).resolve() / "page.html")
+            browser = playwright.chromium.launch(
+                executable_path=chromium, args=["--no-sandbox", "--enable-unsafe-swiftshader"]
+            )
+            row["page_mib"] = round(place.stat().st_size / 2**20, 1)
+            page = browser.new_page(viewport={"width": self.width + 20, "height": 900})
+            page.goto(place.as_uri())
+            page.wait_for_function("document.querySelector('video').readyState >= 2")
+            for speed in (1, 2):
+                shown, passed = page.evaluate(_PLAY, [speed, length])
+                row[f"shown_at_{speed}"] = round(shown / passed, 3)
+                row[f"pace_at_{speed}"] = round(passed / (length * rate), 3)
+            seeks = [page.evaluate(_SEEK, frame) for frame in _anywhere(rng, count, self.repeats)]
+            browser.close()
+        row["seek_p50_ms"], row["seek_p95_ms"] = (round(float(np.percentile(seeks, part)), 1) for part in (50, 95))
+        return {"viewer": [row]}
 
 
-def _milliseconds(viewer: "SaliencyViewer", indices: Iterable[int]) -> list[float]:
-    found = []
-    for index in indices:
-        begun = perf_counter()
-        viewer.frame = index
-        found.append(1e3 * (perf_counter() - begun))
-    return found
+def _maps(count: int) -> np.ndarray:
+    """Return maps (count, 192, 256) of a spot that wanders."""
+    rows, columns = np.mgrid[: INPUT_SIZE[0], : INPUT_SIZE[1]]
+    places = ((96 + 60 * np.sin(n / 17), 128 + 90 * np.cos(n / 23)) for n in range(count))
+    spots = [np.exp(-((rows - y) ** 2 + (columns - x) ** 2) / 900).astype(np.float16) for y, x in places]
+    return np.array(spots)
+
+
+def _anywhere(rng: np.random.Generator, count: int, repeats: int) -> list[int]:
+    """Return frames, each another one than that before."""
+    chosen = rng.integers(0, count, 2 * repeats).tolist()
+    return [frame for frame, before in zip(chosen, [0, *chosen], strict=False) if frame != before][:repeats]

@@ -321,9 +321,9 @@ def test_a_browser_video_can_be_sought_by_chunks_and_holds_every_frame(tmp_path:
     folder.mkdir()
     for index, image in enumerate(islice(moving_dot(CHUNK + 20), CHUNK + 20)):
         cv2.imwrite(str(folder / f"{index:03}.png"), image[..., ::-1])
-    told: list[int] = []
-    made = browser_video(VideoReader(folder), 64, told.append)
-    assert told == list(range(1, CHUNK + 21))
+    told: list[tuple[int, int]] = []
+    made = browser_video(VideoReader(folder), 64, lambda *done: told.append(done))
+    assert told == [(done, CHUNK + 20) for done in range(1, CHUNK + 21)]
     head = made.part(-1)
     for chunk, frames in ((0, CHUNK), (1, 20)):
         (tmp_path / "chunk.mp4").write_bytes(head + made.part(chunk))

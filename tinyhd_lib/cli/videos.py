@@ -116,9 +116,8 @@ def view(
     from tinyhd_lib.viewer import SaliencyViewer
 
     sources: dict[str, Any] = {Path(each).stem: each for each in (*map(str, maps), *weights)}
-    sources = sources or {DEFAULT_WEIGHTS: DEFAULT_WEIGHTS}
     place = html or Path(mkdtemp(prefix="tinyhd-view-")) / f"{video.stem}.html"
-    print(SaliencyViewer(video, sources).save_html(place))
+    print(SaliencyViewer(video, sources or DEFAULT_WEIGHTS).save_html(place))
     if html is None:
         webbrowser.open(place.as_uri())
 

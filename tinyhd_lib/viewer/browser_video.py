@@ -54,13 +54,13 @@ class BrowserVideo(NamedTuple):
             return file.read(last - first)
 
 
-def browser_video(reader: VideoReader, width: int, told: Callable[[int], None]) -> BrowserVideo:
+def browser_video(reader: VideoReader, width: int, told: Callable[[int, int], None]) -> BrowserVideo:
     """Return a video for browsers, with its sound; made if it is not in the cache.
 
     Args:
         reader: of the video.
         width: of its pictures, at most.
-        told: called with the number of frames that are done.
+        told: called with the number of frames that are done, and that of all.
     """
 
     def write(path: Path) -> None:
@@ -68,7 +68,7 @@ def browser_video(reader: VideoReader, width: int, told: Callable[[int], None]) 
         with VideoWriter(path, reader.rate, sound_of, fragment=_FRAGMENT) as writer:
             for frame in islice(read_frames(reader.path), reader.count):
                 writer.write(narrowed(frame.image, width), reader.times[frame.index])
-                told(frame.index + 1)
+                told(frame.index + 1, reader.count)
 
     width = min(width, _WIDEST)
     key = digest_of(fingerprint(source_files(reader.path)), str(width), str(reader.count))

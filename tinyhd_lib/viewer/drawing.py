@@ -2,7 +2,7 @@
 
 import base64
 import logging
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache
 from html import escape
@@ -123,7 +123,7 @@ def contact_sheet(scene: Scene, settings: Settings, moments: int = _MOMENTS) -> 
     return np.vstack([np.hstack(pictures[row : row + _COLUMNS]) for row in range(0, len(pictures), _COLUMNS)])
 
 
-def write_video(scene: Scene, shown: Sequence[Settings], path: Path, frames: Iterable[int]) -> Iterator[int]:
+def write_video(scene: Scene, shown: Sequence[Settings], path: Path, frames: Sequence[int]) -> Iterator[int]:
     """Write a video of the clip as it is drawn; yield how many frames are done, after each.
 
     Args:
@@ -133,11 +133,10 @@ def write_video(scene: Scene, shown: Sequence[Settings], path: Path, frames: Ite
         frames: which ones.
     """
     times = scene.reader.times
-    chosen = list(frames)
     with VideoWriter(path, scene.reader.rate) as writer:
-        for done, index in enumerate(chosen, start=1):
+        for done, index in enumerate(frames, start=1):
             drawn = np.hstack([scene.draw(replace(settings, frame=index)) for settings in shown])
-            writer.write(drawn, times[index] - times[chosen[0]])
+            writer.write(drawn, times[index] - times[frames[0]])
             yield done
 
 

@@ -30,11 +30,10 @@ def page(parts: Parts, settings: dict[str, Any], most_bytes: int | None = None) 
     """
     kept = _encoded(parts, _common(parts, settings))
     kept |= _encoded(parts, _thumbs(parts, settings))
-    sources, shown = [], list(dict.fromkeys([settings["source"], settings["other"], *parts.meta["sources"]]))
-    for name in shown:
+    sources = []
+    for name in dict.fromkeys([settings["source"], settings["other"], *parts.meta["sources"]]):
         more = _encoded(parts, _of_source(parts, name))
-        size = sum(map(len, (kept | more).values()))
-        if most_bytes is None or size < most_bytes:
+        if most_bytes is None or sum(map(len, (kept | more).values())) < most_bytes:
             kept |= more
             sources.append(name)
     if not {settings["source"], settings["other"]} <= set(sources) or not sources:
@@ -59,9 +58,8 @@ if (window.frameElement)
 
 def framed(html: str, title: str) -> str:
     """Return a page as an element of another page, as high as it is."""
-    return (
-        f'<iframe title="{escape(title)}" srcdoc="{escape(html)}" width="100%" height="900" allowfullscreen></iframe>'
-    )
+    title, html = escape(title), escape(html)
+    return f'<iframe title="{title}" srcdoc="{html}" width="100%" height="900" allowfullscreen></iframe>'
 
 
 def _encoded(parts: Parts, keys: Iterator[tuple[str, str, int]]) -> dict[str, str]:

@@ -14,6 +14,7 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
@@ -43,6 +44,7 @@ _TRAITS = {
     list: traitlets.List,
 }
 _OBSERVERS = "observers"
+_MAKING = "making the video"
 _PAGE_WIDTH = 640
 _MOST_IN_A_CELL = 20 * 2**20
 _EXPORTS = ("save_frame", "save_video", "save_state", "save_html")
@@ -189,8 +191,7 @@ class SaliencyViewer(_WithSettings):  # type: ignore[misc]
         Raises:
             OSError: it cannot be written.
         """
-        content = page(self._parts_of_page(), asdict(self._shown) | {"playing": False})
-        assert content is not None
+        content = page(self._parts_of_page(), asdict(self._shown) | {"playing": False}) or ""
         return self._written(path, f"{self._stem}.html", content.encode())
 
     def save_state(self, path: str | Path | None = None) -> Path:
@@ -259,7 +260,9 @@ class SaliencyViewer(_WithSettings):  # type: ignore[misc]
     def _parts_of_page(self) -> Parts:
         """Return parts at the size of a page, with the video, which is made now if need be."""
         parts = Parts(self._scene, self._parts.scores, self._parts.gaze)
-        parts.video = browser_video(self._scene.reader, min(_PAGE_WIDTH, self._width), self._on_video_frame)
+        parts.video = browser_video(
+            self._scene.reader, min(_PAGE_WIDTH, self._width), partial(self._tell_progress, _MAKING)
+        )
         return parts
 
     def _checked(self, settings: Settings) -> Settings:
@@ -312,12 +315,9 @@ class SaliencyViewer(_WithSettings):  # type: ignore[misc]
         self.send({"id": number, "errors": errors}, buffers)
 
     def _make_video(self) -> None:
-        self._parts.video = browser_video(self._scene.reader, self._width, self._on_video_frame)
-        self._tell_progress("making the video", self.frames, self.frames)
+        self._parts.video = browser_video(self._scene.reader, self._width, partial(self._tell_progress, _MAKING))
+        self._tell_progress(_MAKING, self.frames, self.frames)
         self.send({"ready": "video"})
-
-    def _on_video_frame(self, done: int) -> None:
-        self._tell_progress("making the video", done, self.frames)
 
     def _tell(self, text: str) -> None:
         self.send({"said": text})
