@@ -1,6 +1,7 @@
 """Writing videos: H.264 in mp4, as every browser plays it, with the sound of another."""
 
 import logging
+from collections.abc import Collection
 from contextlib import closing
 from fractions import Fraction
 from pathlib import Path
@@ -18,6 +19,8 @@ logger = logging.getLogger(__name__)
 # What OpenCV converts RGB to, by FFmpeg's numbers; players take an HD video for BT.709 unless they are told.
 _SMPTE_170M, _LIMITED_RANGE = 6, 1
 _LEAST_TICKS = 10_000  # a second
+# What an mp4 holds and every browser plays; any other codec is encoded anew as AAC.
+_COPIED_CODECS: Collection[str] = {"aac", "mp3", "mp3float"}
 
 
 class VideoWriter:
@@ -42,9 +45,11 @@ class VideoWriter:
         fragment: int | None = None,
     ) -> None:
         self._path, self._rate, self._sound_of, self._pixel_aspect = path, rate, sound_of, pixel_aspect
-        self._movflags, self._coding = "+faststart", {"preset": "superfast", "tune": "zerolatency", "crf": "20"}
+        self._copied, self._movflags = _COPIED_CODECS, "+faststart"
+        self._coding = {"preset": "superfast", "tune": "zerolatency", "crf": "20"}
         if fragment:
-            self._movflags = "+frag_keyframe+empty_moov+default_base_moof"
+            # Browsers that play MP3 in a plain mp4 may not play it in fragments.
+            self._copied, self._movflags = {"aac"}, "+frag_keyframe+empty_moov+default_base_moof"
             self._coding |= {"crf": "23", "g": str(fragment), "keyint_min": str(fragment), "sc_threshold": "0"}
         # Frames keep their own times, to a tick; at a constant rate, exactly.
         self._ticks = rate.numerator * -(-_LEAST_TICKS // rate.numerator)
@@ -98,7 +103,7 @@ class VideoWriter:
         context.time_base, context.sample_aspect_ratio = Fraction(1, self._ticks), self._pixel_aspect
         context.colorspace, context.color_range = _SMPTE_170M, _LIMITED_RANGE
         if self._sound_of is not None:
-            self._sound = open_sound(self._sound_of, self._container)
+            self._sound = open_sound(self._sound_of, self._container, self._copied)
 
 
 def _pad_to_even(image: Image) -> Image:
@@ -108,8 +113,6 @@ def _pad_to_even(image: Image) -> Image:
     return cv2.copyMakeBorder(image, 0, height % 2, 0, width % 2, cv2.BORDER_REPLICATE)
 
 
-# What an mp4 holds and every browser plays; any other codec is encoded anew as AAC.
-_COPIED_CODECS = frozenset({"aac", "mp3", "mp3float"})
 _AAC_RATE = 48000
 
 
@@ -121,13 +124,14 @@ class AudioTrack:
     Args:
         source: a video with a sound track.
         container: the open output container.
+        copied: codecs that are taken over as they are.
     """
 
-    def __init__(self, source: Path, container: Any) -> None:
+    def __init__(self, source: Path, container: Any, copied: Collection[str]) -> None:
         self._source = open_media(source)
         self._container = container
         heard, seen = self._source.streams.audio[0], picture_stream(self._source)
-        self._copied = heard.codec_context.name in _COPIED_CODECS
+        self._copied = heard.codec_context.name in copied
         if self._copied:
             self._stream = container.add_stream_from_template(heard)
         else:
@@ -186,10 +190,10 @@ class AudioTrack:
             self._container.mux(self._stream.encode(frame))
 
 
-def open_sound(source: Path, container: Any) -> AudioTrack | None:
+def open_sound(source: Path, container: Any, copied: Collection[str]) -> AudioTrack | None:
     """Return the sound track of ``source`` for ``container``, None if it cannot be taken over."""
     try:
-        return AudioTrack(source, container)
+        return AudioTrack(source, container, copied)
     except (av.error.FFmpegError, ValueError) as error:
         logger.warning("%s: its sound cannot be taken over (%s)", source, error)
         return None

@@ -832,6 +832,7 @@ function short(value) {
 var MOST_BUFFERED = 40;
 var LATE = 150;
 var SLACK = 1e-3;
+var MPEG_4 = 64;
 function mimeOf(init) {
   const find = (name) => {
     const letters = [...name].map((letter) => letter.charCodeAt(0));
@@ -840,7 +841,14 @@ function mimeOf(init) {
   };
   const profile = find("avcC") + 5;
   const codec = [...init.subarray(profile, profile + 3)].map((byte) => byte.toString(16).padStart(2, "0")).join("");
-  return `video/mp4; codecs="avc1.${codec}${find("mp4a") < 0 ? "" : ", mp4a.40.2"}"`;
+  const sound = find("esds");
+  if (sound < 0) return `video/mp4; codecs="avc1.${codec}"`;
+  const past = (at) => {
+    while (init[++at] & 128) ;
+    return at + 1;
+  };
+  const kind = init[past(past(sound + 8) + 3)];
+  return `video/mp4; codecs="avc1.${codec}, mp4a.${kind === MPEG_4 ? "40.2" : kind.toString(16)}"`;
 }
 var Player = class {
   constructor(parts, meta, watcher) {
@@ -853,7 +861,10 @@ var Player = class {
     video.preload = "auto";
     video.className = "tinyhd-video";
     video.addEventListener("seeked", () => this.onSeeked());
-    video.addEventListener("ended", () => this.turn());
+    video.addEventListener("ended", () => {
+      if (this.shown < this.range[1]) this.show(this.range[1]);
+      this.turn();
+    });
     video.addEventListener("error", () => this.fallBack(video.error?.message ?? "the video does not play here"));
   }
   parts;
@@ -885,7 +896,7 @@ var Player = class {
     const init = new Uint8Array(await this.parts.bytes(["video", "", -1]));
     const mime = mimeOf(init);
     if (!("MediaSource" in window) || !MediaSource.isTypeSupported(mime)) {
-      this.watcher.trouble("this browser does not play H.264: frames are shown one by one, without sound");
+      this.watcher.trouble(`this browser does not play ${mime}: frames are shown one by one, without sound`);
       return;
     }
     const opened = new Promise((resolve) => this.media.addEventListener("sourceopen", resolve, { once: true }));

@@ -182,7 +182,7 @@ class SaliencyViewer(_WithSettings):  # type: ignore[misc]
         frames = range(self.start, max(last, self.start) + 1)
         for done in write_video(self._whole(), shown, place, frames):
             self._tell_progress("writing the video", done, len(frames))
-        self._tell(f"wrote {place}")
+        self.send({"said": f"wrote {place}"})
         return place
 
     def save_html(self, path: str | Path | None = None) -> Path:
@@ -319,9 +319,6 @@ class SaliencyViewer(_WithSettings):  # type: ignore[misc]
         self._tell_progress(_MAKING, self.frames, self.frames)
         self.send({"ready": "video"})
 
-    def _tell(self, text: str) -> None:
-        self.send({"said": text})
-
     def _tell_progress(self, what: str, done: int, total: int) -> None:
         if done == total or done % max(1, total // 20) == 0:
             self.send({"progress": [what, done, total]})
@@ -331,7 +328,7 @@ class SaliencyViewer(_WithSettings):  # type: ignore[misc]
         try:
             action()
         except (BadInput, OSError) as error:
-            self._tell(str(error))
+            self.send({"said": str(error)})
 
     def _whole(self) -> Scene:
         return Scene(self._scene.video, self._scene.sources, width=None)
@@ -339,7 +336,7 @@ class SaliencyViewer(_WithSettings):  # type: ignore[misc]
     def _written(self, path: str | Path | None, name: str, content: bytes) -> Path:
         place = self._place(path, name)
         write_atomically(place, content)
-        self._tell(f"wrote {place}")
+        self.send({"said": f"wrote {place}"})
         return place
 
     def _place(self, path: str | Path | None, name: str) -> Path:

@@ -8,6 +8,7 @@ import type { Meta } from "./types";
 const MOST_BUFFERED = 40; // chunks
 const LATE = 150; // milliseconds after a seek without a new picture: it is the one that was there
 const SLACK = 1e-3;
+const MPEG_4 = 0x40; // AAC, and not MP3
 
 // The type that a media source must be told, from the video's own description.
 export function mimeOf(init: Uint8Array): string {
@@ -18,7 +19,15 @@ export function mimeOf(init: Uint8Array): string {
   };
   const profile = find("avcC") + 5;
   const codec = [...init.subarray(profile, profile + 3)].map((byte) => byte.toString(16).padStart(2, "0")).join("");
-  return `video/mp4; codecs="avc1.${codec}${find("mp4a") < 0 ? "" : ", mp4a.40.2"}"`;
+  const sound = find("esds");
+  if (sound < 0) return `video/mp4; codecs="avc1.${codec}"`;
+  // Two descriptors, each a tag and a length of bytes that go on as long as their highest bit is set; then the kind.
+  const past = (at: number) => {
+    while (init[++at] & 0x80);
+    return at + 1;
+  };
+  const kind = init[past(past(sound + 8) + 3)];
+  return `video/mp4; codecs="avc1.${codec}, mp4a.${kind === MPEG_4 ? "40.2" : kind.toString(16)}"`;
 }
 
 export interface Watcher {
@@ -56,7 +65,10 @@ export class Player {
     video.preload = "auto";
     video.className = "tinyhd-video";
     video.addEventListener("seeked", () => this.onSeeked());
-    video.addEventListener("ended", () => this.turn());
+    video.addEventListener("ended", () => {
+      if (this.shown < this.range[1]) this.show(this.range[1]); // a browser may not say that the last one is there
+      this.turn();
+    });
     video.addEventListener("error", () => this.fallBack(video.error?.message ?? "the video does not play here"));
   }
 
@@ -70,7 +82,7 @@ export class Player {
     const init = new Uint8Array(await this.parts.bytes(["video", "", -1]));
     const mime = mimeOf(init);
     if (!("MediaSource" in window) || !MediaSource.isTypeSupported(mime)) {
-      this.watcher.trouble("this browser does not play H.264: frames are shown one by one, without sound");
+      this.watcher.trouble(`this browser does not play ${mime}: frames are shown one by one, without sound`);
       return;
     }
     const opened = new Promise((resolve) => this.media.addEventListener("sourceopen", resolve, { once: true }));

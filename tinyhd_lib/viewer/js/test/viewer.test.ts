@@ -116,9 +116,12 @@ describe("parts", () => {
 
   it("tell the codec of a video by its head", () => {
     const letters = (text: string) => [...text].map((letter) => letter.charCodeAt(0));
-    const head = Uint8Array.from([0, 0, ...letters("avcC"), 1, 0x42, 0xc0, 0x1e, 0, 0, ...letters("mp4a"), 0, 0, 0, 0, 0, 0, 0, 0, 0]);
-    expect(mimeOf(head)).toBe('video/mp4; codecs="avc1.42c01e, mp4a.40.2"');
-    expect(mimeOf(head.subarray(0, 12))).toBe('video/mp4; codecs="avc1.42c01e"');
+    const video = [0, 0, ...letters("avcC"), 1, 0x42, 0xc0, 0x1e, 0, 0];
+    const sound = (kind: number) => [...letters("esds"), 0, 0, 0, 0, 3, 0x80, 0x80, 25, 0, 1, 0, 4, 17, kind, 0, 0, 0, 0, 0, 0, 0, 0];
+    const told = (...bytes: number[]) => mimeOf(Uint8Array.from(bytes));
+    expect(told(...video)).toBe('video/mp4; codecs="avc1.42c01e"');
+    expect(told(...video, ...sound(0x40))).toBe('video/mp4; codecs="avc1.42c01e, mp4a.40.2"');
+    expect(told(...video, ...sound(0x6b))).toBe('video/mp4; codecs="avc1.42c01e, mp4a.6b"');
   });
 });
 
