@@ -67,9 +67,10 @@ def maps() -> dict[str, np.ndarray]:
 
 @pytest.fixture(scope="module")
 def numbered_video(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A video, each frame of which shows its number as eight fields, black for 0 and white for 1."""
-    path = tmp_path_factory.mktemp("numbered") / "numbered.mp4"
+    """A video, each frame of which shows its number as eight fields, black for 0 and white for 1; with sound."""
+    path = tmp_path_factory.mktemp("numbered") / "numbered.mkv"
     with av.open(path, "w") as container:
+        sound = container.add_stream("flac", rate=48000, layout="mono")
         stream = container.add_stream("libx264", rate=30)
         stream.width, stream.height, stream.pix_fmt = SIZE[1], SIZE[0], "yuv420p"
         for index in range(FRAMES):
@@ -78,6 +79,12 @@ def numbered_video(tmp_path_factory: pytest.TempPathFactory) -> Path:
                 image[:60, bit * 80 : (bit + 1) * 80] = 255 * (index >> bit & 1)
             container.mux(stream.encode(av.VideoFrame.from_ndarray(image)))
         container.mux(stream.encode(None))
+        for start in range(0, FRAMES * 1600, 4800):
+            tone = np.sin(np.arange(start, start + 4800) / 20)
+            frame = av.AudioFrame.from_ndarray((8000 * tone).astype(np.int16)[None], format="s16", layout="mono")
+            frame.sample_rate, frame.pts = 48000, start
+            container.mux(sound.encode(frame))
+        container.mux(sound.encode(None))
     return path
 
 
@@ -173,7 +180,15 @@ def test_the_browser_draws_what_python_draws(
         rows, columns = saliency.shape
         return {"rows": rows, "columns": columns, "low": low, "high": high, "levels": encoded(levels.tobytes())}
 
-    settings = {"view": view, "width": SIZE[1], "height": SIZE[0], "alpha": 0.7, "floor": 0.1, "border": 0.4}
+    settings = {
+        "view": view,
+        "width": SIZE[1],
+        "height": SIZE[0],
+        "alpha": 0.7,
+        "floor": 0.1,
+        "border": 0.4,
+        "quick": False,
+    }
     png = encoded(cv2.imencode(".png", cv2.cvtColor(image, cv2.COLOR_RGB2BGR))[1].tobytes())
     tables = [encoded(colours_of(name).tobytes()) for name in (colormap, "PuOr_r")]
     page = browser.new_page()
@@ -337,6 +352,14 @@ def test_a_browser_video_can_be_sought_by_chunks_and_holds_every_frame(tmp_path:
         ).mean()
         < 12
     )
+
+
+def test_the_pictures_keep_their_times_beside_sound(numbered_video: Path) -> None:
+    made = browser_video(VideoReader(numbered_video), 640, lambda *_done: None)
+    with av.open(str(made.path), format="mp4") as container:
+        times = [float(packet.pts * packet.time_base) for packet in container.demux(video=0) if packet.pts is not None]
+        assert container.streams.audio
+    np.testing.assert_allclose(times, np.arange(FRAMES) / 30, atol=6e-4)  # Matroska counts milliseconds
 
 
 def test_maps_are_packed_small_and_without_loss(maps: dict[str, np.ndarray]) -> None:

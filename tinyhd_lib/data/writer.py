@@ -1,7 +1,6 @@
 """Writing videos: H.264 in mp4, as every browser plays it, with the sound of another."""
 
 import logging
-from collections.abc import Collection
 from contextlib import closing
 from fractions import Fraction
 from pathlib import Path
@@ -20,7 +19,7 @@ logger = logging.getLogger(__name__)
 _SMPTE_170M, _LIMITED_RANGE = 6, 1
 _LEAST_TICKS = 10_000  # a second
 # What an mp4 holds and every browser plays; any other codec is encoded anew as AAC.
-_COPIED_CODECS: Collection[str] = {"aac", "mp3", "mp3float"}
+_COPIED_CODECS = frozenset({"aac", "mp3", "mp3float"})
 
 
 class VideoWriter:
@@ -45,11 +44,10 @@ class VideoWriter:
         fragment: int | None = None,
     ) -> None:
         self._path, self._rate, self._sound_of, self._pixel_aspect = path, rate, sound_of, pixel_aspect
-        self._copied, self._movflags = _COPIED_CODECS, "+faststart"
+        self._fragmented, self._movflags = fragment is not None, "+faststart"
         self._coding = {"preset": "superfast", "tune": "zerolatency", "crf": "20"}
         if fragment:
-            # Browsers that play MP3 in a plain mp4 may not play it in fragments.
-            self._copied, self._movflags = {"aac"}, "+frag_keyframe+empty_moov+default_base_moof"
+            self._movflags = "+frag_keyframe+empty_moov+default_base_moof"
             self._coding |= {"crf": "23", "g": str(fragment), "keyint_min": str(fragment), "sc_threshold": "0"}
         # Frames keep their own times, to a tick; at a constant rate, exactly.
         self._ticks = rate.numerator * -(-_LEAST_TICKS // rate.numerator)
@@ -103,7 +101,7 @@ class VideoWriter:
         context.time_base, context.sample_aspect_ratio = Fraction(1, self._ticks), self._pixel_aspect
         context.colorspace, context.color_range = _SMPTE_170M, _LIMITED_RANGE
         if self._sound_of is not None:
-            self._sound = open_sound(self._sound_of, self._container, self._copied)
+            self._sound = open_sound(self._sound_of, self._container, self._fragmented)
 
 
 def _pad_to_even(image: Image) -> Image:
@@ -124,14 +122,16 @@ class AudioTrack:
     Args:
         source: a video with a sound track.
         container: the open output container.
-        copied: codecs that are taken over as they are.
+        fragmented: whether browsers play the container from any fragment on.
     """
 
-    def __init__(self, source: Path, container: Any, copied: Collection[str]) -> None:
+    def __init__(self, source: Path, container: Any, fragmented: bool) -> None:  # noqa: FBT001
         self._source = open_media(source)
         self._container = container
         heard, seen = self._source.streams.audio[0], picture_stream(self._source)
-        self._copied = heard.codec_context.name in copied
+        self._fragmented = fragmented
+        # Browsers that play MP3 in a plain mp4 may not play it in fragments.
+        self._copied = heard.codec_context.name in ({"aac"} if fragmented else _COPIED_CODECS)
         if self._copied:
             self._stream = container.add_stream_from_template(heard)
         else:
@@ -187,13 +187,14 @@ class AudioTrack:
             return
         for frame in packet.decode():
             frame.pts -= round(self._offset / frame.time_base)
-            self._container.mux(self._stream.encode(frame))
+            # Fragments cannot begin before 0: what an encoder puts there would shift all pictures.
+            self._container.mux([p for p in self._stream.encode(frame) if p.pts >= 0 or not self._fragmented])
 
 
-def open_sound(source: Path, container: Any, copied: Collection[str]) -> AudioTrack | None:
+def open_sound(source: Path, container: Any, fragmented: bool) -> AudioTrack | None:  # noqa: FBT001
     """Return the sound track of ``source`` for ``container``, None if it cannot be taken over."""
     try:
-        return AudioTrack(source, container, copied)
+        return AudioTrack(source, container, fragmented)
     except (av.error.FFmpegError, ValueError) as error:
         logger.warning("%s: its sound cannot be taken over (%s)", source, error)
         return None

@@ -21,7 +21,7 @@ CHUNK = 64
 
 _FRAGMENT = 16  # frames between two that can be sought
 _WIDEST = 1280
-_CACHE = Cache("videos", version=2, most_bytes=4 * 2**30)
+_CACHE = Cache("videos", version=3, most_bytes=4 * 2**30)
 
 
 class BrowserVideo(NamedTuple):

@@ -311,27 +311,31 @@ uniform sampler2D image, first, second, colours, diverging;
 uniform ivec2 size;
 uniform int view;
 uniform float alpha, ground, border;
+uniform bool quick;
+uniform vec4 stretch; // gain and offset of both maps
 out vec4 colour;
-float grey(sampler2D map, ivec2 at) {
+float grey(sampler2D map, ivec2 at, vec2 levels) {
+  if (quick) return clamp(texture(map, (vec2(at) + 0.5) / vec2(size)).r * levels.x + levels.y, 0.0, 1.0);
   return unpacked(texelFetch(map, clamp(at, ivec2(0), size - 1), 0));
 }
 vec3 coloured(sampler2D table, float level) { return texelFetch(table, ivec2(int(level), 0), 0).rgb; }
-vec3 over(vec3 frame, float part) {
+// Colours are multiplied by their opacity, as browsers blend them.
+vec4 laid(vec4 below, vec3 light, float opaque) { return vec4(light, 1.0) * opaque + below * (1.0 - opaque); }
+vec4 over(vec4 frame, float part) {
   float level = round(part * 255.0);
-  float opaque = alpha * max(level / 255.0 - ground, 0.0) / (1.0 - ground);
-  return mix(frame, coloured(colours, level), opaque);
+  return laid(frame, coloured(colours, level), alpha * max(level / 255.0 - ground, 0.0) / (1.0 - ground));
 }
-vec3 lined(vec3 frame, ivec2 at) {
-  float here = grey(first, at);
-  vec2 slope = vec2(grey(first, at + ivec2(1, 0)) - grey(first, at - ivec2(1, 0)),
-                    grey(first, at + ivec2(0, 1)) - grey(first, at - ivec2(0, 1))) * 0.5;
+vec4 lined(vec4 frame, ivec2 at) {
+  float here = grey(first, at, stretch.xy);
+  vec2 slope = vec2(grey(first, at + ivec2(1, 0), stretch.xy) - grey(first, at - ivec2(1, 0), stretch.xy),
+                    grey(first, at + ivec2(0, 1), stretch.xy) - grey(first, at - ivec2(0, 1), stretch.xy)) * 0.5;
   float steep = max(length(slope), 1e-4);
   for (int n = 0; n < ${LEVELS.length}; n++) {
     float level = float(n + 1) * 0.25;
     float apart = abs(here - level) / steep;
     float half_width = float(n + 1) * 0.5;
-    frame = mix(frame, vec3(0.0), clamp(half_width + 1.5 - apart, 0.0, 1.0));
-    frame = mix(frame, coloured(colours, round(level * 255.0)), clamp(half_width + 0.5 - apart, 0.0, 1.0));
+    frame = laid(frame, vec3(0.0), clamp(half_width + 1.5 - apart, 0.0, 1.0));
+    frame = laid(frame, coloured(colours, round(level * 255.0)), clamp(half_width + 0.5 - apart, 0.0, 1.0));
   }
   return frame;
 }
@@ -339,28 +343,27 @@ void main() {
   ivec2 at = ivec2(gl_FragCoord.x, float(size.y) - gl_FragCoord.y);
   bool right = at.x >= size.x;
   if (right) at.x -= size.x;
-  vec3 frame = texture(image, (vec2(at) + 0.5) / vec2(size)).rgb;
-  vec3 drawn = frame;
-  if (view == 0) drawn = over(frame, grey(first, at));
-  else if (view == 1) drawn = right ? coloured(colours, round(grey(first, at) * 255.0)) : frame;
-  else if (view == 2) drawn = coloured(colours, round(grey(first, at) * 255.0));
-  else if (view == 3) drawn = lined(frame, at);
+  vec4 drawn = quick ? vec4(0.0) : vec4(texture(image, (vec2(at) + 0.5) / vec2(size)).rgb, 1.0);
+  if (view == 0) drawn = over(drawn, grey(first, at, stretch.xy));
+  else if (view == 2 || (view == 1 && right)) drawn = vec4(coloured(colours, round(grey(first, at, stretch.xy) * 255.0)), 1.0);
+  else if (view == 3) drawn = lined(drawn, at);
   else if (view == 4) {
     int line = int(round(border * float(size.x)));
-    drawn = over(frame, at.x < line ? grey(first, at) : grey(second, at));
-    if (abs(at.x - line) <= 1) drawn = vec3(at.x == line ? 1.0 : 0.0);
-  } else {
-    float apart = clamp(round(grey(first, at) * 255.0) - round(grey(second, at) * 255.0), -128.0, 127.0);
-    drawn = mix(frame, coloured(diverging, apart + 128.0), alpha * abs(apart) / 128.0);
+    drawn = over(drawn, at.x < line ? grey(first, at, stretch.xy) : grey(second, at, stretch.zw));
+    if (abs(at.x - line) <= 1) drawn = vec4(vec3(at.x == line ? 1.0 : 0.0), 1.0);
+  } else if (view == 5) {
+    float more = round(grey(first, at, stretch.xy) * 255.0) - round(grey(second, at, stretch.zw) * 255.0);
+    float apart = clamp(more, -128.0, 127.0);
+    drawn = laid(drawn, coloured(diverging, apart + 128.0), alpha * abs(apart) / 128.0);
   }
-  colour = vec4(drawn, 1.0);
+  colour = drawn;
 }`;
 var ASIDE = 7;
 var Painter = class {
   // Throws where there is no WebGL 2.
   constructor(canvas) {
     this.canvas = canvas;
-    const gl = canvas.getContext("webgl2", { alpha: false, antialias: false, preserveDrawingBuffer: true });
+    const gl = canvas.getContext("webgl2", { antialias: false, preserveDrawingBuffer: true });
     if (!gl) throw new Error("no WebGL 2");
     this.gl = gl;
     this.programs = { enlarge: this.program(ENLARGE), compose: this.program(COMPOSE) };
@@ -382,13 +385,15 @@ var Painter = class {
     const across = view === "side-by-side" ? 2 * width : width;
     if (this.canvas.width !== across) this.canvas.width = across;
     if (this.canvas.height !== height) this.canvas.height = height;
-    this.enlarge(picture.first, "first", width, height);
-    if (view === "wipe" || view === "difference") this.enlarge(picture.second, "second", width, height);
+    const maps = [this.grey(picture.first, "first", picture), this.grey(picture.second, "second", picture)];
     this.use("compose");
     this.bind(0, "image", this.texture("image", gl.LINEAR));
-    gl.texImage2D(gl.TEXTURE_2D, 0, gl.RGB, gl.RGB, gl.UNSIGNED_BYTE, picture.image);
-    this.bind(1, "first", this.target("first", width, height).texture);
-    this.bind(2, "second", this.target("second", width, height).texture);
+    if (!picture.quick) gl.texImage2D(gl.TEXTURE_2D, 0, gl.RGBA, gl.RGBA, gl.UNSIGNED_BYTE, picture.image);
+    this.bind(1, "first", maps[0]);
+    this.bind(2, "second", maps[1]);
+    const { first, second } = picture;
+    gl.uniform1i(this.place("compose", "quick"), Number(picture.quick));
+    gl.uniform4f(this.place("compose", "stretch"), first.gain, first.offset, second.gain, second.offset);
     this.colours(3, "colours", picture.colours);
     this.colours(4, "diverging", picture.diverging);
     gl.uniform2i(this.place("compose", "size"), width, height);
@@ -400,6 +405,19 @@ var Painter = class {
   }
   dispose() {
     this.gl.getExtension("WEBGL_lose_context")?.loseContext();
+  }
+  // The texture of a map, as large as the frame or, where it must be quick, as it is.
+  grey(shown, name, { quick, width, height, view }) {
+    const { gl } = this;
+    if (name === "second" && view !== "wipe" && view !== "difference") return this.texture("none", gl.LINEAR);
+    if (!quick) {
+      this.enlarge(shown, name, width, height);
+      return this.target(name, width, height).texture;
+    }
+    const texture = this.texture(`quick ${name}`, gl.LINEAR);
+    const { rows, columns, levels } = shown.map ?? { rows: 1, columns: 1, levels: new Uint8Array(1) };
+    gl.texImage2D(gl.TEXTURE_2D, 0, gl.R8, columns, rows, 0, gl.RED, gl.UNSIGNED_BYTE, levels);
+    return texture;
   }
   enlarge({ map, gain, offset }, name, width, height) {
     const { gl } = this;
@@ -614,13 +632,16 @@ var Marks = class {
   }
   canvas;
   context;
+  isMarked = false;
   clear(width, height) {
-    this.canvas.width = width;
-    this.canvas.height = height;
+    if (this.canvas.width !== width || this.canvas.height !== height) [this.canvas.width, this.canvas.height] = [width, height];
+    else if (this.isMarked) this.context.clearRect(0, 0, width, height);
+    this.isMarked = false;
   }
   // Rings where people look now, and their ways there.
   gaze(points, frame, span, width) {
     const { context, canvas } = this;
+    this.isMarked = true;
     const radius = Math.max(3, width / 160);
     const before = /* @__PURE__ */ new Map();
     context.lineCap = "round";
@@ -645,6 +666,7 @@ var Marks = class {
     context.globalAlpha = 1;
   }
   cross(x, y, width) {
+    this.isMarked = true;
     const size = Math.max(6, width / 80);
     const place = [x * width, y * this.canvas.height];
     for (const [colour, thick] of [
@@ -663,6 +685,7 @@ var Marks = class {
   }
   sign(text, x, y, width) {
     const { context } = this;
+    this.isMarked = true;
     context.font = `bold ${Math.max(18, width / 26)}px sans-serif`;
     context.textAlign = "center";
     context.textBaseline = "middle";
@@ -916,6 +939,10 @@ var Player = class {
       window.clearTimeout(this.timer);
       this.play();
     } else await this.move();
+  }
+  // Whether the video itself is what is seen, and not pictures of its frames.
+  get isVideo() {
+    return this.plays;
   }
   setSpeed(speed) {
     this.speed = speed;
@@ -1337,6 +1364,7 @@ var Timeline = class {
 // src/viewer.ts
 var FAR = 16;
 var MOST_ZOOMED = 8;
+var SELDOM = 80;
 var KEYS = [
   ["space", "play, pause"],
   ["← →", "a frame back, on"],
@@ -1379,8 +1407,8 @@ var Viewer = class {
       change: () => this.go(Number(this.jump.value))
     });
     this.draws.canvas.setAttribute("role", "img");
-    this.sheet = h("div", { class: "tinyhd-sheet" }, this.draws.canvas, this.marks.canvas);
-    this.stage = h("div", { class: "tinyhd-stage" }, this.player.video, this.sheet);
+    this.sheet = h("div", { class: "tinyhd-sheet" }, this.player.video, this.draws.canvas, this.marks.canvas);
+    this.stage = h("div", { class: "tinyhd-stage" }, this.sheet);
     this.root = h(
       "div",
       { class: "tinyhd-viewer", tabindex: "0", role: "group", "aria-label": "Video with its saliency map" },
@@ -1429,6 +1457,8 @@ var Viewer = class {
   pointer = null;
   told = "";
   gone = false;
+  scheduled = false;
+  toldAt = 0;
   watching;
   root;
   stage;
@@ -1518,7 +1548,16 @@ var Viewer = class {
     if (!before || ["strip", "source", "other", "view"].some((name) => now[name] !== before[name]))
       void this.showTraces();
     this.sync();
-    void this.fetch().then(() => this.paint());
+    if (now.frame === this.frame || now.playing) void this.fetch().then(() => this.soon());
+  }
+  // Paint before the browser shows the next picture, once for all that changed until then.
+  soon() {
+    if (this.scheduled) return;
+    this.scheduled = true;
+    requestAnimationFrame(() => {
+      this.scheduled = false;
+      this.paint();
+    });
   }
   onFrame(frame, image) {
     this.image = image;
@@ -1528,7 +1567,7 @@ var Viewer = class {
       this.host.set({ frame }, false);
     }
     if (this.isHere(frame)) this.paint();
-    else void this.fetch().then(() => this.frame === frame && this.paint());
+    else void this.fetch().then(() => this.frame === frame && this.soon());
     if (frame % this.meta.chunk === 0 || !this.now.playing) void this.fetchAhead();
   }
   // Map sources that are on the picture.
@@ -1582,14 +1621,14 @@ var Viewer = class {
     if (this.now.normalise === "frame" || !known) return null;
     return this.now.normalise === "raw" ? [0, known[1]] : known;
   }
-  paint() {
+  paint(quick = this.now.playing && this.player.isVideo && this.draws.kind === "WebGL") {
     const colours = this.colours.get(this.now.colormap);
     const diverging = this.colours.get("PuOr_r");
     if (!this.image || !colours || !diverging || this.gone) return;
     const { now, frame } = this;
     const first = this.parts.map(now.source, frame);
     const second = this.isComparing ? this.parts.map(now.other, frame) : null;
-    const [width, height] = this.size();
+    const [width, height] = this.size(quick);
     this.draws.draw({
       image: this.image,
       width,
@@ -1600,18 +1639,26 @@ var Viewer = class {
       alpha: now.alpha,
       floor: now.floor,
       border: now.border,
+      quick,
       colours,
       diverging
     });
-    this.mark(first ?? null, second ?? null, width);
-    this.describe(first ?? null, colours);
+    this.mark(first ?? null, second ?? null, this.size(false)[0]);
+    this.describe(first ?? null);
+    if (quick && performance.now() - this.toldAt < SELDOM) return;
+    this.toldAt = performance.now();
+    this.showScale(first ?? null, colours);
     this.read();
     this.timeline.update(frame, now.notes, this.player.range);
     if (document.activeElement !== this.jump) this.jump.value = String(frame);
   }
+  fullSize() {
+    const [width, height] = this.size(false);
+    return [this.now.view === "side-by-side" ? 2 * width : width, height];
+  }
   mark(first, second, width) {
     const { now, marks, frame } = this;
-    marks.clear(this.draws.canvas.width, this.draws.canvas.height);
+    marks.clear(...this.fullSize());
     if (now.points) {
       const chunk = this.parts.chunkOf(frame);
       const span = Math.round(now.trail * this.meta.frames / this.meta.duration);
@@ -1622,14 +1669,16 @@ var Viewer = class {
     if (now.view === "difference" && first && second)
       for (const { sign, x, y } of extremes(first, second)) marks.sign(sign, x, y, width);
   }
-  // The size that the picture is drawn at: no finer than the screen shows it, unless it is looked at closely.
-  size() {
-    const [width, height] = this.meta.size;
-    const seen = this.stage.clientWidth * (window.devicePixelRatio || 1) * this.zoomed.scale;
-    const across = Math.min(width, Math.max(320, this.now.view === "side-by-side" ? seen / 2 : seen));
+  // The size that the picture is drawn at: no finer than the screen shows it, unless it is looked at closely; half as
+  // fine where only what is smooth is laid over the video that plays.
+  size(quick) {
+    const finest = quick && this.now.view !== "contours" ? 2 : 1;
+    const [width, height] = this.meta.size.map((side) => side / finest);
+    const seen = this.stage.clientWidth * (window.devicePixelRatio || 1) * this.zoomed.scale / finest;
+    const across = Math.min(width, Math.max(320 / finest, this.now.view === "side-by-side" ? seen / 2 : seen));
     return [Math.round(across), Math.round(height * across / width)];
   }
-  describe(first, colours) {
+  describe(first) {
     const { now, frame } = this;
     const what = {
       wipe: `left ${now.source}, right ${now.other}`,
@@ -1640,6 +1689,9 @@ var Viewer = class {
     const caption = `frame ${frame}, ${time}; ${now.view}: ${what[now.view] ?? now.source}${missing}`;
     this.caption.textContent = caption;
     this.draws.canvas.setAttribute("aria-label", `${caption}; ${now.normalise}: ${this.meta.scales[now.normalise]}`);
+  }
+  showScale(first, colours) {
+    const { now } = this;
     const [low, high] = this.scale(now.source) ?? [first?.low ?? 0, first?.high ?? 1];
     const table = now.view === "difference" ? this.colours.get("PuOr_r") : colours;
     const ticks = now.view === "difference" ? ["less", "equal", "more"] : [low, (low + high) / 2, high].map((each) => short(each));
@@ -1833,6 +1885,7 @@ var Viewer = class {
       )
     );
     this.tell(this.told);
+    this.stage.dataset.view = now.view;
     this.stage.style.setProperty("--shape", String(this.meta.size[0] * (now.view === "side-by-side" ? 2 : 1) / this.meta.size[1]));
   }
   note() {
@@ -1856,6 +1909,7 @@ var Viewer = class {
       this.host.act("save_frame");
       return;
     }
+    this.paint(false);
     const sheet = document.createElement("canvas");
     [sheet.width, sheet.height] = [this.canvas.width, this.canvas.height];
     const context = sheet.getContext("2d");
@@ -1925,7 +1979,7 @@ var Viewer = class {
     const follow = (middle, place) => place + (middle - place) * before / scale;
     this.zoomed = { scale, x: follow(this.zoomed.x, x), y: follow(this.zoomed.y, y) };
     this.place();
-    this.paint();
+    this.soon();
   }
   pan(x, y) {
     const { scale } = this.zoomed;
@@ -1941,7 +1995,7 @@ var Viewer = class {
     this.sheet.style.transform = `translate(${shift(this.zoomed.x)}, ${shift(this.zoomed.y)}) scale(${scale})`;
   }
   resized() {
-    this.paint();
+    this.soon();
     this.timeline.draw();
   }
   onKey(event) {

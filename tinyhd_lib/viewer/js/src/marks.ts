@@ -38,19 +38,22 @@ export function extremes(first: FrameMap, second: FrameMap): { sign: string; x: 
 
 export class Marks {
   private context: CanvasRenderingContext2D;
+  private isMarked = false;
 
   constructor(readonly canvas: HTMLCanvasElement) {
     this.context = canvas.getContext("2d") as CanvasRenderingContext2D;
   }
 
   clear(width: number, height: number): void {
-    this.canvas.width = width;
-    this.canvas.height = height;
+    if (this.canvas.width !== width || this.canvas.height !== height) [this.canvas.width, this.canvas.height] = [width, height];
+    else if (this.isMarked) this.context.clearRect(0, 0, width, height);
+    this.isMarked = false;
   }
 
   // Rings where people look now, and their ways there.
   gaze(points: [number, number, number, number][], frame: number, span: number, width: number): void {
     const { context, canvas } = this;
+    this.isMarked = true;
     const radius = Math.max(3, width / 160);
     const before = new Map<number, [number, number, number]>();
     context.lineCap = "round";
@@ -76,6 +79,7 @@ export class Marks {
   }
 
   cross(x: number, y: number, width: number): void {
+    this.isMarked = true;
     const size = Math.max(6, width / 80);
     const place: [number, number] = [x * width, y * this.canvas.height];
     for (const [colour, thick] of [
@@ -95,6 +99,7 @@ export class Marks {
 
   sign(text: string, x: number, y: number, width: number): void {
     const { context } = this;
+    this.isMarked = true;
     context.font = `bold ${Math.max(18, width / 26)}px sans-serif`;
     context.textAlign = "center";
     context.textBaseline = "middle";

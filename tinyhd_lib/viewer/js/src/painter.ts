@@ -45,27 +45,31 @@ uniform sampler2D image, first, second, colours, diverging;
 uniform ivec2 size;
 uniform int view;
 uniform float alpha, ground, border;
+uniform bool quick;
+uniform vec4 stretch; // gain and offset of both maps
 out vec4 colour;
-float grey(sampler2D map, ivec2 at) {
+float grey(sampler2D map, ivec2 at, vec2 levels) {
+  if (quick) return clamp(texture(map, (vec2(at) + 0.5) / vec2(size)).r * levels.x + levels.y, 0.0, 1.0);
   return unpacked(texelFetch(map, clamp(at, ivec2(0), size - 1), 0));
 }
 vec3 coloured(sampler2D table, float level) { return texelFetch(table, ivec2(int(level), 0), 0).rgb; }
-vec3 over(vec3 frame, float part) {
+// Colours are multiplied by their opacity, as browsers blend them.
+vec4 laid(vec4 below, vec3 light, float opaque) { return vec4(light, 1.0) * opaque + below * (1.0 - opaque); }
+vec4 over(vec4 frame, float part) {
   float level = round(part * 255.0);
-  float opaque = alpha * max(level / 255.0 - ground, 0.0) / (1.0 - ground);
-  return mix(frame, coloured(colours, level), opaque);
+  return laid(frame, coloured(colours, level), alpha * max(level / 255.0 - ground, 0.0) / (1.0 - ground));
 }
-vec3 lined(vec3 frame, ivec2 at) {
-  float here = grey(first, at);
-  vec2 slope = vec2(grey(first, at + ivec2(1, 0)) - grey(first, at - ivec2(1, 0)),
-                    grey(first, at + ivec2(0, 1)) - grey(first, at - ivec2(0, 1))) * 0.5;
+vec4 lined(vec4 frame, ivec2 at) {
+  float here = grey(first, at, stretch.xy);
+  vec2 slope = vec2(grey(first, at + ivec2(1, 0), stretch.xy) - grey(first, at - ivec2(1, 0), stretch.xy),
+                    grey(first, at + ivec2(0, 1), stretch.xy) - grey(first, at - ivec2(0, 1), stretch.xy)) * 0.5;
   float steep = max(length(slope), 1e-4);
   for (int n = 0; n < ${LEVELS.length}; n++) {
     float level = float(n + 1) * 0.25;
     float apart = abs(here - level) / steep;
     float half_width = float(n + 1) * 0.5;
-    frame = mix(frame, vec3(0.0), clamp(half_width + 1.5 - apart, 0.0, 1.0));
-    frame = mix(frame, coloured(colours, round(level * 255.0)), clamp(half_width + 0.5 - apart, 0.0, 1.0));
+    frame = laid(frame, vec3(0.0), clamp(half_width + 1.5 - apart, 0.0, 1.0));
+    frame = laid(frame, coloured(colours, round(level * 255.0)), clamp(half_width + 0.5 - apart, 0.0, 1.0));
   }
   return frame;
 }
@@ -73,21 +77,20 @@ void main() {
   ivec2 at = ivec2(gl_FragCoord.x, float(size.y) - gl_FragCoord.y);
   bool right = at.x >= size.x;
   if (right) at.x -= size.x;
-  vec3 frame = texture(image, (vec2(at) + 0.5) / vec2(size)).rgb;
-  vec3 drawn = frame;
-  if (view == 0) drawn = over(frame, grey(first, at));
-  else if (view == 1) drawn = right ? coloured(colours, round(grey(first, at) * 255.0)) : frame;
-  else if (view == 2) drawn = coloured(colours, round(grey(first, at) * 255.0));
-  else if (view == 3) drawn = lined(frame, at);
+  vec4 drawn = quick ? vec4(0.0) : vec4(texture(image, (vec2(at) + 0.5) / vec2(size)).rgb, 1.0);
+  if (view == 0) drawn = over(drawn, grey(first, at, stretch.xy));
+  else if (view == 2 || (view == 1 && right)) drawn = vec4(coloured(colours, round(grey(first, at, stretch.xy) * 255.0)), 1.0);
+  else if (view == 3) drawn = lined(drawn, at);
   else if (view == 4) {
     int line = int(round(border * float(size.x)));
-    drawn = over(frame, at.x < line ? grey(first, at) : grey(second, at));
-    if (abs(at.x - line) <= 1) drawn = vec3(at.x == line ? 1.0 : 0.0);
-  } else {
-    float apart = clamp(round(grey(first, at) * 255.0) - round(grey(second, at) * 255.0), -128.0, 127.0);
-    drawn = mix(frame, coloured(diverging, apart + 128.0), alpha * abs(apart) / 128.0);
+    drawn = over(drawn, at.x < line ? grey(first, at, stretch.xy) : grey(second, at, stretch.zw));
+    if (abs(at.x - line) <= 1) drawn = vec4(vec3(at.x == line ? 1.0 : 0.0), 1.0);
+  } else if (view == 5) {
+    float more = round(grey(first, at, stretch.xy) * 255.0) - round(grey(second, at, stretch.zw) * 255.0);
+    float apart = clamp(more, -128.0, 127.0);
+    drawn = laid(drawn, coloured(diverging, apart + 128.0), alpha * abs(apart) / 128.0);
   }
-  colour = vec4(drawn, 1.0);
+  colour = drawn;
 }`;
 
 const ASIDE = 7; // the unit where textures are made, so that those in use stay where they are
@@ -110,7 +113,7 @@ export class Painter implements Draws {
 
   // Throws where there is no WebGL 2.
   constructor(readonly canvas: HTMLCanvasElement) {
-    const gl = canvas.getContext("webgl2", { alpha: false, antialias: false, preserveDrawingBuffer: true });
+    const gl = canvas.getContext("webgl2", { antialias: false, preserveDrawingBuffer: true });
     if (!gl) throw new Error("no WebGL 2");
     this.gl = gl;
     this.programs = { enlarge: this.program(ENLARGE), compose: this.program(COMPOSE) };
@@ -124,13 +127,15 @@ export class Painter implements Draws {
     const across = view === "side-by-side" ? 2 * width : width;
     if (this.canvas.width !== across) this.canvas.width = across;
     if (this.canvas.height !== height) this.canvas.height = height;
-    this.enlarge(picture.first, "first", width, height);
-    if (view === "wipe" || view === "difference") this.enlarge(picture.second, "second", width, height);
+    const maps = [this.grey(picture.first, "first", picture), this.grey(picture.second, "second", picture)];
     this.use("compose");
     this.bind(0, "image", this.texture("image", gl.LINEAR));
-    gl.texImage2D(gl.TEXTURE_2D, 0, gl.RGB, gl.RGB, gl.UNSIGNED_BYTE, picture.image as TexImageSource);
-    this.bind(1, "first", this.target("first", width, height).texture);
-    this.bind(2, "second", this.target("second", width, height).texture);
+    if (!picture.quick) gl.texImage2D(gl.TEXTURE_2D, 0, gl.RGBA, gl.RGBA, gl.UNSIGNED_BYTE, picture.image as TexImageSource);
+    this.bind(1, "first", maps[0]);
+    this.bind(2, "second", maps[1]);
+    const { first, second } = picture;
+    gl.uniform1i(this.place("compose", "quick"), Number(picture.quick));
+    gl.uniform4f(this.place("compose", "stretch"), first.gain, first.offset, second.gain, second.offset);
     this.colours(3, "colours", picture.colours);
     this.colours(4, "diverging", picture.diverging);
     gl.uniform2i(this.place("compose", "size"), width, height);
@@ -143,6 +148,20 @@ export class Painter implements Draws {
 
   dispose(): void {
     this.gl.getExtension("WEBGL_lose_context")?.loseContext();
+  }
+
+  // The texture of a map, as large as the frame or, where it must be quick, as it is.
+  private grey(shown: Shown, name: string, { quick, width, height, view }: Picture): WebGLTexture {
+    const { gl } = this;
+    if (name === "second" && view !== "wipe" && view !== "difference") return this.texture("none", gl.LINEAR);
+    if (!quick) {
+      this.enlarge(shown, name, width, height);
+      return this.target(name, width, height).texture;
+    }
+    const texture = this.texture(`quick ${name}`, gl.LINEAR);
+    const { rows, columns, levels } = shown.map ?? { rows: 1, columns: 1, levels: new Uint8Array(1) };
+    gl.texImage2D(gl.TEXTURE_2D, 0, gl.R8, columns, rows, 0, gl.RED, gl.UNSIGNED_BYTE, levels);
+    return texture;
   }
 
   private enlarge({ map, gain, offset }: Shown, name: string, width: number, height: number): void {

@@ -21,6 +21,8 @@ export interface Picture {
   alpha: number;
   floor: number;
   border: number;
+  // Whether the video shows through, which plays below: what is laid over it alone is drawn, enlarged bilinearly.
+  quick: boolean;
   colours: Uint8Array; // 256 RGB
   diverging: Uint8Array;
 }

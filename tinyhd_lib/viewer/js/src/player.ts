@@ -104,6 +104,11 @@ export class Player {
     } else await this.move();
   }
 
+  // Whether the video itself is what is seen, and not pictures of its frames.
+  get isVideo(): boolean {
+    return this.plays;
+  }
+
   setSpeed(speed: number): void {
     this.speed = speed;
     this.video.playbackRate = speed;

@@ -14,6 +14,7 @@ import type { FrameMap, Meta, Settings } from "./types";
 
 const FAR = 16; // frames of a long step
 const MOST_ZOOMED = 8;
+const SELDOM = 80; // milliseconds between two looks of what is beside the picture, while it plays
 const KEYS: [string, string][] = [
   ["space", "play, pause"],
   ["← →", "a frame back, on"],
@@ -46,6 +47,8 @@ export class Viewer {
   private pointer: [number, number] | null = null;
   private told = "";
   private gone = false;
+  private scheduled = false;
+  private toldAt = 0;
   private watching: ResizeObserver;
 
   private root: HTMLElement;
@@ -95,8 +98,8 @@ export class Viewer {
       change: () => this.go(Number(this.jump.value)),
     });
     this.draws.canvas.setAttribute("role", "img");
-    this.sheet = h("div", { class: "tinyhd-sheet" }, this.draws.canvas, this.marks.canvas);
-    this.stage = h("div", { class: "tinyhd-stage" }, this.player.video, this.sheet);
+    this.sheet = h("div", { class: "tinyhd-sheet" }, this.player.video, this.draws.canvas, this.marks.canvas);
+    this.stage = h("div", { class: "tinyhd-stage" }, this.sheet);
     this.root = h(
       "div",
       { class: "tinyhd-viewer", tabindex: "0", role: "group", "aria-label": "Video with its saliency map" },
@@ -209,7 +212,17 @@ export class Viewer {
     if (!before || ["strip", "source", "other", "view"].some((name) => now[name as keyof Settings] !== before[name as keyof Settings]))
       void this.showTraces();
     this.sync();
-    void this.fetch().then(() => this.paint());
+    if (now.frame === this.frame || now.playing) void this.fetch().then(() => this.soon()); // else the frame that comes is painted
+  }
+
+  // Paint before the browser shows the next picture, once for all that changed until then.
+  private soon(): void {
+    if (this.scheduled) return;
+    this.scheduled = true;
+    requestAnimationFrame(() => {
+      this.scheduled = false;
+      this.paint();
+    });
   }
 
   private onFrame(frame: number, image: CanvasImageSource): void {
@@ -220,7 +233,7 @@ export class Viewer {
       this.host.set({ frame }, false);
     }
     if (this.isHere(frame)) this.paint();
-    else void this.fetch().then(() => this.frame === frame && this.paint());
+    else void this.fetch().then(() => this.frame === frame && this.soon());
     if (frame % this.meta.chunk === 0 || !this.now.playing) void this.fetchAhead();
   }
 
@@ -281,14 +294,14 @@ export class Viewer {
     return this.now.normalise === "raw" ? [0, known[1]] : known;
   }
 
-  private paint(): void {
+  private paint(quick = this.now.playing && this.player.isVideo && this.draws.kind === "WebGL"): void {
     const colours = this.colours.get(this.now.colormap);
     const diverging = this.colours.get("PuOr_r");
     if (!this.image || !colours || !diverging || this.gone) return;
     const { now, frame } = this;
     const first = this.parts.map(now.source, frame);
     const second = this.isComparing ? this.parts.map(now.other, frame) : null;
-    const [width, height] = this.size();
+    const [width, height] = this.size(quick);
     this.draws.draw({
       image: this.image,
       width,
@@ -299,19 +312,28 @@ export class Viewer {
       alpha: now.alpha,
       floor: now.floor,
       border: now.border,
+      quick,
       colours,
       diverging,
     });
-    this.mark(first ?? null, second ?? null, width);
-    this.describe(first ?? null, colours);
+    this.mark(first ?? null, second ?? null, this.size(false)[0]);
+    this.describe(first ?? null);
+    if (quick && performance.now() - this.toldAt < SELDOM) return; // the pictures come first
+    this.toldAt = performance.now();
+    this.showScale(first ?? null, colours);
     this.read();
     this.timeline.update(frame, now.notes, this.player.range);
     if (document.activeElement !== this.jump) this.jump.value = String(frame);
   }
 
+  private fullSize(): [number, number] {
+    const [width, height] = this.size(false);
+    return [this.now.view === "side-by-side" ? 2 * width : width, height];
+  }
+
   private mark(first: FrameMap | null, second: FrameMap | null, width: number): void {
     const { now, marks, frame } = this;
-    marks.clear(this.draws.canvas.width, this.draws.canvas.height);
+    marks.clear(...this.fullSize());
     if (now.points) {
       const chunk = this.parts.chunkOf(frame);
       const span = Math.round((now.trail * this.meta.frames) / this.meta.duration);
@@ -323,15 +345,17 @@ export class Viewer {
       for (const { sign, x, y } of extremes(first, second)) marks.sign(sign, x, y, width);
   }
 
-  // The size that the picture is drawn at: no finer than the screen shows it, unless it is looked at closely.
-  private size(): [number, number] {
-    const [width, height] = this.meta.size;
-    const seen = this.stage.clientWidth * (window.devicePixelRatio || 1) * this.zoomed.scale;
-    const across = Math.min(width, Math.max(320, this.now.view === "side-by-side" ? seen / 2 : seen));
+  // The size that the picture is drawn at: no finer than the screen shows it, unless it is looked at closely; half as
+  // fine where only what is smooth is laid over the video that plays.
+  private size(quick: boolean): [number, number] {
+    const finest = quick && this.now.view !== "contours" ? 2 : 1;
+    const [width, height] = this.meta.size.map((side) => side / finest);
+    const seen = (this.stage.clientWidth * (window.devicePixelRatio || 1) * this.zoomed.scale) / finest;
+    const across = Math.min(width, Math.max(320 / finest, this.now.view === "side-by-side" ? seen / 2 : seen));
     return [Math.round(across), Math.round((height * across) / width)];
   }
 
-  private describe(first: FrameMap | null, colours: Uint8Array): void {
+  private describe(first: FrameMap | null): void {
     const { now, frame } = this;
     const what: Record<string, string> = {
       wipe: `left ${now.source}, right ${now.other}`,
@@ -342,6 +366,10 @@ export class Viewer {
     const caption = `frame ${frame}, ${time}; ${now.view}: ${what[now.view] ?? now.source}${missing}`;
     this.caption.textContent = caption;
     this.draws.canvas.setAttribute("aria-label", `${caption}; ${now.normalise}: ${this.meta.scales[now.normalise]}`);
+  }
+
+  private showScale(first: FrameMap | null, colours: Uint8Array): void {
+    const { now } = this;
     const [low, high] = this.scale(now.source) ?? [first?.low ?? 0, first?.high ?? 1];
     const table = now.view === "difference" ? this.colours.get("PuOr_r") : colours;
     const ticks = now.view === "difference" ? ["less", "equal", "more"] : [low, (low + high) / 2, high].map((each) => short(each));
@@ -534,6 +562,7 @@ export class Viewer {
       ),
     );
     this.tell(this.told);
+    this.stage.dataset.view = now.view;
     this.stage.style.setProperty("--shape", String((this.meta.size[0] * (now.view === "side-by-side" ? 2 : 1)) / this.meta.size[1]));
   }
 
@@ -559,6 +588,7 @@ export class Viewer {
       this.host.act("save_frame");
       return;
     }
+    this.paint(false);
     const sheet = document.createElement("canvas");
     [sheet.width, sheet.height] = [this.canvas.width, this.canvas.height];
     const context = sheet.getContext("2d") as CanvasRenderingContext2D;
@@ -636,7 +666,7 @@ export class Viewer {
     const follow = (middle: number, place: number) => place + ((middle - place) * before) / scale;
     this.zoomed = { scale, x: follow(this.zoomed.x, x), y: follow(this.zoomed.y, y) };
     this.place();
-    this.paint();
+    this.soon();
   }
 
   private pan(x: number, y: number): void {
@@ -655,7 +685,7 @@ export class Viewer {
   }
 
   private resized(): void {
-    this.paint();
+    this.soon();
     this.timeline.draw();
   }
 
