@@ -2,6 +2,7 @@
 
 import ast
 import os
+import shutil
 import sys
 from collections.abc import Callable, Iterator
 from fractions import Fraction
@@ -25,6 +26,9 @@ REFERENCE = SHARED / "reference"
 RELEASED = REFERENCE / "released"
 CLIPS = SHARED / "clips"
 
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+
+needs_browser = pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium (apt-get install chromium)")
 needs_shared = pytest.mark.skipif(not SHARED.exists(), reason="needs the third-party material in ../shared")
 
 
@@ -55,6 +59,18 @@ def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("TINYHD_CACHE", str(tmp_path_factory.mktemp("cache")))
         yield
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    """Chromium, which draws on the processor."""
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        arguments = ["--no-sandbox", "--enable-unsafe-swiftshader"]
+        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=arguments)
+        yield chromium
+        chromium.close()
 
 
 @pytest.fixture(scope="session")

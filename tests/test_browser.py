@@ -3,7 +3,6 @@
 import json
 import os
 import re
-import shutil
 import socket
 import subprocess
 import sys
@@ -17,13 +16,12 @@ from urllib.request import urlopen
 import cv2
 import numpy as np
 import pytest
-from conftest import ROOT
-from playwright.sync_api import Browser, ConsoleMessage, Page, sync_playwright
+from conftest import ROOT, needs_browser
+from playwright.sync_api import Browser, ConsoleMessage, Page
 
 from tinyhd_lib.data.video import read_frames
 from tinyhd_lib.notebooks.files import copy_notebooks
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 SCREENSHOTS = ROOT / "out" / "browser"
 TOKEN = "tests"
 READY = "document.querySelector('video.tinyhd-video').readyState >= 2"
@@ -39,7 +37,7 @@ SLOW = 120_000
 
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium (apt-get install chromium)"),
+    needs_browser,
 ]
 
 
@@ -76,16 +74,6 @@ def _choose(folder: Path, plugin: str, **settings: object) -> None:
     place = folder / f"settings/@jupyterlab/{plugin}.jupyterlab-settings"
     place.parent.mkdir(parents=True)
     place.write_text(json.dumps(settings))
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(
-            executable_path=CHROMIUM, args=["--no-sandbox", "--enable-unsafe-swiftshader"]
-        )
-        yield chromium
-        chromium.close()
 
 
 def _answers(address: str) -> bool:

@@ -14,8 +14,8 @@ import av
 import cv2
 import numpy as np
 import pytest
-from conftest import ROOT, moving_dot
-from playwright.sync_api import Browser, Page, sync_playwright
+from conftest import ROOT, moving_dot, needs_browser
+from playwright.sync_api import Browser, Page
 
 from tinyhd_lib.data.reader import VideoReader
 from tinyhd_lib.data.transforms import to_grey
@@ -29,23 +29,12 @@ from tinyhd_lib.viewer.page import SCRIPT, framed
 from tinyhd_lib.viewer.parts import packed_maps
 from tinyhd_lib.viewer.state import VIEWS
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 SCRIPTS = ROOT / "tinyhd_lib/viewer/js"
 NODE = shutil.which("npm")
 SIZE = (360, 640)
 FRAMES = 150
 
-needs_browser = pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium (apt-get install chromium)")
 pytestmark = pytest.mark.slow
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        arguments = ["--no-sandbox", "--enable-unsafe-swiftshader"]
-        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=arguments)
-        yield chromium
-        chromium.close()
 
 
 @pytest.fixture(scope="module")

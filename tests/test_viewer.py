@@ -236,7 +236,7 @@ def test_a_state_opens_from_another_folder_with_gaze_and_scores(
     monkeypatch.chdir(tmp_path)
     again = SaliencyViewer.from_state(state, {"map": maps}, out=tmp_path)
     assert again.settings == viewer.settings
-    np.testing.assert_array_equal(again._parts.scores["mine"], scores)
+    np.testing.assert_array_equal(again._parts.trace("mine", ""), scores)
     assert list(again._scene.sources) == ["map", "people", "observers"]
     with pytest.raises(BadInput, match="of version 1, this viewer reads 2"):
         SaliencyViewer.from_state({"version": 1})

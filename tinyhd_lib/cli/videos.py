@@ -20,7 +20,7 @@ from tinyhd_lib.errors import BadInput
 from tinyhd_lib.evaluation.options import EvaluateOptions
 from tinyhd_lib.files import write_atomically
 from tinyhd_lib.live.options import LiveOptions
-from tinyhd_lib.models.weights import DEFAULT_WEIGHTS
+from tinyhd_lib.models.weights import DEFAULT_WEIGHTS, short_names
 from tinyhd_lib.prediction.options import Drawing, ModelOptions, PredictOptions
 
 if TYPE_CHECKING:
@@ -115,9 +115,9 @@ def view(
     """
     from tinyhd_lib.viewer import SaliencyViewer
 
-    sources: dict[str, Any] = {Path(each).stem: each for each in (*map(str, maps), *weights)}
+    sources = short_names([*map(str, maps), *weights] or [DEFAULT_WEIGHTS])
     place = html or Path(mkdtemp(prefix="tinyhd-view-")) / f"{video.stem}.html"
-    print(SaliencyViewer(video, sources or DEFAULT_WEIGHTS).save_html(place))
+    print(SaliencyViewer(video, sources).save_html(place))
     if html is None:
         webbrowser.open(place.as_uri())
 

@@ -5,6 +5,7 @@ from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import ExitStack, suppress
 from pathlib import Path
+from threading import Lock
 from typing import NamedTuple, Self
 
 import av
@@ -46,6 +47,7 @@ class VideoReader:
         self._width = width
         self._most = cache_bytes
         self._kept: OrderedDict[int, Image] = OrderedDict()
+        self._lock = Lock()
         self._images = source_files(path) if path.is_dir() else []
         marks = [] if path.is_dir() else _marks(path)
         sought = bool(marks) and frames in {None, len(marks)}
@@ -70,10 +72,11 @@ class VideoReader:
         """
         if not 0 <= index < self.count:
             raise IndexError(f"{self.path}: frame {index} of {self.count}")
-        if index not in self._kept:
-            self._fetch(index)
-        self._kept.move_to_end(index)
-        return self._kept[index]
+        with self._lock:  # a viewer's threads look at one video
+            if index not in self._kept:
+                self._fetch(index)
+            self._kept.move_to_end(index)
+            return self._kept[index]
 
     def close(self) -> None:
         """Let go of the file."""

@@ -57,9 +57,13 @@ def to_grey(saliency: Map, size: tuple[int, int], bounds: tuple[float, float], l
     Returns:
         (height, width) of that type; black where the bounds coincide.
     """
+    large = cv2.resize(stretched(saliency, bounds, levels), size[::-1], interpolation=cv2.INTER_CUBIC)
+    return cv2.GaussianBlur(large, (5, 5), 0)
+
+
+def stretched(saliency: Map, bounds: tuple[float, float], levels: type[Any] = np.uint8) -> Image:
+    """Return a map's grey levels (h, w) at its own size, cut off; black where the bounds coincide: see `to_grey`."""
     low, high = bounds
     white = np.iinfo(levels).max
     scale = white / (high - low) if high > low else 0.0
-    stretched = ((saliency - np.float32(low)) * np.float32(scale)).clip(0, white).astype(levels)
-    large = cv2.resize(stretched, size[::-1], interpolation=cv2.INTER_CUBIC)
-    return cv2.GaussianBlur(large, (5, 5), 0)
+    return ((saliency - np.float32(low)) * np.float32(scale)).clip(0, white).astype(levels)

@@ -44,11 +44,7 @@ class VideoWriter:
         fragment: int | None = None,
     ) -> None:
         self._path, self._rate, self._sound_of, self._pixel_aspect = path, rate, sound_of, pixel_aspect
-        self._fragmented, self._movflags = fragment is not None, "+faststart"
-        self._coding = {"preset": "superfast", "tune": "zerolatency", "crf": "20"}
-        if fragment:
-            self._movflags = "+frag_keyframe+empty_moov+default_base_moof"
-            self._coding |= {"crf": "23", "g": str(fragment), "keyint_min": str(fragment), "sc_threshold": "0"}
+        self._fragment = fragment
         # Frames keep their own times, to a tick; at a constant rate, exactly.
         self._ticks = rate.numerator * -(-_LEAST_TICKS // rate.numerator)
         self._partial = partial_path(path)
@@ -92,16 +88,18 @@ class VideoWriter:
             self._partial.unlink(missing_ok=True)
 
     def _start(self, height: int, width: int) -> None:
-        self._container = av.open(
-            str(self._partial.absolute()), "w", format="mp4", options={"movflags": self._movflags}
-        )
-        self._stream = self._container.add_stream("libx264", rate=self._rate, options=self._coding)
+        flags, coding = "+faststart", {"preset": "superfast", "tune": "zerolatency", "crf": "20"}
+        if self._fragment:
+            flags, frames = "+frag_keyframe+empty_moov+default_base_moof", str(self._fragment)
+            coding |= {"crf": "23", "g": frames, "keyint_min": frames, "sc_threshold": "0"}
+        self._container = av.open(str(self._partial.absolute()), "w", format="mp4", options={"movflags": flags})
+        self._stream = self._container.add_stream("libx264", rate=self._rate, options=coding)
         self._stream.width, self._stream.height, self._stream.pix_fmt = width, height, "yuv420p"
         context = self._stream.codec_context
         context.time_base, context.sample_aspect_ratio = Fraction(1, self._ticks), self._pixel_aspect
         context.colorspace, context.color_range = _SMPTE_170M, _LIMITED_RANGE
         if self._sound_of is not None:
-            self._sound = open_sound(self._sound_of, self._container, self._fragmented)
+            self._sound = open_sound(self._sound_of, self._container, fragmented=bool(self._fragment))
 
 
 def _pad_to_even(image: Image) -> Image:
@@ -125,7 +123,7 @@ class AudioTrack:
         fragmented: whether browsers play the container from any fragment on.
     """
 
-    def __init__(self, source: Path, container: Any, fragmented: bool) -> None:  # noqa: FBT001
+    def __init__(self, source: Path, container: Any, *, fragmented: bool) -> None:
         self._source = open_media(source)
         self._container = container
         heard, seen = self._source.streams.audio[0], picture_stream(self._source)
@@ -191,10 +189,10 @@ class AudioTrack:
             self._container.mux([p for p in self._stream.encode(frame) if p.pts >= 0 or not self._fragmented])
 
 
-def open_sound(source: Path, container: Any, fragmented: bool) -> AudioTrack | None:  # noqa: FBT001
+def open_sound(source: Path, container: Any, *, fragmented: bool) -> AudioTrack | None:
     """Return the sound track of ``source`` for ``container``, None if it cannot be taken over."""
     try:
-        return AudioTrack(source, container, fragmented)
+        return AudioTrack(source, container, fragmented=fragmented)
     except (av.error.FFmpegError, ValueError) as error:
         logger.warning("%s: its sound cannot be taken over (%s)", source, error)
         return None

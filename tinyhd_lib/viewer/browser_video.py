@@ -46,12 +46,10 @@ class BrowserVideo(NamedTuple):
         fragments = CHUNK // _FRAGMENT
         if not -1 <= chunk < -(-(len(self.starts) - 1) // fragments):
             raise BadInput(f"{self.path}: has no chunk {chunk}")
-        first, last = 0, self.head
-        if chunk >= 0:
-            first, *_, last = self.starts[chunk * fragments : (chunk + 1) * fragments + 1]
+        starts = self.starts[chunk * fragments : (chunk + 1) * fragments + 1] if chunk >= 0 else [0, self.head]
         with self.path.open("rb") as file:
-            file.seek(first)
-            return file.read(last - first)
+            file.seek(starts[0])
+            return file.read(starts[-1] - starts[0])
 
 
 def browser_video(reader: VideoReader, width: int, told: Callable[[int, int], None]) -> BrowserVideo:

@@ -2,42 +2,56 @@
 
 import base64
 import json
-from collections.abc import Iterator
+import math
+from collections.abc import Callable, Iterable, Iterator
 from html import escape
 from importlib.resources import files
+from itertools import chain
 from typing import Any
 
-from tinyhd_lib.viewer.browser_video import CHUNK
+from tinyhd_lib.viewer.browser_video import CHUNK, BrowserVideo
 from tinyhd_lib.viewer.parts import Parts
 from tinyhd_lib.viewer.state import COLORMAPS
 from tinyhd_lib.viewer.traces import extreme_frames
 
-_FILES = files("tinyhd_lib.viewer")
-SCRIPT = _FILES.joinpath("viewer.js").read_text("utf-8")
-STYLE = _FILES.joinpath("viewer.css").read_text("utf-8")
+Key = tuple[str, str, int]
+SCRIPT, STYLE = (files("tinyhd_lib.viewer").joinpath(name).read_text("utf-8") for name in ("viewer.js", "viewer.css"))
 
 
-def page(parts: Parts, settings: dict[str, Any], most_bytes: int | None = None) -> str | None:
+def page(
+    parts: Parts, video: Callable[[], BrowserVideo], settings: dict[str, Any], most_bytes: float = math.inf
+) -> str | None:
     """Return an HTML page of a viewer.
 
     Args:
-        parts: what it shows; the video must be there.
+        parts: what it shows.
+        video: makes the one that is played; called when the maps on the picture leave room for it.
         settings: what it shows at first.
         most_bytes: that it may take. Map sources that are not on the picture are left out where it would be more.
 
     Returns:
         The page, None if it would be too large all the same.
     """
-    kept = _encoded(parts, _common(parts, settings))
-    kept |= _encoded(parts, _thumbs(parts, settings))
-    sources = []
-    for name in dict.fromkeys([settings["source"], settings["other"], *parts.meta["sources"]]):
-        more = _encoded(parts, _of_source(parts, name))
-        if most_bytes is None or sum(map(len, (kept | more).values())) < most_bytes:
-            kept |= more
-            sources.append(name)
-    if not {settings["source"], settings["other"]} <= set(sources) or not sources:
+
+    def add(keys: Iterable[Key], part: Callable[[str, str, int], bytes] = parts.part) -> bool:
+        """Keep the parts of these keys, or, as soon as they take more room than there is, none of them."""
+        found, room = {}, most_bytes - sum(map(len, kept.values()))
+        for kind, name, index in keys:
+            found[f"{kind}|{name}|{index}"] = text = base64.b64encode(part(kind, name, index)).decode()
+            room -= len(text)
+            if room < 0:
+                return False
+        kept.update(found)
+        return True
+
+    kept: dict[str, str] = {}
+    sources = list(dict.fromkeys([settings["source"], settings["other"]]))
+    if not add(chain(*(_of_source(parts, name) for name in sources), _common(parts, settings))):
         return None
+    made = video()
+    if not add((("video", "", chunk) for chunk in range(-1, _chunks(parts))), lambda *key: made.part(key[2])):
+        return None
+    sources += [name for name in parts.meta["sources"] if name not in sources and add(_of_source(parts, name))]
     meta = parts.meta | {"sources": [name for name in parts.meta["sources"] if name in sources]}
     meta["gaze"] = [name for name in parts.meta["gaze"] if name in sources]
     content = json.dumps({"meta": meta, "settings": settings, "parts": kept}).replace("<", "\\u003c")
@@ -62,29 +76,22 @@ def framed(html: str, title: str) -> str:
     return f'<iframe title="{title}" srcdoc="{html}" width="100%" height="900" allowfullscreen></iframe>'
 
 
-def _encoded(parts: Parts, keys: Iterator[tuple[str, str, int]]) -> dict[str, str]:
-    return {f"{kind}|{name}|{n}": base64.b64encode(parts.part(kind, name, n)).decode() for kind, name, n in keys}
-
-
-def _common(parts: Parts, settings: dict[str, Any]) -> Iterator[tuple[str, str, int]]:
+def _common(parts: Parts, settings: dict[str, Any]) -> Iterator[Key]:
     """Yield the keys of what every viewer shows."""
     yield "times", "", 0
     yield "still", "", settings["frame"]
     yield from (("colours", name, 0) for name in dict.fromkeys([*COLORMAPS, settings["colormap"], "PuOr_r"]))
-    yield from (("video", "", chunk) for chunk in range(-1, _chunks(parts)))
-
-
-def _thumbs(parts: Parts, settings: dict[str, Any]) -> Iterator[tuple[str, str, int]]:
-    """Yield the keys of the pictures beside what is drawn over time at first."""
-    values = parts.trace(settings["strip"], settings["source"])
+    yield from (("trace", f"{strip}@", 0) for strip in parts.shared)
+    # The pictures beside what is drawn over time at first.
+    values = parts.trace(settings["strip"], "" if settings["strip"] in parts.shared else settings["source"])
     yield from (("thumb", "", frame) for lowest in (False, True) for frame in extreme_frames(values, lowest=lowest))
 
 
-def _of_source(parts: Parts, name: str) -> Iterator[tuple[str, str, int]]:
+def _of_source(parts: Parts, name: str) -> Iterator[Key]:
     """Yield the keys of a map source."""
     yield from (("maps", name, chunk) for chunk in range(_chunks(parts)))
     yield "bounds", name, 0
-    yield from (("trace", f"{strip}@{name}", 0) for strip in parts.strips)
+    yield from (("trace", f"{strip}@{name}", 0) for strip in parts.strips if strip not in parts.shared)
     if name in parts.meta["gaze"]:
         yield from (("points", name, chunk) for chunk in range(_chunks(parts)))
 

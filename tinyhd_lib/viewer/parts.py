@@ -2,6 +2,8 @@
 
 import json
 import struct
+from dataclasses import fields
+from functools import lru_cache
 from typing import Any
 
 import cv2
@@ -10,13 +12,13 @@ from isal import isal_zlib
 
 from tinyhd_lib.data.images import as_jpeg
 from tinyhd_lib.data.reader import narrowed
-from tinyhd_lib.data.transforms import Image, Map
+from tinyhd_lib.data.transforms import Map, stretched
 from tinyhd_lib.errors import BadInput
 from tinyhd_lib.prediction.map_files import own_bounds
 from tinyhd_lib.prediction.overlay import colours_of
 from tinyhd_lib.viewer.browser_video import CHUNK, BrowserVideo
 from tinyhd_lib.viewer.drawing import Scene
-from tinyhd_lib.viewer.state import COLORMAPS, COMPARING_VIEWS, NORMALISATIONS, SPEEDS, VIEWS
+from tinyhd_lib.viewer.state import COLORMAPS, COMPARING_VIEWS, NORMALISATIONS, SPEEDS, VIEWS, Settings
 from tinyhd_lib.viewer.traces import TRACES, extreme_frames, peak_of
 
 VERSION = 2
@@ -32,16 +34,24 @@ class Parts:
         scene: the video and its maps.
         scores: more values over time, by name.
         gaze: the name of the map source that knows where people looked, None without.
+
+    Attributes:
+        video: for the browser; None until it is made.
+        trace: from a strip and a map source ("" where it is the same for all) to values over time, (frames,) float64,
+            NaN where they are not known; each is computed once.
+        strips: what can be drawn over time.
+        shared: those of them that are the same for all maps.
     """
 
     def __init__(self, scene: Scene, scores: dict[str, Map], gaze: str | None) -> None:
         self.video: BrowserVideo | None = None
-        self._scene, self.scores, self.gaze = scene, scores, gaze
+        self._scene, self._scores = scene, scores
         self._observers = scene.sources[gaze] if gaze else None
         self.strips = [*scores, *(name for name, trace in TRACES.items() if gaze or not trace.needs_gaze)]
+        self.shared = [*scores, *(name for name, trace in TRACES.items() if trace.of_video)]
+        self.trace = lru_cache(maxsize=None)(self._values)
         height, width = scene.reader[0].shape[:2]
         self.meta: dict[str, Any] = {
-            "version": VERSION,
             "name": scene.video.stem,
             "frames": scene.reader.count,
             "duration": scene.reader.times[scene.reader.count - 1] + 1 / float(scene.reader.rate),
@@ -51,6 +61,8 @@ class Parts:
             "comparing": list(COMPARING_VIEWS),
             "sources": list(scene.sources),
             "strips": self.strips,
+            "shared": self.shared,
+            "settings": [*(each.name for each in fields(Settings)), "playing"],
             "scales": NORMALISATIONS,
             "colormaps": list(COLORMAPS),
             "speeds": list(SPEEDS),
@@ -71,11 +83,11 @@ class Parts:
             raise BadInput(f"there is no {kind} {name} {index}") from error
         return part
 
-    def trace(self, strip: str, source: str) -> Map:
-        """Return values over time, (frames,) float64, NaN where they are not known."""
-        if strip in self.scores:
-            return self.scores[strip]
-        return TRACES[strip].values(self._scene.sources[source], self._scene.reader, self._observers)
+    def _values(self, strip: str, source: str) -> Map:
+        if strip in self._scores:
+            return self._scores[strip]
+        sources = self._scene.sources
+        return TRACES[strip].values(sources[source or next(iter(sources))], self._scene.reader, self._observers)
 
     def _times(self, _name: str, _index: int) -> bytes:
         return np.array(self._scene.reader.times[: self._scene.reader.count], "<f8").tobytes()
@@ -94,7 +106,7 @@ class Parts:
         values = self.trace(strip, source)
         known = [None if np.isnan(value) else round(float(value), 6) for value in values]
         highest, lowest = extreme_frames(values), extreme_frames(values, lowest=True)
-        unit = "" if strip in self.scores else TRACES[strip].unit
+        unit = "" if strip in self._scores else TRACES[strip].unit
         return json.dumps({"unit": unit, "values": known, "highest": highest, "lowest": lowest}).encode()
 
     def _bounds(self, name: str, _index: int) -> bytes:
@@ -128,25 +140,15 @@ def packed_maps(maps: list[Map | None]) -> bytes:
     place of the latter (32-bit floats; NaN without a map). The levels follow as differences to the frame before, of
     these as differences to the pixel on the left, deflated: about 9 KB a frame of 192x256.
     """
-    shape = next((_small(saliency).shape for saliency in maps if saliency is not None), (1, 1))
+    shape = next((narrowed(saliency, _WIDEST_MAP).shape for saliency in maps if saliency is not None), (1, 1))
     about, levels = [], np.zeros((len(maps), *shape), np.uint8)
     for index, saliency in enumerate(maps):
         if saliency is None:
             about.append((np.nan,) * 4)
             continue
-        levels[index] = _levels(cv2.resize(_small(saliency), shape[::-1], interpolation=cv2.INTER_AREA))
+        small = cv2.resize(narrowed(saliency, _WIDEST_MAP), shape[::-1], interpolation=cv2.INTER_AREA)
+        levels[index] = stretched(small, own_bounds(small))
         about.append((*own_bounds(saliency), *peak_of(saliency)))
     changes = np.diff(levels, axis=0, prepend=np.uint8(0))
     packed = isal_zlib.compress(np.diff(changes, axis=2, prepend=np.uint8(0)).tobytes(), 3)
     return struct.pack("<3H", *shape, len(maps)) + np.array(about, "<f4").tobytes() + packed
-
-
-def _small(saliency: Map) -> Map:
-    return saliency if saliency.shape[1] <= _WIDEST_MAP else narrowed(saliency, _WIDEST_MAP)
-
-
-def _levels(saliency: Map) -> Image:
-    """Return the grey levels that `to_grey` enlarges."""
-    low, high = own_bounds(saliency)
-    scale = np.float32(255 / (high - low)) if high > low else np.float32(0)
-    return ((saliency - np.float32(low)) * scale).clip(0, 255).astype(np.uint8)

@@ -1,6 +1,7 @@
 """What of a video and its maps is drawn over time."""
 
 from collections.abc import Callable
+from math import dist
 from typing import NamedTuple
 
 import cv2
@@ -23,11 +24,13 @@ class Trace(NamedTuple):
         unit: of the value.
         values: from a map source, the video, and who knows where people looked, to (frames,) float64.
         needs_gaze: whether it is there only with such a source.
+        of_video: whether no map matters.
     """
 
     unit: str
     values: Callable[[MapSource, VideoReader, MapSource | None], Map]
     needs_gaze: bool = False
+    of_video: bool = False
 
 
 def map_change(source: MapSource) -> Map:
@@ -69,9 +72,7 @@ def peak_distance(source: MapSource) -> Map:
     Returns:
         (frames,) float64, likewise.
     """
-    return _of_maps(
-        source, lambda saliency, _index: 100 * np.hypot(*(2 * np.array(peak_of(saliency)) - 1)) / np.sqrt(2)
-    )
+    return _of_maps(source, lambda saliency, _index: 100 * dist(peak_of(saliency), (0.5, 0.5)) / np.sqrt(0.5))
 
 
 def motion(reader: VideoReader) -> Map:
@@ -119,7 +120,7 @@ TRACES: dict[str, Trace] = {
     "map change": Trace("of the map's mass moves", lambda source, _reader, _observers: map_change(source)),
     "map spread": Trace("% of the frame", lambda source, _reader, _observers: map_spread(source)),
     "peak from centre": Trace("% of half the diagonal", lambda source, _reader, _observers: peak_distance(source)),
-    "motion": Trace("grey levels a pixel", lambda _source, reader, _observers: motion(reader)),
+    "motion": Trace("grey levels a pixel", lambda _source, reader, _observers: motion(reader), of_video=True),
 }
 """What can be drawn over time."""
 

@@ -1,5 +1,8 @@
+// Built from js/src by npm run build in js: change it there.
+
 // src/enlarge.ts
 var SHARPNESS = -0.75;
+var MOST_KNOWN = 32;
 var BLUR = [1 / 16, 4 / 16, 6 / 16, 4 / 16, 1 / 16];
 function cubic(fraction2) {
   const a = SHARPNESS;
@@ -14,7 +17,16 @@ function mirrored(place, length) {
   const inside = (place % period + period) % period;
   return inside < length ? inside : period - inside;
 }
+var known = /* @__PURE__ */ new Map();
 function enlargement(from, to) {
+  const name = `${from}>${to}`;
+  const table = known.get(name) ?? computed(from, to);
+  known.delete(name);
+  known.set(name, table);
+  if (known.size > MOST_KNOWN) known.delete([...known.keys()][0]);
+  return table;
+}
+function computed(from, to) {
   const sums = [];
   const plain = Array.from({ length: to }, (_, pixel) => {
     const place = (pixel + 0.5) * from / to - 0.5;
@@ -147,27 +159,6 @@ var Canvas = class {
 };
 
 // src/host.ts
-var NAMES = [
-  "frame",
-  "view",
-  "source",
-  "other",
-  "alpha",
-  "floor",
-  "colormap",
-  "normalise",
-  "points",
-  "trail",
-  "peak",
-  "border",
-  "speed",
-  "loop",
-  "strip",
-  "start",
-  "stop",
-  "playing",
-  "notes"
-];
 var SLOW = /* @__PURE__ */ new Set(["trace", "bounds"]);
 var SLOWLY = 1e3;
 var KernelHost = class {
@@ -185,7 +176,7 @@ var KernelHost = class {
   later;
   queue = [];
   settings() {
-    return Object.fromEntries(NAMES.map((name) => [name, this.model.get(name)]));
+    return Object.fromEntries(this.meta.settings.map((name) => [name, this.model.get(name)]));
   }
   set(change, eager) {
     for (const [name, value] of Object.entries(change)) this.model.set(name, value);
@@ -201,7 +192,7 @@ var KernelHost = class {
     }
   }
   observe(changed) {
-    for (const name of NAMES) this.model.on(`change:${name}`, changed);
+    for (const name of this.meta.settings) this.model.on(`change:${name}`, changed);
   }
   // Parts that are asked for together travel in one message.
   ask(keys) {
@@ -530,11 +521,11 @@ var Painter = class {
   target(name, width, height) {
     const { gl } = this;
     const size = `${width}x${height}`;
-    const known = this.targets.get(name);
-    if (known?.size === size) return known;
+    const known2 = this.targets.get(name);
+    if (known2?.size === size) return known2;
     const texture = this.texture(`target ${name}`, gl.NEAREST);
     gl.texImage2D(gl.TEXTURE_2D, 0, gl.RGBA8, width, height, 0, gl.RGBA, gl.UNSIGNED_BYTE, null);
-    const frame = known?.frame ?? gl.createFramebuffer();
+    const frame = known2?.frame ?? gl.createFramebuffer();
     gl.bindFramebuffer(gl.FRAMEBUFFER, frame);
     gl.framebufferTexture2D(gl.FRAMEBUFFER, gl.COLOR_ATTACHMENT0, gl.TEXTURE_2D, texture, 0);
     const made = { texture, frame, size };
@@ -855,6 +846,7 @@ function short(value) {
 var MOST_BUFFERED = 40;
 var LATE = 150;
 var SLACK = 1e-3;
+var HELD_BACK = 8;
 var MPEG_4 = 64;
 function mimeOf(init) {
   const find = (name) => {
@@ -992,9 +984,6 @@ var Player = class {
     this.video.removeAttribute("src");
     this.video.load();
   }
-  get stepping() {
-    return Math.min(8, this.meta.chunk);
-  }
   async move() {
     if (this.seeking || this.wanted < 0) return;
     const frame = this.wanted;
@@ -1007,7 +996,7 @@ var Player = class {
     try {
       const chunk = this.parts.chunkOf(frame);
       await this.need(chunk);
-      if ((frame + this.stepping) % this.meta.chunk < this.stepping) await this.need(chunk + 1);
+      if ((frame + HELD_BACK) % this.meta.chunk < HELD_BACK) await this.need(chunk + 1);
       this.video.currentTime = middleOf(this.times, frame, this.meta.duration);
     } catch (error) {
       this.seeking = false;
@@ -1240,9 +1229,9 @@ var Timeline = class {
     context.fillRect(right - 1, 0, 2, TALL);
   }
   drawLines(context, ink, wide) {
-    const known = this.lines.flatMap(({ trace }) => trace.values.filter((value) => value !== null));
-    if (!known.length) return;
-    const [low, high] = [known.reduce((a, b) => Math.min(a, b)), known.reduce((a, b) => Math.max(a, b))];
+    const known2 = this.lines.flatMap(({ trace }) => trace.values.filter((value) => value !== null));
+    if (!known2.length) return;
+    const [low, high] = [known2.reduce((a, b) => Math.min(a, b)), known2.reduce((a, b) => Math.max(a, b))];
     const top = 18;
     const height = (value) => TALL - 3 - (value - low) / (high - low || 1) * (TALL - top - 4);
     const [from, to] = this.window;
@@ -1371,7 +1360,6 @@ var KEYS = [
   ["↓ ↑", "16 frames back, on"],
   ["Home End", "the first frame, the last"],
   ["[ ]", "opacity"],
-  ["1 ... 6", "overlay, side-by-side, map, contours, wipe, difference"],
   ["l", "loop"],
   ["n", "note at this frame"],
   ["+ - 0", "zoom in, out, not at all"],
@@ -1458,6 +1446,8 @@ var Viewer = class {
   told = "";
   gone = false;
   scheduled = false;
+  noted = [];
+  // those that are listed
   toldAt = 0;
   watching;
   root;
@@ -1486,9 +1476,6 @@ var Viewer = class {
   // What is on the picture now, as it is drawn.
   get canvas() {
     return this.draws.canvas;
-  }
-  get settings() {
-    return { ...this.now };
   }
   change(change) {
     const before = this.now;
@@ -1522,7 +1509,7 @@ var Viewer = class {
     try {
       return new Painter(document.createElement("canvas"));
     } catch {
-      this.told = "no WebGL in this browser: drawn on the processor, slower";
+      this.tell("no WebGL in this browser: drawn on the processor, slower");
       return new Canvas(document.createElement("canvas"));
     }
   }
@@ -1609,17 +1596,17 @@ var Viewer = class {
     ]);
   }
   async needColours(name) {
-    this.colours.set(name, new Uint8Array(await this.parts.keep(["colours", name, 0])));
+    this.colours.set(name, new Uint8Array(await this.parts.bytes(["colours", name, 0])));
   }
   async needBounds(name) {
-    const [low, high] = new Float64Array(await this.parts.keep(["bounds", name, 0]));
+    const [low, high] = new Float64Array(await this.parts.bytes(["bounds", name, 0]));
     this.bounds.set(name, [low, high]);
   }
   // What is black and what is white; null for each frame's own extremes.
   scale(name) {
-    const known = this.bounds.get(name);
-    if (this.now.normalise === "frame" || !known) return null;
-    return this.now.normalise === "raw" ? [0, known[1]] : known;
+    const known2 = this.bounds.get(name);
+    if (this.now.normalise === "frame" || !known2) return null;
+    return this.now.normalise === "raw" ? [0, known2[1]] : known2;
   }
   paint(quick = this.now.playing && this.player.isVideo && this.draws.kind === "WebGL") {
     const colours = this.colours.get(this.now.colormap);
@@ -1724,18 +1711,18 @@ var Viewer = class {
   }
   async showTraces() {
     const { strip, source, other } = this.now;
-    const names = this.isComparing || this.now.view === "side-by-side" ? [.../* @__PURE__ */ new Set([source, other])] : [source];
+    const several = this.isComparing || this.now.view === "side-by-side" ? [.../* @__PURE__ */ new Set([source, other])] : [source];
+    const names = this.meta.shared.includes(strip) ? [""] : several;
     const found = [];
     for (const name of names) {
       try {
-        found.push({ name, trace: await this.parts.trace(strip, name) });
+        found.push({ name: name ? `${strip}, ${name}` : strip, trace: await this.parts.trace(strip, name) });
       } catch (error) {
         if (this.host.live) this.tell(error.message);
       }
       if (this.now.strip !== strip || this.now.source !== source) return;
     }
-    const one = found.length > 1 && found.every((line) => line.trace.values.every((value, n) => value === found[0].trace.values[n]));
-    this.lines = (one ? found.slice(0, 1) : found).map((line) => ({ ...line, name: one || strip === "motion" ? strip : `${strip}, ${line.name}` }));
+    this.lines = found;
     this.timeline.show(this.lines);
     this.showThumbs();
   }
@@ -1859,7 +1846,8 @@ var Viewer = class {
       this.drawer.append(h("button", { type: "button", title, click: () => this.host.act(name) }, icon("save"), ` ${word}`));
   }
   fillHelp() {
-    const rows = KEYS.map(([key, what]) => h("tr", {}, h("td", {}, h("kbd", {}, key)), h("td", {}, what)));
+    const { views } = this.meta;
+    const rows = [...KEYS, [`1 ... ${views.length}`, views.join(", ")]].map(([key, what]) => h("tr", {}, h("td", {}, h("kbd", {}, key)), h("td", {}, what)));
     this.help.append(h("table", {}, h("caption", {}, "Keys, while the viewer has the focus"), ...rows));
     const more = "Drag on the timeline to choose a range, twice click to let it go; shift and wheel zoom in time, control and wheel in the picture.";
     this.help.append(h("p", {}, more));
@@ -1873,6 +1861,13 @@ var Viewer = class {
     this.loopButton.setAttribute("aria-pressed", String(now.loop));
     const range = this.root.querySelector(".tinyhd-range");
     if (range) range.textContent = now.stop < 0 ? "" : `frames ${now.start} to ${now.stop}`;
+    if (this.noted !== now.notes) this.listNotes();
+    this.stage.dataset.view = now.view;
+    this.stage.style.setProperty("--shape", String(this.meta.size[0] * (now.view === "side-by-side" ? 2 : 1) / this.meta.size[1]));
+  }
+  listNotes() {
+    const { now } = this;
+    this.noted = now.notes;
     this.notes.replaceChildren(
       ...now.notes.map(
         (note, n) => h(
@@ -1884,9 +1879,6 @@ var Viewer = class {
         )
       )
     );
-    this.tell(this.told);
-    this.stage.dataset.view = now.view;
-    this.stage.style.setProperty("--shape", String(this.meta.size[0] * (now.view === "side-by-side" ? 2 : 1) / this.meta.size[1]));
   }
   note() {
     const field = h("input", { type: "text", placeholder: "what is seen here", "aria-label": "Note" });

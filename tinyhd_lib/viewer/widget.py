@@ -10,6 +10,7 @@ notebook, an exported page), a page with everything in it, or a sheet of moments
 """
 
 import json
+import math
 import os
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -20,7 +21,7 @@ from typing import Any, Self
 
 import anywidget
 import numpy as np
-import traitlets
+from traitlets import Bool, Dict, Float, Int, List, Unicode, validate
 
 from tinyhd_lib.data.images import as_png
 from tinyhd_lib.data.layouts import Video
@@ -28,7 +29,7 @@ from tinyhd_lib.data.transforms import Image, Map
 from tinyhd_lib.errors import BadInput
 from tinyhd_lib.files import write_atomically
 from tinyhd_lib.models.weights import DEFAULT_WEIGHTS
-from tinyhd_lib.viewer.browser_video import browser_video
+from tinyhd_lib.viewer.browser_video import BrowserVideo, browser_video
 from tinyhd_lib.viewer.drawing import Scene, as_html, contact_sheet, write_video
 from tinyhd_lib.viewer.page import SCRIPT, STYLE, framed, page
 from tinyhd_lib.viewer.parts import VERSION, Parts
@@ -36,13 +37,7 @@ from tinyhd_lib.viewer.sources import Maps, open_decoders, open_maps
 from tinyhd_lib.viewer.state import COMPARING_VIEWS, Settings
 
 SETTINGS = {name: type(value) for name, value in asdict(Settings()).items()}
-_TRAITS = {
-    int: traitlets.Int,
-    float: traitlets.Float,
-    str: traitlets.Unicode,
-    bool: traitlets.Bool,
-    list: traitlets.List,
-}
+_TRAITS: dict[type, Any] = {int: Int, float: Float, str: Unicode, bool: Bool, list: List}
 _OBSERVERS = "observers"
 _MAKING = "making the video"
 _PAGE_WIDTH = 640
@@ -81,8 +76,8 @@ class SaliencyViewer(_WithSettings):  # type: ignore[misc]
     _esm = SCRIPT
     _css = STYLE
 
-    meta = traitlets.Dict().tag(sync=True)
-    playing = traitlets.Bool(default_value=False).tag(sync=True)
+    meta = Dict().tag(sync=True)
+    playing = Bool(default_value=False).tag(sync=True)
 
     def __init__(  # noqa: PLR0913
         self,
@@ -191,8 +186,7 @@ class SaliencyViewer(_WithSettings):  # type: ignore[misc]
         Raises:
             OSError: it cannot be written.
         """
-        content = page(self._parts_of_page(), asdict(self._shown) | {"playing": False}) or ""
-        return self._written(path, f"{self._stem}.html", content.encode())
+        return self._written(path, f"{self._stem}.html", (self._page() or "").encode())
 
     def save_state(self, path: str | Path | None = None) -> Path:
         """Write the state as JSON, from which `from_state` makes the same view; answers where.
@@ -226,9 +220,8 @@ class SaliencyViewer(_WithSettings):  # type: ignore[misc]
             table = state if isinstance(state, Mapping) else json.loads(Path(state).read_bytes())
             if table["version"] != VERSION:
                 raise BadInput(f"state: of version {table['version']}, this viewer reads {VERSION}; save it anew")
-            sources: dict[str, Any] = {name: _from_json(each) for name, each in table["maps"].items()} | dict(
-                maps or {}
-            )
+            named = {name: _from_json(each) for name, each in table["maps"].items()}
+            sources: dict[str, Any] = {**named, **(maps or {})}
             absent = next((name for name, source in sources.items() if source is None), None)
             if absent:
                 raise BadInput(f"state: the maps {absent!r} were only in memory; give them as maps={{{absent!r}: ...}}")
@@ -252,18 +245,16 @@ class SaliencyViewer(_WithSettings):  # type: ignore[misc]
 
         A Jupyter server drops what is said faster than 1 MB a second: where one started the kernel, the sheet it is.
         """
-        if "JPY_SESSION_NAME" in os.environ and self._interactive is None:
-            return as_html(self._scene, self._shown)
-        content = page(self._parts_of_page(), asdict(self._shown) | {"playing": False}, _MOST_IN_A_CELL)
+        is_served = "JPY_SESSION_NAME" in os.environ and self._interactive is None
+        content = None if is_served else self._page(_MOST_IN_A_CELL)
         return as_html(self._scene, self._shown) if content is None else framed(content, self._stem)
 
-    def _parts_of_page(self) -> Parts:
-        """Return parts at the size of a page, with the video, which is made now if need be."""
-        parts = Parts(self._scene, self._parts.scores, self._parts.gaze)
-        parts.video = browser_video(
-            self._scene.reader, min(_PAGE_WIDTH, self._width), partial(self._tell_progress, _MAKING)
-        )
-        return parts
+    def _page(self, most_bytes: float = math.inf) -> str | None:
+        video = partial(self._browser_video, min(_PAGE_WIDTH, self._width))
+        return page(self._parts, video, asdict(self._shown) | {"playing": False}, most_bytes)
+
+    def _browser_video(self, width: int) -> BrowserVideo:
+        return browser_video(self._scene.reader, width, partial(self._tell_progress, _MAKING))
 
     def _checked(self, settings: Settings) -> Settings:
         """Return settings that this video and its maps allow.
@@ -283,7 +274,7 @@ class SaliencyViewer(_WithSettings):  # type: ignore[misc]
             raise BadInput(f"view {settings.view!r}: there is only one map; give several, maps={{name: ...}}")
         return settings
 
-    @traitlets.validate(*SETTINGS)
+    @validate(*SETTINGS)
     def _validate(self, proposal: Any) -> Any:
         value = proposal["value"]
         self._checked(replace(self._shown, **{proposal["trait"].name: value}))
@@ -315,7 +306,7 @@ class SaliencyViewer(_WithSettings):  # type: ignore[misc]
         self.send({"id": number, "errors": errors}, buffers)
 
     def _make_video(self) -> None:
-        self._parts.video = browser_video(self._scene.reader, self._width, partial(self._tell_progress, _MAKING))
+        self._parts.video = self._browser_video(self._width)
         self._tell_progress(_MAKING, self.frames, self.frames)
         self.send({"ready": "video"})
 

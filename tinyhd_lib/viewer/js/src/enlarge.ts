@@ -8,6 +8,7 @@ export interface Table {
 }
 
 const SHARPNESS = -0.75; // of OpenCV's cubic
+const MOST_KNOWN = 32;
 const BLUR = [1 / 16, 4 / 16, 6 / 16, 4 / 16, 1 / 16];
 
 function cubic(fraction: number): number[] {
@@ -25,7 +26,19 @@ function mirrored(place: number, length: number): number {
   return inside < length ? inside : period - inside;
 }
 
+const known = new Map<string, Table>();
+
+// The table of an axis; those of the latest sizes are kept, for they are the same from frame to frame.
 export function enlargement(from: number, to: number): Table {
+  const name = `${from}>${to}`;
+  const table = known.get(name) ?? computed(from, to);
+  known.delete(name);
+  known.set(name, table);
+  if (known.size > MOST_KNOWN) known.delete([...known.keys()][0]);
+  return table;
+}
+
+function computed(from: number, to: number): Table {
   const sums: Map<number, number>[] = [];
   const plain = Array.from({ length: to }, (_, pixel) => {
     const place = ((pixel + 0.5) * from) / to - 0.5;

@@ -20,27 +20,6 @@ export interface Host {
   listen(told: (what: Told) => void): void;
 }
 
-const NAMES: (keyof Settings)[] = [
-  "frame",
-  "view",
-  "source",
-  "other",
-  "alpha",
-  "floor",
-  "colormap",
-  "normalise",
-  "points",
-  "trail",
-  "peak",
-  "border",
-  "speed",
-  "loop",
-  "strip",
-  "start",
-  "stop",
-  "playing",
-  "notes",
-];
 const SLOW = new Set(["trace", "bounds"]); // parts that take their time: others do not wait for them
 const SLOWLY = 1000; // milliseconds between two messages about the frame that plays
 
@@ -73,7 +52,7 @@ export class KernelHost implements Host {
   }
 
   settings(): Settings {
-    return Object.fromEntries(NAMES.map((name) => [name, this.model.get(name)])) as unknown as Settings;
+    return Object.fromEntries(this.meta.settings.map((name) => [name, this.model.get(name)])) as unknown as Settings;
   }
 
   set(change: Partial<Settings>, eager: boolean): void {
@@ -91,7 +70,7 @@ export class KernelHost implements Host {
   }
 
   observe(changed: () => void): void {
-    for (const name of NAMES) this.model.on(`change:${name}`, changed);
+    for (const name of this.meta.settings) this.model.on(`change:${name}`, changed);
   }
 
   // Parts that are asked for together travel in one message.

@@ -8,6 +8,7 @@ import type { Meta } from "./types";
 const MOST_BUFFERED = 40; // chunks
 const LATE = 150; // milliseconds after a seek without a new picture: it is the one that was there
 const SLACK = 1e-3;
+const HELD_BACK = 8; // frames that a decoder may have before it shows the first of them
 const MPEG_4 = 0x40; // AAC, and not MP3
 
 // The type that a media source must be told, from the video's own description.
@@ -165,10 +166,6 @@ export class Player {
     this.video.load();
   }
 
-  private get stepping(): number {
-    return Math.min(8, this.meta.chunk);
-  }
-
   private async move(): Promise<void> {
     if (this.seeking || this.wanted < 0) return;
     const frame = this.wanted;
@@ -181,8 +178,7 @@ export class Player {
     try {
       const chunk = this.parts.chunkOf(frame);
       await this.need(chunk);
-      // A decoder that holds some frames back shows this one when the next ones are there.
-      if ((frame + this.stepping) % this.meta.chunk < this.stepping) await this.need(chunk + 1);
+      if ((frame + HELD_BACK) % this.meta.chunk < HELD_BACK) await this.need(chunk + 1);
       this.video.currentTime = middleOf(this.times, frame, this.meta.duration);
     } catch (error) {
       this.seeking = false;

@@ -28,7 +28,6 @@ export interface Note {
 }
 
 export interface Meta {
-  version: number;
   name: string;
   frames: number;
   duration: number;
@@ -38,11 +37,12 @@ export interface Meta {
   comparing: string[]; // views that need a second map
   sources: string[];
   strips: string[];
+  shared: string[]; // strips that are the same for all maps
+  settings: string[];
   scales: Record<string, string>;
   colormaps: string[];
   speeds: number[];
   gaze: string[]; // sources that know points
-  sound: boolean;
 }
 
 // A part of what is shown: its kind, of which source, and which chunk or frame.

@@ -10,7 +10,7 @@ import { type Draws, scaled } from "./picture";
 import { Player } from "./player";
 import { type Line, Timeline } from "./timeline";
 import { clock, short } from "./times";
-import type { FrameMap, Meta, Settings } from "./types";
+import type { FrameMap, Meta, Note, Settings } from "./types";
 
 const FAR = 16; // frames of a long step
 const MOST_ZOOMED = 8;
@@ -21,7 +21,6 @@ const KEYS: [string, string][] = [
   ["↓ ↑", "16 frames back, on"],
   ["Home End", "the first frame, the last"],
   ["[ ]", "opacity"],
-  ["1 ... 6", "overlay, side-by-side, map, contours, wipe, difference"],
   ["l", "loop"],
   ["n", "note at this frame"],
   ["+ - 0", "zoom in, out, not at all"],
@@ -48,6 +47,7 @@ export class Viewer {
   private told = "";
   private gone = false;
   private scheduled = false;
+  private noted: Note[] = []; // those that are listed
   private toldAt = 0;
   private watching: ResizeObserver;
 
@@ -143,10 +143,6 @@ export class Viewer {
     return this.draws.canvas;
   }
 
-  get settings(): Settings {
-    return { ...this.now };
-  }
-
   change(change: Partial<Settings>): void {
     const before = this.now;
     this.now = { ...before, ...change };
@@ -183,7 +179,7 @@ export class Viewer {
     try {
       return new Painter(document.createElement("canvas"));
     } catch {
-      this.told = "no WebGL in this browser: drawn on the processor, slower";
+      this.tell("no WebGL in this browser: drawn on the processor, slower");
       return new Canvas(document.createElement("canvas"));
     }
   }
@@ -279,11 +275,11 @@ export class Viewer {
   }
 
   private async needColours(name: string): Promise<void> {
-    this.colours.set(name, new Uint8Array(await this.parts.keep(["colours", name, 0])));
+    this.colours.set(name, new Uint8Array(await this.parts.bytes(["colours", name, 0])));
   }
 
   private async needBounds(name: string): Promise<void> {
-    const [low, high] = new Float64Array(await this.parts.keep(["bounds", name, 0]));
+    const [low, high] = new Float64Array(await this.parts.bytes(["bounds", name, 0]));
     this.bounds.set(name, [low, high]);
   }
 
@@ -404,18 +400,18 @@ export class Viewer {
 
   private async showTraces(): Promise<void> {
     const { strip, source, other } = this.now;
-    const names = this.isComparing || this.now.view === "side-by-side" ? [...new Set([source, other])] : [source];
+    const several = this.isComparing || this.now.view === "side-by-side" ? [...new Set([source, other])] : [source];
+    const names = this.meta.shared.includes(strip) ? [""] : several;
     const found: Line[] = [];
     for (const name of names) {
       try {
-        found.push({ name, trace: await this.parts.trace(strip, name) });
+        found.push({ name: name ? `${strip}, ${name}` : strip, trace: await this.parts.trace(strip, name) });
       } catch (error) {
         if (this.host.live) this.tell((error as Error).message);
       }
       if (this.now.strip !== strip || this.now.source !== source) return;
     }
-    const one = found.length > 1 && found.every((line) => line.trace.values.every((value, n) => value === found[0].trace.values[n]));
-    this.lines = (one ? found.slice(0, 1) : found).map((line) => ({ ...line, name: one || strip === "motion" ? strip : `${strip}, ${line.name}` }));
+    this.lines = found;
     this.timeline.show(this.lines);
     this.showThumbs();
   }
@@ -535,7 +531,8 @@ export class Viewer {
   }
 
   private fillHelp(): void {
-    const rows = KEYS.map(([key, what]) => h("tr", {}, h("td", {}, h("kbd", {}, key)), h("td", {}, what)));
+    const { views } = this.meta;
+    const rows = [...KEYS, [`1 ... ${views.length}`, views.join(", ")]].map(([key, what]) => h("tr", {}, h("td", {}, h("kbd", {}, key)), h("td", {}, what)));
     this.help.append(h("table", {}, h("caption", {}, "Keys, while the viewer has the focus"), ...rows));
     const more = "Drag on the timeline to choose a range, twice click to let it go; shift and wheel zoom in time, control and wheel in the picture.";
     this.help.append(h("p", {}, more));
@@ -550,6 +547,14 @@ export class Viewer {
     this.loopButton.setAttribute("aria-pressed", String(now.loop));
     const range = this.root.querySelector(".tinyhd-range");
     if (range) range.textContent = now.stop < 0 ? "" : `frames ${now.start} to ${now.stop}`;
+    if (this.noted !== now.notes) this.listNotes();
+    this.stage.dataset.view = now.view;
+    this.stage.style.setProperty("--shape", String((this.meta.size[0] * (now.view === "side-by-side" ? 2 : 1)) / this.meta.size[1]));
+  }
+
+  private listNotes(): void {
+    const { now } = this;
+    this.noted = now.notes;
     this.notes.replaceChildren(
       ...now.notes.map((note, n) =>
         h(
@@ -561,9 +566,6 @@ export class Viewer {
         ),
       ),
     );
-    this.tell(this.told);
-    this.stage.dataset.view = now.view;
-    this.stage.style.setProperty("--shape", String((this.meta.size[0] * (now.view === "side-by-side" ? 2 : 1)) / this.meta.size[1]));
   }
 
   private note(): void {

@@ -149,7 +149,7 @@ describe("a kernel", () => {
     const sent: { ask: Key[]; id: number }[] = [];
     let answer: (content: unknown, buffers: DataView[]) => void = () => {};
     const model = {
-      get: () => ({ chunk: 64, frames: 128 }),
+      get: () => ({ chunk: 64, frames: 128, settings: [] }),
       set: () => {},
       save_changes: () => {},
       send: (content: unknown) => sent.push(content as { ask: Key[]; id: number }),
