@@ -42,7 +42,7 @@ def reference_outputs(row: str) -> dict[str, list[float]]:
         tensor.copy_(torch.from_numpy(noise))
     with torch.no_grad():
         fused, side_maps = model(torch.from_numpy(wave("clip", (1, 3, 16, *_SIZE))).float())
-    return {name: _sample(maps) for name, maps in (("map", fused), *zip(model.spec.decoders, side_maps, strict=True))}
+    return {name: _sample(maps) for name, maps in (("map", fused), *zip(model.spec.names, side_maps, strict=True))}
 
 
 def _sample(maps: torch.Tensor) -> list[float]:

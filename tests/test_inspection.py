@@ -20,21 +20,21 @@ from tinyhd_lib.losses import kl_divergence
 from tinyhd_lib.models.teacher import HD2S
 from tinyhd_lib.training import inspection
 from tinyhd_lib.training.inspection import (
-    centre_bias,
-    centred_gaussian,
     decoder_maps,
-    end_to_end,
-    fusion_weights,
-    map_entropy,
     maps_over_time,
     matching_table,
     milliseconds_in_turns,
     open_clip,
-    similarity_table,
     window_frames,
 )
 from tinyhd_lib.training.models import OpenModel, open_model
 from tinyhd_lib.training.teachers import WindowTeacher
+
+TEACHER_NOTEBOOK = defined_in("01_teacher_inspection.ipynb")
+centre_bias, centred_gaussian = TEACHER_NOTEBOOK["centre_bias"], TEACHER_NOTEBOOK["centred_gaussian"]
+map_entropy, end_to_end = TEACHER_NOTEBOOK["map_entropy"], TEACHER_NOTEBOOK["end_to_end"]
+ABLATIONS_NOTEBOOK = defined_in("03_decoder_ablations.ipynb")
+similarity_table, fusion_weights = ABLATIONS_NOTEBOOK["similarity_table"], ABLATIONS_NOTEBOOK["fusion_weights"]
 
 SMALL = (32, 32)
 S, M, EIGHT = "d123s_rc4_rc1T", "d123m_rc4_rc1T", "d123_M_8out"
@@ -207,9 +207,7 @@ def test_windows_lie_end_to_end_and_inside(video_file: Path) -> None:
 @pytest.mark.parametrize("pair", [(M, M), (S, M), (S, S), (M, S)], ids="-".join)
 def test_d1_is_held_against_what_training_holds_it_against(pair: tuple[str, str], video_file: Path) -> None:
     teacher, learner = map(student, pair)
-    target, said = defined_in("01_teacher_inspection.ipynb")["d1_pairs"](
-        teacher, learner, open_clip(video_file), Clip(0, 20)
-    )
+    target, said = TEACHER_NOTEBOOK["d1_pairs"](teacher, learner, open_clip(video_file), Clip(0, 20))
     assert target.shape == said.shape == (4, *SMALL)
     source = open_clip(video_file)
     # A teacher of single maps answers for every frame of an M student's clip, by the windows that end there.
@@ -224,7 +222,7 @@ def test_levels_have_statistics_window_by_window(opened: Callable[[], OpenModel]
     answers = maps_over_time(opened(), noise(2))
     assert {name: answers[name].shape for name in ("map", "d1")} == {"map": (2, *SMALL), "d1": (2, 4, *SMALL)}
     maps = decoder_maps(answers)
-    statistics = defined_in("01_teacher_inspection.ipynb")["level_statistics"](maps, [Clip(0, 0), Clip(0, 16)])
+    statistics = TEACHER_NOTEBOOK["level_statistics"](maps, [Clip(0, 0), Clip(0, 16)])
     assert list(statistics["level"].unique()) == list(maps)
     assert list(statistics["frame"].unique()) == [15, 31]
     np.testing.assert_allclose(statistics["entropy"] + statistics["below_uniform"], 10)

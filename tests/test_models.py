@@ -18,6 +18,7 @@ from tinyhd_lib import (
     load_published_state,
     load_published_teacher_state,
 )
+from tinyhd_lib.models.checkpoints import _published_name, recognise_spec
 
 GOLDEN = REFERENCE / "golden"
 VARIANTS = json.loads((REFERENCE / "variants.json").read_text()) if REFERENCE.exists() else {}
@@ -79,6 +80,36 @@ def test_a_student_still_gives_its_reference_outputs(row: str) -> None:
     assert outputs.keys() == expected.keys()
     for name, values in outputs.items():
         np.testing.assert_allclose(values, expected[name], rtol=0, atol=1e-5, err_msg=name)
+
+
+@pytest.mark.parametrize("multi", [False, True])
+@pytest.mark.parametrize("decoders", [("d3", "d3"), ("d1", "d1", "d1"), ("d1", "d2", "d2")], ids="+".join)
+def test_equal_decoders_are_decoders_of_their_own(decoders: tuple[str, ...], multi: bool) -> None:
+    """Each says what it says alone behind the same encoder; the fusion sees all of them, in the order of the keys."""
+    torch.manual_seed(1)
+    single = tuple(not multi for _ in decoders)
+    spec = ModelSpec(4, decoders, single, outputs=16 if multi else 1)
+    model, clip = build_model(spec).eval(), torch.randn(1, 3, 16, *SMALL)
+    with torch.no_grad():
+        fused, side_maps = model(clip)
+    for number, (name, kind) in enumerate(zip(spec.names, decoders, strict=True)):
+        alone = build_model(ModelSpec(4, (kind,), single[:1], outputs=spec.outputs)).eval()
+        alone.encoder.load_state_dict(model.encoder.state_dict())
+        alone.decoders[kind].load_state_dict(model.decoders[name].state_dict())
+        with torch.no_grad():
+            torch.testing.assert_close(alone(clip).side_maps[0], side_maps[number])
+    weighed = torch.einsum("nc...,c->n...", torch.cat(side_maps, 1), model.fusion.weight.flatten())
+    torch.testing.assert_close(fused.reshape(weighed.shape), (weighed + model.fusion.bias).sigmoid())
+
+
+def test_published_keys_run_on_through_equal_decoders() -> None:
+    model = build_model(ModelSpec(4, ("d1", "d1", "d3"), (True, True, True)))
+    own = model.state_dict()
+    state = {_published_name(key, model.spec): value for key, value in own.items()}
+    numbers = {int(key.split(".")[2]) for key in state if key.startswith("aggregator")}
+    assert numbers == set(range(16 + 16 + 13))
+    assert recognise_spec(state) == model.spec
+    assert state["aggregator.aggregate_adapter.16.conv.0.0.weight"] is own["decoders.d1_2.blocks.0.0.0.weight"]
 
 
 @pytest.mark.slow

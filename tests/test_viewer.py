@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -19,6 +20,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tinyhd_lib import BadInput, metrics, open_dataset, predict, save_model
+from tinyhd_lib.data.gaze import read_gaze
+from tinyhd_lib.data.reader import VideoReader
 from tinyhd_lib.data.transforms import to_grey
 from tinyhd_lib.data.video import read_frames
 from tinyhd_lib.prediction.map_files import own_bounds
@@ -26,8 +29,8 @@ from tinyhd_lib.prediction.options import Drawing
 from tinyhd_lib.prediction.overlay import draw
 from tinyhd_lib.viewer import SaliencyViewer
 from tinyhd_lib.viewer.sources import ArrayMaps, open_decoders, open_maps
-from tinyhd_lib.viewer.state import VIEWS
-from tinyhd_lib.viewer.traces import extreme_frames, map_change, map_spread
+from tinyhd_lib.viewer.state import VIEWS, corners_at
+from tinyhd_lib.viewer.traces import cuts, extreme_frames, map_change, map_spread, motion
 
 pytestmark = pytest.mark.slow
 
@@ -165,6 +168,75 @@ def test_buttons_export(browser: Browser, tmp_path: Path) -> None:
     assert len(list(read_frames(tmp_path / "dot_overlay.mp4"))) == 7
 
 
+def test_a_video_that_is_being_written_can_be_cancelled(browser: Browser, tmp_path: Path) -> None:
+    def send(content: dict, buffers: object = None) -> None:
+        browser.told.append((content, buffers))
+        if "progress" in content:
+            browser.sends(act="cancel")
+
+    browser.viewer.send = send
+    browser.sends(act="save_video")
+    browser.hears(lambda content: "cancelled, nothing is written" in content.get("said", ""))
+    assert not list(tmp_path.glob("*.mp4"))
+
+
+def test_what_goes_wrong_for_no_reason_that_we_know_is_told_too(browser: Browser, monkeypatch: Any) -> None:
+    def broken(*_args: object) -> None:
+        raise RuntimeError("out of order")
+
+    monkeypatch.setattr(browser.viewer._parts, "part", broken)
+    browser.sends(ask=[["times", "", 0]], id=5)
+    content, _ = browser.hears(lambda content: content.get("id") == 5)
+    assert content["errors"] == {0: "RuntimeError: out of order (a fault of TinyHD Workbench: please report it)"}
+
+
+def test_regions_go_straight_between_key_frames_and_are_drawn(viewer: SaliencyViewer) -> None:
+    square = np.array([[0, 0], [0.25, 0], [0.25, 0.5], [0, 0.5]])
+    keys = [{"frame": 30, "points": np.add(square, (0.5, 0.25)).tolist()}, {"frame": 10, "points": square.tolist()}]
+    region = {"name": "ball", "keys": keys}
+    for frame, shift in ((0, 0.0), (10, 0.0), (20, 0.5), (25, 0.75), (30, 1.0), (39, 1.0)):
+        np.testing.assert_allclose(corners_at(region, frame), square + shift * np.array([0.5, 0.25]))
+    before = viewer.picture()
+    viewer.regions = [region]
+    changed = (viewer.picture() != before).any(axis=2)
+    rows, columns = np.nonzero(changed)
+    assert rows.max() <= 40
+    assert columns.max() <= 80  # its name takes more room than the square
+    assert changed[36, :24].mean() > 0.9  # the lower edge of the square
+
+
+def test_a_grid_shows_every_map_as_an_overlay_of_it(viewer: SaliencyViewer) -> None:
+    viewer.view = "grid"
+    drawn = viewer.picture()
+    tiles = [with_source(viewer, name) for name in ("spot", "mirror")]
+    assert drawn.shape == (72, 192, 3)
+    np.testing.assert_array_equal(drawn[30:], np.hstack(tiles)[30:])  # above are their names
+    assert "grid: spot, mirror" in viewer._scene.caption(viewer.settings)
+
+
+def test_where_a_video_is_cut_its_colours_change(tmp_path: Path) -> None:
+    for index, level in enumerate((40, 42, 200, 198, 60)):
+        cv2.imwrite(str(tmp_path / f"{index}.png"), np.full((48, 64, 3), level, np.uint8))
+    reader = VideoReader(tmp_path)
+    np.testing.assert_allclose(cuts(reader)[1:], [0, 1, 0, 1], atol=1e-6)
+    np.testing.assert_allclose(motion(reader)[1:], [2, 158, 2, 138], atol=1e-6)
+    assert np.isnan(cuts(reader)[0])
+
+
+def test_observers_are_told_apart(tiny: Callable[[str], Path]) -> None:
+    video = open_dataset("gaze", tiny("gaze")).videos[0]
+    maps = np.full((len(video.names), 8, 8), 0.5, np.float32)
+    viewer = SaliencyViewer(video, maps, points=True)
+    observers = viewer.meta["observers"]
+    assert observers == sorted(set(read_gaze(video.gaze).observer.tolist()))
+    everybody = viewer.picture()
+    viewer.observer = observers[0]
+    one = viewer.picture()
+    assert (one != everybody).any()
+    viewer.points = False
+    assert 0 < (one != viewer.picture()).any(axis=2).sum() < (everybody != viewer.picture()).any(axis=2).sum()
+
+
 def test_scores_over_time_are_those_of_the_metrics(tiny: Callable[[str], Path]) -> None:
     video = open_dataset("gaze", tiny("gaze")).videos[0]
     truth = video.truth(3)
@@ -172,7 +244,7 @@ def test_scores_over_time_are_those_of_the_metrics(tiny: Callable[[str], Path]) 
     saliency = truth.saliency + np.float32(0.1)
     maps = np.broadcast_to(saliency, (len(video.names), *saliency.shape))
     viewer = SaliencyViewer(video, maps)
-    assert viewer.strip == "NSS"
+    assert viewer.strips == ["NSS"]
     assert viewer._parts.trace("NSS", "map")[3] == pytest.approx(
         float(metrics.nss(saliency, truth.fixations)), rel=1e-5
     )
@@ -231,14 +303,16 @@ def test_a_state_opens_from_another_folder_with_gaze_and_scores(
     maps = np.full((len(video.names), 8, 8), 0.5, np.float32)
     scores = np.arange(len(video.names), dtype=float)
     scores[1] = np.nan
-    viewer = SaliencyViewer(video, {"map": maps, "people": video}, scores={"mine": scores}, strip="mine", out=tmp_path)
+    viewer = SaliencyViewer(
+        video, {"map": maps, "people": video}, scores={"mine": scores}, strips=["mine"], out=tmp_path
+    )
     state = viewer.save_state()
     monkeypatch.chdir(tmp_path)
     again = SaliencyViewer.from_state(state, {"map": maps}, out=tmp_path)
     assert again.settings == viewer.settings
     np.testing.assert_array_equal(again._parts.trace("mine", ""), scores)
     assert list(again._scene.sources) == ["map", "people", "observers"]
-    with pytest.raises(BadInput, match="of version 1, this viewer reads 2"):
+    with pytest.raises(BadInput, match="of version 1, this viewer reads 3"):
         SaliencyViewer.from_state({"version": 1})
 
 
@@ -332,8 +406,11 @@ def test_a_cell_shows_the_widget_and_what_stands_in_for_it(
         ({"view": "upside-down"}, "view 'upside-down': choose from overlay"),
         ({"source": "no such"}, "source 'no such': there are spot, mirror"),
         ({"alpha": 1.5}, "alpha=1.5"),
-        ({"strip": "NSS"}, "strip 'NSS': there are map change"),
+        ({"strips": ["map change", "NSS"]}, "strips 'NSS': there are map change"),
         ({"speed": 3.0}, "speed 3.0"),
+        ({"regions": [{"name": "a"}]}, "regions .*each has a name and keys"),
+        ({"regions": [{"name": "", "keys": [{"frame": 0, "points": [[0, 0], [1, 0], [1, 1]]}]}]}, "regions "),
+        ({"regions": [{"name": "a", "keys": [{"frame": 0, "points": [[0, 0], [1, 0]]}]}]}, "regions "),
     ],
 )
 def test_what_cannot_be_is_refused_and_changes_nothing(
@@ -405,7 +482,7 @@ def test_settings_that_no_viewer_has_are_refused(video_file: Path, maps: np.ndar
     with pytest.raises(BadInput, match=r"settings: .*'colour'"):
         SaliencyViewer(video_file, maps, colour="red")
     with pytest.raises(BadInput, match="not the state of a viewer"):
-        SaliencyViewer.from_state({"version": 2, "video": str(video_file)})
+        SaliencyViewer.from_state({"version": 3, "video": str(video_file)})
 
 
 def test_without_the_extra_one_line_says_what_is_missing() -> None:

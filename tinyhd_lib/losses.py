@@ -105,7 +105,7 @@ def distillation_terms(output: SaliencyOutput, decoders: tuple[str, ...], target
 
     Args:
         output: of the student.
-        decoders: the names of its side maps, in order.
+        decoders: the names of its side maps, in order; equal ones (``d3``, ``d3_2``) add up to one term.
         targets: what is to be learnt; ``label`` and ``map`` have as many frames as the student has outputs.
     """
     fused = output.map if output.map.ndim == 5 else output.map.unsqueeze(2)
@@ -119,12 +119,16 @@ def distillation_terms(output: SaliencyOutput, decoders: tuple[str, ...], target
         terms["teacher_map"] = mean_kl(fused, targets["map"])
         terms["teacher_cc"] = taught_mean(decorrelation(fused, targets["map"]), targets["map"])
     for name, maps in zip(decoders, output.side_maps, strict=True):
-        if name in targets:
-            target = targets[name].mean(dim=2, keepdim=True) if maps.shape[2] == 1 else targets[name]
-            terms[name] = torch.stack([mean_kl(maps[:, c], target[:, c]) for c in range(maps.shape[1])]).sum()
-        if name != "d1" and "label" in targets:
+        kind = name.partition("_")[0]
+        if kind in targets:
+            target = targets.get(name, targets[kind])
+            target = target.mean(dim=2, keepdim=True) if maps.shape[2] == 1 else target
+            found = torch.stack([mean_kl(maps[:, c], target[:, c]) for c in range(maps.shape[1])]).sum()
+            terms[kind] = terms.get(kind, 0) + found
+        if kind != "d1" and "label" in targets:
             repeated = maps.expand(-1, -1, targets["label"].shape[2], -1, -1)
-            terms[f"{name}_ground_truth"] = mean_kl(repeated, targets["label"])
+            place = f"{kind}_ground_truth"
+            terms[place] = terms.get(place, 0) + mean_kl(repeated, targets["label"])
     return terms
 
 

@@ -8,9 +8,8 @@ import json
 import re
 import sys
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Protocol
 
 import cv2
 import numpy as np
@@ -49,61 +48,55 @@ class Clip:
         return [min(max(self.start + self.step * k, 0), frames - 1) for k in range(CLIP_FRAMES)]
 
 
-class Source(Protocol):
-    """The frames of one video at the model's size, with their ground truth."""
-
-    @property
-    def video(self) -> Video:
-        """Return where it comes from."""
-
-    @property
-    def digest(self) -> str:
-        """Changes when the frames do."""
-
-    @property
-    def count(self) -> int:
-        """Return how many frames there are."""
-
-    @property
-    def labelled(self) -> bool:
-        """Return whether anything is known of where people looked."""
-
-    def frames(self, indices: Sequence[int]) -> Image:
-        """Return (n, 192, 256, 3) uint8 RGB."""
-
-    def truth(self, indices: Sequence[int]) -> Map:
-        """Return (n, 192, 256) float32, a density up to a factor; zero where nothing is known."""
-
-
 @dataclass(frozen=True)
-class StoredSource:
-    """A video as arrays in the cache folder; see `Source`."""
+class Source:
+    """The frames of one video, or of a part of it, at the model's size, with their ground truth.
+
+    Attributes:
+        video: where it comes from.
+        digest: changes when the frames do.
+        count: how many frames there are.
+        labelled: whether anything is known of where people looked.
+        first: which frame of the video is the first.
+    """
 
     video: Video
     digest: str
     count: int
     labelled: bool
+    first: int = field(default=0, kw_only=True)
+
+    def frames(self, indices: Sequence[int]) -> Image:
+        """Return (n, 192, 256, 3) uint8 RGB."""
+        raise NotImplementedError
+
+    def truth(self, indices: Sequence[int]) -> Map:
+        """Return (n, 192, 256) float32, a density up to a factor; zero where nothing is known."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class StoredSource(Source):
+    """A video as arrays in the cache folder; see `Source`."""
+
     folder: Path
 
     def frames(self, indices: Sequence[int]) -> Image:
         """See `Source`."""
-        return np.load(self.folder / "frames.npy", mmap_mode="r")[list(indices)]
+        return np.load(self.folder / "frames.npy", mmap_mode="r")[[self.first + index for index in indices]]
 
     def truth(self, indices: Sequence[int]) -> Map:
         """See `Source`."""
         if not self.labelled:
             return np.zeros((len(indices), *INPUT_SIZE), np.float32)
-        return np.load(self.folder / "truth.npy", mmap_mode="r")[list(indices)].astype(np.float32)
+        truth = np.load(self.folder / "truth.npy", mmap_mode="r")[[self.first + index for index in indices]]
+        return truth.astype(np.float32)
 
 
 @dataclass(frozen=True)
-class DecodedSource:
+class DecodedSource(Source):
     """A video that is decoded anew, from its start, for every clip; see `Source`."""
 
-    video: Video
-    digest: str
-    count: int
-    labelled: bool
     view: str
 
     def frames(self, indices: Sequence[int]) -> Image:
@@ -112,7 +105,8 @@ class DecodedSource:
         Raises:
             BadInput: the video is damaged.
         """
-        wanted, last = set(indices), max(indices)
+        numbers = [self.first + index for index in indices]
+        wanted, last = set(numbers), max(numbers)
         found: dict[int, Image] = {}
         for frame in self.video.frames():
             if frame.index in wanted:
@@ -121,49 +115,11 @@ class DecodedSource:
                 break
         if len(found) < len(wanted):
             raise BadInput(f"{self.video.source}: ends before frame {last}, of {self.count} that it promises")
-        return np.stack([found[index] for index in indices])
+        return np.stack([found[number] for number in numbers])
 
     def truth(self, indices: Sequence[int]) -> Map:
         """See `Source`."""
-        return np.stack([_density(self.video, index, self.view) for index in indices])
-
-
-@dataclass(frozen=True)
-class Excerpt:
-    """A part of a video as a video of its own; see `Source`.
-
-    Attributes:
-        whole: what it is a part of.
-        first: its first frame.
-        count: of its frames.
-    """
-
-    whole: Source
-    first: int
-    count: int
-
-    @property
-    def video(self) -> Video:
-        """See `Source`."""
-        return self.whole.video
-
-    @property
-    def digest(self) -> str:
-        """See `Source`."""
-        return f"{self.whole.digest}-{self.first}-{self.count}"
-
-    @property
-    def labelled(self) -> bool:
-        """See `Source`."""
-        return self.whole.labelled
-
-    def frames(self, indices: Sequence[int]) -> Image:
-        """See `Source`."""
-        return self.whole.frames([self.first + index for index in indices])
-
-    def truth(self, indices: Sequence[int]) -> Map:
-        """See `Source`."""
-        return self.whole.truth([self.first + index for index in indices])
+        return np.stack([_density(self.video, self.first + index, self.view) for index in indices])
 
 
 def decoded(video: Video, view: str = "whole") -> DecodedSource:
@@ -226,7 +182,9 @@ def without(source: Source, exclude: Iterable[str]) -> list[Source]:
     for low, high in [*spans, (source.count, source.count)]:
         end = min(low, source.count)
         if end > first:
-            parts.append(source if (first, end) == (0, source.count) else Excerpt(source, first, end - first))
+            digest = f"{source.digest}-{first}-{end - first}"
+            part = replace(source, digest=digest, first=source.first + first, count=end - first)
+            parts.append(source if (first, end) == (0, source.count) else part)
         first = max(first, high + 1)
     return parts
 

@@ -22,7 +22,7 @@ from tinyhd_lib.data.layouts import (
     find_kinetics,
     find_shots,
 )
-from tinyhd_lib.data.video import VIDEO_SUFFIXES, holds_images
+from tinyhd_lib.data.video import holds_images, is_video
 from tinyhd_lib.errors import BadInput
 from tinyhd_lib.records import RECORD_NAME
 
@@ -206,7 +206,7 @@ def videos_below(folder: Path, besides: Collection[Path] = ()) -> list[Found]:
         if RECORD_NAME in files or here.resolve() in left_out or (here != folder and here.name.startswith(".")):
             folders.clear()
             continue
-        videos = [here / name for name in sorted(files) if _is_video_file(name)]
+        videos = [here / name for name in sorted(files) if is_video(here / name)]
         if holds_images(here):
             if videos:
                 raise BadInput(f"{here}: holds images and videos; move one or the other away")
@@ -217,10 +217,6 @@ def videos_below(folder: Path, besides: Collection[Path] = ()) -> list[Found]:
     if not found:
         raise BadInput(f"{folder}: holds no videos and no images")
     return [Found(found[name], name) for name in sorted(found)]
-
-
-def _is_video_file(name: str) -> bool:
-    return Path(name).suffix.lower() in VIDEO_SUFFIXES and not name.startswith(".")
 
 
 def _fail(error: OSError) -> None:

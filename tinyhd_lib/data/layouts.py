@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, Self
 
 from tinyhd_lib.cache import Cache
 from tinyhd_lib.data.gaze import GroundTruth, Viewing, read_fixations, read_gaze, read_map, read_viewing, truth_of
-from tinyhd_lib.data.video import VIDEO_SUFFIXES, Frame, count_frames_in, read_frames, source_files
+from tinyhd_lib.data.video import Frame, count_frames_in, is_video, read_frames, source_files
 from tinyhd_lib.errors import BadInput
 from tinyhd_lib.files import digest_of
 from tinyhd_lib.overlap import parallel_map
@@ -276,8 +276,7 @@ def _countable(root: Path, paths: Iterable[Path]) -> tuple[dict[Path, int], list
 def _videos_in(folder: Path) -> list[Path]:
     """Return the files that are called like videos; those that begin with a dot are some system's own."""
     # A link that leads nowhere is a video too, one that cannot be opened.
-    files = [path for path in _listed(folder) if path.suffix.lower() in VIDEO_SUFFIXES and not path.is_dir()]
-    return [path for path in files if not path.name.startswith(".")]
+    return [path for path in _listed(folder) if is_video(path) and not path.is_dir()]
 
 
 def _listed(folder: Path) -> list[Path]:

@@ -299,6 +299,11 @@ def check_shape(path: Path, image: Image, shape: tuple[int, ...] | None) -> tupl
     return image.shape
 
 
+def is_video(path: Path) -> bool:
+    """Return whether a file is called like a video; those that begin with a dot are some system's own."""
+    return path.suffix.lower() in VIDEO_SUFFIXES and not path.name.startswith(".")
+
+
 def holds_images(folder: Path) -> bool:
     """Return whether a folder is a video: it holds images."""
     return any(map(is_image, folder.iterdir()))

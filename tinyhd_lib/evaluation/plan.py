@@ -135,13 +135,10 @@ def _check_patterns(videos: Sequence[Video], patterns: Sequence[str]) -> None:
     """Refuse a name that allows nothing, and so was mistyped."""
     for pattern in patterns:
         video, _, frame = pattern.rpartition("/")
-        matching = [each for each in videos if _matches(each.name, pattern) or _matches(each.name, video)]
-        if not any(_matches(each.name, pattern) or _has_frame(each, frame) for each in matching):
+        whole = [each for each in videos if _matches(each.name, pattern)]
+        parts = [name for each in videos if _matches(each.name, video) for name in each.names]
+        if not (whole or any(_matches(name, frame) for name in parts)):
             raise BadInput(f"`allow_missing` {pattern!r}: there is no such video or frame")
-
-
-def _has_frame(video: Video, pattern: str) -> bool:
-    return any(_matches(name, pattern) for name in video.names)
 
 
 def _choose(pairs: Sequence[Pair], options: EvaluateOptions) -> dict[int, list[int]]:

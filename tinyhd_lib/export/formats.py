@@ -75,13 +75,7 @@ def _write_torch(program: ExportedProgram, path: Path, _takes: Input, words: dic
 
 def _load_torch(path: Path) -> Loaded:
     module = torch.export.load(path).module()
-
-    def run(array: npt.NDArray[Any]) -> Map:
-        with torch.inference_mode():
-            maps: Map = module(torch.from_numpy(array)).numpy()
-            return maps
-
-    return run
+    return torch.inference_mode()(lambda array: module(torch.from_numpy(array)).numpy())
 
 
 def _write_onnx(program: ExportedProgram, path: Path, takes: Input, words: dict[str, str]) -> None:
@@ -104,12 +98,7 @@ def _load_onnx(path: Path) -> Loaded:
 
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
     name = session.get_inputs()[0].name
-
-    def run(array: npt.NDArray[Any]) -> Map:
-        maps: Map = session.run(None, {name: array})[0]
-        return maps
-
-    return run
+    return lambda array: session.run(None, {name: array})[0]
 
 
 def _write_openvino(program: ExportedProgram, path: Path, takes: Input, words: dict[str, str]) -> None:
@@ -128,12 +117,7 @@ def _load_openvino(path: Path) -> Loaded:
 
     # Without the hint, processors that have bfloat16 compute in it.
     compiled = openvino.compile_model(path, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
-
-    def run(array: npt.NDArray[Any]) -> Map:
-        maps: Map = compiled(array)[0]
-        return maps
-
-    return run
+    return lambda array: compiled(array)[0]
 
 
 FORMATS = {

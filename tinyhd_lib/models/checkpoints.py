@@ -10,7 +10,7 @@ import logging
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict
-from itertools import combinations
+from itertools import combinations_with_replacement
 from pathlib import Path
 from typing import Any
 
@@ -176,7 +176,7 @@ def recognise_spec(state_dict: Mapping[str, Tensor]) -> ModelSpec:
     numbers = [int(found[1]) for key in state_dict if (found := re.match(_BLOCK_PATTERN, key))]
     if stem is None or fusion is None or not numbers or not stem.ndim * stem.numel():
         raise BadInput("not a TinyHD student: it lacks the encoder, decoder blocks or fusion of a published checkpoint")
-    decoders = _decoders_with_blocks(max(numbers) + 1)
+    decoders = _decoders_of(max(numbers) + 1, fusion.shape[1])
     multi = fusion.ndim == 5
     reduction = 32 // stem.shape[0]
     if not decoders or reduction not in REDUCTIONS:
@@ -227,11 +227,12 @@ def _read_published(path: Path) -> TinyHD:
 _BLOCK_PATTERN = r"aggregator\.aggregate_adapter\.(\d+)\."
 
 
-def _decoders_with_blocks(count: int) -> tuple[str, ...]:
-    """Return the decoder set whose blocks number ``count``; every set has a number of its own."""
+def _decoders_of(blocks: int, maps: int) -> tuple[str, ...]:
+    """Return the one to three decoders that have so many blocks and maps; no two mixes have as many of both."""
     counts = block_counts()
-    sets = (names for size in range(1, 4) for names in combinations(DECODERS, size))
-    return next((names for names in sets if sum(counts[name] for name in names) == count), ())
+    mixes = (names for size in range(1, 4) for names in combinations_with_replacement(DECODERS, size))
+    has = ((names, sum(counts[name] for name in names), len(names) + 3 * names.count("d1")) for names in mixes)
+    return next((names for names, *numbers in has if numbers == [blocks, maps]), ())
 
 
 def _published_name(own: str, spec: ModelSpec) -> str:
@@ -241,7 +242,7 @@ def _published_name(own: str, spec: ModelSpec) -> str:
     if part == "fusion":
         return f"decoder.decoder.0.{rest}"
     decoder, _, number, tail = rest.split(".", 3)
-    earlier = spec.decoders[: spec.decoders.index(decoder)]
+    earlier = spec.decoders[: spec.names.index(decoder)]
     offset = sum(block_counts()[name] for name in earlier)
     return f"aggregator.aggregate_adapter.{offset + int(number)}.conv.{tail}"
 

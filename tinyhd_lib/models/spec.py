@@ -41,7 +41,7 @@ class ModelSpec:
 
     Args:
         reduction: the encoder's channel counts are divided by this (1, 2, 4 or 8).
-        decoders: the decoders that are present, in the order d1, d2, d3.
+        decoders: one to three decoders, in the order d1, d2, d3; the same one several times for an ensemble of equals.
         single_frame: for each decoder, whether it gives one map a clip (else one map an output frame).
         d1_last: D1's maps are the last ones that the fusion sees, instead of the first.
         force_multi: all decoders give one map, the fused output is a map a frame all the same.
@@ -75,6 +75,17 @@ class ModelSpec:
         return self.force_multi or not all(self.single_frame)
 
     @property
+    def names(self) -> tuple[str, ...]:
+        """Return what each decoder is called, which tells equal ones apart: ``d3``, ``d3_2``, ``d3_3``."""
+        earlier = (self.decoders[:place].count(name) for place, name in enumerate(self.decoders))
+        return tuple(f"{name}_{n + 1}" if n else name for name, n in zip(self.decoders, earlier, strict=True))
+
+    @property
+    def fusion_order(self) -> list[int]:
+        """Return the places of the decoders in the order in which the fusion sees their maps."""
+        return sorted(range(len(self.decoders)), key=lambda place: self.d1_last and self.decoders[place] == "d1")
+
+    @property
     def label(self) -> str:
         """Return the short name in the paper's tables, such as ``S r4``, with what departs from the usual model."""
         parts = ["M" if self.multi else "S", f"r{self.reduction}"]
@@ -95,15 +106,15 @@ class ModelSpec:
 
 
 def _rules(spec: ModelSpec) -> list[tuple[bool, str]]:
-    present = [name for name in DECODERS if name in spec.decoders]
+    ordered = list(spec.decoders) == sorted(spec.decoders) and set(spec.decoders) <= set(DECODERS)
     multi_d1 = ("d1", False) in zip(spec.decoders, spec.single_frame, strict=False)
     return [
         (spec.reduction in REDUCTIONS, f"reduction is one of {REDUCTIONS}"),
-        (bool(spec.decoders) and list(spec.decoders) == present, "decoders are one or more of d1, d2, d3, in order"),
+        (ordered and 1 <= len(spec.decoders) <= 3, "decoders are one or more of d1, d2, d3, at most three, in order"),
         (len(spec.single_frame) == len(spec.decoders), "single_frame has one entry a decoder"),
         (not spec.force_multi or all(spec.single_frame), "force_multi needs every decoder to give a single map"),
         (
-            not spec.d1_last or ("d1" in spec.decoders and len(spec.decoders) > 1),
+            not spec.d1_last or ("d1" in spec.decoders and len(set(spec.decoders)) > 1),
             "d1_last needs d1 and another decoder",
         ),
         (spec.outputs == 1 or spec.multi, "a model of single maps has 1 output (or takes force_multi)"),
@@ -207,6 +218,10 @@ MODEL_SPECS = ModelTable(
         "d12_S": _row(1, "12"),
         "d13_S": _row(1, "13"),
         "d23_S": _row(1, "23"),
+        # As many decoders, but of one kind.
+        "d111_S": _row(1, "111"),
+        "d222_S": _row(1, "222"),
+        "d333_S": _row(1, "333"),
         "d1_M": _row(1, "1", multi="1"),
         "d2_M": _row(1, "2", multi="2"),
         "d3_M": _row(1, "3", multi="3"),

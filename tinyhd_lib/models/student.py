@@ -34,10 +34,10 @@ class TinyHD(nn.Module):
         self.encoder = Encoder(spec.reduction, multi=spec.multi)
         self.decoders = nn.ModuleDict(
             {
-                name: DECODER_CLASSES[name](
+                name: DECODER_CLASSES[kind](
                     spec.reduction, multi_model=spec.multi, multi=not single, outputs=spec.outputs
                 )
-                for name, single in zip(spec.decoders, spec.single_frame, strict=True)
+                for name, kind, single in zip(spec.names, spec.decoders, spec.single_frame, strict=True)
             }
         )
         maps = sum(4 if name == "d1" else 1 for name in spec.decoders)
@@ -62,7 +62,7 @@ class TinyHD(nn.Module):
         return SaliencyOutput(self._fuse(side_maps), side_maps)
 
     def _fuse(self, side_maps: tuple[Tensor, ...]) -> Tensor:
-        ordered = (*side_maps[1:], side_maps[0]) if self.spec.d1_last else side_maps
+        ordered = [side_maps[place] for place in self.spec.fusion_order]
         if not self.spec.multi:
             return self.fusion(torch.cat(ordered, dim=1).squeeze(2)).sigmoid()
         # The fusion is linear: a single map is weighted once and broadcast, not repeated over the outputs before.

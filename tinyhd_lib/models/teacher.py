@@ -4,7 +4,8 @@ Source: Bellitto et al., Hierarchical Domain-Adapted Feature Learning for Video 
 docs/model.md.
 """
 
-from typing import NamedTuple
+from functools import partial
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -15,6 +16,7 @@ from tinyhd_lib.models.student import SaliencyOutput
 
 # Where torchvision's S3D features are cut into the backbone's five blocks.
 _BLOCKS = (slice(0, 2), slice(2, 5), slice(5, 8), slice(8, 14), slice(14, 16))
+_NORM: dict[str, Any] = {"eps": 1e-3, "momentum": 1e-3}
 
 
 class Level(NamedTuple):
@@ -81,7 +83,7 @@ def _collapse_time(level: Level) -> nn.Sequential:
                 kernel_size=(3, 1, 1),
                 stride=(2, 1, 1),
                 padding=(1, 0, 0),
-                norm_layer=_backbone_norm_3d,
+                norm_layer=partial(nn.BatchNorm3d, **_NORM),
             )
             for _ in range(level.halvings)
         )
@@ -93,18 +95,10 @@ def _conspicuity_decoder(level: Level) -> nn.Sequential:
     layers: list[nn.Module] = []
     channels = level.channels
     for width, depth in level.stages:
-        layers.append(Conv2dNormActivation(channels, width, kernel_size=3, norm_layer=_backbone_norm_2d))
+        layers.append(Conv2dNormActivation(channels, width, kernel_size=3, norm_layer=partial(nn.BatchNorm2d, **_NORM)))
         for _ in range(depth - 1):
             layers.append(Conv2dNormActivation(width, width, kernel_size=3, groups=width))
             layers.append(Conv2dNormActivation(width, width, kernel_size=1))
         layers.append(nn.Upsample(scale_factor=2, mode="bilinear", align_corners=False))
         channels = width
     return nn.Sequential(*layers, nn.Conv2d(channels, 1, kernel_size=1))
-
-
-def _backbone_norm_2d(channels: int) -> nn.BatchNorm2d:
-    return nn.BatchNorm2d(channels, eps=1e-3, momentum=1e-3)
-
-
-def _backbone_norm_3d(channels: int) -> nn.BatchNorm3d:
-    return nn.BatchNorm3d(channels, eps=1e-3, momentum=1e-3)

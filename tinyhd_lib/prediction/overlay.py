@@ -89,6 +89,15 @@ def mark_peak(image: Image, place: Map) -> Image:
     return drawn
 
 
+def mark_region(image: Image, corners: Map, name: str) -> Image:
+    """Return the picture with the outline of a polygon, (n, 2) x and y in pixels, and its name."""
+    drawn, places = image.copy(), np.rint(corners).astype(np.int32)
+    for colour, width in ((_BLACK, 3), (_WHITE, 1)):
+        cv2.polylines(drawn, [places], True, colour, width, cv2.LINE_AA)  # noqa: FBT003
+    _write(drawn, name, tuple(places[places[:, 1].argmin()] + (4, 22)))
+    return drawn
+
+
 def _mixed(image: Image, grey: Image, glow: Image, dimming: Image) -> Image:
     dimmed = cv2.multiply(image, cv2.applyColorMap(grey, dimming), scale=1 / 255)
     return cv2.add(dimmed, cv2.applyColorMap(grey, glow))

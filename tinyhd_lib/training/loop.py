@@ -216,7 +216,7 @@ class _Training:
         precision = self.recipe.precision
         with torch.autocast(clip.device.type, _PRECISIONS[precision], enabled=precision != "float32"):
             output, levels = self.shared(clip)
-        terms = distillation_terms(output, self.recipe.spec.decoders, targets) if output else {}
+        terms = distillation_terms(output, self.recipe.spec.names, targets) if output else {}
         return terms | ({"levels": hint_error(levels, targets)} if self.recipe.hints else {})
 
     def _not_finite(self, what: str, terms: dict[str, float]) -> NonFiniteLossError:

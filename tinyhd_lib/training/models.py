@@ -125,7 +125,7 @@ class _Answering(nn.Module):
     def __init__(self, network: HD2S | TinyHD, *, hints: bool) -> None:
         super().__init__()
         self.network, self.hints = network, hints
-        decoders = ("d1",) if isinstance(network, HD2S) else network.spec.decoders
+        decoders = ("d1",) if isinstance(network, HD2S) else network.spec.names
         self.names = ("map", *decoders, *(f"level{number}" for number in range(1, 5) if hints))
 
     def forward(self, clip: Tensor) -> tuple[Tensor, ...]:

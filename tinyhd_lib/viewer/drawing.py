@@ -2,7 +2,7 @@
 
 import base64
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache
 from html import escape
@@ -17,9 +17,9 @@ from tinyhd_lib.data.transforms import Image, Map, to_grey
 from tinyhd_lib.data.writer import VideoWriter
 from tinyhd_lib.errors import BadInput
 from tinyhd_lib.prediction.map_files import Bounds, own_bounds
-from tinyhd_lib.prediction.overlay import draw, draw_difference, mark_peak, mark_points, wipe
+from tinyhd_lib.prediction.overlay import draw, draw_difference, mark_peak, mark_points, mark_region, wipe
 from tinyhd_lib.viewer.sources import MapSource
-from tinyhd_lib.viewer.state import NORMALISATIONS, Settings
+from tinyhd_lib.viewer.state import NORMALISATIONS, Settings, corners_at
 from tinyhd_lib.viewer.traces import peak_of
 
 logger = logging.getLogger(__name__)
@@ -56,7 +56,10 @@ class Scene:
         self.clip_bounds = lru_cache(maxsize=None)(self._bounds_of_clip)
 
     def draw(self, settings: Settings) -> Image:
-        """Return the picture, (H, W, 3) RGB, or (H, 2W, 3) side by side."""
+        """Return the picture, (H, W, 3) RGB; (H, 2W, 3) side by side; as a grid, what its maps take in rows of four."""
+        if settings.view == "grid":
+            tiles = [self.draw(replace(settings, view="overlay", source=name)) for name in self.sources]
+            return _in_rows(map(_labelled, tiles, self.sources))
         image = self.reader[settings.frame]
         first = self.grey(settings.source, settings, image.shape[:2])
         if settings.view == "difference":
@@ -67,8 +70,11 @@ class Scene:
         else:
             drawn = draw(image, first, settings.drawing)
         if settings.points:
-            places = np.concatenate([source.points(settings.frame)[:, 1:] for source in self.sources.values()])
-            drawn = mark_points(drawn, places * image.shape[1::-1])
+            points = np.concatenate([source.points(settings.frame) for source in self.sources.values()])
+            chosen = points[(points[:, 0] == settings.observer) | (settings.observer < 0), 1:]
+            drawn = mark_points(drawn, chosen * image.shape[1::-1])
+        for region in settings.regions:
+            drawn = mark_region(drawn, corners_at(region, settings.frame) * image.shape[1::-1], region["name"])
         saliency = self.sources[settings.source].map(settings.frame) if settings.peak else None
         if saliency is None or saliency.max() <= saliency.min():
             return drawn
@@ -94,6 +100,8 @@ class Scene:
             shown = f"left {settings.source}, right {settings.other}"
         elif settings.view == "difference":
             shown = f"{settings.source} more (orange, +) or less (purple, -) than {settings.other}"
+        elif settings.view == "grid":
+            shown = ", ".join(self.sources)
         time = self.reader.times[settings.frame]
         missing = "; no map of this frame" if self.sources[settings.source].map(settings.frame) is None else ""
         scale = f"{settings.normalise}: {NORMALISATIONS[settings.normalise]}"
@@ -113,14 +121,25 @@ def contact_sheet(scene: Scene, settings: Settings, moments: int = _MOMENTS) -> 
     indices = sorted({round(place) for place in np.linspace(0, count - 1, min(moments, count))})
     pictures = []
     for index in indices:
-        picture = narrowed(scene.draw(replace(settings, frame=index)), _SMALL).copy()
-        text = f"{index}  {scene.reader.times[index]:.2f} s"
-        for colour, width in (((0, 0, 0), 3), ((255, 255, 255), 1)):
-            cv2.putText(picture, text, (6, 18), cv2.FONT_HERSHEY_SIMPLEX, 0.5, colour, width, cv2.LINE_AA)
-        pictures.append(picture)
-    blank = np.full_like(pictures[0], 255)
-    pictures += [blank] * (-len(pictures) % _COLUMNS)
-    return np.vstack([np.hstack(pictures[row : row + _COLUMNS]) for row in range(0, len(pictures), _COLUMNS)])
+        picture = narrowed(scene.draw(replace(settings, frame=index)), _SMALL)
+        pictures.append(_labelled(picture, f"{index}  {scene.reader.times[index]:.2f} s"))
+    return _in_rows(pictures)
+
+
+def _labelled(picture: Image, text: str) -> Image:
+    """Return a picture with a text in its upper left corner."""
+    drawn = picture.copy()
+    for colour, width in (((0, 0, 0), 3), ((255, 255, 255), 1)):
+        cv2.putText(drawn, text, (6, 18), cv2.FONT_HERSHEY_SIMPLEX, 0.5, colour, width, cv2.LINE_AA)
+    return drawn
+
+
+def _in_rows(pictures: Iterable[Image]) -> Image:
+    """Return pictures of one size as one, in rows of up to four."""
+    each = list(pictures)
+    columns = min(len(each), _COLUMNS)
+    each += [np.full_like(each[0], 255)] * (-len(each) % columns)
+    return np.vstack([np.hstack(each[row : row + columns]) for row in range(0, len(each), columns)])
 
 
 def write_video(scene: Scene, shown: Sequence[Settings], path: Path, frames: Sequence[int]) -> Iterator[int]:

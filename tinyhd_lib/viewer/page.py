@@ -45,7 +45,8 @@ def page(
         return True
 
     kept: dict[str, str] = {}
-    sources = list(dict.fromkeys([settings["source"], settings["other"]]))
+    pair = dict.fromkeys([settings["source"], settings["other"]])
+    sources = list(parts.meta["sources"] if settings["view"] == "grid" else pair)
     if not add(chain(*(_of_source(parts, name) for name in sources), _common(parts, settings))):
         return None
     made = video()
@@ -82,9 +83,9 @@ def _common(parts: Parts, settings: dict[str, Any]) -> Iterator[Key]:
     yield "still", "", settings["frame"]
     yield from (("colours", name, 0) for name in dict.fromkeys([*COLORMAPS, settings["colormap"], "PuOr_r"]))
     yield from (("trace", f"{strip}@", 0) for strip in parts.shared)
-    # The pictures beside what is drawn over time at first.
-    values = parts.trace(settings["strip"], "" if settings["strip"] in parts.shared else settings["source"])
-    yield from (("thumb", "", frame) for lowest in (False, True) for frame in extreme_frames(values, lowest=lowest))
+    for strip in settings["strips"][:1]:  # the pictures beside what is drawn over time at first
+        values = parts.trace(strip, "" if strip in parts.shared else settings["source"])
+        yield from (("thumb", "", frame) for lowest in (False, True) for frame in extreme_frames(values, lowest=lowest))
 
 
 def _of_source(parts: Parts, name: str) -> Iterator[Key]:

@@ -21,7 +21,7 @@ from tinyhd_lib.viewer.drawing import Scene
 from tinyhd_lib.viewer.state import COLORMAPS, COMPARING_VIEWS, NORMALISATIONS, SPEEDS, VIEWS, Settings
 from tinyhd_lib.viewer.traces import TRACES, extreme_frames, peak_of
 
-VERSION = 2
+VERSION = 3
 KINDS = ("times", "maps", "points", "trace", "bounds", "colours", "still", "thumb", "video")
 _WIDEST_MAP = 320
 _THUMB = 120
@@ -67,6 +67,7 @@ class Parts:
             "colormaps": list(COLORMAPS),
             "speeds": list(SPEEDS),
             "gaze": [gaze] if gaze else [],
+            "observers": self._observers.observers if self._observers else [],
         }
 
     def part(self, kind: str, name: str, index: int) -> bytes:

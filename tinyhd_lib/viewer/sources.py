@@ -1,6 +1,6 @@
 """Where a viewer's maps come from: files, arrays, the gaze of observers, or a model that is asked once."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path
 
@@ -23,7 +23,6 @@ from tinyhd_lib.prediction.inference import saliency_maps
 from tinyhd_lib.runtime import open_runtime
 
 _SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".npz"})
-_MAPS_OF = {"d1": ("D1 map 1", "D1 map 2", "D1 map 3", "D1 map 4"), "d2": ("D2",), "d3": ("D3",)}
 _CACHE = Cache("viewer", version=2, most_bytes=4 * 2**30)
 
 
@@ -32,9 +31,11 @@ class MapSource:
 
     Attributes:
         count: how many frames it covers, with gaps or without.
+        observers: numbers of those who looked, where that is known.
     """
 
     count: int
+    observers: Sequence[int] = ()
 
     def map(self, index: int) -> Map | None:
         """Return a frame's map (h, w) float32, None where it has none."""
@@ -111,6 +112,7 @@ class GazeMaps(MapSource):
             raise BadInput(f"{video.name}: nothing is known of where people looked in it")
         self._truth = lru_cache(8)(video.truth)
         self._gaze = read_gaze(video.gaze) if video.gaze else None
+        self.observers = np.unique(self._gaze.observer).tolist() if self._gaze else ()
         self.count = len(video.names)
 
     def map(self, index: int) -> Map | None:
@@ -166,7 +168,11 @@ def open_decoders(video: Path, weights: str | Path) -> dict[str, MapSource]:
         BadInput: the video or the weights cannot be used.
     """
     source = model_source(weights)
-    names = [name for decoder in source.spec.decoders for name in _MAPS_OF[decoder]]
+    names = [
+        name
+        for each in map(str.upper, source.spec.names)
+        for name in ([f"{each} map {number}" for number in range(1, 5)] if each.startswith("D1") else [each])
+    ]
     maps = _kept(video, "decoders", source.digest, lambda: _side_maps(video, weights))
     return {name: ArrayMaps(maps[n :: len(names)]) for n, name in enumerate(names)}
 
@@ -200,7 +206,7 @@ def _side_maps(video: Path, weights: str | Path) -> Iterator[Map]:
     for window in looks((np.rint(image).astype(np.uint8) for image in small), spec, Sampling.published(spec).every):
         outputs = model(np.stack(window.clip))
         for index in window.owned:
-            maps = [outputs[name][:, window.output(index, outputs[name].shape[1])] for name in spec.decoders]
+            maps = [outputs[name][:, window.output(index, outputs[name].shape[1])] for name in spec.names]
             yield np.concatenate(maps)
 
 

@@ -3,11 +3,14 @@
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+
+from tinyhd_lib.data.transforms import Map
 from tinyhd_lib.errors import BadInput
 from tinyhd_lib.prediction.options import Drawing
 
-COMPARING_VIEWS = ("wipe", "difference")
-"""Views that hold the map against another one."""
+COMPARING_VIEWS = ("wipe", "difference", "grid")
+"""Views that hold the map against another one, or all against each other."""
 
 VIEWS = ("overlay", "side-by-side", "map", "contours", *COMPARING_VIEWS)
 NORMALISATIONS = {
@@ -36,14 +39,18 @@ class Settings:
         normalise: one of `NORMALISATIONS`.
         points: whether gaze points are marked.
         trail: for how many seconds the way of a gaze stays.
+        observer: the number of the one whose gaze is marked; -1 for everybody's.
         peak: whether the most salient pixel is.
         border: of a wipe, 0 (left) to 1.
         speed: of the video, 1 as filmed.
         loop: whether it begins again at its end.
-        strip: the name of what is drawn over time.
+        strips: the names of what is drawn over time.
         start: the first frame of the range that is played and exported.
         stop: its last frame; -1 for the video's last.
+        group: viewers of one page that have the same one go through time together.
         notes: ``{"frame": number, "text": words}`` each.
+        regions: ``{"name": words, "keys": [{"frame": number, "points": [[x, y], ...]}, ...]}`` each: polygons, x and y
+            in parts of the width and height, that go straight from one key frame to the next.
 
     Raises:
         BadInput: a value is none of these.
@@ -62,11 +69,14 @@ class Settings:
     border: float = 0.5
     speed: float = 1.0
     loop: bool = False
-    strip: str = ""
+    strips: list[str] = field(default_factory=list)
     trail: float = 0.0
+    observer: int = -1
     start: int = 0
     stop: int = -1
+    group: str = ""
     notes: list[dict[str, Any]] = field(default_factory=list)
+    regions: list[dict[str, Any]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         for name, choices in (("view", VIEWS), ("normalise", tuple(NORMALISATIONS)), ("speed", SPEEDS)):
@@ -76,6 +86,12 @@ class Settings:
             raise BadInput(f"border {self.border}: 0 (left) to 1 (right)")
         if any(set(note) != {"frame", "text"} for note in self.notes):
             raise BadInput(f"notes {self.notes}: each has a frame and a text")
+        try:
+            for region in self.regions:
+                corners_at(region, self.frame)
+        except (KeyError, TypeError, ValueError) as error:
+            what = "each has a name and keys, which have a frame and as many points [x, y] each"
+            raise BadInput(f"regions {self.regions}: {what} ({error!r})") from error
         self.drawing  # noqa: B018  # refuses what it cannot be
 
     @property
@@ -83,3 +99,17 @@ class Settings:
         """Return how one map is drawn."""
         style: Any = "overlay" if self.view in COMPARING_VIEWS else self.view
         return Drawing(style, self.alpha, self.colormap, self.floor)
+
+
+def corners_at(region: dict[str, Any], frame: int) -> Map:
+    """Return where the corners of a region are at a frame, (n, 2) of x and y in parts of the width and height.
+
+    Raises:
+        KeyError: it has no name, or no keys; a key has no frame, or no points.
+        ValueError: its keys have unlike points.
+    """
+    keys = sorted(region["keys"], key=lambda key: key["frame"])
+    corners = np.array([key["points"] for key in keys], np.float64).reshape(len(keys), -1, 2)
+    if not region["name"] or corners.shape[1] < 3:
+        raise ValueError("a polygon with a name is needed")
+    return np.apply_along_axis(lambda places: np.interp(frame, [key["frame"] for key in keys], places), 0, corners)

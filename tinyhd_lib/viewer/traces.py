@@ -1,6 +1,7 @@
 """What of a video and its maps is drawn over time."""
 
 from collections.abc import Callable
+from itertools import islice, pairwise
 from math import dist
 from typing import NamedTuple
 
@@ -9,6 +10,7 @@ import numpy as np
 
 from tinyhd_lib.data.reader import VideoReader
 from tinyhd_lib.data.transforms import Image, Map
+from tinyhd_lib.data.video import read_frames
 from tinyhd_lib.metrics import cc, nss
 from tinyhd_lib.viewer.sources import MapSource
 
@@ -44,11 +46,11 @@ def map_change(source: MapSource) -> Map:
         videos, for all but evenly spaced ones.
     """
 
-    def change(index: int) -> float | None:
-        before, after = source.map(index - 1) if index else None, source.map(index)
-        return None if before is None or after is None else np.abs(_as_density(after) - _as_density(before)).sum() / 2
+    def change(after: Map, index: int) -> float | None:
+        before = source.map(index - 1) if index else None
+        return None if before is None else np.abs(_as_density(after) - _as_density(before)).sum() / 2
 
-    return _over_time(source.count, change)
+    return _of_maps(source, change)
 
 
 def map_spread(source: MapSource) -> Map:
@@ -79,13 +81,22 @@ def motion(reader: VideoReader) -> Map:
     """Return how much a video changes from frame to frame: the mean change of a pixel, in grey levels of 255.
 
     Returns:
-        (frames,) float64, likewise.
+        (frames,) float64, NaN for the first.
+    """
+    return _changes(reader, lambda image: cv2.cvtColor(image, cv2.COLOR_RGB2GRAY).ravel()) / np.prod(_COARSE)
+
+
+def cuts(reader: VideoReader) -> Map:
+    """Return how unlike a frame's colours are to those of the frame before: high where the video is cut.
+
+    Returns:
+        (frames,) float64, likewise: the part of the pixels that would need another colour of 512, 0 to 1.
     """
 
-    def change(index: int) -> float | None:
-        return np.abs(_luminance(reader[index]) - _luminance(reader[index - 1])).mean() if index else None
+    def histogram(image: Image) -> Map:
+        return np.bincount((image >> 5).reshape(-1, 3) @ (64, 8, 1), minlength=512)
 
-    return _over_time(reader.count, change)
+    return _changes(reader, histogram) / 2 / np.prod(_COARSE)
 
 
 def score(source: MapSource, observers: MapSource | None, metric: str) -> Map:
@@ -121,6 +132,7 @@ TRACES: dict[str, Trace] = {
     "map spread": Trace("% of the frame", lambda source, _reader, _observers: map_spread(source)),
     "peak from centre": Trace("% of half the diagonal", lambda source, _reader, _observers: peak_distance(source)),
     "motion": Trace("grey levels a pixel", lambda _source, reader, _observers: motion(reader), of_video=True),
+    "cuts": Trace("of the colours change", lambda _source, reader, _observers: cuts(reader), of_video=True),
 }
 """What can be drawn over time."""
 
@@ -142,22 +154,14 @@ def peak_of(saliency: Map) -> tuple[float, float]:
     return (column + 0.5) / saliency.shape[1], (row + 0.5) / saliency.shape[0]
 
 
-def _over_time(count: int, value: Callable[[int], float | None]) -> Map:
-    values = np.full(count, np.nan)
-    for index in range(0, count, max(1, count // _MOST_LOOKED_AT)):
-        found = value(index)
-        values[index] = np.nan if found is None else found
-    return values
-
-
 def _of_maps(source: MapSource, value: Callable[[Map, int], float | None]) -> Map:
     """Return what is known of every map that is looked at."""
-
-    def known(index: int) -> float | None:
+    values = np.full(source.count, np.nan)
+    for index in range(0, source.count, max(1, source.count // _MOST_LOOKED_AT)):
         saliency = source.map(index)
-        return None if saliency is None else value(saliency, index)
-
-    return _over_time(source.count, known)
+        found = None if saliency is None else value(saliency, index)
+        values[index] = np.nan if found is None else found
+    return values
 
 
 def _as_density(saliency: Map) -> Map:
@@ -165,5 +169,8 @@ def _as_density(saliency: Map) -> Map:
     return small / max(float(small.sum()), 1e-12)
 
 
-def _luminance(image: Image) -> Map:
-    return cv2.cvtColor(cv2.resize(image, _COARSE, interpolation=cv2.INTER_AREA), cv2.COLOR_RGB2GRAY).astype(np.float64)
+def _changes(reader: VideoReader, told: Callable[[Image], Map]) -> Map:
+    """Return the sum of how much each number changes that is told of a small picture of every frame."""
+    images = (cv2.resize(frame.image, _COARSE, interpolation=cv2.INTER_AREA) for frame in read_frames(reader.path))
+    every = [told(image).astype(np.int32) for image in islice(images, reader.count)]
+    return np.array([np.nan, *(np.abs(after - before).sum() for before, after in pairwise(every))], float)

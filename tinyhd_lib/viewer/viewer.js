@@ -121,8 +121,8 @@ var Canvas = class {
       else
         laidOver(data.data, picture.diverging, (at) => {
           const apart = Math.round(255 * first[at]) - Math.round(255 * second[at]);
-          const bounded = Math.min(Math.max(apart, -128), 127);
-          return [bounded + 128, picture.alpha * Math.abs(bounded) / 128];
+          const bounded2 = Math.min(Math.max(apart, -128), 127);
+          return [bounded2 + 128, picture.alpha * Math.abs(bounded2) / 128];
         });
     }
     this.context.putImageData(data, view === "side-by-side" ? width : 0, 0);
@@ -557,6 +557,7 @@ var ICONS = {
   full: "M4 4h6v2H6v4H4zM14 4h6v6h-2V6h-4zM4 14h2v4h4v2H4zM18 14h2v6h-6v-2h4z",
   save: "M11 3h2v9h3l-4 5-4-5h3zM4 18h16v3H4z",
   help: "M12 2a10 10 0 100 20 10 10 0 000-20zm1 16h-2v-2h2zm2-7.2c-.9 1-2 1.500-2 3.200h-2c0-2.300 1.200-3.200 2-4 .6-.6 1-1 1-1.600a2 2 0 00-4 0H8a4 4 0 018 0c0 1-.4 1.800-1 2.400z",
+  region: "M4 4h5v2H6v3H4zM15 4h5v5h-2V6h-3zM4 15h2v3h3v2H4zM18 15h2v5h-5v-2h3zM11 8h2v3h3v2h-3v3h-2v-3H8v-2h3z",
   loop: "M17 2l4 4-4 4V7H7v4H5V5h12zM7 22l-4-4 4-4v3h10v-4h2v6H7z"
 };
 function icon(name) {
@@ -577,10 +578,10 @@ function choice(label, title, options, chosen) {
   select.addEventListener("change", () => chosen(select.value));
   return { root: h("label", { class: "tinyhd-choice" }, h("span", {}, label), select), select };
 }
-function fraction(label, title, most, moved) {
+function fraction(label, title, most, moved2) {
   const input = h("input", { type: "range", min: "0", max: String(most), step: "0.05", title, "aria-label": label });
   const output = h("output", {});
-  input.addEventListener("input", () => moved(Number(input.value)));
+  input.addEventListener("input", () => moved2(Number(input.value)));
   return { root: h("label", { class: "tinyhd-choice" }, h("span", {}, label), input, output), input, output };
 }
 function toggle(label, title, changed) {
@@ -589,10 +590,220 @@ function toggle(label, title, changed) {
   return { root: h("label", { class: "tinyhd-choice" }, input, h("span", {}, label)), input };
 }
 
-// src/marks.ts
+// src/times.ts
+function frameAt(times, time) {
+  let [low, high] = [0, times.length - 1];
+  while (low < high) {
+    const middle = low + high + 1 >> 1;
+    if (times[middle] <= time) low = middle;
+    else high = middle - 1;
+  }
+  return low;
+}
+function middleOf(times, frame, end) {
+  const next = frame + 1 < times.length ? times[frame + 1] : Math.max(end, times[frame] + 0.01);
+  return (times[frame] + next) / 2;
+}
+function clock(seconds) {
+  const minutes = Math.floor(seconds / 60);
+  const rest = (seconds - 60 * minutes).toFixed(2);
+  return minutes ? `${minutes}:${rest.padStart(5, "0")}` : `${rest} s`;
+}
+function tickStep(length, most) {
+  const least = length / most;
+  const power = 10 ** Math.floor(Math.log10(least));
+  return power * ([1, 2, 5, 10].find((step) => step * power >= least) ?? 10);
+}
+function short(value) {
+  const size = Math.abs(value);
+  if (size === 0 || size >= 0.01 && size < 1e4) return `${+value.toPrecision(3)}`;
+  return value.toExponential(1).replace("e-", "e−").replace("e+", "e");
+}
+
+// src/tiles.ts
+function layout(count, shape) {
+  const columns = Math.min(count, Math.max(1, Math.round(Math.sqrt(count * 1.78 / shape))));
+  return [columns, Math.ceil(count / columns)];
+}
+var Tiles = class {
+  canvas = document.createElement("canvas");
+  context = this.canvas.getContext("2d");
+  size(width, height) {
+    if (this.canvas.width !== width) this.canvas.width = width;
+    if (this.canvas.height !== height) this.canvas.height = height;
+  }
+  put(picture, x, y, name) {
+    const { context } = this;
+    context.drawImage(picture, x, y);
+    const letters = Math.max(12, Math.round(picture.width / 32));
+    context.font = `600 ${letters}px sans-serif`;
+    context.textBaseline = "top";
+    context.lineJoin = "round";
+    context.lineWidth = letters / 4;
+    context.strokeStyle = "black";
+    context.fillStyle = "white";
+    context.strokeText(name, x + 6, y + 6, picture.width - 12);
+    context.fillText(name, x + 6, y + 6, picture.width - 12);
+  }
+};
+function correlation(first, second) {
+  const { rows, columns } = first;
+  let [sumA, sumB, sumAA, sumBB, sumAB] = [0, 0, 0, 0, 0];
+  for (let row = 0; row < rows; row++) {
+    const other = Math.floor((row + 0.5) * second.rows / rows) * second.columns;
+    for (let column = 0; column < columns; column++) {
+      const a = first.levels[row * columns + column];
+      const b = second.levels[other + Math.floor((column + 0.5) * second.columns / columns)];
+      sumA += a;
+      sumB += b;
+      sumAA += a * a;
+      sumBB += b * b;
+      sumAB += a * b;
+    }
+  }
+  const count = rows * columns;
+  const spread = Math.sqrt((sumAA - sumA * sumA / count) * (sumBB - sumB * sumB / count));
+  return spread > 0 ? (sumAB - sumA * sumB / count) / spread : Number.NaN;
+}
+
+// src/agreement.ts
+function agreement(maps, frame) {
+  const head = h("tr", {}, h("th", { scope: "col" }, "CC"), ...maps.map(([name]) => h("th", { scope: "col" }, name)));
+  const rows = maps.map(
+    ([name, first], row) => h(
+      "tr",
+      {},
+      h("th", { scope: "row" }, name),
+      ...maps.map(([, second], column) => {
+        const value = row === column ? 1 : first && second ? correlation(first, second) : Number.NaN;
+        const shade = Math.round(45 * Math.max(value || 0, 0));
+        return h("td", { style: `background: color-mix(in srgb, var(--accent) ${shade}%, transparent)` }, Number.isNaN(value) ? "" : short(+value.toFixed(3)));
+      })
+    )
+  );
+  return h("table", {}, h("caption", {}, `How the maps of frame ${frame} correlate`), h("thead", {}, head), h("tbody", {}, ...rows));
+}
+
+// src/bars.ts
+var FAR = 16;
+var LONE = "needs a second map: maps={name: ..., name: ...}";
+function toolbar(meta, hands) {
+  const isAlone = meta.sources.length < 2;
+  const views = meta.views.map((view, n) => {
+    const lone = isAlone && meta.comparing.includes(view);
+    const title = lone ? LONE : `${view} (key ${n + 1})`;
+    return h("button", { type: "button", title, disabled: lone, click: () => hands.change({ view }) }, view);
+  });
+  const source = choice("map", "Which map is shown", meta.sources, (value) => hands.change({ source: value }));
+  const other = choice("against", "Which map wipe and difference hold it against", meta.sources, (value) => hands.change({ other: value }));
+  other.root.hidden = isAlone;
+  const root = h(
+    "div",
+    { class: "tinyhd-toolbar" },
+    h("div", { class: "tinyhd-views", role: "group", "aria-label": "View" }, ...views),
+    source.root,
+    other.root,
+    h("span", { class: "tinyhd-space" }),
+    button("region", "Draw a region (r)", hands.region),
+    button("note", "Note at this frame (n)", hands.note),
+    button("save", "Save the frame as a PNG (s)", hands.save),
+    button("settings", "Settings", hands.settings),
+    button("full", "Full screen (f)", hands.full),
+    button("help", "Keys (?)", hands.help)
+  );
+  const sync = (now) => {
+    views.forEach((each, n) => each.setAttribute("aria-pressed", String(meta.views[n] === now.view)));
+    [source.select.value, other.select.value] = [now.source, now.other];
+  };
+  return { root, sync };
+}
+function transport(meta, hands) {
+  const speed = choice("speed", "Times the video's own speed", meta.speeds.map(String), (value) => hands.change({ speed: Number(value) }));
+  let now = null;
+  const play = button("play", "Play (space)", () => hands.change({ playing: !now?.playing }));
+  const loop = button("loop", "Begin again at the end (l)", () => hands.change({ loop: !now?.loop }));
+  const most = String(meta.frames - 1);
+  const jump = h("input", { type: "number", min: "0", max: most, "aria-label": "Go to frame", title: "Go to frame", change: () => hands.go(Number(jump.value)) });
+  const range = h("span", { class: "tinyhd-range" });
+  const root = h(
+    "div",
+    { class: "tinyhd-transport" },
+    button("far_back", "16 frames back (↓)", () => hands.step(-FAR)),
+    button("back", "A frame back (←)", () => hands.step(-1)),
+    play,
+    button("on", "A frame on (→)", () => hands.step(1)),
+    button("far_on", "16 frames on (↑)", () => hands.step(FAR)),
+    jump,
+    h("span", { class: "tinyhd-of" }, `of ${meta.frames}`),
+    speed.root,
+    loop,
+    range
+  );
+  const sync = (settings) => {
+    now = settings;
+    speed.select.value = String(now.speed);
+    play.replaceChildren(icon(now.playing ? "pause" : "play"));
+    play.setAttribute("aria-label", now.playing ? "Pause (space)" : "Play (space)");
+    loop.setAttribute("aria-pressed", String(now.loop));
+    range.textContent = now.stop < 0 ? "" : `frames ${now.start} to ${now.stop}`;
+  };
+  return { root, sync, jump };
+}
+
+// src/drawer.ts
+function drawer(meta, change, files) {
+  const alpha = fraction("opacity", "Opacity of what is most salient ([ and ])", 1, (value) => change({ alpha: value }));
+  const floor = fraction("floor", "Below this part of white nothing is laid over", 0.95, (value) => change({ floor: value }));
+  const scale = choice("scale", "What is black and white", Object.keys(meta.scales), (value) => change({ normalise: value }));
+  const colours = choice("colours", "Colour map", meta.colormaps, (value) => change({ colormap: value }));
+  const points = toggle("gaze points", "Ring every place where somebody looked", (on) => change({ points: on }));
+  const whole2 = String(meta.duration);
+  const trail = choice(
+    "trail",
+    "How long a gaze's way stays, in seconds",
+    ["0", "0.5", "1", "2", whole2],
+    (value) => change({ trail: Number(value), points: true })
+  );
+  trail.select.options[4].text = "all";
+  const observer = choice(
+    "observer",
+    "Whose gaze is shown",
+    ["-1", ...meta.observers.map(String)],
+    (value) => change({ observer: Number(value), points: true })
+  );
+  observer.select.options[0].text = "everybody";
+  const peak = toggle("peak", "Mark the most salient pixel with a cross", (on) => change({ peak: on }));
+  points.root.hidden = trail.root.hidden = !meta.gaze.length;
+  observer.root.hidden = !meta.observers.length;
+  const strips = meta.strips.map((strip) => ({ strip, ...toggle(strip, `Show ${strip} over time`, () => chosen()) }));
+  const chosen = () => change({ strips: strips.filter(({ input }) => input.checked).map(({ strip }) => strip) });
+  const overTime = h("fieldset", { class: "tinyhd-strips" }, h("legend", {}, "over time"), ...strips.map((each) => each.root));
+  const buttons = files.map(([word, title, made]) => {
+    const made_ = button("save", title, made);
+    made_.append(` ${word}`);
+    return made_;
+  });
+  const pieces = [alpha.root, floor.root, scale.root, colours.root, points.root, trail.root, observer.root, peak.root, overTime, ...buttons];
+  const root = h("div", { class: "tinyhd-drawer", hidden: true }, ...pieces);
+  const sync = (now) => {
+    [alpha.input.value, alpha.output.value] = [String(now.alpha), now.alpha.toFixed(2)];
+    [floor.input.value, floor.output.value] = [String(now.floor), now.floor.toFixed(2)];
+    [scale.select.value, colours.select.value] = [now.normalise, now.colormap];
+    [points.input.checked, peak.input.checked] = [now.points, now.peak];
+    [trail.select.value, observer.select.value] = [String(now.trail), String(now.observer)];
+    for (const { strip, input } of strips) input.checked = now.strips.includes(strip);
+  };
+  return { root, sync };
+}
+
+// src/colours.ts
+var COLOURS = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#8c564b", "#7f7f7f"];
+var DASHES = [[], [6, 3], [2, 2], [8, 3, 2, 3]];
 function observerColour(observer) {
   return `hsl(${observer * 137.5 % 360} 85% 65%)`;
 }
+
+// src/marks.ts
 function pointsOf(chunks, first, last) {
   const found = [];
   for (const points of chunks)
@@ -624,67 +835,100 @@ var Marks = class {
   canvas;
   context;
   isMarked = false;
+  cell = { x: 0, y: 0, width: 1, height: 1 };
   clear(width, height) {
     if (this.canvas.width !== width || this.canvas.height !== height) [this.canvas.width, this.canvas.height] = [width, height];
     else if (this.isMarked) this.context.clearRect(0, 0, width, height);
     this.isMarked = false;
   }
-  // Rings where people look now, and their ways there.
-  gaze(points, frame, span, width) {
-    const { context, canvas } = this;
+  // Mark this part of the canvas from now on.
+  within(x, y, width, height) {
+    this.cell = { x, y, width, height };
+  }
+  // Rings where people look now, and their ways there in the `span` frames before.
+  gaze(points, frame, span) {
+    const { context, cell } = this;
     this.isMarked = true;
-    const radius = Math.max(3, width / 160);
+    const radius = Math.max(3, cell.width / 160);
     const before = /* @__PURE__ */ new Map();
     context.lineCap = "round";
     for (const [at, observer, x, y] of points) {
-      const place = [x * width, y * canvas.height];
-      const age = span > 0 ? (frame - at) / span : 0;
+      const place = this.place([x, y]);
       const previous = before.get(observer);
       if (previous && observer >= 0) {
-        context.globalAlpha = 1 - 0.8 * age;
+        context.globalAlpha = 1 - 0.8 * (frame - at) / Math.max(span, 1);
         context.lineWidth = 2;
         context.strokeStyle = observerColour(observer);
         context.beginPath();
-        context.moveTo(previous[0], previous[1]);
+        context.moveTo(...previous);
         context.lineTo(...place);
         context.stroke();
       }
-      before.set(observer, [...place, at]);
+      before.set(observer, place);
       if (at !== frame) continue;
       context.globalAlpha = 1;
       this.ring(place, radius, observer < 0 ? "white" : observerColour(observer));
     }
     context.globalAlpha = 1;
   }
-  cross(x, y, width) {
+  cross(x, y) {
+    const { context } = this;
     this.isMarked = true;
-    const size = Math.max(6, width / 80);
-    const place = [x * width, y * this.canvas.height];
+    const size = Math.max(6, this.cell.width / 80);
+    const [across, down] = this.place([x, y]);
     for (const [colour, thick] of [
       ["black", 3],
       ["white", 1]
     ]) {
-      this.context.strokeStyle = colour;
-      this.context.lineWidth = thick;
-      this.context.beginPath();
-      this.context.moveTo(place[0] - size, place[1]);
-      this.context.lineTo(place[0] + size, place[1]);
-      this.context.moveTo(place[0], place[1] - size);
-      this.context.lineTo(place[0], place[1] + size);
-      this.context.stroke();
+      context.strokeStyle = colour;
+      context.lineWidth = thick;
+      context.beginPath();
+      context.moveTo(across - size, down);
+      context.lineTo(across + size, down);
+      context.moveTo(across, down - size);
+      context.lineTo(across, down + size);
+      context.stroke();
     }
   }
-  sign(text, x, y, width) {
+  sign(text, x, y) {
+    this.write(text, this.place([x, y]), Math.max(18, this.cell.width / 26), "center");
+  }
+  region({ name, points, colour, closed, held }) {
+    const { context } = this;
+    if (!points.length) return;
+    this.isMarked = true;
+    const places = points.map((each) => this.place(each));
+    for (const [style, thick] of [
+      ["black", 4],
+      [colour, 2]
+    ]) {
+      context.strokeStyle = style;
+      context.lineWidth = thick;
+      context.beginPath();
+      places.forEach((place, n) => n ? context.lineTo(...place) : context.moveTo(...place));
+      if (closed) context.closePath();
+      context.stroke();
+    }
+    if (held) for (const place of places) this.ring(place, 5, "white");
+    const [left, top] = places.reduce(([x, y], place) => place[1] < y || place[1] === y && place[0] < x ? place : [x, y]);
+    this.write(name, [left + 6, Math.min(top + 14, this.cell.y + this.cell.height - 8)], Math.max(12, this.cell.width / 50), "left");
+  }
+  place([x, y]) {
+    const { cell } = this;
+    return [cell.x + x * cell.width, cell.y + y * cell.height];
+  }
+  write(text, [x, y], letters, align) {
     const { context } = this;
     this.isMarked = true;
-    context.font = `bold ${Math.max(18, width / 26)}px sans-serif`;
-    context.textAlign = "center";
+    context.font = `bold ${letters}px sans-serif`;
+    context.textAlign = align;
     context.textBaseline = "middle";
+    context.lineJoin = "round";
     context.lineWidth = 4;
     context.strokeStyle = "black";
     context.fillStyle = "white";
-    context.strokeText(text, x * width, y * this.canvas.height);
-    context.fillText(text, x * width, y * this.canvas.height);
+    context.strokeText(text, x, y);
+    context.fillText(text, x, y);
   }
   ring([x, y], radius, colour) {
     const { context } = this;
@@ -701,145 +945,159 @@ var Marks = class {
   }
 };
 
-// src/parts.ts
-var MOST_KEPT = 24;
-var HEAD = 6;
-var ABOUT = 16;
-async function inflate(bytes) {
-  const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("deflate"));
-  return new Uint8Array(await new Response(stream).arrayBuffer());
-}
-function undifferenced(packed, rows, columns, frames) {
-  const size = rows * columns;
-  const levels = new Uint8Array(packed.length);
-  for (let frame = 0; frame < frames; frame++) {
-    const start = frame * size;
-    for (let row = 0; row < rows; row++) {
-      let sum = 0;
-      const begin = start + row * columns;
-      for (let at = begin; at < begin + columns; at++) {
-        sum = sum + packed[at] & 255;
-        levels[at] = frame ? sum + levels[at - size] : sum;
-      }
+// src/easel.ts
+var Easel = class {
+  constructor(scene, slower) {
+    this.scene = scene;
+    try {
+      this.draws = new Painter(document.createElement("canvas"));
+    } catch {
+      slower("no WebGL in this browser: drawn on the processor, slower");
+      this.draws = new Canvas(document.createElement("canvas"));
     }
   }
-  return levels;
-}
-async function unpackMaps(part) {
-  const view = new DataView(part);
-  const [rows, columns, frames] = [0, 2, 4].map((at) => view.getUint16(at, true));
-  const packed = await inflate(new Uint8Array(part, HEAD + ABOUT * frames));
-  const levels = undifferenced(packed, rows, columns, frames);
-  return Array.from({ length: frames }, (_, n) => {
-    const [low, high, x, y] = [0, 4, 8, 12].map((at) => view.getFloat32(HEAD + ABOUT * n + at, true));
-    if (Number.isNaN(low)) return null;
-    return { rows, columns, levels: levels.subarray(n * rows * columns, (n + 1) * rows * columns), low, high, peak: [x, y] };
-  });
-}
-var Kept = class {
-  constructor(most) {
-    this.most = most;
+  scene;
+  marks = new Marks(document.createElement("canvas"));
+  draws;
+  tiles = new Tiles();
+  get kind() {
+    return this.draws.kind;
   }
-  most;
-  values = /* @__PURE__ */ new Map();
-  known = /* @__PURE__ */ new Map();
-  peek(name) {
-    const value = this.known.get(name);
-    if (value !== void 0) {
-      this.known.delete(name);
-      this.known.set(name, value);
+  get canvases() {
+    return [this.draws.canvas, this.tiles.canvas, this.marks.canvas];
+  }
+  // Columns and rows of frames on the picture.
+  cells(view) {
+    if (view === "side-by-side") return [2, 1];
+    const [width, height] = this.scene.meta.size;
+    return view === "grid" ? layout(this.scene.meta.sources.length, width / height) : [1, 1];
+  }
+  // The picture on which everything is drawn but what is marked.
+  canvas(view) {
+    return view === "grid" ? this.tiles.canvas : this.draws.canvas;
+  }
+  // Draw a frame, so large; `quick` where it plays below and shows through.
+  draw(settings, frame, image, size, quick, outlines) {
+    const { scene } = this;
+    const { view, source, other } = settings;
+    const [columns, rows] = this.cells(view);
+    const [width, height] = size;
+    this.canvases[0].hidden = view === "grid";
+    this.canvases[1].hidden = view !== "grid";
+    if (view === "grid") {
+      this.tiles.size(columns * width, rows * height);
+      scene.meta.sources.forEach((name, n) => {
+        this.draws.draw(this.picture(settings, frame, image, [width, height], false, "overlay", name, name));
+        this.tiles.put(this.draws.canvas, n % columns * width, Math.floor(n / columns) * height, name);
+      });
+    } else this.draws.draw(this.picture(settings, frame, image, size, quick, view, source, other));
+    const [across, down] = quick ? size.map((side) => 2 * side) : size;
+    this.marks.clear(columns * across, rows * down);
+    const names = view === "grid" ? scene.meta.sources : [source];
+    for (let n = 0; n < (view === "grid" ? names.length : columns); n++) {
+      this.marks.within(n % columns * across, Math.floor(n / columns) * down, across, down);
+      this.mark(settings, frame, names[n % names.length], outlines, n === 0);
     }
-    return value;
   }
-  get(name, make) {
-    let value = this.values.get(name);
-    if (!value) {
-      value = make();
-      this.values.set(name, value);
-      value.then(
-        (each) => {
-          this.known.set(name, each);
-          for (const oldest of this.known.keys()) {
-            if (this.known.size <= this.most) break;
-            this.known.delete(oldest);
-            this.values.delete(oldest);
-          }
-        },
-        () => this.values.delete(name)
-      );
+  // Picture and marks as one.
+  flattened(view) {
+    const sheet = document.createElement("canvas");
+    const picture = this.canvas(view);
+    [sheet.width, sheet.height] = [picture.width, picture.height];
+    const context = sheet.getContext("2d", { alpha: false });
+    context.drawImage(picture, 0, 0);
+    context.drawImage(this.marks.canvas, 0, 0, sheet.width, sheet.height);
+    return sheet;
+  }
+  dispose() {
+    this.draws.dispose();
+  }
+  picture(settings, frame, image, [width, height], quick, view, source, other) {
+    const { scene } = this;
+    const shown = (name) => scaled(scene.parts.map(name, frame), scene.scale(name, settings.normalise));
+    const isTwo = view !== "grid" && scene.meta.comparing.includes(view);
+    return {
+      image,
+      width,
+      height,
+      view,
+      first: shown(source),
+      second: isTwo ? shown(other) : scaled(null, null),
+      alpha: settings.alpha,
+      floor: settings.floor,
+      border: settings.border,
+      quick,
+      colours: scene.table(settings.colormap),
+      diverging: scene.diverging
+    };
+  }
+  mark(settings, frame, source, outlines, isFirst) {
+    const { marks, scene } = this;
+    for (const outline of outlines) marks.region(outline);
+    const first = scene.parts.map(source, frame);
+    const second = scene.parts.map(settings.other, frame);
+    if (settings.points) {
+      const from = scene.firstOfTrail(settings, frame);
+      const chunks = Array.from({ length: scene.parts.chunkOf(frame) - scene.parts.chunkOf(from) + 1 }, (_, n) => n + scene.parts.chunkOf(from));
+      const parts = scene.meta.gaze.flatMap((name) => chunks.map((chunk2) => scene.parts.points(name, chunk2)));
+      const points = pointsOf(parts, from, frame).filter(([, observer]) => settings.observer < 0 || observer === settings.observer);
+      marks.gaze(points, frame, frame - from);
     }
-    return value;
-  }
-};
-var Parts = class {
-  constructor(host) {
-    this.host = host;
-    this.meta = host.meta;
-  }
-  host;
-  maps = new Kept(MOST_KEPT);
-  gaze = new Kept(MOST_KEPT);
-  traces = new Kept(100);
-  small = new Kept(200);
-  meta;
-  chunkOf(frame) {
-    return Math.floor(frame / this.meta.chunk);
-  }
-  // A frame's map: null if it has none, undefined if it has not come yet.
-  map(name, frame) {
-    return this.maps.peek(`${name}|${this.chunkOf(frame)}`)?.[frame % this.meta.chunk];
-  }
-  needMaps(name, chunk) {
-    return this.maps.get(`${name}|${chunk}`, async () => unpackMaps(await this.bytes(["maps", name, chunk])));
-  }
-  // Gaze points of a chunk, if they have come.
-  points(name, chunk) {
-    return this.gaze.peek(`${name}|${chunk}`);
-  }
-  needPoints(name, chunk) {
-    return this.gaze.get(`${name}|${chunk}`, async () => new Float32Array(await this.bytes(["points", name, chunk])));
-  }
-  trace(strip, source) {
-    const name = `${strip}@${source}`;
-    return this.traces.get(name, async () => JSON.parse(new TextDecoder().decode(await this.bytes(["trace", name, 0]))));
-  }
-  bytes(key) {
-    return this.host.ask([key]).then(([part]) => part);
-  }
-  // Small parts that are asked for again and again.
-  keep(key) {
-    return this.small.get(key.join("|"), () => this.bytes(key));
+    if (settings.peak && first && first.high > first.low) marks.cross(...first.peak);
+    if (settings.view === "difference" && isFirst && first && second)
+      for (const { sign, x, y } of extremes(first, second)) marks.sign(sign, x, y);
   }
 };
 
-// src/times.ts
-function frameAt(times, time) {
-  let [low, high] = [0, times.length - 1];
-  while (low < high) {
-    const middle = low + high + 1 >> 1;
-    if (times[middle] <= time) low = middle;
-    else high = middle - 1;
+// src/files.ts
+function download(name, content) {
+  const address = URL.createObjectURL(content);
+  h("a", { href: address, download: name }).click();
+  setTimeout(() => URL.revokeObjectURL(address), 6e4);
+}
+function csv(lines) {
+  const quoted = (cell) => /[",\n]/.test(cell) ? `"${cell.replaceAll('"', '""')}"` : cell;
+  return new Blob([lines.map((line) => `${line.map(quoted).join(",")}
+`).join("")], { type: "text/csv" });
+}
+function chunk(name, content) {
+  const bytes = new Uint8Array(8 + content.length + content.length % 2);
+  bytes.set([...name].map((letter) => letter.charCodeAt(0)));
+  new DataView(bytes.buffer).setUint32(4, content.length, true);
+  bytes.set(content, 8);
+  return bytes;
+}
+function joined(parts) {
+  const bytes = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
+  let at = 0;
+  for (const part of parts) {
+    bytes.set(part, at);
+    at += part.length;
   }
-  return low;
+  return bytes;
 }
-function middleOf(times, frame, end) {
-  const next = frame + 1 < times.length ? times[frame + 1] : Math.max(end, times[frame] + 0.01);
-  return (times[frame] + next) / 2;
+function whole(value, bytes) {
+  return Array.from({ length: bytes }, (_, n) => Math.floor(value / 256 ** n) % 256);
 }
-function clock(seconds) {
-  const minutes = Math.floor(seconds / 60);
-  const rest = (seconds - 60 * minutes).toFixed(2);
-  return minutes ? `${minutes}:${rest.padStart(5, "0")}` : `${rest} s`;
+function pixelsOf(file) {
+  for (let at = 12; at + 8 <= file.length; ) {
+    const length = new DataView(file.buffer, file.byteOffset + at + 4).getUint32(0, true);
+    const end = at + 8 + length + length % 2;
+    if (String.fromCharCode(...file.subarray(at, at + 3)) === "VP8" && file[at + 3] !== "X".charCodeAt(0)) return file.subarray(at, end);
+    at = end;
+  }
+  throw new Error("this browser cannot write WebP");
 }
-function tickStep(length, most) {
-  const least = length / most;
-  const power = 10 ** Math.floor(Math.log10(least));
-  return power * ([1, 2, 5, 10].find((step) => step * power >= least) ?? 10);
-}
-function short(value) {
-  const size = Math.abs(value);
-  if (size === 0 || size >= 0.01 && size < 1e4) return `${+value.toPrecision(3)}`;
-  return value.toExponential(1).replace("e-", "e−").replace("e+", "e");
+function animated(files, milliseconds, width, height) {
+  const size = [...whole(width - 1, 3), ...whole(height - 1, 3)];
+  const head = chunk("VP8X", Uint8Array.from([2, 0, 0, 0, ...size]));
+  const anim = chunk("ANIM", Uint8Array.from([0, 0, 0, 255, 0, 0]));
+  const frames = files.map((file, n) => {
+    const about = Uint8Array.from([...whole(0, 6), ...size, ...whole(Math.round(milliseconds[n]), 3), 2]);
+    return chunk("ANMF", joined([about, pixelsOf(file)]));
+  });
+  const body = joined([Uint8Array.from([..."WEBP"].map((letter) => letter.charCodeAt(0))), head, anim, ...frames]);
+  return new Blob([chunk("RIFF", body)], { type: "image/webp" });
 }
 
 // src/player.ts
@@ -967,14 +1225,14 @@ var Player = class {
     if (this.shown >= 0) this.wanted = this.shown;
   }
   // Have a chunk of the video in the buffer.
-  need(chunk) {
-    if (!this.plays || chunk < 0 || chunk > this.parts.chunkOf(this.meta.frames - 1)) return Promise.resolve();
-    let coming = this.buffered.get(chunk);
+  need(chunk2) {
+    if (!this.plays || chunk2 < 0 || chunk2 > this.parts.chunkOf(this.meta.frames - 1)) return Promise.resolve();
+    let coming = this.buffered.get(chunk2);
     if (!coming) {
-      coming = this.parts.bytes(["video", "", chunk]).then((part) => this.append(new Uint8Array(part), chunk));
-      this.buffered.set(chunk, coming);
-      coming.catch(() => this.buffered.delete(chunk));
-      this.forget(chunk);
+      coming = this.parts.bytes(["video", "", chunk2]).then((part) => this.append(new Uint8Array(part), chunk2));
+      this.buffered.set(chunk2, coming);
+      coming.catch(() => this.buffered.delete(chunk2));
+      this.forget(chunk2);
     }
     return coming;
   }
@@ -994,9 +1252,9 @@ var Player = class {
     if (frame === this.shown && !this.video.seeking) return;
     this.seeking = true;
     try {
-      const chunk = this.parts.chunkOf(frame);
-      await this.need(chunk);
-      if ((frame + HELD_BACK) % this.meta.chunk < HELD_BACK) await this.need(chunk + 1);
+      const chunk2 = this.parts.chunkOf(frame);
+      await this.need(chunk2);
+      if ((frame + HELD_BACK) % this.meta.chunk < HELD_BACK) await this.need(chunk2 + 1);
       this.video.currentTime = middleOf(this.times, frame, this.meta.duration);
     } catch (error) {
       this.seeking = false;
@@ -1089,15 +1347,15 @@ var Player = class {
     void next();
   }
   // Appended one after the other: a source buffer takes no two at once.
-  append(bytes, chunk = -1) {
+  append(bytes, chunk2 = -1) {
     const work = async () => {
       const { buffer } = this;
       if (!buffer || this.gone) return;
       const done = new Promise((resolve) => buffer.addEventListener("updateend", resolve, { once: true }));
       buffer.appendBuffer(bytes);
       await done;
-      const whole = chunk === this.parts.chunkOf(this.meta.frames - 1);
-      if (whole && this.media.readyState === "open") this.media.endOfStream();
+      const whole2 = chunk2 === this.parts.chunkOf(this.meta.frames - 1);
+      if (whole2 && this.media.readyState === "open") this.media.endOfStream();
     };
     const turn = this.last.then(work);
     this.last = turn.catch(() => void 0);
@@ -1107,7 +1365,7 @@ var Player = class {
     if (this.buffered.size <= MOST_BUFFERED) return;
     const farthest = [...this.buffered.keys()].reduce((a, b) => Math.abs(a - near) > Math.abs(b - near) ? a : b);
     this.buffered.delete(farthest);
-    const [start, end] = [farthest, farthest + 1].map((chunk) => this.times[chunk * this.meta.chunk] ?? this.meta.duration);
+    const [start, end] = [farthest, farthest + 1].map((chunk2) => this.times[chunk2 * this.meta.chunk] ?? this.meta.duration);
     this.last = this.last.then(async () => {
       const { buffer } = this;
       if (!buffer || this.gone || this.buffered.has(farthest)) return;
@@ -1118,12 +1376,801 @@ var Player = class {
   }
 };
 
+// src/film.ts
+var MOST_SECONDS = 10;
+var RATE = 12.5;
+var WIDE = 480;
+var QUALITY = 0.8;
+var PATIENCE = 2e4;
+function framesOf(times, duration, start, stop) {
+  const frames = [];
+  for (let frame = start; frame <= stop && times[frame] - times[start] < MOST_SECONDS; frame++)
+    if (!frames.length || times[frame] - times[frames[frames.length - 1]] > 1 / RATE - 1e-3) frames.push(frame);
+  const end = stop + 1 < times.length ? times[stop + 1] : duration;
+  const until = Math.min(end, times[start] + MOST_SECONDS);
+  return [frames, frames.map((frame, n) => 1e3 * ((n + 1 < frames.length ? times[frames[n + 1]] : until) - times[frame]))];
+}
+async function film(scene, settings, outlines, told) {
+  const { parts, meta } = scene;
+  const easel = new Easel(scene, () => void 0);
+  let came = () => void 0;
+  let wanted = -1;
+  const player = new Player(parts, meta, {
+    frame: (frame, image) => frame === wanted && came(image),
+    playing: () => void 0,
+    trouble: () => void 0
+  });
+  try {
+    await player.begin();
+    await player.open().catch(() => void 0);
+    const [frames, milliseconds] = framesOf(player.times, meta.duration, Math.max(settings.start, 0), settings.stop < 0 ? meta.frames - 1 : settings.stop);
+    const [columns, rows] = easel.cells(settings.view);
+    const width = 2 * Math.round(Math.min(meta.size[0], WIDE / columns) / 2);
+    const height = 2 * Math.round(width * meta.size[1] / meta.size[0] / 2);
+    const files = [];
+    for (const [n, frame] of frames.entries()) {
+      if (!told(n, frames.length)) return null;
+      await scene.fetch(settings, frame);
+      const image = await new Promise((resolve, reject) => {
+        wanted = frame;
+        came = resolve;
+        setTimeout(() => reject(new Error(`frame ${frame} does not come`)), PATIENCE);
+        player.seek(frame);
+      });
+      easel.draw(settings, frame, image, [width, height], false, outlines(frame));
+      const blob = await new Promise((resolve) => easel.flattened(settings.view).toBlob(resolve, "image/webp", QUALITY));
+      if (blob?.type !== "image/webp") throw new Error("this browser cannot write WebP");
+      files.push(new Uint8Array(await blob.arrayBuffer()));
+    }
+    told(frames.length, frames.length);
+    return animated(files, milliseconds, columns * width, rows * height);
+  } finally {
+    player.dispose();
+    easel.dispose();
+  }
+}
+
+// src/group.ts
+var members = globalThis.tinyhdViewers ??= /* @__PURE__ */ new Set();
+function join(member) {
+  members.add(member);
+  return () => members.delete(member);
+}
+function tell(from, moment) {
+  const group = from.group();
+  if (!group) return;
+  for (const each of members) if (each !== from && each.group() === group) each.follow(moment);
+}
+
+// src/notes.ts
+var Notes = class {
+  constructor(meta, asked) {
+    this.meta = meta;
+    this.asked = asked;
+  }
+  meta;
+  asked;
+  root = h("ul", { class: "tinyhd-notes" });
+  listed = [];
+  sync({ notes }) {
+    if (notes === this.listed) return;
+    this.listed = notes;
+    const drop = (n) => this.asked.change({ notes: notes.filter((_, at) => at !== n) });
+    const lines = notes.map(
+      ({ frame, text }, n) => h(
+        "li",
+        {},
+        h("button", { type: "button", title: "Go there", click: () => this.asked.go(frame) }, `${frame}`),
+        ` ${text} `,
+        h("button", { type: "button", "aria-label": `Drop the note at ${frame}`, title: "Drop this note", click: () => drop(n) }, "×")
+      )
+    );
+    const save = h("button", { type: "button", title: "Save the notes as a table", click: () => this.save() }, "notes as CSV");
+    this.root.replaceChildren(...lines, ...notes.length ? [h("li", { role: "presentation" }, save)] : []);
+  }
+  // Ask for the words of a note.
+  add(frame) {
+    const field = h("input", { type: "text", placeholder: "what is seen here", "aria-label": "Note" });
+    const line = h("li", {}, `${frame} `, field);
+    this.root.prepend(line);
+    field.focus();
+    field.addEventListener("keydown", (event) => {
+      event.stopPropagation();
+      if (event.key !== "Enter" && event.key !== "Escape") return;
+      line.remove();
+      this.asked.leave();
+      const text = field.value.trim();
+      if (event.key === "Escape" || !text) return;
+      this.asked.change({ notes: [...this.listed, { frame, text }].sort((a, b) => a.frame - b.frame) });
+    });
+  }
+  save() {
+    const lines = this.listed.map(({ frame, text }) => [`${frame}`, (this.asked.times()[frame] ?? 0).toFixed(3), text]);
+    download(`${this.meta.name}_notes.csv`, csv([["frame", "seconds", "note"], ...lines]));
+  }
+};
+
+// src/regions.ts
+var LINES = 4;
+function placed({ keys }, frame) {
+  const next = keys.findIndex((key) => key.frame >= frame);
+  if (next < 0) return keys[keys.length - 1].points;
+  if (next === 0) return keys[0].points;
+  const [before, after] = [keys[next - 1], keys[next]];
+  const part = (frame - before.frame) / (after.frame - before.frame);
+  return before.points.map(([x, y], n) => [x + part * (after.points[n][0] - x), y + part * (after.points[n][1] - y)]);
+}
+function moved(region, frame, points, moves) {
+  if (!moves) return { ...region, keys: [{ frame: 0, points }] };
+  const others = region.keys.filter((key) => key.frame !== frame);
+  return { ...region, keys: [...others, { frame, points }].sort((a, b) => a.frame - b.frame) };
+}
+function rectangle([left, top], [right, bottom]) {
+  return [
+    [left, top],
+    [right, top],
+    [right, bottom],
+    [left, bottom]
+  ];
+}
+function isInside(points, [x, y]) {
+  return crossings(points, y).filter((at) => at > x).length % 2 === 1;
+}
+function crossings(points, y) {
+  const found = [];
+  points.forEach(([x1, y1], n) => {
+    const [x2, y2] = points[(n + 1) % points.length];
+    if (y1 <= y !== y2 <= y) found.push(x1 + (y - y1) / (y2 - y1) * (x2 - x1));
+  });
+  return found.sort((a, b) => a - b);
+}
+function coverage(points, rows, columns) {
+  const covered = new Float32Array(rows * columns);
+  for (let line = 0; line < LINES * rows; line++) {
+    const start = Math.floor(line / LINES) * columns;
+    const edges = crossings(points, (line + 0.5) / (LINES * rows));
+    for (let n = 0; n + 1 < edges.length; n += 2) {
+      const [left, right] = [edges[n], edges[n + 1]].map((x) => Math.min(Math.max(x, 0), 1) * columns);
+      for (let column = Math.floor(left); column < right; column++)
+        covered[start + column] += (Math.min(right, column + 1) - Math.max(left, column)) / LINES;
+    }
+  }
+  return covered;
+}
+function area(covered) {
+  return covered.reduce((sum, each) => sum + each, 0) / covered.length;
+}
+function share(map, covered) {
+  const gain = (map.high - map.low) / 255;
+  let [inside, all] = [0, 0];
+  for (let at = 0; at < covered.length; at++) {
+    const value = map.low + gain * map.levels[at];
+    inside += covered[at] * value;
+    all += value;
+  }
+  return all > 0 ? inside / all : Number.NaN;
+}
+
+// src/outliner.ts
+var NUDGE = 0.01;
+var HOW = "drag a rectangle, or click corner by corner and press Enter; Escape stops";
+var Outliner = class {
+  // regions that have one key frame, and shall have more
+  constructor(asked) {
+    this.asked = asked;
+  }
+  asked;
+  selected = -1;
+  isDrawing = false;
+  corners = [];
+  // of the region that is drawn
+  pressed = null;
+  held = null;
+  preview = null;
+  moving = /* @__PURE__ */ new Set();
+  begin() {
+    this.isDrawing = !this.isDrawing;
+    this.corners = [];
+    this.selected = -1;
+    this.asked.tell(this.isDrawing ? HOW : "");
+    this.asked.redraw();
+  }
+  select(index) {
+    this.selected = index;
+    this.asked.redraw();
+  }
+  moves(region) {
+    return region.keys.length > 1 || this.moving.has(region.name);
+  }
+  // Let a region have key frames, or stay where it is now.
+  setMoves(index, moves) {
+    const region = this.asked.regions()[index];
+    const [frame, points] = [this.asked.frame(), placed(region, this.asked.frame())];
+    if (moves) this.moving.add(region.name);
+    else this.moving.delete(region.name);
+    this.replace(index, { ...region, keys: [{ frame: moves ? frame : 0, points }] });
+  }
+  rename(index, name) {
+    const regions = this.asked.regions();
+    if (!name || regions.some((each, n) => n !== index && each.name === name)) {
+      this.asked.tell(`there is a region ${name || "without a name"} already`);
+      return;
+    }
+    if (this.moving.delete(regions[index].name)) this.moving.add(name);
+    this.replace(index, { ...regions[index], name });
+  }
+  drop(index) {
+    this.selected = -1;
+    this.asked.change(this.asked.regions().filter((_, n) => n !== index));
+  }
+  // The pointer goes down here; whether that was for us. `near` is how far off a corner may be missed.
+  press(at, near) {
+    if (this.isDrawing) {
+      if (this.corners.length > 2 && distance(at, this.corners[0]) < near) this.finish(this.corners);
+      else this.pressed = at;
+      return true;
+    }
+    const regions = this.asked.regions();
+    const chosen = regions[this.selected];
+    if (chosen) {
+      const points = placed(chosen, this.asked.frame());
+      const corner = points.findIndex((each) => distance(each, at) < near);
+      if (corner >= 0 || isInside(points, at)) {
+        this.held = { corner, points, from: at };
+        return true;
+      }
+    }
+    const before = this.selected;
+    this.selected = regions.findLastIndex((each) => isInside(placed(each, this.asked.frame()), at));
+    if (this.selected !== before) this.asked.redraw();
+    return this.selected >= 0;
+  }
+  drag(at) {
+    if (this.held) {
+      const { corner, points, from } = this.held;
+      const shift = (each, n) => corner < 0 || n === corner ? [each[0] + at[0] - from[0], each[1] + at[1] - from[1]] : each;
+      this.preview = this.with(this.selected, points.map(shift));
+    }
+    if (this.pressed && !this.corners.length) this.preview = [...this.asked.regions(), { name: "", keys: [{ frame: 0, points: rectangle(this.pressed, at) }] }];
+    if (!this.held && !this.pressed) return false;
+    this.asked.redraw();
+    return true;
+  }
+  release(at, near) {
+    const { pressed, held, preview } = this;
+    [this.pressed, this.held, this.preview] = [null, null, null];
+    if (held && preview) this.asked.change(preview);
+    if (pressed) {
+      if (!this.corners.length && distance(pressed, at) > near) this.finish(rectangle(pressed, at));
+      else this.corners.push(at);
+      this.asked.redraw();
+    }
+    return Boolean(pressed ?? held);
+  }
+  // Enter and Escape while a region is drawn; arrows with shift, and Delete, for the one that is selected.
+  key(key, shift) {
+    if (this.isDrawing && key === "Enter" && this.corners.length > 2) this.finish(this.corners);
+    else if (this.isDrawing && key === "Escape") this.begin();
+    else if (this.selected >= 0 && key === "Delete") this.drop(this.selected);
+    else if (this.selected >= 0 && shift && key in STEPS) {
+      const points = placed(this.asked.regions()[this.selected], this.asked.frame());
+      const [x, y] = STEPS[key];
+      this.asked.change(this.with(this.selected, points.map((each) => [each[0] + x * NUDGE, each[1] + y * NUDGE])));
+    } else return false;
+    return true;
+  }
+  // What is drawn of all regions at this frame.
+  outlines() {
+    const frame = this.asked.frame();
+    const outlines = (this.preview ?? this.asked.regions()).map((region, n) => ({
+      name: region.name,
+      points: placed(region, frame),
+      colour: COLOURS[n % COLOURS.length],
+      closed: true,
+      held: n === this.selected
+    }));
+    if (this.corners.length) outlines.push({ name: "", points: this.corners, colour: "white", closed: false, held: true });
+    return outlines;
+  }
+  finish(points) {
+    const regions = this.asked.regions();
+    let number = 1;
+    while (regions.some(({ name }) => name === `region ${number}`)) number += 1;
+    [this.isDrawing, this.corners, this.pressed, this.selected] = [false, [], null, regions.length];
+    this.asked.tell("");
+    this.asked.change([...regions, { name: `region ${number}`, keys: [{ frame: 0, points: points.map(bounded) }] }]);
+  }
+  with(index, points) {
+    const regions = this.asked.regions();
+    return regions.map((each, n) => n === index ? moved(each, this.asked.frame(), points.map(bounded), this.moves(each)) : each);
+  }
+  replace(index, region) {
+    this.asked.change(this.asked.regions().map((each, n) => n === index ? region : each));
+  }
+};
+var STEPS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
+function distance([x1, y1], [x2, y2]) {
+  return Math.hypot(x1 - x2, y1 - y2);
+}
+function bounded([x, y]) {
+  return [Math.min(Math.max(x, 0), 1), Math.min(Math.max(y, 0), 1)].map((each) => Math.round(1e4 * each) / 1e4);
+}
+
+// src/parts.ts
+var MOST_KEPT = 24;
+var HEAD = 6;
+var ABOUT = 16;
+async function inflate(bytes) {
+  const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("deflate"));
+  return new Uint8Array(await new Response(stream).arrayBuffer());
+}
+function undifferenced(packed, rows, columns, frames) {
+  const size = rows * columns;
+  const levels = new Uint8Array(packed.length);
+  for (let frame = 0; frame < frames; frame++) {
+    const start = frame * size;
+    for (let row = 0; row < rows; row++) {
+      let sum = 0;
+      const begin = start + row * columns;
+      for (let at = begin; at < begin + columns; at++) {
+        sum = sum + packed[at] & 255;
+        levels[at] = frame ? sum + levels[at - size] : sum;
+      }
+    }
+  }
+  return levels;
+}
+async function unpackMaps(part) {
+  const view = new DataView(part);
+  const [rows, columns, frames] = [0, 2, 4].map((at) => view.getUint16(at, true));
+  const packed = await inflate(new Uint8Array(part, HEAD + ABOUT * frames));
+  const levels = undifferenced(packed, rows, columns, frames);
+  return Array.from({ length: frames }, (_, n) => {
+    const [low, high, x, y] = [0, 4, 8, 12].map((at) => view.getFloat32(HEAD + ABOUT * n + at, true));
+    if (Number.isNaN(low)) return null;
+    return { rows, columns, levels: levels.subarray(n * rows * columns, (n + 1) * rows * columns), low, high, peak: [x, y] };
+  });
+}
+var Kept = class {
+  constructor(most) {
+    this.most = most;
+  }
+  most;
+  values = /* @__PURE__ */ new Map();
+  known = /* @__PURE__ */ new Map();
+  peek(name) {
+    const value = this.known.get(name);
+    if (value !== void 0) {
+      this.known.delete(name);
+      this.known.set(name, value);
+    }
+    return value;
+  }
+  get(name, make) {
+    let value = this.values.get(name);
+    if (!value) {
+      value = make();
+      this.values.set(name, value);
+      value.then(
+        (each) => {
+          this.known.set(name, each);
+          for (const oldest of this.known.keys()) {
+            if (this.known.size <= this.most) break;
+            this.known.delete(oldest);
+            this.values.delete(oldest);
+          }
+        },
+        () => this.values.delete(name)
+      );
+    }
+    return value;
+  }
+};
+var Parts = class {
+  constructor(host) {
+    this.host = host;
+    this.meta = host.meta;
+  }
+  host;
+  maps = new Kept(MOST_KEPT);
+  gaze = new Kept(MOST_KEPT);
+  traces = new Kept(100);
+  small = new Kept(200);
+  meta;
+  chunkOf(frame) {
+    return Math.floor(frame / this.meta.chunk);
+  }
+  // A frame's map: null if it has none, undefined if it has not come yet.
+  map(name, frame) {
+    return this.maps.peek(`${name}|${this.chunkOf(frame)}`)?.[frame % this.meta.chunk];
+  }
+  needMaps(name, chunk2) {
+    return this.maps.get(`${name}|${chunk2}`, async () => unpackMaps(await this.bytes(["maps", name, chunk2])));
+  }
+  // Maps of a chunk for once: they do not take the place of those that are looked at.
+  passing(name, chunk2) {
+    const kept = this.maps.peek(`${name}|${chunk2}`);
+    return kept ? Promise.resolve(kept) : this.bytes(["maps", name, chunk2]).then(unpackMaps);
+  }
+  // Gaze points of a chunk, if they have come.
+  points(name, chunk2) {
+    return this.gaze.peek(`${name}|${chunk2}`);
+  }
+  needPoints(name, chunk2) {
+    return this.gaze.get(`${name}|${chunk2}`, async () => new Float32Array(await this.bytes(["points", name, chunk2])));
+  }
+  trace(strip, source) {
+    const name = `${strip}@${source}`;
+    return this.traces.get(name, async () => JSON.parse(new TextDecoder().decode(await this.bytes(["trace", name, 0]))));
+  }
+  bytes(key) {
+    return this.host.ask([key]).then(([part]) => part);
+  }
+  // Small parts that are asked for again and again.
+  keep(key) {
+    return this.small.get(key.join("|"), () => this.bytes(key));
+  }
+};
+
+// src/attention.ts
+var PEOPLE = "people";
+async function attention(parts, meta, regions, told) {
+  const chunks = Math.ceil(meta.frames / meta.chunk);
+  const sources = [...meta.sources.filter((name) => !meta.gaze.includes(name)), ...meta.gaze.length ? [PEOPLE] : []];
+  const found = regions.flatMap(
+    (region) => sources.map((source) => ({
+      region: region.name,
+      source,
+      shares: new Float32Array(meta.frames).fill(Number.NaN),
+      area: 0,
+      observers: /* @__PURE__ */ new Map()
+    }))
+  );
+  for (let chunk2 = 0; chunk2 < chunks; chunk2++) {
+    const frames = Math.min(meta.chunk, meta.frames - chunk2 * meta.chunk);
+    for (const [n, source] of sources.entries()) {
+      const maps = source === PEOPLE ? null : await parts.passing(source, chunk2);
+      const points = source === PEOPLE ? await Promise.all(meta.gaze.map((name) => parts.needPoints(name, chunk2))) : [];
+      regions.forEach((region, at) => {
+        const each = found[at * sources.length + n];
+        if (maps) ofMaps(region, maps, chunk2 * meta.chunk, frames, each);
+        else for (const some of points) ofPeople(region, some, each);
+      });
+      if (!told(chunk2 * sources.length + n, chunks * sources.length)) return null;
+    }
+  }
+  const size = [90, 160];
+  for (const each of found) {
+    const region = regions.find(({ name }) => name === each.region);
+    const areas = region.keys.length === 1 ? [0] : Array.from({ length: 16 }, (_, n) => Math.round((meta.frames - 1) * n / 15));
+    each.area = areas.reduce((sum, frame) => sum + area(coverage(placed(region, frame), ...size)), 0) / areas.length;
+  }
+  return found;
+}
+function ofMaps(region, maps, first, frames, found) {
+  let covered = null;
+  for (let n = 0; n < frames; n++) {
+    const map = maps[n];
+    if (!map) continue;
+    if (!covered || region.keys.length > 1 || covered.length !== map.levels.length)
+      covered = coverage(placed(region, first + n), map.rows, map.columns);
+    found.shares[first + n] = share(map, covered);
+  }
+}
+function ofPeople(region, points, found) {
+  const counts = /* @__PURE__ */ new Map();
+  for (let at = 0; at < points.length; at += 4) {
+    const [frame, observer, x, y] = points.subarray(at, at + 4);
+    const inside = isInside(placed(region, frame), [x, y]);
+    const [before, all] = counts.get(frame) ?? [0, 0];
+    counts.set(frame, [before + Number(inside), all + 1]);
+    if (inside && !((found.observers.get(observer) ?? Number.POSITIVE_INFINITY) <= frame)) found.observers.set(observer, frame);
+  }
+  for (const [frame, [inside, all]] of counts) found.shares[frame] = inside / all;
+}
+function summary(each, times) {
+  let [sum, known2, peak, peakFrame] = [0, 0, 0, -1];
+  each.shares.forEach((value, frame) => {
+    if (Number.isNaN(value)) return;
+    sum += value;
+    known2 += 1;
+    if (value > peak || peakFrame < 0) [peak, peakFrame] = [value, frame];
+  });
+  const mean = known2 ? sum / known2 : Number.NaN;
+  const firsts = [...each.observers].filter(([observer]) => observer >= 0).map(([, frame]) => times[frame]);
+  firsts.sort((a, b) => a - b);
+  const middle = firsts.length >> 1;
+  const median = firsts.length % 2 ? firsts[middle] : (firsts[middle - 1] + firsts[middle]) / 2;
+  const isKnown = each.source === PEOPLE && ![...each.observers.keys()].some((observer) => observer < 0);
+  return {
+    region: each.region,
+    source: each.source,
+    area: each.area,
+    mean,
+    lift: each.area > 0 ? mean / each.area : Number.NaN,
+    peak: known2 ? peak : Number.NaN,
+    peakFrame,
+    looked: isKnown ? firsts.length : Number.NaN,
+    first: isKnown && firsts.length ? median : Number.NaN
+  };
+}
+var COLUMNS = ["region", "source", "area_percent", "share_percent", "times_its_area", "peak_percent", "peak_frame", "observers", "first_look_s"];
+function tableCsv(rows) {
+  const number = (value, digits) => Number.isFinite(value) ? value.toFixed(digits) : "";
+  const lines = rows.map((row) => [
+    row.region,
+    row.source,
+    number(100 * row.area, 2),
+    number(100 * row.mean, 2),
+    number(row.lift, 3),
+    number(100 * row.peak, 2),
+    row.peakFrame < 0 ? "" : `${row.peakFrame}`,
+    number(row.looked, 0),
+    number(row.first, 3)
+  ]);
+  return [COLUMNS, ...lines];
+}
+function sharesCsv(found, times) {
+  const head = ["frame", "seconds", ...found.map(({ region, source }) => `${region}, ${source}`)];
+  const cell = (value) => Number.isNaN(value) ? "" : value.toFixed(5);
+  return [head, ...Array.from(times, (time, frame) => [`${frame}`, time.toFixed(4), ...found.map(({ shares }) => cell(shares[frame]))])];
+}
+
+// src/region_panel.ts
+var PAUSE = 300;
+var RegionPanel = class {
+  // of the computation that counts
+  constructor(meta, parts, outliner, asked) {
+    this.meta = meta;
+    this.parts = parts;
+    this.outliner = outliner;
+    this.asked = asked;
+    this.root.append(this.list, this.table);
+  }
+  meta;
+  parts;
+  outliner;
+  asked;
+  root = h("div", { class: "tinyhd-regions", hidden: true });
+  found = [];
+  list = h("ul", {});
+  table = h("div", { class: "tinyhd-table" });
+  listed = [];
+  selected = -1;
+  later;
+  turn = 0;
+  sync({ regions }) {
+    if (regions !== this.listed) {
+      this.turn += 1;
+      clearTimeout(this.later);
+      this.later = setTimeout(() => void this.compute(), PAUSE);
+    } else if (this.selected === this.outliner.selected) return;
+    [this.listed, this.selected] = [regions, this.outliner.selected];
+    this.root.hidden = !regions.length;
+    this.list.replaceChildren(...regions.map((region, n) => this.line(region, n)));
+  }
+  dispose() {
+    this.turn += 1;
+    clearTimeout(this.later);
+  }
+  line(region, n) {
+    const { outliner } = this;
+    const name = h("input", { type: "text", value: region.name, "aria-label": `Name of ${region.name}` });
+    name.addEventListener("change", () => outliner.rename(n, name.value.trim()));
+    const moves = h("input", { type: "checkbox", "aria-label": `${region.name} moves` });
+    moves.checked = outliner.moves(region);
+    moves.addEventListener("change", () => outliner.setMoves(n, moves.checked));
+    const keys = moves.checked ? region.keys.map(({ frame }) => h("button", { type: "button", title: "Go to this key frame", click: () => this.asked.go(frame) }, `${frame}`)) : [];
+    const select = h("button", { type: "button", title: "Select, to move it or its corners (shift and arrows too)", click: () => outliner.select(n === outliner.selected ? -1 : n) }, h("i", { style: `background: ${COLOURS[n % COLOURS.length]}` }), "select");
+    select.setAttribute("aria-pressed", String(n === outliner.selected));
+    const drop = h("button", { type: "button", "aria-label": `Drop ${region.name}`, title: "Drop this region", click: () => outliner.drop(n) }, "×");
+    const moving = h("label", { class: "tinyhd-choice", title: "Key frames: place it at some frames, and it goes straight between them" }, moves, h("span", {}, "moves"));
+    return h("li", {}, select, name, moving, ...keys, drop);
+  }
+  async compute() {
+    const turn = this.turn;
+    const regions = this.listed;
+    if (!regions.length) {
+      this.found = [];
+      this.table.replaceChildren();
+      this.asked.computed();
+      return;
+    }
+    const what = "attention in regions";
+    try {
+      const found = await attention(this.parts, this.meta, regions, (done, total) => {
+        this.asked.progress(what, done, total);
+        return turn === this.turn;
+      });
+      if (!found || turn !== this.turn) return;
+      this.found = found;
+      this.tabulate(found.map((each) => summary(each, this.asked.times())));
+      this.asked.computed();
+    } catch (error) {
+      this.asked.tell(error.message);
+    } finally {
+      if (turn === this.turn) this.asked.progress(what, 1, 1);
+    }
+  }
+  tabulate(rows) {
+    const percent = (value) => Number.isFinite(value) ? `${(100 * value).toFixed(1)} %` : "";
+    const people = rows.some(({ looked }) => Number.isFinite(looked));
+    const heads = ["region", "map", "area", "attention", "times its area", "most", ...people ? ["looked there", "first, median"] : []];
+    const all = this.meta.observers.length;
+    const lines = rows.map((row) => {
+      const peak = row.peakFrame < 0 ? "" : h("button", { type: "button", title: `Go to frame ${row.peakFrame}`, click: () => this.asked.go(row.peakFrame) }, `${percent(row.peak)} at ${row.peakFrame}`);
+      const looked = people ? [Number.isFinite(row.looked) ? `${row.looked} of ${all}` : "", Number.isFinite(row.first) ? `${row.first.toFixed(2)} s` : ""] : [];
+      const cells = [row.region, row.source, percent(row.area), percent(row.mean), Number.isFinite(row.lift) ? row.lift.toFixed(2) : "", peak, ...looked];
+      return h("tr", {}, ...cells.map((cell) => h("td", {}, cell)));
+    });
+    const head = h("tr", {}, ...heads.map((name) => h("th", { scope: "col" }, name)));
+    const save = (word, name, lines_) => h("button", { type: "button", title: "Save as a table", click: () => download(`${this.meta.name}_${name}.csv`, csv(lines_())) }, word);
+    this.table.replaceChildren(
+      h("table", {}, h("caption", {}, "Share of attention, mean over frames; people: share of their gaze points"), h("thead", {}, head), h("tbody", {}, ...lines)),
+      save("table as CSV", "regions", () => tableCsv(rows)),
+      save("every frame as CSV", "regions_by_frame", () => sharesCsv(this.found, this.asked.times()))
+    );
+  }
+};
+
+// src/scene.ts
+var DIVERGING = "PuOr_r";
+var Scene = class {
+  constructor(parts, meta) {
+    this.parts = parts;
+    this.meta = meta;
+  }
+  parts;
+  meta;
+  colours = /* @__PURE__ */ new Map();
+  bounds = /* @__PURE__ */ new Map();
+  // Map sources that are on the picture.
+  sources({ view, source, other }) {
+    if (view === "grid") return this.meta.sources;
+    return this.meta.comparing.includes(view) ? [source, other] : [source];
+  }
+  table(name) {
+    return this.colours.get(name);
+  }
+  get diverging() {
+    return this.colours.get(DIVERGING);
+  }
+  // What is black and what is white; null for each frame's own extremes.
+  scale(source, normalise) {
+    const known2 = this.bounds.get(source);
+    if (normalise === "frame" || !known2) return null;
+    return normalise === "raw" ? [0, known2[1]] : known2;
+  }
+  isHere(settings, frame) {
+    return this.colours.has(settings.colormap) && this.sources(settings).every((name) => this.parts.map(name, frame) !== void 0);
+  }
+  async fetch(settings, frame) {
+    const { normalise, colormap } = settings;
+    const chunk2 = this.parts.chunkOf(frame);
+    const wanted = this.sources(settings).map((name) => this.parts.needMaps(name, chunk2));
+    for (const name of [colormap, DIVERGING]) if (!this.colours.has(name)) wanted.push(this.needColours(name));
+    if (normalise !== "frame") {
+      for (const name of this.sources(settings)) if (!this.bounds.has(name)) wanted.push(this.needBounds(name));
+    }
+    if (settings.points)
+      for (const name of this.meta.gaze)
+        for (let each = this.parts.chunkOf(this.firstOfTrail(settings, frame)); each <= chunk2; each++)
+          wanted.push(this.parts.needPoints(name, each));
+    await Promise.all(wanted);
+  }
+  async fetchAhead(settings, frame) {
+    const next = this.parts.chunkOf(frame) + 1;
+    if (next * this.meta.chunk >= this.meta.frames) return;
+    await Promise.allSettled([
+      ...this.sources(settings).map((name) => this.parts.needMaps(name, next)),
+      ...settings.points ? this.meta.gaze.map((name) => this.parts.needPoints(name, next)) : []
+    ]);
+  }
+  // The first frame whose gaze is still seen at this one.
+  firstOfTrail({ trail }, frame) {
+    return Math.max(0, frame - Math.round(trail * this.meta.frames / this.meta.duration));
+  }
+  async needColours(name) {
+    this.colours.set(name, new Uint8Array(await this.parts.bytes(["colours", name, 0])));
+  }
+  async needBounds(name) {
+    const [low, high] = new Float64Array(await this.parts.bytes(["bounds", name, 0]));
+    this.bounds.set(name, [low, high]);
+  }
+};
+
+// src/stage.ts
+var MOST_ZOOMED = 8;
+var NEAR = 9;
+var Stage = class {
+  constructor(pointing, ...layers) {
+    this.pointing = pointing;
+    this.sheet = h("div", { class: "tinyhd-sheet" }, ...layers);
+    this.root = h("div", { class: "tinyhd-stage" }, this.sheet);
+    this.listen();
+  }
+  pointing;
+  root;
+  sheet;
+  view = { scale: 1, x: 0.5, y: 0.5 };
+  isOurs = false;
+  // the drag moves the picture
+  cells = [1, 1];
+  get scale() {
+    return this.view.scale;
+  }
+  // How many frames lie beside and below each other, and of which shape (width to height) one is.
+  setCells(cells, shape) {
+    this.cells = cells;
+    this.root.style.setProperty("--shape", String(shape * cells[0] / cells[1]));
+    this.root.style.setProperty("--columns", String(cells[0]));
+  }
+  zoom(factor, [x, y] = [this.view.x, this.view.y]) {
+    const before = this.view.scale;
+    const scale = Math.min(Math.max(before * factor, 1), MOST_ZOOMED);
+    const follow = (middle, place) => place + (middle - place) * before / scale;
+    this.view = { scale, x: follow(this.view.x, x), y: follow(this.view.y, y) };
+    this.place();
+    this.pointing.zoomed();
+  }
+  listen() {
+    const { root, pointing } = this;
+    root.addEventListener("pointerdown", (event) => {
+      root.setPointerCapture(event.pointerId);
+      this.isOurs = !pointing.press(this.placeOf(event), this.near);
+    });
+    root.addEventListener("pointermove", (event) => {
+      if (event.buttons && this.isOurs) this.pan(event.movementX, event.movementY);
+      else if (event.buttons) pointing.drag(this.placeOf(event));
+      pointing.over(this.placeOf(event));
+    });
+    root.addEventListener("pointerup", (event) => pointing.release(this.placeOf(event), this.near));
+    root.addEventListener("pointerleave", () => pointing.over(null));
+    root.addEventListener(
+      "wheel",
+      (event) => {
+        if (!event.ctrlKey && !event.metaKey) return;
+        event.preventDefault();
+        this.zoom(1.15 ** -Math.sign(event.deltaY), this.onSheet(event));
+      },
+      { passive: false }
+    );
+  }
+  get near() {
+    return NEAR * this.cells[0] / this.sheet.getBoundingClientRect().width;
+  }
+  // Where the pointer is on the picture, in parts of its width and height.
+  onSheet(event) {
+    const box = this.sheet.getBoundingClientRect();
+    const within = (value) => Math.min(Math.max(value, 0), 1);
+    return [within((event.clientX - box.left) / box.width), within((event.clientY - box.top) / box.height)];
+  }
+  // Where it is on the frame below it.
+  placeOf(event) {
+    const [x, y] = this.onSheet(event);
+    const within = (value, count) => value >= 1 ? 1 : value * count % 1;
+    return [within(x, this.cells[0]), within(y, this.cells[1])];
+  }
+  pan(x, y) {
+    const { view, root } = this;
+    view.x -= x / (view.scale * root.clientWidth);
+    view.y -= y / (view.scale * root.clientHeight);
+    this.place();
+  }
+  place() {
+    const { scale } = this.view;
+    const bounded2 = (middle) => Math.min(Math.max(middle, 0.5 / scale), 1 - 0.5 / scale);
+    [this.view.x, this.view.y] = [bounded2(this.view.x), bounded2(this.view.y)];
+    const shift = (middle) => `${100 * (0.5 - middle) * scale}%`;
+    this.sheet.style.transform = `translate(${shift(this.view.x)}, ${shift(this.view.y)}) scale(${scale})`;
+  }
+};
+
 // src/timeline.ts
 var AXIS = 30;
-var TALL = 78;
+var ONE_LANE = 78;
+var LANE = 58;
 var DRAGGED = 4;
-var COLOURS = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#8c564b", "#7f7f7f"];
-var DASHES = [[], [6, 3], [2, 2], [8, 3, 2, 3]];
 var Timeline = class {
   constructor(frames, asked) {
     this.frames = frames;
@@ -1156,14 +2203,14 @@ var Timeline = class {
   tip = document.createElement("div");
   root = document.createElement("div");
   times = new Float64Array();
-  lines = [];
+  lanes = [];
   frame = 0;
   notes = [];
   range = [0, 0];
   window;
   pressed = null;
-  show(lines) {
-    this.lines = lines;
+  show(lanes) {
+    this.lanes = lanes;
     this.draw();
   }
   update(frame, notes, range) {
@@ -1174,21 +2221,26 @@ var Timeline = class {
     this.canvas.setAttribute("aria-valuetext", `frame ${frame}, ${clock(this.times[frame] ?? 0)}`);
     this.draw();
   }
+  // How high the lanes are together.
+  get tall() {
+    return this.lanes.length > 1 ? LANE * this.lanes.length : ONE_LANE;
+  }
   draw() {
-    const { canvas } = this;
+    const { canvas, tall } = this;
     const wide = this.root.clientWidth;
     if (!wide || !this.times.length) return;
     const density = window.devicePixelRatio || 1;
     if (canvas.width !== Math.round(wide * density)) canvas.width = Math.round(wide * density);
-    if (canvas.height !== Math.round((TALL + AXIS) * density)) canvas.height = Math.round((TALL + AXIS) * density);
+    if (canvas.height !== Math.round((tall + AXIS) * density)) canvas.height = Math.round((tall + AXIS) * density);
+    canvas.style.height = `${tall + AXIS}px`;
     const context = canvas.getContext("2d");
     const style = getComputedStyle(this.root);
     const ink = style.color;
     context.setTransform(density, 0, 0, density, 0, 0);
-    context.clearRect(0, 0, wide, TALL + AXIS);
+    context.clearRect(0, 0, wide, tall + AXIS);
     context.font = `11px ${style.fontFamily}`;
     this.drawRange(context, ink);
-    this.drawLines(context, ink, wide);
+    this.lanes.forEach((lane, n) => this.drawLane(context, ink, wide, lane, n * tall / this.lanes.length, tall / this.lanes.length));
     this.drawAxis(context, ink, wide);
     for (const note of this.notes) {
       const x2 = this.place(note.frame);
@@ -1201,9 +2253,9 @@ var Timeline = class {
     }
     const x = this.place(this.frame);
     context.fillStyle = ink;
-    context.fillRect(x - 1, 0, 2, TALL + 6);
+    context.fillRect(x - 1, 0, 2, tall + 6);
     context.beginPath();
-    context.arc(x, TALL, 5, 0, 2 * Math.PI);
+    context.arc(x, tall, 5, 0, 2 * Math.PI);
     context.fill();
   }
   // The middle of a frame, in pixels.
@@ -1223,59 +2275,67 @@ var Timeline = class {
     const [left, right] = [this.place(start - 0.5), this.place(stop + 0.5)];
     context.globalAlpha = 0.12;
     context.fillStyle = ink;
-    context.fillRect(left, 0, right - left, TALL);
+    context.fillRect(left, 0, right - left, this.tall);
     context.globalAlpha = 1;
-    context.fillRect(left - 1, 0, 2, TALL);
-    context.fillRect(right - 1, 0, 2, TALL);
+    context.fillRect(left - 1, 0, 2, this.tall);
+    context.fillRect(right - 1, 0, 2, this.tall);
   }
-  drawLines(context, ink, wide) {
-    const known2 = this.lines.flatMap(({ trace }) => trace.values.filter((value) => value !== null));
-    if (!known2.length) return;
-    const [low, high] = [known2.reduce((a, b) => Math.min(a, b)), known2.reduce((a, b) => Math.max(a, b))];
-    const top = 18;
-    const height = (value) => TALL - 3 - (value - low) / (high - low || 1) * (TALL - top - 4);
+  drawLane(context, ink, wide, lane, top, tall) {
+    const { lines, title, unit } = lane;
+    const isKnown = (value) => value !== null && !Number.isNaN(value);
+    const known2 = lines.flatMap(({ values }) => Array.from(values).filter(isKnown));
+    const [low, high] = [known2.reduce((a, b) => Math.min(a, b), known2[0] ?? 0), known2.reduce((a, b) => Math.max(a, b), known2[0] ?? 1)];
+    const bottom = top + tall - 3;
+    const height = (value) => bottom - (value - low) / (high - low || 1) * (tall - 22);
     const [from, to] = this.window;
     const stride = Math.max(1, Math.floor((to - from) / (2 * wide)));
-    this.lines.forEach(({ trace }, n) => {
-      context.strokeStyle = COLOURS[n % COLOURS.length];
-      context.lineWidth = 1.5;
-      context.setLineDash(DASHES[n % DASHES.length]);
+    context.lineWidth = 1.5;
+    for (const { values, colour, dash } of lines) {
+      context.strokeStyle = COLOURS[colour % COLOURS.length];
+      context.setLineDash(DASHES[dash % DASHES.length]);
       context.beginPath();
       let begun = false;
       for (let frame = Math.max(0, Math.floor(from) - 1); frame < Math.min(this.frames, to + 1); frame += stride) {
-        const value = trace.values[frame];
-        if (value === null) continue;
+        const value = values[frame];
+        if (!isKnown(value)) continue;
         if (begun) context.lineTo(this.place(frame), height(value));
         else context.moveTo(this.place(frame), height(value));
         begun = true;
       }
       context.stroke();
-    });
+    }
     context.setLineDash([]);
-    let x = 4;
+    context.fillStyle = ink;
     context.textBaseline = "top";
-    this.lines.forEach(({ name }, n) => {
-      context.fillStyle = context.strokeStyle = COLOURS[n % COLOURS.length];
-      context.lineWidth = 2;
-      context.setLineDash(DASHES[n % DASHES.length]);
-      context.beginPath();
-      context.moveTo(x, 8);
-      context.lineTo(x + 20, 8);
-      context.stroke();
-      context.setLineDash([]);
-      context.fillStyle = ink;
-      context.fillText(name, x + 24, 3);
-      x += context.measureText(name).width + 40;
-    });
-    const { unit } = this.lines[0].trace;
-    const text = `${short(low)} to ${short(high)} ${unit}`;
+    context.fillText(title, 4, top + 3);
+    let x = context.measureText(title).width + 16;
+    if (lines.length > 1 || lines[0]?.name)
+      for (const { name, colour, dash } of lines) {
+        context.strokeStyle = COLOURS[colour % COLOURS.length];
+        context.lineWidth = 2;
+        context.setLineDash(DASHES[dash % DASHES.length]);
+        context.beginPath();
+        context.moveTo(x, top + 8);
+        context.lineTo(x + 20, top + 8);
+        context.stroke();
+        context.setLineDash([]);
+        context.fillText(name, x + 24, top + 3);
+        x += context.measureText(name).width + 40;
+      }
+    const text = known2.length ? `${short(low)} to ${short(high)} ${unit}` : "not known yet";
     const length = context.measureText(text).width;
-    if (x + length < wide) context.fillText(text, wide - length - 4, 3);
+    if (x + length < wide) context.fillText(text, wide - length - 4, top + 3);
+    if (top > 0) {
+      context.globalAlpha = 0.25;
+      context.fillRect(0, top, wide, 1);
+      context.globalAlpha = 1;
+    }
   }
   drawAxis(context, ink, wide) {
     context.fillStyle = ink;
     context.globalAlpha = 0.5;
-    context.fillRect(0, TALL, wide, 1);
+    const { tall } = this;
+    context.fillRect(0, tall, wide, 1);
     context.globalAlpha = 1;
     context.textBaseline = "top";
     const [from, to] = this.window.map((frame) => Math.min(Math.max(Math.floor(frame), 0), this.frames - 1));
@@ -1284,10 +2344,10 @@ var Timeline = class {
     const step = tickStep(Math.max(end - begin, 0.01), most);
     for (let time = Math.ceil(begin / step) * step; time <= end; time += step) {
       const x = this.place(frameAt(this.times, time + 1e-6));
-      context.fillRect(x, TALL, 1, 5);
+      context.fillRect(x, tall, 1, 5);
       const text = clock(time).replace(/\.00(?= s|$)/, "");
       const left = Math.min(Math.max(x - context.measureText(text).width / 2, 2), wide - 60);
-      context.fillText(text, left, TALL + 6);
+      context.fillText(text, left, tall + 6);
     }
     context.globalAlpha = 0.65;
     const stride = Math.max(1, tickStep(this.window[1] - this.window[0], most));
@@ -1295,16 +2355,16 @@ var Timeline = class {
       const text = `${frame}`;
       const half = context.measureText(text).width / 2;
       const left = Math.max(this.place(frame) - half, 2);
-      if (left + 2 * half < wide - 44) context.fillText(text, left, TALL + 18);
+      if (left + 2 * half < wide - 44) context.fillText(text, left, tall + 18);
     }
     const title = "frames";
     const room = context.measureText(title).width + 8;
-    context.clearRect(wide - room, TALL + 17, room, 13);
-    context.fillText(title, wide - room + 6, TALL + 18);
+    context.clearRect(wide - room, tall + 17, room, 13);
+    context.fillText(title, wide - room + 6, tall + 18);
     context.globalAlpha = 1;
   }
   press(event) {
-    const scrub = event.offsetY >= TALL - 8;
+    const scrub = event.offsetY >= this.tall - 8;
     this.canvas.setPointerCapture(event.pointerId);
     this.pressed = { x: event.clientX, frame: this.frameOf(event), scrub, moved: false };
     this.asked.go(this.pressed.frame);
@@ -1323,10 +2383,13 @@ var Timeline = class {
     this.pressed = null;
   }
   point(event, frame) {
-    const values = this.lines.map(({ name, trace }) => {
-      const value = trace.values[frame];
-      return `${name}: ${value === null ? "not known" : short(value)}`;
-    });
+    const values = this.lanes.flatMap(
+      ({ title, lines }) => lines.map(({ name, values: known2 }) => {
+        const value = known2[frame];
+        const isKnown = value !== null && !Number.isNaN(value);
+        return `${[title, name].filter(Boolean).join(", ")}: ${isKnown ? short(value) : "not known"}`;
+      })
+    );
     const note = this.notes.find((each) => each.frame === frame);
     const words = [`frame ${frame}, ${clock(this.times[frame] ?? 0)}`, ...values, ...note ? [`“${note.text}”`] : []];
     this.tip.textContent = words.join("\n");
@@ -1351,9 +2414,9 @@ var Timeline = class {
 };
 
 // src/viewer.ts
-var FAR = 16;
-var MOST_ZOOMED = 8;
 var SELDOM = 80;
+var TOGETHER = 1e3;
+var APART = 0.15;
 var KEYS = [
   ["space", "play, pause"],
   ["← →", "a frame back, on"],
@@ -1362,6 +2425,8 @@ var KEYS = [
   ["[ ]", "opacity"],
   ["l", "loop"],
   ["n", "note at this frame"],
+  ["r", "draw a region"],
+  ["shift and arrows, Delete", "move or drop the selected region"],
   ["+ - 0", "zoom in, out, not at all"],
   ["f", "full screen"],
   ["s", "save the frame as a PNG"],
@@ -1373,8 +2438,8 @@ var Viewer = class {
     this.meta = host.meta;
     this.now = host.settings();
     this.parts = new Parts(host);
-    this.draws = this.drawing();
-    this.marks = new Marks(document.createElement("canvas"));
+    this.scene = new Scene(this.parts, this.meta);
+    this.easel = new Easel(this.scene, (text) => this.tell(text));
     this.timeline = new Timeline(this.meta.frames, {
       go: (frame) => this.go(frame),
       choose: (start, stop) => this.change({ start, stop })
@@ -1384,42 +2449,59 @@ var Viewer = class {
       playing: (playing) => this.change({ playing }),
       trouble: (text) => this.tell(text)
     });
-    this.playButton = button("play", "Play (space)", () => this.change({ playing: !this.now.playing }));
-    this.loopButton = button("loop", "Begin again at the end (l)", () => this.change({ loop: !this.now.loop }));
-    this.jump = h("input", {
-      type: "number",
-      min: "0",
-      max: String(this.meta.frames - 1),
-      "aria-label": "Go to frame",
-      title: "Go to frame",
-      change: () => this.go(Number(this.jump.value))
+    this.outliner = new Outliner({
+      regions: () => this.now.regions,
+      frame: () => Math.max(this.frame, 0),
+      change: (regions) => this.change({ regions }),
+      redraw: () => this.soon(),
+      tell: (text) => this.tell(text)
     });
-    this.draws.canvas.setAttribute("role", "img");
-    this.sheet = h("div", { class: "tinyhd-sheet" }, this.player.video, this.draws.canvas, this.marks.canvas);
-    this.stage = h("div", { class: "tinyhd-stage" }, this.sheet);
+    this.regions = new RegionPanel(this.meta, this.parts, this.outliner, {
+      go: (frame) => this.go(frame),
+      times: () => this.player.times,
+      computed: () => this.showLanes(),
+      progress: (what, done, total) => this.tellProgress(what, done, total),
+      tell: (text) => this.tell(text)
+    });
+    this.notes = new Notes(this.meta, {
+      go: (frame) => this.go(frame),
+      change: (change) => this.change(change),
+      times: () => this.player.times,
+      leave: () => this.root.focus()
+    });
+    const video = this.player.video;
+    this.stage = new Stage(this.pointing(), video, ...this.easel.canvases);
+    this.easel.canvases[0].setAttribute("role", "img");
+    this.panels = {
+      tools: toolbar(this.meta, this.hands()),
+      transport: transport(this.meta, this.hands()),
+      drawer: drawer(this.meta, (change) => this.change(change), this.files())
+    };
     this.root = h(
       "div",
       { class: "tinyhd-viewer", tabindex: "0", role: "group", "aria-label": "Video with its saliency map" },
-      this.toolbar(),
-      this.stage,
+      this.panels.tools.root,
+      this.stage.root,
       h("div", { class: "tinyhd-under" }, this.caption, this.bar),
       this.reading,
-      this.transport(),
+      this.panels.transport.root,
       this.timeline.root,
       this.thumbs,
-      this.notes,
-      this.drawer,
+      this.agreement,
+      this.regions.root,
+      this.notes.root,
+      this.panels.drawer.root,
       this.help,
-      h("div", { class: "tinyhd-told" }, this.status, this.progress)
+      h("div", { class: "tinyhd-told" }, this.status, this.progress, this.cancel)
     );
     this.root.dataset.lmSuppressShortcuts = "true";
-    this.fillDrawer();
     this.fillHelp();
     el.append(this.root);
-    this.listen();
+    this.root.addEventListener("keydown", (event) => this.onKey(event));
     this.watching = new ResizeObserver(() => this.resized());
     this.watching.observe(this.root);
-    host.observe(() => this.follow());
+    this.leave = join(this);
+    host.observe(() => this.onSettings());
     host.listen((what) => {
       if (what.said !== void 0) this.tell(what.said);
       if (what.progress) this.tellProgress(...what.progress);
@@ -1435,57 +2517,74 @@ var Viewer = class {
   frame = -1;
   // on the screen
   image = null;
-  draws;
-  marks;
+  scene;
+  easel;
+  stage;
   timeline;
-  colours = /* @__PURE__ */ new Map();
-  bounds = /* @__PURE__ */ new Map();
-  lines = [];
-  zoomed = { scale: 1, x: 0.5, y: 0.5 };
+  outliner;
+  regions;
+  notes;
+  traces = [];
   pointer = null;
   told = "";
   gone = false;
   scheduled = false;
-  noted = [];
-  // those that are listed
+  cancelled = false;
   toldAt = 0;
+  leadAt = 0;
   watching;
+  leave;
   root;
-  stage;
-  sheet;
   caption = h("div", { class: "tinyhd-caption" });
   reading = h("div", { class: "tinyhd-reading" });
   status = h("div", { class: "tinyhd-status", role: "status", "aria-live": "polite" });
   bar = h("div", { class: "tinyhd-bar", "aria-hidden": "true" });
   thumbs = h("div", { class: "tinyhd-thumbs" });
-  notes = h("ul", { class: "tinyhd-notes" });
+  agreement = h("div", { class: "tinyhd-table" });
   progress = h("progress", { hidden: true });
-  drawer = h("div", { class: "tinyhd-drawer", hidden: true });
+  cancel = h("button", { type: "button", hidden: true, click: () => this.stopExport() }, "cancel");
   help = h("div", { class: "tinyhd-help", hidden: true });
-  views = [];
-  playButton;
-  loopButton;
-  jump;
-  controls = {};
+  panels;
   dispose() {
     this.gone = true;
+    this.leave();
+    this.regions.dispose();
     this.player.dispose();
-    this.draws.dispose();
+    this.easel.dispose();
     this.watching.disconnect();
   }
-  // What is on the picture now, as it is drawn.
-  get canvas() {
-    return this.draws.canvas;
+  group() {
+    return this.now.group;
+  }
+  // Do as another viewer of the group does.
+  follow({ time, playing, speed }) {
+    const { times } = this.player;
+    if (!times.length) return;
+    const change = {};
+    const apart = Math.abs((times[Math.max(this.frame, 0)] ?? 0) - time);
+    if (!playing || !this.now.playing || apart > APART) change.frame = frameAt(times, time + 1e-6);
+    if (playing !== this.now.playing) change.playing = playing;
+    if (speed !== this.now.speed) change.speed = speed;
+    if (Object.keys(change).length) this.set(change);
   }
   change(change) {
+    this.set(change);
+    if ("frame" in change || "playing" in change || "speed" in change) this.lead();
+  }
+  go(frame) {
+    if (Number.isFinite(frame)) this.change({ frame: Math.min(Math.max(Math.round(frame), 0), this.meta.frames - 1) });
+  }
+  set(change) {
     const before = this.now;
     this.now = { ...before, ...change };
     const playing = this.now.playing && before.playing && Object.keys(change).every((name) => name === "frame");
     this.host.set(change, !playing);
     this.apply(before);
   }
-  go(frame) {
-    if (Number.isFinite(frame)) this.change({ frame: Math.min(Math.max(Math.round(frame), 0), this.meta.frames - 1) });
+  lead() {
+    const { frame, playing, speed } = this.now;
+    tell(this, { time: this.player.times[frame] ?? 0, playing, speed });
+    this.leadAt = performance.now();
   }
   async begin() {
     try {
@@ -1505,25 +2604,19 @@ var Viewer = class {
       if (this.host.live) this.tell(error.message);
     }
   }
-  drawing() {
-    try {
-      return new Painter(document.createElement("canvas"));
-    } catch {
-      this.tell("no WebGL in this browser: drawn on the processor, slower");
-      return new Canvas(document.createElement("canvas"));
-    }
-  }
   // Settings that came from elsewhere.
-  follow() {
+  onSettings() {
     const before = this.now;
     const next = this.host.settings();
     if (JSON.stringify(before) === JSON.stringify(next)) return;
     if (before.playing && next.playing && Math.abs(next.frame - this.frame) < 3 * this.meta.chunk) next.frame = before.frame;
+    for (const name of ["regions", "notes"])
+      if (JSON.stringify(before[name]) === JSON.stringify(next[name])) Object.assign(next, { [name]: before[name] });
     this.now = next;
     this.apply(before);
   }
   apply(before) {
-    const { now, player } = this;
+    const { now, player, panels } = this;
     player.loop = now.loop;
     player.range = [Math.max(now.start, 0), now.stop < 0 ? this.meta.frames - 1 : now.stop];
     if (!before || now.speed !== before.speed) player.setSpeed(now.speed);
@@ -1532,9 +2625,12 @@ var Viewer = class {
       else player.pause();
     }
     if (now.frame !== this.frame && (!now.playing || now.frame !== before?.frame)) player.seek(now.frame);
-    if (!before || ["strip", "source", "other", "view"].some((name) => now[name] !== before[name]))
-      void this.showTraces();
-    this.sync();
+    const traced = ["strips", "source", "other", "view"];
+    if (!before || traced.some((name) => String(now[name]) !== String(before[name]))) void this.showTraces();
+    for (const panel of [...Object.values(panels), this.notes, this.regions]) panel.sync(now);
+    this.stage.root.dataset.view = now.view;
+    this.stage.setCells(this.easel.cells(now.view), this.meta.size[0] / this.meta.size[1]);
+    this.agreement.hidden = now.view !== "grid";
     if (now.frame === this.frame || now.playing) void this.fetch().then(() => this.soon());
   }
   // Paint before the browser shows the next picture, once for all that changed until then.
@@ -1543,6 +2639,7 @@ var Viewer = class {
     this.scheduled = true;
     requestAnimationFrame(() => {
       this.scheduled = false;
+      this.regions.sync(this.now);
       this.paint();
     });
   }
@@ -1552,135 +2649,67 @@ var Viewer = class {
     if (this.now.playing && frame !== this.now.frame) {
       this.now = { ...this.now, frame };
       this.host.set({ frame }, false);
+      if (performance.now() - this.leadAt > TOGETHER) this.lead();
     }
-    if (this.isHere(frame)) this.paint();
+    if (this.scene.isHere(this.now, frame)) this.paint();
     else void this.fetch().then(() => this.frame === frame && this.soon());
-    if (frame % this.meta.chunk === 0 || !this.now.playing) void this.fetchAhead();
-  }
-  // Map sources that are on the picture.
-  get sources() {
-    return this.isComparing ? [this.now.source, this.now.other] : [this.now.source];
-  }
-  get isComparing() {
-    return this.meta.comparing.includes(this.now.view);
-  }
-  isHere(frame) {
-    return this.colours.has(this.now.colormap) && this.sources.every((name) => this.parts.map(name, frame) !== void 0);
+    if (frame % this.meta.chunk === 0 || !this.now.playing) {
+      void this.scene.fetchAhead(this.now, frame);
+      void this.player.need(this.parts.chunkOf(frame) + 1).catch(() => void 0);
+    }
   }
   async fetch() {
     if (this.frame < 0) return;
-    const chunk = this.parts.chunkOf(this.frame);
-    const { normalise, colormap, points } = this.now;
-    const wanted = this.sources.map((name) => this.parts.needMaps(name, chunk));
-    for (const name of [colormap, "PuOr_r"]) if (!this.colours.has(name)) wanted.push(this.needColours(name));
-    if (normalise !== "frame") {
-      for (const name of this.sources) if (!this.bounds.has(name)) wanted.push(this.needBounds(name));
-    }
-    if (points) {
-      for (const name of this.meta.gaze)
-        for (const each of [chunk - 1, chunk]) if (each >= 0) wanted.push(this.parts.needPoints(name, each));
-    }
     try {
-      await Promise.all(wanted);
+      await this.scene.fetch(this.now, this.frame);
     } catch (error) {
       this.tell(error.message);
     }
   }
-  async fetchAhead() {
-    const next = this.parts.chunkOf(this.frame) + 1;
-    if (next * this.meta.chunk >= this.meta.frames) return;
-    await Promise.allSettled([
-      ...this.sources.map((name) => this.parts.needMaps(name, next)),
-      ...this.now.points ? this.meta.gaze.map((name) => this.parts.needPoints(name, next)) : [],
-      this.player.need(next)
-    ]);
-  }
-  async needColours(name) {
-    this.colours.set(name, new Uint8Array(await this.parts.bytes(["colours", name, 0])));
-  }
-  async needBounds(name) {
-    const [low, high] = new Float64Array(await this.parts.bytes(["bounds", name, 0]));
-    this.bounds.set(name, [low, high]);
-  }
-  // What is black and what is white; null for each frame's own extremes.
-  scale(name) {
-    const known2 = this.bounds.get(name);
-    if (this.now.normalise === "frame" || !known2) return null;
-    return this.now.normalise === "raw" ? [0, known2[1]] : known2;
-  }
-  paint(quick = this.now.playing && this.player.isVideo && this.draws.kind === "WebGL") {
-    const colours = this.colours.get(this.now.colormap);
-    const diverging = this.colours.get("PuOr_r");
-    if (!this.image || !colours || !diverging || this.gone) return;
-    const { now, frame } = this;
-    const first = this.parts.map(now.source, frame);
-    const second = this.isComparing ? this.parts.map(now.other, frame) : null;
-    const [width, height] = this.size(quick);
-    this.draws.draw({
-      image: this.image,
-      width,
-      height,
-      view: now.view,
-      first: scaled(first, this.scale(now.source)),
-      second: scaled(second, this.scale(now.other)),
-      alpha: now.alpha,
-      floor: now.floor,
-      border: now.border,
-      quick,
-      colours,
-      diverging
-    });
-    this.mark(first ?? null, second ?? null, this.size(false)[0]);
-    this.describe(first ?? null);
+  paint() {
+    const { now, frame, scene, image } = this;
+    const colours = scene.table(now.colormap);
+    if (!image || !colours || !scene.diverging || this.gone) return;
+    const quick = now.playing && this.player.isVideo && this.easel.kind === "WebGL" && now.view !== "grid";
+    this.easel.draw(now, frame, image, this.size(quick), quick, this.outliner.outlines());
+    const first = this.parts.map(now.source, frame) ?? null;
+    this.describe(first);
     if (quick && performance.now() - this.toldAt < SELDOM) return;
     this.toldAt = performance.now();
-    this.showScale(first ?? null, colours);
+    this.showScale(first, colours);
     this.read();
     this.timeline.update(frame, now.notes, this.player.range);
-    if (document.activeElement !== this.jump) this.jump.value = String(frame);
+    if (now.view === "grid") this.agreement.replaceChildren(agreement(this.meta.sources.map((name) => [name, this.parts.map(name, frame)]), frame));
+    const { jump } = this.panels.transport;
+    if (document.activeElement !== jump) jump.value = String(frame);
   }
-  fullSize() {
-    const [width, height] = this.size(false);
-    return [this.now.view === "side-by-side" ? 2 * width : width, height];
-  }
-  mark(first, second, width) {
-    const { now, marks, frame } = this;
-    marks.clear(...this.fullSize());
-    if (now.points) {
-      const chunk = this.parts.chunkOf(frame);
-      const span = Math.round(now.trail * this.meta.frames / this.meta.duration);
-      const chunks = this.meta.gaze.flatMap((name) => [this.parts.points(name, chunk - 1), this.parts.points(name, chunk)]);
-      marks.gaze(pointsOf(chunks, frame - span, frame), frame, span, width);
-    }
-    if (now.peak && first && first.high > first.low) marks.cross(...first.peak, width);
-    if (now.view === "difference" && first && second)
-      for (const { sign, x, y } of extremes(first, second)) marks.sign(sign, x, y, width);
-  }
-  // The size that the picture is drawn at: no finer than the screen shows it, unless it is looked at closely; half as
+  // The size that a frame is drawn at: no finer than the screen shows it, unless it is looked at closely; half as
   // fine where only what is smooth is laid over the video that plays.
   size(quick) {
     const finest = quick && this.now.view !== "contours" ? 2 : 1;
     const [width, height] = this.meta.size.map((side) => side / finest);
-    const seen = this.stage.clientWidth * (window.devicePixelRatio || 1) * this.zoomed.scale / finest;
-    const across = Math.min(width, Math.max(320 / finest, this.now.view === "side-by-side" ? seen / 2 : seen));
+    const [columns] = this.easel.cells(this.now.view);
+    const seen = this.stage.root.clientWidth * (window.devicePixelRatio || 1) * this.stage.scale / finest / columns;
+    const across = Math.min(width, Math.max(320 / finest / columns, seen));
     return [Math.round(across), Math.round(height * across / width)];
   }
   describe(first) {
     const { now, frame } = this;
     const what = {
       wipe: `left ${now.source}, right ${now.other}`,
-      difference: `${now.source} more (orange, +) or less (purple, -) than ${now.other}`
+      difference: `${now.source} more (orange, +) or less (purple, -) than ${now.other}`,
+      grid: this.meta.sources.join(", ")
     };
     const missing = first ? "" : "; no map of this frame";
     const time = clock(this.player.times[frame] ?? 0);
     const caption = `frame ${frame}, ${time}; ${now.view}: ${what[now.view] ?? now.source}${missing}`;
     this.caption.textContent = caption;
-    this.draws.canvas.setAttribute("aria-label", `${caption}; ${now.normalise}: ${this.meta.scales[now.normalise]}`);
+    this.easel.canvases[0].setAttribute("aria-label", `${caption}; ${now.normalise}: ${this.meta.scales[now.normalise]}`);
   }
   showScale(first, colours) {
     const { now } = this;
-    const [low, high] = this.scale(now.source) ?? [first?.low ?? 0, first?.high ?? 1];
-    const table = now.view === "difference" ? this.colours.get("PuOr_r") : colours;
+    const [low, high] = this.scene.scale(now.source, now.normalise) ?? [first?.low ?? 0, first?.high ?? 1];
+    const table = now.view === "difference" ? this.scene.diverging : colours;
     const ticks = now.view === "difference" ? ["less", "equal", "more"] : [low, (low + high) / 2, high].map((each) => short(each));
     const stops = Array.from({ length: 17 }, (_, n) => Math.min(16 * n, 255)).map(
       (at) => `rgb(${[0, 1, 2].map((each) => table?.[3 * at + each]).join(" ")})`
@@ -1696,40 +2725,55 @@ var Viewer = class {
       return;
     }
     const [x, y] = this.pointer;
+    const at = (part, length) => Math.min(Math.floor(part * length), length - 1);
     const [width, height] = this.meta.size;
-    const places = `x ${Math.min(Math.floor(x * width), width - 1)}, y ${Math.min(Math.floor(y * height), height - 1)}`;
-    const values = this.sources.map((name) => {
+    const sources = this.scene.sources(this.now);
+    const values = sources.map((name) => {
       const map = this.parts.map(name, this.frame);
       if (!map) return `${name}: no map`;
-      const level = map.levels[Math.min(Math.floor(y * map.rows), map.rows - 1) * map.columns + Math.min(Math.floor(x * map.columns), map.columns - 1)];
+      const level = map.levels[at(y, map.rows) * map.columns + at(x, map.columns)];
       const value = map.low + level / 255 * (map.high - map.low);
       const below = map.levels.reduce((count, each) => count + Number(each <= level), 0);
-      const name_ = this.sources.length > 1 ? `${name} ` : "";
-      return `${name_}${value.toPrecision(4)}, percentile ${(100 * below / map.levels.length).toFixed(1)}`;
+      return `${sources.length > 1 ? `${name} ` : ""}${value.toPrecision(4)}, percentile ${(100 * below / map.levels.length).toFixed(1)}`;
     });
-    this.reading.textContent = `${places}: ${values.join("; ")} of the frame`;
+    this.reading.textContent = `x ${at(x, width)}, y ${at(y, height)}: ${values.join("; ")} of the frame`;
   }
   async showTraces() {
-    const { strip, source, other } = this.now;
-    const several = this.isComparing || this.now.view === "side-by-side" ? [.../* @__PURE__ */ new Set([source, other])] : [source];
-    const names = this.meta.shared.includes(strip) ? [""] : several;
-    const found = [];
-    for (const name of names) {
-      try {
-        found.push({ name: name ? `${strip}, ${name}` : strip, trace: await this.parts.trace(strip, name) });
-      } catch (error) {
-        if (this.host.live) this.tell(error.message);
-      }
-      if (this.now.strip !== strip || this.now.source !== source) return;
-    }
-    this.lines = found;
-    this.timeline.show(this.lines);
+    const { strips, source, other, view } = this.now;
+    const pair = this.scene.sources(this.now);
+    const several = view === "side-by-side" ? [.../* @__PURE__ */ new Set([source, other])] : [...new Set(pair)];
+    const wanted = strips.flatMap((strip) => (this.meta.shared.includes(strip) ? [""] : several).map((name) => ({ strip, name })));
+    const found = await Promise.allSettled(wanted.map(({ strip, name }) => this.parts.trace(strip, name)));
+    if (this.now.strips !== strips && String(this.now.strips) !== String(strips)) return;
+    if (this.now.source !== source) return;
+    this.traces = found.flatMap((each, n) => each.status === "fulfilled" ? [{ ...wanted[n], trace: each.value }] : []);
+    const failed = found.find((each) => each.status === "rejected");
+    if (failed && this.host.live) this.tell(failed.reason.message);
+    this.showLanes();
     this.showThumbs();
   }
+  showLanes() {
+    const lanes = this.now.strips.map((strip) => {
+      const own = this.traces.filter((each) => each.strip === strip);
+      const lines2 = own.map(({ name, trace }, n) => ({ name, values: trace.values, colour: n, dash: n }));
+      return { title: strip, unit: own[0]?.trace.unit ?? "", lines: lines2 };
+    });
+    const shown = this.regions.found.filter(({ source }) => source === "people" || this.scene.sources(this.now).includes(source));
+    const [regions, sources] = [shown.map(({ region }) => region), shown.map(({ source }) => source)].map((names) => [...new Set(names)]);
+    const lines = shown.map(({ region, source, shares }) => ({
+      name: sources.length > 1 ? `${region}, ${source}` : region,
+      values: shares.map((share2) => 100 * share2),
+      colour: regions.indexOf(region),
+      dash: sources.indexOf(source)
+    }));
+    if (lines.length) lanes.push({ title: "attention in", unit: "%", lines });
+    this.timeline.show(lanes);
+  }
   showThumbs() {
-    const trace = this.lines[0]?.trace;
+    const [first] = this.traces;
     this.thumbs.replaceChildren();
-    if (!trace) return;
+    if (!first) return;
+    const { trace, strip } = first;
     const apart = [
       ["highest", trace.highest.slice(0, 4)],
       ["lowest", trace.lowest.slice(0, 4)]
@@ -1740,7 +2784,7 @@ var Viewer = class {
         const image = h("img", { alt: "", width: "96" });
         const label = `${word}: ${value === null ? "" : short(value)} at ${frame}`;
         this.thumbs.append(
-          h("button", { type: "button", title: `Go to frame ${frame}`, click: () => this.go(frame) }, image, h("span", {}, label))
+          h("button", { type: "button", title: `${word} ${strip}: go to frame ${frame}`, click: () => this.go(frame) }, image, h("span", {}, label))
         );
         void this.parts.keep(["thumb", "", frame]).then(
           (bytes) => image.src = URL.createObjectURL(new Blob([bytes], { type: "image/jpeg" })),
@@ -1749,101 +2793,85 @@ var Viewer = class {
         image.onload = () => URL.revokeObjectURL(image.src);
       }
   }
-  toolbar() {
-    const views = h("div", { class: "tinyhd-views", role: "group", "aria-label": "View" });
-    this.meta.views.forEach((view, n) => {
-      const comparing = this.meta.comparing.includes(view);
-      const lone = comparing && this.meta.sources.length < 2;
-      const title = lone ? "needs a second map: maps={name: ..., name: ...}" : `${view} (key ${n + 1})`;
-      const each = h("button", { type: "button", title, disabled: lone, click: () => this.change({ view }) }, view);
-      this.views.push(each);
-      views.append(each);
-    });
-    const source = choice("map", "Which map is shown", this.meta.sources, (value) => this.change({ source: value }));
-    const other = choice(
-      "against",
-      "Which map wipe and difference hold it against",
-      this.meta.sources,
-      (value) => this.change({ other: value })
-    );
-    this.controls.source = (now) => source.select.value = now.source;
-    this.controls.other = (now) => {
-      other.select.value = now.other;
-      other.root.hidden = this.meta.sources.length < 2;
+  hands() {
+    return {
+      change: (change) => this.change(change),
+      step: (frames) => this.go(this.frame + frames),
+      go: (frame) => this.go(frame),
+      note: () => this.notes.add(Math.max(this.frame, 0)),
+      region: () => this.outliner.begin(),
+      save: () => this.save(),
+      settings: () => this.panels.drawer.root.hidden = !this.panels.drawer.root.hidden,
+      full: () => void (document.fullscreenElement ? document.exitFullscreen() : this.root.requestFullscreen?.()),
+      help: () => this.help.hidden = !this.help.hidden
     };
-    return h(
-      "div",
-      { class: "tinyhd-toolbar" },
-      views,
-      source.root,
-      other.root,
-      h("span", { class: "tinyhd-space" }),
-      button("note", "Note at this frame (n)", () => this.note()),
-      button("save", "Save the frame as a PNG (s)", () => this.save()),
-      button("settings", "Settings", () => this.drawer.hidden = !this.drawer.hidden),
-      button("full", "Full screen (f)", () => this.full()),
-      button("help", "Keys (?)", () => this.help.hidden = !this.help.hidden)
-    );
   }
-  transport() {
-    const speed = choice(
-      "speed",
-      "Times the video's own speed",
-      this.meta.speeds.map(String),
-      (value) => this.change({ speed: Number(value) })
-    );
-    this.controls.speed = (now) => speed.select.value = String(now.speed);
-    const step = (by) => () => this.go(this.frame + by);
-    return h(
-      "div",
-      { class: "tinyhd-transport" },
-      button("far_back", "16 frames back (↓)", step(-FAR)),
-      button("back", "A frame back (←)", step(-1)),
-      this.playButton,
-      button("on", "A frame on (→)", step(1)),
-      button("far_on", "16 frames on (↑)", step(FAR)),
-      this.jump,
-      h("span", { class: "tinyhd-of" }, `of ${this.meta.frames}`),
-      speed.root,
-      this.loopButton,
-      h("span", { class: "tinyhd-range" })
-    );
+  pointing() {
+    return {
+      press: (at, near) => {
+        this.root.focus({ preventScroll: true });
+        if (this.now.view !== "wipe" || this.outliner.isDrawing) return this.outliner.press(at, near);
+        this.change({ border: at[0] });
+        return true;
+      },
+      drag: (at) => {
+        if (this.outliner.drag(at)) return true;
+        if (this.now.view === "wipe") this.change({ border: at[0] });
+        return this.now.view === "wipe";
+      },
+      release: (at, near) => void this.outliner.release(at, near),
+      over: (at) => {
+        this.pointer = at;
+        this.read();
+      },
+      zoomed: () => this.soon()
+    };
   }
-  fillDrawer() {
-    const { meta } = this;
-    const alpha = fraction("opacity", "Opacity of what is most salient ([ and ])", 1, (value) => this.change({ alpha: value }));
-    const floor = fraction("floor", "Below this part of white nothing is laid over", 0.95, (value) => this.change({ floor: value }));
-    const scale = choice("scale", "What is black and white", Object.keys(meta.scales), (value) => this.change({ normalise: value }));
-    const colours = choice("colours", "Colour map", meta.colormaps, (value) => this.change({ colormap: value }));
-    const strip = choice("over time", "What the timeline shows", meta.strips, (value) => this.change({ strip: value }));
-    const points = toggle("gaze points", "Ring every place where somebody looked", (on) => this.change({ points: on }));
-    const trail = choice(
-      "trail",
-      "How long a gaze's way stays, in seconds",
-      ["0", "0.5", "1", "2"],
-      (value) => this.change({ trail: Number(value), points: true })
-    );
-    const peak = toggle("peak", "Mark the most salient pixel with a cross", (on) => this.change({ peak: on }));
-    Object.assign(this.controls, {
-      alpha: (now) => [alpha.input.value, alpha.output.value] = [String(now.alpha), now.alpha.toFixed(2)],
-      floor: (now) => [floor.input.value, floor.output.value] = [String(now.floor), now.floor.toFixed(2)],
-      normalise: (now) => scale.select.value = now.normalise,
-      colormap: (now) => colours.select.value = now.colormap,
-      strip: (now) => strip.select.value = now.strip,
-      points: (now) => points.input.checked = now.points,
-      trail: (now) => trail.select.value = String(now.trail),
-      peak: (now) => peak.input.checked = now.peak
-    });
-    points.root.hidden = trail.root.hidden = !meta.gaze.length;
-    this.drawer.append(alpha.root, floor.root, scale.root, colours.root, strip.root, points.root, trail.root, peak.root);
-    if (!this.host.live) return;
-    const files = [
-      ["mp4", "Save the range as it is shown", "save_video"],
-      ["JSON", "Save the view, to open it again with SaliencyViewer.from_state", "save_state"],
-      ["HTML", "Save a page that opens anywhere, without Python", "save_html"]
+  files() {
+    const short_ = ["WebP", "Save the first ten seconds of the range as a picture that moves", () => void this.saveFilm()];
+    if (!this.host.live) return [short_];
+    return [
+      ["mp4", "Save the range as it is shown, with its sound", () => this.host.act("save_video")],
+      short_,
+      ["JSON", "Save the view, to open it again with SaliencyViewer.from_state", () => this.host.act("save_state")],
+      ["HTML", "Save a page that opens anywhere, without Python", () => this.host.act("save_html")]
     ];
-    for (const [word, title, name] of files)
-      this.drawer.append(h("button", { type: "button", title, click: () => this.host.act(name) }, icon("save"), ` ${word}`));
+  }
+  save() {
+    if (this.host.live) {
+      this.host.act("save_frame");
+      return;
+    }
+    this.player.pause();
+    this.set({ playing: false });
+    this.paint();
+    this.easel.flattened(this.now.view).toBlob((blob) => blob && download(`${this.meta.name}_${this.frame}.png`, blob));
+  }
+  async saveFilm() {
+    this.cancelled = false;
+    const regions = new Outliner({ regions: () => this.now.regions, frame: () => at, change: () => void 0, redraw: () => void 0, tell: () => void 0 });
+    let at = 0;
+    const what = "making the WebP";
+    const outlines = (frame) => {
+      at = frame;
+      return regions.outlines();
+    };
+    try {
+      const made = await film(this.scene, { ...this.now }, outlines, (done, total) => {
+        this.tellProgress(what, done, total);
+        return !this.cancelled && !this.gone;
+      });
+      if (made) download(`${this.meta.name}_${this.now.view}.webp`, made);
+      this.tell(made ? `saved ${this.meta.name}_${this.now.view}.webp, ${(made.size / 2 ** 20).toFixed(1)} MiB` : `${what}: cancelled`);
+    } catch (error) {
+      this.tell(error.message);
+    } finally {
+      this.progress.hidden = this.cancel.hidden = true;
+    }
+  }
+  stopExport() {
+    this.cancelled = true;
+    this.host.act("cancel");
   }
   fillHelp() {
     const { views } = this.meta;
@@ -1852,139 +2880,17 @@ var Viewer = class {
     const more = "Drag on the timeline to choose a range, twice click to let it go; shift and wheel zoom in time, control and wheel in the picture.";
     this.help.append(h("p", {}, more));
   }
-  sync() {
-    const { now } = this;
-    for (const control of Object.values(this.controls)) control(now);
-    this.views.forEach((each, n) => each.setAttribute("aria-pressed", String(this.meta.views[n] === now.view)));
-    this.playButton.replaceChildren(icon(now.playing ? "pause" : "play"));
-    this.playButton.setAttribute("aria-label", now.playing ? "Pause (space)" : "Play (space)");
-    this.loopButton.setAttribute("aria-pressed", String(now.loop));
-    const range = this.root.querySelector(".tinyhd-range");
-    if (range) range.textContent = now.stop < 0 ? "" : `frames ${now.start} to ${now.stop}`;
-    if (this.noted !== now.notes) this.listNotes();
-    this.stage.dataset.view = now.view;
-    this.stage.style.setProperty("--shape", String(this.meta.size[0] * (now.view === "side-by-side" ? 2 : 1) / this.meta.size[1]));
-  }
-  listNotes() {
-    const { now } = this;
-    this.noted = now.notes;
-    this.notes.replaceChildren(
-      ...now.notes.map(
-        (note, n) => h(
-          "li",
-          {},
-          h("button", { type: "button", title: "Go there", click: () => this.go(note.frame) }, `${note.frame}`),
-          ` ${note.text} `,
-          h("button", { type: "button", "aria-label": `Drop the note at ${note.frame}`, title: "Drop this note", click: () => this.change({ notes: now.notes.filter((_, at) => at !== n) }) }, "×")
-        )
-      )
-    );
-  }
-  note() {
-    const field = h("input", { type: "text", placeholder: "what is seen here", "aria-label": "Note" });
-    const frame = Math.max(this.frame, 0);
-    const line = h("li", {}, `${frame} `, field);
-    this.notes.append(line);
-    field.focus();
-    field.addEventListener("keydown", (event) => {
-      event.stopPropagation();
-      if (event.key === "Escape") line.remove();
-      if (event.key !== "Enter") return;
-      const notes = [...this.now.notes, { frame, text: field.value.trim() }].filter((each) => each.text);
-      line.remove();
-      this.change({ notes: notes.sort((a, b) => a.frame - b.frame) });
-      this.root.focus();
-    });
-  }
-  save() {
-    if (this.host.live) {
-      this.host.act("save_frame");
-      return;
-    }
-    this.paint(false);
-    const sheet = document.createElement("canvas");
-    [sheet.width, sheet.height] = [this.canvas.width, this.canvas.height];
-    const context = sheet.getContext("2d");
-    context.drawImage(this.canvas, 0, 0);
-    context.drawImage(this.marks.canvas, 0, 0);
-    h("a", { href: sheet.toDataURL(), download: `${this.meta.name}_${this.frame}.png` }).click();
-  }
-  full() {
-    if (document.fullscreenElement) void document.exitFullscreen();
-    else void this.root.requestFullscreen?.();
-  }
   tell(text) {
     this.told = text;
     this.status.textContent = text;
   }
   tellProgress(what, done, total) {
     this.progress.hidden = done >= total;
+    this.cancel.hidden = this.progress.hidden || !["writing the video", "making the WebP"].includes(what);
     this.progress.max = total;
     this.progress.value = done;
     if (done < total) this.tell(`${what}: ${Math.floor(100 * done / total)} %`);
     else if (this.told.startsWith(what)) this.tell("");
-  }
-  listen() {
-    this.root.addEventListener("keydown", (event) => this.onKey(event));
-    const { stage } = this;
-    stage.addEventListener("pointerdown", (event) => {
-      this.root.focus({ preventScroll: true });
-      stage.setPointerCapture(event.pointerId);
-      this.press(event);
-    });
-    stage.addEventListener("pointermove", (event) => {
-      if (event.buttons && this.zoomed.scale > 1 && this.now.view !== "wipe") this.pan(event.movementX, event.movementY);
-      else if (event.buttons) this.press(event);
-      this.pointer = this.placeOf(event);
-      this.read();
-    });
-    stage.addEventListener("pointerleave", () => {
-      this.pointer = null;
-      this.read();
-    });
-    stage.addEventListener(
-      "wheel",
-      (event) => {
-        if (!event.ctrlKey && !event.metaKey) return;
-        event.preventDefault();
-        this.zoom(1.15 ** -Math.sign(event.deltaY), this.onSheet(event));
-      },
-      { passive: false }
-    );
-  }
-  press(event) {
-    if (this.now.view === "wipe") this.change({ border: this.placeOf(event)[0] });
-  }
-  // Where the pointer is on the picture, in parts of its width and height.
-  onSheet(event) {
-    const box = this.draws.canvas.getBoundingClientRect();
-    const within = (value) => Math.min(Math.max(value, 0), 1);
-    return [within((event.clientX - box.left) / box.width), within((event.clientY - box.top) / box.height)];
-  }
-  placeOf(event) {
-    const [x, y] = this.onSheet(event);
-    return [this.now.view === "side-by-side" ? 2 * x % 1 : x, y];
-  }
-  zoom(factor, [x, y]) {
-    const before = this.zoomed.scale;
-    const scale = Math.min(Math.max(before * factor, 1), MOST_ZOOMED);
-    const follow = (middle, place) => place + (middle - place) * before / scale;
-    this.zoomed = { scale, x: follow(this.zoomed.x, x), y: follow(this.zoomed.y, y) };
-    this.place();
-    this.soon();
-  }
-  pan(x, y) {
-    const { scale } = this.zoomed;
-    this.zoomed.x -= x / (scale * this.stage.clientWidth);
-    this.zoomed.y -= y / (scale * this.stage.clientHeight);
-    this.place();
-  }
-  place() {
-    const { scale } = this.zoomed;
-    const bounded = (middle) => Math.min(Math.max(middle, 0.5 / scale), 1 - 0.5 / scale);
-    [this.zoomed.x, this.zoomed.y] = [bounded(this.zoomed.x), bounded(this.zoomed.y)];
-    const shift = (middle) => `${100 * (0.5 - middle) * scale}%`;
-    this.sheet.style.transform = `translate(${shift(this.zoomed.x)}, ${shift(this.zoomed.y)}) scale(${scale})`;
   }
   resized() {
     this.soon();
@@ -1994,15 +2900,15 @@ var Viewer = class {
     const typing = event.target instanceof HTMLInputElement && ["text", "number"].includes(event.target.type);
     if (event.ctrlKey || event.metaKey || event.altKey || typing) return;
     if (event.target instanceof HTMLSelectElement && event.key.startsWith("Arrow")) return;
-    const done = this.act(event.key);
+    const done = this.outliner.key(event.key, event.shiftKey) || this.act(event.key);
     if (!done) return;
     event.preventDefault();
     event.stopPropagation();
   }
   act(key) {
     const { now, meta } = this;
-    const middle = [this.zoomed.x, this.zoomed.y];
     const steps = { ArrowLeft: -1, ArrowRight: 1, ArrowDown: -FAR, ArrowUp: FAR };
+    const hands = this.hands();
     const actions = {
       " ": () => this.change({ playing: !now.playing }),
       Home: () => this.go(0),
@@ -2010,21 +2916,22 @@ var Viewer = class {
       "[": () => this.change({ alpha: Math.max(Math.round(10 * now.alpha - 1) / 10, 0) }),
       "]": () => this.change({ alpha: Math.min(Math.round(10 * now.alpha + 1) / 10, 1) }),
       l: () => this.change({ loop: !now.loop }),
-      n: () => this.note(),
-      s: () => this.save(),
-      f: () => this.full(),
-      "+": () => this.zoom(1.25, middle),
-      "-": () => this.zoom(0.8, middle),
-      "0": () => this.zoom(1 / this.zoomed.scale, middle),
-      "?": () => this.help.hidden = !this.help.hidden,
-      Escape: () => this.help.hidden = this.drawer.hidden = true
+      n: hands.note,
+      r: hands.region,
+      s: hands.save,
+      f: hands.full,
+      "+": () => this.stage.zoom(1.25),
+      "-": () => this.stage.zoom(0.8),
+      "0": () => this.stage.zoom(1 / this.stage.scale),
+      "?": hands.help,
+      Escape: () => this.help.hidden = this.panels.drawer.root.hidden = true
     };
     if (key in steps) this.go(this.frame + steps[key]);
     else if (key in actions) actions[key]();
-    else if (/^[1-9]$/.test(key) && this.views[Number(key) - 1]) {
-      const view = this.views[Number(key) - 1];
-      if (view.disabled) this.tell(`${meta.views[Number(key) - 1]} ${view.title}`);
-      else view.click();
+    else if (/^[1-9]$/.test(key) && meta.views[Number(key) - 1]) {
+      const view = meta.views[Number(key) - 1];
+      if (meta.sources.length < 2 && meta.comparing.includes(view)) this.tell(`${view} ${LONE}`);
+      else this.change({ view });
     } else return false;
     return true;
   }

@@ -17,6 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
+from threading import Event
 from typing import Any, Self
 
 import anywidget
@@ -116,8 +117,8 @@ class SaliencyViewer(_WithSettings):  # type: ignore[misc]
         self._out, self._interactive, self._width = Path(out), interactive, width
         self._parts = Parts(self._scene, values, _OBSERVERS if known else None)
         self._quick, self._slow = ThreadPoolExecutor(1), ThreadPoolExecutor(1)
-        self._is_video_asked = False
-        start = {"source": next(iter(opened)), "other": list(opened)[-1], "strip": self._parts.strips[0]} | settings
+        self._is_video_asked, self._cancelled = False, Event()
+        start = {"source": next(iter(opened)), "other": list(opened)[-1], "strips": self._parts.strips[:1]} | settings
         try:
             self._shown = self._checked(Settings(**start))
         except TypeError as error:
@@ -175,8 +176,11 @@ class SaliencyViewer(_WithSettings):  # type: ignore[misc]
         shown = [self._checked(replace(self._shown, source=name)) for name in sources] or [self._shown]
         last = self.frames - 1 if self.stop < 0 else self.stop
         frames = range(self.start, max(last, self.start) + 1)
+        self._cancelled.clear()
         for done in write_video(self._whole(), shown, place, frames):
             self._tell_progress("writing the video", done, len(frames))
+            if self._cancelled.is_set():
+                raise BadInput(f"{place}: cancelled, nothing is written")
         self.send({"said": f"wrote {place}"})
         return place
 
@@ -268,8 +272,9 @@ class SaliencyViewer(_WithSettings):  # type: ignore[misc]
         for what, name in (("source", settings.source), ("other", settings.other)):
             if name not in self._scene.sources:
                 raise BadInput(f"{what} {name!r}: there are {', '.join(self._scene.sources)}")
-        if settings.strip not in self._parts.strips:
-            raise BadInput(f"strip {settings.strip!r}: there are {', '.join(self._parts.strips)}")
+        for strip in settings.strips:
+            if strip not in self._parts.strips:
+                raise BadInput(f"strips {strip!r}: there are {', '.join(self._parts.strips)}")
         if settings.view in COMPARING_VIEWS and len(self._scene.sources) == 1:
             raise BadInput(f"view {settings.view!r}: there is only one map; give several, maps={{name: ...}}")
         return settings
@@ -285,7 +290,9 @@ class SaliencyViewer(_WithSettings):  # type: ignore[misc]
 
     def _on_message(self, _widget: object, content: dict[str, Any], _buffers: object) -> None:
         """Do what the browser asks for, beside the kernel's main thread: parts, or an export."""
-        if content.get("act") in _EXPORTS:
+        if content.get("act") == "cancel":
+            self._cancelled.set()
+        elif content.get("act") in _EXPORTS:
             self._slow.submit(self._attempt, getattr(self, content["act"]))
         elif "ask" in content:
             keys = content["ask"]
@@ -300,8 +307,8 @@ class SaliencyViewer(_WithSettings):  # type: ignore[misc]
         for place, key in enumerate(keys):
             try:
                 buffers.append(self._parts.part(*key))
-            except (BadInput, OSError) as error:
-                errors[place] = str(error)
+            except Exception as error:  # noqa: BLE001 - whatever it is, the browser waits for an answer
+                errors[place] = _one_line(error)
                 buffers.append(b"")
         self.send({"id": number, "errors": errors}, buffers)
 
@@ -318,8 +325,8 @@ class SaliencyViewer(_WithSettings):  # type: ignore[misc]
         """Do something, and say what went wrong where the reader looks."""
         try:
             action()
-        except (BadInput, OSError) as error:
-            self.send({"said": str(error)})
+        except Exception as error:  # noqa: BLE001 - whatever it is, it must not get lost in a thread
+            self.send({"said": _one_line(error)})
 
     def _whole(self) -> Scene:
         return Scene(self._scene.video, self._scene.sources, width=None)
@@ -338,6 +345,12 @@ class SaliencyViewer(_WithSettings):  # type: ignore[misc]
     @property
     def _stem(self) -> str:
         return self._scene.video.stem
+
+
+def _one_line(error: Exception) -> str:
+    if isinstance(error, BadInput | OSError):
+        return str(error)
+    return f"{type(error).__name__}: {error} (a fault of TinyHD Workbench: please report it)"
 
 
 def _as_json(source: Maps) -> Any:

@@ -2,7 +2,7 @@
 
     for video in synthesise("dhf1k", Path("made_up")):
         ...  # as many as there are splits x videos
-    clip = video_of(Path("made_up"), "0601")
+    clip = video_settings(Path("made_up"))["0601"].clip()
     density(clip, 0)  # (H, W): where observers look in the first frame of video 601, exactly
 
 The same arguments give the same bytes (those of videos as far as the same encoders run on the same machine).
@@ -71,19 +71,13 @@ def video_settings(folder: Path) -> dict[str, VideoSettings]:
     """Return what each video of a made-up set was made of, by its name; its gaze again, if ``recipe.gaze()`` is called.
 
     Raises:
-        BadInput: the folder is no set of ours.
+        OSError: the folder is no set of ours.
     """
-    path = folder / RECORD_NAME
-    try:
-        videos = json.loads(path.read_bytes())["videos"]
-        return {
-            name: VideoSettings(**{**recipe, "frames": tuple(recipe["frames"]), "size": tuple(recipe["size"])})
-            for name, recipe in videos.items()
-        }
-    except FileNotFoundError as error:
-        raise BadInput(f"{folder}: no {RECORD_NAME} in it, so it is not a made-up data set; make one") from error
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise BadInput(f"{path}: not the record of a made-up data set; make the set anew") from error
+    videos = json.loads((folder / RECORD_NAME).read_bytes())["videos"]
+    return {
+        name: VideoSettings(**recipe | {"frames": tuple(recipe["frames"]), "size": tuple(recipe["size"])})
+        for name, recipe in videos.items()
+    }
 
 
 def _check(kind: str, folder: Path, order: Order) -> None:

@@ -144,7 +144,11 @@ def make_video(
     habits = habits or GazeModel()
     lengths = [frames] if isinstance(frames, int) else frames
     shots = tuple(
-        Shot(length, (_popout if number % 2 else _wanderers)(rng, size, 1 - habits.centre_weight), _draw_seed(rng))
+        Shot(
+            length,
+            (_popout if number % 2 else _wanderers)(rng, size, 1 - habits.centre_weight),
+            int(rng.integers(2**32)),
+        )
         for number, length in enumerate(lengths)
     )
     return SyntheticVideo(size, rate, shots, habits)
@@ -202,10 +206,6 @@ def _colour(hue: float) -> tuple[float, float, float]:
 
 def _pair(values: Floats) -> Pair:
     return float(values[0]), float(values[1])
-
-
-def _draw_seed(rng: np.random.Generator) -> int:
-    return int(rng.integers(2**32))
 
 
 class Gaussians(NamedTuple):

@@ -10,7 +10,7 @@ from pathlib import Path
 from tinyhd_lib.data.datasets import Dataset
 from tinyhd_lib.data.layouts import DHF1K_SPLITS, PUBLISHED_SPLITS, Video
 from tinyhd_lib.data.verify.findings import CHECKS, Finding, Report, SplitCounts, VideoCheck, with_remedy
-from tinyhd_lib.data.video import VIDEO_SUFFIXES
+from tinyhd_lib.data.video import is_video
 
 
 def last_number(name: str) -> int | None:
@@ -181,7 +181,7 @@ def _check_joint(one: Video, other: Video) -> Iterator[Finding]:
 def _check_gaze_files(dataset: Dataset) -> Iterator[Finding]:
     """Videos with no gaze points beside them; points with no video beside them were skipped, and are told as such."""
     for file in sorted(dataset.root.iterdir()):
-        if file.suffix.lower() in VIDEO_SUFFIXES and not file.with_suffix(".npz").exists():
+        if is_video(file) and not file.with_suffix(".npz").exists():
             split, name = _place_of(dataset, file)
             yield Finding("pairing", file, f"there is no {name}.npz with its gaze points; fetch it", split, name)
 

@@ -1,6 +1,7 @@
 """What is to be computed for a student, step by step: data that need no torch."""
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -90,7 +91,7 @@ def share_buffers(plan: Plan) -> tuple[list[int], list[int]]:
     chosen: list[int] = []
     free: list[int] = []
     for number, step in enumerate(plan.steps):
-        size = _room(step.shape)
+        size = step.shape[0] * (math.prod(step.shape[1:]) + LINE)
         # The smallest that is large enough, else the largest, which then grows.
         buffer = min(free, key=lambda each: (sizes[each] < size, abs(sizes[each] - size)), default=len(sizes))
         if buffer == len(sizes):
@@ -106,8 +107,3 @@ def share_buffers(plan: Plan) -> tuple[list[int], list[int]]:
 def _tuples(value: Any) -> Any:
     """Return what JSON has as lists as the tuples that it was."""
     return tuple(map(_tuples, value)) if isinstance(value, list) else value
-
-
-def _room(shape: Shape) -> int:
-    channels, frames, height, width = shape
-    return channels * (frames * height * width + LINE)

@@ -193,7 +193,7 @@ class _Planner:
 
     def _fuse(self, model: TinyHD, logits: list[int]) -> None:
         """Add the fusion, whose weights are in its own order of the decoders."""
-        ordered = [*logits[1:], logits[0]] if model.spec.d1_last else logits
+        ordered = [logits[place] for place in model.spec.fusion_order]
         counts, lengths, *_ = zip(*map(self._shape, ordered), strict=True)
         frames, pixels = model.spec.outputs, INPUT_SIZE[0] * INPUT_SIZE[1]
         shape, settings = (1, frames, *INPUT_SIZE), (counts, lengths, frames, pixels)

@@ -1,10 +1,16 @@
-// What is marked on the picture: gaze, the most salient pixel, and where two maps differ most.
+// What is marked on the picture: gaze, regions, the most salient pixel, and where two maps differ most.
 
+import { observerColour } from "./colours";
 import type { Points } from "./parts";
-import type { FrameMap } from "./types";
+import type { FrameMap, Point } from "./types";
 
-export function observerColour(observer: number): string {
-  return `hsl(${(observer * 137.5) % 360} 85% 65%)`; // the golden angle: neighbours differ
+// A region as it is drawn: closed, or still without its last corners.
+export interface Outline {
+  name: string;
+  points: Point[];
+  colour: string;
+  closed: boolean;
+  held: boolean; // its corners can be taken hold of
 }
 
 // Points of some frames: [frame, observer, x, y] each.
@@ -39,6 +45,7 @@ export function extremes(first: FrameMap, second: FrameMap): { sign: string; x: 
 export class Marks {
   private context: CanvasRenderingContext2D;
   private isMarked = false;
+  private cell = { x: 0, y: 0, width: 1, height: 1 };
 
   constructor(readonly canvas: HTMLCanvasElement) {
     this.context = canvas.getContext("2d") as CanvasRenderingContext2D;
@@ -50,27 +57,31 @@ export class Marks {
     this.isMarked = false;
   }
 
-  // Rings where people look now, and their ways there.
-  gaze(points: [number, number, number, number][], frame: number, span: number, width: number): void {
-    const { context, canvas } = this;
+  // Mark this part of the canvas from now on.
+  within(x: number, y: number, width: number, height: number): void {
+    this.cell = { x, y, width, height };
+  }
+
+  // Rings where people look now, and their ways there in the `span` frames before.
+  gaze(points: [number, number, number, number][], frame: number, span: number): void {
+    const { context, cell } = this;
     this.isMarked = true;
-    const radius = Math.max(3, width / 160);
-    const before = new Map<number, [number, number, number]>();
+    const radius = Math.max(3, cell.width / 160);
+    const before = new Map<number, [number, number]>();
     context.lineCap = "round";
     for (const [at, observer, x, y] of points) {
-      const place: [number, number] = [x * width, y * canvas.height];
-      const age = span > 0 ? (frame - at) / span : 0;
+      const place = this.place([x, y]);
       const previous = before.get(observer);
       if (previous && observer >= 0) {
-        context.globalAlpha = 1 - 0.8 * age;
+        context.globalAlpha = 1 - (0.8 * (frame - at)) / Math.max(span, 1);
         context.lineWidth = 2;
         context.strokeStyle = observerColour(observer);
         context.beginPath();
-        context.moveTo(previous[0], previous[1]);
+        context.moveTo(...previous);
         context.lineTo(...place);
         context.stroke();
       }
-      before.set(observer, [...place, at]);
+      before.set(observer, place);
       if (at !== frame) continue;
       context.globalAlpha = 1;
       this.ring(place, radius, observer < 0 ? "white" : observerColour(observer));
@@ -78,36 +89,68 @@ export class Marks {
     context.globalAlpha = 1;
   }
 
-  cross(x: number, y: number, width: number): void {
+  cross(x: number, y: number): void {
+    const { context } = this;
     this.isMarked = true;
-    const size = Math.max(6, width / 80);
-    const place: [number, number] = [x * width, y * this.canvas.height];
+    const size = Math.max(6, this.cell.width / 80);
+    const [across, down] = this.place([x, y]);
     for (const [colour, thick] of [
       ["black", 3],
       ["white", 1],
     ] as const) {
-      this.context.strokeStyle = colour;
-      this.context.lineWidth = thick;
-      this.context.beginPath();
-      this.context.moveTo(place[0] - size, place[1]);
-      this.context.lineTo(place[0] + size, place[1]);
-      this.context.moveTo(place[0], place[1] - size);
-      this.context.lineTo(place[0], place[1] + size);
-      this.context.stroke();
+      context.strokeStyle = colour;
+      context.lineWidth = thick;
+      context.beginPath();
+      context.moveTo(across - size, down);
+      context.lineTo(across + size, down);
+      context.moveTo(across, down - size);
+      context.lineTo(across, down + size);
+      context.stroke();
     }
   }
 
-  sign(text: string, x: number, y: number, width: number): void {
+  sign(text: string, x: number, y: number): void {
+    this.write(text, this.place([x, y]), Math.max(18, this.cell.width / 26), "center");
+  }
+
+  region({ name, points, colour, closed, held }: Outline): void {
+    const { context } = this;
+    if (!points.length) return;
+    this.isMarked = true;
+    const places = points.map((each) => this.place(each));
+    for (const [style, thick] of [
+      ["black", 4],
+      [colour, 2],
+    ] as const) {
+      context.strokeStyle = style;
+      context.lineWidth = thick;
+      context.beginPath();
+      places.forEach((place, n) => (n ? context.lineTo(...place) : context.moveTo(...place)));
+      if (closed) context.closePath();
+      context.stroke();
+    }
+    if (held) for (const place of places) this.ring(place, 5, "white");
+    const [left, top] = places.reduce(([x, y], place) => (place[1] < y || (place[1] === y && place[0] < x) ? place : [x, y]));
+    this.write(name, [left + 6, Math.min(top + 14, this.cell.y + this.cell.height - 8)], Math.max(12, this.cell.width / 50), "left");
+  }
+
+  private place([x, y]: Point): [number, number] {
+    const { cell } = this;
+    return [cell.x + x * cell.width, cell.y + y * cell.height];
+  }
+
+  private write(text: string, [x, y]: [number, number], letters: number, align: CanvasTextAlign): void {
     const { context } = this;
     this.isMarked = true;
-    context.font = `bold ${Math.max(18, width / 26)}px sans-serif`;
-    context.textAlign = "center";
+    context.font = `bold ${letters}px sans-serif`;
+    context.textAlign = align;
     context.textBaseline = "middle";
+    context.lineJoin = "round";
     context.lineWidth = 4;
     context.strokeStyle = "black";
     context.fillStyle = "white";
-    context.strokeText(text, x * width, y * this.canvas.height);
-    context.fillText(text, x * width, y * this.canvas.height);
+    context.strokeText(text, x, y);
+    context.fillText(text, x, y);
   }
 
   private ring([x, y]: [number, number], radius: number, colour: string): void {

@@ -107,6 +107,12 @@ export class Parts {
     return this.maps.get(`${name}|${chunk}`, async () => unpackMaps(await this.bytes(["maps", name, chunk])));
   }
 
+  // Maps of a chunk for once: they do not take the place of those that are looked at.
+  passing(name: string, chunk: number): Promise<(FrameMap | null)[]> {
+    const kept = this.maps.peek(`${name}|${chunk}`);
+    return kept ? Promise.resolve(kept) : this.bytes(["maps", name, chunk]).then(unpackMaps);
+  }
+
   // Gaze points of a chunk, if they have come.
   points(name: string, chunk: number): Points | undefined {
     return this.gaze.peek(`${name}|${chunk}`);

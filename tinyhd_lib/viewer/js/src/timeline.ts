@@ -1,17 +1,26 @@
 // One axis of time under the picture, as wide as it: traces, seconds and frames, notes, the range, and where we are.
 
+import { COLOURS, DASHES } from "./colours";
 import { clock, frameAt, short, tickStep } from "./times";
-import type { Note, Trace } from "./types";
+import type { Note } from "./types";
 
 const AXIS = 30; // pixels
-const TALL = 78;
+const ONE_LANE = 78;
+const LANE = 58;
 const DRAGGED = 4;
-const COLOURS = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#8c564b", "#7f7f7f"];
-const DASHES = [[], [6, 3], [2, 2], [8, 3, 2, 3]];
 
 export interface Line {
   name: string;
-  trace: Trace;
+  values: ArrayLike<number | null>;
+  colour: number; // of the table
+  dash: number;
+}
+
+// Lines of one kind, on a scale of their own.
+export interface Lane {
+  title: string;
+  unit: string;
+  lines: Line[];
 }
 
 export interface Asked {
@@ -24,7 +33,7 @@ export class Timeline {
   readonly tip = document.createElement("div");
   readonly root = document.createElement("div");
   times: Float64Array = new Float64Array();
-  private lines: Line[] = [];
+  private lanes: Lane[] = [];
   private frame = 0;
   private notes: Note[] = [];
   private range: [number, number] = [0, 0];
@@ -58,8 +67,8 @@ export class Timeline {
     });
   }
 
-  show(lines: Line[]): void {
-    this.lines = lines;
+  show(lanes: Lane[]): void {
+    this.lanes = lanes;
     this.draw();
   }
 
@@ -72,21 +81,27 @@ export class Timeline {
     this.draw();
   }
 
+  // How high the lanes are together.
+  private get tall(): number {
+    return this.lanes.length > 1 ? LANE * this.lanes.length : ONE_LANE;
+  }
+
   draw(): void {
-    const { canvas } = this;
+    const { canvas, tall } = this;
     const wide = this.root.clientWidth;
     if (!wide || !this.times.length) return;
     const density = window.devicePixelRatio || 1;
     if (canvas.width !== Math.round(wide * density)) canvas.width = Math.round(wide * density);
-    if (canvas.height !== Math.round((TALL + AXIS) * density)) canvas.height = Math.round((TALL + AXIS) * density);
+    if (canvas.height !== Math.round((tall + AXIS) * density)) canvas.height = Math.round((tall + AXIS) * density);
+    canvas.style.height = `${tall + AXIS}px`;
     const context = canvas.getContext("2d") as CanvasRenderingContext2D;
     const style = getComputedStyle(this.root);
     const ink = style.color;
     context.setTransform(density, 0, 0, density, 0, 0);
-    context.clearRect(0, 0, wide, TALL + AXIS);
+    context.clearRect(0, 0, wide, tall + AXIS);
     context.font = `11px ${style.fontFamily}`;
     this.drawRange(context, ink);
-    this.drawLines(context, ink, wide);
+    this.lanes.forEach((lane, n) => this.drawLane(context, ink, wide, lane, (n * tall) / this.lanes.length, tall / this.lanes.length));
     this.drawAxis(context, ink, wide);
     for (const note of this.notes) {
       const x = this.place(note.frame);
@@ -99,9 +114,9 @@ export class Timeline {
     }
     const x = this.place(this.frame);
     context.fillStyle = ink;
-    context.fillRect(x - 1, 0, 2, TALL + 6);
+    context.fillRect(x - 1, 0, 2, tall + 6);
     context.beginPath();
-    context.arc(x, TALL, 5, 0, 2 * Math.PI);
+    context.arc(x, tall, 5, 0, 2 * Math.PI);
     context.fill();
   }
 
@@ -124,61 +139,69 @@ export class Timeline {
     const [left, right] = [this.place(start - 0.5), this.place(stop + 0.5)];
     context.globalAlpha = 0.12;
     context.fillStyle = ink;
-    context.fillRect(left, 0, right - left, TALL);
+    context.fillRect(left, 0, right - left, this.tall);
     context.globalAlpha = 1;
-    context.fillRect(left - 1, 0, 2, TALL);
-    context.fillRect(right - 1, 0, 2, TALL);
+    context.fillRect(left - 1, 0, 2, this.tall);
+    context.fillRect(right - 1, 0, 2, this.tall);
   }
 
-  private drawLines(context: CanvasRenderingContext2D, ink: string, wide: number): void {
-    const known = this.lines.flatMap(({ trace }) => trace.values.filter((value) => value !== null)) as number[];
-    if (!known.length) return;
-    const [low, high] = [known.reduce((a, b) => Math.min(a, b)), known.reduce((a, b) => Math.max(a, b))];
-    const top = 18;
-    const height = (value: number) => TALL - 3 - ((value - low) / (high - low || 1)) * (TALL - top - 4);
+  private drawLane(context: CanvasRenderingContext2D, ink: string, wide: number, lane: Lane, top: number, tall: number): void {
+    const { lines, title, unit } = lane;
+    const isKnown = (value: number | null): value is number => value !== null && !Number.isNaN(value);
+    const known = lines.flatMap(({ values }) => Array.from(values).filter(isKnown));
+    const [low, high] = [known.reduce((a, b) => Math.min(a, b), known[0] ?? 0), known.reduce((a, b) => Math.max(a, b), known[0] ?? 1)];
+    const bottom = top + tall - 3;
+    const height = (value: number) => bottom - ((value - low) / (high - low || 1)) * (tall - 22);
     const [from, to] = this.window;
     const stride = Math.max(1, Math.floor((to - from) / (2 * wide)));
-    this.lines.forEach(({ trace }, n) => {
-      context.strokeStyle = COLOURS[n % COLOURS.length];
-      context.lineWidth = 1.5;
-      context.setLineDash(DASHES[n % DASHES.length]);
+    context.lineWidth = 1.5;
+    for (const { values, colour, dash } of lines) {
+      context.strokeStyle = COLOURS[colour % COLOURS.length];
+      context.setLineDash(DASHES[dash % DASHES.length]);
       context.beginPath();
       let begun = false;
       for (let frame = Math.max(0, Math.floor(from) - 1); frame < Math.min(this.frames, to + 1); frame += stride) {
-        const value = trace.values[frame];
-        if (value === null) continue; // what was not looked at lies on the line between
+        const value = values[frame];
+        if (!isKnown(value)) continue; // what was not looked at lies on the line between
         if (begun) context.lineTo(this.place(frame), height(value));
         else context.moveTo(this.place(frame), height(value));
         begun = true;
       }
       context.stroke();
-    });
+    }
     context.setLineDash([]);
-    let x = 4;
+    context.fillStyle = ink;
     context.textBaseline = "top";
-    this.lines.forEach(({ name }, n) => {
-      context.fillStyle = context.strokeStyle = COLOURS[n % COLOURS.length];
-      context.lineWidth = 2;
-      context.setLineDash(DASHES[n % DASHES.length]);
-      context.beginPath();
-      context.moveTo(x, 8);
-      context.lineTo(x + 20, 8);
-      context.stroke();
-      context.setLineDash([]);
-      context.fillStyle = ink;
-      context.fillText(name, x + 24, 3);
-      x += context.measureText(name).width + 40;
-    });
-    const { unit } = this.lines[0].trace;
-    const text = `${short(low)} to ${short(high)} ${unit}`;
+    context.fillText(title, 4, top + 3);
+    let x = context.measureText(title).width + 16;
+    if (lines.length > 1 || lines[0]?.name)
+      for (const { name, colour, dash } of lines) {
+        context.strokeStyle = COLOURS[colour % COLOURS.length];
+        context.lineWidth = 2;
+        context.setLineDash(DASHES[dash % DASHES.length]);
+        context.beginPath();
+        context.moveTo(x, top + 8);
+        context.lineTo(x + 20, top + 8);
+        context.stroke();
+        context.setLineDash([]);
+        context.fillText(name, x + 24, top + 3);
+        x += context.measureText(name).width + 40;
+      }
+    const text = known.length ? `${short(low)} to ${short(high)} ${unit}` : "not known yet";
     const length = context.measureText(text).width;
-    if (x + length < wide) context.fillText(text, wide - length - 4, 3);
+    if (x + length < wide) context.fillText(text, wide - length - 4, top + 3);
+    if (top > 0) {
+      context.globalAlpha = 0.25;
+      context.fillRect(0, top, wide, 1);
+      context.globalAlpha = 1;
+    }
   }
 
   private drawAxis(context: CanvasRenderingContext2D, ink: string, wide: number): void {
     context.fillStyle = ink;
     context.globalAlpha = 0.5;
-    context.fillRect(0, TALL, wide, 1);
+    const { tall } = this;
+    context.fillRect(0, tall, wide, 1);
     context.globalAlpha = 1;
     context.textBaseline = "top";
     const [from, to] = this.window.map((frame) => Math.min(Math.max(Math.floor(frame), 0), this.frames - 1));
@@ -187,10 +210,10 @@ export class Timeline {
     const step = tickStep(Math.max(end - begin, 0.01), most);
     for (let time = Math.ceil(begin / step) * step; time <= end; time += step) {
       const x = this.place(frameAt(this.times, time + 1e-6));
-      context.fillRect(x, TALL, 1, 5);
+      context.fillRect(x, tall, 1, 5);
       const text = clock(time).replace(/\.00(?= s|$)/, "");
       const left = Math.min(Math.max(x - context.measureText(text).width / 2, 2), wide - 60);
-      context.fillText(text, left, TALL + 6);
+      context.fillText(text, left, tall + 6);
     }
     context.globalAlpha = 0.65;
     const stride = Math.max(1, tickStep(this.window[1] - this.window[0], most));
@@ -198,17 +221,17 @@ export class Timeline {
       const text = `${frame}`;
       const half = context.measureText(text).width / 2;
       const left = Math.max(this.place(frame) - half, 2);
-      if (left + 2 * half < wide - 44) context.fillText(text, left, TALL + 18);
+      if (left + 2 * half < wide - 44) context.fillText(text, left, tall + 18);
     }
     const title = "frames";
     const room = context.measureText(title).width + 8;
-    context.clearRect(wide - room, TALL + 17, room, 13);
-    context.fillText(title, wide - room + 6, TALL + 18);
+    context.clearRect(wide - room, tall + 17, room, 13);
+    context.fillText(title, wide - room + 6, tall + 18);
     context.globalAlpha = 1;
   }
 
   private press(event: PointerEvent): void {
-    const scrub = event.offsetY >= TALL - 8;
+    const scrub = event.offsetY >= this.tall - 8;
     this.canvas.setPointerCapture(event.pointerId);
     this.pressed = { x: event.clientX, frame: this.frameOf(event), scrub, moved: false };
     this.asked.go(this.pressed.frame);
@@ -230,10 +253,13 @@ export class Timeline {
   }
 
   private point(event: PointerEvent, frame: number): void {
-    const values = this.lines.map(({ name, trace }) => {
-      const value = trace.values[frame];
-      return `${name}: ${value === null ? "not known" : short(value)}`;
-    });
+    const values = this.lanes.flatMap(({ title, lines }) =>
+      lines.map(({ name, values: known }) => {
+        const value = known[frame];
+        const isKnown = value !== null && !Number.isNaN(value);
+        return `${[title, name].filter(Boolean).join(", ")}: ${isKnown ? short(value) : "not known"}`;
+      }),
+    );
     const note = this.notes.find((each) => each.frame === frame);
     const words = [`frame ${frame}, ${clock(this.times[frame] ?? 0)}`, ...values, ...(note ? [`“${note.text}”`] : [])];
     this.tip.textContent = words.join("\n");

@@ -11,20 +11,31 @@ export interface Settings {
   normalise: string;
   points: boolean;
   trail: number; // seconds of gaze before this frame
+  observer: number; // the one whose gaze is shown; -1 for everybody's
   peak: boolean;
   border: number;
   speed: number;
   loop: boolean;
-  strip: string;
+  strips: string[]; // what is drawn over time, each on a lane of its own
   start: number; // first frame of the range that plays, loops and is exported
   stop: number; // its last frame; -1 for the video's
   playing: boolean;
+  group: string; // viewers of one page that go through time together have the same
   notes: Note[];
+  regions: Region[];
 }
 
 export interface Note {
   frame: number;
   text: string;
+}
+
+export type Point = [x: number, y: number]; // in parts of the width and height
+
+// A polygon that keeps still, or goes straight from one key frame to the next.
+export interface Region {
+  name: string;
+  keys: { frame: number; points: Point[] }[]; // one, or several in the order of their frames
 }
 
 export interface Meta {
@@ -43,6 +54,7 @@ export interface Meta {
   colormaps: string[];
   speeds: number[];
   gaze: string[]; // sources that know points
+  observers: number[]; // who looked, where that is known
 }
 
 // A part of what is shown: its kind, of which source, and which chunk or frame.
@@ -62,5 +74,5 @@ export interface FrameMap {
   levels: Uint8Array;
   low: number;
   high: number;
-  peak: [x: number, y: number]; // in parts of the width and height
+  peak: Point;
 }

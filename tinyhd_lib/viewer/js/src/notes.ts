@@ -1,0 +1,54 @@
+// What somebody wrote about frames.
+
+import { h } from "./dom";
+import { csv, download } from "./files";
+import type { Meta, Note, Settings } from "./types";
+
+export class Notes {
+  readonly root = h("ul", { class: "tinyhd-notes" });
+  private listed: Note[] = [];
+
+  constructor(
+    private meta: Meta,
+    private asked: { go(frame: number): void; change(change: Partial<Settings>): void; times(): ArrayLike<number>; leave(): void },
+  ) {}
+
+  sync({ notes }: Settings): void {
+    if (notes === this.listed) return;
+    this.listed = notes;
+    const drop = (n: number) => this.asked.change({ notes: notes.filter((_, at) => at !== n) });
+    const lines = notes.map(({ frame, text }, n) =>
+      h(
+        "li",
+        {},
+        h("button", { type: "button", title: "Go there", click: () => this.asked.go(frame) }, `${frame}`),
+        ` ${text} `,
+        h("button", { type: "button", "aria-label": `Drop the note at ${frame}`, title: "Drop this note", click: () => drop(n) }, "×"),
+      ),
+    );
+    const save = h("button", { type: "button", title: "Save the notes as a table", click: () => this.save() }, "notes as CSV");
+    this.root.replaceChildren(...lines, ...(notes.length ? [h("li", { role: "presentation" }, save)] : []));
+  }
+
+  // Ask for the words of a note.
+  add(frame: number): void {
+    const field = h("input", { type: "text", placeholder: "what is seen here", "aria-label": "Note" });
+    const line = h("li", {}, `${frame} `, field);
+    this.root.prepend(line);
+    field.focus();
+    field.addEventListener("keydown", (event) => {
+      event.stopPropagation();
+      if (event.key !== "Enter" && event.key !== "Escape") return;
+      line.remove();
+      this.asked.leave();
+      const text = field.value.trim();
+      if (event.key === "Escape" || !text) return;
+      this.asked.change({ notes: [...this.listed, { frame, text }].sort((a, b) => a.frame - b.frame) });
+    });
+  }
+
+  private save(): void {
+    const lines = this.listed.map(({ frame, text }) => [`${frame}`, (this.asked.times()[frame] ?? 0).toFixed(3), text]);
+    download(`${this.meta.name}_notes.csv`, csv([["frame", "seconds", "note"], ...lines]));
+  }
+}
