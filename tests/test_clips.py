@@ -93,7 +93,7 @@ class FakeSource:
     def truth(self, indices: Sequence[int]) -> np.ndarray:
         found = np.zeros((len(indices), *self.size), np.float32)
         for density, index in zip(found, indices, strict=True):
-            density[self.square(index)] = float(self.labelled)
+            density[self.square(self.first + index)] = float(self.labelled)
         return found
 
 

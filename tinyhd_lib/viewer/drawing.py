@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache
 from html import escape
+from math import ceil, sqrt
 from pathlib import Path
 
 import cv2
@@ -56,10 +57,12 @@ class Scene:
         self.clip_bounds = lru_cache(maxsize=None)(self._bounds_of_clip)
 
     def draw(self, settings: Settings) -> Image:
-        """Return the picture, (H, W, 3) RGB; (H, 2W, 3) side by side; as a grid, what its maps take in rows of four."""
+        """Return the picture, (H, W, 3) RGB; (H, 2W, 3) side by side; as a grid, a tile a map."""
         if settings.view == "grid":
             tiles = [self.draw(replace(settings, view="overlay", source=name)) for name in self.sources]
-            return _in_rows(map(_labelled, tiles, self.sources))
+            height, width = tiles[0].shape[:2]
+            columns = ceil(sqrt(1.78 * len(tiles) * height / width) - 0.2)  # as js/src/tiles.ts has it
+            return _in_rows(map(_labelled, tiles, self.sources), columns)
         image = self.reader[settings.frame]
         first = self.grey(settings.source, settings, image.shape[:2])
         if settings.view == "difference":
@@ -123,7 +126,7 @@ def contact_sheet(scene: Scene, settings: Settings, moments: int = _MOMENTS) -> 
     for index in indices:
         picture = narrowed(scene.draw(replace(settings, frame=index)), _SMALL)
         pictures.append(_labelled(picture, f"{index}  {scene.reader.times[index]:.2f} s"))
-    return _in_rows(pictures)
+    return _in_rows(pictures, _COLUMNS)
 
 
 def _labelled(picture: Image, text: str) -> Image:
@@ -134,10 +137,9 @@ def _labelled(picture: Image, text: str) -> Image:
     return drawn
 
 
-def _in_rows(pictures: Iterable[Image]) -> Image:
-    """Return pictures of one size as one, in rows of up to four."""
+def _in_rows(pictures: Iterable[Image], columns: int) -> Image:
+    """Return pictures of one size as one, with so many in a row."""
     each = list(pictures)
-    columns = min(len(each), _COLUMNS)
     each += [np.full_like(each[0], 255)] * (-len(each) % columns)
     return np.vstack([np.hstack(each[row : row + columns]) for row in range(0, len(each), columns)])
 

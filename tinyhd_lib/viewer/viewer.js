@@ -590,39 +590,9 @@ function toggle(label, title, changed) {
   return { root: h("label", { class: "tinyhd-choice" }, input, h("span", {}, label)), input };
 }
 
-// src/times.ts
-function frameAt(times, time) {
-  let [low, high] = [0, times.length - 1];
-  while (low < high) {
-    const middle = low + high + 1 >> 1;
-    if (times[middle] <= time) low = middle;
-    else high = middle - 1;
-  }
-  return low;
-}
-function middleOf(times, frame, end) {
-  const next = frame + 1 < times.length ? times[frame + 1] : Math.max(end, times[frame] + 0.01);
-  return (times[frame] + next) / 2;
-}
-function clock(seconds) {
-  const minutes = Math.floor(seconds / 60);
-  const rest = (seconds - 60 * minutes).toFixed(2);
-  return minutes ? `${minutes}:${rest.padStart(5, "0")}` : `${rest} s`;
-}
-function tickStep(length, most) {
-  const least = length / most;
-  const power = 10 ** Math.floor(Math.log10(least));
-  return power * ([1, 2, 5, 10].find((step) => step * power >= least) ?? 10);
-}
-function short(value) {
-  const size = Math.abs(value);
-  if (size === 0 || size >= 0.01 && size < 1e4) return `${+value.toPrecision(3)}`;
-  return value.toExponential(1).replace("e-", "e−").replace("e+", "e");
-}
-
 // src/tiles.ts
 function layout(count, shape) {
-  const columns = Math.min(count, Math.max(1, Math.round(Math.sqrt(count * 1.78 / shape))));
+  const columns = Math.min(count, Math.max(1, Math.ceil(Math.sqrt(count * 1.78 / shape) - 0.2)));
   return [columns, Math.ceil(count / columns)];
 }
 var Tiles = class {
@@ -677,7 +647,7 @@ function agreement(maps, frame) {
       ...maps.map(([, second], column) => {
         const value = row === column ? 1 : first && second ? correlation(first, second) : Number.NaN;
         const shade = Math.round(45 * Math.max(value || 0, 0));
-        return h("td", { style: `background: color-mix(in srgb, var(--accent) ${shade}%, transparent)` }, Number.isNaN(value) ? "" : short(+value.toFixed(3)));
+        return h("td", { style: `background: color-mix(in srgb, var(--accent) ${shade}%, transparent)` }, Number.isNaN(value) ? "" : value.toFixed(3));
       })
     )
   );
@@ -778,11 +748,7 @@ function drawer(meta, change, files) {
   const strips = meta.strips.map((strip) => ({ strip, ...toggle(strip, `Show ${strip} over time`, () => chosen()) }));
   const chosen = () => change({ strips: strips.filter(({ input }) => input.checked).map(({ strip }) => strip) });
   const overTime = h("fieldset", { class: "tinyhd-strips" }, h("legend", {}, "over time"), ...strips.map((each) => each.root));
-  const buttons = files.map(([word, title, made]) => {
-    const made_ = button("save", title, made);
-    made_.append(` ${word}`);
-    return made_;
-  });
+  const buttons = files.map(([word, title, made]) => h("button", { type: "button", title, click: made }, icon("save"), ` ${word}`));
   const pieces = [alpha.root, floor.root, scale.root, colours.root, points.root, trail.root, observer.root, peak.root, overTime, ...buttons];
   const root = h("div", { class: "tinyhd-drawer", hidden: true }, ...pieces);
   const sync = (now) => {
@@ -1098,6 +1064,36 @@ function animated(files, milliseconds, width, height) {
   });
   const body = joined([Uint8Array.from([..."WEBP"].map((letter) => letter.charCodeAt(0))), head, anim, ...frames]);
   return new Blob([chunk("RIFF", body)], { type: "image/webp" });
+}
+
+// src/times.ts
+function frameAt(times, time) {
+  let [low, high] = [0, times.length - 1];
+  while (low < high) {
+    const middle = low + high + 1 >> 1;
+    if (times[middle] <= time) low = middle;
+    else high = middle - 1;
+  }
+  return low;
+}
+function middleOf(times, frame, end) {
+  const next = frame + 1 < times.length ? times[frame + 1] : Math.max(end, times[frame] + 0.01);
+  return (times[frame] + next) / 2;
+}
+function clock(seconds) {
+  const minutes = Math.floor(seconds / 60);
+  const rest = (seconds - 60 * minutes).toFixed(2);
+  return minutes ? `${minutes}:${rest.padStart(5, "0")}` : `${rest} s`;
+}
+function tickStep(length, most) {
+  const least = length / most;
+  const power = 10 ** Math.floor(Math.log10(least));
+  return power * ([1, 2, 5, 10].find((step) => step * power >= least) ?? 10);
+}
+function short(value) {
+  const size = Math.abs(value);
+  if (size === 0 || size >= 0.01 && size < 1e4) return `${+value.toPrecision(3)}`;
+  return value.toExponential(1).replace("e-", "e−").replace("e+", "e");
 }
 
 // src/player.ts
@@ -2734,7 +2730,7 @@ var Viewer = class {
       const level = map.levels[at(y, map.rows) * map.columns + at(x, map.columns)];
       const value = map.low + level / 255 * (map.high - map.low);
       const below = map.levels.reduce((count, each) => count + Number(each <= level), 0);
-      return `${sources.length > 1 ? `${name} ` : ""}${value.toPrecision(4)}, percentile ${(100 * below / map.levels.length).toFixed(1)}`;
+      return `${sources.length > 1 ? `${name} ` : ""}${value < 0.01 ? value.toExponential(2) : value.toPrecision(3)}, percentile ${(100 * below / map.levels.length).toFixed(1)}`;
     });
     this.reading.textContent = `x ${at(x, width)}, y ${at(y, height)}: ${values.join("; ")} of the frame`;
   }

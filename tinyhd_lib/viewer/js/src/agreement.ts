@@ -1,7 +1,6 @@
 // How much all maps of a frame agree: their correlations as a table, beside the grid.
 
 import { h } from "./dom";
-import { short } from "./times";
 import { correlation } from "./tiles";
 import type { FrameMap } from "./types";
 
@@ -15,7 +14,7 @@ export function agreement(maps: [name: string, map: FrameMap | null | undefined]
       ...maps.map(([, second], column) => {
         const value = row === column ? 1 : first && second ? correlation(first, second) : Number.NaN;
         const shade = Math.round(45 * Math.max(value || 0, 0));
-        return h("td", { style: `background: color-mix(in srgb, var(--accent) ${shade}%, transparent)` }, Number.isNaN(value) ? "" : short(+value.toFixed(3)));
+        return h("td", { style: `background: color-mix(in srgb, var(--accent) ${shade}%, transparent)` }, Number.isNaN(value) ? "" : value.toFixed(3));
       }),
     ),
   );

@@ -1,6 +1,6 @@
 // The settings that are not needed all the time.
 
-import { button, choice, fraction, h, toggle } from "./dom";
+import { choice, fraction, h, icon, toggle } from "./dom";
 import type { Meta, Settings } from "./types";
 
 export interface Panel {
@@ -29,11 +29,7 @@ export function drawer(meta: Meta, change: (change: Partial<Settings>) => void, 
   const strips = meta.strips.map((strip) => ({ strip, ...toggle(strip, `Show ${strip} over time`, () => chosen()) }));
   const chosen = () => change({ strips: strips.filter(({ input }) => input.checked).map(({ strip }) => strip) });
   const overTime = h("fieldset", { class: "tinyhd-strips" }, h("legend", {}, "over time"), ...strips.map((each) => each.root));
-  const buttons = files.map(([word, title, made]) => {
-    const made_ = button("save", title, made);
-    made_.append(` ${word}`);
-    return made_;
-  });
+  const buttons = files.map(([word, title, made]) => h("button", { type: "button", title, click: made }, icon("save"), ` ${word}`));
   const pieces = [alpha.root, floor.root, scale.root, colours.root, points.root, trail.root, observer.root, peak.root, overTime, ...buttons];
   const root = h("div", { class: "tinyhd-drawer", hidden: true }, ...pieces);
   const sync = (now: Settings) => {

@@ -4,7 +4,7 @@ import type { FrameMap } from "./types";
 
 // Columns and rows for so many tiles of this shape (width to height), so that they fill a wide picture.
 export function layout(count: number, shape: number): [columns: number, rows: number] {
-  const columns = Math.min(count, Math.max(1, Math.round(Math.sqrt((count * 1.78) / shape))));
+  const columns = Math.min(count, Math.max(1, Math.ceil(Math.sqrt((count * 1.78) / shape) - 0.2)));
   return [columns, Math.ceil(count / columns)];
 }
 

@@ -363,7 +363,7 @@ export class Viewer implements Member {
       const level = map.levels[at(y, map.rows) * map.columns + at(x, map.columns)];
       const value = map.low + (level / 255) * (map.high - map.low);
       const below = map.levels.reduce((count, each) => count + Number(each <= level), 0);
-      return `${sources.length > 1 ? `${name} ` : ""}${value.toPrecision(4)}, percentile ${((100 * below) / map.levels.length).toFixed(1)}`;
+      return `${sources.length > 1 ? `${name} ` : ""}${value < 0.01 ? value.toExponential(2) : value.toPrecision(3)}, percentile ${((100 * below) / map.levels.length).toFixed(1)}`;
     });
     this.reading.textContent = `x ${at(x, width)}, y ${at(y, height)}: ${values.join("; ")} of the frame`;
   }
