@@ -307,6 +307,19 @@ def test_frame_and_state_are_exported(reader: Reader, lab: tuple[str, Path]) -> 
     assert len(list(read_frames(out / "pursuit_overlay.mp4"))) == 144
 
 
+def test_it_takes_the_theme_of_jupyterlab(reader: Reader) -> None:
+    background = "getComputedStyle(document.querySelector('.tinyhd-viewer')).backgroundColor"
+    before = reader.page.evaluate(background)
+    for theme in ("JupyterLab Dark", "JupyterLab Dark High Contrast", "JupyterLab Light"):
+        reader.page.get_by_role("menuitem", name="Settings", exact=True).click()
+        reader.page.get_by_text("Theme", exact=True).first.hover()
+        reader.page.get_by_role("menuitem", name=theme, exact=True).click()
+        dark = "Dark" in theme
+        _wait(lambda: (reader.page.evaluate(background) != before) == dark, 20, theme)
+        reader.viewer.scroll_into_view_if_needed()
+        reader.page.screenshot(path=SCREENSHOTS / f"{theme.split(' ', 1)[1].replace(' ', '_').lower()}.png")
+
+
 def test_the_keys_are_listed(reader: Reader) -> None:
     row = reader.page.get_by_text("save the frame as a PNG").first
     assert not row.is_visible()

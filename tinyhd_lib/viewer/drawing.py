@@ -60,9 +60,8 @@ class Scene:
         """Return the picture, (H, W, 3) RGB; (H, 2W, 3) side by side; as a grid, a tile a map."""
         if settings.view == "grid":
             tiles = [self.draw(replace(settings, view="overlay", source=name)) for name in self.sources]
-            height, width = tiles[0].shape[:2]
-            columns = ceil(sqrt(1.78 * len(tiles) * height / width) - 0.2)  # as js/src/tiles.ts has it
-            return _in_rows(map(_labelled, tiles, self.sources), columns)
+            area = 1.78 * len(tiles) * tiles[0].shape[0] / tiles[0].shape[1]  # as js/src/tiles.ts has it
+            return _in_rows(map(_labelled, tiles, self.sources), ceil(sqrt(area) - 0.2))
         image = self.reader[settings.frame]
         first = self.grey(settings.source, settings, image.shape[:2])
         if settings.view == "difference":

@@ -15,14 +15,13 @@ from tinyhd_lib.data.transforms import Map
 from tinyhd_lib.data.video import Frame, count_frames_in, read_frames, source_files
 from tinyhd_lib.data.windows import looks
 from tinyhd_lib.errors import BadInput
-from tinyhd_lib.evaluation.predictions import read_any_map
+from tinyhd_lib.evaluation.predictions import MAP_SUFFIXES, read_any_map
 from tinyhd_lib.files import digest_of, fingerprint
 from tinyhd_lib.models.source import model_source
 from tinyhd_lib.models.spec import INPUT_SIZE, Sampling
 from tinyhd_lib.prediction.inference import saliency_maps
 from tinyhd_lib.runtime import open_runtime
 
-_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".npz"})
 _CACHE = Cache("viewer", version=2, most_bytes=4 * 2**30)
 
 
@@ -85,7 +84,7 @@ class FolderMaps(MapSource):
     """
 
     def __init__(self, folder: Path) -> None:
-        paths = sorted(path for path in folder.iterdir() if path.suffix.lower() in _SUFFIXES and path.is_file())
+        paths = sorted(path for path in folder.iterdir() if path.suffix.lower() in MAP_SUFFIXES and path.is_file())
         if not paths:
             raise BadInput(f"{folder}: no map files in it; tinyhd predict makes some")
         self._paths = dict(enumerate(paths))
