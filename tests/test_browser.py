@@ -315,7 +315,7 @@ def test_it_takes_the_theme_of_jupyterlab(reader: Reader) -> None:
         reader.page.get_by_text("Theme", exact=True).first.hover()
         reader.page.get_by_role("menuitem", name=theme, exact=True).click()
         dark = "Dark" in theme
-        _wait(lambda: (reader.page.evaluate(background) != before) == dark, 20, theme)
+        _wait(lambda dark=dark: (reader.page.evaluate(background) != before) == dark, 20, theme)
         reader.viewer.scroll_into_view_if_needed()
         reader.page.screenshot(path=SCREENSHOTS / f"{theme.split(' ', 1)[1].replace(' ', '_').lower()}.png")
 

@@ -197,10 +197,22 @@ def test_sigma_is_for_gaze_points_only(made_up: MadeUp) -> None:
     wide = open_dataset("gaze", made_up("gaze"), sigma_degrees=2).videos[0]
     assert wide.viewing is not None
     assert wide.viewing.sigma == 2 * wide.viewing.pixels_per_degree
-    with pytest.raises(BadInput, match="more than 0 degrees"):
-        open_dataset("gaze", made_up("gaze"), sigma_degrees=0)
+    for sigma in (0, "0px", "-1deg", "200", "wide", "3 px", "1..2"):
+        with pytest.raises(BadInput, match="more than 0 degrees"):
+            open_dataset("gaze", made_up("gaze"), sigma_degrees=sigma)
     with pytest.raises(BadInput, match="for gaze points only"):
         open_dataset("dhf1k", made_up("dhf1k"), sigma_degrees=1)
+
+
+@pytest.mark.parametrize(
+    ("sigma", "pixels"), [("1deg", 5.0), ("1.5", 7.5), ("20px", 20.0), (".5px", 0.5), ("dhf1k", 12.7 * 160 / 640)]
+)
+def test_a_sigma_can_be_said_in_any_unit(made_up: MadeUp, sigma: str, pixels: float) -> None:
+    viewing = open_dataset("gaze", made_up("gaze"), sigma_degrees=sigma).videos[0].viewing
+    assert viewing is not None
+    assert viewing.pixels_per_degree == 5  # 160 pixels are 32 degrees wide
+    assert viewing.sigma == pytest.approx(pixels)
+    assert f"{viewing.sigma:.1f} pixels" in str(viewing)
 
 
 @pytest.mark.parametrize("damage", ["flip", "cut", "empty", "text"])

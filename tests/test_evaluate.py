@@ -476,6 +476,28 @@ def test_two_evaluations_are_compared_in_pairs(
     assert (found["videos"], found["frames"], found["left_out"]) == (3, 60, 0)
 
 
+def test_where_people_look_at_zeros_a_line_says_so(
+    maps: Path, gaze: Dataset, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Half of every map is black, and people look everywhere."""
+    half = tmp_path / "half"
+    shutil.copytree(maps, half)
+    for path in half.rglob("*.png"):
+        image = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+        image[:, : image.shape[1] // 2] = 0
+        cv2.imwrite(str(path), image)
+    assert evaluate(half, gaze, tmp_path / "scores") == 0
+    assert re.search(r"In \d+% of the frames people looked at zeros, which KL counts", capsys.readouterr().out)
+    table = table_of(tmp_path / "scores")
+    assert table["at_zeros"].mean() > 0.5
+    video = gaze.videos[0]
+    row = table[(table["predictor"] == "prediction") & (table["video"] == video.name)].iloc[0]
+    saliency = cv2.imread(str(half / video.name / f"{row['index']}.png"), cv2.IMREAD_UNCHANGED)
+    truth = video.truth(int(row["index"]))
+    assert truth is not None
+    assert row["at_zeros"] == bool((saliency[truth.fixations] == 0).any())
+
+
 def test_only_what_was_scored_alike_is_compared(
     scored: Path, maps: Path, gaze: Dataset, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

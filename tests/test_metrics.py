@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from benchmarks.metrics import loop_auc_judd
+from tinyhd_lib import metrics
 from tinyhd_lib.evaluation.options import PROTOCOLS
 from tinyhd_lib.evaluation.statistics import AVERAGINGS
 from tinyhd_lib.metrics import (
@@ -955,3 +956,32 @@ def test_the_filter_is_keys_with_antialiasing(size: tuple[int, int]) -> None:
     inner = tuple(slice(length // 4, -(length // 4)) for length in size)
     unclipped = np.clip(expected, image.min(), image.max())
     np.testing.assert_allclose(resize(image, size)[inner], unclipped[inner], rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("scale", [1e-310, 1e-200, 1e-100, 1e100, 1e300])
+@pytest.mark.parametrize("name", ["cc", "nss", "sim", "kl_div", "auc_judd", "auc_rank", "auc_borji"])
+def test_no_scale_is_too_small_or_too_large(name: str, scale: float) -> None:
+    rng = np.random.default_rng(5)
+    saliency, truth = rng.random((2, 20, 30))
+    against = truth if name in {"cc", "sim", "kl_div"} else truth > 0.95
+    score = getattr(metrics, name)
+    assert score(scale * saliency, against) == pytest.approx(score(saliency, against), abs=1e-9)
+
+
+def test_what_is_no_array_of_real_numbers_is_refused_by_all_metrics() -> None:
+    saliency, fixations = np.eye(4), np.eye(4) > 0
+    others = {"auc_shuffled": (fixations,), "information_gain": (saliency,)}
+    for name in metrics.__all__:
+        against = saliency if name in {"cc", "sim", "kl_div"} else fixations
+        score, more = getattr(metrics, name), others.get(name, ())
+        for wrong in (saliency + 1j, np.ma.masked_array(saliency, saliency > 0)):
+            with pytest.raises(ValueError, match="real numbers, without a mask"):
+                score(wrong, against, *more)
+        with pytest.raises(ValueError, match="all NumPy arrays, or all torch tensors"):
+            score(torch.from_numpy(saliency), against, *more)
+
+
+@pytest.mark.filterwarnings("ignore::PendingDeprecationWarning")
+def test_a_matrix_is_taken_as_the_array_that_it_is() -> None:
+    saliency, truth = np.random.default_rng(0).random((2, 5, 6))
+    assert metrics.cc(np.matrix(saliency), truth) == metrics.cc(saliency, truth)

@@ -19,8 +19,10 @@ import pytest
 import yaml
 from conftest import ROOT
 from IPython.core.inputtransformer2 import TransformerManager
+from nbclient import NotebookClient
 
 from tinyhd_lib.notebooks.files import gather_parameters, read_notebook
+from tinyhd_lib.notebooks.helpers import as_html
 
 FOLDER = ROOT / "notebooks"
 NAMES = (
@@ -396,3 +398,26 @@ def test_a_check_lets_text_and_a_film_pass(tmp_path: Path, video_file: Path) -> 
     (tmp_path / "a.csv").write_text("model,label,kl\nr4,M r4,1.5\nr2,,2.5\n")
     check_table(tmp_path / "a.csv")
     check_film(video_file)
+
+
+def test_tables_are_shown_with_digits_that_mean_something_and_without_numbered_rows() -> None:
+    table = pd.DataFrame({"sample_ms": [10717.082587, 0.123456], "what": ["a", "b"], "parts": [5.61e-07, np.nan]})
+    html = as_html(table)
+    assert re.findall(r"<t[dh][^>]*>([^<]*)</t[dh]>", html) == [
+        *("sample ms", "what", "parts"),
+        *("10,717", "a", "5.61e-07"),
+        *("0.1235", "b", ""),
+    ]
+    assert ">model<" in as_html(table.rename_axis("model"))
+
+
+@pytest.mark.parametrize("headless", [False, True])
+def test_where_nobody_watches_there_are_no_bars(monkeypatch: pytest.MonkeyPatch, *, headless: bool) -> None:
+    if headless:
+        monkeypatch.setenv("TQDM_DISABLE", "1")
+    source = "%load_ext tinyhd_lib.notebooks.helpers\nfrom tqdm.auto import tqdm\nprint(sum(tqdm(range(4))))"
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(source)])
+    NotebookClient(notebook, kernel_name="python3", store_widget_state=False).execute()
+    kinds = [output.output_type for output in notebook.cells[0].outputs]
+    assert ("display_data" in kinds) == (not headless)
+    assert any(output.get("text") == "6\n" for output in notebook.cells[0].outputs)

@@ -5,6 +5,7 @@ A kind of data set is a row of `KINDS`; what differs between kinds is only how v
 """
 
 import os
+import re
 from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
@@ -12,6 +13,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import NamedTuple
 
+from tinyhd_lib.data.gaze import read_gaze
 from tinyhd_lib.data.layouts import (
     Finder,
     Skipped,
@@ -25,6 +27,9 @@ from tinyhd_lib.data.layouts import (
 from tinyhd_lib.data.video import holds_images, is_video
 from tinyhd_lib.errors import BadInput
 from tinyhd_lib.records import RECORD_NAME
+
+_DHF1K_SIGMA = 12.7 / 640
+"""Of a Gaussian of 30 pixels in all, as DHF1K's maps are made, in parts of the width."""
 
 
 @dataclass(frozen=True)
@@ -102,7 +107,7 @@ class Dataset:
 
 
 def open_dataset(
-    kind: str, root: str | Path | None = None, split: str | None = None, *, sigma_degrees: float | None = None
+    kind: str, root: str | Path | None = None, split: str | None = None, *, sigma_degrees: float | str | None = None
 ) -> Dataset:
     """Look at a data set's folder.
 
@@ -110,7 +115,8 @@ def open_dataset(
         kind: a name of `KINDS`.
         root: its folder; the environment variable ``TINYHD_<KIND>`` if None.
         split: one of its splits, None for all.
-        sigma_degrees: how far gaze points spread in their saliency maps; 1 degree if None. Only for gaze points.
+        sigma_degrees: how far gaze points spread in their saliency maps: degrees, or text such as ``1.5deg``, ``20px``
+            or ``dhf1k`` (12.7 pixels of 640, as in that data set's own maps); 1 degree if None. Only for gaze points.
 
     Raises:
         BadInput: there is no such kind, folder or split, or no videos of that kind are in it.
@@ -166,11 +172,14 @@ def _root(kind: Kind, root: str | Path | None) -> Path:
     return folder
 
 
-def _with_sigma(video: Video, degrees: float) -> Video:
-    if video.viewing is None:
+def _with_sigma(video: Video, sigma: float | str) -> Video:
+    if video.viewing is None or video.gaze is None:
         raise BadInput(f"{video.name}: its saliency maps are files; a sigma is for gaze points only")
+    text = f"{_DHF1K_SIGMA * read_gaze(video.gaze).size[1]}px" if sigma == "dhf1k" else str(sigma)
+    found = re.fullmatch(r"(\d*\.?\d+)(px|deg)?", text)
+    degrees = float(found[1]) / (video.viewing.pixels_per_degree if found[2] == "px" else 1) if found else 0
     if not 0 < degrees <= 180:
-        raise BadInput(f"sigma {degrees}: more than 0 degrees, and no more than 180")
+        raise BadInput(f"sigma {sigma}: more than 0 degrees (1.5deg), up to 180, or pixels (20px), or dhf1k")
     return replace(video, viewing=replace(video.viewing, sigma_degrees=degrees))
 
 

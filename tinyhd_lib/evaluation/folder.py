@@ -146,6 +146,7 @@ def _found(plan: Plan, frames: pd.DataFrame, dataset: Dataset) -> dict[str, Any]
         "videos": int(scored["video"].nunique()),
         "frames": len(scored),
         "centre_bias": plan.centre,
+        "frames_looked_at_zeros": float(frames["at_zeros"].mean()),
         "missing_maps": {pair.video.name: len(pair.missing) for pair in plan.pairs if pair.missing},
         "frames_without_truth": {pair.video.name: pair.unannotated for pair in plan.pairs if pair.unannotated},
         "skipped_files": [each.path.name for each in dataset.skipped],

@@ -65,8 +65,9 @@ class EvaluateOptions:
     """Score every so many frames only."""
     min_fixations: int = 1
     """Leave out frames with fewer fixated pixels."""
-    sigma: float | None = None
-    """How far gaze points spread in their maps, in degrees; 1 if None."""
+    sigma: str | None = None
+    """How far gaze points spread in their maps: degrees (1.5deg), pixels (20px), or dhf1k for as far as in that data
+    set's own maps; 1deg if None."""
     first: int | None = None
     """The number of the first frame in the names of the predictions' files; as the data set's own if None."""
     allow_missing: tuple[str, ...] = ()

@@ -13,6 +13,7 @@ from tinyhd_lib.evaluation.statistics import estimate, totals
 from tinyhd_lib.evaluation.tasks import PREDICTION
 
 _FEW_VIDEOS = 20
+_MANY_ZEROS = 0.01
 
 
 @dataclass(frozen=True)
@@ -85,6 +86,10 @@ class Summary:
             found.append("It has no sAUC: the false alarms would come from the videos that it was learnt from.")
         if said["gaze_maps"]:
             found.append(f"Maps of gaze points: {'; '.join(said['gaze_maps'])}.")
+        if (zeros := said.get("frames_looked_at_zeros", 0)) > _MANY_ZEROS:
+            found.append(
+                f"In {zeros:.0%} of the frames people looked at zeros, which KL counts; give .npz, or 16 bits."
+            )
         if said["every"] > 1:
             found.append(f"Of every {said['every']} frames, one was scored.")
         for key, what in (("missing_maps", "had no map"), ("frames_without_truth", "have no ground truth")):

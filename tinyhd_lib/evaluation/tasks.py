@@ -28,7 +28,7 @@ PREDICTORS = (CHANCE, CENTRE, PREDICTION, CEILING)
 """The rows of every table: from knowing nothing, over the prediction, to knowing half of the observers."""
 
 # Raised when scores change, so that none of an older version are taken over.
-_VERSION = 3
+_VERSION = 4
 
 
 @dataclass(frozen=True)
@@ -106,6 +106,7 @@ def _rows(task: Task) -> list[dict[str, Any]]:
         if truth is None:
             raise BadInput(f"{task.video.name}: the ground truth of frame {task.video.names[index]} went missing")
         size = truth.fixations.shape
+        looked = np.argwhere(truth.fixations) * saliency.shape // size
         others = None if task.others is None else as_fixations(task.others, size)
         target = Target(truth, others, PROTOCOLS[task.protocol])
         found = {
@@ -122,6 +123,7 @@ def _rows(task: Task) -> list[dict[str, Any]]:
             "frame": task.video.names[index],
             "index": index,
             "fixations": int(truth.fixations.sum()),
+            "at_zeros": bool((saliency[tuple(looked.T)] <= 0).any()),
             "truth": crc32(truth.fixations.tobytes(), crc32(truth.saliency.tobytes())),
         }
         rows += [{"predictor": predictor, **about, **scores} for predictor, scores in found.items()]

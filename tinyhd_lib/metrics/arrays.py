@@ -1,5 +1,6 @@
 """What all metrics share: one code for NumPy and torch, one frame or many, checked and brought to the same size."""
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import array_api_compat
@@ -62,8 +63,15 @@ def is_constant(xp: Any, values: Array) -> Array:
     return xp.max(values, axis=-1) == xp.min(values, axis=-1)
 
 
-def _frames(saliency: Array, truths: tuple[Array, ...], what: str) -> Frames:
-    xp = array_api_compat.array_namespace(saliency, *truths)
+def _frames(saliency: Array, truths: Sequence[Array], what: str) -> Frames:
+    if any(isinstance(each, np.ma.MaskedArray) or "complex" in str(each.dtype) for each in (saliency, *truths)):
+        raise ValueError(f"{what} and ground truths are arrays of real numbers, without a mask")
+    # What is more than an array to NumPy, as a matrix is, is none here.
+    saliency, *truths = (np.asarray(each) if isinstance(each, np.ndarray) else each for each in (saliency, *truths))
+    try:
+        xp = array_api_compat.array_namespace(saliency, *truths)
+    except TypeError as error:
+        raise ValueError(f"{what} and ground truths are all NumPy arrays, or all torch tensors") from error
     shape = tuple(truths[0].shape)
     if len(shape) not in {2, 3} or any(tuple(each.shape) != shape for each in truths):
         shapes = ", ".join(str(tuple(each.shape)) for each in truths)

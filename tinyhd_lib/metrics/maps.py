@@ -125,8 +125,13 @@ def information_gain(saliency: Array, fixations: Array, baseline: Array) -> Arra
 
 
 def _centred(xp: Any, values: Array) -> Array:
-    """Rows (N, P) less their mean; exactly zero where a row is constant."""
-    return _replaced(xp, is_constant(xp, values), 0.0, values - xp.mean(values, axis=-1, keepdims=True))
+    """Rows (N, P) less their mean, in units of their range, so that no scale is too small or too large to be squared.
+
+    Exactly zero where a row is constant.
+    """
+    low, high = xp.min(values, axis=-1, keepdims=True), xp.max(values, axis=-1, keepdims=True)
+    stretched = (values - low) / xp.where(high > low, high - low, 1.0)
+    return stretched - xp.mean(stretched, axis=-1, keepdims=True)
 
 
 def _distribution(xp: Any, values: Array) -> Array:

@@ -25,14 +25,7 @@ from tinyhd_lib.models.decoders import block_counts
 from tinyhd_lib.models.spec import DECODERS, PREPROCESSING, REDUCTIONS, ModelSpec
 from tinyhd_lib.models.student import TinyHD, build_model
 from tinyhd_lib.models.teacher import HD2S, LEVELS
-from tinyhd_lib.models.weights import (
-    LICENCE_NOTE,
-    locate_weights,
-    read_metadata,
-    recognise_file,
-    sampling_of_metadata,
-    spec_of_metadata,
-)
+from tinyhd_lib.models.weights import LICENCE_NOTE, locate_weights, model_of_metadata, read_metadata, recognise_file
 
 logger = logging.getLogger(__name__)
 
@@ -199,8 +192,9 @@ def _read_own(path: Path) -> TinyHD:
     metadata = read_metadata(path)
     if metadata["preprocessing"] != PREPROCESSING:
         raise BadInput(f"{path}: made for another preprocessing, {metadata['preprocessing']}")
-    model = build_model(spec_of_metadata(path, metadata))
-    model.sampling = sampling_of_metadata(path, metadata, model.spec)
+    spec, sampling = model_of_metadata(path, metadata)
+    model = build_model(spec)
+    model.sampling = sampling
     try:
         model.load_state_dict(safetensors.torch.load_file(path))
     except (RuntimeError, SafetensorError, ValueError) as error:

@@ -8,13 +8,7 @@ from typing import TYPE_CHECKING
 
 from tinyhd_lib.files import sha256
 from tinyhd_lib.models.spec import ModelSpec, Sampling
-from tinyhd_lib.models.weights import (
-    locate_weights,
-    read_metadata,
-    recognise_file,
-    sampling_of_metadata,
-    spec_of_metadata,
-)
+from tinyhd_lib.models.weights import locate_weights, model_of_metadata, read_metadata, recognise_file
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -57,9 +51,7 @@ def model_source(model: "TinyHD | str | Path") -> ModelSource:
         return load_model(path)
 
     if path.suffix == ".safetensors":
-        metadata = read_metadata(path)
-        spec = spec_of_metadata(path, metadata)
-        sampling = sampling_of_metadata(path, metadata, spec)
+        spec, sampling = model_of_metadata(path, read_metadata(path))
     else:
         known = recognise_file(path)
         spec = known.spec if known else load().spec

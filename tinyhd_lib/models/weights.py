@@ -260,28 +260,17 @@ def read_metadata(path: Path) -> dict[str, Any]:
         raise BadInput(f"{path}: damaged, or without the metadata of a file written by TinyHD Workbench") from error
 
 
-def spec_of_metadata(path: Path, metadata: dict[str, Any]) -> ModelSpec:
-    """Return the spec that the metadata of one of our own files name.
+def model_of_metadata(path: Path, metadata: dict[str, Any]) -> tuple[ModelSpec, Sampling]:
+    """Return which model the metadata of one of our own files name, and when it looks; as published if they do not say.
 
     Raises:
-        BadInput: they name no model.
+        BadInput: there is no such model, or no such sampling.
     """
     try:
-        return ModelSpec(**metadata["spec"])
+        spec = ModelSpec(**metadata["spec"])
+        return spec, Sampling(**metadata["sampling"]) if metadata["sampling"] else Sampling.published(spec)
     except (TypeError, ValueError) as error:
-        raise BadInput(f"{path}: its metadata name {error}") from error
-
-
-def sampling_of_metadata(path: Path, metadata: dict[str, Any], spec: ModelSpec) -> Sampling:
-    """Return when a model looks, as the metadata of one of our own files say; as published where they say nothing.
-
-    Raises:
-        BadInput: they say what cannot be.
-    """
-    try:
-        return Sampling(**metadata["sampling"]) if metadata["sampling"] else Sampling.published(spec)
-    except (TypeError, ValueError) as error:
-        raise BadInput(f"{path}: its metadata say {metadata['sampling']}, which is no sampling") from error
+        raise BadInput(f"{path}: its metadata name what is none ({error})") from error
 
 
 def recognise_file(path: Path) -> Weights | None:

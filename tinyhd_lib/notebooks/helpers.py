@@ -1,6 +1,8 @@
 """What every notebook needs: where its files go, where its video is, and its recipe."""
 
+import os
 from collections.abc import Mapping
+from functools import partialmethod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +16,29 @@ if TYPE_CHECKING:
     from tinyhd_lib.training.recipe import Recipe
 
 _DOTS_PER_INCH = 120
+
+
+def load_ipython_extension(shell: Any) -> None:
+    """Let the notebook that says ``%load_ext tinyhd_lib.notebooks.helpers`` show tables as `as_html` does.
+
+    Bars leave stale lines in notebooks that run headless: where TQDM_DISABLE is set, which tqdm heeds everywhere but in
+    notebooks, there are none.
+    """
+    import pandas as pd
+    from tqdm.notebook import tqdm
+
+    shell.display_formatter.formatters["text/html"].for_type(pd.DataFrame, as_html)
+    if os.environ.get("TQDM_DISABLE"):
+        setattr(tqdm, "__init__", partialmethod(tqdm.__init__, disable=True))  # noqa: B010
+
+
+def as_html(table: "pd.DataFrame") -> str:
+    """Return a table as HTML, with digits that mean something, words for names, and no numbered rows."""
+    named = table.reset_index() if any(table.index.names) else table
+    spoken = named.rename(columns=lambda name: str(name).replace("_", " "))
+    short = lambda number: f"{number:,.0f}" if abs(number) >= 1000 else f"{number:.4g}"  # noqa: E731
+    html = spoken.to_html(index=False, border=0, na_rep="", float_format=short, justify="right").replace(r"\n", "<br>")
+    return f'<div style="overflow-x: auto; font-size: small; font-variant-numeric: tabular-nums">{html}</div>'
 
 
 class Artefacts:

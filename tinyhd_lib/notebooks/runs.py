@@ -2,6 +2,7 @@
 
 import json
 import logging
+import os
 import time
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
@@ -236,6 +237,7 @@ def _own_python() -> type[Any]:
         kernel_spec = KernelSpec(**get_kernel_dict())
 
         async def start_kernel(self, **options: Any) -> None:  # type: ignore[override]  # declared as if it did not wait
+            options["env"] = {**os.environ, **(options.get("env") or {}), "TQDM_DISABLE": "1"}
             await super().start_kernel(stdout=DEVNULL, stderr=DEVNULL, **options)
 
     return OwnPython

@@ -26,35 +26,9 @@ from tinyhd_lib.losses import DistillationLoss, distillation_terms, hint_error
 from tinyhd_lib.models.checkpoints import load_model, save_model
 from tinyhd_lib.models.student import build_model
 from tinyhd_lib.records import RunRecord, check_same, read_record
-from tinyhd_lib.training.checkpoint import (
-    BEST_NAME,
-    LAST_NAME,
-    LOG_NAME,
-    Entry,
-    TrainingState,
-    append_log,
-    read_log,
-    read_state,
-    rewind_log,
-)
-from tinyhd_lib.training.learner import (
-    build_learner,
-    build_optimiser,
-    rate_factor,
-    set_rates,
-    update_average,
-    validate,
-)
+from tinyhd_lib.training import checkpoint, learner, samples
 from tinyhd_lib.training.processes import Processes, processes
 from tinyhd_lib.training.recipe import Recipe
-from tinyhd_lib.training.samples import (
-    DistillationSet,
-    LeftOut,
-    clip_counts,
-    epoch_samples,
-    open_sources,
-    validation_clips,
-)
 from tinyhd_lib.training.teachers import Teacher, open_teacher
 
 logger = logging.getLogger(__name__)
@@ -75,7 +49,7 @@ def train(  # noqa: PLR0913
     loaders: int = 0,
     force: bool = False,
     teacher: Teacher | None = None,
-) -> Iterator[Entry]:
+) -> Iterator[checkpoint.Entry]:
     """Train a student; it happens while you iterate.
 
     Args:
@@ -98,12 +72,12 @@ def train(  # noqa: PLR0913
     with processes(device) as group, alone_in(out) if group.first else nullcontext():
         earlier = None if force else read_record(out)
         check_same(out, earlier, record)
-        if earlier and earlier.complete and (out / LAST_NAME).exists():
+        if earlier and earlier.complete and (out / checkpoint.LAST_NAME).exists():
             return
         group.wait()  # until all have looked at what is there
         if group.first:
             out.mkdir(parents=True, exist_ok=True)
-            for name in (LAST_NAME, BEST_NAME, LOG_NAME) if force else ():
+            for name in (checkpoint.LAST_NAME, checkpoint.BEST_NAME, checkpoint.LOG_NAME) if force else ():
                 (out / name).unlink(missing_ok=True)
         group.wait()
         teacher = teacher or open_teacher(recipe, device if device == "auto" else str(group.device))
@@ -111,7 +85,9 @@ def train(  # noqa: PLR0913
         if group.first:
             record.details |= training.describe()
             record.write(out)
-        while training.state.epoch < recipe.epochs and not (recipe.patience and stalled(read_log(out), recipe)):
+        while training.state.epoch < recipe.epochs and not (
+            recipe.patience and stalled(checkpoint.read_log(out), recipe)
+        ):
             yield from training.epoch()
             group.wait()  # for the first process, which measures
         if group.first:
@@ -124,17 +100,17 @@ class _Training:
     def __init__(self, recipe: Recipe, out: Path, group: Processes, loaders: int, teacher: Teacher | None) -> None:
         """Open data and student of a recipe, as they were left."""
         self.recipe, self.out, self.group, self.loaders, self.teacher = recipe, out, group, loaders, teacher
-        state = read_state(out)
-        self.sources, self.measured = open_sources(recipe)
-        self.left_out = LeftOut()
-        self.learner = build_learner(recipe).to(group.device)
-        self.optimiser = build_optimiser(self.learner, recipe)
+        state = checkpoint.read_state(out)
+        self.sources, self.measured = samples.open_sources(recipe)
+        self.left_out = samples.LeftOut()
+        self.learner = learner.build_learner(recipe).to(group.device)
+        self.optimiser = learner.build_optimiser(self.learner, recipe)
         self.scaler = torch.amp.GradScaler(group.device.type, enabled=recipe.precision == "float16")
         self.loss = DistillationLoss({str(name): weight for name, weight in recipe.terms.items()})
         if state is None:
             student = self.learner.student.state_dict()
             average = {name: value.clone() for name, value in student.items()} if recipe.ema else {}
-            state = TrainingState(
+            state = checkpoint.TrainingState(
                 self.learner.state_dict(), average, self.optimiser.state_dict(), self.scaler.state_dict()
             )
         else:
@@ -145,23 +121,23 @@ class _Training:
             state.average = {name: value.to(group.device) for name, value in state.average.items()}
         self.state = state
         if group.first:
-            rewind_log(out, state.steps, state.epoch)
-            size = teacher.size(clip_counts(self.sources, recipe)) if teacher else 0
+            checkpoint.rewind_log(out, state.steps, state.epoch)
+            size = teacher.size(samples.clip_counts(self.sources, recipe)) if teacher else 0
             if teacher and size:
                 logger.info("%s: up to %.1f GiB of answers in the cache", teacher.name, size / 2**30)
         if recipe.compile:
             self.learner.compile()
         self.shared = group.share(self.learner)
 
-    def epoch(self) -> Iterator[Entry]:
+    def epoch(self) -> Iterator[checkpoint.Entry]:
         """Make the rest of the epoch that is under way, its scores, and its checkpoint."""
         recipe, state = self.recipe, self.state
-        samples = epoch_samples(self.sources, recipe, state.epoch)
-        self._prepare([sample.clip for sample in samples])
-        batches = self.group.batches(len(samples), recipe.batch, recipe.accumulate)
+        drawn = samples.epoch_samples(self.sources, recipe, state.epoch)
+        self._prepare([sample.clip for sample in drawn])
+        batches = self.group.batches(len(drawn), recipe.batch, recipe.accumulate)
         steps = len(batches) // recipe.accumulate
         loader = DataLoader(
-            DistillationSet(self.sources, self.teacher, samples, recipe, self.left_out),
+            samples.DistillationSet(self.sources, self.teacher, drawn, recipe, self.left_out),
             batch_sampler=batches[state.position * recipe.accumulate :],
             num_workers=self.loaders,
             pin_memory=self.group.device.type == "cuda",
@@ -169,7 +145,7 @@ class _Training:
         saved, arriving = time.monotonic(), iter(loader)
         with self._bar(f"epoch {state.epoch + 1}", steps, state.position) as bar:
             while state.position < steps:
-                set_rates(self.optimiser, rate_factor(recipe, state.epoch + state.position / steps))
+                learner.set_rates(self.optimiser, learner.rate_factor(recipe, state.epoch + state.position / steps))
                 terms = self._step([next(arriving) for _ in range(recipe.accumulate)])
                 state.position, state.steps = state.position + 1, state.steps + 1
                 bar.update()
@@ -182,8 +158,8 @@ class _Training:
         yield from self._measure()
         if recipe.schedule == "steps" and state.epoch in recipe.milestones:
             self.group.wait()  # for the first process, which measures
-            if (self.out / BEST_NAME).exists():
-                self.learner.student.load_state_dict(load_model(self.out / BEST_NAME).state_dict())
+            if (self.out / checkpoint.BEST_NAME).exists():
+                self.learner.student.load_state_dict(load_model(self.out / checkpoint.BEST_NAME).state_dict())
         self._save()
 
     def _step(self, batches: Sequence[dict[str, Tensor]]) -> dict[str, float]:
@@ -208,7 +184,7 @@ class _Training:
         self.scaler.update()
         self.optimiser.zero_grad(set_to_none=True)
         if recipe.ema:
-            update_average(self.state.average, self.learner.student.state_dict(), recipe.ema, self.state.steps)
+            learner.update_average(self.state.average, self.learner.student.state_dict(), recipe.ema, self.state.steps)
         return self.group.mean(means)
 
     def _terms(self, clip: Tensor, targets: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -221,7 +197,7 @@ class _Training:
 
     def _not_finite(self, what: str, terms: dict[str, float]) -> NonFiniteLossError:
         return NonFiniteLossError(
-            f"the {what} is not finite at step {self.state.steps + 1}: {terms}; {LAST_NAME} is as it was: "
+            f"the {what} is not finite at step {self.state.steps + 1}: {terms}; {checkpoint.LAST_NAME} is as it was: "
             "try a lower LR, CLIP_NORM 1, or PRECISION float32"
         )
 
@@ -243,7 +219,7 @@ class _Training:
                     self.left_out.tell(error)
                 bar.update()
 
-    def _measure(self) -> Iterator[Entry]:
+    def _measure(self) -> Iterator[checkpoint.Entry]:
         """Score the student on the validation set; the best one so far is kept."""
         if not self.group.first:
             return
@@ -252,24 +228,26 @@ class _Training:
         student.load_state_dict(state.average or self.learner.student.state_dict())
         student.sampling = self.learner.student.sampling
         if self.measured:
-            clips = validation_clips(self.measured, self.recipe.validation_clips)
+            clips = samples.validation_clips(self.measured, self.recipe.validation_clips)
             if self.teacher is not None:
                 unlabelled = [clip for clip in clips if not self.measured[clip.video].labelled]
                 self._do(self.teacher.prepare(self.measured, unlabelled))
             view = self.recipe.validation_view
-            scores = validate(student, self.measured, clips, self.teacher, view, left_out=self.left_out)
+            scores = learner.validate(student, self.measured, clips, self.teacher, view, left_out=self.left_out)
             yield self._log({"epoch": state.epoch, "scores": scores})
         cost = cost_of(scores, self.recipe)
         if not scores or cost < state.best:
             state.best = min(cost, state.best)
             told = {"epoch": state.epoch, "validation": scores, "recipe": self.recipe.without_places()}
             name = self.teacher.name if self.teacher else None
-            save_model(student, self.out / BEST_NAME, {"trained_by": "TinyHD Workbench", "teacher": name, **told})
+            save_model(
+                student, self.out / checkpoint.BEST_NAME, {"trained_by": "TinyHD Workbench", "teacher": name, **told}
+            )
 
-    def _log(self, entry: Entry) -> Entry:
+    def _log(self, entry: checkpoint.Entry) -> checkpoint.Entry:
         entry = {"step": self.state.steps, **entry}
         if self.group.first:
-            append_log(self.out, entry)
+            checkpoint.append_log(self.out, entry)
         return entry
 
     def _loss(self, terms: Mapping[str, Tensor]) -> Tensor:
@@ -307,7 +285,7 @@ def cost_of(scores: Mapping[str, float], recipe: Recipe) -> float:
     return (scores["kl"] if recipe.best_by == "kl" else -scores[recipe.best_by]) if scores else math.inf
 
 
-def stalled(log: Sequence[Entry], recipe: Recipe) -> bool:
+def stalled(log: Sequence[checkpoint.Entry], recipe: Recipe) -> bool:
     """Return whether the newest ``patience`` scores of a log are all no better than the best before."""
     costs = [cost_of(entry["scores"], recipe) for entry in log if "scores" in entry]
     return recipe.patience < len(costs) and min(costs[: -recipe.patience]) <= min(costs[-recipe.patience :])
@@ -328,7 +306,7 @@ def right_gradients(recipe: Recipe, device: torch.device) -> Iterator[None]:
         torch.backends.mkldnn.set_flags(_enabled=used, _fp32_precision=None)
 
 
-def on_tensorboard(entries: Iterable[Entry], out: Path) -> Iterator[Entry]:
+def on_tensorboard(entries: Iterable[checkpoint.Entry], out: Path) -> Iterator[checkpoint.Entry]:
     """Pass a training on, and write it into ``out/tensorboard`` for TensorBoard.
 
     Raises:

@@ -15,19 +15,8 @@ from torch import Tensor
 from torch.utils.data import Dataset as TorchDataset
 from tqdm.auto import tqdm
 
-from tinyhd_lib.data.clips import (
-    Clip,
-    Source,
-    clip_frames,
-    clip_reach,
-    clip_starts,
-    clip_truth,
-    decoded,
-    resized,
-    stored,
-    stored_bytes,
-    without,
-)
+from tinyhd_lib.data import clips
+from tinyhd_lib.data.clips import Clip, Source
 from tinyhd_lib.data.datasets import Dataset, open_dataset
 from tinyhd_lib.data.layouts import Video
 from tinyhd_lib.data.transforms import Image, Map, normalise
@@ -100,13 +89,14 @@ def _clips_of(source: Source, recipe: Recipe) -> int:
     if len(recipe.clips_per_video) == 1:
         return recipe.clips_per_video[0]
     folders = zip(recipe.labelled_dir, recipe.clips_per_video, strict=True)
-    return next(clips for folder, clips in folders if source.video.source.is_relative_to(folder))
+    own = (wanted for folder, wanted in folders if source.video.source.is_relative_to(folder))
+    return next(own, recipe.clips_per_video[0])  # a link may have led elsewhere
 
 
 def _sample(video: int, count: int, recipe: Recipe, rng: np.random.Generator) -> Sample:
-    speeds = [step for step in recipe.speeds if count > clip_reach(step)] or [1]
+    speeds = [step for step in recipe.speeds if count > clips.clip_reach(step)] or [1]
     step = int(rng.choice(speeds))
-    starts = clip_starts(count, step, recipe.every)
+    starts = clips.clip_starts(count, step, recipe.every)
     clip = Clip(video, int(rng.choice(starts)), step, flip=bool(rng.random() < 0.5))
     height, width = rng.uniform(recipe.crop, 1, 2) if recipe.crop < 1 else (1.0, 1.0)
     top, left = rng.random(2) * (1 - np.array([height, width]))
@@ -124,17 +114,17 @@ def _sample(video: int, count: int, recipe: Recipe, rng: np.random.Generator) ->
 def clip_counts(sources: Sequence[Source], recipe: Recipe) -> dict[int, int]:
     """Return how many different clips of each video the recipe may ever draw, flips counted."""
     return {
-        number: sum(2 * len(clip_starts(source.count, step, recipe.every)) for step in recipe.speeds)
+        number: sum(2 * len(clips.clip_starts(source.count, step, recipe.every)) for step in recipe.speeds)
         for number, source in enumerate(sources)
     }
 
 
-def validation_clips(sources: Sequence[Source], clips: int) -> list[Clip]:
+def validation_clips(sources: Sequence[Source], most: int) -> list[Clip]:
     """Return evenly spaced clips of every video."""
     found = []
     for number, source in enumerate(sources):
-        starts = clip_starts(source.count, 1)
-        places = np.linspace(0, len(starts) - 1, min(clips, len(starts)))
+        starts = clips.clip_starts(source.count, 1)
+        places = np.linspace(0, len(starts) - 1, min(most, len(starts)))
         found += [Clip(number, starts[round(place)]) for place in places]
     return found
 
@@ -198,10 +188,10 @@ class DistillationSet(TorchDataset[dict[str, Tensor]]):
         clip, box, size = sample.clip, sample.variation.box, self._recipe.size
         source, frames = self._sources[clip.video], output_frames(self._recipe.spec.outputs)
         cv2.setNumThreads(1)
-        colours = vary(cut(clip_frames(source, clip), box, size), sample.variation)
+        colours = vary(cut(clips.clip_frames(source, clip), box, size), sample.variation)
         item = {"clip": colours.transpose(3, 0, 1, 2)}
         if self._labelled:
-            item["label"] = cut(clip_truth(source, clip), box, size)[frames][None]
+            item["label"] = cut(clips.clip_truth(source, clip), box, size)[frames][None]
         for name, values in (self._teacher.targets(source, clip) if self._teacher else {}).items():
             if name.startswith("level"):  # hints have sizes of their own
                 item |= {name: values} if self._recipe.hints else {}
@@ -228,7 +218,7 @@ def cut(images: Image, box: tuple[float, float, float, float], size: tuple[int, 
     """
     height, width = images.shape[1:3]
     top, left = round(box[0] * height), round(box[1] * width)
-    return resized(images[:, top : top + round(box[2] * height), left : left + round(box[3] * width)], size)
+    return clips.resized(images[:, top : top + round(box[2] * height), left : left + round(box[3] * width)], size)
 
 
 def vary(frames: Image, variation: Variation) -> Map:
@@ -248,7 +238,7 @@ def open_sources(recipe: Recipe) -> tuple[list[Source], list[Source]]:
     Raises:
         BadInput: a data set is not there, or nothing of it can be used.
     """
-    make = stored if recipe.store else decoded
+    make = clips.stored if recipe.store else clips.decoded
     names: list[str] = []
     learnt: list[Source] = []
     for kind, folders, split in (
@@ -259,10 +249,12 @@ def open_sources(recipe: Recipe) -> tuple[list[Source], list[Source]]:
             for each in dataset.skipped:
                 logger.warning("skipped: %s: %s", each.path.name, each.reason)
             if recipe.store:
-                gibibytes = stored_bytes(dataset.videos) / 2**30
+                gibibytes = clips.stored_bytes(dataset.videos) / 2**30
                 logger.info("%s: up to %.1f GiB of decoded frames in the cache", dataset.root.name, gibibytes)
             names += [video.name for video in dataset.videos]
-            learnt += [part for source in _usable(dataset.videos, make) for part in without(source, recipe.exclude)]
+            learnt += [
+                part for source in _usable(dataset.videos, make) for part in clips.without(source, recipe.exclude)
+            ]
     for entry in recipe.exclude:
         if entry.partition(":")[0] not in names:
             logger.warning("EXCLUDE %r: there is no such video, nothing is left out for it", entry)
