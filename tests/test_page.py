@@ -377,6 +377,13 @@ def test_several_traces_are_drawn_on_lanes_of_their_own(page: Page) -> None:
     told = page.locator(".tinyhd-tip").inner_text()
     assert all(name in told for name in ("map change", "map spread", "cuts", "motion"))
     page.screenshot(path=ROOT / "out/browser/page_traces.png")
+    seen = "each.getContext('2d').getImageData(0, 0, each.width, each.height).data.some((x, n) => n % 4 < 3 && x > 60)"
+    painted = f"[...document.querySelectorAll('.tinyhd-thumbs canvas')].every(each => {seen})"
+    page.wait_for_function(painted)
+    thumb = page.locator(".tinyhd-thumbs button").first
+    frame = int(thumb.inner_text().split(" at ")[1])
+    thumb.click()
+    page.wait_for_function(f"document.querySelector('.tinyhd-caption').textContent.startsWith('frame {frame},')")
 
 
 @needs_browser

@@ -8,7 +8,6 @@ import time
 import zlib
 from collections.abc import Callable
 from dataclasses import replace
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +15,6 @@ import cv2
 import numpy as np
 import pytest
 from conftest import moving_dot, random_model
-from hypothesis import given
-from hypothesis import strategies as st
 
 from tinyhd_lib import BadInput, metrics, open_dataset, predict, save_model
 from tinyhd_lib.data.gaze import read_gaze
@@ -28,9 +25,9 @@ from tinyhd_lib.prediction.map_files import own_bounds
 from tinyhd_lib.prediction.options import Drawing
 from tinyhd_lib.prediction.overlay import draw
 from tinyhd_lib.viewer import SaliencyViewer
-from tinyhd_lib.viewer.sources import ArrayMaps, open_decoders, open_maps
+from tinyhd_lib.viewer.sources import open_decoders, open_maps
 from tinyhd_lib.viewer.state import VIEWS, corners_at
-from tinyhd_lib.viewer.traces import cuts, extreme_frames, map_change, map_spread, motion
+from tinyhd_lib.viewer.traces import cuts, motion
 
 pytestmark = pytest.mark.slow
 
@@ -129,9 +126,10 @@ def test_the_browser_gets_what_it_asks_for(browser: Browser, maps: np.ndarray) -
     np.testing.assert_allclose(levels, 255 * (maps - maps.min(axis=(1, 2), keepdims=True)) / span, atol=1)
     np.testing.assert_allclose(np.frombuffer(times, "<f8"), np.arange(FRAMES) * 1001 / 30000, atol=1e-6)
     assert cv2.imdecode(np.frombuffer(still, np.uint8), cv2.IMREAD_COLOR).shape == (72, 96, 3)
-    trace = json.loads(browser.gets(["trace", "map spread@spot", 0])[0])
+    trace = json.loads(browser.gets(["trace", "motion@", 0])[0])
     assert len(trace["values"]) == FRAMES
-    assert trace["highest"]
+    assert trace["values"][0] is None
+    assert all(value > 0 for value in trace["values"][1:])
     bounds = np.frombuffer(browser.gets(["bounds", "spot", 0])[0], "<f8")
     np.testing.assert_allclose(bounds, [maps.min(), maps.max()], rtol=1e-6)
 
@@ -449,33 +447,6 @@ def test_errors_of_a_button_are_read_in_the_viewer(browser: Browser, tmp_path: P
 def test_scores_of_another_length_are_refused(video_file: Path, maps: np.ndarray) -> None:
     with pytest.raises(BadInput, match="scores 'NSS': one number a frame, 40, are needed"):
         SaliencyViewer(video_file, maps, scores={"NSS": [1.0, 2.0]})
-
-
-def test_changes_are_the_mass_that_moves() -> None:
-    still, left, right = np.zeros((3, 48, 64), np.float32)
-    still += 1
-    left[:, :32], right[:, 32:] = 1, 1
-    change = map_change(ArrayMaps(np.stack([still, still, left, right])))
-    assert np.isnan(change[0])
-    np.testing.assert_allclose(change[1:], [0, 0.5, 1], atol=1e-6)
-
-
-@given(st.integers(1, 48), st.integers(1, 64))
-def test_spread_is_the_part_of_the_frame_that_is_covered(height: int, width: int) -> None:
-    saliency = np.zeros((1, 48, 64), np.float32)
-    saliency[:, :height, :width] = 0.3
-    assert map_spread(ArrayMaps(saliency))[0] == pytest.approx(100 * height * width / (48 * 64), rel=1e-4)
-
-
-@given(st.lists(st.floats(-1, 1), min_size=1, max_size=200))
-def test_frames_of_note_are_extreme_and_apart(values: list[float]) -> None:
-    array = np.array([np.nan, *values])
-    highest, lowest = extreme_frames(array), extreme_frames(array, lowest=True)
-    assert array[highest[0]] == np.nanmax(array)
-    assert array[lowest[0]] == np.nanmin(array)
-    assert 0 not in highest + lowest
-    apart = max(1, len(array) // 40)
-    assert all(after - before >= apart for before, after in pairwise(sorted(highest)))
 
 
 def test_settings_that_no_viewer_has_are_refused(video_file: Path, maps: np.ndarray) -> None:

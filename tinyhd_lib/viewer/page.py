@@ -12,7 +12,7 @@ from typing import Any
 from tinyhd_lib.viewer.browser_video import CHUNK, BrowserVideo
 from tinyhd_lib.viewer.parts import Parts
 from tinyhd_lib.viewer.state import COLORMAPS
-from tinyhd_lib.viewer.traces import extreme_frames
+from tinyhd_lib.viewer.traces import OF_MAPS
 
 Key = tuple[str, str, int]
 SCRIPT, STYLE = (files("tinyhd_lib.viewer").joinpath(name).read_text("utf-8") for name in ("viewer.js", "viewer.css"))
@@ -83,16 +83,13 @@ def _common(parts: Parts, settings: dict[str, Any]) -> Iterator[Key]:
     yield "still", "", settings["frame"]
     yield from (("colours", name, 0) for name in dict.fromkeys([*COLORMAPS, settings["colormap"], "PuOr_r"]))
     yield from (("trace", f"{strip}@", 0) for strip in parts.shared)
-    for strip in settings["strips"][:1]:  # the pictures beside what is drawn over time at first
-        values = parts.trace(strip, "" if strip in parts.shared else settings["source"])
-        yield from (("thumb", "", frame) for lowest in (False, True) for frame in extreme_frames(values, lowest=lowest))
 
 
 def _of_source(parts: Parts, name: str) -> Iterator[Key]:
     """Yield the keys of a map source."""
     yield from (("maps", name, chunk) for chunk in range(_chunks(parts)))
     yield "bounds", name, 0
-    yield from (("trace", f"{strip}@{name}", 0) for strip in parts.strips if strip not in parts.shared)
+    yield from (("trace", f"{strip}@{name}", 0) for strip in parts.strips if strip not in (*parts.shared, *OF_MAPS))
     if name in parts.meta["gaze"]:
         yield from (("points", name, chunk) for chunk in range(_chunks(parts)))
 

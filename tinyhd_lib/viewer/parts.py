@@ -19,12 +19,11 @@ from tinyhd_lib.prediction.overlay import colours_of
 from tinyhd_lib.viewer.browser_video import CHUNK, BrowserVideo
 from tinyhd_lib.viewer.drawing import Scene
 from tinyhd_lib.viewer.state import COLORMAPS, COMPARING_VIEWS, NORMALISATIONS, SPEEDS, VIEWS, Settings
-from tinyhd_lib.viewer.traces import TRACES, extreme_frames, peak_of
+from tinyhd_lib.viewer.traces import OF_MAPS, TRACES, peak_of
 
 VERSION = 3
-KINDS = ("times", "maps", "points", "trace", "bounds", "colours", "still", "thumb", "video")
+KINDS = ("times", "maps", "points", "trace", "bounds", "colours", "still", "video")
 _WIDEST_MAP = 320
-_THUMB = 120
 
 
 class Parts:
@@ -47,8 +46,9 @@ class Parts:
         self.video: BrowserVideo | None = None
         self._scene, self._scores = scene, scores
         self._observers = scene.sources[gaze] if gaze else None
-        self.strips = [*scores, *(name for name, trace in TRACES.items() if gaze or not trace.needs_gaze)]
-        self.shared = [*scores, *(name for name, trace in TRACES.items() if trace.of_video)]
+        of_gaze = [name for name, trace in TRACES.items() if gaze and not trace.of_video]
+        of_video = [name for name, trace in TRACES.items() if trace.of_video]
+        self.strips, self.shared = [*scores, *of_gaze, *OF_MAPS, *of_video], [*scores, *of_video]
         self.trace = lru_cache(maxsize=None)(self._values)
         height, width = scene.reader[0].shape[:2]
         self.meta: dict[str, Any] = {
@@ -106,9 +106,8 @@ class Parts:
         strip, source = name.rsplit("@", 1)
         values = self.trace(strip, source)
         known = [None if np.isnan(value) else round(float(value), 6) for value in values]
-        highest, lowest = extreme_frames(values), extreme_frames(values, lowest=True)
         unit = "" if strip in self._scores else TRACES[strip].unit
-        return json.dumps({"unit": unit, "values": known, "highest": highest, "lowest": lowest}).encode()
+        return json.dumps({"unit": unit, "values": known}).encode()
 
     def _bounds(self, name: str, _index: int) -> bytes:
         return np.array(self._scene.clip_bounds(name), "<f8").tobytes()
@@ -118,9 +117,6 @@ class Parts:
 
     def _still(self, _name: str, index: int) -> bytes:
         return as_jpeg(self._scene.reader[index])
-
-    def _thumb(self, _name: str, index: int) -> bytes:
-        return as_jpeg(narrowed(self._scene.reader[index], _THUMB))
 
     def _video(self, _name: str, chunk: int) -> bytes:
         if self.video is None:

@@ -178,8 +178,8 @@ var KernelHost = class {
   settings() {
     return Object.fromEntries(this.meta.settings.map((name) => [name, this.model.get(name)]));
   }
-  set(change, eager) {
-    for (const [name, value] of Object.entries(change)) this.model.set(name, value);
+  set(change2, eager) {
+    for (const [name, value] of Object.entries(change2)) this.model.set(name, value);
     if (eager) {
       clearTimeout(this.later);
       this.later = void 0;
@@ -245,8 +245,8 @@ var PageHost = class {
   settings() {
     return { ...this.now };
   }
-  set(change) {
-    Object.assign(this.now, change);
+  set(change2) {
+    Object.assign(this.now, change2);
   }
   observe() {
   }
@@ -632,8 +632,8 @@ function correlation(first, second) {
     }
   }
   const count = rows * columns;
-  const spread = Math.sqrt((sumAA - sumA * sumA / count) * (sumBB - sumB * sumB / count));
-  return spread > 0 ? (sumAB - sumA * sumB / count) / spread : Number.NaN;
+  const spread2 = Math.sqrt((sumAA - sumA * sumA / count) * (sumBB - sumB * sumB / count));
+  return spread2 > 0 ? (sumAB - sumA * sumB / count) / spread2 : Number.NaN;
 }
 
 // src/agreement.ts
@@ -721,32 +721,32 @@ function transport(meta, hands) {
 }
 
 // src/drawer.ts
-function drawer(meta, change, files) {
-  const alpha = fraction("opacity", "Opacity of what is most salient ([ and ])", 1, (value) => change({ alpha: value }));
-  const floor = fraction("floor", "Below this part of white nothing is laid over", 0.95, (value) => change({ floor: value }));
-  const scale = choice("scale", "What is black and white", Object.keys(meta.scales), (value) => change({ normalise: value }));
-  const colours = choice("colours", "Colour map", meta.colormaps, (value) => change({ colormap: value }));
-  const points = toggle("gaze points", "Ring every place where somebody looked", (on) => change({ points: on }));
+function drawer(meta, change2, files) {
+  const alpha = fraction("opacity", "Opacity of what is most salient ([ and ])", 1, (value) => change2({ alpha: value }));
+  const floor = fraction("floor", "Below this part of white nothing is laid over", 0.95, (value) => change2({ floor: value }));
+  const scale = choice("scale", "What is black and white", Object.keys(meta.scales), (value) => change2({ normalise: value }));
+  const colours = choice("colours", "Colour map", meta.colormaps, (value) => change2({ colormap: value }));
+  const points = toggle("gaze points", "Ring every place where somebody looked", (on) => change2({ points: on }));
   const whole2 = String(meta.duration);
   const trail = choice(
     "trail",
     "How long a gaze's way stays, in seconds",
     ["0", "0.5", "1", "2", whole2],
-    (value) => change({ trail: Number(value), points: true })
+    (value) => change2({ trail: Number(value), points: true })
   );
   trail.select.options[4].text = "all";
   const observer = choice(
     "observer",
     "Whose gaze is shown",
     ["-1", ...meta.observers.map(String)],
-    (value) => change({ observer: Number(value), points: true })
+    (value) => change2({ observer: Number(value), points: true })
   );
   observer.select.options[0].text = "everybody";
-  const peak = toggle("peak", "Mark the most salient pixel with a cross", (on) => change({ peak: on }));
+  const peak = toggle("peak", "Mark the most salient pixel with a cross", (on) => change2({ peak: on }));
   points.root.hidden = trail.root.hidden = !meta.gaze.length;
   observer.root.hidden = !meta.observers.length;
   const strips = meta.strips.map((strip) => ({ strip, ...toggle(strip, `Show ${strip} over time`, () => chosen()) }));
-  const chosen = () => change({ strips: strips.filter(({ input }) => input.checked).map(({ strip }) => strip) });
+  const chosen = () => change2({ strips: strips.filter(({ input }) => input.checked).map(({ strip }) => strip) });
   const overTime = h("fieldset", { class: "tinyhd-strips" }, h("legend", {}, "over time"), ...strips.map((each) => each.root));
   const buttons = files.map(([word, title, made]) => h("button", { type: "button", title, click: made }, icon("save"), ` ${word}`));
   const pieces = [alpha.root, floor.root, scale.root, colours.root, points.root, trail.root, observer.root, peak.root, overTime, ...buttons];
@@ -1438,6 +1438,72 @@ function tell(from, moment) {
   for (const each of members) if (each !== from && each.group() === group) each.follow(moment);
 }
 
+// src/map_traces.ts
+var ROWS = 48;
+var COLUMNS = 64;
+var LISTED = 8;
+function density(map) {
+  const cells = new Float64Array(ROWS * COLUMNS);
+  const counts = new Float64Array(ROWS * COLUMNS);
+  for (let row = 0; row < map.rows; row++)
+    for (let column = 0; column < map.columns; column++) {
+      const cell = Math.floor(row * ROWS / map.rows) * COLUMNS + Math.floor(column * COLUMNS / map.columns);
+      cells[cell] += map.low + (map.high - map.low) / 255 * map.levels[row * map.columns + column];
+      counts[cell] += 1;
+    }
+  const means = cells.map((sum, cell) => counts[cell] ? sum / counts[cell] : 0);
+  const total = means.reduce((sum, each) => sum + each, 0);
+  return total > 0 ? means.map((each) => each / total) : means.fill(1 / means.length);
+}
+function change(before, after) {
+  return after.reduce((sum, each, cell) => sum + Math.abs(each - before[cell]), 0) / 2;
+}
+function spread(cells) {
+  const nats = cells.reduce((sum, each) => each > 0 ? sum - each * Math.log(each) : sum, 0);
+  return 100 * Math.exp(nats) / cells.length;
+}
+function offCentre({ peak: [x, y] }) {
+  return 100 * Math.hypot(x - 0.5, y - 0.5) / Math.SQRT1_2;
+}
+var UNITS = {
+  "map change": "of the map's mass moves",
+  "map spread": "% of the frame",
+  "peak from centre": "% of half the diagonal"
+};
+function isOfMaps(strip) {
+  return strip in UNITS;
+}
+function extremeFrames(values, lowest) {
+  const known2 = values.flatMap((value, frame) => value === null ? [] : [[value, frame]]);
+  known2.sort(([a], [b]) => lowest ? a - b : b - a);
+  const apart = Math.max(1, Math.floor(values.length / 40));
+  const chosen = [];
+  for (const [, frame] of known2)
+    if (chosen.length < LISTED && chosen.every((other) => Math.abs(other - frame) >= apart)) chosen.push(frame);
+  return chosen;
+}
+async function mapTraces(parts, meta, source, told) {
+  const names = Object.keys(UNITS);
+  const values = Object.fromEntries(names.map((name) => [name, new Array(meta.frames).fill(null)]));
+  const chunks = Math.ceil(meta.frames / meta.chunk);
+  let before = null;
+  for (let chunk2 = 0; chunk2 < chunks; chunk2++) {
+    const maps = await parts.passing(source, chunk2);
+    maps.forEach((map, n) => {
+      const frame = chunk2 * meta.chunk + n;
+      const cells = map && density(map);
+      if (map && cells) {
+        values["map change"][frame] = before && change(before, cells);
+        values["map spread"][frame] = spread(cells);
+        values["peak from centre"][frame] = offCentre(map);
+      }
+      before = cells;
+    });
+    if (!told(chunk2 + 1, chunks)) return null;
+  }
+  return Object.fromEntries(names.map((name) => [name, { unit: UNITS[name], values: values[name] }]));
+}
+
 // src/notes.ts
 var Notes = class {
   constructor(meta, asked) {
@@ -1890,7 +1956,7 @@ function summary(each, times) {
     first: isKnown && firsts.length ? median : Number.NaN
   };
 }
-var COLUMNS = ["region", "source", "area_percent", "share_percent", "times_its_area", "peak_percent", "peak_frame", "observers", "first_look_s"];
+var COLUMNS2 = ["region", "source", "area_percent", "share_percent", "times_its_area", "peak_percent", "peak_frame", "observers", "first_look_s"];
 function tableCsv(rows) {
   const number = (value, digits) => Number.isFinite(value) ? value.toFixed(digits) : "";
   const lines = rows.map((row) => [
@@ -1904,7 +1970,7 @@ function tableCsv(rows) {
     number(row.looked, 0),
     number(row.first, 3)
   ]);
-  return [COLUMNS, ...lines];
+  return [COLUMNS2, ...lines];
 }
 function sharesCsv(found, times) {
   const head = ["frame", "seconds", ...found.map(({ region, source }) => `${region}, ${source}`)];
@@ -2162,6 +2228,75 @@ var Stage = class {
   }
 };
 
+// src/thumbs.ts
+var WIDE2 = 96;
+var OF_A_KIND = 4;
+var MOST_KEPT2 = 64;
+var Thumbs = class {
+  constructor(parts, meta, go) {
+    this.parts = parts;
+    this.meta = meta;
+    this.go = go;
+  }
+  parts;
+  meta;
+  go;
+  root = h("div", { class: "tinyhd-thumbs" });
+  player = null;
+  // of its own, so that nothing else moves
+  kept = /* @__PURE__ */ new Map();
+  wanted = [];
+  turn = 0;
+  show(strip, trace) {
+    this.turn += 1;
+    this.wanted = [];
+    this.root.replaceChildren();
+    if (!trace) return;
+    for (const [word, lowest] of [
+      ["highest", false],
+      ["lowest", true]
+    ])
+      for (const frame of extremeFrames(trace.values, lowest).slice(0, OF_A_KIND)) {
+        const canvas = h("canvas", { width: String(WIDE2), height: String(Math.round(WIDE2 * this.meta.size[1] / this.meta.size[0])), "aria-hidden": "true" });
+        const label = `${word}: ${short(trace.values[frame] ?? 0)} at ${frame}`;
+        const title = `${word} ${strip}: go to frame ${frame}`;
+        this.root.append(h("button", { type: "button", title, click: () => this.go(frame) }, canvas, h("span", {}, label)));
+        const known2 = this.kept.get(frame);
+        if (known2) canvas.getContext("2d")?.drawImage(known2, 0, 0);
+        else this.wanted.push({ frame, canvas });
+      }
+    void this.next(this.turn);
+  }
+  // The video can be sought now.
+  async open() {
+    await this.player?.open().catch(() => void 0);
+  }
+  dispose() {
+    this.turn += 1;
+    this.player?.dispose();
+  }
+  async next(turn) {
+    const first = this.wanted[0];
+    if (!first || turn !== this.turn) return;
+    if (!this.player) {
+      this.player = new Player(this.parts, this.meta, { frame: (frame, image) => this.came(frame, image), playing: () => void 0, trouble: () => void 0 });
+      await this.player.begin();
+      await this.open();
+    }
+    if (turn === this.turn) this.player.seek(first.frame);
+  }
+  came(frame, image) {
+    const first = this.wanted[0];
+    if (first?.frame !== frame) return;
+    const { canvas } = first;
+    canvas.getContext("2d")?.drawImage(image, 0, 0, canvas.width, canvas.height);
+    this.kept.set(frame, canvas);
+    if (this.kept.size > MOST_KEPT2) this.kept.delete([...this.kept.keys()][0]);
+    this.wanted = this.wanted.slice(1);
+    void this.next(this.turn);
+  }
+};
+
 // src/timeline.ts
 var AXIS = 30;
 var ONE_LANE = 78;
@@ -2225,14 +2360,14 @@ var Timeline = class {
     const { canvas, tall } = this;
     const wide = this.root.clientWidth;
     if (!wide || !this.times.length) return;
-    const density = window.devicePixelRatio || 1;
-    if (canvas.width !== Math.round(wide * density)) canvas.width = Math.round(wide * density);
-    if (canvas.height !== Math.round((tall + AXIS) * density)) canvas.height = Math.round((tall + AXIS) * density);
+    const density2 = window.devicePixelRatio || 1;
+    if (canvas.width !== Math.round(wide * density2)) canvas.width = Math.round(wide * density2);
+    if (canvas.height !== Math.round((tall + AXIS) * density2)) canvas.height = Math.round((tall + AXIS) * density2);
     canvas.style.height = `${tall + AXIS}px`;
     const context = canvas.getContext("2d");
     const style = getComputedStyle(this.root);
     const ink = style.color;
-    context.setTransform(density, 0, 0, density, 0, 0);
+    context.setTransform(density2, 0, 0, density2, 0, 0);
     context.clearRect(0, 0, wide, tall + AXIS);
     context.font = `11px ${style.fontFamily}`;
     this.drawRange(context, ink);
@@ -2461,17 +2596,18 @@ var Viewer = class {
     });
     this.notes = new Notes(this.meta, {
       go: (frame) => this.go(frame),
-      change: (change) => this.change(change),
+      change: (change2) => this.change(change2),
       times: () => this.player.times,
       leave: () => this.root.focus()
     });
+    this.thumbs = new Thumbs(this.parts, this.meta, (frame) => this.go(frame));
     const video = this.player.video;
     this.stage = new Stage(this.pointing(), video, ...this.easel.canvases);
     this.easel.canvases[0].setAttribute("role", "img");
     this.panels = {
       tools: toolbar(this.meta, this.hands()),
       transport: transport(this.meta, this.hands()),
-      drawer: drawer(this.meta, (change) => this.change(change), this.files())
+      drawer: drawer(this.meta, (change2) => this.change(change2), this.files())
     };
     this.root = h(
       "div",
@@ -2482,7 +2618,7 @@ var Viewer = class {
       this.reading,
       this.panels.transport.root,
       this.timeline.root,
-      this.thumbs,
+      this.thumbs.root,
       this.agreement,
       this.regions.root,
       this.notes.root,
@@ -2520,6 +2656,8 @@ var Viewer = class {
   outliner;
   regions;
   notes;
+  thumbs;
+  mapTraces = /* @__PURE__ */ new Map();
   traces = [];
   pointer = null;
   told = "";
@@ -2535,7 +2673,6 @@ var Viewer = class {
   reading = h("div", { class: "tinyhd-reading" });
   status = h("div", { class: "tinyhd-status", role: "status", "aria-live": "polite" });
   bar = h("div", { class: "tinyhd-bar", "aria-hidden": "true" });
-  thumbs = h("div", { class: "tinyhd-thumbs" });
   agreement = h("div", { class: "tinyhd-table" });
   progress = h("progress", { hidden: true });
   cancel = h("button", { type: "button", hidden: true, click: () => this.stopExport() }, "cancel");
@@ -2545,6 +2682,7 @@ var Viewer = class {
     this.gone = true;
     this.leave();
     this.regions.dispose();
+    this.thumbs.dispose();
     this.player.dispose();
     this.easel.dispose();
     this.watching.disconnect();
@@ -2556,25 +2694,25 @@ var Viewer = class {
   follow({ time, playing, speed }) {
     const { times } = this.player;
     if (!times.length) return;
-    const change = {};
+    const change2 = {};
     const apart = Math.abs((times[Math.max(this.frame, 0)] ?? 0) - time);
-    if (!playing || !this.now.playing || apart > APART) change.frame = frameAt(times, time + 1e-6);
-    if (playing !== this.now.playing) change.playing = playing;
-    if (speed !== this.now.speed) change.speed = speed;
-    if (Object.keys(change).length) this.set(change);
+    if (!playing || !this.now.playing || apart > APART) change2.frame = frameAt(times, time + 1e-6);
+    if (playing !== this.now.playing) change2.playing = playing;
+    if (speed !== this.now.speed) change2.speed = speed;
+    if (Object.keys(change2).length) this.set(change2);
   }
-  change(change) {
-    this.set(change);
-    if ("frame" in change || "playing" in change || "speed" in change) this.lead();
+  change(change2) {
+    this.set(change2);
+    if ("frame" in change2 || "playing" in change2 || "speed" in change2) this.lead();
   }
   go(frame) {
     if (Number.isFinite(frame)) this.change({ frame: Math.min(Math.max(Math.round(frame), 0), this.meta.frames - 1) });
   }
-  set(change) {
+  set(change2) {
     const before = this.now;
-    this.now = { ...before, ...change };
-    const playing = this.now.playing && before.playing && Object.keys(change).every((name) => name === "frame");
-    this.host.set(change, !playing);
+    this.now = { ...before, ...change2 };
+    const playing = this.now.playing && before.playing && Object.keys(change2).every((name) => name === "frame");
+    this.host.set(change2, !playing);
     this.apply(before);
   }
   lead() {
@@ -2596,6 +2734,7 @@ var Viewer = class {
   async openVideo() {
     try {
       await this.player.open();
+      await this.thumbs.open();
     } catch (error) {
       if (this.host.live) this.tell(error.message);
     }
@@ -2739,14 +2878,29 @@ var Viewer = class {
     const pair = this.scene.sources(this.now);
     const several = view === "side-by-side" ? [.../* @__PURE__ */ new Set([source, other])] : [...new Set(pair)];
     const wanted = strips.flatMap((strip) => (this.meta.shared.includes(strip) ? [""] : several).map((name) => ({ strip, name })));
-    const found = await Promise.allSettled(wanted.map(({ strip, name }) => this.parts.trace(strip, name)));
+    const found = await Promise.allSettled(wanted.map(({ strip, name }) => isOfMaps(strip) ? this.ofMaps(strip, name) : this.parts.trace(strip, name)));
     if (this.now.strips !== strips && String(this.now.strips) !== String(strips)) return;
     if (this.now.source !== source) return;
     this.traces = found.flatMap((each, n) => each.status === "fulfilled" ? [{ ...wanted[n], trace: each.value }] : []);
     const failed = found.find((each) => each.status === "rejected");
     if (failed && this.host.live) this.tell(failed.reason.message);
     this.showLanes();
-    this.showThumbs();
+    const [first] = this.traces;
+    this.thumbs.show(first?.strip ?? "", first?.trace);
+  }
+  // What the maps of a source tell, computed once.
+  async ofMaps(strip, source) {
+    const { parts, meta } = this;
+    const told = (done, total) => {
+      if (total > 8) this.tellProgress(`maps of ${source} over time`, done, total);
+      return !this.gone;
+    };
+    const coming = this.mapTraces.get(source) ?? mapTraces(parts, meta, source, told);
+    this.mapTraces.set(source, coming);
+    coming.catch(() => this.mapTraces.delete(source));
+    const traces = await coming;
+    if (!traces) throw new Error("closed");
+    return traces[strip];
   }
   showLanes() {
     const lanes = this.now.strips.map((strip) => {
@@ -2765,33 +2919,9 @@ var Viewer = class {
     if (lines.length) lanes.push({ title: "attention in", unit: "%", lines });
     this.timeline.show(lanes);
   }
-  showThumbs() {
-    const [first] = this.traces;
-    this.thumbs.replaceChildren();
-    if (!first) return;
-    const { trace, strip } = first;
-    const apart = [
-      ["highest", trace.highest.slice(0, 4)],
-      ["lowest", trace.lowest.slice(0, 4)]
-    ];
-    for (const [word, frames] of apart)
-      for (const frame of frames) {
-        const value = trace.values[frame];
-        const image = h("img", { alt: "", width: "96" });
-        const label = `${word}: ${value === null ? "" : short(value)} at ${frame}`;
-        this.thumbs.append(
-          h("button", { type: "button", title: `${word} ${strip}: go to frame ${frame}`, click: () => this.go(frame) }, image, h("span", {}, label))
-        );
-        void this.parts.keep(["thumb", "", frame]).then(
-          (bytes) => image.src = URL.createObjectURL(new Blob([bytes], { type: "image/jpeg" })),
-          () => image.remove()
-        );
-        image.onload = () => URL.revokeObjectURL(image.src);
-      }
-  }
   hands() {
     return {
-      change: (change) => this.change(change),
+      change: (change2) => this.change(change2),
       step: (frames) => this.go(this.frame + frames),
       go: (frame) => this.go(frame),
       note: () => this.notes.add(Math.max(this.frame, 0)),

@@ -63,8 +63,6 @@ export type Key = [kind: string, name: string, index: number];
 export interface Trace {
   unit: string;
   values: (number | null)[];
-  highest: number[];
-  lowest: number[];
 }
 
 // A frame's map: grey levels between its own extremes, row by row.

@@ -9,6 +9,7 @@ import { download } from "./files";
 import { film } from "./film";
 import { join, type Member, type Moment, tell } from "./group";
 import type { Host } from "./host";
+import { isOfMaps, mapTraces } from "./map_traces";
 import { Notes } from "./notes";
 import { Outliner } from "./outliner";
 import { Parts } from "./parts";
@@ -16,6 +17,7 @@ import { Player } from "./player";
 import { RegionPanel } from "./region_panel";
 import { Scene } from "./scene";
 import { Stage } from "./stage";
+import { Thumbs } from "./thumbs";
 import { type Lane, Timeline } from "./timeline";
 import { clock, frameAt, short } from "./times";
 import type { FrameMap, Meta, Point, Settings, Trace } from "./types";
@@ -53,6 +55,8 @@ export class Viewer implements Member {
   private outliner: Outliner;
   private regions: RegionPanel;
   private notes: Notes;
+  private thumbs: Thumbs;
+  private mapTraces = new Map<string, Promise<Record<string, Trace> | null>>();
   private traces: { strip: string; name: string; trace: Trace }[] = [];
   private pointer: Point | null = null;
   private told = "";
@@ -69,7 +73,6 @@ export class Viewer implements Member {
   private reading = h("div", { class: "tinyhd-reading" });
   private status = h("div", { class: "tinyhd-status", role: "status", "aria-live": "polite" });
   private bar = h("div", { class: "tinyhd-bar", "aria-hidden": "true" });
-  private thumbs = h("div", { class: "tinyhd-thumbs" });
   private agreement = h("div", { class: "tinyhd-table" });
   private progress = h("progress", { hidden: true });
   private cancel = h("button", { type: "button", hidden: true, click: () => this.stopExport() }, "cancel");
@@ -114,6 +117,7 @@ export class Viewer implements Member {
       times: () => this.player.times,
       leave: () => this.root.focus(),
     });
+    this.thumbs = new Thumbs(this.parts, this.meta, (frame) => this.go(frame));
     const video = this.player.video;
     this.stage = new Stage(this.pointing(), video, ...this.easel.canvases);
     this.easel.canvases[0].setAttribute("role", "img");
@@ -131,7 +135,7 @@ export class Viewer implements Member {
       this.reading,
       this.panels.transport.root,
       this.timeline.root,
-      this.thumbs,
+      this.thumbs.root,
       this.agreement,
       this.regions.root,
       this.notes.root,
@@ -159,6 +163,7 @@ export class Viewer implements Member {
     this.gone = true;
     this.leave();
     this.regions.dispose();
+    this.thumbs.dispose();
     this.player.dispose();
     this.easel.dispose();
     this.watching.disconnect();
@@ -218,6 +223,7 @@ export class Viewer implements Member {
   private async openVideo(): Promise<void> {
     try {
       await this.player.open();
+      await this.thumbs.open();
     } catch (error) {
       if (this.host.live) this.tell((error as Error).message);
     }
@@ -373,14 +379,30 @@ export class Viewer implements Member {
     const pair = this.scene.sources(this.now);
     const several = view === "side-by-side" ? [...new Set([source, other])] : [...new Set(pair)];
     const wanted = strips.flatMap((strip) => (this.meta.shared.includes(strip) ? [""] : several).map((name) => ({ strip, name })));
-    const found = await Promise.allSettled(wanted.map(({ strip, name }) => this.parts.trace(strip, name)));
+    const found = await Promise.allSettled(wanted.map(({ strip, name }) => (isOfMaps(strip) ? this.ofMaps(strip, name) : this.parts.trace(strip, name))));
     if (this.now.strips !== strips && String(this.now.strips) !== String(strips)) return;
     if (this.now.source !== source) return;
     this.traces = found.flatMap((each, n) => (each.status === "fulfilled" ? [{ ...wanted[n], trace: each.value }] : []));
     const failed = found.find((each): each is PromiseRejectedResult => each.status === "rejected");
     if (failed && this.host.live) this.tell((failed.reason as Error).message);
     this.showLanes();
-    this.showThumbs();
+    const [first] = this.traces;
+    this.thumbs.show(first?.strip ?? "", first?.trace);
+  }
+
+  // What the maps of a source tell, computed once.
+  private async ofMaps(strip: string, source: string): Promise<Trace> {
+    const { parts, meta } = this;
+    const told = (done: number, total: number) => {
+      if (total > 8) this.tellProgress(`maps of ${source} over time`, done, total);
+      return !this.gone;
+    };
+    const coming = this.mapTraces.get(source) ?? mapTraces(parts, meta, source, told);
+    this.mapTraces.set(source, coming);
+    coming.catch(() => this.mapTraces.delete(source));
+    const traces = await coming;
+    if (!traces) throw new Error("closed");
+    return traces[strip];
   }
 
   private showLanes(): void {
@@ -399,31 +421,6 @@ export class Viewer implements Member {
     }));
     if (lines.length) lanes.push({ title: "attention in", unit: "%", lines });
     this.timeline.show(lanes);
-  }
-
-  private showThumbs(): void {
-    const [first] = this.traces;
-    this.thumbs.replaceChildren();
-    if (!first) return;
-    const { trace, strip } = first;
-    const apart: [string, number[]][] = [
-      ["highest", trace.highest.slice(0, 4)],
-      ["lowest", trace.lowest.slice(0, 4)],
-    ];
-    for (const [word, frames] of apart)
-      for (const frame of frames) {
-        const value = trace.values[frame];
-        const image = h("img", { alt: "", width: "96" });
-        const label = `${word}: ${value === null ? "" : short(value)} at ${frame}`;
-        this.thumbs.append(
-          h("button", { type: "button", title: `${word} ${strip}: go to frame ${frame}`, click: () => this.go(frame) }, image, h("span", {}, label)),
-        );
-        void this.parts.keep(["thumb", "", frame]).then(
-          (bytes) => (image.src = URL.createObjectURL(new Blob([bytes], { type: "image/jpeg" }))),
-          () => image.remove(),
-        );
-        image.onload = () => URL.revokeObjectURL(image.src);
-      }
   }
 
   private hands(): Hands {

@@ -3,6 +3,7 @@ import { attention, sharesCsv, summary, tableCsv } from "../src/attention";
 import { animated, csv } from "../src/files";
 import { framesOf } from "../src/film";
 import { join, tell } from "../src/group";
+import { change, density, extremeFrames, isOfMaps, mapTraces, offCentre, spread } from "../src/map_traces";
 import { Outliner } from "../src/outliner";
 import type { Parts } from "../src/parts";
 import { area, coverage, isInside, moved, placed, rectangle, share } from "../src/regions";
@@ -209,5 +210,56 @@ describe("films", () => {
     expect(text.split("ANMF").length).toBe(3);
     expect(new DataView(bytes.buffer).getUint32(4, true)).toBe(bytes.length - 8);
     expect(() => animated([picture.subarray(0, 12)], [40], 2, 2)).toThrow("cannot write WebP");
+  });
+});
+
+describe("traces of maps", () => {
+  const flat = (part: (row: number, column: number) => boolean) => map(Array.from({ length: 48 * 64 }, (_, at) => (part(Math.floor(at / 64), at % 64) ? 255 : 0)), 64);
+  const [still, left, right] = [flat(() => true), flat((_row, column) => column < 32), flat((_row, column) => column >= 32)];
+
+  it("are the mass that moves", () => {
+    const [a, b, c] = [still, left, right].map(density);
+    expect(change(a, a)).toBe(0);
+    expect(change(a, b)).toBeCloseTo(0.5);
+    expect(change(b, c)).toBeCloseTo(1);
+  });
+
+  it("are the part of the frame that is covered, whatever the scale", () => {
+    for (const [height, width] of [[1, 1], [10, 20], [48, 64]]) {
+      const one = flat((row, column) => row < height && column < width);
+      expect(spread(density(one))).toBeCloseTo((100 * height * width) / (48 * 64), 6);
+      expect(spread(density({ ...one, high: 7 }))).toBeCloseTo((100 * height * width) / (48 * 64), 6);
+    }
+    expect(spread(density(map([0, 0], 2, 0, 0)))).toBeCloseTo(100);
+  });
+
+  it("are how far the peak is from the centre", () => {
+    expect(offCentre({ ...still, peak: [0.5, 0.5] })).toBe(0);
+    expect(offCentre({ ...still, peak: [1, 0] })).toBeCloseTo(100);
+  });
+
+  it("know every frame that has a map, and none that has not", async () => {
+    const meta = { frames: 5, chunk: 2 } as Meta;
+    const chunks = [[still, left], [null, right], [left]];
+    const parts = { passing: async (_name: string, chunk: number) => chunks[chunk] } as unknown as Parts;
+    const found = await mapTraces(parts, meta, "model", () => true);
+    const moved_ = found?.["map change"].values ?? [];
+    expect(moved_.map((value) => value && +value.toFixed(6))).toEqual([null, 0.5, null, null, 1]);
+    expect(found?.["map spread"].values.map((value) => value && Math.round(value))).toEqual([100, 50, null, 50, 50]);
+    expect(Object.keys(found ?? {}).every(isOfMaps)).toBe(true);
+    expect(await mapTraces(parts, meta, "model", () => false)).toBeNull();
+  });
+
+  it("have extreme frames, which are apart", () => {
+    const values = Array.from({ length: 200 }, (_, n) => (n === 3 ? null : Math.sin(n / 7)));
+    for (const lowest of [false, true]) {
+      const frames = extremeFrames(values, lowest);
+      const known = values.filter((value) => value !== null) as number[];
+      expect(values[frames[0]]).toBe(lowest ? Math.min(...known) : Math.max(...known));
+      expect(frames).not.toContain(3);
+      const sorted = [...frames].sort((a, b) => a - b);
+      sorted.slice(1).forEach((frame, n) => expect(frame - sorted[n]).toBeGreaterThanOrEqual(5));
+    }
+    expect(extremeFrames([null, null], false)).toEqual([]);
   });
 });
