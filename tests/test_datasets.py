@@ -15,6 +15,7 @@ from tinyhd_lib import BadInput
 from tinyhd_lib.data import layouts
 from tinyhd_lib.data.datasets import KINDS, open_dataset
 from tinyhd_lib.data.gaze import Viewing, blur, read_arrays, read_fixations, read_gaze
+from tinyhd_lib.data.video import read_frames
 
 MadeUp = Callable[[str], Path]
 
@@ -191,6 +192,93 @@ def test_gaze_without_its_video_is_skipped(made_up: MadeUp, tmp_path: Path) -> N
     dataset = open_dataset("gaze", root)
     assert len(dataset.videos) == 2
     assert "0 videos of its name are beside it" in dataset.skipped[0].reason
+
+
+def _unpadded(folder: Path) -> None:
+    for path in list(folder.rglob("*.png")):
+        path.rename(path.with_name(f"{int(path.stem)}.png"))
+
+
+def _to_jpeg(folder: Path) -> None:
+    for path in list(folder.rglob("maps/*.png")):
+        cv2.imwrite(str(path.with_suffix(".jpg")), cv2.imread(str(path), cv2.IMREAD_UNCHANGED))
+        path.unlink()
+
+
+def _as_frames(root: Path, place: str) -> None:
+    """Instead of each video, put its frames in a folder."""
+    (root / "video").rename(root / "whole")
+    for path in sorted((root / "whole").iterdir()):
+        folder = root / place.format(int(path.stem))
+        folder.mkdir(parents=True, exist_ok=True)
+        for frame in read_frames(path):
+            cv2.imwrite(str(folder / f"{frame.index + 1:04d}.png"), frame.image[..., ::-1])
+    shutil.rmtree(root / "whole")
+
+
+def _by_split(root: Path) -> None:
+    _as_frames(root, "annotation/{:04d}/images")
+    for folder in (root / "annotation").iterdir():
+        number = int(folder.name)
+        split = root / ("train" if number < 601 else "val" if number < 701 else "test")
+        split.mkdir(exist_ok=True)
+        folder.rename(split / folder.name)
+
+
+def _without_zeros(root: Path) -> None:
+    for folder in list((root / "annotation").iterdir()):
+        folder.rename(folder.with_name(str(int(folder.name))))
+
+
+def _below(root: Path) -> None:
+    (root / "DHF1K").mkdir()
+    for folder in ("video", "annotation"):
+        (root / folder).rename(root / "DHF1K" / folder)
+
+
+LAYOUTS: dict[str, Callable[[Path], None]] = {
+    "frames beside the maps": lambda root: _as_frames(root, "annotation/{:04d}/images"),
+    "frames in folders of videos": lambda root: _as_frames(root, "video/{:04d}"),
+    "folders of splits": _by_split,
+    "a folder of its name around it": _below,
+    "annotations alone": lambda root: shutil.rmtree(root / "video"),
+    "folders without leading zeros": _without_zeros,
+    "files without leading zeros": lambda root: _unpadded(root / "annotation"),
+    "maps as JPEG": lambda root: _to_jpeg(root / "annotation"),
+}
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_dhf1k_is_found_as_others_store_it(layout: str, made_up: MadeUp, tmp_path: Path) -> None:
+    """The same videos and splits, and, where they are known, the same frames, maps and fixations."""
+    published = {video.name: video for video in open_dataset("dhf1k", made_up("dhf1k")).videos}
+    root = tmp_path / "copy"
+    shutil.copytree(made_up("dhf1k"), root)
+    LAYOUTS[layout](root)
+    found = {video.name: video for video in open_dataset("dhf1k", root).videos}
+    known = {name for name, video in published.items() if video.has_truth or layout != "annotations alone"}
+    assert set(found) >= known
+    for name in known:
+        one, other = published[name], found[name]
+        assert (one.split, one.names, one.has_truth) == (other.split, other.names, other.has_truth)
+        truths = one.truth(3), other.truth(3)
+        assert (truths[0] is None) == (truths[1] is None)
+        if truths[0] is not None and truths[1] is not None:
+            np.testing.assert_array_equal(truths[0].fixations, truths[1].fixations)
+            apart = 12 if layout == "maps as JPEG" else 0
+            assert np.abs(truths[0].saliency - truths[1].saliency).max() <= apart
+        if layout != "annotations alone":
+            frame, same = (next(iter(video.frames())).image.astype(int) for video in (one, other))
+            assert np.abs(frame - same).max() == 0
+
+
+def test_a_broken_video_of_dhf1k_is_not_taken_for_annotations_alone(made_up: MadeUp, tmp_path: Path) -> None:
+    root = tmp_path / "copy"
+    shutil.copytree(made_up("dhf1k"), root)
+    (root / "video/601.AVI").write_bytes(b"RIFF")
+    dataset = open_dataset("dhf1k", root)
+    assert "0601" not in {video.name for video in dataset.videos}
+    assert any(each.path.name == "601.AVI" for each in dataset.skipped)
 
 
 def test_sigma_is_for_gaze_points_only(made_up: MadeUp) -> None:

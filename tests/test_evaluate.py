@@ -18,6 +18,7 @@ import pandas as pd
 import psutil
 import pytest
 from conftest import SHARED, needs_shared
+from scipy.io import savemat
 
 from tinyhd_lib import metrics
 from tinyhd_lib.cli import main
@@ -474,6 +475,104 @@ def test_two_evaluations_are_compared_in_pairs(
     assert row["p"] == 0.25, "three videos that all agree: two of eight sign patterns are as extreme"
     assert f"{row['difference']['mean']:+.3f}" in printed
     assert (found["videos"], found["frames"], found["left_out"]) == (3, 60, 0)
+
+
+def _frames_of(folder: Path) -> list[np.ndarray]:
+    paths = sorted(folder.glob("*.png"), key=lambda path: int(path.stem))
+    return [cv2.imread(str(path), cv2.IMREAD_UNCHANGED) for path in paths]
+
+
+def _each(write: Callable[[Path, np.ndarray], object], suffix: str) -> Callable[[Path], None]:
+    """A file a frame, in another format."""
+
+    def change(folder: Path) -> None:
+        for index, saliency in enumerate(_frames_of(folder)):
+            write(folder / f"{index}{suffix}", saliency)
+            (folder / f"{index}.png").unlink()
+
+    return change
+
+
+def _whole(write: Callable[[Path, np.ndarray], object], suffix: str) -> Callable[[Path], None]:
+    """An array a video."""
+
+    def change(folder: Path) -> None:
+        write(folder.with_suffix(suffix), np.array(_frames_of(folder)))
+        shutil.rmtree(folder)
+
+    return change
+
+
+def _flat(folder: Path) -> None:
+    for path in list(folder.iterdir()):
+        path.rename(folder.with_name(f"{folder.name}_{path.name}"))
+    folder.rmdir()
+
+
+def _deeper(folder: Path) -> None:
+    (folder / "maps").mkdir()
+    for path in list(folder.glob("*.png")):
+        path.rename(folder / "maps" / path.name)
+
+
+def _npz(path: Path, saliency: np.ndarray) -> None:
+    np.savez(path, saliency=saliency)
+
+
+def _mat(path: Path, saliency: np.ndarray) -> None:
+    savemat(path, {"saliency": saliency})
+
+
+FORMATS: dict[str, Callable[[Path], None]] = {
+    "npy": _each(np.save, ".npy"),
+    "npz": _each(_npz, ".npz"),
+    "mat": _each(_mat, ".mat"),
+    "an npy a video": _whole(np.save, ".npy"),
+    "an npz a video": _whole(_npz, ".npz"),
+    "a mat a video": _whole(_mat, ".mat"),
+    "files side by side": _flat,
+    "a folder maps": _deeper,
+}
+
+
+@pytest.mark.parametrize("kind", FORMATS)
+def test_the_same_maps_in_another_format_have_the_same_scores(
+    kind: str, scored: Path, maps: Path, gaze: Dataset, tmp_path: Path
+) -> None:
+    copy = tmp_path / "copy"
+    shutil.copytree(maps, copy)
+    for folder in sorted(copy.iterdir()):
+        FORMATS[kind](folder)
+    assert evaluate(copy, gaze, tmp_path / "scores") == 0
+    pd.testing.assert_frame_equal(table_of(tmp_path / "scores"), table_of(scored))
+
+
+def test_maps_of_every_fifth_frame_are_enough_where_no_others_are_scored(
+    maps: Path, gaze: Dataset, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    copy = tmp_path / "copy"
+    shutil.copytree(maps, copy)
+    for path in copy.rglob("*.png"):
+        if int(path.stem) % 5:
+            path.unlink()
+    assert evaluate(copy, gaze, tmp_path / "scores", "--every", 5) == 0
+    assert set(table_of(tmp_path / "scores")["index"]) == {0, 5, 10, 15}
+    capsys.readouterr()
+    assert evaluate(copy, gaze, tmp_path / "all") == 2
+    assert "16 of 20 frames have no map" in last_line(capsys)
+
+
+def test_where_no_maps_fit_what_is_there_is_told(
+    maps: Path, gaze: Dataset, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    copy = tmp_path / "copy"
+    shutil.copytree(maps, copy)
+    for folder in sorted(copy.iterdir()):
+        folder.rename(folder.with_name(f"{folder.name}.maps.old"))
+    assert evaluate(copy, gaze, tmp_path / "scores") == 2
+    assert re.search(
+        r"clip_000: not there, nor clip_000.mp4 or .npy; there are 3 .old, such as clip_000", last_line(capsys)
+    )
 
 
 def test_where_people_look_at_zeros_a_line_says_so(

@@ -70,19 +70,23 @@ def read_fixations(path: Path) -> Image:
 
 
 def read_arrays(path: Path) -> dict[str, npt.NDArray[Any]]:
-    """Return all arrays of an .npz.
+    """Return all arrays of an .npz or a .mat, or the one of an .npy, which has no name.
 
     Raises:
         BadInput: it cannot be read, or holds pickled objects.
     """
     try:
+        if path.suffix.lower() == ".mat":
+            return {name: array for name, array in loadmat(path).items() if not name.startswith("__")}
+        if path.suffix.lower() == ".npy":
+            return {"": np.load(path, mmap_mode="r", allow_pickle=False)}
         with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
             size = sum(entry.file_size for entry in arrays.zip.infolist())
             if size > 8 * most_pixels():
                 raise BadInput(f"{path}: unpacks to {size:,} bytes, which are too many; see TINYHD_MOST_PIXELS")
             return {name: arrays[name] for name in arrays.files}
     except (AttributeError, *_UNREADABLE) as error:  # a lone array is no archive: it has no files
-        raise BadInput(f"{path}: not an .npz that can be read ({error}); fetch or make it anew") from error
+        raise BadInput(f"{path}: not an {path.suffix} that can be read ({error}); fetch or make it anew") from error
 
 
 class GroundTruth(NamedTuple):

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, Self
 
 from tinyhd_lib.cache import Cache
 from tinyhd_lib.data.gaze import GroundTruth, Viewing, read_fixations, read_gaze, read_map, read_viewing, truth_of
-from tinyhd_lib.data.video import Frame, count_frames_in, is_video, read_frames, source_files
+from tinyhd_lib.data.video import Frame, count_frames_in, holds_images, is_video, read_frames, source_files
 from tinyhd_lib.errors import BadInput
 from tinyhd_lib.files import digest_of
 from tinyhd_lib.overlap import parallel_map
@@ -172,32 +172,67 @@ class Video:
         """Return the files of a frame's saliency map and fixations, None if one of them is not there."""
         if self.maps is None or self.fixations is None:
             return None
-        saliency = self.maps / f"{self.names[index]}.png"
-        fixations = self.fixations / f"{self.names[index]}.png"
+        saliency = _picture(self.maps, self.names[index])
+        fixations = _picture(self.fixations, self.names[index])
         if not fixations.exists():
             fixations = self.fixations / "maps" / f"{self.names[index]}.mat"
         return (saliency, fixations) if saliency.exists() and fixations.exists() else None
 
+
+def _picture(folder: Path, name: str) -> Path:
+    """Return the picture of a frame: a PNG of its name, or what it is called where others have stored the set."""
+    names = (name, str(int(name))) if name.isdecimal() else (name,)
+    places = [folder / f"{each}{suffix}" for each in names for suffix in (".png", ".jpg", ".jpeg")]
+    return next((place for place in places if place.exists()), places[0])
+
+
+_DHF1K_TRUTHS = ("annotation", "train", "val", "validation", "test", "")
+"""Folders in which each video's maps and fixations are found, in a folder of its number, perhaps with its frames."""
+
+_DHF1K_VIDEOS = ("video", "videos", "frames", "")
+"""Folders in which the videos themselves are found, or folders of their frames."""
 
 Finder = Callable[[Path], tuple[list[Video], list[Skipped]]]
 """From the root folder of a data set to its videos, and to the files that had to be skipped."""
 
 
 def find_dhf1k(root: Path) -> tuple[list[Video], list[Skipped]]:
-    """DHF1K: videos numbered from 001, the number tells the split; nothing is known of the test split's observers."""
-    videos, skipped = [], []
-    paths = [path for path in _videos_in(root / "video") if path.stem.isdecimal()]
-    counts, broken = _countable(root, paths)
-    for path, count in counts.items():
-        number = int(path.stem)
+    """DHF1K as published, or as others store it: videos or frames, beside the annotations or among them, or none.
+
+    The number tells the split; nothing is known of the test split's observers. Where nobody has the frames, the maps
+    take their place, for scores need none.
+    """
+    for base in (root, *filter(Path.is_dir, _listed(root))):  # it may have been unpacked into a folder of its name
+        folders = _numbered(base, _DHF1K_TRUTHS)
+        truths = {n: each for n, each in folders.items() if (each / "maps").is_dir()}
+        frames = {n: each / "images" for n, each in folders.items() if (each / "images").is_dir()}
+        frames |= {n: each for n, each in _numbered(base, _DHF1K_VIDEOS).items() if holds_images(each)}
+        files = [path for place in _DHF1K_VIDEOS for path in _videos_in(base / place) if path.stem.isdecimal()]
+        if truths or frames or files:
+            break
+    if not files and not frames:
+        frames = {n: each / "maps" for n, each in truths.items()}
+    counts, skipped = _countable(root, files)
+    numbers = {path: int(path.stem) for path in files}
+    numbers |= {folder: n for n, folder in frames.items() if n not in numbers.values() and holds_images(folder)}
+    counts |= {folder: len(source_files(folder)) for folder in numbers if folder.is_dir()}
+    videos = []
+    for path, count in sorted(counts.items(), key=lambda each: numbers[each[0]]):
+        number = numbers[path]
         split = next((row.name for row in DHF1K_SPLITS if number in row.numbers), None)
         if split is None:
             skipped.append(Skipped(path, f"DHF1K's videos are numbered to {DHF1K_SPLITS[-1].numbers[-1]}"))
             continue
-        truth = root / "annotation" / f"{number:04d}"
+        truth = truths.get(number, base / "annotation" / f"{number:04d}")
         names = tuple(f"{frame:04d}" for frame in range(1, count + 1))
         videos.append(Video(f"{number:04d}", split, path, names, _folder(truth / "maps"), _folder(truth / "fixation")))
-    return videos, [*broken, *skipped]
+    return videos, skipped
+
+
+def _numbered(base: Path, places: Iterable[str]) -> dict[int, Path]:
+    """Return the folders that are called by a number, those of the first place first."""
+    folders = [folder for place in places for folder in _listed(base / place) if folder.is_dir()]
+    return {int(folder.name): folder for folder in reversed(folders) if folder.name.isdecimal()}
 
 
 def find_shots(root: Path) -> tuple[list[Video], list[Skipped]]:

@@ -112,7 +112,7 @@ def _pair(video: Video, options: EvaluateOptions) -> Pair:
         if not any(_matches(video.name, pattern) for pattern in options.allow_missing):
             raise
         maps = Maps({}, None, count)
-    missing = set(maps.missing())
+    missing = set(maps.missing()) & set(range(count) if options.every == 1 else known[:: options.every])
     barred = [video.names[index] for index in sorted(missing) if not _may_miss(video, index, options.allow_missing)]
     if barred:
         raise BadInput(

@@ -1,8 +1,11 @@
 """Anybody's saliency maps of a data set: a folder of images or arrays for each video, or a video of maps."""
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from difflib import get_close_matches
+from functools import lru_cache
 from pathlib import Path
 
 import cv2
@@ -13,8 +16,10 @@ from tinyhd_lib.data.layouts import Video
 from tinyhd_lib.data.transforms import Map
 from tinyhd_lib.data.video import VIDEO_SUFFIXES, count_frames_in, read_frames
 from tinyhd_lib.errors import BadInput
+from tinyhd_lib.files import fingerprint
 
-MAP_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".npz"})
+_ARRAYS = frozenset({".npz", ".npy", ".mat"})
+MAP_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp"}) | _ARRAYS
 
 
 class NoMaps(BadInput):
@@ -27,7 +32,7 @@ class Maps:
 
     Attributes:
         files: of each frame that has one.
-        video: a video with a map for each frame, None if there are files.
+        video: a video or an array with a map for each frame, None if there are files.
         frames: how many frames the video has.
     """
 
@@ -49,6 +54,12 @@ class Maps:
             yield from ((index, read_any_map(self.files[index])) for index in indices)
             return
         wanted = set(indices)
+        if self.video.suffix.lower() in _ARRAYS:
+            yield from (
+                (index, _checked(self.video, _read_array(self.video, fingerprint([self.video]))[index]))
+                for index in sorted(wanted)
+            )
+            return
         for frame in read_frames(self.video, strict=True):
             if frame.index in wanted:
                 yield frame.index, cv2.cvtColor(frame.image, cv2.COLOR_RGB2GRAY)
@@ -63,7 +74,10 @@ class Maps:
 
 
 def find_maps(root: Path, video: Video, first: int | None = None) -> Maps:
-    """Find the maps of a video: files in ``root/<video>/`` called as its frames are, or the video ``root/<video>.mp4``.
+    """Find the maps of a video: files in ``root/<video>/`` called as its frames are, or one file for all of them.
+
+    A folder may have them in ``maps/``; the file may be ``root/<video>.mp4``, or an array (frames, h, w) ``.npy``,
+    ``.npz`` or ``.mat``; or the files lie in ``root`` itself, called ``<video>_<frame>``.
 
     Args:
         root: somebody's maps of a data set.
@@ -73,28 +87,40 @@ def find_maps(root: Path, video: Video, first: int | None = None) -> Maps:
     Raises:
         BadInput: nothing is found, or a file belongs to no frame, or two to the same.
     """
-    folder = root / video.name
+    names = [video.name, str(int(video.name))] if video.name.isdecimal() else [video.name]
+    folder = next((root / name for name in names if (root / name).is_dir()), root / video.name)
     if folder.is_dir():
-        return Maps(_files(folder, video, first), None, len(video.names))
+        folder = folder / "maps" if (folder / "maps").is_dir() else folder
+        return Maps(_files(sorted(folder.iterdir()), video, first), None, len(video.names))
     beside = sorted(folder.parent.iterdir()) if folder.parent.is_dir() else []
-    found = [path for path in beside if path.stem == folder.name and path.suffix.lower() in VIDEO_SUFFIXES]
+    found = [path for path in beside if path.stem in names and path.suffix.lower() in VIDEO_SUFFIXES | _ARRAYS]
+    flat = [path for path in beside if path.stem.rpartition("_")[0] in names]
+    if flat and not found:
+        return Maps(_files(flat, video, first, f"{flat[0].stem.rpartition('_')[0]}_"), None, len(video.names))
     if len(found) > 1:
         raise BadInput(f"{found[1]}: a second video of maps beside {found[0].name}; keep one of them")
     if not found:
-        raise NoMaps(f"{folder}: not there, nor a video {folder.name}.mp4; maps lie in a folder for each video")
-    count = count_frames_in(found[0])
+        kinds = Counter(path.suffix or "folders" for path in beside).most_common(2)
+        seen = ", ".join(f"{count} {kind}" for kind, count in kinds) or "nothing"
+        near = "".join(get_close_matches(folder.name, [path.name for path in beside], 1))
+        raise NoMaps(
+            f"{folder}: not there, nor {folder.name}.mp4 or .npy; there are {seen}{near and ', such as '}{near}"
+        )
+    is_array = found[0].suffix.lower() in _ARRAYS
+    count = len(_read_array(found[0], fingerprint(found))) if is_array else count_frames_in(found[0])
     if count != len(video.names):
         raise BadInput(f"{found[0]}: {count} maps, but the video has {len(video.names)} frames: they cannot be paired")
     return Maps({}, found[0], count)
 
 
-def _files(folder: Path, video: Video, first: int | None) -> dict[int, Path]:
-    numbers = {name: index for index, name in enumerate(video.names)}
+def _files(paths: Iterable[Path], video: Video, first: int | None, prefix: str = "") -> dict[int, Path]:
+    numbers = {str(int(name)): index for index, name in enumerate(video.names) if name.isdecimal()}
+    numbers |= {name: index for index, name in enumerate(video.names)}
     found: dict[int, Path] = {}
-    for path in sorted(folder.iterdir()):
+    for path in paths:
         if path.suffix.lower() not in MAP_SUFFIXES or path.name.startswith("."):
             continue
-        index = numbers.get(path.stem) if first is None else _number(path) - first
+        index = numbers.get(path.stem.removeprefix(prefix)) if first is None else _number(path) - first
         if index is None or not 0 <= index < len(video.names):
             raise BadInput(
                 f"{path}: belongs to no frame; they are called {video.names[0]} to {video.names[-1]} here, and if your "
@@ -112,12 +138,15 @@ def _number(path: Path) -> int:
 
 
 def read_any_map(path: Path) -> Map:
-    """Return a map (h, w) from an image, or from an .npz with an array ``saliency`` (or a single one of any name).
+    """Return a map (h, w) from an image, from an .npy, or from an .npz or .mat with an array ``saliency`` or only one.
 
     Raises:
         BadInput: it cannot be read, or holds no map.
     """
-    saliency = read_map(path) if path.suffix.lower() != ".npz" else _read_npz(path)
+    return _checked(path, _read_array(path, fingerprint([path])) if path.suffix.lower() in _ARRAYS else read_map(path))
+
+
+def _checked(path: Path, saliency: Map) -> Map:
     if saliency.ndim != 2 or not saliency.size or saliency.dtype.kind not in "fiu":
         raise BadInput(f"{path}: a map is (height, width) numbers, got {saliency.shape} {saliency.dtype}")
     if not np.isfinite(saliency).all():
@@ -127,7 +156,8 @@ def read_any_map(path: Path) -> Map:
     return saliency
 
 
-def _read_npz(path: Path) -> Map:
+@lru_cache(maxsize=2)
+def _read_array(path: Path, _written: str) -> Map:
     arrays = read_arrays(path)
     if "saliency" not in arrays and len(arrays) != 1:
         raise BadInput(f"{path}: which array is the map? it holds {', '.join(arrays) or 'none'}; call it 'saliency'")

@@ -19,7 +19,7 @@ from tinyhd_lib.prediction.overlay import colours_of
 from tinyhd_lib.viewer.browser_video import CHUNK, BrowserVideo
 from tinyhd_lib.viewer.drawing import Scene
 from tinyhd_lib.viewer.state import COLORMAPS, COMPARING_VIEWS, NORMALISATIONS, SPEEDS, VIEWS, Settings
-from tinyhd_lib.viewer.traces import OF_MAPS, TRACES, peak_of
+from tinyhd_lib.viewer.traces import OF_GAZE, OF_MAPS, OF_VIDEO, UNITS, peak_of, score
 
 VERSION = 3
 KINDS = ("times", "maps", "points", "trace", "bounds", "colours", "still", "video")
@@ -46,9 +46,7 @@ class Parts:
         self.video: BrowserVideo | None = None
         self._scene, self._scores = scene, scores
         self._observers = scene.sources[gaze] if gaze else None
-        of_gaze = [name for name, trace in TRACES.items() if gaze and not trace.of_video]
-        of_video = [name for name, trace in TRACES.items() if trace.of_video]
-        self.strips, self.shared = [*scores, *of_gaze, *OF_MAPS, *of_video], [*scores, *of_video]
+        self.strips, self.shared = [*scores, *(OF_GAZE if gaze else ()), *OF_MAPS, *OF_VIDEO], [*scores, *OF_VIDEO]
         self.trace = lru_cache(maxsize=None)(self._values)
         height, width = scene.reader[0].shape[:2]
         self.meta: dict[str, Any] = {
@@ -87,8 +85,9 @@ class Parts:
     def _values(self, strip: str, source: str) -> Map:
         if strip in self._scores:
             return self._scores[strip]
-        sources = self._scene.sources
-        return TRACES[strip].values(sources[source or next(iter(sources))], self._scene.reader, self._observers)
+        if strip in OF_VIDEO:
+            return OF_VIDEO[strip](self._scene.reader)
+        return score(self._scene.sources[source], self._observers, strip)
 
     def _times(self, _name: str, _index: int) -> bytes:
         return np.array(self._scene.reader.times[: self._scene.reader.count], "<f8").tobytes()
@@ -104,10 +103,11 @@ class Parts:
 
     def _trace(self, name: str, _index: int) -> bytes:
         strip, source = name.rsplit("@", 1)
+        if strip not in self.strips or strip in OF_MAPS:
+            raise KeyError(strip)
         values = self.trace(strip, source)
         known = [None if np.isnan(value) else round(float(value), 6) for value in values]
-        unit = "" if strip in self._scores else TRACES[strip].unit
-        return json.dumps({"unit": unit, "values": known}).encode()
+        return json.dumps({"unit": UNITS.get(strip, ""), "values": known}).encode()
 
     def _bounds(self, name: str, _index: int) -> bytes:
         return np.array(self._scene.clip_bounds(name), "<f8").tobytes()

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from itertools import islice, pairwise
-from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -15,20 +14,6 @@ from tinyhd_lib.viewer.sources import MapSource
 
 _MOST_LOOKED_AT = 400  # frames of a video: a timeline has no more pixels
 _COARSE = (64, 48)
-
-
-class Trace(NamedTuple):
-    """How one value of a frame is computed.
-
-    Attributes:
-        unit: of the value.
-        values: from a map source, the video, and who knows where people looked, to (frames,) float64.
-        of_video: whether no map matters; else it is there only where gaze is known.
-    """
-
-    unit: str
-    values: Callable[[MapSource, VideoReader, MapSource | None], Map]
-    of_video: bool = False
 
 
 def motion(reader: VideoReader) -> Map:
@@ -80,16 +65,12 @@ def score(source: MapSource, observers: MapSource | None, metric: str) -> Map:
     return values
 
 
-TRACES: dict[str, Trace] = {
-    "NSS": Trace("", lambda source, _reader, observers: score(source, observers, "NSS")),
-    "CC": Trace("", lambda source, _reader, observers: score(source, observers, "CC")),
-    "motion": Trace("grey levels a pixel", lambda _source, reader, _observers: motion(reader), of_video=True),
-    "cuts": Trace("of the colours change", lambda _source, reader, _observers: cuts(reader), of_video=True),
-}
-"""What can be drawn over time, besides what maps alone tell, which js/src/map_traces.ts computes."""
-
+OF_GAZE = ("NSS", "CC")
 OF_MAPS = ("map change", "map spread", "peak from centre")
-"""The latter."""
+"""What maps alone tell, which js/src/map_traces.ts computes."""
+
+OF_VIDEO = {"motion": motion, "cuts": cuts}
+UNITS = {"motion": "grey levels a pixel", "cuts": "of the colours change"}
 
 
 def peak_of(saliency: Map) -> tuple[float, float]:

@@ -116,18 +116,21 @@ class Report:
         root: its folder.
         counts: of each split.
         findings: in the order of `CHECKS`.
+        layout: where the first video and its ground truth were found.
     """
 
     kind: str
     root: Path
     counts: tuple[SplitCounts, ...]
     findings: tuple[Finding, ...]
+    layout: str = ""
 
     def to_json(self) -> dict[str, Any]:
         """Return all of it, of what JSON has; files as seen from the root."""
         return {
             "kind": self.kind,
             "root": str(self.root),
+            "layout": self.layout,
             "splits": [asdict(counts) for counts in self.counts],
             "findings": [{**finding._asdict(), "file": self._place(finding.file)} for finding in self.findings],
         }
@@ -136,7 +139,8 @@ class Report:
         """Return what is there, and of each check's findings the first few."""
         table = pd.DataFrame([asdict(counts) for counts in self.counts]).set_index("split").rename_axis(None)
         table = table[["videos", "published_videos", "frames", "published_frames", "annotated"]]
-        blocks = [[table.rename(columns=lambda name: name.replace("_", " ")).map(_number).to_string()]]
+        shown = table.rename(columns=lambda name: name.replace("_", " ")).map(_number).to_string()
+        blocks = [[shown, f"found as {self.layout}"]]
         by_check: defaultdict[str, list[Finding]] = defaultdict(list)
         for finding in self.findings:
             by_check[finding.check].append(finding)

@@ -73,7 +73,9 @@ def check_set(dataset: Dataset, checks: Iterable[VideoCheck], *, complete: bool 
     )
     order = list(CHECKS)
     ranked = sorted(findings, key=lambda finding: order.index(finding.check))
-    return Report(dataset.kind.name, dataset.root, counts, tuple(ranked))
+    places = (dataset.videos[0].source, dataset.videos[0].maps, dataset.videos[0].fixations, dataset.videos[0].gaze)
+    layout = ", ".join(place.relative_to(dataset.root).as_posix() for place in places if place)
+    return Report(dataset.kind.name, dataset.root, counts, tuple(ranked), layout)
 
 
 def _count(dataset: Dataset, results: Sequence[VideoCheck]) -> Iterator[SplitCounts]:
@@ -214,7 +216,7 @@ def _place_of(dataset: Dataset, path: Path) -> tuple[str, str]:
     """Split and name of the video that a path in the data set's folder is, or would be."""
     inside = path.relative_to(dataset.root)
     if dataset.kind.name == "dhf1k":
-        number = int(path.stem)
+        number = next(int(Path(part).stem) for part in inside.parts if Path(part).stem.isdecimal())
         return next((row.name for row in DHF1K_SPLITS if number in row.numbers), ""), f"{number:04d}"
     split = "all"
     if dataset.kind.name not in ("folder", "gaze"):

@@ -62,11 +62,6 @@ class Frames(NamedTuple):
     faults: tuple[Finding, ...]
 
 
-def read_frames_of(video: Video) -> Frames:
-    """Return all frames of a video, decoded."""
-    return _read_images(video) if video.source.is_dir() else _read_film(video)
-
-
 def read_pictures(folder: Path | None, suffix: str, reader: Callable[[Path], Image]) -> Pictures:
     """Return all files of a folder that end like this; none if there is no such folder.
 
@@ -79,7 +74,7 @@ def read_pictures(folder: Path | None, suffix: str, reader: Callable[[Path], Ima
     return _look({path.stem: path for path in paths if path.suffix == suffix and path.name[0] != "."}, reader)
 
 
-def _read_film(video: Video) -> Frames:
+def _read_video(video: Video) -> Frames:
     try:
         content = files.sha256(video.source)
         sizes = [frame.image.shape[:2] for frame in video.frames()]
@@ -126,7 +121,7 @@ def check_video(video: Video) -> VideoCheck:
     What is wrong is told and not raised, and never keeps the rest from being read. Videos and results can be pickled,
     so that this can be mapped over processes.
     """
-    frames = read_frames_of(video)
+    frames = _read_images(video) if video.source.is_dir() else _read_video(video)
     annotated, faults = _check_maps(video, frames) if video.gaze is None else _check_gaze(video, video.gaze, frames)
     found = (each._replace(split=video.split, video=video.name) for each in chain(frames.faults, faults))
     return VideoCheck(frames.decoded or len(video.names), annotated, frames.content, tuple(found))
