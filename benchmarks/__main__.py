@@ -5,6 +5,7 @@ from pathlib import Path
 
 import tyro
 
+from benchmarks.coverage import Coverage
 from benchmarks.documents import RAW, render
 from benchmarks.forward import Forward
 from benchmarks.many_hours import Assumptions, measured, plan_table
@@ -25,6 +26,7 @@ BENCHMARKS = {
     "trade": Trade,
     "training": Training,
     "metrics": Metrics,
+    "coverage": Coverage,
     "viewer": Viewer,
 }
 

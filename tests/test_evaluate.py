@@ -471,7 +471,9 @@ def test_two_evaluations_are_compared_in_pairs(
     found = json.loads((tmp_path / "both.json").read_bytes())
     row = found["metrics"]["NSS"]
     assert row["difference"]["mean"] == pytest.approx(row["second"] - row["first"])
-    assert row["difference"]["high"] < 0
+    assert row["difference"]["low"] < row["difference"]["mean"] < row["difference"]["high"]
+    assert row["difference"]["mean"] < 0
+    assert row["p"] <= row["holm"] <= 1
     assert row["p"] == 0.25, "three videos that all agree: two of eight sign patterns are as extreme"
     assert f"{row['difference']['mean']:+.3f}" in printed
     assert (found["videos"], found["frames"], found["left_out"]) == (3, 60, 0)

@@ -3,13 +3,24 @@
 from itertools import product
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.stats import binom
+from scipy.stats import t as student
+from scipy.stats import ttest_1samp
 
-from tinyhd_lib.evaluation import statistics
-from tinyhd_lib.evaluation.statistics import AVERAGINGS, Estimate, average, chosen_frames, estimate, paired_p, totals
+from tinyhd_lib.evaluation.statistics import (
+    AVERAGINGS,
+    Estimate,
+    average,
+    chosen_frames,
+    estimate,
+    holm,
+    paired_p,
+    totals,
+    units,
+)
 
 NAN, INF = float("nan"), float("inf")
 
@@ -71,21 +82,12 @@ def test_averages_are_numpys(videos: list[list[float]]) -> None:
     assert average(sums, counts, "per-video") == pytest.approx(np.mean(means), abs=1e-12)
 
 
-def test_drawing_a_video_twice_is_having_it_twice() -> None:
-    sums, counts = totals(SCORES, VIDEOS)
-    weights = np.array([[2, 0, 1], [0, 1, 3], [0, 1, 0]])
-    assert average(sums, counts, "pooled", weights)[:2] == pytest.approx([30 / 8, 6])
-    assert average(sums, counts, "per-video", weights)[:2] == pytest.approx([4, 6])
-    for averaging in AVERAGINGS:
-        assert np.isnan(average(sums, counts, averaging, weights)[2])
-
-
 @every_averaging
 @given(seed=st.integers(0, 1000), videos=st.integers(2, 12))
 @settings(max_examples=25, deadline=None)
 def test_an_interval_holds_the_mean(averaging: str, seed: int, videos: int) -> None:
     rng = np.random.default_rng(seed)
-    found = estimate(rng.exponential(size=videos) ** 3, rng.integers(1, 9, videos).astype(float), averaging, seed)
+    found = estimate(rng.exponential(size=videos) ** 3, rng.integers(1, 9, videos).astype(float), averaging)
     assert found.low - 1e-12 <= found.mean <= found.high + 1e-12
 
 
@@ -94,7 +96,7 @@ def test_intervals_shrink_with_the_root_of_the_videos(averaging: str) -> None:
     rng = np.random.default_rng(0)
     widths = []
     for videos in (10, 40, 160):
-        found = [estimate(*totals(*simulated(rng, videos, 8)), averaging, 0) for _ in range(10)]
+        found = [estimate(*totals(*simulated(rng, videos, 8)), averaging) for _ in range(10)]
         widths.append(np.mean([each.high - each.low for each in found]))
     assert widths[0] / widths[1] == pytest.approx(2, rel=0.15)
     assert widths[1] / widths[2] == pytest.approx(2, rel=0.15)
@@ -103,54 +105,65 @@ def test_intervals_shrink_with_the_root_of_the_videos(averaging: str) -> None:
 @every_averaging
 def test_more_frames_of_the_same_videos_hardly_narrow_an_interval(averaging: str) -> None:
     rng = np.random.default_rng(0)
-    few, many = (estimate(*totals(*simulated(rng, 100, frames)), averaging, 0) for frames in (4, 400))
+    few, many = (estimate(*totals(*simulated(rng, 100, frames)), averaging) for frames in (4, 400))
     assert many.high - many.low > 0.7 * (few.high - few.low)
 
 
-@every_averaging
-def test_intervals_are_those_of_a_plain_bootstrap(averaging: str) -> None:
+def test_intervals_over_videos_are_scipys() -> None:
+    scores, which = simulated(np.random.default_rng(0), 20, 9)
+    means = [scores[which == video].mean() for video in range(20)]
+    found = estimate(*totals(scores, which), "per-video")
+    expected = ttest_1samp(means, 0).confidence_interval(0.95)
+    assert [found.low, found.high] == pytest.approx([expected.low, expected.high])
+
+
+def test_a_pooled_interval_is_that_over_videos_where_all_are_as_long() -> None:
+    scores = np.random.default_rng(0).normal(size=120)
+    which = np.repeat(np.arange(12), 10)
+    pooled, other = (estimate(*totals(scores, which), averaging) for averaging in ("pooled", "per-video"))
+    assert pooled == pytest.approx(other)
+
+
+def test_a_pooled_interval_is_as_wide_as_the_mean_is_spread() -> None:
+    """Videos of very different lengths: the spread of many sets' means is what the intervals say."""
     rng = np.random.default_rng(0)
-    scores, which = simulated(rng, 20, 9)
-    parts = [scores[which == video] for video in range(20)]
-
-    def mean_of(drawn: list[np.ndarray]) -> float:
-        return float(np.mean(np.concatenate(drawn) if averaging == "pooled" else [each.mean() for each in drawn]))
-
-    means = [mean_of([parts[video] for video in rng.integers(0, 20, 20)]) for _ in range(4000)]
-    found = estimate(*totals(scores, which), averaging, 0)
-    width = found.high - found.low
-    assert found.mean == pytest.approx(mean_of(parts))
-    assert np.quantile(means, [0.025, 0.975]) == pytest.approx([found.low, found.high], abs=0.05 * width)
+    found = [estimate(*totals(*simulated(rng, 60, 40)), "pooled") for _ in range(300)]
+    said = np.mean([each.high - each.low for each in found]) / (2 * student.ppf(0.975, 59))
+    assert said == pytest.approx(np.std([each.mean for each in found]), rel=0.12)
 
 
-@every_averaging
-@pytest.mark.parametrize("hits", [7, 8])
-def test_an_interval_of_hits_and_misses_is_binomial(averaging: str, hits: int) -> None:
-    found = estimate(np.repeat([1.0, 0.0], [hits, 16 - hits]), np.ones(16), averaging, 0)
-    expected = binom.ppf([0.025, 0.975], 16, hits / 16) / 16
-    assert [found.low, found.high] == pytest.approx(expected, abs=1e-12)
+def test_shots_of_a_film_are_one_unit() -> None:
+    videos = pd.Series(["a_1", "a_2", "b_1"])
+    assert units(videos, "hollywood2").tolist() == ["a", "a", "b"]
+    assert units(videos, "dhf1k").tolist() == ["a_1", "a_2", "b_1"]
+    assert totals([1.0, 3.0, 4.0], units(videos, "hollywood2"))[0].tolist() == [4, 4]
 
 
-@every_averaging
-def test_a_seed_decides_an_interval(averaging: str) -> None:
-    sums, counts = totals(*simulated(np.random.default_rng(0), 9, 8))
-    assert estimate(sums, counts, averaging, 3) == estimate(sums, counts, averaging, 3)
-    other = estimate(sums, counts, averaging, 4)
-    assert other.mean == estimate(sums, counts, averaging, 3).mean
-    assert other != estimate(sums, counts, averaging, 3)
+@pytest.mark.parametrize(
+    ("p", "expected"),
+    [
+        ([0.01, 0.04, 0.03], [0.03, 0.06, 0.06]),
+        ([0.5, NAN, 0.001], [0.5, NAN, 0.002]),
+        ([0.9, 0.8], [1.0, 1.0]),
+        ([NAN], [NAN]),
+        ([], []),
+    ],
+)
+def test_holms_correction_by_hand(p: list[float], expected: list[float]) -> None:
+    np.testing.assert_allclose(holm(np.array(p, float)), expected)
 
 
 @every_averaging
 def test_a_video_without_scores_changes_nothing(averaging: str) -> None:
     sums, counts = totals(*simulated(np.random.default_rng(0), 9, 8))
     with_empty = (np.insert(each, 4, 0.0) for each in (sums, counts))
-    assert estimate(*with_empty, averaging, 0) == estimate(sums, counts, averaging, 0)
+    assert estimate(*with_empty, averaging) == estimate(sums, counts, averaging)
 
 
 @every_averaging
 def test_one_video_has_no_interval(averaging: str) -> None:
     for scores, videos in (([1.0, 3.0], [0, 0]), ([NAN, 1.0, 3.0, NAN], [0, 1, 1, 2])):
-        found = estimate(*totals(np.array(scores), np.array(videos)), averaging, 0)
+        found = estimate(*totals(np.array(scores), np.array(videos)), averaging)
         assert found.mean == 2
         assert np.isnan([found.low, found.high]).all()
 
@@ -160,47 +173,46 @@ def test_where_nothing_is_defined_there_is_no_figure(averaging: str) -> None:
     """The shuffled AUC of a set with a single video."""
     sums, counts = totals(np.full(4, NAN), np.array([0, 0, 1, 1]))
     assert counts.tolist() == [0, 0]
-    found = estimate(sums, counts, averaging, 0)
+    found = estimate(sums, counts, averaging)
     assert np.isnan([found.mean, found.low, found.high]).all()
     assert np.isnan(paired_p(sums, counts, averaging, 0))
 
 
 @every_averaging
 def test_nothing_at_all_has_no_figure(averaging: str) -> None:
-    found = estimate(*totals(np.empty(0), np.empty(0, int)), averaging, 0)
+    found = estimate(*totals(np.empty(0), np.empty(0, int)), averaging)
     assert np.isnan([found.mean, found.low, found.high]).all()
 
 
 @every_averaging
 def test_identical_videos_have_an_interval_without_width(averaging: str) -> None:
-    found = estimate(np.array([0.3, 0.3, 0.3, 0.3]), np.full(4, 3.0), averaging, 0)
+    found = estimate(np.array([0.3, 0.3, 0.3, 0.3]), np.full(4, 3.0), averaging)
     assert [found.mean, found.low, found.high] == pytest.approx([0.1] * 3, abs=1e-12)
 
 
 @every_averaging
 def test_an_infinite_mean_has_no_interval(averaging: str) -> None:
     """KL without epsilon is infinite where people looked at a zero of the prediction."""
-    found = estimate(np.array([INF, 2.0, 3.0, 4.0]), np.ones(4), averaging, 0)
+    found = estimate(np.array([INF, 2.0, 3.0, 4.0]), np.ones(4), averaging)
     assert found.mean == INF
     assert np.isnan([found.low, found.high]).all()
 
 
 @every_averaging
-def test_intervals_cover_the_truth_as_often_as_they_say(averaging: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(statistics, "BOOTSTRAP_DRAWS", 1000)
-    rng, trials = np.random.default_rng(0), 300
-    found = [estimate(*totals(*simulated(rng, 30, 12)), averaging, seed) for seed in range(trials)]
-    assert 0.88 <= coverage(found) <= 0.99
+@pytest.mark.parametrize("videos", [3, 6, 30])
+def test_intervals_cover_the_truth_as_often_as_they_say(averaging: str, videos: int) -> None:
+    rng = np.random.default_rng(videos)
+    found = [estimate(*totals(*simulated(rng, videos, 12)), averaging) for _ in range(400)]
+    assert 0.91 <= coverage(found) <= 0.98
 
 
 @every_averaging
-def test_intervals_that_drew_frames_would_not(averaging: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_intervals_over_frames_would_not(averaging: str) -> None:
     """The simulation can tell: with each frame taken for a video, the same check fails by far."""
-    monkeypatch.setattr(statistics, "BOOTSTRAP_DRAWS", 400)
     rng, found = np.random.default_rng(0), []
-    for seed in range(100):
+    for _ in range(100):
         scores, _ = simulated(rng, 30, 12)
-        found.append(estimate(*totals(scores, np.arange(len(scores))), averaging, seed))
+        found.append(estimate(*totals(scores, np.arange(len(scores))), averaging))
     assert coverage(found) < 0.7
 
 

@@ -31,7 +31,7 @@ from tinyhd_lib.data.transforms import Image
 from tinyhd_lib.models.spec import Sampling
 from tinyhd_lib.models.weights import read_metadata
 from tinyhd_lib.records import read_record
-from tinyhd_lib.training import checkpoint, teachers
+from tinyhd_lib.training import checkpoint, learner, samples, teachers
 from tinyhd_lib.training import loop as training
 from tinyhd_lib.training.checkpoint import log_table, read_log, read_state, smoothed
 from tinyhd_lib.training.learner import build_learner
@@ -404,9 +404,9 @@ def test_shares_of_the_teachers_work_are_counted_before_any_is_done(
 
 def test_a_loss_that_is_not_finite_stops_the_run(whole, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     recipe, unbroken = whole("steps")
-    set_rates, calls = training.set_rates, itertools.count(1)
+    set_rates, calls = learner.set_rates, itertools.count(1)
     with monkeypatch.context() as patch:
-        patch.setattr(training, "set_rates", lambda to, factor: set_rates(to, math.nan if next(calls) == 3 else factor))
+        patch.setattr(learner, "set_rates", lambda to, factor: set_rates(to, math.nan if next(calls) == 3 else factor))
         with pytest.raises(NonFiniteLossError, match=r"at step 4: \{'ground_truth': nan, .*lower LR") as stopped:
             run(recipe, tmp_path)
     assert all(term in str(stopped.value) for term in recipe.terms)
@@ -493,10 +493,10 @@ def test_damaged_videos_are_left_out_with_a_line(
 
 def test_the_place_of_a_damaged_clip_is_taken_by_the_next_one(labels: Recipe, broken: Path) -> None:
     recipe = replace(labels, labelled_dir=str(broken), store=False, clips_per_video=1)
-    sources, _ = training.open_sources(recipe)
-    samples = training.epoch_samples(sources, recipe, 0)
-    places = {sources[sample.clip.video].video.name: place for place, sample in enumerate(samples)}
-    items = training.DistillationSet(sources, None, samples, recipe)
+    sources, _ = samples.open_sources(recipe)
+    drawn = samples.epoch_samples(sources, recipe, 0)
+    places = {sources[sample.clip.video].video.name: place for place, sample in enumerate(drawn)}
+    items = samples.DistillationSet(sources, None, drawn, recipe)
     for name in ("0002", "0003"):
         assert all(torch.equal(value, items[places["0001"]][key]) for key, value in items[places[name]].items())
 
@@ -557,7 +557,7 @@ def test_folders_are_one_set(labels: Recipe, tmp_path: Path) -> None:
     for name in ("talks", "sequences"):
         list(synthesise("gaze", tmp_path / name, videos=2, frames=16, seed=len(name)))
     folders = {"labelled": "gaze", "labelled_dir": [str(tmp_path / name) for name in ("talks", "sequences")]}
-    learnt, _ = training.open_sources(replace(labels, **folders, labelled_split=None, validation_split=None))
+    learnt, _ = samples.open_sources(replace(labels, **folders, labelled_split=None, validation_split=None))
     assert len(learnt) == 4
     assert len({source.digest for source in learnt}) == 4
 
@@ -587,7 +587,7 @@ def test_the_best_is_the_best_by_the_score_that_is_named(
 ) -> None:
     """And training ends when that has not become better for as long as is allowed."""
     scores = iter([{"kl": 3.0, "nss": 1.0}, {"kl": 2.0, "nss": 2.0}, {"kl": 1.0, "nss": 1.5}, {"kl": 0.5, "nss": 2.0}])
-    monkeypatch.setattr(training, "validate", lambda *_, **_named: next(scores))
+    monkeypatch.setattr(learner, "validate", lambda *_, **_named: next(scores))
     recipe = replace(labels, best_by="nss", patience=2, epochs=9, clips_per_video=1)
     entries = run(recipe, tmp_path)
     assert len(scores_of(entries)) == 4
@@ -600,7 +600,7 @@ def test_an_epoch_without_scores_does_not_forget_the_best(
     labels: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     scores = iter([{"kl": 1.0}, {}, {"kl": 2.0}])
-    monkeypatch.setattr(training, "validate", lambda *_, **_named: next(scores))
+    monkeypatch.setattr(learner, "validate", lambda *_, **_named: next(scores))
     run(replace(labels, epochs=3, clips_per_video=1), tmp_path)
     assert read_state(tmp_path).best == 1
 
@@ -608,7 +608,7 @@ def test_an_epoch_without_scores_does_not_forget_the_best(
 def test_a_score_that_cannot_be_measured_is_one_line(
     labels: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(training, "validate", lambda *_, **_named: {"kl": 1.0})
+    monkeypatch.setattr(learner, "validate", lambda *_, **_named: {"kl": 1.0})
     with pytest.raises(BadInput, match="BEST_BY nss: of these data only kl can be measured"):
         run(replace(labels, best_by="nss", epochs=1), tmp_path)
 
@@ -629,7 +629,7 @@ def test_at_a_milestone_the_best_student_comes_back(
 ) -> None:
     """Here that of the second of three epochs."""
     scores = iter((2.0, 1.0, 3.0))
-    monkeypatch.setattr(training, "validate", lambda *_, **_named: {"kl": next(scores)})
+    monkeypatch.setattr(learner, "validate", lambda *_, **_named: {"kl": next(scores)})
     run(replace(labels, milestones=milestones, epochs=3, clips_per_video=1), tmp_path)
     assert read_metadata(tmp_path / "best.safetensors")["provenance"]["epoch"] == 2
     best, state = load_model(tmp_path / "best.safetensors").state_dict(), read_state(tmp_path)

@@ -83,7 +83,7 @@ def ablate(
     """Train many models alike, and compare them.
 
     Args:
-        models: decoders, outputs, reductions or reductions_single (the paper's comparisons), or models.
+        models: decoders, outputs, reductions, reductions_single (the paper's comparisons), heterogeneity, or models.
         recipe: How each of them is trained: one of ours, or a YAML file.
         running: Where it runs.
         set: Change an entry of the recipe, as often as needed.

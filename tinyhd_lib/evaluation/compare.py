@@ -9,10 +9,11 @@ import pandas as pd
 from tinyhd_lib.errors import BadInput
 from tinyhd_lib.evaluation.folder import Evaluation
 from tinyhd_lib.evaluation.scores import NAMES
-from tinyhd_lib.evaluation.statistics import Estimate, average, estimate, paired_p, totals
+from tinyhd_lib.evaluation.statistics import Estimate, average, estimate, holm, paired_p, totals, units
 from tinyhd_lib.evaluation.summary import json_numbers
 from tinyhd_lib.evaluation.tasks import PREDICTION
 
+_TIED = 1e-9  # below, it is the last digits of two ways of adding up
 _SHARED_SETTINGS = ("data", "split", "protocol", "averaging", "every", "min_fixations", "seed", "gaze_maps")
 
 
@@ -26,8 +27,8 @@ class Comparison:
         frames: how many both have scores for.
         left_out: how many only one has.
         metrics: a row a ``metric``: the means ``A`` and ``B`` of the two, their ``difference`` B - A, the ends ``low``
-            and ``high`` of its 95 % interval (bootstrap over videos), and ``p`` of a two-sided paired sign-flip
-            permutation test over videos.
+            and ``high`` of its 95 % interval (Student's t over videos), ``p`` of a two-sided paired sign-flip
+            permutation test over videos, and ``holm``: p corrected for looking at several metrics.
     """
 
     names: tuple[str, str]
@@ -39,7 +40,7 @@ class Comparison:
     def to_json(self) -> dict[str, Any]:
         """Return a JSON object, NaN and infinity as in `Summary.to_json`."""
         metrics = {
-            row.metric: json_numbers(first=row.A, second=row.B, p=row.p)
+            row.metric: json_numbers(first=row.A, second=row.B, p=row.p, holm=row.holm)
             | {"difference": json_numbers(mean=row.difference, low=row.low, high=row.high)}
             for row in self.metrics.itertuples()
         }
@@ -53,7 +54,7 @@ class Comparison:
         table = self.metrics[["A", "B"]].map("{:.3f}".format).set_axis(self.metrics["metric"]).rename_axis(None)
         table["B - A"] = signed["difference"].to_numpy()
         table["95 % interval"] = ("[" + signed["low"] + ", " + signed["high"] + "]").to_numpy()
-        table["p"] = self.metrics["p"].map("{:.4f}".format).to_numpy()
+        table[["p", "Holm"]] = self.metrics[["p", "holm"]].map("{:.4f}".format).to_numpy()
         left_out = f" ({self.left_out} that only one has are left out)" if self.left_out else ""
         return "\n".join([
             f"A  {self.names[0]}",
@@ -62,8 +63,8 @@ class Comparison:
             "",
             table.to_string(),
             "",
-            "Interval: bootstrap over videos. p: paired sign-flip permutation over videos, two-sided,",
-            "not corrected for looking at several metrics.",
+            "Interval: Student's t over videos. p: paired sign-flip permutation over videos, two-sided;",
+            "Holm: p corrected for looking at several metrics.",
         ])  # fmt: skip
 
 
@@ -83,24 +84,27 @@ def compare(first: Evaluation, second: Evaluation) -> Comparison:
         raise BadInput("the two evaluations have no frame in common")
     if (pairs["truth A"] != pairs["truth B"]).any():
         raise BadInput("the two evaluations differ in their ground truth: evaluate both on the same data")
-    averaging, seed = first.settings["averaging"], first.settings["seed"]
+    pairs["unit"] = units(pairs["video"], first.settings["data"])
+    how = first.settings["averaging"], first.settings["seed"]
+    metrics = pd.DataFrame([_difference(pairs, name, *how) for name in NAMES])
+    metrics["holm"] = holm(metrics["p"].to_numpy())
     return Comparison(
         names=(first.settings["predictions"], second.settings["predictions"]),
         videos=int(pairs["video"].nunique()),
         frames=len(pairs),
         left_out=sum(map(len, tables)) - 2 * len(pairs),
-        metrics=pd.DataFrame([_difference(pairs, name, averaging, seed) for name in NAMES]),
+        metrics=metrics,
     )
 
 
 def _difference(pairs: pd.DataFrame, name: str, averaging: str, seed: int) -> dict[str, Any]:
     scores = pairs[[f"{name} A", f"{name} B"]].to_numpy()
     defined = ~np.isnan(scores).any(axis=1)
-    (a, b), videos = scores[defined].T, pairs["video"].astype("category").cat.codes.to_numpy()[defined]
-    first, second = (float(average(*totals(each, videos), averaging)[0]) for each in (a, b))
+    (a, b), videos = scores[defined].T, pairs["unit"][defined]
+    first, second = (average(*totals(each, videos), averaging) for each in (a, b))
     difference, p = Estimate(np.nan, np.nan, np.nan), np.nan
     if np.isfinite(scores[defined]).all():  # infinities have no difference
-        sums, counts = totals(b - a, videos)
-        difference, p = estimate(sums, counts, averaging, seed), paired_p(sums, counts, averaging, seed)
+        sums, counts = totals(np.where(np.abs(b - a) < _TIED, 0, b - a), videos)
+        difference, p = estimate(sums, counts, averaging), paired_p(sums, counts, averaging, seed)
     low, high = difference.low, difference.high
     return {"metric": name, "A": first, "B": second, "difference": difference.mean, "low": low, "high": high, "p": p}

@@ -92,16 +92,11 @@ class EvaluateOptions:
             raise BadInput(f"`min_fixations={self.min_fixations}`: at least 1, no metric is defined without")
 
     @property
-    def rules(self) -> ScoringProtocol:
-        """Return the protocol's row of the table."""
-        return PROTOCOLS[self.protocol]
-
-    @property
     def averaged(self) -> str:
         """Return how frames become a figure of the set."""
-        return self.averaging or self.rules.averaging
+        return self.averaging or PROTOCOLS[self.protocol].averaging
 
     @property
     def most_frames(self) -> int | None:
         """Return how many frames of the set are scored at most."""
-        return self.rules.most_frames if self.averaged == "pooled" else None
+        return PROTOCOLS[self.protocol].most_frames if self.averaged == "pooled" else None

@@ -9,7 +9,7 @@ import pandas as pd
 
 from tinyhd_lib.evaluation.options import PROTOCOLS
 from tinyhd_lib.evaluation.scores import METRICS, NAMES
-from tinyhd_lib.evaluation.statistics import estimate, totals
+from tinyhd_lib.evaluation.statistics import estimate, totals, units
 from tinyhd_lib.evaluation.tasks import PREDICTION
 
 _FEW_VIDEOS = 20
@@ -77,9 +77,9 @@ class Summary:
     def notes(self) -> list[str]:
         """Return what a reader must know to use the figures."""
         said = self.settings
-        found = ["[95 % interval: bootstrap over videos]"]
+        found = ["[95 % interval: Student's t over videos]"]
         if 1 < said["videos"] < _FEW_VIDEOS:
-            found[0] += f" With only {said['videos']} videos, take the intervals for too narrow."
+            found[0] += f" With only {said['videos']} videos, it may be a little too narrow."
         found.append(f"Protocol {said['protocol']}: {PROTOCOLS[said['protocol']].source}.")
         found.append(f"Centre bias: {said['centre_bias']}.")
         if said["centre_bias"] == "learnt from the other videos":
@@ -107,11 +107,15 @@ def summarise(frames: pd.DataFrame, settings: dict[str, Any]) -> Summary:
 
     Args:
         frames: a row for each predictor and frame.
-        settings: of the evaluation; ``averaging`` and ``seed`` decide the figures.
+        settings: of the evaluation; ``averaging`` decides the figures.
     """
-    how = settings["averaging"], settings["seed"]
+    frames = frames.assign(unit=units(frames["video"], settings["data"]))
     rows = [
-        {"predictor": str(predictor), "metric": name, **estimate(*_totals(part, name), *how)._asdict()}
+        {
+            "predictor": str(predictor),
+            "metric": name,
+            **estimate(*totals(part[name], part["unit"]), settings["averaging"])._asdict(),
+        }
         for predictor, part in frames.groupby("predictor", observed=True)
         for name in NAMES
     ]
@@ -133,22 +137,15 @@ def side_by_side(summaries: Mapping[str, Summary]) -> Summary:
         for predictor in first.figures["predictor"].unique()
         for name, summary in (summaries if predictor == PREDICTION else {"": first}).items()
     ]
-    figures, videos = (
-        pd.concat([_renamed(getattr(summary, table), predictor, name) for name, predictor, summary in parts])
-        for table in ("figures", "videos")
-    )
-    settings = first.settings | {"predictions": ", ".join(summaries)}
-    return Summary(settings, figures.reset_index(drop=True), videos.reset_index(drop=True))
+
+    def joined(table: str) -> pd.DataFrame:
+        each = [(getattr(summary, table), predictor, name) for name, predictor, summary in parts]
+        renamed = [rows[rows["predictor"] == old].assign(predictor=new) for rows, old, new in each]
+        return pd.concat(renamed, ignore_index=True)
+
+    return Summary(first.settings | {"predictions": ", ".join(summaries)}, joined("figures"), joined("videos"))
 
 
 def json_numbers(**numbers: float) -> dict[str, float | str | None]:
     """Return numbers as JSON can hold them: None for NaN, ``"inf"`` for infinity."""
     return {name: None if np.isnan(each) else each if np.isfinite(each) else "inf" for name, each in numbers.items()}
-
-
-def _renamed(table: pd.DataFrame, predictor: str, name: str) -> pd.DataFrame:
-    return table[table["predictor"] == predictor].assign(predictor=name)
-
-
-def _totals(rows: pd.DataFrame, name: str) -> tuple[np.ndarray, np.ndarray]:
-    return totals(rows[name].to_numpy(), rows["video"].astype("category").cat.codes.to_numpy())

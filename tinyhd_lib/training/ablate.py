@@ -26,12 +26,12 @@ if TYPE_CHECKING:
 
 SWEEPS: dict[str, tuple[str, ...]] = {
     "decoders": ("d1_S", "d2_S", "d3_S", "d12_S", "d13_S", "d23_S", "d1d2d3_S_lt"),
-    "heterogeneity": ("d111_S", "d222_S", "d333_S", "d1d2d3_S_lt"),
     "outputs": ("d1d2d3_S_lt", "d123_M_8out", "ucf_d123m"),
     "reductions": ("ucf_d123m", "d123m_rc2_rc1T", "d123m_rc4_rc1T", "rc8_M"),
     "reductions_single": ("d1d2d3_S_lt", "d123s_rc2_rc1T", "d123s_rc4_rc1T", "rc8_S"),
+    "heterogeneity": ("d111_S", "d222_S", "d333_S", "d1d2d3_S_lt"),
 }
-"""The paper's comparisons, as rows of `MODEL_SPECS`."""
+"""The paper's comparisons, and three decoders of a kind against three kinds, as rows of `MODEL_SPECS`."""
 
 TABLE_NAME = "ablation"
 
