@@ -307,6 +307,35 @@ def test_frame_and_state_are_exported(reader: Reader, lab: tuple[str, Path]) -> 
     assert len(list(read_frames(out / "pursuit_overlay.mp4"))) == 144
 
 
+def test_regions_are_drawn_and_the_kernel_has_them(reader: Reader) -> None:
+    reader.press("1")
+    reader.runs("viewer.frame = 41")
+    reader.sees("frame 41,")
+    for corners in (((0.77, 0.5), (0.99, 0.97)), ((0.36, 0.4), (0.53, 0.8))):
+        reader.viewer.focus()
+        reader.page.keyboard.press("r")
+        reader.point(*corners[0])
+        reader.page.mouse.down()
+        reader.point(*corners[1])
+        reader.page.mouse.up()
+    for before, name in (("region 1", "face"), ("region 2", "ball")):
+        field = reader.viewer.get_by_label(f"Name of {before}", exact=True)
+        field.click(click_count=3)
+        reader.page.keyboard.type(name)
+        reader.page.keyboard.press("Enter")
+    table = reader.viewer.locator(".tinyhd-regions table")
+    _wait(lambda: table.get_by_role("cell", name="ball", exact=True).count() == 2, 60, "no table")
+    reader.viewer.screenshot(path=SCREENSHOTS / "regions.png")
+    rows = [row.split("\t") for row in table.inner_text().splitlines() if row.startswith(("face", "ball"))]
+    assert [row[0] for row in rows] == ["face", "face", "ball", "ball"]
+    assert all(0 < float(row[3].rstrip(" %")) < 100 for row in rows)
+    reader.runs("print('here', [region['name'] for region in viewer.regions])")
+    reader.page.get_by_text("here ['face', 'ball']").wait_for(timeout=20_000)
+    reader.runs("viewer.regions = []")
+    _wait(lambda: reader.viewer.locator(".tinyhd-regions li").count() == 0, 20, "the regions stay")
+    reader.viewer.scroll_into_view_if_needed()
+
+
 def test_it_takes_the_theme_of_jupyterlab(reader: Reader) -> None:
     background = "getComputedStyle(document.querySelector('.tinyhd-viewer')).backgroundColor"
     before = reader.page.evaluate(background)

@@ -161,6 +161,8 @@ var Canvas = class {
 // src/host.ts
 var SLOW = /* @__PURE__ */ new Set(["trace", "bounds"]);
 var SLOWLY = 1e3;
+var LISTS = /* @__PURE__ */ new Set(["regions", "notes"]);
+var ECHOES = 3e3;
 var KernelHost = class {
   constructor(model) {
     this.model = model;
@@ -175,11 +177,15 @@ var KernelHost = class {
   listeners = [];
   later;
   queue = [];
+  latest = /* @__PURE__ */ new Map();
   settings() {
     return Object.fromEntries(this.meta.settings.map((name) => [name, this.model.get(name)]));
   }
   set(change2, eager) {
-    for (const [name, value] of Object.entries(change2)) this.model.set(name, value);
+    for (const [name, value] of Object.entries(change2)) {
+      if (LISTS.has(name)) this.remember(name, JSON.stringify(value));
+      this.model.set(name, value);
+    }
     if (eager) {
       clearTimeout(this.later);
       this.later = void 0;
@@ -192,7 +198,26 @@ var KernelHost = class {
     }
   }
   observe(changed) {
-    for (const name of this.meta.settings) this.model.on(`change:${name}`, changed);
+    for (const name of this.meta.settings)
+      this.model.on(`change:${name}`, () => {
+        if (!this.isEcho(name)) changed();
+        else {
+          this.model.set(name, JSON.parse(this.latest.get(name)?.value ?? "null"));
+          this.model.save_changes();
+        }
+      });
+  }
+  remember(name, value) {
+    const known2 = this.latest.get(name);
+    const isFresh = known2 && performance.now() - known2.at < ECHOES;
+    this.latest.set(name, { value, older: isFresh ? [...known2.older, known2.value] : [], at: performance.now() });
+  }
+  // Whether the kernel has just sent back what we had before our latest change.
+  isEcho(name) {
+    const known2 = this.latest.get(name);
+    if (!known2 || performance.now() - known2.at > ECHOES) return false;
+    const value = JSON.stringify(this.model.get(name));
+    return value !== known2.value && known2.older.includes(value);
   }
   // Parts that are asked for together travel in one message.
   ask(keys) {
@@ -3023,8 +3048,9 @@ var Viewer = class {
     this.timeline.draw();
   }
   onKey(event) {
-    const typing = event.target instanceof HTMLInputElement && ["text", "number"].includes(event.target.type);
-    if (event.ctrlKey || event.metaKey || event.altKey || typing) return;
+    const field = event.target instanceof HTMLInputElement && ["text", "number"].includes(event.target.type) ? event.target : null;
+    if (field && event.key === "Enter") field.blur();
+    if (event.ctrlKey || event.metaKey || event.altKey || field) return;
     if (event.target instanceof HTMLSelectElement && event.key.startsWith("Arrow")) return;
     const done = this.outliner.key(event.key, event.shiftKey) || this.act(event.key);
     if (!done) return;

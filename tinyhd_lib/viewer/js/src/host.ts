@@ -22,6 +22,8 @@ export interface Host {
 
 const SLOW = new Set(["trace", "bounds"]); // parts that take their time: others do not wait for them
 const SLOWLY = 1000; // milliseconds between two messages about the frame that plays
+const LISTS = new Set(["regions", "notes"]); // settings that are changed piece by piece
+const ECHOES = 3000; // milliseconds in which a busy kernel may still send back what has been changed since
 
 interface Model {
   get(name: string): unknown;
@@ -45,6 +47,7 @@ export class KernelHost implements Host {
   private listeners: ((what: Told) => void)[] = [];
   private later: ReturnType<typeof setTimeout> | undefined;
   private queue: Entry[] = [];
+  private latest = new Map<string, { value: string; older: string[]; at: number }>();
 
   constructor(private model: Model) {
     this.meta = model.get("meta") as Meta;
@@ -56,7 +59,10 @@ export class KernelHost implements Host {
   }
 
   set(change: Partial<Settings>, eager: boolean): void {
-    for (const [name, value] of Object.entries(change)) this.model.set(name, value);
+    for (const [name, value] of Object.entries(change)) {
+      if (LISTS.has(name)) this.remember(name, JSON.stringify(value));
+      this.model.set(name, value);
+    }
     if (eager) {
       clearTimeout(this.later);
       this.later = undefined;
@@ -70,7 +76,28 @@ export class KernelHost implements Host {
   }
 
   observe(changed: () => void): void {
-    for (const name of this.meta.settings) this.model.on(`change:${name}`, changed);
+    for (const name of this.meta.settings)
+      this.model.on(`change:${name}`, () => {
+        if (!this.isEcho(name)) changed();
+        else {
+          this.model.set(name, JSON.parse(this.latest.get(name)?.value ?? "null"));
+          this.model.save_changes();
+        }
+      });
+  }
+
+  private remember(name: string, value: string): void {
+    const known = this.latest.get(name);
+    const isFresh = known && performance.now() - known.at < ECHOES;
+    this.latest.set(name, { value, older: isFresh ? [...known.older, known.value] : [], at: performance.now() });
+  }
+
+  // Whether the kernel has just sent back what we had before our latest change.
+  private isEcho(name: string): boolean {
+    const known = this.latest.get(name);
+    if (!known || performance.now() - known.at > ECHOES) return false;
+    const value = JSON.stringify(this.model.get(name));
+    return value !== known.value && known.older.includes(value);
   }
 
   // Parts that are asked for together travel in one message.

@@ -537,8 +537,9 @@ export class Viewer implements Member {
   }
 
   private onKey(event: KeyboardEvent): void {
-    const typing = event.target instanceof HTMLInputElement && ["text", "number"].includes(event.target.type);
-    if (event.ctrlKey || event.metaKey || event.altKey || typing) return;
+    const field = event.target instanceof HTMLInputElement && ["text", "number"].includes(event.target.type) ? event.target : null;
+    if (field && event.key === "Enter") field.blur(); // JupyterLab keeps Enter from changing it
+    if (event.ctrlKey || event.metaKey || event.altKey || field) return;
     if (event.target instanceof HTMLSelectElement && event.key.startsWith("Arrow")) return;
     const done = this.outliner.key(event.key, event.shiftKey) || this.act(event.key);
     if (!done) return;

@@ -191,4 +191,34 @@ describe("a kernel", () => {
     await Promise.resolve();
     expect(sent.length).toBe(2);
   });
+
+  it("that is busy and sends back an older list does not undo what was changed since", () => {
+    const values: Record<string, unknown> = { meta: { settings: ["notes"] }, notes: [] };
+    let heard: () => void = () => {};
+    const model = {
+      get: (name: string) => values[name],
+      set: (name: string, value: unknown) => {
+        const before = JSON.stringify(values[name]);
+        values[name] = value;
+        if (JSON.stringify(value) !== before) heard();
+      },
+      save_changes: () => {},
+      send: () => {},
+      on: (event: string, callback: (...args: never[]) => void) => {
+        if (event === "change:notes") heard = callback as () => void;
+      },
+    };
+    const host = new KernelHost(model);
+    let told = 0;
+    host.observe(() => (told += 1));
+    const [one, two] = [1, 2].map((frame) => [{ frame, text: "here" }]);
+    host.set({ notes: one }, true);
+    host.set({ notes: two }, true);
+    told = 0;
+    model.set("notes", one); // an echo
+    expect(host.settings().notes).toEqual(two);
+    model.set("notes", [{ frame: 9, text: "from the kernel" }]);
+    expect(told).toBe(2); // of putting it right, and of what the kernel says
+    expect(host.settings().notes[0].frame).toBe(9);
+  });
 });
