@@ -29,7 +29,7 @@ class Coverage(Benchmark):
     """
 
     videos: tuple[int, ...] = (3, 6, 20, 50)
-    trials: int = 1000
+    trials: int = 500
     draws: int = 1000
 
     def measure(self) -> Report:

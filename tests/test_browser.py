@@ -325,6 +325,8 @@ def test_regions_are_drawn_and_the_kernel_has_them(reader: Reader) -> None:
         reader.page.keyboard.press("Enter")
     table = reader.viewer.locator(".tinyhd-regions table")
     _wait(lambda: table.get_by_role("cell", name="ball", exact=True).count() == 2, 60, "no table")
+    reader.viewer.scroll_into_view_if_needed()
+    reader.settle()
     reader.viewer.screenshot(path=SCREENSHOTS / "regions.png")
     rows = [row.split("\t") for row in table.inner_text().splitlines() if row.startswith(("face", "ball"))]
     assert [row[0] for row in rows] == ["face", "face", "ball", "ball"]
