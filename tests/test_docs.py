@@ -146,6 +146,7 @@ def test_the_comparison_in_the_documents_is_that_of_the_raw_file() -> None:
             "low": each["difference"]["low"],
             "high": each["difference"]["high"],
             "p": each["p"],
+            "holm": each["holm"],
         }
         for name, each in raw["metrics"].items()
     ]
