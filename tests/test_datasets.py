@@ -15,6 +15,7 @@ from tinyhd_lib import BadInput
 from tinyhd_lib.data import layouts
 from tinyhd_lib.data.datasets import KINDS, open_dataset
 from tinyhd_lib.data.gaze import Viewing, blur, read_arrays, read_fixations, read_gaze
+from tinyhd_lib.data.verify.videos import check_video
 from tinyhd_lib.data.video import read_frames
 
 MadeUp = Callable[[str], Path]
@@ -267,6 +268,9 @@ def test_dhf1k_is_found_as_others_store_it(layout: str, made_up: MadeUp, tmp_pat
             np.testing.assert_array_equal(truths[0].fixations, truths[1].fixations)
             apart = 12 if layout == "maps as JPEG" else 0
             assert np.abs(truths[0].saliency - truths[1].saliency).max() <= apart
+        checked = check_video(other)
+        assert checked.annotated == (len(one.names) if one.has_truth else 0)
+        assert not [finding for finding in checked.findings if finding.check in {"pairing", "count"}]
         if layout != "annotations alone":
             frame, same = (next(iter(video.frames())).image.astype(int) for video in (one, other))
             assert np.abs(frame - same).max() == 0

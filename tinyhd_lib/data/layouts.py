@@ -179,10 +179,14 @@ class Video:
         return (saliency, fixations) if saliency.exists() and fixations.exists() else None
 
 
+PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg")
+"""Of maps and fixations; as published, they are PNG."""
+
+
 def _picture(folder: Path, name: str) -> Path:
     """Return the picture of a frame: a PNG of its name, or what it is called where others have stored the set."""
     names = (name, str(int(name))) if name.isdecimal() else (name,)
-    places = [folder / f"{each}{suffix}" for each in names for suffix in (".png", ".jpg", ".jpeg")]
+    places = [folder / f"{each}{suffix}" for each in names for suffix in PICTURE_SUFFIXES]
     return next((place for place in places if place.exists()), places[0])
 
 

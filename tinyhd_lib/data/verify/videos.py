@@ -1,7 +1,7 @@
 """What is wrong with one video and with what is known of where people looked in it."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from hashlib import sha256
 from itertools import chain
 from pathlib import Path
@@ -12,7 +12,7 @@ import numpy as np
 from tinyhd_lib import files
 from tinyhd_lib.data.gaze import Gaze, read_fixations, read_gaze
 from tinyhd_lib.data.images import read_colours, read_grey
-from tinyhd_lib.data.layouts import Video
+from tinyhd_lib.data.layouts import PICTURE_SUFFIXES, Video
 from tinyhd_lib.data.transforms import Image
 from tinyhd_lib.data.verify.findings import Finding, VideoCheck, unreadable
 from tinyhd_lib.data.verify.sets import gaps, last_number, spoken
@@ -62,16 +62,19 @@ class Frames(NamedTuple):
     faults: tuple[Finding, ...]
 
 
-def read_pictures(folder: Path | None, suffix: str, reader: Callable[[Path], Image]) -> Pictures:
-    """Return all files of a folder that end like this; none if there is no such folder.
+def _pictures(folder: Path | None, suffixes: Collection[str], reader: Callable[[Path], Image], width: int) -> Pictures:
+    """Return all files of a folder that end like these; none if there is no such folder.
 
     Args:
         folder: where they are.
-        suffix: such as ``.png``.
+        suffixes: such as ``.png``.
         reader: gives the pixels of a file, or raises BadInput or OSError.
+        width: that names are filled up to with zeros.
     """
     paths = sorted(folder.iterdir()) if folder is not None and folder.is_dir() else []
-    return _look({path.stem: path for path in paths if path.suffix == suffix and path.name[0] != "."}, reader)
+    return _look(
+        {path.stem.zfill(width): path for path in paths if path.suffix in suffixes and path.name[0] != "."}, reader
+    )
 
 
 def _read_video(video: Video) -> Frames:
@@ -129,9 +132,10 @@ def check_video(video: Video) -> VideoCheck:
 
 def _check_maps(video: Video, frames: Frames) -> tuple[int, Iterator[Finding]]:
     """Return how many frames have ground truth in files, and what is wrong with it."""
-    maps = read_pictures(video.maps, ".png", read_grey)
-    plain = read_pictures(video.fixations, ".png", read_fixations)
-    matlab = read_pictures(video.fixations and video.fixations / "maps", ".mat", read_fixations)
+    width = len(video.names[0]) if video.names[0].isdecimal() else 0
+    maps = _pictures(video.maps, PICTURE_SUFFIXES, read_grey, width)
+    plain = _pictures(video.fixations, PICTURE_SUFFIXES, read_fixations, width)
+    matlab = _pictures(video.fixations and video.fixations / "maps", (".mat",), read_fixations, width)
     # As `Video.truth_files` chooses: a MATLAB file only where there is no PNG.
     fixations = matlab.read | plain.read
     annotated = maps.files.keys() & (matlab.files | plain.files) & set(video.names)
