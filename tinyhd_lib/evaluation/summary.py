@@ -87,9 +87,7 @@ class Summary:
         if said["gaze_maps"]:
             found.append(f"Maps of gaze points: {'; '.join(said['gaze_maps'])}.")
         if (zeros := said.get("frames_looked_at_zeros", 0)) > _MANY_ZEROS:
-            found.append(
-                f"In {zeros:.0%} of the frames people looked at zeros, which KL counts; give .npz, or 16 bits."
-            )
+            found.append(f"In {zeros:.0%} of the frames people looked at zeros, which KL counts: give 16 bits or .npz.")
         if said["every"] > 1:
             found.append(f"Of every {said['every']} frames, one was scored.")
         for key, what in (("missing_maps", "had no map"), ("frames_without_truth", "have no ground truth")):

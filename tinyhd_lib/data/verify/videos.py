@@ -72,9 +72,8 @@ def _pictures(folder: Path | None, suffixes: Collection[str], reader: Callable[[
         width: that names are filled up to with zeros.
     """
     paths = sorted(folder.iterdir()) if folder is not None and folder.is_dir() else []
-    return _look(
-        {path.stem.zfill(width): path for path in paths if path.suffix in suffixes and path.name[0] != "."}, reader
-    )
+    chosen = [path for path in paths if path.suffix in suffixes and path.name[0] != "."]
+    return _look({path.stem.zfill(width): path for path in chosen}, reader)
 
 
 def _read_video(video: Video) -> Frames:
