@@ -20,13 +20,12 @@ async ([speed, seconds]) => {
   select.value = String(speed);
   select.dispatchEvent(new Event("change"));
   const shown = new Set();
-  const caption = viewer.querySelector(".tinyhd-caption");
-  const read = () => shown.add(parseInt(caption.textContent.slice(6)));
+  const read = () => shown.add(Number(viewer.dataset.frame));
   const key = (name) => viewer.dispatchEvent(new KeyboardEvent("keydown", { key: name }));
   key("Home");
   await new Promise((done) => setTimeout(done, 1500));
   const watching = new MutationObserver(read);
-  watching.observe(caption, { childList: true, characterData: true, subtree: true });
+  watching.observe(viewer, { attributes: true, attributeFilter: ["data-frame"] });
   key(" ");
   await new Promise((done) => setTimeout(done, (1000 * seconds) / speed));
   key(" ");

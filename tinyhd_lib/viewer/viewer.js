@@ -2832,10 +2832,11 @@ var Viewer = class {
     if (!image || !colours || !scene.diverging || this.gone) return;
     const quick = now.playing && this.player.isVideo && this.easel.kind === "WebGL" && now.view !== "grid";
     this.easel.draw(now, frame, image, this.size(quick), quick, this.outliner.outlines());
-    const first = this.parts.map(now.source, frame) ?? null;
-    this.describe(first);
+    this.root.dataset.frame = String(frame);
     if (quick && performance.now() - this.toldAt < SELDOM) return;
     this.toldAt = performance.now();
+    const first = this.parts.map(now.source, frame) ?? null;
+    this.describe(first);
     this.showScale(first, colours);
     this.read();
     this.timeline.update(frame, now.notes, this.player.range);

@@ -303,10 +303,11 @@ export class Viewer implements Member {
     if (!image || !colours || !scene.diverging || this.gone) return;
     const quick = now.playing && this.player.isVideo && this.easel.kind === "WebGL" && now.view !== "grid";
     this.easel.draw(now, frame, image, this.size(quick), quick, this.outliner.outlines());
-    const first = this.parts.map(now.source, frame) ?? null;
-    this.describe(first);
+    this.root.dataset.frame = String(frame);
     if (quick && performance.now() - this.toldAt < SELDOM) return; // the pictures come first
     this.toldAt = performance.now();
+    const first = this.parts.map(now.source, frame) ?? null;
+    this.describe(first);
     this.showScale(first, colours);
     this.read();
     this.timeline.update(frame, now.notes, this.player.range);
