@@ -21,6 +21,14 @@ async ([speed, seconds]) => {
   select.dispatchEvent(new Event("change"));
   const shown = new Set();
   const read = () => shown.add(Number(viewer.dataset.frame));
+  const video = viewer.querySelector("video");
+  let [first, last] = [0, 0];
+  const count = (_now, about) => {
+    first ||= about.presentedFrames;
+    last = about.presentedFrames;
+    video.requestVideoFrameCallback(count);
+  };
+  video.requestVideoFrameCallback(count);
   const key = (name) => viewer.dispatchEvent(new KeyboardEvent("keydown", { key: name }));
   key("Home");
   await new Promise((done) => setTimeout(done, 1500));
@@ -30,7 +38,7 @@ async ([speed, seconds]) => {
   await new Promise((done) => setTimeout(done, (1000 * seconds) / speed));
   key(" ");
   watching.disconnect();
-  return [shown.size, Math.max(...shown) - Math.min(...shown) + 1];
+  return [shown.size, Math.max(...shown) - Math.min(...shown) + 1, last - first + 1];
 }
 """
 _SEEK = """
@@ -99,7 +107,8 @@ class Viewer(Benchmark):
             page.goto(place.as_uri())
             page.wait_for_function("document.querySelector('video').readyState >= 2")
             for speed in (1, 2):
-                shown, passed = page.evaluate(_PLAY, [speed, length])
+                shown, passed, presented = page.evaluate(_PLAY, [speed, length])
+                row[f"presented_at_{speed}"] = round(min(presented / passed, 1.0), 3)
                 row[f"shown_at_{speed}"] = round(shown / passed, 3)
                 row[f"pace_at_{speed}"] = round(passed / (length * rate), 3)
             seeks = [page.evaluate(_SEEK, frame) for frame in _anywhere(rng, count, self.repeats)]

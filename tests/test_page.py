@@ -13,10 +13,13 @@ from typing import Any
 
 import av
 import cv2
+import nbformat
 import numpy as np
 import pandas as pd
 import pytest
 from conftest import ROOT, moving_dot, needs_browser
+from nbclient import NotebookClient
+from nbconvert import HTMLExporter
 from PIL import Image
 from playwright.sync_api import Browser, Page
 
@@ -506,6 +509,26 @@ def test_a_page_within_a_page_is_a_viewer_too(browser: Browser, saved: tuple[Sal
     frame = page.frame_locator("iframe")
     frame.get_by_label("Play (space)").click()
     page.wait_for_timeout(1500)
+    assert int(frame.locator(".tinyhd-caption").inner_text().split(",")[0].split()[1]) > 5
+    page.close()
+
+
+@needs_browser
+def test_an_executed_notebook_as_html_holds_a_working_viewer(
+    browser: Browser, numbered_video: Path, tmp_path: Path
+) -> None:
+    source = f"""import numpy as np
+from tinyhd_lib.viewer import SaliencyViewer
+SaliencyViewer({str(numbered_video)!r}, np.random.default_rng(0).random(({FRAMES}, 24, 32)))"""
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(source)])
+    NotebookClient(notebook, kernel_name="python3", store_widget_state=False).execute()
+    place = tmp_path / "notebook.html"
+    place.write_text(HTMLExporter().from_notebook_node(notebook)[0], encoding="utf-8")
+    page = browser.new_page(viewport={"width": 1000, "height": 1100})
+    page.goto(place.as_uri())
+    frame = page.frame_locator("iframe")
+    frame.get_by_label("Play (space)").click()
+    page.wait_for_timeout(2500)
     assert int(frame.locator(".tinyhd-caption").inner_text().split(",")[0].split()[1]) > 5
     page.close()
 
