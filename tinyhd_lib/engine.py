@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, nullcontext
 from functools import partial
 from importlib.util import find_spec
+from multiprocessing import resource_tracker
 from pathlib import Path
 from pkgutil import resolve_name
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -132,8 +133,7 @@ def connected(workers: int | None, cluster: "str | Client | None" = None) -> "It
         BadInput: there are no workers, Dask is not installed, nobody answers at the address, or the file says no
             cluster.
     """
-    if workers is None:
-        workers = usable_cores() if find_spec("distributed") else 1
+    workers = (usable_cores() if find_spec("distributed") else 1) if workers is None else workers
     if workers < 1:
         raise BadInput(f"`workers={workers}`: at least 1")
     if cluster is None and workers == 1:
@@ -170,6 +170,7 @@ def _undisturbed() -> Iterator[None]:
     if not hasattr(signal, "pthread_sigmask"):
         yield
         return
+    resource_tracker.ensure_running()  # which lets interruptions through again, in the thread that needs it first
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
@@ -202,8 +203,7 @@ def _local_cluster(workers: int) -> Any:
     environment = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), threads)
     environment |= {"OPENCV_FOR_THREADS_NUM": "1", _SHARES: str(workers), "TQDM_DISABLE": "1"}
     # Workers may have children of their own (kernels, loaders), and keep the memory that is freed, which is faster.
-    settings = {"distributed.nanny.pre-spawn-environ": {}, "distributed.worker.daemon": False}
-    with dask.config.set(settings):
+    with dask.config.set({"distributed.nanny.pre-spawn-environ": {}, "distributed.worker.daemon": False}):
         return LocalCluster(
             n_workers=workers,
             threads_per_worker=1,
