@@ -28,6 +28,7 @@ lab: .venv/lab  ## JupyterLab with everything installed
 	$(BIN)/jupyter lab --LabApp.default_url=/lab/tree/notebooks/01_teacher_inspection.ipynb
 
 docs: .venv/docs  ## the documentation in out/site, with the notebooks executed; a broken link is an error
+	$(PYTHON) -c "import shutil; shutil.rmtree('out/notebooks', ignore_errors=True)"
 	$(BIN)/tinyhd notebooks run -f smoke --out out/notebooks
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
