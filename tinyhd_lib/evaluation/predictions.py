@@ -55,10 +55,8 @@ class Maps:
             return
         wanted = set(indices)
         if self.video.suffix.lower() in _ARRAYS:
-            yield from (
-                (index, _checked(self.video, _read_array(self.video, fingerprint([self.video]))[index]))
-                for index in sorted(wanted)
-            )
+            stack = _read_array(self.video, fingerprint([self.video]))
+            yield from ((index, _checked(self.video, stack[index])) for index in sorted(wanted))
             return
         for frame in read_frames(self.video, strict=True):
             if frame.index in wanted:

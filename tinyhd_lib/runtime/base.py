@@ -81,6 +81,7 @@ def _code(path: Path) -> str:
     tree = ast.parse(path.read_bytes())
     for node in ast.walk(tree):
         if isinstance(body := getattr(node, "body", None), list):
-            texts = [each for each in body if isinstance(each, ast.Expr) and isinstance(each.value, ast.Constant)]
-            body[:] = [each for each in body if each not in texts]
+            body[:] = [
+                each for each in body if not (isinstance(each, ast.Expr) and isinstance(each.value, ast.Constant))
+            ]
     return ast.dump(tree)
