@@ -325,7 +325,7 @@ def test_regions_are_drawn_moved_and_counted(page: Page, maps: dict[str, np.ndar
         page.mouse.move(*_points_at(page, right, bottom - 0.001), steps=3)
         page.mouse.up()
     table = page.locator(".tinyhd-regions table")
-    table.get_by_role("row").nth(2).wait_for(timeout=30_000)
+    table.get_by_role("row").nth(4).wait_for(timeout=30_000)  # a heading, two regions of two maps each
     page.screenshot(path=ROOT / "out/browser/page_regions.png", full_page=True)
     place = _saves(page, page.get_by_text("every frame as CSV").click, tmp_path / "shares.csv")
     shares = pd.read_csv(place)
