@@ -15,6 +15,9 @@ import numpy as np
 import pytest
 import torch
 
+# Before anything imports the kernels: where there is no GPU, a CPU interprets them.
+os.environ.setdefault("TRITON_INTERPRET", str(int(not torch.cuda.is_available())))
+
 from tinyhd_lib import MODEL_SPECS, TinyHD, build_model, save_model
 from tinyhd_lib.data.synthetic import synthesise
 from tinyhd_lib.data.writer import VideoWriter

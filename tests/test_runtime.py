@@ -33,7 +33,7 @@ def clips_of(number: int, seed: int = 1) -> np.ndarray:
 @pytest.fixture
 def no_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     """A machine on which `auto` finds no GPU."""
-    monkeypatch.setattr("tinyhd_lib.runtime._may_be_there", lambda device: device not in {"cuda", "mps"})
+    monkeypatch.setattr("tinyhd_lib.runtime._may_be_there", lambda device: device not in {"triton", "cuda", "mps"})
 
 
 # Torch
@@ -193,11 +193,11 @@ def test_without_numba_and_openvino_auto_is_torch_and_says_so(
     ("precision", "gpus", "tried"),
     [
         ("float32", set(), ["fused", "openvino", "cpu"]),
-        ("float32", {"cuda"}, ["cuda", "fused", "openvino", "cpu"]),
+        ("float32", {"triton", "cuda"}, ["triton", "cuda", "fused", "openvino", "cpu"]),
         ("float32", {"mps"}, ["mps", "fused", "openvino", "cpu"]),
-        ("float16", {"cuda", "mps"}, ["cuda", "mps", "cpu"]),
-        ("bfloat16", {"cuda"}, ["cuda", "openvino"]),
-        ("int8", {"cuda", "mps"}, ["openvino"]),
+        ("float16", {"triton", "cuda", "mps"}, ["triton", "cuda", "mps", "cpu"]),
+        ("bfloat16", {"triton", "cuda"}, ["triton", "cuda", "openvino"]),
+        ("int8", {"triton", "cuda", "mps"}, ["openvino"]),
     ],
 )
 def test_auto_tries_the_fastest_first_that_has_the_precision(
@@ -210,7 +210,8 @@ def test_auto_tries_the_fastest_first_that_has_the_precision(
         raise Unusable(f"no {device}")
 
     monkeypatch.setattr("tinyhd_lib.runtime._open", refuse)
-    monkeypatch.setattr("tinyhd_lib.runtime._may_be_there", lambda name: name in gpus or name not in {"cuda", "mps"})
+    others = {"fused", "openvino", "cpu"}
+    monkeypatch.setattr("tinyhd_lib.runtime._may_be_there", lambda name: name in gpus | others)
     with pytest.raises(BadInput, match=f"no {tried[-1]}"):
         open_runtime(random_model(SMALL), precision=precision)
     assert found == tried

@@ -56,7 +56,8 @@ def predict_many(
     order = sorted(jobs, key=_size, reverse=True)
     shared = min((job.out.parent for job in order), key=lambda path: len(path.parts), default=None) if client else None
     work = partial(predict_video, model=model, on_step=on_step)
-    for number, result, refused in run(work, order, client, shared=shared, gpu=model.device.startswith("cuda")):
+    gpu = model.device.startswith(("cuda", "triton"))
+    for number, result, refused in run(work, order, client, shared=shared, gpu=gpu):
         yield Predicted(order[number], 0, 0.0, refused) if result is None else result
 
 

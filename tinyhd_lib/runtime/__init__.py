@@ -21,6 +21,7 @@ __all__ = ["Runtime", "has_cuda", "open_runtime"]
 logger = logging.getLogger(__name__)
 
 _CHOICES = {
+    "triton": ("float32", "bfloat16", "float16"),
     "cuda": ("float32", "bfloat16", "float16"),
     "mps": ("float32", "float16"),
     "fused": ("float32",),
@@ -29,7 +30,7 @@ _CHOICES = {
 }
 """What ``auto`` tries, the fastest first, and the precisions that it tries there."""
 
-_PACKAGES = {"fused": "numba", "openvino": "openvino"}
+_PACKAGES = {"triton": "triton", "fused": "numba", "openvino": "openvino"}
 
 
 def open_runtime(model: "TinyHD | str | Path", device: str = "auto", precision: str = "float32") -> Runtime:
@@ -37,9 +38,9 @@ def open_runtime(model: "TinyHD | str | Path", device: str = "auto", precision: 
 
     Args:
         model: a name of `list_models`, a checkpoint's path, or a model.
-        device: ``auto`` (the fastest that is there and has the precision, GPUs first), ``fused``, ``openvino``, a torch
-            device (``cpu``, ``cuda``, ``cuda:1``, ``mps``), or ``compiled`` or ``compiled:DEVICE`` for
-            ``torch.compile``.
+        device: ``auto`` (the fastest that is there and has the precision, GPUs first); kernels of our own, ``triton``
+            or ``triton:1`` on a GPU, ``fused`` on a CPU; ``openvino``; a torch device (``cpu``, ``cuda``, ``cuda:1``,
+            ``mps``), or ``compiled`` or ``compiled:DEVICE`` for ``torch.compile``.
         precision: a name of `LEAST_CC`; all but ``float32`` change the maps a little.
 
     Raises:
@@ -68,18 +69,22 @@ def _announced(runtime: Runtime, reasons: str) -> Runtime:
 
 
 def _open(source: ModelSource, device: str, precision: str) -> Runtime:
-    if device not in _PACKAGES:
+    name, _, where = device.partition(":")
+    if name not in _PACKAGES:
         from tinyhd_lib.runtime.eager import TorchRuntime
 
-        compiled, _, where = device.partition(":")
-        if compiled == "compiled":
+        if name == "compiled":
             return TorchRuntime(source, where or ("cuda" if has_cuda() else "cpu"), precision, compiled=True)
         return TorchRuntime(source, device, precision)
-    package = _PACKAGES[device]
+    package = _PACKAGES[name]
     if not find_spec(package):
         raise Unusable(f"device {device!r} needs {package}, which is not installed (pip install {package})")
     try:
-        if device == "fused":
+        if name == "triton":
+            from tinyhd_lib.runtime.triton.runtime import TritonRuntime
+
+            return TritonRuntime(source, f"cuda:{where}" if where else "cuda", precision)
+        if name == "fused":
             from tinyhd_lib.runtime.fused.runtime import FusedRuntime
 
             check_precision(precision, ("float32",), "fused")
@@ -93,7 +98,7 @@ def _open(source: ModelSource, device: str, precision: str) -> Runtime:
 
 
 def _may_be_there(device: str) -> bool:
-    return has_cuda() if device == "cuda" else device != "mps" or sys.platform == "darwin"
+    return has_cuda() if device in {"cuda", "triton"} else device != "mps" or sys.platform == "darwin"
 
 
 def has_cuda() -> bool:

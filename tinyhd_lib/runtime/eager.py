@@ -81,7 +81,9 @@ class TorchRuntime:
             raise Unusable(f"{self.name}: torch cannot compute this here ({_first_line(error)})") from error
 
 
-def find_device(name: str, choices: str = "auto, fused, openvino, compiled, cpu, cuda, cuda:N, mps") -> torch.device:
+def find_device(
+    name: str, choices: str = "auto, triton, fused, openvino, compiled, cpu, cuda, cuda:N, mps"
+) -> torch.device:
     """Return a torch device that can be computed on.
 
     Args:

@@ -1,0 +1,88 @@
+"""Compile every kernel that a plan launches, for GPUs that need not be there.
+
+python tests/compile_ahead.py MODEL TARGET...
+
+A target is sm_80, sm_90, gfx942 and the like. Prints a line for each: how many kernels, and how many registers spilt.
+"""
+
+import os
+import re
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+os.environ.pop("TRITON_INTERPRET", None)
+
+import torch
+import triton
+from triton.backends.compiler import GPUTarget
+from triton.compiler import ASTSource
+
+from tinyhd_lib import MODEL_SPECS, build_model
+from tinyhd_lib.runtime.fused.planner import make_plan
+from tinyhd_lib.runtime.triton import engine, kernels
+
+TYPES = {torch.float32: "*fp32", torch.bfloat16: "*bf16", torch.float16: "*fp16"}
+
+
+class Recorder:
+    """Stands for a kernel and writes down how it is launched, each way once."""
+
+    def __init__(self, kernel: Any, launches: dict[Any, Any]) -> None:
+        self.kernel, self.launches = kernel, launches
+
+    def __getitem__(self, _grid: Any) -> Any:
+        return self.launch
+
+    def launch(self, *args: Any, **constants: Any) -> None:
+        types = [
+            TYPES[arg.dtype] if isinstance(arg, torch.Tensor) else "fp32" if isinstance(arg, float) else "i32"
+            for arg in args
+        ]
+        self.launches[self.kernel.fn.__name__, *types, *constants.items()] = self.kernel, types, constants
+
+
+def launches_of(model: str, kind: torch.dtype, precision: str) -> list[Any]:
+    found: dict[Any, Any] = {}
+    every = {name: Recorder(value, found) for name, value in vars(kernels).items() if hasattr(value, "arg_names")}
+    engine.kernels = SimpleNamespace(**every)
+    engine._precision = lambda _device: precision
+    engine.Engine(make_plan(build_model(MODEL_SPECS[model])), 1, torch.device("cpu"), kind, graph=False)._run()
+    return list(found.values())
+
+
+def compiled(kernel: Any, types: list[str], constants: dict[str, Any], target: GPUTarget) -> Any:
+    names = kernel.arg_names
+    signature = dict(zip(names, types, strict=False)) | dict.fromkeys(constants, "constexpr")
+    values = {(names.index(name),): value for name, value in constants.items()}
+    return triton.compile(ASTSource(fn=kernel, signature=signature, constexprs=values), target=target)
+
+
+def spilt(cubin: bytes) -> int:
+    """Return bytes of local memory, which is where registers go that there are too few of."""
+    tool = Path(triton.__file__).parent / "backends/nvidia/bin/cuobjdump"
+    with tempfile.NamedTemporaryFile(suffix=".cubin") as file:
+        Path(file.name).write_bytes(cubin)
+        told = subprocess.run([tool, "-res-usage", file.name], capture_output=True, text=True, check=True).stdout
+    return sum(map(int, re.findall(r"(?:STACK|LOCAL):(\d+)", told)))
+
+
+def main() -> None:
+    model, *targets = sys.argv[1:]
+    for name in targets:
+        nvidia = name.startswith("sm_")
+        target = GPUTarget("cuda", int(name[3:]), 32) if nvidia else GPUTarget("hip", name, 64)
+        launches = launches_of(model, torch.float32, "tf32x3" if nvidia else "ieee")
+        made = [compiled(*launch, target) for launch in launches]
+        local = [spilt(each.asm["cubin"]) for each in made] if nvidia else []
+        for (kernel, _, constants), each in zip(launches, local, strict=False):
+            if each and "-v" in os.environ.get("TELL", ""):
+                sys.stdout.write(f"{kernel.fn.__name__} {constants}: {each}\n")
+        sys.stdout.write(f"{name}: {len(made)} kernels, {sum(local)} bytes of local memory\n")
+
+
+if __name__ == "__main__":
+    main()
