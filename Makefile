@@ -8,7 +8,7 @@ BIN := .venv/Scripts
 endif
 PIP := $(BIN)/python -m pip install --disable-pip-version-check --editable
 
-.PHONY: demo check test lint lab docs clean
+.PHONY: demo check test test-gpu gpu lint lab docs clean
 
 demo: .venv/ready  ## saliency maps and an overlay video of VIDEO, with WEIGHTS (a name or a path)
 	$(BIN)/tinyhd predict $(VIDEO) $(if $(WEIGHTS),--weights $(WEIGHTS)) --out out/demo --overlay out/demo/overlay.mp4 --force
@@ -18,6 +18,16 @@ check: lint  ## lint, types and the fast tests
 
 test: lint  ## all tests
 	$(BIN)/pytest -n 2
+
+test-gpu: .venv/test  ## the tests that need a GPU
+	$(BIN)/pytest -m gpu
+
+gpu: test-gpu  ## these tests, then what docs/speed.md shows of a GPU, in a few minutes; figures in docs/bench
+	$(BIN)/python -m benchmarks forward --models M-r4 S-r4 --devices cuda triton --batches 1 16 --json docs/bench/gpu-forward.json
+	$(BIN)/python -m benchmarks forward --models workbench-m-r4 workbench-s-r4 --devices triton --precisions bfloat16 float16 --batches 16 --json docs/bench/gpu-precisions.json
+	$(BIN)/python -m benchmarks training --batches 32 --no-cache --json docs/bench/gpu-training.json
+	$(BIN)/python -m benchmarks pipeline --models workbench-m-r4 workbench-s-r4 --devices triton cuda --json docs/bench/gpu-pipeline.json
+	$(BIN)/python -m benchmarks render
 
 lint: .venv/test
 	$(BIN)/ruff check .

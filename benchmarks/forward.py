@@ -97,6 +97,8 @@ def _processor(case: Case) -> str:
     kind, _, where = case.device.partition(":")
     if kind in {"fused", "openvino"}:
         return "cpu"
+    if kind == "triton":
+        return case.device.replace("triton", "cuda")
     if kind != "compiled":
         return case.device
     import torch

@@ -22,9 +22,15 @@ from tinyhd_lib.models.spec import MODEL_SPECS
 from tinyhd_lib.training.recipe import Recipe
 
 SIZES = ((192, 256), (96, 128))
-# Precision, and whether it is compiled; what was published comes first.
-ON_A_CPU: Sequence[tuple[str, bool]] = (("float32", False), ("bfloat16", False))
-ON_A_GPU: Sequence[tuple[str, bool]] = (("float16", False), ("bfloat16", False), ("float16", True), ("bfloat16", True))
+# Device, precision, and whether it is compiled; what was published comes first.
+ON_A_CPU: Sequence[tuple[str, str, bool]] = (("cpu", "float32", False), ("cpu", "bfloat16", False))
+ON_A_GPU: Sequence[tuple[str, str, bool]] = (
+    ("cuda", "float16", False),
+    ("cuda", "bfloat16", False),
+    ("triton", "float16", False),
+    ("triton", "bfloat16", False),
+    ("cuda", "bfloat16", True),
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,12 +75,15 @@ def measure_steps(model: str, size: tuple[int, int], batch: int, repeats: int) -
         given: dict[str, Any] = {"model": model, "size": size, "root": Path(folder), "videos": 2}
         given |= {"batch": batch, "clips_per_video": -(-clips // 2)}
         runs = [
-            _steps(_recipe(**given, precision=precision, compile=compiled), Path(folder) / str(number), device)
-            for number, (precision, compiled) in enumerate(ways)
+            _steps(_recipe(**given, precision=precision, compile=compiled), Path(folder) / str(number), where)
+            for number, (where, precision, compiled) in enumerate(ways)
         ]
         times = paired(take_turns([partial(next, run) for run in runs], repeats))
     what = {"model": model, "label": MODEL_SPECS[model].label, "device": device, "size": list(size), "batch": batch}
-    labels = [f"{'compiled' if compiled else 'eager'} {precision}" for precision, compiled in ways]
+    labels = [
+        f"{'triton' if where == 'triton' else 'compiled' if compiled else 'eager'} {precision}"
+        for where, precision, compiled in ways
+    ]
     return [what | {"way": label} | each for label, each in zip(labels, times, strict=True)]
 
 
@@ -126,7 +135,7 @@ def _steps(recipe: Recipe, out: Path, device: str) -> Iterator[None]:
     from tinyhd_lib import train
 
     for entry in train(recipe, out, device=device):
-        if device == "cuda":
+        if device != "cpu":
             torch.cuda.synchronize()
         if "terms" in entry:
             yield

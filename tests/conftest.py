@@ -50,6 +50,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--mutants", type=int, default=100, help="how many damaged files are tried")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Skip what is marked ``gpu`` where there is none."""
+    for item in items:
+        if item.get_closest_marker("gpu") and not torch.cuda.is_available():
+            item.add_marker(pytest.mark.skip(reason="needs a GPU that torch can use"))
+
+
 def pytest_configure(config: pytest.Config) -> None:
     """Let processes that share the cores not wait for one another: with several threads each, twenty times as long."""
     if config.getoption("numprocesses", None):

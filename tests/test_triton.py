@@ -1,5 +1,6 @@
-"""The GPU's kernels compute what torch computes: interpreted on a CPU here, and compiled for GPUs that need not be there."""
+"""The GPU's kernels compute what torch does: interpreted on a CPU here, compiled for GPUs that need not be there."""
 
+import copy
 import os
 import subprocess
 import sys
@@ -8,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 from conftest import random_model
 from test_teachers import wake
 
@@ -16,6 +18,7 @@ from tinyhd_lib.runtime.fused.planner import make_plan
 
 pytest.importorskip("triton", reason="Triton comes with torch on Linux alone")
 
+from tinyhd_lib.runtime.triton import layers
 from tinyhd_lib.runtime.triton.engine import Engine
 
 interpreted = pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU: see test_gpu.py")
@@ -89,3 +92,92 @@ def test_the_kernels_compile_for_gpus_that_are_not_there(model: str) -> None:
 def test_without_a_gpu_the_runtime_is_refused_in_one_line() -> None:
     with pytest.raises(BadInput, match="device 'cuda:3' cannot be used here"):
         open_runtime(random_model("d2_S"), "triton:3")
+
+
+# Training
+
+
+SIZES = [
+    ((1, 3, 3), (1, 1, 1), (0, 1, 1)),
+    ((2, 3, 3), (1, 2, 2), (0, 1, 1)),
+    ((3, 3, 3), (1, 1, 1), (1, 1, 1)),
+    ((3, 3, 3), (1, 2, 2), (1, 1, 1)),
+    ((3, 3, 3), (2, 1, 1), (1, 1, 1)),
+    ((3, 3, 3), (2, 2, 2), (1, 1, 1)),
+]
+"""Kernel, stride and padding of every depthwise convolution of the table."""
+
+
+def gradients_of(outputs: torch.Tensor, inputs: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, ...]:
+    weights = torch.randn(outputs.shape, generator=torch.Generator().manual_seed(9), dtype=torch.float64)
+    return outputs, *torch.autograd.grad(outputs, inputs, weights.to(outputs.dtype))
+
+
+def test_the_sizes_are_those_of_the_table() -> None:
+    found = {
+        (layer.kernel_size, layer.stride, layer.padding)
+        for row in MODEL_SPECS
+        for layer in random_model(row).modules()
+        if isinstance(layer, torch.nn.Conv3d) and layer.groups > 1
+    }
+    assert found == set(SIZES)
+
+
+@interpreted
+@pytest.mark.parametrize("frames", [1, 2, 5])
+@pytest.mark.parametrize(("kernel", "stride", "padding"), SIZES)
+def test_depthwise_gradients_are_torchs(kernel: tuple, stride: tuple, padding: tuple, frames: int) -> None:
+    if frames + 2 * padding[0] < kernel[0]:
+        frames = kernel[0]
+    torch.manual_seed(frames)
+    x, weight = (torch.randn(size, dtype=torch.float64) for size in ((2, 3, frames, 7, 10), (3, 1, *kernel)))
+    inputs = tuple(each.float().requires_grad_() for each in (x, weight))
+    found = gradients_of(layers.DepthwiseFunction.apply(*inputs, stride, padding), inputs)
+    exact = x.requires_grad_(), weight.requires_grad_()
+    expected = gradients_of(F.conv3d(*exact, None, stride, padding, groups=3), exact)
+    for ours, theirs in zip(found, expected, strict=True):
+        torch.testing.assert_close(ours.double(), theirs, rtol=0, atol=2e-5)
+
+
+@interpreted
+@pytest.mark.parametrize("clip6", [True, False])
+@pytest.mark.parametrize("size", [(2, 5, 4, 19, 31), (1, 3, 1, 2, 3)])
+def test_batch_norm_gradients_are_torchs(size: tuple[int, ...], clip6: bool) -> None:
+    torch.manual_seed(size[0])
+    norm = torch.nn.BatchNorm3d(size[1]).double()
+    torch.nn.init.uniform_(norm.weight, 0.5, 3)
+    torch.nn.init.uniform_(norm.bias, -1, 1)
+    model = torch.nn.Sequential(norm, *[torch.nn.ReLU6()] * clip6)
+    x = (3 + 2 * torch.randn(size, dtype=torch.float64)).requires_grad_()
+    fast = copy.deepcopy(model).float()
+    layers.accelerate(fast)
+    mine = x.detach().float().requires_grad_()
+    found = gradients_of(fast(mine), (mine, *fast.parameters()))
+    expected = gradients_of(model(x), (x, *model.parameters()))
+    for ours, theirs in zip(found, expected, strict=True):
+        torch.testing.assert_close(ours.double(), theirs, rtol=0, atol=1e-5 * float(theirs.detach().abs().max()))
+    for name, value in model.state_dict().items():
+        torch.testing.assert_close(fast.state_dict()[name].double(), value.double(), rtol=1e-6, atol=1e-6)
+    torch.testing.assert_close(fast.eval()(mine).double(), model.eval()(x), rtol=0, atol=1e-5)
+
+
+@interpreted
+@pytest.mark.slow
+def test_a_student_learns_the_same_with_them() -> None:
+    model = random_model("d2_S").train()
+    wake(model, torch.randn(2, 3, 16, 32, 32, generator=torch.Generator().manual_seed(1)))
+    fast, exact = copy.deepcopy(model).train(), copy.deepcopy(model).double().train()
+    layers.accelerate(fast)
+    assert list(fast.state_dict()) == list(model.state_dict())
+    clip = torch.randn(2, 3, 16, 32, 32, generator=torch.Generator().manual_seed(2))
+    found, expected = (
+        gradients_of(each(clip.to(kind)).map.logit(), tuple(each.parameters()))
+        for each, kind in ((fast, torch.float32), (exact, torch.float64))
+    )
+    plain = gradients_of(model.train()(clip).map.logit(), tuple(model.parameters()))
+    for (name, _), ours, torchs, theirs in zip(
+        [("map", None), *model.named_parameters()], found, plain, expected, strict=True
+    ):
+        scale = float(theirs.detach().abs().max())
+        allowed = max(1e-4, 3 * float((torchs - theirs).detach().abs().max()) / scale)
+        assert float((ours - theirs).detach().abs().max()) / scale < allowed, name

@@ -25,7 +25,7 @@ class Running:
     """Where training runs; none of it decides what comes out."""
 
     device: str = "auto"
-    """auto, cpu, cuda or cuda:N."""
+    """auto, cpu, cuda[:N], or triton[:N]: CUDA with kernels of our own where torch is slow."""
     loaders: int = 0
     """Processes that prepare clips."""
     force: bool = False

@@ -56,7 +56,8 @@ def train(  # noqa: PLR0913
         recipe: what decides the result.
         out: folder of the checkpoints ``last.pt`` and ``best.safetensors``, of ``log.jsonl`` and ``run.json``. What was
             begun there with the same recipe goes on, on a CPU to the very bits of a run without interruption.
-        device: a torch device; ``auto`` for CUDA where there is one, else a CPU, on which OpenVINO runs the teacher.
+        device: a torch device; ``triton`` for CUDA with kernels of our own where torch is slow; ``auto`` for that where
+            it can be, else a CPU, on which OpenVINO runs the teacher.
         loaders: processes that prepare clips; none to do it in between.
         force: begin anew.
         teacher: somebody else than the recipe's.
@@ -104,6 +105,10 @@ class _Training:
         self.sources, self.measured = samples.open_sources(recipe)
         self.left_out = samples.LeftOut()
         self.learner = learner.build_learner(recipe).to(group.device)
+        if group.triton:
+            from tinyhd_lib.runtime.triton.layers import accelerate
+
+            accelerate(self.learner.student)
         self.optimiser = learner.build_optimiser(self.learner, recipe)
         self.scaler = torch.amp.GradScaler(group.device.type, enabled=recipe.precision == "float16")
         self.loss = DistillationLoss({str(name): weight for name, weight in recipe.terms.items()})

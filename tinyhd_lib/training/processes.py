@@ -4,6 +4,7 @@ import os
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
+from importlib.util import find_spec
 
 import torch
 from torch import distributed, nn
@@ -21,11 +22,13 @@ class Processes:
         rank: of this one.
         count: of all.
         device: that this one computes on.
+        triton: whether layers that torch is slow at get kernels of our own.
     """
 
     rank: int
     count: int
     device: torch.device
+    triton: bool = False
 
     @property
     def first(self) -> bool:
@@ -70,22 +73,24 @@ class Processes:
 
 @contextmanager
 def processes(device: str) -> Iterator[Processes]:
-    """Join the processes that torchrun started, each on a GPU of its own where ``auto`` or ``cuda`` is asked for.
+    """Join the processes that torchrun started, each on a GPU of its own where no number is asked for.
 
     Raises:
         BadInput: there is no such device.
     """
     rank, count = torchrun_rank(os.environ)
     if device == "auto":
-        device = "cuda" if torch.cuda.is_available() else "cpu"
-    place = find_device(device, "auto, cpu, cuda, cuda:N")
+        gpu = "triton" if find_spec("triton") else "cuda"
+        device = gpu if torch.cuda.is_available() else "cpu"
+    triton = device.startswith("triton")
+    place = find_device(device.replace("triton", "cuda"), "auto, cpu, triton, triton:N, cuda, cuda:N")
     if place.type == "cuda":
         torch.cuda.set_device(place)
     if count == 1:
-        yield Processes(0, 1, place)
+        yield Processes(0, 1, place, triton)
         return
     distributed.init_process_group("nccl" if place.type == "cuda" else "gloo")
     try:
-        yield Processes(rank, count, place)
+        yield Processes(rank, count, place, triton)
     finally:
         distributed.destroy_process_group()

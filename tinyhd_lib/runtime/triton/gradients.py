@@ -1,0 +1,182 @@
+"""What a student's training is slow at in torch on a GPU, as Triton kernels: see `layers`.
+
+Tensors are contiguous (N, C, T, H, W) of any floating type; sums are float32. Named as in `kernels`; ``plane`` is a
+channel of a clip, ``pad`` and ``edge`` are the paddings in time and in space.
+"""
+
+import triton
+import triton.language as tl
+
+
+@triton.jit
+def convolve_kernel(
+    x,
+    weight,
+    out,
+    C,
+    T,
+    H,
+    W,
+    To,
+    Ho,
+    Wo,
+    pad,
+    edge,
+    KERNEL: tl.constexpr,
+    STRIDE: tl.constexpr,
+    SPACE_STRIDE: tl.constexpr,
+    P_TILE: tl.constexpr,
+):
+    """Convolve depthwise (KERNEL, 3, 3). Programs: tiles of pixels, frames of the result, channels of all clips."""
+    p, to, plane = tl.program_id(0) * P_TILE + tl.arange(0, P_TILE), tl.program_id(1), tl.program_id(2).to(tl.int64)
+    y, across, inside = p // Wo * SPACE_STRIDE - edge, p % Wo * SPACE_STRIDE - edge, p < Ho * Wo
+    taps = weight + plane % C * KERNEL * 9
+    total = tl.zeros((P_TILE,), tl.float32)
+    for line in range(3 * KERNEL):
+        t, iy = to * STRIDE + line // 3 - pad, y + line % 3
+        kept = inside & (t >= 0) & (t < T) & (iy >= 0) & (iy < H)
+        for kx in tl.static_range(3):
+            ix = across + kx
+            value = tl.load(x + (plane * T + t) * H * W + iy * W + ix, mask=kept & (ix >= 0) & (ix < W), other=0.0)
+            total += tl.load(taps + line * 3 + kx) * value.to(tl.float32)
+    tl.store(out + (plane * To + to) * Ho * Wo + p, total.to(out.dtype.element_ty), mask=inside)
+
+
+@triton.jit
+def input_gradient_kernel(
+    gradient,
+    weight,
+    out,
+    C,
+    T,
+    H,
+    W,
+    To,
+    Ho,
+    Wo,
+    pad,
+    edge,
+    KERNEL: tl.constexpr,
+    STRIDE: tl.constexpr,
+    SPACE_STRIDE: tl.constexpr,
+    P_TILE: tl.constexpr,
+):
+    """Gather what every pixel was part of. Programs: tiles of pixels, frames of the input, channels of all clips."""
+    p, t, plane = tl.program_id(0) * P_TILE + tl.arange(0, P_TILE), tl.program_id(1), tl.program_id(2).to(tl.int64)
+    y, across, inside = p // W + edge, p % W + edge, p < H * W
+    taps = weight + plane % C * KERNEL * 9
+    total = tl.zeros((P_TILE,), tl.float32)
+    for line in range(3 * KERNEL):
+        later, below = t + pad - line // 3, y - line % 3
+        to, oy = later // STRIDE, below // SPACE_STRIDE
+        kept = inside & (later >= 0) & (later % STRIDE == 0) & (to < To)
+        kept = kept & (below >= 0) & (below % SPACE_STRIDE == 0) & (oy < Ho)
+        for kx in tl.static_range(3):
+            right = across - kx
+            ox = right // SPACE_STRIDE
+            seen = kept & (right >= 0) & (right % SPACE_STRIDE == 0) & (ox < Wo)
+            value = tl.load(gradient + (plane * To + to) * Ho * Wo + oy * Wo + ox, mask=seen, other=0.0)
+            total += tl.load(taps + line * 3 + kx) * value.to(tl.float32)
+    tl.store(out + (plane * T + t) * H * W + p, total.to(out.dtype.element_ty), mask=inside)
+
+
+@triton.jit
+def weight_gradient_kernel(
+    x,
+    gradient,
+    out,
+    C,
+    T,
+    H,
+    W,
+    To,
+    Ho,
+    Wo,
+    pad,
+    edge,
+    frames,
+    share,
+    STRIDE: tl.constexpr,
+    SPACE_STRIDE: tl.constexpr,
+    P_TILE: tl.constexpr,
+):
+    """Sum up a row of three taps over a share of all clips' frames. Programs: rows of taps, channels, shares."""
+    line, c, part = tl.program_id(0), tl.program_id(1), tl.program_id(2)
+    left = tl.zeros((P_TILE,), tl.float32)
+    middle = tl.zeros((P_TILE,), tl.float32)
+    right = tl.zeros((P_TILE,), tl.float32)
+    for frame in range(part * share, tl.minimum((part + 1) * share, frames)):
+        plane, to = (frame // To * C + c).to(tl.int64), frame % To
+        t = to * STRIDE + line // 3 - pad
+        for begin in range(0, Ho * Wo, P_TILE):
+            p = begin + tl.arange(0, P_TILE)
+            iy, ix = p // Wo * SPACE_STRIDE + line % 3 - edge, p % Wo * SPACE_STRIDE - edge
+            kept = (p < Ho * Wo) & (t >= 0) & (t < T) & (iy >= 0) & (iy < H)
+            given = tl.load(gradient + (plane * To + to) * Ho * Wo + p, mask=kept, other=0.0).to(tl.float32)
+            source = x + (plane * T + t) * H * W + iy * W + ix
+            left += given * tl.load(source, mask=kept & (ix >= 0) & (ix < W), other=0.0).to(tl.float32)
+            middle += given * tl.load(source + 1, mask=kept & (ix >= -1) & (ix < W - 1), other=0.0).to(tl.float32)
+            right += given * tl.load(source + 2, mask=kept & (ix >= -2) & (ix < W - 2), other=0.0).to(tl.float32)
+    to_taps = out + ((part * C + c) * tl.num_programs(0) + line) * 3
+    tl.store(to_taps, tl.sum(left, 0))
+    tl.store(to_taps + 1, tl.sum(middle, 0))
+    tl.store(to_taps + 2, tl.sum(right, 0))
+
+
+@triton.jit
+def statistics_kernel(x, out, size, P_TILE: tl.constexpr):
+    """Write mean and sum of squared distances of a tile. Programs: tiles of a plane, channels of all clips."""
+    p, plane = tl.program_id(0) * P_TILE + tl.arange(0, P_TILE), tl.program_id(1).to(tl.int64)
+    value = tl.load(x + plane * size + p, mask=p < size, other=0.0).to(tl.float32)
+    mean = tl.sum(value, 0) / tl.minimum(P_TILE, size - tl.program_id(0) * P_TILE)
+    apart = tl.where(p < size, value - mean, 0.0)
+    to = out + (plane * tl.num_programs(0) + tl.program_id(0)) * 2
+    tl.store(to, mean)
+    tl.store(to + 1, tl.sum(apart * apart, 0))
+
+
+@triton.jit
+def normalise_kernel(x, scale, shift, out, C, size, CLIP: tl.constexpr, P_TILE: tl.constexpr):
+    """Scale and shift every channel, with ReLU6 if ``CLIP``. Programs: tiles of a plane, channels of all clips."""
+    p, plane = tl.program_id(0) * P_TILE + tl.arange(0, P_TILE), tl.program_id(1).to(tl.int64)
+    value = tl.load(x + plane * size + p, mask=p < size, other=0.0).to(tl.float32)
+    value = value * tl.load(scale + plane % C) + tl.load(shift + plane % C)
+    if CLIP:
+        value = tl.minimum(tl.maximum(value, 0.0), 6.0)
+    tl.store(out + plane * size + p, value.to(out.dtype.element_ty), mask=p < size)
+
+
+@triton.jit
+def passed(x, gradient, scale, shift, mean, deviation, plane, p, C, size, CLIP: tl.constexpr):
+    """Return what of a gradient passes ReLU6, and the normalised input."""
+    c = plane % C
+    value = tl.load(x + plane * size + p, mask=p < size, other=0.0).to(tl.float32)
+    given = tl.load(gradient + plane * size + p, mask=p < size, other=0.0).to(tl.float32)
+    if CLIP:
+        made = value * tl.load(scale + c) + tl.load(shift + c)
+        given = tl.where((made > 0.0) & (made < 6.0), given, 0.0)
+    return given, (value - tl.load(mean + c)) / tl.load(deviation + c)
+
+
+@triton.jit
+def gradient_sums_kernel(
+    x, gradient, scale, shift, mean, deviation, out, C, size, CLIP: tl.constexpr, P_TILE: tl.constexpr
+):
+    """Write a tile's sums of the gradient, and of it times the normalised input. Programs as in `statistics_kernel`."""
+    p, plane = tl.program_id(0) * P_TILE + tl.arange(0, P_TILE), tl.program_id(1).to(tl.int64)
+    given, normal = passed(x, gradient, scale, shift, mean, deviation, plane, p, C, size, CLIP)
+    to = out + (plane * tl.num_programs(0) + tl.program_id(0)) * 2
+    tl.store(to, tl.sum(given, 0))
+    tl.store(to + 1, tl.sum(given * normal, 0))
+
+
+@triton.jit
+def norm_gradient_kernel(
+    x, gradient, scale, shift, mean, deviation, means, out, C, size, CLIP: tl.constexpr, P_TILE: tl.constexpr
+):
+    """Make the gradient of a batch norm's input, by the means (C, 2) of what `gradient_sums_kernel` sums up."""
+    p, plane = tl.program_id(0) * P_TILE + tl.arange(0, P_TILE), tl.program_id(1).to(tl.int64)
+    given, normal = passed(x, gradient, scale, shift, mean, deviation, plane, p, C, size, CLIP)
+    c = plane % C
+    made = tl.load(scale + c) * (given - tl.load(means + c * 2) - normal * tl.load(means + c * 2 + 1))
+    tl.store(out + plane * size + p, made.to(out.dtype.element_ty), mask=p < size)

@@ -1,0 +1,167 @@
+"""Depthwise 3-D convolutions and batch norms that learn fast on a GPU.
+
+To each channel of a batch norm torch gives one block of threads: with few channels most of a GPU stands idle. Here many
+blocks sum up their parts, and nothing is added by atomics, so that a step gives the same numbers each time.
+"""
+
+from itertools import pairwise
+from typing import Any
+
+import torch
+import triton
+from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
+from torch.nn.functional import relu6
+
+from tinyhd_lib.runtime.triton import gradients
+
+_PIXELS = 1024
+"""That a program works on at once."""
+
+_PROGRAMS = 4096
+"""That sum up a weight's gradient, at most."""
+
+Triple = tuple[int, ...]
+
+
+class DepthwiseFunction(torch.autograd.Function):
+    """A depthwise convolution of x (N, C, T, H, W) by weight (C, 1, k, 3, 3), strides and paddings alike in space."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: Tensor, stride: Triple, padding: Triple) -> Tensor:
+        x, taps = x.contiguous(), weight.float().contiguous()
+        sizes = [
+            (size + 2 * pad - kernel) // step + 1
+            for size, pad, kernel, step in zip(x.shape[2:], padding, weight.shape[2:], stride, strict=True)
+        ]
+        out = x.new_empty((*x.shape[:2], *sizes))
+        ctx.save_for_backward(x, taps)
+        ctx.places = *x.shape[1:], *sizes, *padding[:2]
+        ctx.flags = {"STRIDE": stride[0], "SPACE_STRIDE": stride[1]}
+        ctx.kind = weight.dtype
+        tile, grid = _tiles(out)
+        gradients.convolve_kernel[grid](x, taps, out, *ctx.places, KERNEL=weight.shape[2], P_TILE=tile, **ctx.flags)
+        return out
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, None, None]:
+        x, taps = ctx.saved_tensors
+        gradient, of_input = gradient.contiguous(), torch.empty_like(x)
+        tile, grid = _tiles(of_input)
+        kernel = taps.shape[2]
+        gradients.input_gradient_kernel[grid](
+            gradient, taps, of_input, *ctx.places, KERNEL=kernel, P_TILE=tile, **ctx.flags
+        )
+        channels, frames = x.shape[1], len(x) * gradient.shape[2]
+        share = triton.cdiv(frames, max(1, _PROGRAMS // (3 * kernel * channels)))
+        parts = torch.empty((triton.cdiv(frames, share), *taps.shape), device=x.device)
+        tile, _ = _tiles(gradient)
+        gradients.weight_gradient_kernel[3 * kernel, channels, len(parts)](
+            x, gradient, parts, *ctx.places, frames, share, P_TILE=tile, **ctx.flags
+        )
+        return of_input, parts.sum(0).to(ctx.kind), None, None
+
+
+class BatchNormFunction(torch.autograd.Function):
+    """A batch norm of x (N, C, T, H, W) by the batch's own statistics, with ReLU6 if ``clip6``.
+
+    Returns the result, and mean and biased variance (C,) of the batch.
+    """
+
+    @staticmethod
+    def forward(  # noqa: PLR0913, PLR0917
+        ctx: Any,
+        x: Tensor,
+        weight: Tensor,
+        bias: Tensor,
+        epsilon: float,
+        clip6: bool,  # noqa: FBT001
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        x = x.contiguous()
+        size, channels, grid = x[0, 0].numel(), x.shape[1], _planes(x)
+        parts = torch.empty((len(x), channels, grid[0], 2), device=x.device)
+        gradients.statistics_kernel[grid](x, parts, size, P_TILE=_PIXELS)
+        counts = torch.full((grid[0], 1, 1), _PIXELS, dtype=torch.float64, device=x.device)
+        counts[-1] = size - (grid[0] - 1) * _PIXELS
+        means, squares = parts.double().permute(3, 2, 0, 1)  # (tiles, N, C)
+        total = len(x) * size
+        mean = (counts * means).sum((0, 1)) / total
+        variance = (squares + counts * (means - mean).square()).sum((0, 1)) / total
+        deviation = (variance + epsilon).sqrt()
+        scale = weight.double() / deviation
+        folded = [each.float() for each in (scale, bias.double() - mean * scale, mean, deviation)]
+        out = torch.empty_like(x)
+        gradients.normalise_kernel[grid](x, *folded[:2], out, channels, size, CLIP=clip6, P_TILE=_PIXELS)
+        ctx.save_for_backward(x, *folded)
+        ctx.clip6 = clip6
+        mean, variance = mean.float(), variance.float()
+        ctx.mark_non_differentiable(mean, variance)
+        return out, mean, variance
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor, *_: Tensor) -> tuple[Tensor | None, ...]:
+        x, *folded = ctx.saved_tensors
+        gradient = gradient.contiguous()
+        size, channels, grid = x[0, 0].numel(), x.shape[1], _planes(x)
+        parts = torch.empty((len(x), channels, grid[0], 2), device=x.device)
+        flags = {"CLIP": ctx.clip6, "P_TILE": _PIXELS}
+        gradients.gradient_sums_kernel[grid](x, gradient, *folded, parts, channels, size, **flags)
+        sums = parts.sum((0, 2))  # (C, 2)
+        out, means = torch.empty_like(x), sums / (len(x) * size)
+        gradients.norm_gradient_kernel[grid](x, gradient, *folded, means, out, channels, size, **flags)
+        return out, sums[:, 1], sums[:, 0], None, None
+
+
+class _Depthwise(nn.Module):
+    def __init__(self, layer: nn.Conv3d) -> None:
+        super().__init__()
+        self.weight, self._how = layer.weight, (layer.stride, layer.padding)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return DepthwiseFunction.apply(x, self.weight, *self._how)
+
+
+class _BatchNorm(nn.BatchNorm3d):
+    clip6 = False
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not self.training:
+            return relu6(super().forward(x)) if self.clip6 else super().forward(x)
+        out, mean, variance = BatchNormFunction.apply(x, self.weight, self.bias, self.eps, self.clip6)
+        count, share = x.numel() // x.shape[1], float(self.momentum or 0)
+        with torch.no_grad():
+            self.running_mean.lerp_(mean, share)  # type: ignore[union-attr]
+            self.running_var.lerp_(variance * count / (count - 1), share)  # type: ignore[union-attr]
+            self.num_batches_tracked.add_(1)  # type: ignore[union-attr]
+        return out
+
+
+def accelerate(model: nn.Module) -> None:
+    """Give a model's depthwise convolutions and batch norms, with the ReLU6 behind them, the kernels of this file.
+
+    Names and values of its parameters stay, and in evaluation mode it computes as before.
+    """
+    for sequence in [each for each in model.modules() if isinstance(each, nn.Sequential)]:
+        for (name, layer), (after, following) in pairwise([*sequence.named_children(), ("", None)]):
+            if isinstance(layer, nn.Conv3d) and layer.groups == layer.in_channels > 1:
+                sequence.set_submodule(name, _Depthwise(layer))
+            elif isinstance(layer, nn.BatchNorm3d):
+                fast = _BatchNorm(layer.num_features, layer.eps, layer.momentum, device="meta")
+                fast.load_state_dict(layer.state_dict(), assign=True)
+                sequence.set_submodule(name, fast.train(layer.training))
+                if isinstance(following, nn.ReLU6):
+                    fast.clip6 = True
+                    sequence.set_submodule(after, nn.Identity())
+
+
+def _tiles(planes: Tensor) -> tuple[int, tuple[int, int, int]]:
+    """Return the pixels of a tile, and the programs for all tiles, frames and channels."""
+    n, channels, frames, height, width = planes.shape
+    tile = min(_PIXELS, triton.next_power_of_2(height * width))
+    return tile, (triton.cdiv(height * width, tile), frames, n * channels)
+
+
+def _planes(x: Tensor) -> tuple[int, int]:
+    return triton.cdiv(x[0, 0].numel(), _PIXELS), x.shape[0] * x.shape[1]
