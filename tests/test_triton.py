@@ -162,22 +162,18 @@ def test_batch_norm_gradients_are_torchs(size: tuple[int, ...], clip6: bool) -> 
 
 
 @interpreted
-@pytest.mark.slow
-def test_a_student_learns_the_same_with_them() -> None:
-    model = random_model("d2_S").train()
-    wake(model, torch.randn(2, 3, 16, 32, 32, generator=torch.Generator().manual_seed(1)))
-    fast, exact = copy.deepcopy(model).train(), copy.deepcopy(model).double().train()
+@pytest.mark.parametrize("part", ["encoder.features.2", "decoders.d2.blocks.4"])
+def test_a_students_blocks_learn_the_same(part: str) -> None:
+    model = random_model("d123m_rc4_rc1T").get_submodule(part).train()
+    fast, exact = copy.deepcopy(model), copy.deepcopy(model).double()
     layers.accelerate(fast)
     assert list(fast.state_dict()) == list(model.state_dict())
-    clip = torch.randn(2, 3, 16, 32, 32, generator=torch.Generator().manual_seed(2))
-    found, expected = (
-        gradients_of(each(clip.to(kind)).map.logit(), tuple(each.parameters()))
-        for each, kind in ((fast, torch.float32), (exact, torch.float64))
+    channels = next(model.parameters()).shape[1]
+    x = torch.randn(1, channels, 3, 4, 6, generator=torch.Generator().manual_seed(2))
+    found, torchs, expected = (
+        gradients_of(each(x.to(next(each.parameters()).dtype)), tuple(each.parameters()))
+        for each in (fast, model, exact)
     )
-    plain = gradients_of(model.train()(clip).map.logit(), tuple(model.parameters()))
-    for (name, _), ours, torchs, theirs in zip(
-        [("map", None), *model.named_parameters()], found, plain, expected, strict=True
-    ):
-        scale = float(theirs.detach().abs().max())
-        allowed = max(1e-4, 3 * float((torchs - theirs).detach().abs().max()) / scale)
-        assert float((ours - theirs).detach().abs().max()) / scale < allowed, name
+    for ours, theirs, best in zip(found, torchs, expected, strict=True):
+        allowed = max(1e-5, 5 * float((theirs - best).detach().abs().max()))
+        assert float((ours - best).detach().abs().max()) < allowed
