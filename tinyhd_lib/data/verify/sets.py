@@ -8,7 +8,7 @@ from itertools import chain, pairwise
 from pathlib import Path
 
 from tinyhd_lib.data.datasets import Dataset
-from tinyhd_lib.data.layouts import DHF1K_SPLITS, PUBLISHED_SPLITS, Video
+from tinyhd_lib.data.layouts import DHF1K_SPLITS, PUBLISHED_SPLITS, PublishedSplit, Video, dhf1k_split
 from tinyhd_lib.data.verify.findings import CHECKS, Finding, Report, SplitCounts, VideoCheck, with_remedy
 from tinyhd_lib.data.video import is_video
 
@@ -44,14 +44,6 @@ def spoken(numbers: range) -> str:
     return str(numbers[0]) if len(numbers) == 1 else f"{numbers[0]} to {numbers[-1]}"
 
 
-_ANNOTATED = {
-    "dhf1k": ("train", "validation"),
-    "ucf": ("training", "testing"),
-    "hollywood2": ("training", "testing"),
-}
-"""The splits for which maps were published. Where gaze points belong, their files say."""
-
-
 def check_set(dataset: Dataset, checks: Iterable[VideoCheck], *, complete: bool = False) -> Report:
     """Put together what was found in each video, and what is wrong between them.
 
@@ -71,9 +63,9 @@ def check_set(dataset: Dataset, checks: Iterable[VideoCheck], *, complete: bool 
         *(check(dataset) for check in _OF_KIND.get(dataset.kind.name, ())),
         _check_complete(dataset, counts) if complete else (),
     )
-    order = list(CHECKS)
-    ranked = sorted(findings, key=lambda finding: order.index(finding.check))
-    places = (dataset.videos[0].source, dataset.videos[0].maps, dataset.videos[0].fixations, dataset.videos[0].gaze)
+    ranked = sorted(findings, key=lambda finding: list(CHECKS).index(finding.check))
+    first = dataset.videos[0]
+    places = (first.source, first.maps, first.fixations, first.gaze)
     layout = ", ".join(place.relative_to(dataset.root).as_posix() for place in places if place)
     return Report(dataset.kind.name, dataset.root, counts, tuple(ranked), layout)
 
@@ -83,15 +75,9 @@ def _count(dataset: Dataset, results: Sequence[VideoCheck]) -> Iterator[SplitCou
     published = {row.name: row for row in PUBLISHED_SPLITS if row.kind == dataset.kind.name}
     for split in [dataset.split] if dataset.split else dict.fromkeys([*dataset.splits, *published]):
         found = [result for video, result in zip(dataset.videos, results, strict=True) if video.split == split]
-        whole = published.get(split)
-        yield SplitCounts(
-            split,
-            len(found),
-            sum(result.frames for result in found),
-            sum(result.annotated for result in found),
-            whole.videos if whole else None,
-            whole.frames if whole else None,
-        )
+        frames, annotated = sum(result.frames for result in found), sum(result.annotated for result in found)
+        whole = published.get(split) or PublishedSplit(dataset.kind.name, split)
+        yield SplitCounts(split, len(found), frames, annotated, whole.videos, whole.frames)
 
 
 def _tell_skipped(dataset: Dataset) -> Iterator[Finding]:
@@ -104,8 +90,9 @@ def _tell_skipped(dataset: Dataset) -> Iterator[Finding]:
 
 
 def _check_annotated(dataset: Dataset) -> Iterator[Finding]:
+    """Videos without maps in splits that are scored or learnt from. Where gaze points belong, their files say."""
     for video in dataset.videos:
-        expected = video.split in _ANNOTATED.get(dataset.kind.name, ())
+        expected = video.split in (dataset.kind.evaluated, dataset.kind.fitted)
         if expected and video.maps is None and video.fixations is None:
             told = "there are no maps and fixations of this video; fetch them"
             yield Finding("pairing", video.source, told, video.split, video.name)
@@ -184,8 +171,8 @@ def _check_gaze_files(dataset: Dataset) -> Iterator[Finding]:
     """Videos with no gaze points beside them; points with no video beside them were skipped, and are told as such."""
     for file in sorted(dataset.root.iterdir()):
         if is_video(file) and not file.with_suffix(".npz").exists():
-            split, name = _place_of(dataset, file)
-            yield Finding("pairing", file, f"there is no {name}.npz with its gaze points; fetch it", split, name)
+            told = f"there is no {file.stem}.npz with its gaze points; fetch it"
+            yield Finding("pairing", file, told, "all", file.stem)
 
 
 _OF_KIND: dict[str, tuple[Callable[[Dataset], Iterator[Finding]], ...]] = {
@@ -217,7 +204,7 @@ def _place_of(dataset: Dataset, path: Path) -> tuple[str, str]:
     inside = path.relative_to(dataset.root)
     if dataset.kind.name == "dhf1k":
         number = next(int(Path(part).stem) for part in inside.parts if Path(part).stem.isdecimal())
-        return next((row.name for row in DHF1K_SPLITS if number in row.numbers), ""), f"{number:04d}"
+        return dhf1k_split(number), f"{number:04d}"
     split = "all"
     if dataset.kind.name not in ("folder", "gaze"):
         split, inside = inside.parts[0].partition("_")[0], Path(*inside.parts[1:])
