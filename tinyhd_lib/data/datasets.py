@@ -129,7 +129,8 @@ def open_dataset(
         if isinstance(each, Skipped):
             skipped.append(each)
         elif (each.split, each.name) in videos:
-            skipped.append(Skipped(each.source, f"another one is called {each.name}; rename it"))
+            why = f"another one is called {each.name}; rename it"
+            skipped.append(Skipped(each.source, why, each.split, each.name))
         else:
             videos[each.split, each.name] = each if sigma_degrees is None else _with_sigma(each, sigma_degrees)
     if not videos:

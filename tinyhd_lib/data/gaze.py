@@ -59,12 +59,12 @@ def read_arrays(path: Path) -> dict[str, npt.NDArray[Any]]:
             return {"": np.load(path, mmap_mode="r", allow_pickle=False)}
         with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
             size = sum(entry.file_size for entry in arrays.zip.infolist())
-            if size > 8 * most_pixels():
-                raise BadInput(f"{path}: unpacks to {size:,} bytes, which are too many; see TINYHD_MOST_PIXELS")
-            return {name: arrays[name] for name in arrays.files}
+            if size <= 8 * most_pixels():
+                return {name: arrays[name] for name in arrays.files}
     except Exception as error:  # a damaged or foreign archive makes its readers raise all kinds
         remedy = "save it with -v7" if isinstance(error, NotImplementedError) else "fetch or make it anew"
         raise BadInput(f"{path}: not an {path.suffix} that can be read ({error}); {remedy}") from error
+    raise BadInput(f"{path}: unpacks to {size:,} bytes, which are too many; see TINYHD_MOST_PIXELS")
 
 
 class GroundTruth(NamedTuple):

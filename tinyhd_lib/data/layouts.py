@@ -92,10 +92,19 @@ def _count(video: Path) -> int | str:
 
 
 class Skipped(NamedTuple):
-    """A file that looks like part of a data set and cannot be used."""
+    """A file that looks like part of a data set and cannot be used.
+
+    Attributes:
+        path: of the file, or of the folder of a video.
+        reason: why, in one line.
+        split: that it would belong to, empty if it is of none.
+        name: that the video would have.
+    """
 
     path: Path
     reason: str
+    split: str
+    name: str
 
 
 @dataclass(frozen=True)
@@ -214,15 +223,15 @@ def find_dhf1k(root: Path) -> Iterator[Video | Skipped]:
     numbers |= {folder: n for n, folder in frames.items() if n not in numbers.values() and holds_images(folder)}
     counts = count_frames(root, files) | {folder: len(source_files(folder)) for folder in numbers if folder.is_dir()}
     for path, number in sorted(numbers.items(), key=lambda each: each[1]):
-        split, count = dhf1k_split(number), counts[path]
+        split, name, count = dhf1k_split(number), f"{number:04d}", counts[path]
         if isinstance(count, str):
-            yield Skipped(path, count)
+            yield Skipped(path, count, split, name)
         elif not split:
-            yield Skipped(path, f"DHF1K's videos are numbered to {DHF1K_SPLITS[-1].numbers[-1]}")
+            yield Skipped(path, f"DHF1K's videos are numbered to {DHF1K_SPLITS[-1].numbers[-1]}", split, name)
         else:
-            truth = truths.get(number, base / "annotation" / f"{number:04d}")
+            truth = truths.get(number, base / "annotation" / name)
             names = tuple(f"{frame:04d}" for frame in range(1, count + 1))
-            yield Video(f"{number:04d}", split, path, names, _folder(truth / "maps"), _folder(truth / "fixation"))
+            yield Video(name, split, path, names, _folder(truth / "maps"), _folder(truth / "fixation"))
 
 
 def dhf1k_split(number: int) -> str:
@@ -244,12 +253,12 @@ def find_shots(root: Path) -> Iterator[Video | Skipped]:
             try:
                 names = tuple(path.stem for path in source_files(images)) if images.is_dir() else ()
             except BadInput as error:
-                yield Skipped(folder, str(error))
+                yield Skipped(folder, str(error), split, folder.name)
                 continue
             if names:
                 yield Video(folder.name, split, images, names, _folder(folder / "maps"), _folder(folder / "fixation"))
             else:
-                yield Skipped(folder, "it has no folder images")
+                yield Skipped(folder, "it has no folder images", split, folder.name)
 
 
 def find_kinetics(root: Path) -> Iterator[Video | Skipped]:
@@ -267,27 +276,28 @@ def find_folder(root: Path) -> Iterator[Video | Skipped]:
 def find_gaze(root: Path) -> Iterator[Video | Skipped]:
     """Videos with the gaze points of their observers beside them, in files of the same name."""
     for points in sorted(root.glob("*.npz")):
-        sources = [path for path in _videos_in(root) if path.stem == points.stem]
+        name = points.stem
+        sources = [path for path in _videos_in(root) if path.stem == name]
         if len(sources) != 1:
-            yield Skipped(points, f"{len(sources)} videos of its name are beside it, one is needed")
+            yield Skipped(points, f"{len(sources)} videos of its name are beside it, one is needed", "all", name)
             continue
         try:
             gaze = read_gaze(points)
         except BadInput as error:
-            yield Skipped(points, str(error))
+            yield Skipped(points, str(error), "all", name)
             continue
-        viewing = read_viewing(root, points.stem, gaze.size[1])
+        viewing = read_viewing(root, name, gaze.size[1])
         names = tuple(map(str, range(gaze.frames)))
-        yield Video(points.stem, "all", sources[0], names, gaze=points, viewing=viewing)
+        yield Video(name, "all", sources[0], names, gaze=points, viewing=viewing)
 
 
 def _videos_below(folder: Path, root: Path, split: str) -> Iterator[Video | Skipped]:
     paths = [path for below in (folder, *sorted(filter(Path.is_dir, folder.rglob("*")))) for path in _videos_in(below)]
     for path, count in count_frames(root, paths).items():
+        name = path.relative_to(folder).with_suffix("").as_posix()
         if isinstance(count, str):  # why it has none
-            yield Skipped(path, count)
+            yield Skipped(path, count, split, name)
         else:
-            name = path.relative_to(folder).with_suffix("").as_posix()
             yield Video(name, split, path, tuple(map(str, range(count))))
 
 

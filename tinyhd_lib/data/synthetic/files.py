@@ -19,7 +19,8 @@ from scipy.io import savemat
 from tinyhd_lib.data.gaze import ASSUMED_WIDTH_DEGREES, Gaze, blur, gaze_file
 from tinyhd_lib.data.images import as_png, encode_grey
 from tinyhd_lib.data.layouts import DHF1K_SPLITS
-from tinyhd_lib.data.synthetic.scenes import SyntheticVideo, make_video, only_shot, render, simulate_observers
+from tinyhd_lib.data.synthetic.drawing import render
+from tinyhd_lib.data.synthetic.scenes import SyntheticVideo, make_video, only_shot, simulate_observers
 from tinyhd_lib.data.transforms import Image
 from tinyhd_lib.data.writer import VideoWriter
 
@@ -227,17 +228,16 @@ def _write_frames(folder: Path, pattern: str, recipe: VideoSettings, first: int 
 _MAT_HEADER = b"MATLAB 5.0 MAT-file, synthetic".ljust(116)
 
 
-def ground_truth(fixations: Image, sigma: float | None = None) -> Image:
-    """Return the map that data sets make of fixations: blurred, its highest place white.
+def ground_truth(fixations: Image) -> Image:
+    """Return the map that data sets make of fixations: blurred by one degree, its highest place white.
 
     Args:
         fixations: (H, W), 0 and 1.
-        sigma: standard deviation of the Gaussian in pixels; by default one degree, as a picture's width is assumed.
 
     Returns:
         (H, W) uint8; black if nobody looked.
     """
-    blurred = blur(fixations.astype(np.float32), sigma or fixations.shape[1] / ASSUMED_WIDTH_DEGREES)
+    blurred = blur(fixations.astype(np.float32), fixations.shape[1] / ASSUMED_WIDTH_DEGREES)
     grey: Image = np.rint(blurred * (255 / (blurred.max() or 1))).astype(np.uint8)
     return grey
 
