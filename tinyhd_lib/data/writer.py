@@ -99,7 +99,10 @@ class VideoWriter:
         context.time_base, context.sample_aspect_ratio = Fraction(1, self._ticks), self._pixel_aspect
         context.colorspace, context.color_range = _SMPTE_170M, _LIMITED_RANGE
         if self._sound_of is not None:
-            self._sound = open_sound(self._sound_of, self._container, fragmented=bool(self._fragment))
+            try:
+                self._sound = AudioTrack(self._sound_of, self._container, fragmented=bool(self._fragment))
+            except (av.error.FFmpegError, ValueError) as error:
+                logger.warning("%s: its sound cannot be taken over (%s)", self._sound_of, error)
 
 
 def _pad_to_even(image: Image) -> Image:
@@ -187,12 +190,3 @@ class AudioTrack:
             frame.pts -= round(self._offset / frame.time_base)
             # Fragments cannot begin before 0: what an encoder puts there would shift all pictures.
             self._container.mux([p for p in self._stream.encode(frame) if p.pts >= 0 or not self._fragmented])
-
-
-def open_sound(source: Path, container: Any, *, fragmented: bool) -> AudioTrack | None:
-    """Return the sound track of ``source`` for ``container``, None if it cannot be taken over."""
-    try:
-        return AudioTrack(source, container, fragmented=fragmented)
-    except (av.error.FFmpegError, ValueError) as error:
-        logger.warning("%s: its sound cannot be taken over (%s)", source, error)
-        return None
