@@ -6,7 +6,6 @@ data set is too large for that (`decoded`).
 
 import json
 import re
-import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -176,25 +175,26 @@ def without(source: Source, exclude: Iterable[str]) -> list[Source]:
     Raises:
         BadInput: an entry is neither.
     """
-    parts: list[Source] = []
-    first = 0
-    spans = sorted(_span(entry) for entry in exclude if entry.partition(":")[0] == source.video.name)
-    for low, high in [*spans, (source.count, source.count)]:
-        end = min(low, source.count)
-        if end > first:
-            digest = f"{source.digest}-{first}-{end - first}"
-            part = replace(source, digest=digest, first=source.first + first, count=end - first)
-            parts.append(source if (first, end) == (0, source.count) else part)
-        first = max(first, high + 1)
-    return parts
+    kept = np.ones(source.count, bool)
+    for entry in exclude:
+        if entry.partition(":")[0] == source.video.name:
+            kept[_span(entry)] = False
+    runs = np.flatnonzero(np.diff(kept, prepend=False, append=False)).reshape(-1, 2).tolist()
+    return [_part(source, first, end - first) for first, end in runs]
 
 
-def _span(entry: str) -> tuple[int, int]:
-    """Return the first and last frame that an entry leaves out; all of them, if it only names the video."""
+def _part(source: Source, first: int, count: int) -> Source:
+    if count == source.count:
+        return source
+    return replace(source, digest=f"{source.digest}-{first}-{count}", first=source.first + first, count=count)
+
+
+def _span(entry: str) -> slice:
+    """Return the frames that an entry leaves out; all of them, if it only names the video."""
     found = re.fullmatch(r"[^:]+(?::(\d+)-(\d+))?", entry)
     if not found or (found[1] and int(found[1]) > int(found[2])):
         raise BadInput(f"exclude {entry!r}: a video's name, or name:first-last")
-    return (int(found[1]), int(found[2])) if found[1] else (0, sys.maxsize - 1)
+    return slice(int(found[1]), int(found[2]) + 1) if found[1] else slice(None)
 
 
 def clip_frames(source: Source, clip: Clip) -> Image:

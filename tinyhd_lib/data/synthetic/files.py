@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import av
 import numpy as np
@@ -86,12 +86,8 @@ class Order:
         return VideoSettings(**{"seed": seed, "observers_seed": observers_seed, **usual, **changes})
 
 
-class Made(NamedTuple):
-    """A finished video: its name, as data sets have it, the file or folder that shows it, and what it was made of."""
-
-    name: str
-    path: Path
-    recipe: VideoSettings
+Made = tuple[str, Path, VideoSettings]
+"""A finished video: its name, as data sets have it, the file or folder that shows it, and what it was made of."""
 
 
 def two_shots(frames: int, last: int) -> tuple[int, ...]:
@@ -115,7 +111,7 @@ def _write_dhf1k(root: Path, order: Order) -> Iterator[Made]:
                 write(folder / "maps" / f"{count:04d}.png", png(ground_truth(fixations)))
                 write(folder / "fixation" / f"{count:04d}.png", png(fixations * 255))
                 write(folder / "fixation" / "maps" / f"{count:04d}.mat", mat(fixations))
-            yield Made(folder.name, path, recipe)
+            yield folder.name, path, recipe
 
 
 def _write_ucf(root: Path, order: Order) -> Iterator[Made]:
@@ -131,7 +127,7 @@ def _write_ucf(root: Path, order: Order) -> Iterator[Made]:
         name = f"{_UCF_CLASSES[kind]}{{}}{group + 1:03d}"
         folder = root / ("training", "testing")[split] / name.format("-")
         _write_frames(folder, name.format("_") + "_{:03d}.png", recipe)
-        yield Made(folder.name, folder, recipe)
+        yield folder.name, folder, recipe
 
 
 def _write_hollywood2(root: Path, order: Order) -> Iterator[Made]:
@@ -146,7 +142,7 @@ def _write_hollywood2(root: Path, order: Order) -> Iterator[Made]:
             recipe = replace(video, frames=shots, shot=shot, observers_seed=observers_seed)
             folder = root / ("training", "testing")[split] / f"{name}_{shot + 1}"
             _write_frames(folder, name + "_{:05d}.png", recipe, first=1 + sum(shots[:shot]))
-            yield Made(folder.name, folder, recipe)
+            yield folder.name, folder, recipe
 
 
 def _write_kinetics(root: Path, order: Order) -> Iterator[Made]:
@@ -160,14 +156,14 @@ def _write_kinetics(root: Path, order: Order) -> Iterator[Made]:
             # As of a download that broke off: the index, which comes last, is missing.
             content = b"\0\0\0\x18ftypmp42\0\0\0\0mp42isom" + b"\0\1\0\0mdat" + bytes(4096)
             write(folder / "synthbroken_000000_000010.mp4", content)
-        yield Made(f"{folder.name}/{path.stem}", path, recipe)
+        yield f"{folder.name}/{path.stem}", path, recipe
 
 
 def _write_folder(root: Path, order: Order) -> Iterator[Made]:
     for number in range(order.videos):
         path, recipe = root / f"clip_{number:03d}.mp4", order.recipe(number, observers=0)
         write_mp4(path, recipe.clip())
-        yield Made(path.stem, path, recipe)
+        yield path.stem, path, recipe
 
 
 def _write_gaze(root: Path, order: Order) -> Iterator[Made]:
@@ -186,7 +182,7 @@ def _write_gaze(root: Path, order: Order) -> Iterator[Made]:
             "gaze_points": len(gaze.frame),
             "pixels_per_degree": clip.size[1] / ASSUMED_WIDTH_DEGREES,
         }
-        yield Made(path.stem, path, recipe)
+        yield path.stem, path, recipe
     write(root / "GAZE.json", json.dumps(described, indent=1).encode())
 
 
