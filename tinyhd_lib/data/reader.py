@@ -92,12 +92,7 @@ class VideoReader:
         if self._video is None:
             self._keep(index, narrowed(read_colours(self._images[index]), self._width))
             return
-        try:
-            passed = dict(self._video.until(index))
-        except _OutOfOrderError:
-            self._video.close()
-            self._video = _OpenVideo(self.path, [])
-            passed = dict(self._video.until(index))
+        passed = self._video.until(index)
         with suppress(av.error.FFmpegError):
             for number, decoded in passed.items():
                 self._keep(number, narrowed(self._video.upright(decoded), self._width))
@@ -111,10 +106,6 @@ class VideoReader:
             held -= self._kept.popitem(last=False)[1].nbytes
 
 
-class _OutOfOrderError(Exception):
-    """A video does not decode to the times that its packets promise."""
-
-
 class _OpenVideo:
     """A video that is open at some frame.
 
@@ -124,7 +115,7 @@ class _OpenVideo:
     """
 
     def __init__(self, path: Path, marks: list[int]) -> None:
-        self._path, self._marks = path, marks
+        self._path, self._marks, self._opened = path, marks, ExitStack()
         self._numbers: dict[int | None, int] = {mark: number for number, mark in enumerate(marks)}
         self.upright = Upright()
         self._open()
@@ -133,31 +124,34 @@ class _OpenVideo:
             self._next = 1
 
     def _open(self) -> None:
-        self._opened = ExitStack()
+        self._opened.close()
         self._container, self._stream = self._opened.enter_context(open_video(self._path))
         self._stream.thread_type = "AUTO"
         self._frames = self._decoded()
         self._next = 0
 
-    def until(self, index: int) -> Iterator[tuple[int, av.VideoFrame]]:
-        """Yield the wanted frame, and some of those that are passed on the way to it."""
+    def until(self, index: int) -> dict[int, av.VideoFrame]:
+        """Return the wanted frame, where it decodes, and some of those that are passed on the way to it."""
         sought = bool(self._marks) and not self._next <= index < self._next + _NEAR
         if sought:
             self._container.seek(self._marks[index], stream=self._stream, backward=True)
             self._frames = self._decoded()
         elif index < self._next:
-            self.close()
             self._open()
+        passed: dict[int, av.VideoFrame] = {}
         for decoded in self._frames:
             number = self._numbers.get(decoded.pts) if self._marks else self._next
             # What leans on frames before the one that was sought does not decode to what it shows.
             if number is None or number > index or (sought and not decoded.key_frame):
-                raise _OutOfOrderError
+                self._marks = []  # they are not to be trusted: from now on, frames are counted
+                self._open()
+                return self.until(index)
             self._next, sought = number + 1, False
             if number >= index - _BEHIND:
-                yield number, decoded
+                passed[number] = decoded
             if number == index:
-                return
+                break
+        return passed
 
     def close(self) -> None:
         self._opened.close()

@@ -3,7 +3,7 @@
 import logging
 import re
 from collections import deque
-from collections.abc import Generator, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -142,11 +142,8 @@ def read_frames(path: Path, *, strict: bool = False) -> Iterator[Frame]:
 def _read_video(path: Path, damage: "Damage") -> Iterator[Frame]:
     with open_video(path) as (container, stream):
         stream.thread_type = "AUTO"
-        upright, times = Upright(), frame_times(container, stream, damage.slots)
-        next(times)
-        count, time = 0, 0.0
-        for decoded in decode(container, stream, damage):
-            time = times.send(decoded)
+        upright, count, time = Upright(), 0, 0.0
+        for decoded, time in _timed(container, stream, damage):
             try:
                 image = upright(decoded)
             except av.error.FFmpegError:
@@ -180,27 +177,24 @@ def _may_jump(container: InputContainer) -> bool:
     return bool(Flags(container.format.flags) & Flags.ts_discont)
 
 
-def frame_times(
-    container: InputContainer, stream: VideoStream, slots: deque[int]
-) -> Generator[float, av.VideoFrame, None]:
-    """Take decoded frames, in order, and give the seconds from the first one to each.
+def _timed(container: InputContainer, stream: VideoStream, damage: "Damage") -> Iterator[tuple[av.VideoFrame, float]]:
+    """Yield every frame that decodes, with the seconds from the first one to it.
 
     AVI stores no times of presentation: FFmpeg guesses them, out of order where there are B-frames. But its packets
-    have their ``slots`` in time, and frames are shown in as many. Of joined recordings, the later ones go on where the
-    earlier ended.
+    have slots in time, and frames are shown in as many. Of joined recordings, the later ones go on where the earlier
+    ended.
     """
     period, base = 1 / float(_rate(stream)), float(stream.time_base or 1)
     in_slots, joined = container.format.name == "avi", _may_jump(container)
     start, time = None, -period
-    decoded = yield 0.0
-    while True:
-        given = (slots.popleft() * base if slots else None) if in_slots else decoded.time
+    for decoded in decode(container, stream, damage):
+        given = (damage.slots.popleft() * base if damage.slots else None) if in_slots else decoded.time
         start = given or 0.0 if start is None else start
         step = period if given is None else given - start - time
         if step <= 0 or (joined and step > _LONGEST_STILL):
             start, step = start + step - period, period
         time = max(time + step, 0.0)
-        decoded = yield time
+        yield decoded, time
 
 
 @dataclass
@@ -249,22 +243,17 @@ class Damage:
 
 def decode(container: InputContainer, stream: VideoStream, damage: Damage) -> Iterator[av.VideoFrame]:
     """Yield every frame that decodes: a packet that does not is passed over, a stream that breaks off just ends."""
-    packets = container.demux(stream)
-    while True:
-        try:
-            packet = next(packets, None)
-        except av.error.FFmpegError:
-            damage.meet(f"{damage.path}: damaged, a part of it")
-            return
-        if packet is None:
-            return
-        damage.packets += packet.size > 0
-        if packet.size and packet.dts is not None:
-            damage.slots.append(packet.dts)
-        try:
-            yield from packet.decode()
-        except av.error.FFmpegError:
-            damage.meet(f"{damage.path}: damaged, a part of it")
+    try:
+        for packet in container.demux(stream):
+            damage.packets += packet.size > 0
+            if packet.size and packet.dts is not None:
+                damage.slots.append(packet.dts)
+            try:
+                yield from packet.decode()
+            except av.error.FFmpegError:
+                damage.meet(f"{damage.path}: damaged, a part of it")
+    except av.error.FFmpegError:
+        damage.meet(f"{damage.path}: damaged, a part of it")
 
 
 def _tagged_end(stream: VideoStream) -> float:
