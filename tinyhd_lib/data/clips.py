@@ -8,6 +8,7 @@ import json
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import islice
 from pathlib import Path
 
 import cv2
@@ -105,14 +106,10 @@ class DecodedSource(Source):
             BadInput: the video is damaged.
         """
         numbers = [self.first + index for index in indices]
-        wanted, last = set(numbers), max(numbers)
-        found: dict[int, Image] = {}
-        for frame in self.video.frames():
-            if frame.index in wanted:
-                found[frame.index] = _seen(frame.image, self.view)
-            if frame.index >= last:
-                break
-        if len(found) < len(wanted):
+        last = max(numbers)
+        passed = islice(self.video.frames(), last + 1)
+        found = {frame.index: _seen(frame.image, self.view) for frame in passed if frame.index in numbers}
+        if last not in found:
             raise BadInput(f"{self.video.source}: ends before frame {last}, of {self.count} that it promises")
         return np.stack([found[number] for number in numbers])
 
@@ -151,11 +148,10 @@ def stored(video: Video, view: str = "whole") -> StoredSource:
 
 def _store(video: Video, folder: Path, view: str) -> None:
     count = write_array(folder / "frames.npy", (_seen(frame.image, view) for frame in video.frames()))
-    labelled = video.has_truth
-    if labelled:
+    if video.has_truth:
         truth = (_density(video, index, view).astype(np.float16) for index in range(min(count, len(video.names))))
         count = write_array(folder / "truth.npy", truth)
-    record = {"source": video.source.name, "frames": count, "labelled": labelled}
+    record = {"source": video.source.name, "frames": count, "labelled": video.has_truth}
     write_atomically(folder / "video.json", json.dumps(record).encode())
 
 

@@ -50,11 +50,6 @@ class Kind:
     fitted: str | None
     layout: str
 
-    @property
-    def variable(self) -> str:
-        """Return the environment variable that may name the root folder."""
-        return f"TINYHD_{self.name.upper()}"
-
 
 KINDS: dict[str, Kind] = {
     kind.name: kind
@@ -163,9 +158,10 @@ def find_kind(name: str) -> Kind:
 
 
 def _root(kind: Kind, root: str | Path | None) -> Path:
-    given = root or os.environ.get(kind.variable)
+    variable = f"TINYHD_{kind.name.upper()}"
+    given = root or os.environ.get(variable)
     if not given:
-        raise BadInput(f"{kind.name}: where is it? name its folder, or set {kind.variable}")
+        raise BadInput(f"{kind.name}: where is it? name its folder, or set {variable}")
     folder = Path(given)
     if not folder.is_dir():
         raise BadInput(f"{folder}: no such folder; a {kind.name} data set has {kind.layout}")

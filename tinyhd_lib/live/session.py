@@ -86,13 +86,13 @@ def eased(items: Iterable[LivePrediction | Statistics], seconds: float) -> Itera
         items: predictions, in order, and anything else among them.
         seconds: in which the weight of a map falls to 1/e; 0 leaves the maps as they are.
     """
-    before, mean = 0.0, None
+    before, mean = -math.inf, np.zeros((), np.float32)
     for item in items:
         if not (seconds and isinstance(item, LivePrediction)):
             yield item
             continue
-        share = np.float32(0 if mean is None else math.exp(-max(0.0, item.time - before) / seconds))
-        mean = item.map if mean is None else share * mean + (1 - share) * item.map
+        share = np.float32(math.exp(-max(0.0, item.time - before) / seconds))
+        mean = share * mean + (1 - share) * item.map
         before = item.time
         yield item._replace(map=mean)
 
