@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 
 from tinyhd_lib.data.images import as_jpeg, encode_grey
-from tinyhd_lib.data.transforms import to_grey
+from tinyhd_lib.data.transforms import Map, to_grey
 from tinyhd_lib.data.writer import VideoWriter
 from tinyhd_lib.errors import BadInput
 from tinyhd_lib.files import write_atomically
@@ -86,7 +86,8 @@ def eased(items: Iterable[LivePrediction | Statistics], seconds: float) -> Itera
         items: predictions, in order, and anything else among them.
         seconds: in which the weight of a map falls to 1/e; 0 leaves the maps as they are.
     """
-    before, mean = -math.inf, np.zeros((), np.float32)
+    before = -math.inf
+    mean: Map = np.zeros(1, np.float32)
     for item in items:
         if not (seconds and isinstance(item, LivePrediction)):
             yield item
