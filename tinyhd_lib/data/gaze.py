@@ -201,9 +201,8 @@ def _read_gaze(path: Path, _written: int) -> Gaze:
     if not (np.isfinite(given[0]).all() and (given[0] % 1 == 0).all()):
         raise BadInput(f"{path}: frame holds what is no number of a frame; frames count from 0")
     order = np.argsort(given[0], kind="stable")
-    points = [each[order] for each in given]
+    frame, observer, x, y = (each[order] for each in given)
     frames, width, height = map(int, sizes)
-    frame, observer, x, y = points
     return Gaze(frame.astype(int), observer.astype(int), x.astype(float), y.astype(float), (height, width), frames)
 
 

@@ -103,7 +103,7 @@ def two_shots(frames: int, last: int) -> tuple[int, ...]:
 def _write_dhf1k(root: Path, order: Order) -> Iterator[Made]:
     for split in DHF1K_SPLITS:
         for number in split.numbers[: order.videos]:
-            recipe = order.recipe(number, **({"observers": 0} if split.name == "test" else {}))
+            recipe = order.recipe(number, observers=0 if split.name == "test" else order.observers)
             path = root / "video" / f"{number:03d}.AVI"
             write_avi(path, recipe.clip())
             folder = root / "annotation" / f"{number:04d}"
@@ -159,30 +159,29 @@ def _write_kinetics(root: Path, order: Order) -> Iterator[Made]:
         yield f"{folder.name}/{path.stem}", path, recipe
 
 
-def _write_folder(root: Path, order: Order) -> Iterator[Made]:
+def _write_folder(root: Path, order: Order, observers: int = 0) -> Iterator[Made]:
     for number in range(order.videos):
-        path, recipe = root / f"clip_{number:03d}.mp4", order.recipe(number, observers=0)
+        path, recipe = root / f"clip_{number:03d}.mp4", order.recipe(number, observers=observers)
         write_mp4(path, recipe.clip())
         yield path.stem, path, recipe
 
 
 def _write_gaze(root: Path, order: Order) -> Iterator[Made]:
     described = {}
-    for number in range(order.videos):
-        path, recipe = root / f"clip_{number:03d}.mp4", order.recipe(number)
-        clip, gaze = recipe.clip(), recipe.gaze()
-        write_mp4(path, clip)
-        write(path.with_suffix(".npz"), gaze_file(gaze, float(clip.rate)))
-        described[path.stem] = {
-            "frames": clip.frames,
-            "fps": float(clip.rate),
-            "width": clip.size[1],
-            "height": clip.size[0],
+    for name, path, recipe in _write_folder(root, order, order.observers):
+        gaze, fps = recipe.gaze(), float(Fraction(recipe.rate))
+        height, width = gaze.size
+        write(path.with_suffix(".npz"), gaze_file(gaze, fps))
+        described[name] = {
+            "frames": gaze.frames,
+            "fps": fps,
+            "width": width,
+            "height": height,
             "viewers": recipe.observers,
             "gaze_points": len(gaze.frame),
-            "pixels_per_degree": clip.size[1] / ASSUMED_WIDTH_DEGREES,
+            "pixels_per_degree": width / ASSUMED_WIDTH_DEGREES,
         }
-        yield path.stem, path, recipe
+        yield name, path, recipe
     write(root / "GAZE.json", json.dumps(described, indent=1).encode())
 
 
