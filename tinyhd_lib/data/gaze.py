@@ -62,7 +62,8 @@ def read_arrays(path: Path) -> dict[str, npt.NDArray[Any]]:
             if size <= 8 * most_pixels():
                 return {name: arrays[name] for name in arrays.files}
     except Exception as error:  # a damaged or foreign archive makes its readers raise all kinds
-        remedy = "save it with -v7" if isinstance(error, NotImplementedError) else "fetch or make it anew"
+        newer = path.suffix == ".mat" and isinstance(error, NotImplementedError)
+        remedy = "save it with -v7" if newer else "fetch or make it anew"
         raise BadInput(f"{path}: not an {path.suffix} that can be read ({error}); {remedy}") from error
     raise BadInput(f"{path}: unpacks to {size:,} bytes, which are too many; see TINYHD_MOST_PIXELS")
 

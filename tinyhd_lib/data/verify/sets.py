@@ -137,8 +137,8 @@ def _check_video_numbers(dataset: Dataset) -> Iterator[Finding]:
 def _check_annotation_folders(dataset: Dataset) -> Iterator[Finding]:
     """DHF1K: ground truth of videos that are not there."""
     known = {int(each.name) for each in _known(dataset)}
-    folders = [folder for folder in sorted(dataset.root.glob("annotation/*/")) if folder.name.isdecimal()]
-    for folder, number in ((folder, int(folder.name)) for folder in folders):
+    folders = {int(folder.name): folder for folder in dataset.root.glob("annotation/*/") if folder.name.isdecimal()}
+    for number, folder in sorted(folders.items()):
         split = dhf1k_split(number)
         if dataset.split in (None, split) and number not in known:
             told = "there is no such video; fetch it, or remove this folder"
