@@ -107,7 +107,7 @@ def test_unknown_kinds_splits_and_roots_are_refused(made_up: MadeUp, tmp_path: P
 
 def test_what_cannot_be_used_is_skipped_and_listed(made_up: MadeUp, tmp_path: Path) -> None:
     dataset = open_dataset("kinetics", made_up("kinetics"))
-    assert [path.name.startswith("synthbroken") for path, _ in dataset.skipped] == [True, True]
+    assert [each.path.name.startswith("synthbroken") for each in dataset.skipped] == [True, True]
     root = tmp_path / "videos"
     shutil.copytree(made_up("folder"), root)
     shutil.copy(root / "clip_000.mp4", root / "clip_000.mkv")
@@ -115,7 +115,7 @@ def test_what_cannot_be_used_is_skipped_and_listed(made_up: MadeUp, tmp_path: Pa
     (root / "clip_001.mp4").write_bytes(b"")
     dataset = open_dataset("folder", root)
     assert [video.name for video in dataset.videos] == ["clip_000", "clip_002"]
-    assert {path.name: reason.rpartition(": ")[2] for path, reason in dataset.skipped} == {
+    assert {each.path.name: each.reason.rpartition(": ")[2] for each in dataset.skipped} == {
         "clip_000.mp4": "another one is called clip_000; rename it",
         "clip_001.mp4": "the file is empty",
     }

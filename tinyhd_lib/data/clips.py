@@ -6,9 +6,9 @@ data set is too large for that (`decoded`).
 
 import json
 import re
-import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import islice
 from pathlib import Path
 
 import cv2
@@ -106,14 +106,10 @@ class DecodedSource(Source):
             BadInput: the video is damaged.
         """
         numbers = [self.first + index for index in indices]
-        wanted, last = set(numbers), max(numbers)
-        found: dict[int, Image] = {}
-        for frame in self.video.frames():
-            if frame.index in wanted:
-                found[frame.index] = _seen(frame.image, self.view)
-            if frame.index >= last:
-                break
-        if len(found) < len(wanted):
+        last = max(numbers)
+        passed = islice(self.video.frames(), last + 1)
+        found = {frame.index: _seen(frame.image, self.view) for frame in passed if frame.index in numbers}
+        if last not in found:
             raise BadInput(f"{self.video.source}: ends before frame {last}, of {self.count} that it promises")
         return np.stack([found[number] for number in numbers])
 
@@ -152,11 +148,10 @@ def stored(video: Video, view: str = "whole") -> StoredSource:
 
 def _store(video: Video, folder: Path, view: str) -> None:
     count = write_array(folder / "frames.npy", (_seen(frame.image, view) for frame in video.frames()))
-    labelled = video.has_truth
-    if labelled:
+    if video.has_truth:
         truth = (_density(video, index, view).astype(np.float16) for index in range(min(count, len(video.names))))
         count = write_array(folder / "truth.npy", truth)
-    record = {"source": video.source.name, "frames": count, "labelled": labelled}
+    record = {"source": video.source.name, "frames": count, "labelled": video.has_truth}
     write_atomically(folder / "video.json", json.dumps(record).encode())
 
 
@@ -176,25 +171,26 @@ def without(source: Source, exclude: Iterable[str]) -> list[Source]:
     Raises:
         BadInput: an entry is neither.
     """
-    parts: list[Source] = []
-    first = 0
-    spans = sorted(_span(entry) for entry in exclude if entry.partition(":")[0] == source.video.name)
-    for low, high in [*spans, (source.count, source.count)]:
-        end = min(low, source.count)
-        if end > first:
-            digest = f"{source.digest}-{first}-{end - first}"
-            part = replace(source, digest=digest, first=source.first + first, count=end - first)
-            parts.append(source if (first, end) == (0, source.count) else part)
-        first = max(first, high + 1)
-    return parts
+    kept = np.ones(source.count, bool)
+    for entry in exclude:
+        if entry.partition(":")[0] == source.video.name:
+            kept[_span(entry)] = False
+    runs = np.flatnonzero(np.diff(kept, prepend=False, append=False)).reshape(-1, 2).tolist()
+    return [_part(source, first, end - first) for first, end in runs]
 
 
-def _span(entry: str) -> tuple[int, int]:
-    """Return the first and last frame that an entry leaves out; all of them, if it only names the video."""
+def _part(source: Source, first: int, count: int) -> Source:
+    if count == source.count:
+        return source
+    return replace(source, digest=f"{source.digest}-{first}-{count}", first=source.first + first, count=count)
+
+
+def _span(entry: str) -> slice:
+    """Return the frames that an entry leaves out; all of them, if it only names the video."""
     found = re.fullmatch(r"[^:]+(?::(\d+)-(\d+))?", entry)
     if not found or (found[1] and int(found[1]) > int(found[2])):
         raise BadInput(f"exclude {entry!r}: a video's name, or name:first-last")
-    return (int(found[1]), int(found[2])) if found[1] else (0, sys.maxsize - 1)
+    return slice(int(found[1]), int(found[2]) + 1) if found[1] else slice(None)
 
 
 def clip_frames(source: Source, clip: Clip) -> Image:

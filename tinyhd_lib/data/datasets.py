@@ -50,11 +50,6 @@ class Kind:
     fitted: str | None
     layout: str
 
-    @property
-    def variable(self) -> str:
-        """Return the environment variable that may name the root folder."""
-        return f"TINYHD_{self.name.upper()}"
-
 
 KINDS: dict[str, Kind] = {
     kind.name: kind
@@ -123,20 +118,20 @@ def open_dataset(
     """
     row = find_kind(kind)
     folder = _root(row, root)
-    videos, skipped = row.find(folder)
+    videos: dict[tuple[str, str], Video] = {}
+    skipped: list[Skipped] = []
+    for each in row.find(folder):
+        if isinstance(each, Skipped):
+            skipped.append(each)
+        elif (each.split, each.name) in videos:
+            why = f"another one is called {each.name}; rename it"
+            skipped.append(Skipped(each.source, why, each.split, each.name))
+        else:
+            videos[each.split, each.name] = each if sigma_degrees is None else _with_sigma(each, sigma_degrees)
     if not videos:
         why = f"; skipped {skipped[0].path.name}: {skipped[0].reason}" if skipped else ""
         raise BadInput(f"{folder}: no {kind} data set; that has {row.layout}{why}")
-    once = {(video.split, video.name): video for video in reversed(videos)}
-    repeated = [video for video in videos if once[video.split, video.name] is not video]
-    skipped = [
-        *skipped,
-        *(Skipped(video.source, f"another one is called {video.name}; rename it") for video in repeated),
-    ]
-    videos = [video for video in videos if video not in repeated]
-    if sigma_degrees is not None:
-        videos = [_with_sigma(video, sigma_degrees) for video in videos]
-    return Dataset(row, folder, None, tuple(videos), tuple(skipped)).of_split(split)
+    return Dataset(row, folder, None, tuple(videos.values()), tuple(skipped)).of_split(split)
 
 
 def check_names(videos: Sequence[Video]) -> None:
@@ -163,9 +158,10 @@ def find_kind(name: str) -> Kind:
 
 
 def _root(kind: Kind, root: str | Path | None) -> Path:
-    given = root or os.environ.get(kind.variable)
+    variable = f"TINYHD_{kind.name.upper()}"
+    given = root or os.environ.get(variable)
     if not given:
-        raise BadInput(f"{kind.name}: where is it? name its folder, or set {kind.variable}")
+        raise BadInput(f"{kind.name}: where is it? name its folder, or set {variable}")
     folder = Path(given)
     if not folder.is_dir():
         raise BadInput(f"{folder}: no such folder; a {kind.name} data set has {kind.layout}")
@@ -220,9 +216,12 @@ def videos_below(folder: Path, besides: Collection[Path] = ()) -> list[Found]:
             if videos:
                 raise BadInput(f"{here}: holds images and videos; move one or the other away")
             folders.clear()
-            _add(found, here.relative_to(folder).as_posix(), here)
+            videos = [here]
         for video in videos:
-            _add(found, video.relative_to(folder).with_suffix("").as_posix(), video)
+            name = (video if video == here else video.with_suffix("")).relative_to(folder).as_posix()
+            if name in found:
+                raise BadInput(f"{video}: its results would mix with those of {found[name]}; rename one of them")
+            found[name] = video
     if not found:
         raise BadInput(f"{folder}: holds no videos and no images")
     return [Found(found[name], name) for name in sorted(found)]
@@ -230,9 +229,3 @@ def videos_below(folder: Path, besides: Collection[Path] = ()) -> list[Found]:
 
 def _fail(error: OSError) -> None:
     raise error
-
-
-def _add(found: dict[str, Path], name: str, path: Path) -> None:
-    if name in found:
-        raise BadInput(f"{path}: its results would mix with those of {found[name]}; rename one of them")
-    found[name] = path

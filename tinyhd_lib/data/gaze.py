@@ -2,40 +2,20 @@
 
 import io
 import json
-import zlib
 from dataclasses import dataclass
 from functools import lru_cache
-from lzma import LZMAError
 from pathlib import Path
 from typing import Any, NamedTuple, Self
-from zipfile import BadZipFile
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 from scipy.io import loadmat
-from scipy.io.matlab import MatReadError
 from scipy.sparse import issparse
 
 from tinyhd_lib.data.images import most_pixels, read_grey
 from tinyhd_lib.data.transforms import Image, Map
 from tinyhd_lib.errors import BadInput
-
-# All that a damaged or foreign archive makes its readers raise.
-_UNREADABLE = (
-    OSError,
-    ValueError,
-    TypeError,
-    IndexError,
-    EOFError,
-    NotImplementedError,
-    RuntimeError,
-    MemoryError,
-    LZMAError,
-    zlib.error,
-    BadZipFile,
-    MatReadError,
-)
 
 
 def read_map(path: Path) -> Map:
@@ -55,13 +35,10 @@ def read_fixations(path: Path) -> Image:
     """
     if path.suffix != ".mat":
         return read_grey(path) > 0
-    try:
-        fixations = loadmat(path, variable_names=["I"])["I"]
-    except KeyError as error:
-        raise BadInput(f"{path}: holds no variable I") from error
-    except _UNREADABLE as error:
-        remedy = "save it with -v7" if isinstance(error, NotImplementedError) else "fetch it anew"
-        raise BadInput(f"{path}: not a MATLAB file that can be read ({error}); {remedy}") from error
+    arrays = read_arrays(path)
+    if "I" not in arrays:
+        raise BadInput(f"{path}: holds no variable I")
+    fixations: Any = arrays["I"]
     if issparse(fixations):
         fixations = fixations.toarray()
     if fixations.ndim != 2:
@@ -82,11 +59,13 @@ def read_arrays(path: Path) -> dict[str, npt.NDArray[Any]]:
             return {"": np.load(path, mmap_mode="r", allow_pickle=False)}
         with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
             size = sum(entry.file_size for entry in arrays.zip.infolist())
-            if size > 8 * most_pixels():
-                raise BadInput(f"{path}: unpacks to {size:,} bytes, which are too many; see TINYHD_MOST_PIXELS")
-            return {name: arrays[name] for name in arrays.files}
-    except (AttributeError, *_UNREADABLE) as error:  # a lone array is no archive: it has no files
-        raise BadInput(f"{path}: not an {path.suffix} that can be read ({error}); fetch or make it anew") from error
+            if size <= 8 * most_pixels():
+                return {name: arrays[name] for name in arrays.files}
+    except Exception as error:  # a damaged or foreign archive makes its readers raise all kinds
+        newer = path.suffix == ".mat" and isinstance(error, NotImplementedError)
+        remedy = "save it with -v7" if newer else "fetch or make it anew"
+        raise BadInput(f"{path}: not an {path.suffix} that can be read ({error}); {remedy}") from error
+    raise BadInput(f"{path}: unpacks to {size:,} bytes, which are too many; see TINYHD_MOST_PIXELS")
 
 
 class GroundTruth(NamedTuple):
@@ -223,9 +202,8 @@ def _read_gaze(path: Path, _written: int) -> Gaze:
     if not (np.isfinite(given[0]).all() and (given[0] % 1 == 0).all()):
         raise BadInput(f"{path}: frame holds what is no number of a frame; frames count from 0")
     order = np.argsort(given[0], kind="stable")
-    points = [each[order] for each in given]
+    frame, observer, x, y = (each[order] for each in given)
     frames, width, height = map(int, sizes)
-    frame, observer, x, y = points
     return Gaze(frame.astype(int), observer.astype(int), x.astype(float), y.astype(float), (height, width), frames)
 
 

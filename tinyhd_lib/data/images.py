@@ -31,6 +31,34 @@ def number_order(path: Path) -> list[str]:
     return [part.zfill(20) for part in re.split(r"(\d+)", path.name)]
 
 
+def images_in(folder: Path) -> list[Path]:
+    """Return the images of a folder in the order of their numbers.
+
+    Raises:
+        BadInput: there are none, or two of one name; the folder cannot be read.
+    """
+    try:
+        images = [path for path in folder.iterdir() if is_image(path) and path.is_file()]
+    except OSError as error:
+        raise BadInput(f"{folder}: cannot be read ({error.strerror})") from error
+    if not images:
+        raise BadInput(f"{folder}: no images in this folder, and no video is a folder")
+    if len({path.stem for path in images}) < len(images):
+        raise BadInput(f"{folder}: two images of one name; keep one of each")
+    return sorted(images, key=number_order)
+
+
+def check_shape(path: Path, image: Image, shape: tuple[int, ...] | None) -> tuple[int, ...]:
+    """Return the shape of an image of a folder.
+
+    Raises:
+        BadInput: those before it have another.
+    """
+    if shape not in (None, image.shape):
+        raise BadInput(f"{path}: {image.shape[1]}x{image.shape[0]}, but the images before it are {shape[1]}x{shape[0]}")
+    return image.shape
+
+
 def decode_image(path: Path, mode: int) -> Image | None:
     """Return an image file's pixels, as OpenCV orders them; None if it does not decode.
 
@@ -118,14 +146,8 @@ def encode_grey(levels: npt.NDArray[Any]) -> bytes:
     filtered[0, 1:] = rows[0]
     np.subtract(rows[1:], rows[:-1], out=filtered[1:, 1:])
     header = struct.pack(">IIBBBBB", width, height, depth, _GREY, 0, 0, 0)
-    return b"".join(
-        (
-            _SIGNATURE,
-            _chunk(b"IHDR", header),
-            _chunk(b"IDAT", isal_zlib.compress(filtered, 1)),
-            _chunk(b"IEND", b""),
-        )
-    )
+    parts = _chunk(b"IHDR", header), _chunk(b"IDAT", isal_zlib.compress(filtered, 1)), _chunk(b"IEND", b"")
+    return b"".join((_SIGNATURE, *parts))
 
 
 def _chunk(kind: bytes, content: bytes) -> bytes:

@@ -25,31 +25,29 @@ class PublishedSplit:
     Attributes:
         kind: a name of `tinyhd_lib.data.datasets.KINDS`.
         name: of the split.
-        videos: how many (shots, for Hollywood-2).
-        frames: of all of them together, None if that was not published.
+        videos: how many (shots, for Hollywood-2), None if that is not known.
+        frames: of all of them together, likewise.
         numbers: of the videos, where numbers decide.
-        note: what else is known.
     """
 
     kind: str
     name: str
-    videos: int
+    videos: int | None = None
     frames: int | None = None
     numbers: range = range(0)
-    note: str = ""
 
 
 DHF1K_SPLITS = (
     PublishedSplit("dhf1k", "train", 600, 346_140, range(1, 601)),
     PublishedSplit("dhf1k", "validation", 100, 60_273, range(601, 701)),
-    PublishedSplit("dhf1k", "test", 300, 176_192, range(701, 1001), "where people looked is kept by the benchmark"),
+    PublishedSplit("dhf1k", "test", 300, 176_192, range(701, 1001)),  # where people looked is kept by the benchmark
 )
 
 PUBLISHED_SPLITS = (
     *DHF1K_SPLITS,
-    PublishedSplit("ucf", "training", 103, note="21 to 143 frames a video, in several sizes"),
-    PublishedSplit("ucf", "testing", 47, note="21 to 143 frames a video, in several sizes"),
-    PublishedSplit("hollywood2", "testing", 3_558, note="1,185 of these shots are shorter than a window of 16 frames"),
+    PublishedSplit("ucf", "training", 103),  # 21 to 143 frames a video, in several sizes; likewise the next
+    PublishedSplit("ucf", "testing", 47),
+    PublishedSplit("hollywood2", "testing", 3_558),  # 1,185 of these shots are shorter than a window of 16 frames
 )
 
 
@@ -68,18 +66,14 @@ def count_frames(root: Path, videos: Iterable[Path]) -> dict[Path, int | str]:
     """
     place = digest_of(str(root.resolve()))
     known = json.loads(_COUNTS.read(place) or b"{}")
-    paths = list(videos)
-    names = [path.relative_to(root).as_posix() for path in paths]
-    keys = [_key(path) for path in paths]
-    asked = [path for path, name, key in zip(paths, names, keys, strict=True) if known.get(name, [""])[0] != key]
-    answers = dict(zip(asked, parallel_map(_count, asked, _READERS, 2 * _READERS), strict=True))
-    index = {
-        name: [key, answers[path] if path in answers else known[name][1]]
-        for path, name, key in zip(paths, names, keys, strict=True)
-    }
-    if answers:
-        _COUNTS.write(place, json.dumps(known | index).encode())
-    return {path: index[name][1] for path, name in zip(paths, names, strict=True)}
+    names = {path: path.relative_to(root).as_posix() for path in videos}
+    keys = {path: _key(path) for path in names}
+    asked = [path for path, name in names.items() if known.get(name, [""])[0] != keys[path]]
+    if asked:
+        answers = parallel_map(_count, asked, _READERS, 2 * _READERS)
+        known |= {names[path]: (keys[path], answer) for path, answer in zip(asked, answers, strict=True)}
+        _COUNTS.write(place, json.dumps(known).encode())
+    return {path: known[name][1] for path, name in names.items()}
 
 
 def _key(path: Path) -> str:
@@ -98,10 +92,19 @@ def _count(video: Path) -> int | str:
 
 
 class Skipped(NamedTuple):
-    """A file that looks like part of a data set and cannot be used."""
+    """A file that looks like part of a data set and cannot be used.
+
+    Attributes:
+        path: of the file, or of the folder of a video.
+        reason: why, in one line.
+        split: that it would belong to, empty if it is of none.
+        name: that the video would have.
+    """
 
     path: Path
     reason: str
+    split: str
+    name: str
 
 
 @dataclass(frozen=True)
@@ -196,11 +199,11 @@ _DHF1K_TRUTHS = ("annotation", "train", "val", "validation", "test", "")
 _DHF1K_VIDEOS = ("video", "videos", "frames", "")
 """Folders in which the videos themselves are found, or folders of their frames."""
 
-Finder = Callable[[Path], tuple[list[Video], list[Skipped]]]
-"""From the root folder of a data set to its videos, and to the files that had to be skipped."""
+Finder = Callable[[Path], Iterable[Video | Skipped]]
+"""From the root folder of a data set to its videos, and to what had to be skipped."""
 
 
-def find_dhf1k(root: Path) -> tuple[list[Video], list[Skipped]]:
+def find_dhf1k(root: Path) -> Iterator[Video | Skipped]:
     """DHF1K as published, or as others store it: videos or frames, beside the annotations or among them, or none.
 
     The number tells the split; nothing is known of the test split's observers. Where nobody has the frames, the maps
@@ -216,21 +219,24 @@ def find_dhf1k(root: Path) -> tuple[list[Video], list[Skipped]]:
             break
     if not files and not frames:
         frames = {n: each / "maps" for n, each in truths.items()}
-    counts, skipped = _countable(root, files)
     numbers = {path: int(path.stem) for path in files}
     numbers |= {folder: n for n, folder in frames.items() if n not in numbers.values() and holds_images(folder)}
-    counts |= {folder: len(source_files(folder)) for folder in numbers if folder.is_dir()}
-    videos = []
-    for path, count in sorted(counts.items(), key=lambda each: numbers[each[0]]):
-        number = numbers[path]
-        split = next((row.name for row in DHF1K_SPLITS if number in row.numbers), None)
-        if split is None:
-            skipped.append(Skipped(path, f"DHF1K's videos are numbered to {DHF1K_SPLITS[-1].numbers[-1]}"))
-            continue
-        truth = truths.get(number, base / "annotation" / f"{number:04d}")
-        names = tuple(f"{frame:04d}" for frame in range(1, count + 1))
-        videos.append(Video(f"{number:04d}", split, path, names, _folder(truth / "maps"), _folder(truth / "fixation")))
-    return videos, skipped
+    counts = count_frames(root, files) | {folder: len(source_files(folder)) for folder in numbers if folder.is_dir()}
+    for path, number in sorted(numbers.items(), key=lambda each: each[1]):
+        split, name, count = dhf1k_split(number), f"{number:04d}", counts[path]
+        if isinstance(count, str):
+            yield Skipped(path, count, split, name)
+        elif not split:
+            yield Skipped(path, f"DHF1K's videos are numbered to {DHF1K_SPLITS[-1].numbers[-1]}", split, name)
+        else:
+            truth = truths.get(number, base / "annotation" / name)
+            names = tuple(f"{frame:04d}" for frame in range(1, count + 1))
+            yield Video(name, split, path, names, _folder(truth / "maps"), _folder(truth / "fixation"))
+
+
+def dhf1k_split(number: int) -> str:
+    """Return the split of DHF1K that a number is of, empty if it is of none."""
+    return next((row.name for row in DHF1K_SPLITS if number in row.numbers), "")
 
 
 def _numbered(base: Path, places: Iterable[str]) -> dict[int, Path]:
@@ -239,77 +245,60 @@ def _numbered(base: Path, places: Iterable[str]) -> dict[int, Path]:
     return {int(folder.name): folder for folder in reversed(folders) if folder.name.isdecimal()}
 
 
-def find_shots(root: Path) -> tuple[list[Video], list[Skipped]]:
+def find_shots(root: Path) -> Iterator[Video | Skipped]:
     """UCF-Sports and Hollywood-2: a folder of images a video or shot, whose file names are its frames' names."""
-    videos, skipped = [], []
     for split in ("training", "testing"):
-        for folder in _listed(root / split):
-            if not folder.is_dir():
-                continue
-            if not (folder / "images").is_dir():
-                skipped.append(Skipped(folder, "it has no folder images"))
-                continue
+        for folder in filter(Path.is_dir, _listed(root / split)):
+            images = folder / "images"
             try:
-                names = tuple(path.stem for path in source_files(folder / "images"))
+                names = tuple(path.stem for path in source_files(images)) if images.is_dir() else ()
             except BadInput as error:
-                skipped.append(Skipped(folder, str(error)))
+                yield Skipped(folder, str(error), split, folder.name)
                 continue
-            if len(set(names)) < len(names):
-                skipped.append(Skipped(folder, "two images have the same name; remove one of them"))
-                continue
-            maps, fixations = _folder(folder / "maps"), _folder(folder / "fixation")
-            videos.append(Video(folder.name, split, folder / "images", names, maps, fixations))
-    return videos, skipped
+            if names:
+                yield Video(folder.name, split, images, names, _folder(folder / "maps"), _folder(folder / "fixation"))
+            else:
+                yield Skipped(folder, "it has no folder images", split, folder.name)
 
 
-def find_kinetics(root: Path) -> tuple[list[Video], list[Skipped]]:
+def find_kinetics(root: Path) -> Iterator[Video | Skipped]:
     """Kinetics-400: splits train, val, or train_256 and the like, in folders by class or not; no gaze is known."""
-    folders = [path for path in _listed(root) if re.fullmatch(r"(train|val)(_\d+)?", path.name)]
-    parts = [_videos_below(folder, root, folder.name) for folder in folders]
-    return [video for videos, _ in parts for video in videos], [each for _, skipped in parts for each in skipped]
+    for folder in _listed(root):
+        if re.fullmatch(r"(train|val)(_\d+)?", folder.name):
+            yield from _videos_below(folder, root, folder.name)
 
 
-def find_folder(root: Path) -> tuple[list[Video], list[Skipped]]:
+def find_folder(root: Path) -> Iterator[Video | Skipped]:
     """Any folder of videos."""
     return _videos_below(root, root, "all")
 
 
-def find_gaze(root: Path) -> tuple[list[Video], list[Skipped]]:
+def find_gaze(root: Path) -> Iterator[Video | Skipped]:
     """Videos with the gaze points of their observers beside them, in files of the same name."""
-    videos, skipped = [], []
-    for points in _listed(root):
-        if points.suffix != ".npz":
-            continue
-        sources = [path for path in _videos_in(root) if path.stem == points.stem]
+    for points in sorted(root.glob("*.npz")):
+        name = points.stem
+        sources = [path for path in _videos_in(root) if path.stem == name]
         if len(sources) != 1:
-            skipped.append(Skipped(points, f"{len(sources)} videos of its name are beside it, one is needed"))
+            yield Skipped(points, f"{len(sources)} videos of its name are beside it, one is needed", "all", name)
             continue
         try:
             gaze = read_gaze(points)
         except BadInput as error:
-            skipped.append(Skipped(points, str(error)))
+            yield Skipped(points, str(error), "all", name)
             continue
-        viewing = read_viewing(root, points.stem, gaze.size[1])
+        viewing = read_viewing(root, name, gaze.size[1])
         names = tuple(map(str, range(gaze.frames)))
-        videos.append(Video(points.stem, "all", sources[0], names, gaze=points, viewing=viewing))
-    return videos, skipped
+        yield Video(name, "all", sources[0], names, gaze=points, viewing=viewing)
 
 
-def _videos_below(folder: Path, root: Path, split: str) -> tuple[list[Video], list[Skipped]]:
+def _videos_below(folder: Path, root: Path, split: str) -> Iterator[Video | Skipped]:
     paths = [path for below in (folder, *sorted(filter(Path.is_dir, folder.rglob("*")))) for path in _videos_in(below)]
-    counts, skipped = _countable(root, paths)
-    videos = [
-        Video(path.relative_to(folder).with_suffix("").as_posix(), split, path, tuple(map(str, range(count))))
-        for path, count in counts.items()
-    ]
-    return videos, skipped
-
-
-def _countable(root: Path, paths: Iterable[Path]) -> tuple[dict[Path, int], list[Skipped]]:
-    """Return how many frames each video has, and which cannot be opened."""
-    counts = count_frames(root, paths)
-    opened = {path: count for path, count in counts.items() if isinstance(count, int)}
-    return opened, [Skipped(path, reason) for path, reason in counts.items() if isinstance(reason, str)]
+    for path, count in count_frames(root, paths).items():
+        name = path.relative_to(folder).with_suffix("").as_posix()
+        if isinstance(count, str):  # why it has none
+            yield Skipped(path, count, split, name)
+        else:
+            yield Video(name, split, path, tuple(map(str, range(count))))
 
 
 def _videos_in(folder: Path) -> list[Path]:

@@ -1,12 +1,11 @@
 """Any frame of a video by its number, as `read_frames` counts them, without decoding all that come before it."""
 
-from bisect import bisect_right
 from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from threading import Lock
-from typing import NamedTuple, Self
+from typing import Self
 
 import av
 import cv2
@@ -49,16 +48,15 @@ class VideoReader:
         self._kept: OrderedDict[int, Image] = OrderedDict()
         self._lock = Lock()
         self._images = source_files(path) if path.is_dir() else []
-        marks = [] if path.is_dir() else _marks(path)
-        sought = bool(marks) and frames in {None, len(marks)}
-        if sought:
-            self.times = [mark.seconds for mark in marks]
-        elif self._images:
+        marks = {} if self._images else _marks(path)
+        if frames not in {None, len(marks)}:
+            marks = {}
+        if self._images:
             self.times = [n / float(self.rate) for n in range(len(self._images))]
         else:
-            self.times = [frame.time for frame in read_frames(path)]
+            self.times = list(marks.values()) or [frame.time for frame in read_frames(path)]
         self.count = min(frames or len(self.times), len(self.times))
-        self._video = None if self._images else _SoughtVideo(path, marks) if sought else _CountedVideo(path)
+        self._video = None if self._images else _OpenVideo(path, list(marks))
 
     def __len__(self) -> int:
         return self.count
@@ -94,12 +92,7 @@ class VideoReader:
         if self._video is None:
             self._keep(index, narrowed(read_colours(self._images[index]), self._width))
             return
-        try:
-            passed = dict(self._video.until(index))
-        except _OutOfOrderError:
-            self._video.close()
-            self._video = _CountedVideo(self.path)
-            passed = dict(self._video.until(index))
+        passed = self._video.until(index)
         with suppress(av.error.FFmpegError):
             for number, decoded in passed.items():
                 self._keep(number, narrowed(self._video.upright(decoded), self._width))
@@ -113,83 +106,67 @@ class VideoReader:
             held -= self._kept.popitem(last=False)[1].nbytes
 
 
-class _OutOfOrderError(Exception):
-    """A video does not decode to the times that its packets promise."""
-
-
 class _OpenVideo:
-    """A video that is open at some frame."""
+    """A video that is open at some frame.
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    Args:
+        path: of the video.
+        marks: when each frame is shown, in the video's own clock; empty where frames must be counted from the start.
+    """
+
+    def __init__(self, path: Path, marks: list[int]) -> None:
+        self._path, self._marks, self._opened = path, marks, ExitStack()
+        self._numbers: dict[int | None, int] = {mark: number for number, mark in enumerate(marks)}
         self.upright = Upright()
         self._open()
-
-    def until(self, index: int) -> Iterator[tuple[int, av.VideoFrame]]:
-        """Yield the wanted frame, and some of those that are passed on the way to it."""
-        raise NotImplementedError
-
-    def close(self) -> None:
-        self._opened.close()
+        if marks:
+            self.upright(next(self._frames))  # its size is everybody's
+            self._next = 1
 
     def _open(self) -> None:
-        self._opened = ExitStack()
+        self._opened.close()
         self._container, self._stream = self._opened.enter_context(open_video(self._path))
         self._stream.thread_type = "AUTO"
         self._frames = self._decoded()
         self._next = 0
+
+    def until(self, index: int) -> dict[int, av.VideoFrame]:
+        """Return the wanted frame, where it decodes, and some of those that are passed on the way to it."""
+        sought = bool(self._marks) and not self._next <= index < self._next + _NEAR
+        if sought:
+            self._container.seek(self._marks[index], stream=self._stream, backward=True)
+            self._frames = self._decoded()
+        elif index < self._next:
+            self._open()
+        passed: dict[int, av.VideoFrame] = {}
+        for decoded in self._frames:
+            number = self._numbers.get(decoded.pts) if self._marks else self._next
+            # What leans on frames before the one that was sought does not decode to what it shows.
+            if number is None or number > index or (sought and not decoded.key_frame):
+                self._marks = []  # they are not to be trusted: from now on, frames are counted
+                self._open()
+                return self.until(index)
+            self._next, sought = number + 1, False
+            if number >= index - _BEHIND:
+                passed[number] = decoded
+            if number == index:
+                break
+        return passed
+
+    def close(self) -> None:
+        self._opened.close()
 
     def _decoded(self) -> Iterator[av.VideoFrame]:
         """Yield what decodes from here on."""
         return decode(self._container, self._stream, Damage(self._path, strict=False))
 
 
-class _CountedVideo(_OpenVideo):
-    def until(self, index: int) -> Iterator[tuple[int, av.VideoFrame]]:
-        if index < self._next:
-            self.close()
-            self._open()
-        for decoded in self._frames:
-            number, self._next = self._next, self._next + 1
-            if number >= index - _BEHIND:
-                yield number, decoded
-            if number == index:
-                return
+def _marks(path: Path) -> dict[int, float]:
+    """Return when the frame of every packet is shown, in order; none if that cannot be told.
 
-
-class _Mark(NamedTuple):
-    """When a frame is shown: in the video's own clock, and in seconds since the first frame."""
-
-    ticks: int
-    seconds: float
-
-
-class _SoughtVideo(_OpenVideo):
-    def __init__(self, path: Path, marks: list[_Mark]) -> None:
-        super().__init__(path)
-        self._marks = [mark.ticks for mark in marks]
-        self.upright(next(self._frames))  # its size is everybody's
-        self._next = 1
-
-    def until(self, index: int) -> Iterator[tuple[int, av.VideoFrame]]:
-        wanted, sought = self._marks[index], False
-        if not self._next <= index < self._next + _NEAR:
-            self._container.seek(wanted, stream=self._stream, backward=True)
-            self._frames, sought = self._decoded(), True
-        for decoded in self._frames:
-            number = bisect_right(self._marks, decoded.pts) - 1 if decoded.pts is not None else -1
-            # What leans on frames before the one that was sought does not decode to what it shows.
-            if number < 0 or self._marks[number] != decoded.pts or number > index or (sought and not decoded.key_frame):
-                raise _OutOfOrderError
-            self._next, sought = number + 1, False
-            if number >= index - _BEHIND:
-                yield number, decoded
-            if number == index:
-                return
-
-
-def _marks(path: Path) -> list[_Mark]:
-    """When the frame of every packet is shown, in order; none if that cannot be told."""
+    Returns:
+        seconds since the first frame, by times in the video's own clock.
+    """
     with open_video(path) as (container, stream):
         packets = [packet for packet in container.demux(stream) if packet.size]
         shown = [packet.pts for packet in packets if not packet.is_discard]
@@ -198,8 +175,8 @@ def _marks(path: Path) -> list[_Mark]:
         # AVI stores no presentation times: FFmpeg guesses them, wrongly where there are B-frames.
         guessed = container.format.name == "avi" and (stream.codec_context.has_b_frames or known != shown)
         if guessed or len(set(known)) < len(shown) or decoded != sorted(decoded) or not stream.time_base:
-            return []
-        return [_Mark(time, float((time - known[0]) * stream.time_base)) for time in known]
+            return {}
+        return {time: float((time - known[0]) * stream.time_base) for time in known}
 
 
 def narrowed(image: Image, width: int | None) -> Image:

@@ -3,7 +3,7 @@
 import logging
 import re
 from collections import deque
-from collections.abc import Generator, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -16,7 +16,7 @@ from av.format import Flags
 from av.stream import Disposition
 from av.video.stream import VideoStream
 
-from tinyhd_lib.data.images import is_image, number_order, read_colours
+from tinyhd_lib.data.images import check_shape, images_in, is_image, read_colours
 from tinyhd_lib.data.transforms import Image
 from tinyhd_lib.data.upright import TONES, Upright
 from tinyhd_lib.errors import BadInput
@@ -82,7 +82,7 @@ def probe(path: Path) -> VideoInfo:
         BadInput: it is missing, empty, unreadable, no video, or has no picture.
     """
     if path.is_dir():
-        images = _images(path)
+        images = images_in(path)
         height, width = next(read_frames(path)).image.shape[:2]
         return VideoInfo("images", DEFAULT_RATE, len(images), height * width * 3, has_audio=False)
     with open_video(path) as (container, stream):
@@ -105,7 +105,7 @@ def count_frames_in(path: Path) -> int:
         BadInput: as `probe`.
     """
     if path.is_dir():
-        return len(_images(path))
+        return len(images_in(path))
     with open_video(path) as (container, stream):
         packets = [packet.is_discard for packet in container.demux(stream) if packet.size]
         promised, cut = _by_table(path, container, stream, len(packets))
@@ -114,7 +114,7 @@ def count_frames_in(path: Path) -> int:
 
 def source_files(path: Path) -> list[Path]:
     """Return the file of a video, or the images of a folder of frames, in order."""
-    return _images(path) if path.is_dir() else [path]
+    return images_in(path) if path.is_dir() else [path]
 
 
 def _rate(stream: VideoStream) -> Fraction:
@@ -142,11 +142,8 @@ def read_frames(path: Path, *, strict: bool = False) -> Iterator[Frame]:
 def _read_video(path: Path, damage: "Damage") -> Iterator[Frame]:
     with open_video(path) as (container, stream):
         stream.thread_type = "AUTO"
-        upright, times = Upright(), frame_times(container, stream, damage.slots)
-        next(times)
-        count, time = 0, 0.0
-        for decoded in decode(container, stream, damage):
-            time = times.send(decoded)
+        upright, count, time = Upright(), 0, 0.0
+        for decoded, time in _timed(container, stream, damage):
             try:
                 image = upright(decoded)
             except av.error.FFmpegError:
@@ -180,27 +177,24 @@ def _may_jump(container: InputContainer) -> bool:
     return bool(Flags(container.format.flags) & Flags.ts_discont)
 
 
-def frame_times(
-    container: InputContainer, stream: VideoStream, slots: deque[int]
-) -> Generator[float, av.VideoFrame, None]:
-    """Take decoded frames, in order, and give the seconds from the first one to each.
+def _timed(container: InputContainer, stream: VideoStream, damage: "Damage") -> Iterator[tuple[av.VideoFrame, float]]:
+    """Yield every frame that decodes, with the seconds from the first one to it.
 
     AVI stores no times of presentation: FFmpeg guesses them, out of order where there are B-frames. But its packets
-    have their ``slots`` in time, and frames are shown in as many. Of joined recordings, the later ones go on where the
-    earlier ended.
+    have slots in time, and frames are shown in as many. Of joined recordings, the later ones go on where the earlier
+    ended.
     """
     period, base = 1 / float(_rate(stream)), float(stream.time_base or 1)
     in_slots, joined = container.format.name == "avi", _may_jump(container)
     start, time = None, -period
-    decoded = yield 0.0
-    while True:
-        given = (slots.popleft() * base if slots else None) if in_slots else decoded.time
+    for decoded in decode(container, stream, damage):
+        given = (damage.slots.popleft() * base if damage.slots else None) if in_slots else decoded.time
         start = given or 0.0 if start is None else start
         step = period if given is None else given - start - time
         if step <= 0 or (joined and step > _LONGEST_STILL):
             start, step = start + step - period, period
         time = max(time + step, 0.0)
-        decoded = yield time
+        yield decoded, time
 
 
 @dataclass
@@ -249,22 +243,17 @@ class Damage:
 
 def decode(container: InputContainer, stream: VideoStream, damage: Damage) -> Iterator[av.VideoFrame]:
     """Yield every frame that decodes: a packet that does not is passed over, a stream that breaks off just ends."""
-    packets = container.demux(stream)
-    while True:
-        try:
-            packet = next(packets, None)
-        except av.error.FFmpegError:
-            damage.meet(f"{damage.path}: damaged, a part of it")
-            return
-        if packet is None:
-            return
-        damage.packets += packet.size > 0
-        if packet.size and packet.dts is not None:
-            damage.slots.append(packet.dts)
-        try:
-            yield from packet.decode()
-        except av.error.FFmpegError:
-            damage.meet(f"{damage.path}: damaged, a part of it")
+    try:
+        for packet in container.demux(stream):
+            damage.packets += packet.size > 0
+            if packet.size and packet.dts is not None:
+                damage.slots.append(packet.dts)
+            try:
+                yield from packet.decode()
+            except av.error.FFmpegError:
+                damage.meet(f"{damage.path}: damaged, a part of it")
+    except av.error.FFmpegError:
+        damage.meet(f"{damage.path}: damaged, a part of it")
 
 
 def _tagged_end(stream: VideoStream) -> float:
@@ -274,7 +263,7 @@ def _tagged_end(stream: VideoStream) -> float:
 
 
 def _read_folder(folder: Path, damage: Damage) -> Iterator[Frame]:
-    paths = _images(folder)
+    paths = images_in(folder)
     shape, count = None, 0
     for path in paths:
         try:
@@ -288,17 +277,6 @@ def _read_folder(folder: Path, damage: Damage) -> Iterator[Frame]:
     damage.report(count, len(paths))
 
 
-def check_shape(path: Path, image: Image, shape: tuple[int, ...] | None) -> tuple[int, ...]:
-    """Return the shape of an image of a folder.
-
-    Raises:
-        BadInput: those before it have another.
-    """
-    if shape not in (None, image.shape):
-        raise BadInput(f"{path}: {image.shape[1]}x{image.shape[0]}, but the images before it are {shape[1]}x{shape[0]}")
-    return image.shape
-
-
 def is_video(path: Path) -> bool:
     """Return whether a file is called like a video; those that begin with a dot are some system's own."""
     return path.suffix.lower() in VIDEO_SUFFIXES and not path.name.startswith(".")
@@ -307,19 +285,6 @@ def is_video(path: Path) -> bool:
 def holds_images(folder: Path) -> bool:
     """Return whether a folder is a video: it holds images."""
     return any(map(is_image, folder.iterdir()))
-
-
-def _images(folder: Path) -> list[Path]:
-    """Return the images of a folder in the order of their numbers."""
-    try:
-        images = [path for path in folder.iterdir() if is_image(path) and path.is_file()]
-    except OSError as error:
-        raise BadInput(f"{folder}: cannot be read ({error.strerror})") from error
-    if not images:
-        raise BadInput(f"{folder}: no images in this folder, and no video is a folder")
-    if len({path.stem for path in images}) < len(images):
-        raise BadInput(f"{folder}: two images of one name; keep one of each")
-    return sorted(images, key=number_order)
 
 
 # From PyAV 19 on, text that is no UTF-8 is replaced by itself; before, only if asked.

@@ -1,7 +1,9 @@
 """Writing videos: H.264 in mp4, as every browser plays it, with the sound of another."""
 
 import logging
-from contextlib import closing
+import math
+from collections.abc import Iterator
+from contextlib import closing, suppress
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, Self
@@ -99,7 +101,10 @@ class VideoWriter:
         context.time_base, context.sample_aspect_ratio = Fraction(1, self._ticks), self._pixel_aspect
         context.colorspace, context.color_range = _SMPTE_170M, _LIMITED_RANGE
         if self._sound_of is not None:
-            self._sound = open_sound(self._sound_of, self._container, fragmented=bool(self._fragment))
+            try:
+                self._sound = AudioTrack(self._sound_of, self._container, fragmented=bool(self._fragment))
+            except (av.error.FFmpegError, ValueError) as error:
+                logger.warning("%s: its sound cannot be taken over (%s)", self._sound_of, error)
 
 
 def _pad_to_even(image: Image) -> Image:
@@ -138,9 +143,8 @@ class AudioTrack:
             self._stream.layout = "mono" if heard.codec_context.channels == 1 else "stereo"
         # Times in a video count from its first picture.
         self._offset = float((seen.start_time or 0) * (seen.time_base or 1)) if seen else 0.0
-        self._last = float("-inf")
-        self._packets = self._source.demux(heard)
-        self._next = self._advance()
+        self._packets = self._going_on(heard)
+        self._next = next(self._packets, None)
 
     def mux_until(self, time: float) -> None:
         """Mux all sound that starts up to ``time`` seconds after the first picture."""
@@ -151,7 +155,7 @@ class AudioTrack:
                 logger.warning("the sound could not be taken over whole (%s)", error.strerror)
                 self._next = None
                 return
-            self._next = self._advance()
+            self._next = next(self._packets, None)
 
     def finish(self) -> None:
         """Write what an encoder still holds."""
@@ -162,16 +166,14 @@ class AudioTrack:
         """Close the source."""
         self._source.close()
 
-    def _advance(self) -> Any:
-        """Return the next packet whose time goes on; joined recordings begin anew in the middle."""
-        try:
-            for packet in self._packets:
-                if packet.pts is not None and packet.pts > self._last:
-                    self._last = packet.pts
-                    return packet
-        except av.error.FFmpegError:  # the sound of a damaged video ends where its reading does
-            pass
-        return None
+    def _going_on(self, heard: Any) -> Iterator[Any]:
+        """Yield the packets whose times go on: joined recordings begin anew in the middle."""
+        last = -math.inf
+        with suppress(av.error.FFmpegError):  # the sound of a damaged video ends where its reading does
+            for packet in self._source.demux(heard):
+                if packet.pts is not None and packet.pts > last:
+                    last = packet.pts
+                    yield packet
 
     def _mux(self, packet: Any) -> None:
         shift = round(self._offset / packet.time_base)
@@ -187,12 +189,3 @@ class AudioTrack:
             frame.pts -= round(self._offset / frame.time_base)
             # Fragments cannot begin before 0: what an encoder puts there would shift all pictures.
             self._container.mux([p for p in self._stream.encode(frame) if p.pts >= 0 or not self._fragmented])
-
-
-def open_sound(source: Path, container: Any, *, fragmented: bool) -> AudioTrack | None:
-    """Return the sound track of ``source`` for ``container``, None if it cannot be taken over."""
-    try:
-        return AudioTrack(source, container, fragmented=fragmented)
-    except (av.error.FFmpegError, ValueError) as error:
-        logger.warning("%s: its sound cannot be taken over (%s)", source, error)
-        return None

@@ -123,7 +123,7 @@ class _Handler(BaseHTTPRequestHandler):
             elif self.path == "/line":
                 self._answer("text/plain; charset=utf-8", self.page.line.encode())
             elif self.path == "/video":
-                self._head(f"multipart/x-mixed-replace; boundary={_BOUNDARY}")
+                self._answer(f"multipart/x-mixed-replace; boundary={_BOUNDARY}")
                 with closing(self.page.pictures()) as pictures:
                     for jpeg in pictures:
                         head = f"--{_BOUNDARY}\r\nContent-Type: image/jpeg\r\nContent-Length: {len(jpeg)}\r\n\r\n"
@@ -131,16 +131,16 @@ class _Handler(BaseHTTPRequestHandler):
             else:
                 self.send_error(404)
 
-    def _answer(self, kind: str, content: bytes) -> None:
-        self._head(kind, ("Content-Length", str(len(content))))
-        self.wfile.write(content)
-
-    def _head(self, kind: str, *more: tuple[str, str]) -> None:
+    def _answer(self, kind: str, content: bytes | None = None) -> None:
+        """Send the head of an answer, and its content if that is whole."""
         self.send_response(200)
-        private = (("Cache-Control", "no-store"), ("Cross-Origin-Resource-Policy", "same-origin"))
-        for name, value in (("Content-Type", kind), *private, *more):
-            self.send_header(name, value)
+        self.send_header("Content-Type", kind)
+        self.send_header("Cache-Control", "no-store")
+        self.send_header("Cross-Origin-Resource-Policy", "same-origin")
+        if content is not None:
+            self.send_header("Content-Length", str(len(content)))
         self.end_headers()
+        self.wfile.write(content or b"")
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002  (the base class calls it so)
         """Say nothing: the statistics have the standard error."""

@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 
 from tinyhd_lib.data.images import as_jpeg, encode_grey
-from tinyhd_lib.data.transforms import to_grey
+from tinyhd_lib.data.transforms import Map, to_grey
 from tinyhd_lib.data.writer import VideoWriter
 from tinyhd_lib.errors import BadInput
 from tinyhd_lib.files import write_atomically
@@ -86,13 +86,14 @@ def eased(items: Iterable[LivePrediction | Statistics], seconds: float) -> Itera
         items: predictions, in order, and anything else among them.
         seconds: in which the weight of a map falls to 1/e; 0 leaves the maps as they are.
     """
-    before, mean = 0.0, None
+    before = -math.inf
+    mean: Map = np.zeros(1, np.float32)
     for item in items:
         if not (seconds and isinstance(item, LivePrediction)):
             yield item
             continue
-        share = np.float32(0 if mean is None else math.exp(-max(0.0, item.time - before) / seconds))
-        mean = item.map if mean is None else share * mean + (1 - share) * item.map
+        share = np.float32(math.exp(-max(0.0, item.time - before) / seconds))
+        mean = share * mean + (1 - share) * item.map
         before = item.time
         yield item._replace(map=mean)
 

@@ -9,6 +9,7 @@ import re
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import takewhile
 from pathlib import Path
 from threading import Event
@@ -17,10 +18,10 @@ from urllib.parse import urlsplit, urlunsplit
 import av
 import cv2
 
-from tinyhd_lib.data.images import decode_image, is_image, number_order
+from tinyhd_lib.data.images import check_shape, decode_image, is_image, number_order
 from tinyhd_lib.data.transforms import Image
 from tinyhd_lib.data.upright import Upright
-from tinyhd_lib.data.video import DEFAULT_RATE, Frame, check_shape, picture_stream, probe, read_frames
+from tinyhd_lib.data.video import DEFAULT_RATE, Frame, picture_stream, probe, read_frames
 from tinyhd_lib.errors import BadInput
 
 logger = logging.getLogger(__name__)
@@ -82,13 +83,13 @@ def open_source(text: str, speed: float = 1.0, idle: float | None = None) -> Sou
     """
     path = Path(text)
     if text.isdecimal():
-        return Source(f"camera {int(text)}", True, lambda closed: from_camera(int(text), closed))  # noqa: FBT003
+        return Source(f"camera {int(text)}", live=True, _frames=partial(from_camera, int(text)))
     if _ADDRESS.match(text):
-        return Source(without_password(text), True, lambda closed: from_address(text, closed))  # noqa: FBT003
+        return Source(without_password(text), live=True, _frames=partial(from_address, text))
     if path.is_dir():
-        return Source(path.name, False, lambda closed: from_folder(path, idle, closed))  # noqa: FBT003
+        return Source(path.name, live=False, _frames=partial(from_folder, path, idle))
     probe(path)
-    return Source(path.name, speed > 0, lambda closed: paced(read_frames(path), speed or math.inf, closed))
+    return Source(path.name, live=speed > 0, _frames=partial(paced, read_frames(path), speed or math.inf))
 
 
 def without_password(address: str) -> str:
@@ -107,7 +108,7 @@ def paced(frames: Iterable[Frame], speed: float, closed: Event, clock: Clock = t
         yield frame
 
 
-def from_camera(index: int, closed: Event, clock: Clock = time.monotonic) -> Iterator[Frame]:
+def from_camera(index: int, closed: Event) -> Iterator[Frame]:
     """Yield what a camera of this machine sees.
 
     Raises:
@@ -118,13 +119,13 @@ def from_camera(index: int, closed: Event, clock: Clock = time.monotonic) -> Ite
         if not capture.isOpened():
             raise BadInput(f"camera {index}: cannot be opened; is it there, and does nobody else use it?")
         capture.set(cv2.CAP_PROP_BUFFERSIZE, 1)
-        count, begun = 0, clock()
+        count, begun = 0, 0.0
         while not closed.is_set():
             there, image = capture.read()
             if not there:
                 raise BadInput(f"camera {index}: gives no more pictures, after {count}; is it still connected?")
-            begun = begun if count else clock()
-            yield Frame(count, clock() - begun, cv2.cvtColor(image, cv2.COLOR_BGR2RGB))
+            begun = begun if count else time.monotonic()
+            yield Frame(count, time.monotonic() - begun, cv2.cvtColor(image, cv2.COLOR_BGR2RGB))
             count += 1
     finally:
         capture.release()

@@ -232,7 +232,11 @@ class Stream:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.close()
+        """Stop: join the threads and release the source. A source that blocks is waited for."""
+        self.end()
+        self._frames.end(forget=True)
+        self._outputs.close()
+        self._thread.join()
 
     def __iter__(self) -> Iterator[LivePrediction]:
         """Yield the maps, in order of their frames, until the source ends."""
@@ -288,13 +292,6 @@ class Stream:
         self._frames.end()
         if not isinstance(self._source, Generator):
             getattr(self._source, "close", lambda: None)()
-
-    def close(self) -> None:
-        """Stop: join the threads and release the source. A source that blocks is waited for."""
-        self.end()
-        self._frames.end(forget=True)
-        self._outputs.close()
-        self._thread.join()
 
     def _receive(self) -> None:
         """Do the work of the source's thread."""

@@ -1,12 +1,12 @@
 """Notebooks as files: which there are, what they say of themselves, what they are given, and copies of them."""
 
-import ast
 import json
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
+from symtable import symtable
 from typing import TYPE_CHECKING, Any
 
 import yaml
@@ -105,7 +105,8 @@ def copy_notebooks(folder: Path) -> list[Path]:
         BadInput: a file of theirs is there already.
     """
     source = shipped("notebooks")
-    places = {path: folder / path.relative_to(source) for path in source.rglob("*") if path.suffix in _COPIED}
+    files = [path for path in source.rglob("*") if path.suffix in {".ipynb", ".yaml"}]
+    places = {path: folder / path.relative_to(source) for path in files}
     taken = next((place for place in places.values() if place.exists()), None)
     if taken:
         raise BadInput(f"{taken}: is there already; give another `folder`")
@@ -113,9 +114,6 @@ def copy_notebooks(folder: Path) -> list[Path]:
         place.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(path, place)
     return sorted(place for place in places.values() if place.suffix == ".ipynb")
-
-
-_COPIED = (".ipynb", ".yaml")
 
 
 def read_notebook(path: Path) -> Notebook:
@@ -135,9 +133,11 @@ def read_notebook(path: Path) -> Notebook:
     prose = "\n".join(source for kind, _, source in cells if kind == "markdown")
     title = next((line.removeprefix("# ") for line in prose.splitlines() if line.startswith("# ")), "")
     try:
-        parameters = _assigned(next((source for _, tags, source in cells if "parameters" in tags), ""))
+        # Papermill's own reader misses names that are annotated ``str | None``.
+        names = symtable(next((source for _, tags, source in cells if "parameters" in tags), ""), str(path), "exec")
     except SyntaxError as error:
         raise BadInput(f"{path}: its parameters cell is no Python ({error.msg}, line {error.lineno})") from error
+    parameters = tuple(each.get_name() for each in names.get_symbols() if each.is_assigned())
     return Notebook(path, title, parameters, own.get("recipe", False), tuple(own.get("artefacts", ())))
 
 
@@ -202,14 +202,6 @@ def _find(name: str, there: Sequence[Path]) -> Path:
         return found[0]
     trouble = "begins several notebooks" if found else "no such notebook"
     raise BadInput(f"{name!r}: {trouble}; there are {', '.join(path.stem for path in found or there)}")
-
-
-def _assigned(source: str) -> tuple[str, ...]:
-    """Return the names that a cell gives a value; papermill's own reader misses those annotated ``str | None``."""
-    statements = ast.parse(source).body
-    targets = [target for each in statements if isinstance(each, ast.Assign) for target in each.targets]
-    targets += [each.target for each in statements if isinstance(each, ast.AnnAssign)]
-    return tuple(target.id for target in sorted(targets, key=lambda each: each.lineno) if isinstance(target, ast.Name))
 
 
 def _read_parameters(notebook: Notebook, source: str) -> dict[str, Any]:

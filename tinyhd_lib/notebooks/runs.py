@@ -63,12 +63,9 @@ class Run:
         except BadInput:  # something else wrote it
             return False
         now = self.record()
-        same = earlier is not None and (earlier.key, earlier.versions, earlier.complete) == (
-            now.key,
-            now.versions,
-            True,
-        )
-        return same and (self.folder / COPY_NAME).exists() and not self.missing()
+        if earlier is None or not earlier.complete or (earlier.key, earlier.versions) != (now.key, now.versions):
+            return False
+        return (self.folder / COPY_NAME).exists() and not self.missing()
 
     def missing(self) -> str:
         """Return the names of promised files that are not there, or empty."""

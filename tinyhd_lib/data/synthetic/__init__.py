@@ -15,6 +15,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from pydantic import TypeAdapter
+
 from tinyhd_lib.data.layouts import DHF1K_SPLITS
 from tinyhd_lib.data.synthetic.files import SMALLEST, WRITERS, Order, VideoSettings
 from tinyhd_lib.data.synthetic.scenes import GazeModel
@@ -73,19 +75,16 @@ def video_settings(folder: Path) -> dict[str, VideoSettings]:
     Raises:
         OSError: the folder is no set of ours.
     """
-    videos = json.loads((folder / RECORD_NAME).read_bytes())["videos"]
-    return {
-        name: VideoSettings(**recipe | {"frames": tuple(recipe["frames"]), "size": tuple(recipe["size"])})
-        for name, recipe in videos.items()
-    }
+    record = json.loads((folder / RECORD_NAME).read_bytes())
+    return TypeAdapter(dict[str, VideoSettings]).validate_python(record["videos"])
 
 
 def _check(kind: str, folder: Path, order: Order) -> None:
     if kind not in WRITERS:
         raise BadInput(f"kind {kind!r}: no such data set can be made up; choose from {', '.join(KINDS)}")
-    for name in ("videos", "frames", "observers"):
-        if getattr(order, name) < 1:
-            raise BadInput(f"{name} {getattr(order, name)}: there must be something in the set; give 1 or more")
+    for name, least in {"videos": 1, "frames": 1, "observers": 1, "seed": 0}.items():
+        if getattr(order, name) < least:
+            raise BadInput(f"{name} {getattr(order, name)}: too low; give {least} or more")
     most = min(len(split.numbers) for split in DHF1K_SPLITS)
     if kind == "dhf1k" and order.videos > most:
         raise BadInput(
@@ -96,8 +95,6 @@ def _check(kind: str, folder: Path, order: Order) -> None:
         raise BadInput(
             f"size {height}x{width} (HxW): a video needs even sides, and things need room; give {SMALLEST} or more"
         )
-    if order.seed < 0:
-        raise BadInput(f"seed {order.seed}: seeds are counted from 0; give 0 or more")
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise BadInput(f"{folder}: it exists and is not empty, and nothing is overwritten; name another folder")
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import av
 import numpy as np
@@ -19,7 +19,8 @@ from scipy.io import savemat
 from tinyhd_lib.data.gaze import ASSUMED_WIDTH_DEGREES, Gaze, blur, gaze_file
 from tinyhd_lib.data.images import as_png, encode_grey
 from tinyhd_lib.data.layouts import DHF1K_SPLITS
-from tinyhd_lib.data.synthetic.scenes import SyntheticVideo, make_video, only_shot, render, simulate_observers
+from tinyhd_lib.data.synthetic.drawing import render
+from tinyhd_lib.data.synthetic.scenes import SyntheticVideo, make_video, only_shot, simulate_observers
 from tinyhd_lib.data.transforms import Image
 from tinyhd_lib.data.writer import VideoWriter
 
@@ -85,12 +86,8 @@ class Order:
         return VideoSettings(**{"seed": seed, "observers_seed": observers_seed, **usual, **changes})
 
 
-class Made(NamedTuple):
-    """A finished video: its name, as data sets have it, the file or folder that shows it, and what it was made of."""
-
-    name: str
-    path: Path
-    recipe: VideoSettings
+Made = tuple[str, Path, VideoSettings]
+"""A finished video: its name, as data sets have it, the file or folder that shows it, and what it was made of."""
 
 
 def two_shots(frames: int, last: int) -> tuple[int, ...]:
@@ -106,7 +103,7 @@ def two_shots(frames: int, last: int) -> tuple[int, ...]:
 def _write_dhf1k(root: Path, order: Order) -> Iterator[Made]:
     for split in DHF1K_SPLITS:
         for number in split.numbers[: order.videos]:
-            recipe = order.recipe(number, **({"observers": 0} if split.name == "test" else {}))
+            recipe = order.recipe(number, observers=0 if split.name == "test" else order.observers)
             path = root / "video" / f"{number:03d}.AVI"
             write_avi(path, recipe.clip())
             folder = root / "annotation" / f"{number:04d}"
@@ -114,7 +111,7 @@ def _write_dhf1k(root: Path, order: Order) -> Iterator[Made]:
                 write(folder / "maps" / f"{count:04d}.png", png(ground_truth(fixations)))
                 write(folder / "fixation" / f"{count:04d}.png", png(fixations * 255))
                 write(folder / "fixation" / "maps" / f"{count:04d}.mat", mat(fixations))
-            yield Made(folder.name, path, recipe)
+            yield folder.name, path, recipe
 
 
 def _write_ucf(root: Path, order: Order) -> Iterator[Made]:
@@ -130,7 +127,7 @@ def _write_ucf(root: Path, order: Order) -> Iterator[Made]:
         name = f"{_UCF_CLASSES[kind]}{{}}{group + 1:03d}"
         folder = root / ("training", "testing")[split] / name.format("-")
         _write_frames(folder, name.format("_") + "_{:03d}.png", recipe)
-        yield Made(folder.name, folder, recipe)
+        yield folder.name, folder, recipe
 
 
 def _write_hollywood2(root: Path, order: Order) -> Iterator[Made]:
@@ -145,7 +142,7 @@ def _write_hollywood2(root: Path, order: Order) -> Iterator[Made]:
             recipe = replace(video, frames=shots, shot=shot, observers_seed=observers_seed)
             folder = root / ("training", "testing")[split] / f"{name}_{shot + 1}"
             _write_frames(folder, name + "_{:05d}.png", recipe, first=1 + sum(shots[:shot]))
-            yield Made(folder.name, folder, recipe)
+            yield folder.name, folder, recipe
 
 
 def _write_kinetics(root: Path, order: Order) -> Iterator[Made]:
@@ -159,33 +156,32 @@ def _write_kinetics(root: Path, order: Order) -> Iterator[Made]:
             # As of a download that broke off: the index, which comes last, is missing.
             content = b"\0\0\0\x18ftypmp42\0\0\0\0mp42isom" + b"\0\1\0\0mdat" + bytes(4096)
             write(folder / "synthbroken_000000_000010.mp4", content)
-        yield Made(f"{folder.name}/{path.stem}", path, recipe)
+        yield f"{folder.name}/{path.stem}", path, recipe
 
 
-def _write_folder(root: Path, order: Order) -> Iterator[Made]:
+def _write_folder(root: Path, order: Order, observers: int = 0) -> Iterator[Made]:
     for number in range(order.videos):
-        path, recipe = root / f"clip_{number:03d}.mp4", order.recipe(number, observers=0)
+        path, recipe = root / f"clip_{number:03d}.mp4", order.recipe(number, observers=observers)
         write_mp4(path, recipe.clip())
-        yield Made(path.stem, path, recipe)
+        yield path.stem, path, recipe
 
 
 def _write_gaze(root: Path, order: Order) -> Iterator[Made]:
     described = {}
-    for number in range(order.videos):
-        path, recipe = root / f"clip_{number:03d}.mp4", order.recipe(number)
-        clip, gaze = recipe.clip(), recipe.gaze()
-        write_mp4(path, clip)
-        write(path.with_suffix(".npz"), gaze_file(gaze, float(clip.rate)))
-        described[path.stem] = {
-            "frames": clip.frames,
-            "fps": float(clip.rate),
-            "width": clip.size[1],
-            "height": clip.size[0],
+    for name, path, recipe in _write_folder(root, order, order.observers):
+        gaze, fps = recipe.gaze(), float(Fraction(recipe.rate))
+        height, width = gaze.size
+        write(path.with_suffix(".npz"), gaze_file(gaze, fps))
+        described[name] = {
+            "frames": gaze.frames,
+            "fps": fps,
+            "width": width,
+            "height": height,
             "viewers": recipe.observers,
             "gaze_points": len(gaze.frame),
-            "pixels_per_degree": clip.size[1] / ASSUMED_WIDTH_DEGREES,
+            "pixels_per_degree": width / ASSUMED_WIDTH_DEGREES,
         }
-        yield Made(path.stem, path, recipe)
+        yield name, path, recipe
     write(root / "GAZE.json", json.dumps(described, indent=1).encode())
 
 
@@ -227,17 +223,16 @@ def _write_frames(folder: Path, pattern: str, recipe: VideoSettings, first: int 
 _MAT_HEADER = b"MATLAB 5.0 MAT-file, synthetic".ljust(116)
 
 
-def ground_truth(fixations: Image, sigma: float | None = None) -> Image:
-    """Return the map that data sets make of fixations: blurred, its highest place white.
+def ground_truth(fixations: Image) -> Image:
+    """Return the map that data sets make of fixations: blurred by one degree, its highest place white.
 
     Args:
         fixations: (H, W), 0 and 1.
-        sigma: standard deviation of the Gaussian in pixels; by default one degree, as a picture's width is assumed.
 
     Returns:
         (H, W) uint8; black if nobody looked.
     """
-    blurred = blur(fixations.astype(np.float32), sigma or fixations.shape[1] / ASSUMED_WIDTH_DEGREES)
+    blurred = blur(fixations.astype(np.float32), fixations.shape[1] / ASSUMED_WIDTH_DEGREES)
     grey: Image = np.rint(blurred * (255 / (blurred.max() or 1))).astype(np.uint8)
     return grey
 

@@ -12,20 +12,18 @@ import colorsys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from functools import lru_cache
 from itertools import accumulate, pairwise
 from typing import Any, NamedTuple
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtr
 
 from tinyhd_lib.data.gaze import Gaze
-from tinyhd_lib.data.transforms import Image
 
 Floats = NDArray[np.float64]
-Pair = tuple[float, float]
+Pair = tuple[float, ...]
+Colour = tuple[float, float, float]
 
 MOVING_SHAPES = ("face", "disc", "square")
 _GRID = (3, 5)
@@ -66,7 +64,7 @@ class SceneObject:
     """
 
     shape: str
-    colour: tuple[float, float, float]
+    colour: Colour
     radius: float
     weight: float
     home: Pair
@@ -142,16 +140,11 @@ def make_video(
     """
     rng = np.random.default_rng(seed)
     habits = habits or GazeModel()
-    lengths = [frames] if isinstance(frames, int) else frames
-    shots = tuple(
-        Shot(
-            length,
-            (_popout if number % 2 else _wanderers)(rng, size, 1 - habits.centre_weight),
-            int(rng.integers(2**32)),
-        )
-        for number, length in enumerate(lengths)
-    )
-    return SyntheticVideo(size, rate, shots, habits)
+    shots = []
+    for number, length in enumerate([frames] if isinstance(frames, int) else frames):
+        things = (_popout if number % 2 else _wanderers)(rng, size, 1 - habits.centre_weight)
+        shots.append(Shot(length, things, int(rng.integers(2**32))))
+    return SyntheticVideo(size, rate, tuple(shots), habits)
 
 
 def only_shot(clip: SyntheticVideo, number: int) -> SyntheticVideo:
@@ -175,10 +168,10 @@ def _wanderers(rng: np.random.Generator, size: tuple[int, int], share: float) ->
                 colour=_colour(hue + number / count),
                 radius=radius,
                 weight=weight,
-                home=_pair(rng.uniform(low, high)),
-                swing=_pair(swing),
-                pace=_pair(rng.uniform(0.3, 0.7, 2)),
-                phase=_pair(rng.random(2)),
+                home=tuple(rng.uniform(low, high)),
+                swing=tuple(swing),
+                pace=tuple(rng.uniform(0.3, 0.7, 2)),
+                phase=tuple(rng.random(2)),
                 roll=12.0 if MOVING_SHAPES[number] == "face" else 80.0,
             )
         )
@@ -195,17 +188,13 @@ def _popout(rng: np.random.Generator, size: tuple[int, int], share: float) -> tu
     common = SceneObject(str(shapes[0]), _colour(hue), radius, share * (1 - _ODD_SHARE) / (len(homes) - 1), (0.0, 0.0))
     look: dict[str, Any] = {"colour": _colour(hue + 0.5)} if rng.random() < 0.5 else {"shape": str(shapes[1])}
     unlike = replace(common, weight=share * _ODD_SHARE, **look)
-    return tuple(replace(unlike if number == odd else common, home=_pair(home)) for number, home in enumerate(homes))
+    return tuple(replace(unlike if number == odd else common, home=tuple(home)) for number, home in enumerate(homes))
 
 
-def _colour(hue: float) -> tuple[float, float, float]:
+def _colour(hue: float) -> Colour:
     """Return a bright colour; hues go round from 0 to 1 and on."""
     red, green, blue = colorsys.hsv_to_rgb(hue % 1, 0.75, 0.95)
     return red * 255, green * 255, blue * 255
-
-
-def _pair(values: Floats) -> Pair:
-    return float(values[0]), float(values[1])
 
 
 class Gaussians(NamedTuple):
@@ -291,107 +280,3 @@ def _watch(rng: np.random.Generator, clip: SyntheticVideo, shot: range, observer
     centres = np.stack([mixture.centres for mixture in mixtures])
     gaze: Floats = centres[np.arange(count), component] + offset
     return gaze
-
-
-Colour = tuple[float, float, float]
-Place = tuple[float, float]
-
-# Things are drawn this large, to 1 / 2**4 of a pixel, and then shrunk, which makes their edges smooth.
-_DRAWN, _SHIFT = 256, 4
-# How much larger than the thing a sprite is: an edge that is cut off would show when it is turned.
-_MARGIN = 1.15
-_SKIN, _DARK, _WHITE, _LIPS = (240.0, 196.0, 164.0), (26.0, 26.0, 34.0), (250.0, 250.0, 246.0), (150.0, 40.0, 46.0)
-
-
-def render(clip: SyntheticVideo, index: int) -> Image:
-    """Return a frame of a clip, (H, W, 3) uint8 RGB.
-
-    Raises:
-        IndexError: the clip has no such frame.
-    """
-    shot, time = clip.at(index)
-    height, width = clip.size
-    canvas = _background(shot.background, height, width)
-    # The first thing, which is the face where there is one, comes last and is never hidden.
-    for thing in reversed(shot.things):
-        side = 2 * _MARGIN * thing.radius
-        sprite = _sprite(thing.shape, thing.colour, max(3, round(side)))
-        middle = (len(sprite) - 1) / 2
-        # The side is rounded, the rest of its size is made up here: things keep their size to a part of a pixel.
-        turning = cv2.getRotationMatrix2D((middle, middle), thing.lean(time), side / len(sprite))
-        placing = np.asarray(turning, np.float64)
-        placing[:, 2] += thing.centre(time) - middle
-        layer = cv2.warpAffine(sprite, placing, (width, height))
-        canvas = canvas * (1 - layer[..., 3:]) + layer[..., :3]
-    image: Image = np.clip(np.rint(canvas), 0, 255).astype(np.uint8)
-    return image
-
-
-@lru_cache(maxsize=4)
-def _background(seed: int, height: int, width: int) -> Image:
-    """Grain of three sizes over a slope from one dull colour to another."""
-    rng = np.random.default_rng(seed)
-    top, bottom = rng.uniform(60, 130, (2, 3))
-    canvas = top + (bottom - top) * np.linspace(0, 1, height)[:, None, None] * np.ones((height, width, 1))
-    for grain, contrast in ((width // 3, 14), (width // 10, 11), (3, 6)):
-        noise = rng.standard_normal((height // grain + 3, width // grain + 3))
-        noise = cv2.resize(noise, (width, height), interpolation=cv2.INTER_CUBIC).astype(np.float64)
-        canvas = canvas + contrast * noise[..., None] * rng.uniform(0.7, 1.3, 3)
-    return canvas.astype(np.float32)
-
-
-@lru_cache(maxsize=64)
-def _sprite(shape: str, colour: Colour, side: int) -> Image:
-    drawn = np.zeros((_DRAWN, _DRAWN, 4), np.float32)
-    if shape == "face":
-        _draw_face(drawn, colour)
-    elif shape == "disc":
-        _draw_disc(drawn, colour)
-    else:
-        _draw_square(drawn, colour)
-    return cv2.resize(drawn, (side, side), interpolation=cv2.INTER_AREA)
-
-
-def _draw_disc(drawn: Image, colour: Colour) -> None:
-    """Draw a striped ball."""
-    _ellipse(drawn, (0, 0), (1, 1), _DARK)
-    _ellipse(drawn, (0, 0), (0.9, 0.9), colour)
-    across, down = _coordinates()
-    inside = np.hypot(across, down) < 0.9
-    drawn[inside & (np.sin(9 * (across + 0.4 * down)) > 0.4), :3] *= 0.55
-
-
-def _draw_square(drawn: Image, colour: Colour) -> None:
-    """Draw a chequered box, as large in area as the ball."""
-    across, down = _coordinates()
-    reach = np.maximum(abs(across), abs(down)) / (np.sqrt(np.pi) / 2)
-    drawn[reach < 1] = (*_DARK, 1)
-    drawn[reach < 0.9] = (*colour, 1)
-    drawn[(reach < 0.9) & (np.sin(9 * across) * np.sin(9 * down) > 0), :3] *= 0.6
-
-
-def _draw_face(drawn: Image, colour: Colour) -> None:
-    """Draw a smiling face; the colour is that of the hair."""
-    _ellipse(drawn, (0, 0), (0.86, 1), _DARK)
-    _ellipse(drawn, (0, 0), (0.8, 0.94), _SKIN)
-    _ellipse(drawn, (0, -0.32), (0.8, 0.62), colour, (180, 360))
-    for side in (-0.34, 0.34):
-        _ellipse(drawn, (side, 0), (0.2, 0.15), _WHITE)
-        _ellipse(drawn, (side, 0), (0.1, 0.12), _DARK)
-    _ellipse(drawn, (0, 0.24), (0.08, 0.08), (206, 150, 122))
-    _ellipse(drawn, (0, 0.42), (0.4, 0.3), _LIPS, (0, 180))
-
-
-def _coordinates() -> tuple[Floats, Floats]:
-    """Return how far each pixel of a drawing is to the right of, and below, the centre: (1, S) and (S, 1)."""
-    steps = (np.arange(_DRAWN) - (_DRAWN - 1) / 2) * 2 * _MARGIN / _DRAWN
-    return steps[None], steps[:, None]
-
-
-def _ellipse(drawn: Image, centre: Place, radii: Place, colour: Colour, arc: tuple[int, int] = (0, 360)) -> None:
-    unit = _DRAWN / (2 * _MARGIN)
-    middle, axes = (
-        tuple(int(value) for value in np.rint((np.multiply(pair, unit) + shift) * 2**_SHIFT))
-        for pair, shift in ((centre, (_DRAWN - 1) / 2), (radii, 0))
-    )
-    cv2.ellipse(drawn, middle, axes, 0, *arc, (*colour, 1), -1, cv2.LINE_8, _SHIFT)

@@ -1,8 +1,8 @@
 """What can be found wrong with a data set, and how it is said."""
 
 import os
-from collections import defaultdict
 from dataclasses import asdict, dataclass
+from itertools import groupby
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -141,10 +141,8 @@ class Report:
         table = table[["videos", "published_videos", "frames", "published_frames", "annotated"]]
         shown = table.rename(columns=lambda name: name.replace("_", " ")).map(_number).to_string()
         blocks = [[shown, f"found as {self.layout}"]]
-        by_check: defaultdict[str, list[Finding]] = defaultdict(list)
-        for finding in self.findings:
-            by_check[finding.check].append(finding)
-        for check, found in by_check.items():
+        for check, group in groupby(self.findings, key=lambda finding: finding.check):
+            found = list(group)
             block = [f"{check} ({len(found):,}): {CHECKS[check]}"]
             block += [f"  {self._place(finding.file)}: {finding.message}" for finding in found[:_MOST]]
             block += [f"  and {len(found) - _MOST:,} more"] if len(found) > _MOST else []

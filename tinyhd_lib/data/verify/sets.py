@@ -5,10 +5,9 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import chain, pairwise
-from pathlib import Path
 
 from tinyhd_lib.data.datasets import Dataset
-from tinyhd_lib.data.layouts import DHF1K_SPLITS, PUBLISHED_SPLITS, Video
+from tinyhd_lib.data.layouts import DHF1K_SPLITS, PUBLISHED_SPLITS, PublishedSplit, Skipped, Video, dhf1k_split
 from tinyhd_lib.data.verify.findings import CHECKS, Finding, Report, SplitCounts, VideoCheck, with_remedy
 from tinyhd_lib.data.video import is_video
 
@@ -44,14 +43,6 @@ def spoken(numbers: range) -> str:
     return str(numbers[0]) if len(numbers) == 1 else f"{numbers[0]} to {numbers[-1]}"
 
 
-_ANNOTATED = {
-    "dhf1k": ("train", "validation"),
-    "ucf": ("training", "testing"),
-    "hollywood2": ("training", "testing"),
-}
-"""The splits for which maps were published. Where gaze points belong, their files say."""
-
-
 def check_set(dataset: Dataset, checks: Iterable[VideoCheck], *, complete: bool = False) -> Report:
     """Put together what was found in each video, and what is wrong between them.
 
@@ -61,7 +52,7 @@ def check_set(dataset: Dataset, checks: Iterable[VideoCheck], *, complete: bool 
         complete: whether it is wrong if there is not exactly what was published.
     """
     results = list(checks)
-    dataset = replace(dataset, skipped=tuple(each for each in dataset.skipped if _belongs(dataset, each.path)))
+    dataset = replace(dataset, skipped=tuple(each for each in dataset.skipped if dataset.split in (None, each.split)))
     counts = tuple(_count(dataset, results))
     findings = chain(
         _tell_skipped(dataset),
@@ -71,9 +62,9 @@ def check_set(dataset: Dataset, checks: Iterable[VideoCheck], *, complete: bool 
         *(check(dataset) for check in _OF_KIND.get(dataset.kind.name, ())),
         _check_complete(dataset, counts) if complete else (),
     )
-    order = list(CHECKS)
-    ranked = sorted(findings, key=lambda finding: order.index(finding.check))
-    places = (dataset.videos[0].source, dataset.videos[0].maps, dataset.videos[0].fixations, dataset.videos[0].gaze)
+    ranked = sorted(findings, key=lambda finding: list(CHECKS).index(finding.check))
+    first = dataset.videos[0]
+    places = (first.source, first.maps, first.fixations, first.gaze)
     layout = ", ".join(place.relative_to(dataset.root).as_posix() for place in places if place)
     return Report(dataset.kind.name, dataset.root, counts, tuple(ranked), layout)
 
@@ -83,20 +74,13 @@ def _count(dataset: Dataset, results: Sequence[VideoCheck]) -> Iterator[SplitCou
     published = {row.name: row for row in PUBLISHED_SPLITS if row.kind == dataset.kind.name}
     for split in [dataset.split] if dataset.split else dict.fromkeys([*dataset.splits, *published]):
         found = [result for video, result in zip(dataset.videos, results, strict=True) if video.split == split]
-        whole = published.get(split)
-        yield SplitCounts(
-            split,
-            len(found),
-            sum(result.frames for result in found),
-            sum(result.annotated for result in found),
-            whole.videos if whole else None,
-            whole.frames if whole else None,
-        )
+        frames, annotated = sum(result.frames for result in found), sum(result.annotated for result in found)
+        whole = published.get(split) or PublishedSplit(dataset.kind.name, split)
+        yield SplitCounts(split, len(found), frames, annotated, whole.videos, whole.frames)
 
 
 def _tell_skipped(dataset: Dataset) -> Iterator[Finding]:
-    for file, why in dataset.skipped:
-        split, name = _place_of(dataset, file)
+    for file, why, split, name in dataset.skipped:
         if why.startswith(str(file)):
             yield Finding("unreadable", file, with_remedy(file, why), split, name)
         else:  # nothing is wrong with the file itself: it belongs to nothing
@@ -104,8 +88,9 @@ def _tell_skipped(dataset: Dataset) -> Iterator[Finding]:
 
 
 def _check_annotated(dataset: Dataset) -> Iterator[Finding]:
+    """Videos without maps in splits that are scored or learnt from. Where gaze points belong, their files say."""
     for video in dataset.videos:
-        expected = video.split in _ANNOTATED.get(dataset.kind.name, ())
+        expected = video.split in (dataset.kind.evaluated, dataset.kind.fitted)
         if expected and video.maps is None and video.fixations is None:
             told = "there are no maps and fixations of this video; fetch them"
             yield Finding("pairing", video.source, told, video.split, video.name)
@@ -142,9 +127,8 @@ def _check_complete(dataset: Dataset, counts: Iterable[SplitCounts]) -> Iterator
 
 def _check_video_numbers(dataset: Dataset) -> Iterator[Finding]:
     """DHF1K: videos that are missing between others."""
-    known = _known(dataset)
     for split in (row.name for row in DHF1K_SPLITS):
-        for missing in gaps(int(name) for place, name in known if place == split):
+        for missing in gaps(int(each.name) for each in _known(dataset) if each.split == split):
             file = dataset.root / "video" / f"{missing[0]:03d}.AVI"
             told = f"no video {spoken(missing)}; fetch what is missing"
             yield Finding("gap", file, told, split, f"{missing[0]:04d}")
@@ -152,40 +136,37 @@ def _check_video_numbers(dataset: Dataset) -> Iterator[Finding]:
 
 def _check_annotation_folders(dataset: Dataset) -> Iterator[Finding]:
     """DHF1K: ground truth of videos that are not there."""
-    known = set(_known(dataset))
-    for folder in sorted(dataset.root.glob("annotation/*/")):
-        if folder.name.isdecimal() and _belongs(dataset, folder) and _place_of(dataset, folder) not in known:
+    known = {int(each.name) for each in _known(dataset)}
+    folders = {int(folder.name): folder for folder in dataset.root.glob("annotation/*/") if folder.name.isdecimal()}
+    for number, folder in sorted(folders.items()):
+        split = dhf1k_split(number)
+        if dataset.split in (None, split) and number not in known:
             told = "there is no such video; fetch it, or remove this folder"
-            yield Finding("pairing", folder, told, *_place_of(dataset, folder))
+            yield Finding("pairing", folder, told, split, f"{number:04d}")
 
 
 def _check_shots(dataset: Dataset) -> Iterator[Finding]:
     """Hollywood-2: a film's frames are numbered on from shot to shot. Next to a shot that was skipped, nobody knows."""
-    videos = {(video.split, video.name): video for video in dataset.videos}
-    films: defaultdict[tuple[str, str], list[tuple[int, Video | None]]] = defaultdict(list)
-    for split, name in _known(dataset):
-        number = last_number(name)
+    films: defaultdict[tuple[str, str], dict[int, Video | Skipped]] = defaultdict(dict)
+    for each in _known(dataset):
+        number = last_number(each.name)
         if number is not None:
-            films[split, _film_of(dataset, name)].append((number, videos.get((split, name))))
+            films[each.split, _film_of(dataset, each.name)][number] = each
     for shots in films.values():
-        for (_, one), (_, other) in pairwise(sorted(shots, key=lambda shot: shot[0])):
-            if one and other:
-                yield from _check_joint(one, other)
-
-
-def _check_joint(one: Video, other: Video) -> Iterator[Finding]:
-    last, first = last_number(one.names[-1]), last_number(other.names[0])
-    if last is not None and first is not None and first != last + 1:
-        told = f"starts with frame {first}, but {one.name} ends with {last}; fetch what is missing"
-        yield Finding("gap", other.source, told, other.split, other.name)
+        for one, other in pairwise(shots[number] for number in sorted(shots)):
+            if isinstance(one, Video) and isinstance(other, Video):
+                last, first = last_number(one.names[-1]), last_number(other.names[0])
+                if last is not None and first is not None and first != last + 1:
+                    told = f"starts with frame {first}, but {one.name} ends with {last}; fetch what is missing"
+                    yield Finding("gap", other.source, told, other.split, other.name)
 
 
 def _check_gaze_files(dataset: Dataset) -> Iterator[Finding]:
     """Videos with no gaze points beside them; points with no video beside them were skipped, and are told as such."""
     for file in sorted(dataset.root.iterdir()):
         if is_video(file) and not file.with_suffix(".npz").exists():
-            split, name = _place_of(dataset, file)
-            yield Finding("pairing", file, f"there is no {name}.npz with its gaze points; fetch it", split, name)
+            told = f"there is no {file.stem}.npz with its gaze points; fetch it"
+            yield Finding("pairing", file, told, "all", file.stem)
 
 
 _OF_KIND: dict[str, tuple[Callable[[Dataset], Iterator[Finding]], ...]] = {
@@ -196,29 +177,11 @@ _OF_KIND: dict[str, tuple[Callable[[Dataset], Iterator[Finding]], ...]] = {
 """What is checked in one kind of data set only."""
 
 
-def _known(dataset: Dataset) -> list[tuple[str, str]]:
-    """Split and name of every video that is there, whether it can be used or not."""
-    skipped = [_place_of(dataset, file) for file, _ in dataset.skipped]
-    return [*((video.split, video.name) for video in dataset.videos), *skipped]
-
-
-def _belongs(dataset: Dataset, path: Path) -> bool:
-    """Return whether a path is of a split that was checked."""
-    return dataset.split in (None, _place_of(dataset, path)[0])
+def _known(dataset: Dataset) -> tuple[Video | Skipped, ...]:
+    """Return every video that is there, whether it can be used or not."""
+    return (*dataset.videos, *dataset.skipped)
 
 
 def _film_of(dataset: Dataset, name: str) -> str:
     """Return the film that a video is of: Hollywood-2 has a shot of it."""
     return name.rpartition("_")[0] if dataset.kind.name == "hollywood2" else name
-
-
-def _place_of(dataset: Dataset, path: Path) -> tuple[str, str]:
-    """Split and name of the video that a path in the data set's folder is, or would be."""
-    inside = path.relative_to(dataset.root)
-    if dataset.kind.name == "dhf1k":
-        number = next(int(Path(part).stem) for part in inside.parts if Path(part).stem.isdecimal())
-        return next((row.name for row in DHF1K_SPLITS if number in row.numbers), ""), f"{number:04d}"
-    split = "all"
-    if dataset.kind.name not in ("folder", "gaze"):
-        split, inside = inside.parts[0].partition("_")[0], Path(*inside.parts[1:])
-    return split, (inside if path.is_dir() else inside.with_suffix("")).as_posix()

@@ -45,6 +45,11 @@ class Pictures(NamedTuple):
     read: dict[str, Picture]
     faults: tuple[Finding, ...]
 
+    @property
+    def sizes(self) -> dict[Path, Size]:
+        """Return the size of each that can be read."""
+        return {picture.file: picture.size for picture in self.read.values()}
+
 
 class Frames(NamedTuple):
     """The frames of a video.
@@ -88,11 +93,10 @@ def _read_video(video: Video) -> Frames:
 def _read_images(video: Video) -> Frames:
     """Read images one by one: `Video.frames` refuses the first that is damaged or of another size, and stops there."""
     images = _look({path.name: path for path in source_files(video.source)}, read_colours)
-    sizes = {picture.file: picture.size for picture in images.read.values()}
     if images.faults:
-        return Frames(sizes, None, None, images.faults)
+        return Frames(images.sizes, None, None, images.faults)
     content = "".join(picture.digest for picture in images.read.values())
-    return Frames(sizes, len(sizes), sha256(content.encode()).hexdigest(), ())
+    return Frames(images.sizes, len(images.read), sha256(content.encode()).hexdigest(), ())
 
 
 def _look(paths: dict[str, Path], reader: Callable[[Path], Image]) -> Pictures:
@@ -138,19 +142,15 @@ def _check_maps(video: Video, frames: Frames) -> tuple[int, Iterator[Finding]]:
     # As `Video.truth_files` chooses: a MATLAB file only where there is no PNG.
     fixations = matlab.read | plain.read
     annotated = maps.files.keys() & (matlab.files | plain.files) & set(video.names)
+    groups = {"frames": frames.sizes, "saliency maps": maps.sizes, "fixation maps": plain.sizes | matlab.sizes}
     return len(annotated), chain(
         *(pictures.faults for pictures in (maps, plain, matlab)),
         _check_count(video, frames, None if video.maps is None else len(maps.files)),
         _check_numbers(video),
         _check_pairs(video, maps, plain, matlab),
-        _check_sizes(
-            ("frames", frames.sizes),
-            ("saliency maps", _sizes(maps)),
-            ("fixation maps", _sizes(plain) | _sizes(matlab)),
-        ),
-        _check_blank(maps.read.values(), "the saliency map is black"),
-        _check_blank(fixations.values(), "there is no fixation"),
-        _check_points(fixations.values()),
+        _check_sizes(groups),
+        _check_shares(maps.read.values(), "the saliency map is black", most=1.0),
+        _check_shares(fixations.values(), "there is no fixation", most=_MOST_FIXATED),
         _check_match(plain, matlab),
     )
 
@@ -163,10 +163,9 @@ def _check_gaze(video: Video, file: Path, frames: Frames) -> tuple[int, Iterator
     seen = len(np.unique(gaze.frame[shown]))
     return seen, chain(
         _check_count(video, frames, None),
-        _check_sizes(("frames", frames.sizes), ("files of gaze points", {file: gaze.size})),
-        _check_shown(file, int((~shown).sum()), count),
-        _check_seen(file, seen, count),
-        _check_inside(file, gaze),
+        _check_sizes({"frames": frames.sizes, "files of gaze points": {file: gaze.size}}),
+        _check_times(file, int((~shown).sum()), seen, count),
+        _check_places(file, gaze),
     )
 
 
@@ -201,10 +200,10 @@ def _check_pairs(video: Video, maps: Pictures, plain: Pictures, matlab: Pictures
             yield Finding("pairing", file, "there is no such frame; fetch the video anew, or remove this file")
 
 
-def _check_sizes(*groups: tuple[str, dict[Path, Size]]) -> Iterator[Finding]:
+def _check_sizes(groups: dict[str, dict[Path, Size]]) -> Iterator[Finding]:
     """Tell one fault for all files of a group: a wrong size is rarely one file's. The first group is right."""
-    right = next((Counter(sizes.values()).most_common(1)[0][0] for _, sizes in groups if sizes), None)
-    for what, sizes in groups:
+    right = next((Counter(sizes.values()).most_common(1)[0][0] for sizes in groups.values() if sizes), None)
+    for what, sizes in groups.items():
         wrong = {file: size for file, size in sizes.items() if size != right}
         if wrong and right:
             file, size = next(iter(wrong.items()))
@@ -212,17 +211,14 @@ def _check_sizes(*groups: tuple[str, dict[Path, Size]]) -> Iterator[Finding]:
             yield Finding("size", file, f"{told}, {len(wrong)} of {len(sizes)} {what}; fetch or make anew")
 
 
-def _check_blank(pictures: Iterable[Picture], told: str) -> Iterator[Finding]:
+def _check_shares(pictures: Iterable[Picture], told: str, most: float) -> Iterator[Finding]:
+    """Tell of pictures that are black, as is told of these, and of those of which more than a part is not."""
     for picture in pictures:
         if not picture.share:
             yield Finding("empty", picture.file, f"{told}; fetch or make it anew, or leave this frame out")
-
-
-def _check_points(pictures: Iterable[Picture]) -> Iterator[Finding]:
-    for picture in pictures:
-        if picture.share > _MOST_FIXATED:
-            told = f"{picture.share:.0%} of the pixels are fixations: blurred, or saved as JPEG"
-            yield Finding("dense", picture.file, f"{told}; give the points themselves, as PNG")
+        elif picture.share > most:
+            dense = f"{picture.share:.0%} of the pixels are fixations: blurred, or saved as JPEG"
+            yield Finding("dense", picture.file, f"{dense}; give the points themselves, as PNG")
 
 
 def _check_match(plain: Pictures, matlab: Pictures) -> Iterator[Finding]:
@@ -232,20 +228,16 @@ def _check_match(plain: Pictures, matlab: Pictures) -> Iterator[Finding]:
             yield Finding("mismatch", picture.file, f"not the same fixations as in {other.file.name}; fetch both anew")
 
 
-def _check_shown(file: Path, points: int, frames: int) -> Iterator[Finding]:
-    if points:
-        told = f"{points} points are not at frames 0 to {frames - 1}"
-        yield Finding(
-            "pairing", file, f"{told}, which is all that the video has; fetch both anew, or remove the points"
-        )
-
-
-def _check_seen(file: Path, seen: int, frames: int) -> Iterator[Finding]:
+def _check_times(file: Path, surplus: int, seen: int, frames: int) -> Iterator[Finding]:
+    """Tell of points at no frame, and of too many frames without points."""
+    if surplus:
+        told = f"{surplus} points are not at frames 0 to {frames - 1}, which is all that the video has"
+        yield Finding("pairing", file, f"{told}; fetch both anew, or remove the points")
     if frames - seen > _MOST_UNSEEN * frames:
         yield Finding("empty", file, f"{frames - seen} of {frames} frames have no point; fetch or make it anew")
 
 
-def _check_inside(file: Path, gaze: Gaze) -> Iterator[Finding]:
+def _check_places(file: Path, gaze: Gaze) -> Iterator[Finding]:
     known = np.isfinite(gaze.x) & np.isfinite(gaze.y)  # where it is not, eyes were shut
     if known.sum() > _FEW and max(np.ptp(gaze.x[known]), np.ptp(gaze.y[known])) <= 1:
         yield Finding("outside", file, "all points are within one pixel; give x and y in pixels, not in parts of it")
@@ -253,10 +245,6 @@ def _check_inside(file: Path, gaze: Gaze) -> Iterator[Finding]:
     if outside.sum() > _MOST_OUTSIDE * len(outside):
         told = f"{outside.mean():.1%} of the points are outside of {_spoken_size(gaze.size)}"
         yield Finding("outside", file, f"{told}; give x and y in pixels of the video, from its top left")
-
-
-def _sizes(pictures: Pictures) -> dict[Path, Size]:
-    return {picture.file: picture.size for picture in pictures.read.values()}
 
 
 def _spoken_size(size: Size) -> str:
