@@ -13,7 +13,7 @@ from typing import NamedTuple
 import pooch
 from filelock import FileLock
 
-from tinyhd_lib.files import partial_path, sha256, write_atomically
+from tinyhd_lib.files import appears_whole, sha256, write_atomically
 
 logger = logging.getLogger(__name__)
 
@@ -60,8 +60,7 @@ class Cache:
         """Keep an entry; where that is not possible, one line says so and nothing else happens."""
         path = self.path(key)
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with FileLock(path.with_name(path.name + _LOCK)):
+            with _alone_with(path):
                 write_atomically(path, content)
                 _write_sum(path, hashlib.sha256(content).hexdigest())
         except OSError as error:
@@ -79,25 +78,14 @@ class Cache:
             OSError: it cannot be written (no space, no permission).
         """
         path = self.path(key)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(path.with_name(path.name + _LOCK)):
+        with _alone_with(path):
             if path.exists() and self._is_sound(path, sha256(path)):
                 return path
-            partial = partial_path(path)
-            try:
+            with appears_whole(path) as partial:
                 make(partial)
-                partial.replace(path)
-            finally:
-                partial.unlink(missing_ok=True)
             _write_sum(path, sha256(path))
         self._evict()
         return path
-
-    def drop(self, key: str) -> None:
-        """Throw an entry away; it need not be there."""
-        path = self.path(key)
-        path.unlink(missing_ok=True)
-        path.with_name(path.name + _SUM).unlink(missing_ok=True)
 
     def _is_sound(self, path: Path, digest: str) -> bool:
         try:
@@ -154,16 +142,13 @@ def clear_cache(kind: str | None = None, days: float = 0.0) -> int:
         kind: a kind of `cache_usage`, None for all.
         days: since an entry was last used.
     """
-    freed = 0
-    for usage in cache_usage():
-        if kind not in {None, usage.kind}:
-            continue
-        for entry in list(_entries(cache_folder() / usage.kind)):
-            if entry.used <= time.time() - days * 86400:
-                _remove(entry.path)
-                freed += entry.size
-        if not any(_entries(cache_folder() / usage.kind)):
-            shutil.rmtree(cache_folder() / usage.kind, ignore_errors=True)
+    freed, latest = 0, time.time() - days * 86400
+    for folder in [cache_folder() / usage.kind for usage in cache_usage() if kind in {None, usage.kind}]:
+        for entry in [each for each in _entries(folder) if each.used <= latest]:
+            _remove(entry.path)
+            freed += entry.size
+        if not any(_entries(folder)):
+            shutil.rmtree(folder, ignore_errors=True)
     return freed
 
 
@@ -180,9 +165,15 @@ def _entries(folder: Path) -> Iterator[_Entry]:
             yield _Entry(path, state.st_size, state.st_mtime)
 
 
+def _alone_with(path: Path) -> FileLock:
+    """Keep other processes from an entry, for whose folder it cares, too."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return FileLock(path.with_name(path.name + _LOCK))
+
+
 def _remove(path: Path) -> None:
-    for each in (path, path.with_name(path.name + _SUM), path.with_name(path.name + _LOCK)):
-        each.unlink(missing_ok=True)
+    for suffix in ("", _SUM, _LOCK):
+        path.with_name(path.name + suffix).unlink(missing_ok=True)
 
 
 def _write_sum(path: Path, digest: str) -> None:

@@ -4,7 +4,7 @@ import io
 import json
 import pickle
 from collections.abc import Iterable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -32,7 +32,7 @@ class TrainingState:
     All that is drawn is a function of seed, epoch and position, so no state of a random generator is needed.
 
     Attributes:
-        model: the learner's state dict.
+        model: the learner's state dict; empty until it is first written, as the next three.
         average: the moving average of the student's, empty without one.
         optimiser: its state dict.
         scaler: the gradient scaler's, empty without mixed float16.
@@ -42,10 +42,10 @@ class TrainingState:
         best: the lowest validation loss so far.
     """
 
-    model: dict[str, Tensor]
-    average: dict[str, Tensor]
-    optimiser: dict[str, Any]
-    scaler: dict[str, Any]
+    model: dict[str, Tensor] = field(default_factory=dict)
+    average: dict[str, Tensor] = field(default_factory=dict)
+    optimiser: dict[str, Any] = field(default_factory=dict)
+    scaler: dict[str, Any] = field(default_factory=dict)
     epoch: int = 0
     position: int = 0
     steps: int = 0
@@ -58,7 +58,7 @@ class TrainingState:
             OSError: there is no room for it; the one that was there stays.
         """
         content = io.BytesIO()
-        torch.save({each.name: getattr(self, each.name) for each in fields(self)}, content)
+        torch.save(vars(self), content)
         write_atomically(folder / LAST_NAME, content.getvalue())
 
 
