@@ -58,13 +58,12 @@ def train(
     if recipe is None:
         raise BadInput(f"`recipe`: name one ({', '.join(recipe_names())}) or a YAML file")
     chosen = read_recipe(recipe, **read_settings(set))
-    from tinyhd_lib.training.loop import on_tensorboard
-    from tinyhd_lib.training.loop import train as run
+    from tinyhd_lib.training import loop
 
     out = out or Path("runs") / Path(recipe).stem
-    entries = run(chosen, out, **vars(running))
+    entries = loop.train(chosen, out, **vars(running))
     with logging_redirect_tqdm():
-        for entry in on_tensorboard(entries, out) if tensorboard else entries:
+        for entry in loop.on_tensorboard(entries, out) if tensorboard else entries:
             if "scores" in entry:
                 scores = ", ".join(f"{name} {value:.4f}" for name, value in entry["scores"].items())
                 logger.info("epoch %d of %d: %s", entry["epoch"], chosen.epochs, scores)
@@ -95,15 +94,14 @@ def ablate(
     from tinyhd_lib.training.recipe import read_recipe, read_settings
 
     chosen = read_recipe(recipe, **read_settings(set))
-    from tinyhd_lib.training.ablate import ablate as run
-    from tinyhd_lib.training.ablate import as_table, specs_of
+    from tinyhd_lib.training import ablate
 
     table = []
     with connected(workers, cluster) as client, logging_redirect_tqdm():
-        for comparison in run(specs_of(models), chosen, out, cluster=client, **vars(running)):
+        for comparison in ablate.ablate(models, chosen, out, cluster=client, **vars(running)):
             table.append(comparison)
             logger.info("%s: %s", comparison.model, comparison.scores)
-    print(as_table(table).to_markdown(index=False))
+    print(ablate.as_table(table).to_markdown(index=False))
 
 
 def export(

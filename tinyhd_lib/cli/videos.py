@@ -150,11 +150,7 @@ def evaluate(scoring: PositionalRequiredArgs[UseAppendAction[EvaluateOptions]]) 
         print(evaluate_maps(scoring))
 
 
-def compare(
-    first: Positional[Path],
-    second: Positional[Path],
-    json: Path | None = None,
-) -> None:
+def compare(first: Positional[Path], second: Positional[Path], json: Path | None = None) -> None:
     """Hold two evaluations against each other, with a paired test.
 
     Args:

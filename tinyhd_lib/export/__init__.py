@@ -105,10 +105,8 @@ def compare(found: Map, expected: Map) -> Parity:
     """Compare two arrays of maps (N, outputs, H, W); what is no number, or of another shape, differs infinitely."""
     if found.shape != expected.shape or not np.isfinite(found).all():
         return Parity(float("inf"), 0.0, 0)
-    size = expected.shape[-2:]
-    pairs = zip(found.reshape(-1, *size), expected.reshape(-1, *size), strict=True)
-    least = min(float(cc(ours, theirs)) for ours, theirs in pairs)
-    return Parity(float(np.abs(found - expected).max()), least, expected.shape[0] * expected.shape[1])
+    ours, theirs = (maps.reshape(-1, *expected.shape[-2:]) for maps in (found, expected))
+    return Parity(float(np.abs(ours - theirs).max()), float(np.min(cc(ours, theirs))), len(ours))
 
 
 def _parity(exported: Loaded, model: "TinyHD", takes: Input) -> Parity:

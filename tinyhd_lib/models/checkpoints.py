@@ -10,7 +10,7 @@ import logging
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict
-from itertools import combinations_with_replacement
+from itertools import chain, combinations_with_replacement
 from pathlib import Path
 from typing import Any
 
@@ -142,17 +142,12 @@ def load_published_teacher_state(model: HD2S, state_dict: Mapping[str, Tensor]) 
         BadInput: keys are missing, surplus or of another shape; the message names them.
     """
     own = list(model.state_dict())
-    backbone = [key for key in own if key.startswith("backbone.")]
+    size = sum(key.startswith("backbone.") for key in own)
     # torchvision's S3D and the published backbone name their entries differently and list them in the same order.
-    published = [key for key in state_dict if key.startswith("featureExtractor.")]
-    published += [f"featureExtractor.<entry {n}>" for n in range(len(published), len(backbone))]
-    names = dict(zip(published, backbone, strict=False))
-    for level in LEVELS:
-        for group, entries in (("collapse", _collapse_names(level)), ("decoders", _decoder_names(level))):
-            prefix = f"{group}.{level}."
-            names |= dict(zip(entries, (key for key in own if key.startswith(prefix)), strict=True))
-    names |= {"last_conv.weight": "fusion.weight", "last_conv.bias": "fusion.bias"}
-    _load_renamed(model, state_dict, names)
+    backbone = [key for key in state_dict if key.startswith("featureExtractor.")]
+    backbone += [f"featureExtractor.<entry {n}>" for n in range(len(backbone), size)]
+    rest = chain(*map(_collapse_names, LEVELS), *map(_decoder_names, LEVELS), ("last_conv.weight", "last_conv.bias"))
+    _load_renamed(model, state_dict, dict(zip([*backbone[:size], *rest], own, strict=True)))
 
 
 def recognise_spec(state_dict: Mapping[str, Tensor]) -> ModelSpec:
