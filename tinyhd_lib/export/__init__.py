@@ -3,10 +3,9 @@
 from itertools import islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 import torch
 
 from tinyhd_lib.data.transforms import Map, preprocess
@@ -110,14 +109,10 @@ def compare(found: Map, expected: Map) -> Parity:
 
 
 def _parity(exported: Loaded, model: "TinyHD", takes: Input) -> Parity:
-    frames = _frames()
+    """Compare on clips of a video that comes with us."""
+    images = [frame.image for frame in islice(read_frames(shipped("example_data", EXAMPLE)), CLIPS * CLIP_FRAMES)]
+    frames = np.stack(images).reshape(CLIPS, CLIP_FRAMES, *images[0].shape)
     clips = np.ascontiguousarray(np.stack([[preprocess(image) for image in clip] for clip in frames]).swapaxes(1, 2))
     with torch.inference_mode():
         expected: Map = FromClips(model)(torch.from_numpy(clips)).numpy()
     return compare(exported(frames if takes.name == "frames" else clips), expected)
-
-
-def _frames() -> npt.NDArray[Any]:
-    """Return clips (2, 16, H, W, 3) of a video that comes with us."""
-    images = [frame.image for frame in islice(read_frames(shipped("example_data", EXAMPLE)), CLIPS * CLIP_FRAMES)]
-    return np.stack(images).reshape(CLIPS, CLIP_FRAMES, *images[0].shape)

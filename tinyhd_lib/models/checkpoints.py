@@ -77,17 +77,16 @@ def save_model(model: TinyHD, path: Path, provenance: Mapping[str, Any], *, half
         half: keep the numbers in float16, at half the size; they are float32 again when they are read.
     """
     metadata = {
-        "preprocessing": PREPROCESSING,
-        "provenance": dict(provenance),
-        "sampling": asdict(model.sampling),
-        "spec": model.spec.to_dict(),
+        "preprocessing": json.dumps(PREPROCESSING),
+        "provenance": json.dumps(dict(provenance)),
+        "sampling": json.dumps(asdict(model.sampling)),
+        "spec": json.dumps(model.spec.to_dict()),
     }
     state = {
         name: (tensor.half() if half and tensor.is_floating_point() else tensor).contiguous()
         for name, tensor in model.state_dict().items()
     }
-    words = {key: json.dumps(value) for key, value in metadata.items()}
-    write_atomically(path, _with_metadata(safetensors.torch.save(state), words))
+    write_atomically(path, _with_metadata(safetensors.torch.save(state), metadata))
 
 
 def convert(path: Path, out: Path) -> TinyHD:
@@ -104,8 +103,8 @@ def convert(path: Path, out: Path) -> TinyHD:
     known = recognise_file(path)
     provenance = {"converted_from": path.name, "sha256": sha256(path), "git_blob": git_blob_id(path)}
     if known:
-        provenance |= {"published_as": known.file, "source": known.url, "dataset": known.trained_on}
-        provenance["licence"] = LICENCE_NOTE
+        published = {"published_as": known.file, "source": known.url, "dataset": known.trained_on}
+        provenance |= published | {"licence": LICENCE_NOTE}
     save_model(model, out, provenance)
     return model
 
@@ -236,13 +235,10 @@ def _published_name(own: str, spec: ModelSpec) -> str:
     return f"aggregator.aggregate_adapter.{offset + int(number)}.conv.{tail}"
 
 
-_NORM_ENTRIES = ("weight", "bias", "running_mean", "running_var", "num_batches_tracked")
-
-
 def _layer_names(prefix: str, suffix: str = "") -> Iterator[str]:
     """Yield the entries of a convolution without bias and of its batch norm."""
     yield f"{prefix}.conv{suffix}.weight"
-    for entry in _NORM_ENTRIES:
+    for entry in ("weight", "bias", "running_mean", "running_var", "num_batches_tracked"):
         yield f"{prefix}.bn{suffix}.{entry}"
 
 

@@ -135,8 +135,7 @@ def _maps_in(job: Job) -> list[Path]:
 
 
 def _prepare_folder(job: Job, record: RunRecord) -> None:
-    """Make the folder, and leave nothing in it that a resumed run could take for its own."""
-    job.out.mkdir(parents=True, exist_ok=True)
+    """Leave nothing in the folder that a resumed run could take for its own."""
     remove_partials(job.out)
     for path in _maps_in(job) if job.force else ():
         path.unlink()

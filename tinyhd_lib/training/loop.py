@@ -74,9 +74,8 @@ def train(  # noqa: PLR0913
         if earlier and earlier.complete and (out / checkpoint.LAST_NAME).exists():
             return
         group.wait()  # until all have looked at what is there
-        if group.first:
-            out.mkdir(parents=True, exist_ok=True)
-            for name in (checkpoint.LAST_NAME, checkpoint.BEST_NAME, checkpoint.LOG_NAME) if force else ():
+        if group.first and force:
+            for name in (checkpoint.LAST_NAME, checkpoint.BEST_NAME, checkpoint.LOG_NAME):
                 (out / name).unlink(missing_ok=True)
         group.wait()
         teacher = teacher or open_teacher(recipe, device if device == "auto" else str(group.device))
@@ -84,9 +83,7 @@ def train(  # noqa: PLR0913
         if group.first:
             record.details |= training.describe()
             record.write(out)
-        while training.state.epoch < recipe.epochs and not (
-            recipe.patience and stalled(checkpoint.read_log(out), recipe)
-        ):
+        while training.state.epoch < recipe.epochs and not stalled(checkpoint.read_log(out), recipe):
             yield from training.epoch()
             group.wait()  # for the first process, which measures
         if group.first:
@@ -278,9 +275,9 @@ def cost_of(scores: Mapping[str, float], recipe: Recipe) -> float:
 
 
 def stalled(log: Sequence[checkpoint.Entry], recipe: Recipe) -> bool:
-    """Return whether the newest ``patience`` scores of a log are all no better than the best before."""
+    """Return whether the newest ``patience`` scores of a log, if that is not 0, are all no better than those before."""
     costs = [cost_of(entry["scores"], recipe) for entry in log if "scores" in entry]
-    return recipe.patience < len(costs) and min(costs[: -recipe.patience]) <= min(costs[-recipe.patience :])
+    return 0 < recipe.patience < len(costs) and min(costs[: -recipe.patience]) <= min(costs[-recipe.patience :])
 
 
 @contextmanager
