@@ -1,6 +1,6 @@
 """The commands for models, notebooks and the cache: parameters are options; what the library gives is printed.
 
-The library is imported when a command runs.
+What of the library is slow to import is imported when a command runs.
 """
 
 import logging
@@ -12,7 +12,10 @@ from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 from tyro.conf import Positional, UseAppendAction, arg
 
+from tinyhd_lib.engine import connected
 from tinyhd_lib.errors import BadInput
+from tinyhd_lib.files import sha256
+from tinyhd_lib.models.weights import LICENCE_NOTE, TEACHER_NOTE, get_published, locate_weights, weights_table
 
 logger = logging.getLogger(__name__)
 
@@ -90,7 +93,6 @@ def ablate(
         workers: Models at once, in a process each.
         cluster: A Dask scheduler to do it instead (tcp://host:8786), or a YAML file of a cluster.
     """
-    from tinyhd_lib.engine import connected
     from tinyhd_lib.training.recipe import read_recipe, read_settings
 
     chosen = read_recipe(recipe, **read_settings(set))
@@ -139,8 +141,6 @@ def list_weights(markdown: bool = False) -> None:
     Args:
         markdown: As the README has it.
     """
-    from tinyhd_lib.models.weights import LICENCE_NOTE, TEACHER_NOTE, weights_table
-
     table = weights_table()
     if markdown:
         print(table.to_markdown(index=False))
@@ -157,8 +157,6 @@ def get_weights(name: Positional[str]) -> None:
     Args:
         name: Of published weights (tinyhd weights list).
     """
-    from tinyhd_lib.models.weights import get_published
-
     print(get_published(name))
 
 
@@ -170,7 +168,6 @@ def convert_weights(file: Positional[str], out: Path | None = None) -> None:
         out: A .safetensors file; beside FILE if not given.
     """
     from tinyhd_lib.models.checkpoints import convert
-    from tinyhd_lib.models.weights import locate_weights
 
     source = locate_weights(file)
     out = out or source.with_suffix(".safetensors")
@@ -184,9 +181,7 @@ def halve_weights(file: Positional[str], out: Positional[Path]) -> None:
         file: A name (tinyhd weights list) or a path.
         out: The new .safetensors file.
     """
-    from tinyhd_lib.files import sha256
     from tinyhd_lib.models.checkpoints import halve
-    from tinyhd_lib.models.weights import locate_weights
 
     model = halve(locate_weights(file), out)
     print(f"{out}: {model.spec.label}, SHA-256 {sha256(out)}")
@@ -238,7 +233,6 @@ def run_notebooks(
         force: Run what is done already, too.
         notebooks: Where they lie; those that come with us if not given.
     """
-    from tinyhd_lib.engine import connected
     from tinyhd_lib.notebooks.files import find_notebooks, read_settings
     from tinyhd_lib.notebooks.runs import plan
     from tinyhd_lib.notebooks.runs import run_notebooks as run

@@ -3,7 +3,7 @@
 from itertools import islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -17,9 +17,7 @@ from tinyhd_lib.metrics import cc
 from tinyhd_lib.models.graph import INPUTS, PARITY_TOLERANCE, FromClips, Input, exported_program
 from tinyhd_lib.models.source import model_source
 from tinyhd_lib.models.spec import CLIP_FRAMES
-
-if TYPE_CHECKING:
-    from tinyhd_lib.models.student import TinyHD
+from tinyhd_lib.models.student import TinyHD
 
 __all__ = ["FORMATS", "INPUTS", "Parity", "compare", "export_model"]
 
@@ -47,7 +45,7 @@ class Parity(NamedTuple):
 
 
 def export_model(
-    model: "TinyHD | str | Path", path: Path, to: str, takes: str = "clips", *, force: bool = False
+    model: TinyHD | str | Path, path: Path, to: str, takes: str = "clips", *, force: bool = False
 ) -> Parity:
     """Write a model in float32, load what was written, and hold its maps against eager torch's on a real clip.
 
@@ -108,7 +106,7 @@ def compare(found: Map, expected: Map) -> Parity:
     return Parity(float(np.abs(ours - theirs).max()), float(np.min(cc(ours, theirs))), len(ours))
 
 
-def _parity(exported: Loaded, model: "TinyHD", takes: Input) -> Parity:
+def _parity(exported: Loaded, model: TinyHD, takes: Input) -> Parity:
     """Compare on clips of a video that comes with us."""
     images = [frame.image for frame in islice(read_frames(shipped("example_data", EXAMPLE)), CLIPS * CLIP_FRAMES)]
     frames = np.stack(images).reshape(CLIPS, CLIP_FRAMES, *images[0].shape)
