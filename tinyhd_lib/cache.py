@@ -7,6 +7,7 @@ import shutil
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import accumulate
 from pathlib import Path
 from typing import NamedTuple
 
@@ -102,13 +103,11 @@ class Cache:
     def _evict(self) -> None:
         if self.most_bytes is None:
             return
-        entries = sorted(_entries(cache_folder() / self.kind), key=lambda entry: entry.used)
-        surplus = sum(entry.size for entry in entries) - self.most_bytes
-        for entry in entries[:-1]:  # what was just written stays
-            if surplus <= 0:
-                return
-            _remove(entry.path)
-            surplus -= entry.size
+        newest_first = sorted(_entries(cache_folder() / self.kind), key=lambda entry: entry.used)[::-1]
+        sizes = accumulate(entry.size for entry in newest_first)
+        for entry, size in list(zip(newest_first, sizes, strict=True))[1:]:  # what was just written stays
+            if size > self.most_bytes:
+                _remove(entry.path)
 
 
 class Usage(NamedTuple):
@@ -127,12 +126,9 @@ class Usage(NamedTuple):
 
 def cache_usage() -> list[Usage]:
     """List what the cache folder holds, a row a kind, the largest first; downloads are one of them."""
-    folder = cache_folder()
-    kinds = sorted(path for path in folder.iterdir() if path.is_dir()) if folder.is_dir() else []
-    rows = [(path.name, list(_entries(path))) for path in kinds]
-    return sorted(
-        (Usage(kind, len(found), sum(each.size for each in found)) for kind, found in rows), key=lambda u: -u.size
-    )
+    found = {path.name: list(_entries(path)) for path in sorted(cache_folder().glob("*/"))}
+    usages = [Usage(kind, len(entries), sum(each.size for each in entries)) for kind, entries in found.items()]
+    return sorted(usages, key=lambda usage: usage.size, reverse=True)
 
 
 def clear_cache(kind: str | None = None, days: float = 0.0) -> int:
