@@ -162,7 +162,7 @@ def _entries(folder: Path) -> Iterator[_Entry]:
 
 
 def _alone_with(path: Path) -> FileLock:
-    """Keep other processes from an entry, for whose folder it cares, too."""
+    """Return a lock that keeps other processes from an entry, in whose folder it lies, which is made."""
     path.parent.mkdir(parents=True, exist_ok=True)
     return FileLock(path.with_name(path.name + _LOCK))
 

@@ -47,7 +47,7 @@ def is_whole(path: Path) -> bool:
 
 @contextmanager
 def appears_whole(path: Path) -> Iterator[Path]:
-    """Give a place to write a file to; as a reader or an interruption sees it, the file appears in one step.
+    """Give a place to write a file to; it appears in one step, as a reader or an interruption sees it.
 
     Raises:
         OSError: it cannot be written (no space, no permission); nothing is left behind.
@@ -64,7 +64,7 @@ def appears_whole(path: Path) -> Iterator[Path]:
 
 
 def write_atomically(path: Path, content: bytes) -> None:
-    """Write a file as `appears_whole` does."""
+    """Write a file in one step, see `appears_whole`."""
     with appears_whole(path) as partial:
         partial.write_bytes(content)
 
@@ -72,7 +72,7 @@ def write_atomically(path: Path, content: bytes) -> None:
 def write_array(path: Path, rows: "Iterable[npt.NDArray[Any]]") -> int:
     """Write equal arrays (...) as one (n, ...) .npy file, holding one of them at a time; answers n.
 
-    The file `appears_whole`.
+    It happens in one step, see `appears_whole`.
     """
     from numpy.lib.format import write_array_header_1_0
 

@@ -175,9 +175,8 @@ def recognise_spec(state_dict: Mapping[str, Tensor]) -> ModelSpec:
 def _with_metadata(content: bytes, metadata: dict[str, str]) -> bytes:
     """Return a safetensors file with metadata in our order; the library writes them in a random one."""
     length = int.from_bytes(content[:8], "little")
-    header = json.dumps(
-        {"__metadata__": metadata} | json.loads(content[8 : 8 + length]), separators=(",", ":")
-    ).encode()
+    entries = {"__metadata__": metadata} | json.loads(content[8 : 8 + length])
+    header = json.dumps(entries, separators=(",", ":")).encode()
     header += b" " * (-len(header) % 8)
     return len(header).to_bytes(8, "little") + header + content[8 + length :]
 

@@ -30,7 +30,7 @@ class TrainingState:
     All that is drawn is a function of seed, epoch and position, so no state of a random generator is needed.
 
     Attributes:
-        model: the learner's state dict; empty until it is first written, as the next three.
+        model: the learner's state dict; empty, as optimiser and scaler, until something is written.
         average: the moving average of the student's, empty without one.
         optimiser: its state dict.
         scaler: the gradient scaler's, empty without mixed float16.

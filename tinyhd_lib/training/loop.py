@@ -230,11 +230,9 @@ class _Training:
         cost = cost_of(scores, self.recipe)
         if not scores or cost < state.best:
             state.best = min(cost, state.best)
-            told = {"epoch": state.epoch, "validation": scores, "recipe": self.recipe.without_places()}
             name = self.teacher.name if self.teacher else None
-            save_model(
-                student, self.out / checkpoint.BEST_NAME, {"trained_by": "TinyHD Workbench", "teacher": name, **told}
-            )
+            told = {"trained_by": "TinyHD Workbench", "teacher": name, "epoch": state.epoch, "validation": scores}
+            save_model(student, self.out / checkpoint.BEST_NAME, told | {"recipe": self.recipe.without_places()})
 
     def _log(self, entry: checkpoint.Entry) -> checkpoint.Entry:
         entry = {"step": self.state.steps, **entry}
