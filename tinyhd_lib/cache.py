@@ -7,13 +7,14 @@ import shutil
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import accumulate
 from pathlib import Path
 from typing import NamedTuple
 
 import pooch
 from filelock import FileLock
 
-from tinyhd_lib.files import partial_path, sha256, write_atomically
+from tinyhd_lib.files import appears_whole, sha256, write_atomically
 
 logger = logging.getLogger(__name__)
 
@@ -60,8 +61,7 @@ class Cache:
         """Keep an entry; where that is not possible, one line says so and nothing else happens."""
         path = self.path(key)
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with FileLock(path.with_name(path.name + _LOCK)):
+            with _alone_with(path):
                 write_atomically(path, content)
                 _write_sum(path, hashlib.sha256(content).hexdigest())
         except OSError as error:
@@ -79,25 +79,14 @@ class Cache:
             OSError: it cannot be written (no space, no permission).
         """
         path = self.path(key)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(path.with_name(path.name + _LOCK)):
+        with _alone_with(path):
             if path.exists() and self._is_sound(path, sha256(path)):
                 return path
-            partial = partial_path(path)
-            try:
+            with appears_whole(path) as partial:
                 make(partial)
-                partial.replace(path)
-            finally:
-                partial.unlink(missing_ok=True)
             _write_sum(path, sha256(path))
         self._evict()
         return path
-
-    def drop(self, key: str) -> None:
-        """Throw an entry away; it need not be there."""
-        path = self.path(key)
-        path.unlink(missing_ok=True)
-        path.with_name(path.name + _SUM).unlink(missing_ok=True)
 
     def _is_sound(self, path: Path, digest: str) -> bool:
         try:
@@ -114,13 +103,11 @@ class Cache:
     def _evict(self) -> None:
         if self.most_bytes is None:
             return
-        entries = sorted(_entries(cache_folder() / self.kind), key=lambda entry: entry.used)
-        surplus = sum(entry.size for entry in entries) - self.most_bytes
-        for entry in entries[:-1]:  # what was just written stays
-            if surplus <= 0:
-                return
-            _remove(entry.path)
-            surplus -= entry.size
+        newest_first = sorted(_entries(cache_folder() / self.kind), key=lambda entry: entry.used)[::-1]
+        sizes = accumulate(entry.size for entry in newest_first)
+        for entry, size in list(zip(newest_first, sizes, strict=True))[1:]:  # what was just written stays
+            if size > self.most_bytes:
+                _remove(entry.path)
 
 
 class Usage(NamedTuple):
@@ -139,12 +126,9 @@ class Usage(NamedTuple):
 
 def cache_usage() -> list[Usage]:
     """List what the cache folder holds, a row a kind, the largest first; downloads are one of them."""
-    folder = cache_folder()
-    kinds = sorted(path for path in folder.iterdir() if path.is_dir()) if folder.is_dir() else []
-    rows = [(path.name, list(_entries(path))) for path in kinds]
-    return sorted(
-        (Usage(kind, len(found), sum(each.size for each in found)) for kind, found in rows), key=lambda u: -u.size
-    )
+    found = {path.name: list(_entries(path)) for path in sorted(cache_folder().glob("*/"))}
+    usages = [Usage(kind, len(entries), sum(each.size for each in entries)) for kind, entries in found.items()]
+    return sorted(usages, key=lambda usage: usage.size, reverse=True)
 
 
 def clear_cache(kind: str | None = None, days: float = 0.0) -> int:
@@ -154,16 +138,13 @@ def clear_cache(kind: str | None = None, days: float = 0.0) -> int:
         kind: a kind of `cache_usage`, None for all.
         days: since an entry was last used.
     """
-    freed = 0
-    for usage in cache_usage():
-        if kind not in {None, usage.kind}:
-            continue
-        for entry in list(_entries(cache_folder() / usage.kind)):
-            if entry.used <= time.time() - days * 86400:
-                _remove(entry.path)
-                freed += entry.size
-        if not any(_entries(cache_folder() / usage.kind)):
-            shutil.rmtree(cache_folder() / usage.kind, ignore_errors=True)
+    freed, latest = 0, time.time() - days * 86400
+    for folder in [cache_folder() / usage.kind for usage in cache_usage() if kind in {None, usage.kind}]:
+        for entry in [each for each in _entries(folder) if each.used <= latest]:
+            _remove(entry.path)
+            freed += entry.size
+        if not any(_entries(folder)):
+            shutil.rmtree(folder, ignore_errors=True)
     return freed
 
 
@@ -180,9 +161,15 @@ def _entries(folder: Path) -> Iterator[_Entry]:
             yield _Entry(path, state.st_size, state.st_mtime)
 
 
+def _alone_with(path: Path) -> FileLock:
+    """Return a lock that keeps other processes from an entry, in whose folder it lies, which is made."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return FileLock(path.with_name(path.name + _LOCK))
+
+
 def _remove(path: Path) -> None:
-    for each in (path, path.with_name(path.name + _SUM), path.with_name(path.name + _LOCK)):
-        each.unlink(missing_ok=True)
+    for suffix in ("", _SUM, _LOCK):
+        path.with_name(path.name + suffix).unlink(missing_ok=True)
 
 
 def _write_sum(path: Path, digest: str) -> None:

@@ -45,52 +45,50 @@ def is_whole(path: Path) -> bool:
     return path.exists() and path.stat().st_size > 0
 
 
-def write_atomically(path: Path, content: bytes) -> None:
-    """Write a file in one step, as a reader or an interruption sees it.
+@contextmanager
+def appears_whole(path: Path) -> Iterator[Path]:
+    """Give a place to write a file to; it appears in one step, as a reader or an interruption sees it.
 
     Raises:
         OSError: it cannot be written (no space, no permission); nothing is left behind.
     """
     partial = partial_path(path)
     try:
-        partial.write_bytes(content)
+        yield partial
         partial.replace(path)
     except BaseException as error:
         partial.unlink(missing_ok=True)
-        if isinstance(error, OSError):
+        if isinstance(error, OSError) and error.errno and error.filename in {None, str(partial)}:
             error.filename = str(path)  # a full disk names no file, other errors the partial one
         raise
 
 
-def write_array(path: Path, rows: "Iterable[npt.NDArray[Any]]") -> int:
-    """Write equal arrays (...) as one (n, ...) .npy file in one step, holding one of them at a time; answers n.
+def write_atomically(path: Path, content: bytes) -> None:
+    """Write a file in one step, see `appears_whole`."""
+    with appears_whole(path) as partial:
+        partial.write_bytes(content)
 
-    Raises:
-        OSError: it cannot be written (no space, no permission); nothing is left behind.
+
+def write_array(path: Path, rows: "Iterable[npt.NDArray[Any]]") -> int:
+    """Write equal arrays (...) as one (n, ...) .npy file, holding one of them at a time; answers n.
+
+    It happens in one step, see `appears_whole`.
     """
     from numpy.lib.format import write_array_header_1_0
 
-    partial = partial_path(path)
     count = 0
-    try:
-        with partial.open("wb+") as file:
-            for row in rows:
-                if not count:
-                    header = {"descr": row.dtype.str, "fortran_order": False, "shape": (10**12, *row.shape)}
-                    write_array_header_1_0(file, header)
-                    length = file.tell()
-                file.write(row.tobytes())
-                count += 1
-            # The header was written with room for any count: now that it is known, it is written over.
-            file.seek(0)
-            write_array_header_1_0(file, header | {"shape": (count, *row.shape)})
-            assert file.tell() == length
-        partial.replace(path)
-    except BaseException as error:
-        partial.unlink(missing_ok=True)
-        if isinstance(error, OSError):
-            error.filename = str(path)
-        raise
+    with appears_whole(path) as partial, partial.open("wb+") as file:
+        for row in rows:
+            if not count:
+                header = {"descr": row.dtype.str, "fortran_order": False, "shape": (10**12, *row.shape)}
+                write_array_header_1_0(file, header)
+                length = file.tell()
+            file.write(row.tobytes())
+            count += 1
+        # The header was written with room for any count: now that it is known, it is written over.
+        file.seek(0)
+        write_array_header_1_0(file, header | {"shape": (count, *row.shape)})
+        assert file.tell() == length
     return count
 
 

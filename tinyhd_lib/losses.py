@@ -1,7 +1,7 @@
 """The losses of distillation: one divergence of maps, and a table of terms that a recipe weighs.
 
 Source: the paper's section 3.4 and docs/model.md. Pure functions on tensors, computed in float32 whatever
-the precision around them. `DistillationLoss` is their thin module.
+the precision around them: of what they use, torch's autocast touches nothing. `DistillationLoss` is their thin module.
 """
 
 from collections.abc import Mapping, Sequence
@@ -60,19 +60,16 @@ def kl_divergence(prediction: Tensor, target: Tensor) -> Tensor:
     """
     if prediction.shape != target.shape:
         raise ValueError(f"prediction {tuple(prediction.shape)} and target {tuple(target.shape)} differ in shape")
-    with torch.autocast(prediction.device.type, enabled=False):
-        q = _float(prediction).flatten(-2).clamp(min=_SMALLEST)
-        p = _float(target).flatten(-2)
-        p = p / p.sum(-1, keepdim=True).clamp(min=_SMALLEST)
-        log_q = q.log() - q.sum(-1, keepdim=True).log()
-        return (torch.xlogy(p, p) - p * log_q).sum(-1)
+    q = _float(prediction).flatten(-2).clamp(min=_SMALLEST)
+    p = _float(target).flatten(-2)
+    p = p / p.sum(-1, keepdim=True).clamp(min=_SMALLEST)
+    log_q = q.log() - q.sum(-1, keepdim=True).log()
+    return (torch.xlogy(p, p) - p * log_q).sum(-1)
 
 
 def decorrelation(prediction: Tensor, target: Tensor) -> Tensor:
     """Return 1 - CC of every frame, 0 where a prediction is a multiple of its target; shapes as of `kl_divergence`."""
-    with torch.autocast(prediction.device.type, enabled=False):
-        z, p = _standardised(prediction), _standardised(target)
-        return 1 - (z * p).mean(-1)
+    return 1 - (_standardised(prediction) * _standardised(target)).mean(-1)
 
 
 def missed_peaks(prediction: Tensor, target: Tensor) -> Tensor:
@@ -81,9 +78,8 @@ def missed_peaks(prediction: Tensor, target: Tensor) -> Tensor:
     It is the mean of the standardised prediction where they look: of the loss's measures the one that asks for sharp
     peaks. Shapes as of `kl_divergence`.
     """
-    with torch.autocast(prediction.device.type, enabled=False):
-        p = _float(target).flatten(-2)
-        return -(_standardised(prediction) * p).sum(-1) / p.sum(-1).clamp(min=_SMALLEST)
+    p = _float(target).flatten(-2)
+    return -(_standardised(prediction) * p).sum(-1) / p.sum(-1).clamp(min=_SMALLEST)
 
 
 def taught_mean(values: Tensor, target: Tensor) -> Tensor:
@@ -143,10 +139,9 @@ def hint_error(levels: Sequence[Tensor], targets: Targets) -> Tensor:
 
 def relative_error(features: Tensor, hint: Tensor) -> Tensor:
     """Return the squared error of features in units of the hint's variance, channel by channel: 1 for their mean."""
-    with torch.autocast(features.device.type, enabled=False):
-        hint = _float(hint)
-        variance = hint.var(dim=(0, 2, 3, 4), keepdim=True) + 1e-4
-        return F.mse_loss(_float(features) / variance.sqrt(), hint / variance.sqrt())
+    hint = _float(hint)
+    deviation = (hint.var(dim=(0, 2, 3, 4), keepdim=True) + 1e-4).sqrt()
+    return F.mse_loss(_float(features) / deviation, hint / deviation)
 
 
 class DistillationLoss(nn.Module):

@@ -3,6 +3,7 @@
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 Item = TypeVar("Item")
@@ -13,31 +14,33 @@ _END: Any = object()
 
 def prefetch(items: Iterator[Item], depth: int) -> Iterator[Item]:
     """Draw items in a thread of their own, up to ``depth`` ahead of the consumer; left early, it closes a generator."""
-    with ThreadPoolExecutor(max_workers=1) as pool:
+    with _threads(1, items) as pool:
         pending = deque(pool.submit(next, items, _END) for _ in range(depth))
-        try:
-            while (item := pending.popleft().result()) is not _END:
-                pending.append(pool.submit(next, items, _END))
-                yield item
-        finally:
-            pool.shutdown(cancel_futures=True)
-            if isinstance(items, Generator):
-                items.close()
+        while (item := pending.popleft().result()) is not _END:
+            pending.append(pool.submit(next, items, _END))
+            yield item
 
 
 def parallel_map(
     function: Callable[[Item], Result], items: Iterable[Item], workers: int, depth: int
 ) -> Iterator[Result]:
     """Yield what ``map`` gives, over a few threads, with at most ``depth`` results waiting."""
-    with ThreadPoolExecutor(max_workers=workers) as pool:
+    with _threads(workers, items) as pool:
         pending: deque[Future[Result]] = deque()
-        try:
-            for item in items:
-                pending.append(pool.submit(function, item))
-                if len(pending) >= depth:
-                    yield pending.popleft().result()
-            while pending:
+        for item in items:
+            pending.append(pool.submit(function, item))
+            if len(pending) >= depth:
                 yield pending.popleft().result()
+        while pending:
+            yield pending.popleft().result()
+
+
+@contextmanager
+def _threads(workers: int, items: Iterable[Any]) -> Iterator[ThreadPoolExecutor]:
+    """Give threads to work on items; however that ends, what they have not begun is dropped, and a generator closed."""
+    with ThreadPoolExecutor(max_workers=workers) as pool:
+        try:
+            yield pool
         finally:
             pool.shutdown(cancel_futures=True)
             if isinstance(items, Generator):

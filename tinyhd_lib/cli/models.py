@@ -1,6 +1,6 @@
 """The commands for models, notebooks and the cache: parameters are options; what the library gives is printed.
 
-The library is imported when a command runs.
+What of the library is slow to import is imported when a command runs.
 """
 
 import logging
@@ -12,7 +12,10 @@ from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 from tyro.conf import Positional, UseAppendAction, arg
 
+from tinyhd_lib.engine import connected
 from tinyhd_lib.errors import BadInput
+from tinyhd_lib.files import sha256
+from tinyhd_lib.models.weights import LICENCE_NOTE, TEACHER_NOTE, get_published, locate_weights, weights_table
 
 logger = logging.getLogger(__name__)
 
@@ -58,13 +61,12 @@ def train(
     if recipe is None:
         raise BadInput(f"`recipe`: name one ({', '.join(recipe_names())}) or a YAML file")
     chosen = read_recipe(recipe, **read_settings(set))
-    from tinyhd_lib.training.loop import on_tensorboard
-    from tinyhd_lib.training.loop import train as run
+    from tinyhd_lib.training import loop
 
     out = out or Path("runs") / Path(recipe).stem
-    entries = run(chosen, out, **vars(running))
+    entries = loop.train(chosen, out, **vars(running))
     with logging_redirect_tqdm():
-        for entry in on_tensorboard(entries, out) if tensorboard else entries:
+        for entry in loop.on_tensorboard(entries, out) if tensorboard else entries:
             if "scores" in entry:
                 scores = ", ".join(f"{name} {value:.4f}" for name, value in entry["scores"].items())
                 logger.info("epoch %d of %d: %s", entry["epoch"], chosen.epochs, scores)
@@ -91,19 +93,17 @@ def ablate(
         workers: Models at once, in a process each.
         cluster: A Dask scheduler to do it instead (tcp://host:8786), or a YAML file of a cluster.
     """
-    from tinyhd_lib.engine import connected
     from tinyhd_lib.training.recipe import read_recipe, read_settings
 
     chosen = read_recipe(recipe, **read_settings(set))
-    from tinyhd_lib.training.ablate import ablate as run
-    from tinyhd_lib.training.ablate import as_table, specs_of
+    from tinyhd_lib.training import ablate
 
     table = []
     with connected(workers, cluster) as client, logging_redirect_tqdm():
-        for comparison in run(specs_of(models), chosen, out, cluster=client, **vars(running)):
+        for comparison in ablate.ablate(models, chosen, out, cluster=client, **vars(running)):
             table.append(comparison)
             logger.info("%s: %s", comparison.model, comparison.scores)
-    print(as_table(table).to_markdown(index=False))
+    print(ablate.as_table(table).to_markdown(index=False))
 
 
 def export(
@@ -141,8 +141,6 @@ def list_weights(markdown: bool = False) -> None:
     Args:
         markdown: As the README has it.
     """
-    from tinyhd_lib.models.weights import LICENCE_NOTE, TEACHER_NOTE, weights_table
-
     table = weights_table()
     if markdown:
         print(table.to_markdown(index=False))
@@ -159,8 +157,6 @@ def get_weights(name: Positional[str]) -> None:
     Args:
         name: Of published weights (tinyhd weights list).
     """
-    from tinyhd_lib.models.weights import get_published
-
     print(get_published(name))
 
 
@@ -172,7 +168,6 @@ def convert_weights(file: Positional[str], out: Path | None = None) -> None:
         out: A .safetensors file; beside FILE if not given.
     """
     from tinyhd_lib.models.checkpoints import convert
-    from tinyhd_lib.models.weights import locate_weights
 
     source = locate_weights(file)
     out = out or source.with_suffix(".safetensors")
@@ -186,9 +181,7 @@ def halve_weights(file: Positional[str], out: Positional[Path]) -> None:
         file: A name (tinyhd weights list) or a path.
         out: The new .safetensors file.
     """
-    from tinyhd_lib.files import sha256
     from tinyhd_lib.models.checkpoints import halve
-    from tinyhd_lib.models.weights import locate_weights
 
     model = halve(locate_weights(file), out)
     print(f"{out}: {model.spec.label}, SHA-256 {sha256(out)}")
@@ -240,7 +233,6 @@ def run_notebooks(
         force: Run what is done already, too.
         notebooks: Where they lie; those that come with us if not given.
     """
-    from tinyhd_lib.engine import connected
     from tinyhd_lib.notebooks.files import find_notebooks, read_settings
     from tinyhd_lib.notebooks.runs import plan
     from tinyhd_lib.notebooks.runs import run_notebooks as run

@@ -1,6 +1,6 @@
 """The commands for videos and data sets: parameters are options; what the library gives is shown and printed.
 
-The library is imported when a command runs.
+What of the library is slow to import is imported when a command runs.
 """
 
 import json as json_format
@@ -16,6 +16,7 @@ from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 from tyro.conf import Positional, PositionalRequiredArgs, UseAppendAction, arg
 
+from tinyhd_lib.engine import connected
 from tinyhd_lib.errors import BadInput
 from tinyhd_lib.evaluation.options import EvaluateOptions
 from tinyhd_lib.files import write_atomically
@@ -150,11 +151,7 @@ def evaluate(scoring: PositionalRequiredArgs[UseAppendAction[EvaluateOptions]]) 
         print(evaluate_maps(scoring))
 
 
-def compare(
-    first: Positional[Path],
-    second: Positional[Path],
-    json: Path | None = None,
-) -> None:
+def compare(first: Positional[Path], second: Positional[Path], json: Path | None = None) -> None:
     """Hold two evaluations against each other, with a paired test.
 
     Args:
@@ -238,7 +235,6 @@ def verify(
     from tinyhd_lib.data.datasets import open_dataset
     from tinyhd_lib.data.verify import check_videos
     from tinyhd_lib.data.verify.sets import check_set
-    from tinyhd_lib.engine import connected
 
     dataset = open_dataset(kind, dir, split)
     with connected(workers, cluster) as client, logging_redirect_tqdm():
@@ -259,7 +255,6 @@ def _do(jobs: "Sequence[Job]", model: ModelOptions, workers: int, cluster: str |
     import cv2
 
     from tinyhd_lib.data.video import probe
-    from tinyhd_lib.engine import connected
     from tinyhd_lib.prediction.many import opened, predict_many
     from tinyhd_lib.records import hardware, versions
 

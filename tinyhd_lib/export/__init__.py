@@ -3,10 +3,9 @@
 from itertools import islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 import torch
 
 from tinyhd_lib.data.transforms import Map, preprocess
@@ -18,9 +17,7 @@ from tinyhd_lib.metrics import cc
 from tinyhd_lib.models.graph import INPUTS, PARITY_TOLERANCE, FromClips, Input, exported_program
 from tinyhd_lib.models.source import model_source
 from tinyhd_lib.models.spec import CLIP_FRAMES
-
-if TYPE_CHECKING:
-    from tinyhd_lib.models.student import TinyHD
+from tinyhd_lib.models.student import TinyHD
 
 __all__ = ["FORMATS", "INPUTS", "Parity", "compare", "export_model"]
 
@@ -48,7 +45,7 @@ class Parity(NamedTuple):
 
 
 def export_model(
-    model: "TinyHD | str | Path", path: Path, to: str, takes: str = "clips", *, force: bool = False
+    model: TinyHD | str | Path, path: Path, to: str, takes: str = "clips", *, force: bool = False
 ) -> Parity:
     """Write a model in float32, load what was written, and hold its maps against eager torch's on a real clip.
 
@@ -105,21 +102,15 @@ def compare(found: Map, expected: Map) -> Parity:
     """Compare two arrays of maps (N, outputs, H, W); what is no number, or of another shape, differs infinitely."""
     if found.shape != expected.shape or not np.isfinite(found).all():
         return Parity(float("inf"), 0.0, 0)
-    size = expected.shape[-2:]
-    pairs = zip(found.reshape(-1, *size), expected.reshape(-1, *size), strict=True)
-    least = min(float(cc(ours, theirs)) for ours, theirs in pairs)
-    return Parity(float(np.abs(found - expected).max()), least, expected.shape[0] * expected.shape[1])
+    ours, theirs = (maps.reshape(-1, *expected.shape[-2:]) for maps in (found, expected))
+    return Parity(float(np.abs(ours - theirs).max()), float(np.min(cc(ours, theirs))), len(ours))
 
 
-def _parity(exported: Loaded, model: "TinyHD", takes: Input) -> Parity:
-    frames = _frames()
+def _parity(exported: Loaded, model: TinyHD, takes: Input) -> Parity:
+    """Compare on clips of a video that comes with us."""
+    images = [frame.image for frame in islice(read_frames(shipped("example_data", EXAMPLE)), CLIPS * CLIP_FRAMES)]
+    frames = np.stack(images).reshape(CLIPS, CLIP_FRAMES, *images[0].shape)
     clips = np.ascontiguousarray(np.stack([[preprocess(image) for image in clip] for clip in frames]).swapaxes(1, 2))
     with torch.inference_mode():
         expected: Map = FromClips(model)(torch.from_numpy(clips)).numpy()
     return compare(exported(frames if takes.name == "frames" else clips), expected)
-
-
-def _frames() -> npt.NDArray[Any]:
-    """Return clips (2, 16, H, W, 3) of a video that comes with us."""
-    images = [frame.image for frame in islice(read_frames(shipped("example_data", EXAMPLE)), CLIPS * CLIP_FRAMES)]
-    return np.stack(images).reshape(CLIPS, CLIP_FRAMES, *images[0].shape)

@@ -10,7 +10,7 @@ import logging
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict
-from itertools import combinations_with_replacement
+from itertools import chain, combinations_with_replacement
 from pathlib import Path
 from typing import Any
 
@@ -77,17 +77,16 @@ def save_model(model: TinyHD, path: Path, provenance: Mapping[str, Any], *, half
         half: keep the numbers in float16, at half the size; they are float32 again when they are read.
     """
     metadata = {
-        "preprocessing": PREPROCESSING,
-        "provenance": dict(provenance),
-        "sampling": asdict(model.sampling),
-        "spec": model.spec.to_dict(),
+        "preprocessing": json.dumps(PREPROCESSING),
+        "provenance": json.dumps(dict(provenance)),
+        "sampling": json.dumps(asdict(model.sampling)),
+        "spec": json.dumps(model.spec.to_dict()),
     }
     state = {
         name: (tensor.half() if half and tensor.is_floating_point() else tensor).contiguous()
         for name, tensor in model.state_dict().items()
     }
-    words = {key: json.dumps(value) for key, value in metadata.items()}
-    write_atomically(path, _with_metadata(safetensors.torch.save(state), words))
+    write_atomically(path, _with_metadata(safetensors.torch.save(state), metadata))
 
 
 def convert(path: Path, out: Path) -> TinyHD:
@@ -104,8 +103,8 @@ def convert(path: Path, out: Path) -> TinyHD:
     known = recognise_file(path)
     provenance = {"converted_from": path.name, "sha256": sha256(path), "git_blob": git_blob_id(path)}
     if known:
-        provenance |= {"published_as": known.file, "source": known.url, "dataset": known.trained_on}
-        provenance["licence"] = LICENCE_NOTE
+        published = {"published_as": known.file, "source": known.url, "dataset": known.trained_on}
+        provenance |= published | {"licence": LICENCE_NOTE}
     save_model(model, out, provenance)
     return model
 
@@ -142,17 +141,12 @@ def load_published_teacher_state(model: HD2S, state_dict: Mapping[str, Tensor]) 
         BadInput: keys are missing, surplus or of another shape; the message names them.
     """
     own = list(model.state_dict())
-    backbone = [key for key in own if key.startswith("backbone.")]
+    size = sum(key.startswith("backbone.") for key in own)
     # torchvision's S3D and the published backbone name their entries differently and list them in the same order.
-    published = [key for key in state_dict if key.startswith("featureExtractor.")]
-    published += [f"featureExtractor.<entry {n}>" for n in range(len(published), len(backbone))]
-    names = dict(zip(published, backbone, strict=False))
-    for level in LEVELS:
-        for group, entries in (("collapse", _collapse_names(level)), ("decoders", _decoder_names(level))):
-            prefix = f"{group}.{level}."
-            names |= dict(zip(entries, (key for key in own if key.startswith(prefix)), strict=True))
-    names |= {"last_conv.weight": "fusion.weight", "last_conv.bias": "fusion.bias"}
-    _load_renamed(model, state_dict, names)
+    backbone = [key for key in state_dict if key.startswith("featureExtractor.")]
+    backbone += [f"featureExtractor.<entry {n}>" for n in range(len(backbone), size)]
+    rest = chain(*map(_collapse_names, LEVELS), *map(_decoder_names, LEVELS), ("last_conv.weight", "last_conv.bias"))
+    _load_renamed(model, state_dict, dict(zip([*backbone[:size], *rest], own, strict=True)))
 
 
 def recognise_spec(state_dict: Mapping[str, Tensor]) -> ModelSpec:
@@ -181,9 +175,8 @@ def recognise_spec(state_dict: Mapping[str, Tensor]) -> ModelSpec:
 def _with_metadata(content: bytes, metadata: dict[str, str]) -> bytes:
     """Return a safetensors file with metadata in our order; the library writes them in a random one."""
     length = int.from_bytes(content[:8], "little")
-    header = json.dumps(
-        {"__metadata__": metadata} | json.loads(content[8 : 8 + length]), separators=(",", ":")
-    ).encode()
+    entries = {"__metadata__": metadata} | json.loads(content[8 : 8 + length])
+    header = json.dumps(entries, separators=(",", ":")).encode()
     header += b" " * (-len(header) % 8)
     return len(header).to_bytes(8, "little") + header + content[8 + length :]
 
@@ -241,13 +234,10 @@ def _published_name(own: str, spec: ModelSpec) -> str:
     return f"aggregator.aggregate_adapter.{offset + int(number)}.conv.{tail}"
 
 
-_NORM_ENTRIES = ("weight", "bias", "running_mean", "running_var", "num_batches_tracked")
-
-
 def _layer_names(prefix: str, suffix: str = "") -> Iterator[str]:
     """Yield the entries of a convolution without bias and of its batch norm."""
     yield f"{prefix}.conv{suffix}.weight"
-    for entry in _NORM_ENTRIES:
+    for entry in ("weight", "bias", "running_mean", "running_var", "num_batches_tracked"):
         yield f"{prefix}.bn{suffix}.{entry}"
 
 

@@ -234,9 +234,7 @@ def download(weights: Weights) -> Path:
     )
     try:
         return Path(source.fetch(path.name, downloader=fetch_verified))
-    except BadInput:
-        raise
-    except (OSError, ValueError) as error:  # requests' errors are OSErrors
+    except OSError as error:  # as requests' errors are
         raise BadInput(
             f"weights {weights.name!r}: cannot be downloaded from {weights.url} ({type(error).__name__}); "
             "fetch that file by other means and give its path in place of the name"

@@ -135,8 +135,7 @@ def _maps_in(job: Job) -> list[Path]:
 
 
 def _prepare_folder(job: Job, record: RunRecord) -> None:
-    """Make the folder, and leave nothing in it that a resumed run could take for its own."""
-    job.out.mkdir(parents=True, exist_ok=True)
+    """Leave nothing in the folder that a resumed run could take for its own."""
     remove_partials(job.out)
     for path in _maps_in(job) if job.force else ():
         path.unlink()
@@ -146,13 +145,18 @@ def _prepare_folder(job: Job, record: RunRecord) -> None:
 
 
 def _write_results(job: Job, items: Iterator[tuple[Frame, Map | None]], info: VideoInfo) -> Iterator[None]:
+    """Write the maps and the overlay video; those stretched over the whole video wait until all raw ones are known."""
     if job.normalise != "clip":
         yield from _write_items(job, items, info, (0.0, 1.0) if job.normalise == "none" else None)
         return
     spool = partial_path(job.out / "maps")
     try:
-        bounds = yield from _spool(items, spool)
-        yield from _write_items(job, _replay(job, spool), info, bounds)
+        with spool.open("wb") as file:
+            for _, saliency in items:
+                assert saliency is not None
+                file.write(np.ascontiguousarray(saliency).tobytes())
+                yield
+        yield from _write_items(job, _replay(job, spool), info, own_bounds(np.memmap(spool, np.float32, mode="r")))
     finally:
         spool.unlink(missing_ok=True)
 
@@ -186,18 +190,6 @@ def _keep_map(job: Job, bounds: Bounds | None, frame: Frame, saliency: Map | Non
     content, grey = encode_map(job.maps, saliency, size, bounds)
     write_atomically(job.map_path(frame.index), content)
     return grey
-
-
-def _spool(items: Iterator[tuple[Frame, Map | None]], spool: Path) -> Generator[None, None, Bounds]:
-    """Put all raw maps into a temporary file; returns the extremes of the whole video."""
-    low, high = np.inf, -np.inf
-    with spool.open("wb") as file:
-        for _, saliency in items:
-            assert saliency is not None
-            low, high = min(low, float(saliency.min())), max(high, float(saliency.max()))
-            file.write(np.ascontiguousarray(saliency).tobytes())
-            yield
-    return low, high
 
 
 def _replay(job: Job, spool: Path) -> Iterator[tuple[Frame, Map | None]]:

@@ -63,10 +63,9 @@ class Job(PredictOptions):
                 fewer.
         """
         count = 0
-        for frame in read_frames(self.video, strict=self.names is not None):
-            if self.names is not None and frame.index >= len(self.names):
+        for count, frame in enumerate(read_frames(self.video, strict=self.names is not None), start=1):
+            if self.names is not None and count > len(self.names):
                 raise BadInput(f"{self.video}: has more than the {len(self.names)} frames that were promised")
-            count += 1
             yield frame
         if self.names is not None and count < len(self.names):
             raise BadInput(f"{self.video}: has {count} frames, but {len(self.names)} were promised")

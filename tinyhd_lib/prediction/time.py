@@ -8,13 +8,15 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 
 from tinyhd_lib.data.transforms import Map, preprocess
 from tinyhd_lib.data.video import Frame
 from tinyhd_lib.data.windows import Window
+
+Item = TypeVar("Item")
 
 REACH = 3.0
 """Standard deviations beyond which a Gaussian over time counts nothing."""
@@ -58,22 +60,12 @@ def needs(frames: Iterable[Frame], wanted: Callable[[int], bool], reach: float) 
         wanted: asked once a frame, by its number.
         reach: seconds; 0 where each map stands for itself, and then no frame is held back.
     """
-    ahead: deque[tuple[Frame, bool]] = deque()
     last = -math.inf
-
-    def first() -> Asked:
-        nonlocal last
-        frame, asked_for = ahead.popleft()
-        last = frame.time if asked_for else last
-        near = frame.time - last <= reach or any(each.time - frame.time <= reach for each, chosen in ahead if chosen)
-        return Asked(frame, asked_for, asked_for or near)
-
-    for frame in frames:
-        ahead.append((frame, wanted(frame.index)))
-        while ahead and (ahead[0][0].time + reach <= frame.time or len(ahead) > _MOST_NEIGHBOURS):
-            yield first()
-    while ahead:
-        yield first()
+    asked = ((frame, wanted(frame.index)) for frame in frames)
+    for (frame, chosen), ahead in _held_back(asked, lambda item: item[0].time, reach):
+        last = frame.time if chosen else last
+        near = frame.time - last <= reach or any(each.time - frame.time <= reach for each, other in ahead if other)
+        yield Asked(frame, chosen, near)
 
 
 def planned(windows: Iterable[Window[Asked]], needed: Callable[[int], bool], *, linear: bool) -> Iterator[Planned]:
@@ -126,23 +118,28 @@ def smoothed(answers: Iterable[tuple[Asked, Map | None]], seconds: float) -> Ite
         answers: frames with their own maps, where they are needed.
         seconds: the Gaussian's standard deviation; it ends at `REACH` of them.
     """
-    near: deque[tuple[float, Map]] = deque()
-    waiting: deque[Asked] = deque()
-
-    def first() -> tuple[Frame, Map | None]:
-        frame, wanted = waiting[0].frame, waiting.popleft().wanted
-        while near and near[0][0] < frame.time - REACH * seconds:
-            near.popleft()
-        return frame, _weighted(near, frame.time, seconds) if wanted else None
-
-    for each, saliency in answers:
-        waiting.append(each)
+    earlier: deque[tuple[float, Map]] = deque()
+    for (each, saliency), ahead in _held_back(answers, lambda item: item[0].frame.time, REACH * seconds):
+        time = each.frame.time
+        while earlier and earlier[0][0] < time - REACH * seconds:
+            earlier.popleft()
         if saliency is not None:
-            near.append((each.frame.time, saliency))
-        while waiting[0].frame.time + REACH * seconds <= each.frame.time or len(waiting) > _MOST_NEIGHBOURS:
-            yield first()
+            earlier.append((time, saliency))
+        later = ((other.frame.time, maps) for other, maps in ahead if maps is not None)
+        yield each.frame, _weighted([*earlier, *later], time, seconds) if each.wanted else None
+
+
+def _held_back(
+    items: Iterable[Item], time: Callable[[Item], float], reach: float
+) -> Iterator[tuple[Item, Iterable[Item]]]:
+    """Yield every item, when all within ``reach`` seconds are known, with those that are known to follow it."""
+    waiting: deque[Item] = deque()
+    for item in items:
+        waiting.append(item)
+        while waiting and (time(waiting[0]) + reach <= time(item) or len(waiting) > _MOST_NEIGHBOURS):
+            yield waiting.popleft(), waiting
     while waiting:
-        yield first()
+        yield waiting.popleft(), waiting
 
 
 def _weighted(near: Sequence[tuple[float, Map]], time: float, seconds: float) -> Map:

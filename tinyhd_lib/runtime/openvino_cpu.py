@@ -12,7 +12,7 @@ from tinyhd_lib.cache import Cache
 from tinyhd_lib.data.transforms import Map
 from tinyhd_lib.models.source import ModelSource
 from tinyhd_lib.models.spec import CLIP_SHAPE, INPUT_SIZE
-from tinyhd_lib.runtime.base import Runtime, Unusable, check_precision, conversion_key
+from tinyhd_lib.runtime.base import Unusable, check_precision, conversion_key
 
 logger = logging.getLogger(__name__)
 
@@ -61,9 +61,10 @@ class OpenVINORuntime:
         self.batch = compiled.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS")
         self._requests = openvino.AsyncInferQueue(compiled, self.batch)
         if not kept:
+            from tinyhd_lib.runtime.eager import TorchRuntime
             from tinyhd_lib.runtime.exactness import check_exact
 
-            check_exact(self, _exact(source) if precision == "float32" else OpenVINORuntime(source))
+            check_exact(self, TorchRuntime(source, "cpu") if precision == "float32" else OpenVINORuntime(source))
             CONVERSIONS.write(key, compiled.export_model().getvalue())
 
     def __call__(self, clips: Sequence[Map] | Map) -> Map:
@@ -104,9 +105,3 @@ def _converted(source: ModelSource, precision: str) -> openvino.Model:
 
     clips = [clip[np.newaxis] for clip in example_clips()]
     return nncf.quantize(converted, nncf.Dataset(clips), subset_size=len(clips))
-
-
-def _exact(source: ModelSource) -> Runtime:
-    from tinyhd_lib.runtime.eager import TorchRuntime
-
-    return TorchRuntime(source, "cpu")

@@ -4,18 +4,16 @@ import io
 import json
 import pickle
 from collections.abc import Iterable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import pandas as pd
 import torch
 from torch import Tensor
 
 from tinyhd_lib.errors import BadInput
 from tinyhd_lib.files import write_atomically
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 LAST_NAME = "last.pt"
 BEST_NAME = "best.safetensors"
@@ -32,7 +30,7 @@ class TrainingState:
     All that is drawn is a function of seed, epoch and position, so no state of a random generator is needed.
 
     Attributes:
-        model: the learner's state dict.
+        model: the learner's state dict; empty, as optimiser and scaler, until something is written.
         average: the moving average of the student's, empty without one.
         optimiser: its state dict.
         scaler: the gradient scaler's, empty without mixed float16.
@@ -42,10 +40,10 @@ class TrainingState:
         best: the lowest validation loss so far.
     """
 
-    model: dict[str, Tensor]
-    average: dict[str, Tensor]
-    optimiser: dict[str, Any]
-    scaler: dict[str, Any]
+    model: dict[str, Tensor] = field(default_factory=dict)
+    average: dict[str, Tensor] = field(default_factory=dict)
+    optimiser: dict[str, Any] = field(default_factory=dict)
+    scaler: dict[str, Any] = field(default_factory=dict)
     epoch: int = 0
     position: int = 0
     steps: int = 0
@@ -58,7 +56,7 @@ class TrainingState:
             OSError: there is no room for it; the one that was there stays.
         """
         content = io.BytesIO()
-        torch.save({each.name: getattr(self, each.name) for each in fields(self)}, content)
+        torch.save(vars(self), content)
         write_atomically(folder / LAST_NAME, content.getvalue())
 
 
@@ -88,13 +86,8 @@ def append_log(folder: Path, entry: Entry) -> None:
 def read_log(folder: Path) -> list[Entry]:
     """Read the lines of ``log.jsonl``; one that was cut off at the end is left out."""
     path = folder / LOG_NAME
-    entries = []
-    for line in path.read_text(encoding="utf-8").splitlines() if path.exists() else []:
-        try:
-            entries.append(json.loads(line))
-        except ValueError:
-            break
-    return entries
+    lines = path.read_text(encoding="utf-8").splitlines(keepends=True) if path.exists() else []
+    return [json.loads(line) for line in lines if line.endswith("\n")]
 
 
 def rewind_log(folder: Path, steps: int, epochs: int) -> None:
@@ -113,19 +106,17 @@ def rewind_log(folder: Path, steps: int, epochs: int) -> None:
     write_atomically(folder / LOG_NAME, "".join(kept).encode())
 
 
-def log_table(entries: Iterable[Entry], kind: str) -> "pd.DataFrame":
+def log_table(entries: Iterable[Entry], kind: str) -> pd.DataFrame:
     """Return a log's ``terms``, a row a step, or its ``scores``, a row an epoch.
 
     Examples:
         >>> log_table([{"step": 1, "epoch": 1, "terms": {"loss": 2.5}}], "terms").to_dict("records")
         [{'step': 1, 'epoch': 1, 'loss': 2.5}]
     """
-    import pandas as pd
-
     rows = [{"step": each["step"], "epoch": each["epoch"], **each[kind]} for each in entries if kind in each]
     return pd.DataFrame(rows, columns=None if rows else ["step", "epoch"])
 
 
-def smoothed(table: "pd.DataFrame") -> "pd.DataFrame":
+def smoothed(table: pd.DataFrame) -> pd.DataFrame:
     """Return exponential moving averages of columns that begin at the first value; the fewer rows, the quicker."""
     return table.ewm(alpha=min(1.0, max(0.1, 10 / max(len(table), 1))), adjust=False).mean()

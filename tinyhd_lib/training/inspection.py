@@ -16,7 +16,7 @@ from tinyhd_lib.data.transforms import Image, Map
 from tinyhd_lib.data.video import count_frames_in
 from tinyhd_lib.losses import kl_divergence
 from tinyhd_lib.models.spec import CLIP_FRAMES, INPUT_SIZE
-from tinyhd_lib.training.models import Answers, WindowModel
+from tinyhd_lib.training.models import Answers, OpenModel
 
 
 def open_clip(path: Path) -> DecodedSource:
@@ -34,7 +34,7 @@ def window_frames(source: Source, clips: Sequence[Clip]) -> Image:
     return source.frames(indices).reshape(len(clips), CLIP_FRAMES, *INPUT_SIZE, 3)
 
 
-def maps_over_time(model: WindowModel, windows: Iterable[Image]) -> Answers:
+def maps_over_time(model: OpenModel, windows: Iterable[Image]) -> Answers:
     """Return what a model says of each window's last frame.
 
     Args:
@@ -78,7 +78,7 @@ def matching_table(names: Sequence[str], target: Map, found: Map) -> pd.DataFram
     return pd.DataFrame({"name": names, **columns, "cc": metrics.cc(found, target)})
 
 
-def milliseconds_in_turns(models: Sequence[WindowModel], frames: Image, repeats: int) -> list[float]:
+def milliseconds_in_turns(models: Sequence[OpenModel], frames: Image, repeats: int) -> list[float]:
     """Return the median time that each of several models takes for a window, in milliseconds.
 
     Args:
@@ -90,7 +90,7 @@ def milliseconds_in_turns(models: Sequence[WindowModel], frames: Image, repeats:
     return np.median(times[1:], axis=0).tolist()
 
 
-def _milliseconds(model: WindowModel, frames: Image) -> float:
+def _milliseconds(model: OpenModel, frames: Image) -> float:
     begun = time.perf_counter()
     model(frames)
     return 1e3 * (time.perf_counter() - begun)

@@ -11,8 +11,8 @@ import math
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
+from copy import deepcopy
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -24,7 +24,6 @@ from tinyhd_lib.errors import BadInput
 from tinyhd_lib.files import alone_in
 from tinyhd_lib.losses import DistillationLoss, distillation_terms, hint_error
 from tinyhd_lib.models.checkpoints import load_model, save_model
-from tinyhd_lib.models.student import build_model
 from tinyhd_lib.records import RunRecord, check_same, read_record
 from tinyhd_lib.training import checkpoint, learner, samples
 from tinyhd_lib.training.processes import Processes, processes
@@ -76,9 +75,8 @@ def train(  # noqa: PLR0913
         if earlier and earlier.complete and (out / checkpoint.LAST_NAME).exists():
             return
         group.wait()  # until all have looked at what is there
-        if group.first:
-            out.mkdir(parents=True, exist_ok=True)
-            for name in (checkpoint.LAST_NAME, checkpoint.BEST_NAME, checkpoint.LOG_NAME) if force else ():
+        if group.first and force:
+            for name in (checkpoint.LAST_NAME, checkpoint.BEST_NAME, checkpoint.LOG_NAME):
                 (out / name).unlink(missing_ok=True)
         group.wait()
         teacher = teacher or open_teacher(recipe, device if device == "auto" else str(group.device))
@@ -86,9 +84,7 @@ def train(  # noqa: PLR0913
         if group.first:
             record.details |= training.describe()
             record.write(out)
-        while training.state.epoch < recipe.epochs and not (
-            recipe.patience and stalled(checkpoint.read_log(out), recipe)
-        ):
+        while training.state.epoch < recipe.epochs and not stalled(checkpoint.read_log(out), recipe):
             yield from training.epoch()
             group.wait()  # for the first process, which measures
         if group.first:
@@ -101,7 +97,7 @@ class _Training:
     def __init__(self, recipe: Recipe, out: Path, group: Processes, loaders: int, teacher: Teacher | None) -> None:
         """Open data and student of a recipe, as they were left."""
         self.recipe, self.out, self.group, self.loaders, self.teacher = recipe, out, group, loaders, teacher
-        state = checkpoint.read_state(out)
+        state = self.state = checkpoint.read_state(out) or checkpoint.TrainingState()
         self.sources, self.measured = samples.open_sources(recipe)
         self.left_out = samples.LeftOut()
         self.learner = learner.build_learner(recipe).to(group.device)
@@ -112,19 +108,14 @@ class _Training:
         self.optimiser = learner.build_optimiser(self.learner, recipe)
         self.scaler = torch.amp.GradScaler(group.device.type, enabled=recipe.precision == "float16")
         self.loss = DistillationLoss({str(name): weight for name, weight in recipe.terms.items()})
-        if state is None:
-            student = self.learner.student.state_dict()
-            average = {name: value.clone() for name, value in student.items()} if recipe.ema else {}
-            state = checkpoint.TrainingState(
-                self.learner.state_dict(), average, self.optimiser.state_dict(), self.scaler.state_dict()
-            )
-        else:
+        if state.model:
             logger.info("%s: goes on at epoch %d, step %d", out, state.epoch, state.steps)
             self.learner.load_state_dict(state.model)
             self.optimiser.load_state_dict(state.optimiser)
             self.scaler.load_state_dict(state.scaler)
             state.average = {name: value.to(group.device) for name, value in state.average.items()}
-        self.state = state
+        elif recipe.ema:
+            state.average = {name: value.clone() for name, value in self.learner.student.state_dict().items()}
         if group.first:
             checkpoint.rewind_log(out, state.steps, state.epoch)
             size = teacher.size(samples.clip_counts(self.sources, recipe)) if teacher else 0
@@ -148,7 +139,9 @@ class _Training:
             pin_memory=self.group.device.type == "cuda",
         )
         saved, arriving = time.monotonic(), iter(loader)
-        with self._bar(f"epoch {state.epoch + 1}", steps, state.position) as bar:
+        with tqdm(
+            desc=f"epoch {state.epoch + 1}", total=steps, initial=state.position, disable=not self.group.first
+        ) as bar:
             while state.position < steps:
                 learner.set_rates(self.optimiser, learner.rate_factor(recipe, state.epoch + state.position / steps))
                 terms = self._step([next(arriving) for _ in range(recipe.accumulate)])
@@ -216,22 +209,21 @@ class _Training:
         self.group.wait()
 
     def _do(self, jobs: Sequence[Callable[[], object]]) -> None:
-        with self._bar("teacher", len(jobs)) as bar:
-            for job in jobs:
-                try:
-                    job()
-                except BadInput as error:
-                    self.left_out.tell(error)
-                bar.update()
+        """Do what a teacher has to, with a bar; what cannot be read is left out."""
+        for job in tqdm(jobs, desc="teacher", disable=not (self.group.first and jobs)):
+            try:
+                job()
+            except BadInput as error:
+                self.left_out.tell(error)
 
     def _measure(self) -> Iterator[checkpoint.Entry]:
         """Score the student on the validation set; the best one so far is kept."""
         if not self.group.first:
             return
         state, scores = self.state, dict[str, float]()
-        student = build_model(self.recipe.spec).to(self.group.device).eval()
-        student.load_state_dict(state.average or self.learner.student.state_dict())
-        student.sampling = self.learner.student.sampling
+        student = deepcopy(self.learner.student).eval()
+        if state.average:
+            student.load_state_dict(state.average)
         if self.measured:
             clips = samples.validation_clips(self.measured, self.recipe.validation_clips)
             if self.teacher is not None:
@@ -243,11 +235,9 @@ class _Training:
         cost = cost_of(scores, self.recipe)
         if not scores or cost < state.best:
             state.best = min(cost, state.best)
-            told = {"epoch": state.epoch, "validation": scores, "recipe": self.recipe.without_places()}
             name = self.teacher.name if self.teacher else None
-            save_model(
-                student, self.out / checkpoint.BEST_NAME, {"trained_by": "TinyHD Workbench", "teacher": name, **told}
-            )
+            told = {"trained_by": "TinyHD Workbench", "teacher": name, "epoch": state.epoch, "validation": scores}
+            save_model(student, self.out / checkpoint.BEST_NAME, told | {"recipe": self.recipe.without_places()})
 
     def _log(self, entry: checkpoint.Entry) -> checkpoint.Entry:
         entry = {"step": self.state.steps, **entry}
@@ -269,9 +259,6 @@ class _Training:
             state.scaler = self.scaler.state_dict()
             state.write(self.out)
 
-    def _bar(self, what: str, total: int, initial: int = 0) -> "tqdm[Any]":
-        return tqdm(desc=what, total=total, initial=initial, disable=not (self.group.first and total))
-
     def describe(self) -> dict[str, object]:
         """Return what a record tells beside the recipe's own key."""
         teacher = {"name": self.teacher.name, "digest": self.teacher.digest} if self.teacher else None
@@ -291,9 +278,9 @@ def cost_of(scores: Mapping[str, float], recipe: Recipe) -> float:
 
 
 def stalled(log: Sequence[checkpoint.Entry], recipe: Recipe) -> bool:
-    """Return whether the newest ``patience`` scores of a log are all no better than the best before."""
+    """Return whether the newest ``patience`` scores of a log, if that is not 0, are all no better than those before."""
     costs = [cost_of(entry["scores"], recipe) for entry in log if "scores" in entry]
-    return recipe.patience < len(costs) and min(costs[: -recipe.patience]) <= min(costs[-recipe.patience :])
+    return 0 < recipe.patience < len(costs) and min(costs[: -recipe.patience]) <= min(costs[-recipe.patience :])
 
 
 @contextmanager

@@ -1,7 +1,6 @@
 """Networks as what teaches and what is looked into: sixteen frames in, named maps and features out."""
 
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 import torch
@@ -23,31 +22,16 @@ Answers = dict[str, Map]
 """``map``, ``d1``, ``d2``, ``d3`` and, as hints, ``level1`` to ``level4``, as far as there are any: (C, T, H, W)."""
 
 
-class WindowModel(Protocol):
-    """A model that looks at sixteen frames.
+class OpenModel:
+    """HD2S or a student as a model that looks at sixteen frames, and whose insides can be looked at.
 
     Attributes:
         name: for people.
         digest: of its weights and of everything else that its answers depend on.
-    """
-
-    name: str
-    digest: str
-
-    @property
-    def multi(self) -> bool:
-        """Return whether it answers for every frame of the window; else for the last one only."""
-
-    def __call__(self, frames: Image) -> Answers:
-        """Return answers, in float32, to (16, h, w, 3) uint8 RGB."""
-
-
-class OpenModel:
-    """HD2S or a student as a `WindowModel` whose insides can be looked at.
 
     Args:
         network: the teacher or a student.
-        name: for people.
+        name: see there.
         device: of torch, ``openvino``, or ``auto``: CUDA where there is a GPU, else OpenVINO.
         size: (H, W) at which it looks.
         hints: whether a student's pyramid is among its answers.
@@ -78,7 +62,7 @@ class OpenModel:
 
     @property
     def multi(self) -> bool:
-        """Return whether it answers for every frame of the window."""
+        """Return whether it answers for every frame of the window; else for the last one only."""
         return isinstance(self.network, TinyHD) and self.network.spec.multi
 
     @property

@@ -4,7 +4,6 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import MISSING, field, fields
 from difflib import get_close_matches
 from functools import wraps
-from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, TypeVar
 
@@ -22,6 +21,8 @@ if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
 
 Class = TypeVar("Class")
+
+_FOLDER = Path(__file__).parent / "recipes"
 
 
 def _model(name: str) -> str:
@@ -42,7 +43,8 @@ _Number = Annotated[
 ]
 _Weight = Annotated[_Number, Field(ge=0)]
 _Part = Literal["encoder", "d1", "d2", "d3", "fusion"]
-_Words = Annotated[tuple[str, ...], BeforeValidator(lambda x: (x,) if isinstance(x, str) else () if x is None else x)]
+_ONE_OR_SEVERAL = BeforeValidator(lambda x: (x,) if isinstance(x, str) else () if x is None else x)
+_Words = Annotated[tuple[str, ...], _ONE_OR_SEVERAL]
 _Counts = Annotated[
     tuple[_Count, ...], Field(min_length=1), BeforeValidator(lambda x: (x,) if isinstance(x, int | float) else x)
 ]
@@ -80,7 +82,7 @@ class Recipe:
     """a model by its name: M-r4, or the published d123m_rc4_rc1T."""
     start: str | None = None
     """weights to begin with, of any model: what fits is taken; mobilenet_v2:FILE for torchvision's, inflated."""
-    freeze: Annotated[tuple[_Part, ...], BeforeValidator(lambda x: (x,) if isinstance(x, str) else x)] = ()
+    freeze: Annotated[tuple[_Part, ...], _ONE_OR_SEVERAL] = ()
     """parts that do not learn: encoder, d1, d2, d3, fusion."""
     teachers: _Words = ()
     """hd2s:FILE, maps:FOLDER, or the name or path of a student; the mean of several."""
@@ -221,7 +223,7 @@ class Recipe:
 
 def recipe_names() -> list[str]:
     """Return the names of the recipes that come with the library."""
-    return sorted(path.name.removesuffix(".yaml") for path in _folder().iterdir() if path.name.endswith(".yaml"))
+    return sorted(path.stem for path in _FOLDER.glob("*.yaml"))
 
 
 def read_recipe(name_or_path: str | Path, **changes: Any) -> Recipe:
@@ -239,7 +241,7 @@ def read_recipe(name_or_path: str | Path, **changes: Any) -> Recipe:
         2
     """
     text = str(name_or_path)
-    source = _folder() / f"{text}.yaml" if text in recipe_names() else Path(name_or_path)
+    source = _FOLDER / f"{text}.yaml" if text in recipe_names() else Path(name_or_path)
     if not source.is_file():
         raise BadInput(f"recipe {text!r}: no such file or name{_nearest(text, recipe_names())}")
     try:
@@ -297,10 +299,6 @@ def teacher_kind(teacher: str) -> tuple[str, str, str]:
     """Split an entry of ``teachers`` into its kind (``hd2s``, ``maps``, none for a student), colon and rest."""
     kind, colon, rest = teacher.partition(":")
     return (kind, colon, rest) if kind in {"hd2s", "maps"} else ("", "", teacher)
-
-
-def _folder() -> Any:
-    return files("tinyhd_lib.training") / "recipes"
 
 
 def _nearest(name: str, known: Collection[str]) -> str:

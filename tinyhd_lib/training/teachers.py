@@ -19,7 +19,7 @@ from tinyhd_lib.data.transforms import Map
 from tinyhd_lib.errors import BadInput
 from tinyhd_lib.evaluation.predictions import read_any_map
 from tinyhd_lib.models.spec import CLIP_FRAMES, INPUT_SIZE
-from tinyhd_lib.training.models import Answers, WindowModel, open_model
+from tinyhd_lib.training.models import Answers, OpenModel, open_model
 from tinyhd_lib.training.recipe import Recipe, teacher_kind
 
 TIMINGS = {"aligned": 0, "published": -1}
@@ -65,9 +65,7 @@ class WindowTeacher(Teacher):
         cache: whether answers are kept; else they are computed whenever they are asked for.
     """
 
-    def __init__(
-        self, model: WindowModel, timing: str = "aligned", *, single: bool = False, cache: bool = False
-    ) -> None:
+    def __init__(self, model: OpenModel, timing: str = "aligned", *, single: bool = False, cache: bool = False) -> None:
         if timing not in TIMINGS:
             raise BadInput(f"timing {timing!r}: {' or '.join(TIMINGS)}")
         self.name, self.digest = model.name, model.digest
