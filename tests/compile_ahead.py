@@ -23,7 +23,7 @@ from triton.compiler import ASTSource
 
 from tinyhd_lib import MODEL_SPECS, build_model
 from tinyhd_lib.runtime.fused.planner import make_plan
-from tinyhd_lib.runtime.triton import engine, kernels
+from tinyhd_lib.runtime.triton import engine, gradients, kernels, layers
 
 TYPES = {torch.float32: "*fp32", torch.bfloat16: "*bf16", torch.float16: "*fp16"}
 
@@ -38,23 +38,41 @@ class Recorder:
         return self.launch
 
     def launch(self, *args: Any, **constants: Any) -> None:
-        types = [
-            TYPES[arg.dtype] if isinstance(arg, torch.Tensor) else "fp32" if isinstance(arg, float) else "i32"
-            for arg in args
-        ]
-        self.launches[self.kernel.fn.__name__, *types, *constants.items()] = self.kernel, types, constants
+        types = tuple(map(type_of, args))
+        constants |= {self.kernel.arg_names[place]: None for place, arg in enumerate(args) if arg is None}
+        self.launches[self.kernel.fn.__name__, types, *constants.items()] = self.kernel, types, constants
 
 
-def launches_of(model: str, kind: torch.dtype, precision: str) -> list[Any]:
+def type_of(arg: Any) -> Any:
+    if isinstance(arg, tuple):
+        return tuple(map(type_of, arg))
+    return TYPES[arg.dtype] if isinstance(arg, torch.Tensor) else "fp32" if isinstance(arg, float) else "i32"
+
+
+def recorded(module: Any, found: dict[Any, Any]) -> SimpleNamespace:
+    """Return a module of kernels whose launches are written down."""
+    return SimpleNamespace(
+        **{name: Recorder(value, found) for name, value in vars(module).items() if hasattr(value, "arg_names")}
+    )
+
+
+def launches_of(model: str, precision: str) -> list[Any]:
+    """Return all launches of a forward pass in two precisions, and of layers that learn."""
     found: dict[Any, Any] = {}
-    every = {name: Recorder(value, found) for name, value in vars(kernels).items() if hasattr(value, "arg_names")}
-    engine.kernels = SimpleNamespace(**every)
+    engine.kernels, layers.gradients = recorded(kernels, found), recorded(gradients, found)
     engine._precision = lambda _device: precision
-    engine.Engine(make_plan(build_model(MODEL_SPECS[model])), 1, torch.device("cpu"), kind, graph=False)._run()
+    plan = make_plan(build_model(MODEL_SPECS[model]))
+    for kind in (torch.float32, torch.bfloat16):
+        engine.Engine(plan, 1, torch.device("cpu"), kind, graph=False)._run()
+        learning = torch.nn.Sequential(
+            torch.nn.Conv3d(48, 48, 3, padding=1, groups=48, bias=False), torch.nn.BatchNorm3d(48), torch.nn.ReLU6()
+        )
+        layers.accelerate(learning)
+        learning(torch.randn(1, 48, 2, 48, 64, dtype=kind, requires_grad=True)).sum().backward()
     return list(found.values())
 
 
-def compiled(kernel: Any, types: list[str], constants: dict[str, Any], target: GPUTarget) -> Any:
+def compiled(kernel: Any, types: tuple[Any, ...], constants: dict[str, Any], target: GPUTarget) -> Any:
     names = kernel.arg_names
     signature = dict(zip(names, types, strict=False)) | dict.fromkeys(constants, "constexpr")
     values = {(names.index(name),): value for name, value in constants.items()}
@@ -75,7 +93,7 @@ def main() -> None:
     for name in targets:
         nvidia = name.startswith("sm_")
         target = GPUTarget("cuda", int(name[3:]), 32) if nvidia else GPUTarget("hip", name, 64)
-        launches = launches_of(model, torch.float32, "tf32x3" if nvidia else "ieee")
+        launches = launches_of(model, "tf32x3" if nvidia else "ieee")
         made = [compiled(*launch, target) for launch in launches]
         local = [spilt(each.asm["cubin"]) for each in made] if nvidia else []
         for (kernel, _, constants), each in zip(launches, local, strict=False):

@@ -33,12 +33,8 @@ class _Bound(NamedTuple):
     step: Step
     inputs: list[Tensor]
     weights: list[Tensor]
-    other: Tensor
+    other: Tensor | None
     out: Tensor
-
-    @property
-    def added(self) -> bool:
-        return self.step.other is not None
 
 
 class Engine:
@@ -80,7 +76,7 @@ class Engine:
         for number, step in enumerate(steps):
             own = [weights[f"{number}.{each}"] for each in range(step.weights)]
             out = results[number]
-            other = out if step.other is None else results[step.other]
+            other = None if step.other is None else results[step.other]
             bound = _Bound(step, [results[each] for each in step.inputs], own, other, out)
             self._work += makers[step.kernel](bound) if step.inputs else []
         self._graph = self._recorded(device) if graph else None
@@ -117,16 +113,16 @@ class Engine:
         pixels = min(self._tile // tile, _power(height * width))
         grid = triton.cdiv(height * width, pixels), frames, self._batch
         sizes = channels, *x.shape[2:], height, width
-        return [lambda: kernels.stem[grid](x, *bound.weights, out, *sizes, C_TILE=tile, P_TILE=pixels)]
+        return [lambda: kernels.stem[grid](x, tuple(bound.weights), out, sizes, C_TILE=tile, P_TILE=pixels)]
 
     def _pointwise(self, bound: _Bound) -> list[Work]:
-        return [self._mixed(bound.inputs[0], bound.weights, bound.out, clip=bound.step.settings[2])]
+        return [self._mixed(bound.inputs[0], tuple(bound.weights), bound.out, clip=bound.step.settings[2])]
 
-    def _mixed(self, x: Tensor, weights: list[Tensor], out: Tensor, *, clip: bool) -> Work:
+    def _mixed(self, x: Tensor, weights: tuple[Tensor, ...], out: Tensor, *, clip: bool) -> Work:
         inputs, outputs, pixels = x.shape[1], out.shape[1], math.prod(out.shape[2:])
         tiles = self._tiles(inputs, outputs, pixels, "CI_TILE")
         grid = triton.cdiv(pixels, tiles["P_TILE"]), triton.cdiv(outputs, tiles["CO_TILE"]), self._batch
-        return lambda: kernels.pointwise[grid](x, *weights, out, inputs, outputs, pixels, CLIP=clip, **tiles)
+        return lambda: kernels.pointwise[grid](x, weights, out, (inputs, outputs, pixels), CLIP=clip, **tiles)
 
     def _tiles(self, inputs: int, outputs: int, pixels: int, name: str) -> dict[str, Any]:
         """Return how large the tiles of a product are, and how it is made."""
@@ -137,17 +133,17 @@ class Engine:
         return {name: read, "CO_TILE": made, "P_TILE": tile, "PRECISION": self._precision}
 
     def _enlarge(self, bound: _Bound) -> list[Work]:
-        flags = {"SHUFFLE": bound.step.kernel == "shuffle", "CLIP": False, "ADD": bound.added}
-        return [self._enlarged(bound.inputs[0], bound.other, bound.out, flags)]
+        shuffle = bound.step.kernel == "shuffle"
+        return [self._enlarged(bound.inputs[0], bound.other, bound.out, SHUFFLE=shuffle, CLIP=False)]
 
-    def _enlarged(self, x: Tensor, other: Tensor, out: Tensor, flags: dict[str, bool]) -> Work:
+    def _enlarged(self, x: Tensor, other: Tensor | None, out: Tensor, **flags: bool) -> Work:
         channels, frames, *_ = out.shape[1:]
         numbers = channels * math.prod(out.shape[3:])
         tile = min(self._tile // 4, _power(numbers))
         grid = triton.cdiv(numbers, tile), frames, self._batch
-        sizes = channels, *x.shape[2:], *map(_step, x.shape[2:], out.shape[2:])
+        sizes, steps = (channels, *x.shape[2:]), tuple(map(_step, x.shape[2:], out.shape[2:]))
         lengthen = frames != x.shape[2]
-        return lambda: kernels.enlarge[grid](x, other, out, *sizes, LENGTHEN=lengthen, P_TILE=tile, **flags)
+        return lambda: kernels.enlarge[grid](x, other, out, sizes, steps, LENGTHEN=lengthen, P_TILE=tile, **flags)
 
     def _block(self, bound: _Bound) -> list[Work]:
         (x,), out = bound.inputs, bound.out
@@ -156,37 +152,34 @@ class Engine:
         works: list[Work] = []
         if mode != COPY:
             layer = _part(self._hidden, self._batch, (hidden, *shape))
-            flags = {"SHUFFLE": False, "CLIP": True, "ADD": False}
             works = [
-                self._enlarged(x, x, layer, flags)
+                self._enlarged(x, None, layer, SHUFFLE=False, CLIP=True)
                 if mode == ENLARGE
-                else self._mixed(x, [expand, bias], layer, clip=True)
+                else self._mixed(x, (expand, bias), layer, clip=True)
             ]
             x = layer
         frames, plane = shape[0], math.prod(bound.step.shape[2:])
-        tiles = self._tiles(hidden, outputs, plane, "C_TILE") | {"ADD": bound.added}
+        tiles = self._tiles(hidden, outputs, plane, "C_TILE")
         columns, sizes = triton.cdiv(plane, tiles["P_TILE"]), (hidden, outputs, *shape)
         if (kernel, stride, space_stride) == (3, 1, 1) and frames > 1 and hidden <= _MOST:
             tiles["C_TILE"] = max(tiles["C_TILE"], _power(hidden))
             rolling = kernels.rolling_block[columns, self._batch]
-            return [*works, lambda: rolling(x, depthwise, *rest, bound.other, out, *sizes, **tiles)]
+            return [*works, lambda: rolling(x, (depthwise, *rest), bound.other, out, sizes, **tiles)]
         if frames == 1 and pad:  # the padding hides all but the middle of the kernel
             depthwise = depthwise.view(hidden, kernel, 9)[:, pad].contiguous()
             kernel, pad = 1, 0
-        sizes = *sizes, *bound.step.shape[1:], pad
-        tiles |= {"KERNEL": kernel, "STRIDE": stride, "SPACE_STRIDE": space_stride}
+        sizes = *sizes, *bound.step.shape[1:], kernel, stride, space_stride, pad
         block = kernels.block[columns, lasting * self._batch, triton.cdiv(outputs, tiles["CO_TILE"])]
-        return [*works, lambda: block(x, depthwise, *rest, bound.other, out, *sizes, **tiles)]
+        return [*works, lambda: block(x, (depthwise, *rest), bound.other, out, sizes, **tiles)]
 
     def _fuse(self, bound: _Bound) -> list[Work]:
         counts, lengths, frames, pixels = bound.step.settings
         absent = 3 - len(counts)
-        logits = [*bound.inputs, *bound.inputs[:1] * absent]
+        logits, lengths = (*bound.inputs, *bound.inputs[:1] * absent), (*lengths, *[1] * absent)
         tile = min(self._tile // 4, _power(pixels))
         grid = triton.cdiv(pixels, tile), frames, self._batch
-        names = zip(("COUNT", "COUNT_SECOND", "COUNT_THIRD"), (*counts, *[0] * absent), strict=True)
-        sizes, flags = (pixels, *lengths, *[1] * absent), dict(names) | {"P_TILE": tile}
-        return [lambda: kernels.fuse[grid](*logits, *bound.weights, self._maps, *sizes, **flags)]
+        flags = dict(zip(("COUNT", "SECOND", "THIRD"), (*counts, *[0] * absent), strict=True)) | {"P_TILE": tile}
+        return [lambda: kernels.fuse[grid](logits, tuple(bound.weights), self._maps, pixels, lengths, **flags)]
 
 
 def _unwidened(plan: Plan) -> Plan:

@@ -6,34 +6,19 @@ channel of a clip, ``pad`` and ``edge`` are the paddings in time and in space.
 
 import triton
 import triton.language as tl
+from triton.language import constexpr
 
 
 @triton.jit
-def convolve_kernel(
-    x,
-    weight,
-    out,
-    C,
-    T,
-    H,
-    W,
-    To,
-    Ho,
-    Wo,
-    pad,
-    edge,
-    KERNEL: tl.constexpr,
-    STRIDE: tl.constexpr,
-    SPACE_STRIDE: tl.constexpr,
-    P_TILE: tl.constexpr,
-):
-    """Convolve depthwise (KERNEL, 3, 3). Programs: tiles of pixels, frames of the result, channels of all clips."""
+def convolve_kernel(x, weight, out, sizes, P_TILE: constexpr):
+    """Convolve depthwise (kernel, 3, 3). Programs: tiles of pixels, frames of the result, channels of all clips."""
+    C, T, H, W, To, Ho, Wo, kernel, stride, space_stride, pad, edge = sizes
     p, to, plane = tl.program_id(0) * P_TILE + tl.arange(0, P_TILE), tl.program_id(1), tl.program_id(2).to(tl.int64)
-    y, across, inside = p // Wo * SPACE_STRIDE - edge, p % Wo * SPACE_STRIDE - edge, p < Ho * Wo
-    taps = weight + plane % C * KERNEL * 9
+    y, across, inside = p // Wo * space_stride - edge, p % Wo * space_stride - edge, p < Ho * Wo
+    taps = weight + plane % C * kernel * 9
     total = tl.zeros((P_TILE,), tl.float32)
-    for line in range(3 * KERNEL):
-        t, iy = to * STRIDE + line // 3 - pad, y + line % 3
+    for line in range(3 * kernel):
+        t, iy = to * stride + line // 3 - pad, y + line % 3
         kept = inside & (t >= 0) & (t < T) & (iy >= 0) & (iy < H)
         for kx in tl.static_range(3):
             ix = across + kx
@@ -43,74 +28,41 @@ def convolve_kernel(
 
 
 @triton.jit
-def input_gradient_kernel(
-    gradient,
-    weight,
-    out,
-    C,
-    T,
-    H,
-    W,
-    To,
-    Ho,
-    Wo,
-    pad,
-    edge,
-    KERNEL: tl.constexpr,
-    STRIDE: tl.constexpr,
-    SPACE_STRIDE: tl.constexpr,
-    P_TILE: tl.constexpr,
-):
+def input_gradient_kernel(gradient, weight, out, sizes, P_TILE: constexpr):
     """Gather what every pixel was part of. Programs: tiles of pixels, frames of the input, channels of all clips."""
+    C, T, H, W, To, Ho, Wo, kernel, stride, space_stride, pad, edge = sizes
     p, t, plane = tl.program_id(0) * P_TILE + tl.arange(0, P_TILE), tl.program_id(1), tl.program_id(2).to(tl.int64)
     y, across, inside = p // W + edge, p % W + edge, p < H * W
-    taps = weight + plane % C * KERNEL * 9
+    taps = weight + plane % C * kernel * 9
     total = tl.zeros((P_TILE,), tl.float32)
-    for line in range(3 * KERNEL):
+    for line in range(3 * kernel):
         later, below = t + pad - line // 3, y - line % 3
-        to, oy = later // STRIDE, below // SPACE_STRIDE
-        kept = inside & (later >= 0) & (later % STRIDE == 0) & (to < To)
-        kept = kept & (below >= 0) & (below % SPACE_STRIDE == 0) & (oy < Ho)
+        to, oy = later // stride, below // space_stride
+        kept = inside & (later >= 0) & (later % stride == 0) & (to < To)
+        kept = kept & (below >= 0) & (below % space_stride == 0) & (oy < Ho)
         for kx in tl.static_range(3):
             right = across - kx
-            ox = right // SPACE_STRIDE
-            seen = kept & (right >= 0) & (right % SPACE_STRIDE == 0) & (ox < Wo)
+            ox = right // space_stride
+            seen = kept & (right >= 0) & (right % space_stride == 0) & (ox < Wo)
             value = tl.load(gradient + (plane * To + to) * Ho * Wo + oy * Wo + ox, mask=seen, other=0.0)
             total += tl.load(taps + line * 3 + kx) * value.to(tl.float32)
     tl.store(out + (plane * T + t) * H * W + p, total.to(out.dtype.element_ty), mask=inside)
 
 
 @triton.jit
-def weight_gradient_kernel(
-    x,
-    gradient,
-    out,
-    C,
-    T,
-    H,
-    W,
-    To,
-    Ho,
-    Wo,
-    pad,
-    edge,
-    frames,
-    share,
-    STRIDE: tl.constexpr,
-    SPACE_STRIDE: tl.constexpr,
-    P_TILE: tl.constexpr,
-):
+def weight_gradient_kernel(x, gradient, out, sizes, frames, share, P_TILE: constexpr):
     """Sum up a row of three taps over a share of all clips' frames. Programs: rows of taps, channels, shares."""
+    C, T, H, W, To, Ho, Wo, _, stride, space_stride, pad, edge = sizes
     line, c, part = tl.program_id(0), tl.program_id(1), tl.program_id(2)
     left = tl.zeros((P_TILE,), tl.float32)
     middle = tl.zeros((P_TILE,), tl.float32)
     right = tl.zeros((P_TILE,), tl.float32)
     for frame in range(part * share, tl.minimum((part + 1) * share, frames)):
         plane, to = (frame // To * C + c).to(tl.int64), frame % To
-        t = to * STRIDE + line // 3 - pad
+        t = to * stride + line // 3 - pad
         for begin in range(0, Ho * Wo, P_TILE):
             p = begin + tl.arange(0, P_TILE)
-            iy, ix = p // Wo * SPACE_STRIDE + line % 3 - edge, p % Wo * SPACE_STRIDE - edge
+            iy, ix = p // Wo * space_stride + line % 3 - edge, p % Wo * space_stride - edge
             kept = (p < Ho * Wo) & (t >= 0) & (t < T) & (iy >= 0) & (iy < H)
             given = tl.load(gradient + (plane * To + to) * Ho * Wo + p, mask=kept, other=0.0).to(tl.float32)
             source = x + (plane * T + t) * H * W + iy * W + ix
@@ -124,7 +76,7 @@ def weight_gradient_kernel(
 
 
 @triton.jit
-def statistics_kernel(x, out, size, P_TILE: tl.constexpr):
+def statistics_kernel(x, out, size, P_TILE: constexpr):
     """Write mean and sum of squared distances of a tile. Programs: tiles of a plane, channels of all clips."""
     p, plane = tl.program_id(0) * P_TILE + tl.arange(0, P_TILE), tl.program_id(1).to(tl.int64)
     value = tl.load(x + plane * size + p, mask=p < size, other=0.0).to(tl.float32)
@@ -136,7 +88,7 @@ def statistics_kernel(x, out, size, P_TILE: tl.constexpr):
 
 
 @triton.jit
-def normalise_kernel(x, scale, shift, out, C, size, CLIP: tl.constexpr, P_TILE: tl.constexpr):
+def normalise_kernel(x, scale, shift, out, C, size, CLIP: constexpr, P_TILE: constexpr):
     """Scale and shift every channel, with ReLU6 if ``CLIP``. Programs: tiles of a plane, channels of all clips."""
     p, plane = tl.program_id(0) * P_TILE + tl.arange(0, P_TILE), tl.program_id(1).to(tl.int64)
     value = tl.load(x + plane * size + p, mask=p < size, other=0.0).to(tl.float32)
@@ -147,9 +99,9 @@ def normalise_kernel(x, scale, shift, out, C, size, CLIP: tl.constexpr, P_TILE: 
 
 
 @triton.jit
-def passed(x, gradient, scale, shift, mean, deviation, plane, p, C, size, CLIP: tl.constexpr):
+def passed(x, gradient, folded, plane, p, C, size, CLIP: constexpr):
     """Return what of a gradient passes ReLU6, and the normalised input."""
-    c = plane % C
+    (scale, shift, mean, deviation), c = folded, plane % C
     value = tl.load(x + plane * size + p, mask=p < size, other=0.0).to(tl.float32)
     given = tl.load(gradient + plane * size + p, mask=p < size, other=0.0).to(tl.float32)
     if CLIP:
@@ -159,24 +111,20 @@ def passed(x, gradient, scale, shift, mean, deviation, plane, p, C, size, CLIP: 
 
 
 @triton.jit
-def gradient_sums_kernel(
-    x, gradient, scale, shift, mean, deviation, out, C, size, CLIP: tl.constexpr, P_TILE: tl.constexpr
-):
+def gradient_sums_kernel(x, gradient, folded, out, C, size, CLIP: constexpr, P_TILE: constexpr):
     """Write a tile's sums of the gradient, and of it times the normalised input. Programs as in `statistics_kernel`."""
     p, plane = tl.program_id(0) * P_TILE + tl.arange(0, P_TILE), tl.program_id(1).to(tl.int64)
-    given, normal = passed(x, gradient, scale, shift, mean, deviation, plane, p, C, size, CLIP)
+    given, normal = passed(x, gradient, folded, plane, p, C, size, CLIP)
     to = out + (plane * tl.num_programs(0) + tl.program_id(0)) * 2
     tl.store(to, tl.sum(given, 0))
     tl.store(to + 1, tl.sum(given * normal, 0))
 
 
 @triton.jit
-def norm_gradient_kernel(
-    x, gradient, scale, shift, mean, deviation, means, out, C, size, CLIP: tl.constexpr, P_TILE: tl.constexpr
-):
+def norm_gradient_kernel(x, gradient, folded, means, out, C, size, CLIP: constexpr, P_TILE: constexpr):
     """Make the gradient of a batch norm's input, by the means (C, 2) of what `gradient_sums_kernel` sums up."""
     p, plane = tl.program_id(0) * P_TILE + tl.arange(0, P_TILE), tl.program_id(1).to(tl.int64)
-    given, normal = passed(x, gradient, scale, shift, mean, deviation, plane, p, C, size, CLIP)
+    given, normal = passed(x, gradient, folded, plane, p, C, size, CLIP)
     c = plane % C
-    made = tl.load(scale + c) * (given - tl.load(means + c * 2) - normal * tl.load(means + c * 2 + 1))
+    made = tl.load(folded[0] + c) * (given - tl.load(means + c * 2) - normal * tl.load(means + c * 2 + 1))
     tl.store(out + plane * size + p, made.to(out.dtype.element_ty), mask=p < size)

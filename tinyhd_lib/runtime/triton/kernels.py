@@ -1,13 +1,14 @@
 """The steps of a student as Triton kernels on contiguous (N, C, T, H, W) tensors.
 
 A program makes a tile of channels and pixels of one frame. Numbers are float32 in registers, whatever the tensors hold.
-Parameters are named alike in all of them: ``x`` is read, ``out`` written and ``other``, with ``ADD``, added. Sizes are
-C (channels), T, H, W, with an o behind them where the result has others; what ends in ``_TILE`` is a power of two.
+Parameters are named alike in all of them: ``x`` is read, ``out`` written, and ``other`` added if it is not None. Sizes
+are C (channels), T, H, W, with an o behind them where the result has others; what ends in ``_TILE`` is a power of two.
 With the environment variable ``TRITON_INTERPRET=1`` they run on a CPU, as in the tests.
 """
 
 import triton
 import triton.language as tl
+from triton.language import constexpr
 
 
 @triton.jit
@@ -16,7 +17,7 @@ def relu6(x):
 
 
 @triton.jit
-def product(weight, x, PRECISION: tl.constexpr):
+def product(weight, x, PRECISION: constexpr):
     """Return weight (A, B) times x (B, P): where A is less than matrix units take, by a sum, else by them.
 
     They multiply in what x is kept in.
@@ -29,18 +30,19 @@ def product(weight, x, PRECISION: tl.constexpr):
 
 
 @triton.jit
-def matrix(weight, first_row, rows, first, columns, ROW_TILE: tl.constexpr, TILE: tl.constexpr):
+def matrix(weight, first_row, rows, first, columns, ROW_TILE: constexpr, TILE: constexpr):
     """Load a tile of weights (rows, columns); what lies beyond them is zero."""
     row, column = first_row + tl.arange(0, ROW_TILE)[:, None], first + tl.arange(0, TILE)[None, :]
     return tl.load(weight + row * columns + column, mask=(row < rows) & (column < columns), other=0.0)
 
 
 @triton.jit
-def stem(x, weight, bias, out, C, T, H, W, Ho, Wo, C_TILE: tl.constexpr, P_TILE: tl.constexpr):
+def stem(x, weights, out, sizes, C_TILE: constexpr, P_TILE: constexpr):
     """Convolve 3x3x3 with stride 2 and ReLU6 a clip of three colours.
 
     Programs: tiles of pixels, frames of the result, clips.
     """
+    (weight, bias), (C, T, H, W, Ho, Wo) = weights, sizes
     p, c = tl.program_id(0) * P_TILE + tl.arange(0, P_TILE), tl.arange(0, C_TILE)
     to, n = tl.program_id(1), tl.program_id(2).to(tl.int64)
     total = tl.zeros((C_TILE, P_TILE), tl.float32)
@@ -60,19 +62,17 @@ def stem(x, weight, bias, out, C, T, H, W, Ho, Wo, C_TILE: tl.constexpr, P_TILE:
 @triton.jit
 def pointwise(
     x,
-    weight,
-    bias,
+    weights,
     out,
-    Ci,
-    Co,
-    pixels,
-    CLIP: tl.constexpr,
-    CI_TILE: tl.constexpr,
-    CO_TILE: tl.constexpr,
-    P_TILE: tl.constexpr,
-    PRECISION: tl.constexpr,
+    sizes,
+    CLIP: constexpr,
+    CI_TILE: constexpr,
+    CO_TILE: constexpr,
+    P_TILE: constexpr,
+    PRECISION: constexpr,
 ):
     """Convolve 1x1, with ReLU6 if ``CLIP``, all frames' ``pixels``. Programs: their tiles, channels' tiles, clips."""
+    (weight, bias), (Ci, Co, pixels) = weights, sizes
     p, n = tl.program_id(0) * P_TILE + tl.arange(0, P_TILE), tl.program_id(2).to(tl.int64)
     first = tl.program_id(1) * CO_TILE
     c = first + tl.arange(0, CO_TILE)
@@ -91,96 +91,60 @@ def pointwise(
 
 
 @triton.jit
-def finish(total, first, bias, other, out, n, t, p, Co, To, plane, ADD: tl.constexpr, CO_TILE: tl.constexpr):
+def finish(total, first, bias, other, out, n, t, p, Co, To, plane, CO_TILE: constexpr):
     """Add bias and ``other`` to a tile from channel ``first``, and write it into frame t."""
     c, clip = first + tl.arange(0, CO_TILE), n * Co * To * plane
     inside = (c < Co)[:, None] & (p < plane)[None, :]
     place = (c[:, None] * To + t) * plane + p[None, :]
     total += tl.load(bias + c, mask=c < Co, other=0.0)[:, None]
-    if ADD:
+    if other is not None:
         total += tl.load(other + clip + place, mask=inside, other=0.0).to(tl.float32)
     tl.store(out + clip + place, total.to(out.dtype.element_ty), mask=inside)
 
 
 @triton.jit
 def block(
-    x,
-    depthwise,
-    bias,
-    projection,
-    last_bias,
-    other,
-    out,
-    C,
-    Co,
-    T,
-    H,
-    W,
-    To,
-    Ho,
-    Wo,
-    pad,
-    KERNEL: tl.constexpr,
-    STRIDE: tl.constexpr,
-    SPACE_STRIDE: tl.constexpr,
-    ADD: tl.constexpr,
-    C_TILE: tl.constexpr,
-    CO_TILE: tl.constexpr,
-    P_TILE: tl.constexpr,
-    PRECISION: tl.constexpr,
+    x, weights, other, out, sizes, C_TILE: constexpr, CO_TILE: constexpr, P_TILE: constexpr, PRECISION: constexpr
 ):
-    """Convolve a hidden layer depthwise (KERNEL, 3, 3), with ReLU6, and project it: an inverted residual's second half.
+    """Convolve a hidden layer depthwise (kernel, 3, 3), with ReLU6, and project it: an inverted residual's second half.
 
     Programs: tiles of pixels, frames of the result and clips, tiles of its channels.
     """
+    depthwise, bias, projection, last_bias = weights
+    C, Co, T, H, W, To, Ho, Wo, kernel, stride, space_stride, pad = sizes
     p, first = tl.program_id(0) * P_TILE + tl.arange(0, P_TILE), tl.program_id(2) * CO_TILE
     to, n = tl.program_id(1) % To, (tl.program_id(1) // To).to(tl.int64)
-    y, across = p // Wo * SPACE_STRIDE - 1, p % Wo * SPACE_STRIDE - 1
+    y, across = p // Wo * space_stride - 1, p % Wo * space_stride - 1
     total = tl.zeros((CO_TILE, P_TILE), tl.float32)
     for begin in range(0, C, C_TILE):
         c = begin + tl.arange(0, C_TILE)
         there = (c < C)[:, None] & (p < Ho * Wo)[None, :]
         hidden = tl.zeros((C_TILE, P_TILE), tl.float32)
-        for line in range(3 * KERNEL):
-            t, iy = to * STRIDE + line // 3 - pad, y + line % 3
+        for line in range(3 * kernel):
+            t, iy = to * stride + line // 3 - pad, y + line % 3
             row = (c * T + t)[:, None] * H * W + (iy * W)[None, :]
             kept = there & ((t >= 0) & (t < T) & (iy >= 0) & (iy < H))[None, :]
             for kx in tl.static_range(3):
                 ix = across + kx
                 seen = kept & ((ix >= 0) & (ix < W))[None, :]
                 value = tl.load(x + n * C * T * H * W + row + ix[None, :], mask=seen, other=0.0)
-                tap = tl.load(depthwise + c * KERNEL * 9 + line * 3 + kx, mask=c < C, other=0.0)
+                tap = tl.load(depthwise + c * kernel * 9 + line * 3 + kx, mask=c < C, other=0.0)
                 hidden += tap[:, None] * value.to(tl.float32)
         hidden = relu6(hidden + tl.load(bias + c, mask=c < C, other=0.0)[:, None])
         weight = matrix(projection, first, Co, begin, C, CO_TILE, C_TILE)
         total += product(weight, hidden.to(x.dtype.element_ty), PRECISION)
-    finish(total, first, last_bias, other, out, n, to, p, Co, To, Ho * Wo, ADD, CO_TILE)
+    finish(total, first, last_bias, other, out, n, to, p, Co, To, Ho * Wo, CO_TILE)
 
 
 @triton.jit
 def rolling_block(
-    x,
-    depthwise,
-    bias,
-    projection,
-    last_bias,
-    other,
-    out,
-    C,
-    Co,
-    T,
-    H,
-    W,
-    ADD: tl.constexpr,
-    C_TILE: tl.constexpr,
-    CO_TILE: tl.constexpr,
-    P_TILE: tl.constexpr,
-    PRECISION: tl.constexpr,
+    x, weights, other, out, sizes, C_TILE: constexpr, CO_TILE: constexpr, P_TILE: constexpr, PRECISION: constexpr
 ):
     """Do as `block` with a depthwise 3x3x3 of stride 1, where the hidden channels fit into one tile.
 
     Every frame is read once, for the three results that it is in. Programs: tiles of pixels, clips.
     """
+    (depthwise, bias, projection, last_bias), (C, Co, T, H, W) = weights, sizes
     p, n = tl.program_id(0) * P_TILE + tl.arange(0, P_TILE), tl.program_id(1).to(tl.int64)
     c, y, across = tl.arange(0, C_TILE), p // W - 1, p % W - 1
     there = (c < C)[:, None] & (p < H * W)[None, :]
@@ -205,7 +169,7 @@ def rolling_block(
             hidden = relu6(past + bias_tile).to(x.dtype.element_ty)
             for first in range(0, Co, CO_TILE):
                 total = product(matrix(projection, first, Co, 0, C, CO_TILE, C_TILE), hidden, PRECISION)
-                finish(total, first, last_bias, other, out, n, t - 1, p, Co, T, H * W, ADD, CO_TILE)
+                finish(total, first, last_bias, other, out, n, t - 1, p, Co, T, H * W, CO_TILE)
         past = now
         now = coming
 
@@ -238,28 +202,13 @@ def stretched(frame, H, W, y, across, down, right, inside):
 
 
 @triton.jit
-def enlarge(
-    x,
-    other,
-    out,
-    C,
-    T,
-    H,
-    W,
-    later,
-    down,
-    right,
-    SHUFFLE: tl.constexpr,
-    LENGTHEN: tl.constexpr,
-    CLIP: tl.constexpr,
-    ADD: tl.constexpr,
-    P_TILE: tl.constexpr,
-):
+def enlarge(x, other, out, sizes, steps, SHUFFLE: constexpr, LENGTHEN: constexpr, CLIP: constexpr, P_TILE: constexpr):
     """Make frames of twice the height and width, linear or of four channels each, and more of them if ``LENGTHEN``.
 
-    Then ReLU6 if ``CLIP``. C channels of the result; ``later``, ``down`` and ``right`` are the steps in the source from
-    one frame, row and column to the next. Programs: tiles of all channels' pixels, frames of the result, clips.
+    Then ReLU6 if ``CLIP``. C channels of the result; ``steps`` lead in the source from one frame, row and column to the
+    next. Programs: tiles of all channels' pixels, frames of the result, clips.
     """
+    (C, T, H, W), (later, down, right) = sizes, steps
     p, to = tl.program_id(0) * P_TILE + tl.arange(0, P_TILE), tl.program_id(1)
     n, To, plane = tl.program_id(2).to(tl.int64), tl.num_programs(1), H * W
     c, y, across, inside = p // (4 * plane), p % (4 * plane) // (2 * W), p % (2 * W), p < C * 4 * plane
@@ -281,7 +230,7 @@ def enlarge(
     if CLIP:
         value = relu6(value)
     place = ((n * C + c) * To + to) * 4 * plane + p % (4 * plane)
-    if ADD:
+    if other is not None:
         value += tl.load(other + place, mask=inside, other=0.0).to(tl.float32)
     tl.store(out + place, value.to(out.dtype.element_ty), mask=inside)
 
@@ -292,7 +241,7 @@ def sigmoid(x):
 
 
 @triton.jit
-def add_sigmoids(total, x, weight, n, t, p, pixels, T, COUNT: tl.constexpr):
+def add_sigmoids(total, x, weight, n, t, p, pixels, T, COUNT: constexpr):
     """Add a decoder's maps in their proportions; one frame stands for all of them."""
     for c in tl.static_range(COUNT):
         place = ((n * COUNT + c) * T + tl.minimum(t, T - 1)) * pixels + p
@@ -302,27 +251,14 @@ def add_sigmoids(total, x, weight, n, t, p, pixels, T, COUNT: tl.constexpr):
 
 @triton.jit
 def fuse(
-    x,
-    second,
-    third,
-    weight,
-    bias,
-    out,
-    pixels,
-    T,
-    T_SECOND,
-    T_THIRD,
-    COUNT: tl.constexpr,
-    COUNT_SECOND: tl.constexpr,
-    COUNT_THIRD: tl.constexpr,
-    P_TILE: tl.constexpr,
+    logits, weights, out, pixels, lengths, COUNT: constexpr, SECOND: constexpr, THIRD: constexpr, P_TILE: constexpr
 ):
-    """Make fused maps of up to three decoders' logits, ``COUNT`` maps a frame each. Programs: pixels, frames, clips."""
+    """Make fused maps of three decoders' logits, so many maps a frame of each. Programs: pixels, frames, clips."""
     p, t = tl.program_id(0) * P_TILE + tl.arange(0, P_TILE), tl.program_id(1)
-    n = tl.program_id(2).to(tl.int64)
+    (weight, bias), n = weights, tl.program_id(2).to(tl.int64)
     total = tl.zeros((P_TILE,), tl.float32) + tl.load(bias)
-    total = add_sigmoids(total, x, weight, n, t, p, pixels, T, COUNT)
-    total = add_sigmoids(total, second, weight + COUNT, n, t, p, pixels, T_SECOND, COUNT_SECOND)
-    total = add_sigmoids(total, third, weight + COUNT + COUNT_SECOND, n, t, p, pixels, T_THIRD, COUNT_THIRD)
+    total = add_sigmoids(total, logits[0], weight, n, t, p, pixels, lengths[0], COUNT)
+    total = add_sigmoids(total, logits[1], weight + COUNT, n, t, p, pixels, lengths[1], SECOND)
+    total = add_sigmoids(total, logits[2], weight + COUNT + SECOND, n, t, p, pixels, lengths[2], THIRD)
     place = (n * tl.num_programs(1) + t) * pixels + p
     tl.store(out + place, sigmoid(total), mask=p < pixels)

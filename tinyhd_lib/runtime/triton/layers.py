@@ -36,11 +36,10 @@ class DepthwiseFunction(torch.autograd.Function):
         ]
         out = x.new_empty((*x.shape[:2], *sizes))
         ctx.save_for_backward(x, taps)
-        ctx.places = *x.shape[1:], *sizes, *padding[:2]
-        ctx.flags = {"STRIDE": stride[0], "SPACE_STRIDE": stride[1]}
+        ctx.sizes = *x.shape[1:], *sizes, weight.shape[2], *stride[:2], *padding[:2]
         ctx.kind = weight.dtype
         tile, grid = _tiles(out)
-        gradients.convolve_kernel[grid](x, taps, out, *ctx.places, KERNEL=weight.shape[2], P_TILE=tile, **ctx.flags)
+        gradients.convolve_kernel[grid](x, taps, out, ctx.sizes, P_TILE=tile)
         return out
 
     @staticmethod
@@ -49,17 +48,13 @@ class DepthwiseFunction(torch.autograd.Function):
         x, taps = ctx.saved_tensors
         gradient, of_input = gradient.contiguous(), torch.empty_like(x)
         tile, grid = _tiles(of_input)
-        kernel = taps.shape[2]
-        gradients.input_gradient_kernel[grid](
-            gradient, taps, of_input, *ctx.places, KERNEL=kernel, P_TILE=tile, **ctx.flags
-        )
-        channels, frames = x.shape[1], len(x) * gradient.shape[2]
+        gradients.input_gradient_kernel[grid](gradient, taps, of_input, ctx.sizes, P_TILE=tile)
+        (channels, _, kernel), frames = taps.shape[:3], len(x) * gradient.shape[2]
         share = triton.cdiv(frames, max(1, _PROGRAMS // (3 * kernel * channels)))
         parts = torch.empty((triton.cdiv(frames, share), *taps.shape), device=x.device)
         tile, _ = _tiles(gradient)
-        gradients.weight_gradient_kernel[3 * kernel, channels, len(parts)](
-            x, gradient, parts, *ctx.places, frames, share, P_TILE=tile, **ctx.flags
-        )
+        programs = 3 * kernel, channels, len(parts)
+        gradients.weight_gradient_kernel[programs](x, gradient, parts, ctx.sizes, frames, share, P_TILE=tile)
         return of_input, parts.sum(0).to(ctx.kind), None, None
 
 
@@ -107,10 +102,10 @@ class BatchNormFunction(torch.autograd.Function):
         size, channels, grid = x[0, 0].numel(), x.shape[1], _planes(x)
         parts = torch.empty((len(x), channels, grid[0], 2), device=x.device)
         flags = {"CLIP": ctx.clip6, "P_TILE": _PIXELS}
-        gradients.gradient_sums_kernel[grid](x, gradient, *folded, parts, channels, size, **flags)
+        gradients.gradient_sums_kernel[grid](x, gradient, tuple(folded), parts, channels, size, **flags)
         sums = parts.sum((0, 2))  # (C, 2)
         out, means = torch.empty_like(x), sums / (len(x) * size)
-        gradients.norm_gradient_kernel[grid](x, gradient, *folded, means, out, channels, size, **flags)
+        gradients.norm_gradient_kernel[grid](x, gradient, tuple(folded), means, out, channels, size, **flags)
         return out, sums[:, 1], sums[:, 0], None, None
 
 
