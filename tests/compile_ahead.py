@@ -1,6 +1,6 @@
-"""Compile every kernel that a plan launches, for GPUs that need not be there.
+"""Compile every kernel that layers launch, for GPUs that need not be there.
 
-python tests/compile_ahead.py MODEL TARGET...
+python tests/compile_ahead.py TARGET...
 
 A target is sm_80, sm_90, gfx942 and the like. Prints a line for each: how many kernels, and how many registers spilt.
 """
@@ -21,9 +21,8 @@ import triton
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 
-from tinyhd_lib import MODEL_SPECS, build_model
-from tinyhd_lib.runtime.fused.planner import make_plan
-from tinyhd_lib.runtime.triton import engine, gradients, kernels, layers
+from tinyhd_lib.runtime import triton_kernels as kernels
+from tinyhd_lib.runtime import triton_layers as layers
 
 TYPES = {torch.float32: "*fp32", torch.bfloat16: "*bf16", torch.float16: "*fp16"}
 
@@ -49,21 +48,12 @@ def type_of(arg: Any) -> Any:
     return TYPES[arg.dtype] if isinstance(arg, torch.Tensor) else "fp32" if isinstance(arg, float) else "i32"
 
 
-def recorded(module: Any, found: dict[Any, Any]) -> SimpleNamespace:
-    """Return a module of kernels whose launches are written down."""
-    return SimpleNamespace(
-        **{name: Recorder(value, found) for name, value in vars(module).items() if hasattr(value, "arg_names")}
-    )
-
-
-def launches_of(model: str, precision: str) -> list[Any]:
-    """Return all launches of a forward pass in two precisions, and of layers that learn."""
+def launches() -> list[Any]:
+    """Return all launches of layers that learn, in two precisions."""
     found: dict[Any, Any] = {}
-    engine.kernels, layers.gradients = recorded(kernels, found), recorded(gradients, found)
-    engine._precision = lambda _device: precision
-    plan = make_plan(build_model(MODEL_SPECS[model]))
+    named = {name: Recorder(value, found) for name, value in vars(kernels).items() if name.endswith("_kernel")}
+    layers.kernels = SimpleNamespace(**named)
     for kind in (torch.float32, torch.bfloat16):
-        engine.Engine(plan, 1, torch.device("cpu"), kind, graph=False)._run()
         learning = torch.nn.Sequential(
             torch.nn.Conv3d(48, 48, 3, padding=1, groups=48, bias=False), torch.nn.BatchNorm3d(48), torch.nn.ReLU6()
         )
@@ -89,17 +79,12 @@ def spilt(cubin: bytes) -> int:
 
 
 def main() -> None:
-    model, *targets = sys.argv[1:]
-    for name in targets:
+    for name in sys.argv[1:]:
         nvidia = name.startswith("sm_")
         target = GPUTarget("cuda", int(name[3:]), 32) if nvidia else GPUTarget("hip", name, 64)
-        launches = launches_of(model, "tf32x3" if nvidia else "ieee")
-        made = [compiled(*launch, target) for launch in launches]
-        local = [spilt(each.asm["cubin"]) for each in made] if nvidia else []
-        for (kernel, _, constants), each in zip(launches, local, strict=False):
-            if each and "-v" in os.environ.get("TELL", ""):
-                sys.stdout.write(f"{kernel.fn.__name__} {constants}: {each}\n")
-        sys.stdout.write(f"{name}: {len(made)} kernels, {sum(local)} bytes of local memory\n")
+        made = [compiled(*launch, target) for launch in launches()]
+        local = sum(spilt(each.asm["cubin"]) for each in made) if nvidia else 0
+        sys.stdout.write(f"{name}: {len(made)} kernels, {local} bytes of local memory\n")
 
 
 if __name__ == "__main__":

@@ -38,9 +38,10 @@ def open_runtime(model: "TinyHD | str | Path", device: str = "auto", precision: 
 
     Args:
         model: a name of `list_models`, a checkpoint's path, or a model.
-        device: ``auto`` (the fastest that is there and has the precision, GPUs first); kernels of our own, ``triton``
-            or ``triton:1`` on a GPU, ``fused`` on a CPU; ``openvino``; a torch device (``cpu``, ``cuda``, ``cuda:1``,
-            ``mps``), or ``compiled`` or ``compiled:DEVICE`` for ``torch.compile``.
+        device: ``auto`` (the fastest that is there and has the precision, GPUs first); ``fused``, kernels of our own for
+            a CPU; ``triton`` or ``triton:1``, CUDA with kernels of our own where torch is slow; ``openvino``; a torch
+            device (``cpu``, ``cuda``, ``cuda:1``, ``mps``), or ``compiled`` or ``compiled:DEVICE`` for
+            ``torch.compile``.
         precision: a name of `LEAST_CC`; all but ``float32`` change the maps a little.
 
     Raises:
@@ -81,9 +82,9 @@ def _open(source: ModelSource, device: str, precision: str) -> Runtime:
         raise Unusable(f"device {device!r} needs {package}, which is not installed (pip install {package})")
     try:
         if name == "triton":
-            from tinyhd_lib.runtime.triton.runtime import TritonRuntime
+            from tinyhd_lib.runtime.eager import TorchRuntime
 
-            return TritonRuntime(source, f"cuda:{where}" if where else "cuda", precision)
+            return TorchRuntime(source, device, precision)
         if name == "fused":
             from tinyhd_lib.runtime.fused.runtime import FusedRuntime
 

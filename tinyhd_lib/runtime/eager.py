@@ -1,7 +1,8 @@
-"""The forward pass in torch, on any device: as it is, or compiled by torch itself."""
+"""The forward pass in torch, on any device: as it is, with kernels of our own, or compiled by torch itself."""
 
 import os
 from collections.abc import Sequence
+from importlib.util import find_spec
 
 import numpy as np
 import torch
@@ -20,35 +21,39 @@ class TorchRuntime:
 
     Args:
         source: the model.
-        device: of torch.
+        device: of torch; or ``triton``, ``triton:1``: CUDA, with kernels of our own where torch is slow.
         precision: ``float32``, or what torch's autocast computes in.
         compiled: by ``torch.compile``, for batches of one size; on a GPU with CUDA graphs.
 
     Raises:
         BadInput: there is no such precision.
-        Unusable: the device is not there, the precision changes the maps too much, or there is no compiler.
+        Unusable: the device is not there, precision or kernels change the maps too much, or there is no compiler.
     """
 
     def __init__(self, source: ModelSource, device: str, precision: str = "float32", *, compiled: bool = False) -> None:
         check_precision(precision, PRECISIONS, "torch")
-        self._device = find_device(device)
+        plain = device.replace("triton", "cuda")
+        self._device = find_device(plain)
         self._model = source.load().to(self._device)
         self._compiled = compiled
-        self.name = " ".join(
-            ["torch", str(self._device), *["compiled"] * compiled, *[precision] * (precision != "float32")]
-        )
+        ways = ["triton"] * (device != plain) + ["compiled"] * compiled + [precision] * (precision != "float32")
+        self.name = " ".join(["torch", str(self._device), *ways])
         self.spec = source.spec
         self.digest, self.sampling = source.digest, source.sampling
         self.precision = precision
         self.batch = 1 if self._device.type == "cpu" else 8
         if compiled:
             self._model.compile(mode="reduce-overhead" if self._device.type == "cuda" else "default", dynamic=False)
-        if compiled or self._device.type == "mps":  # where not every layer is there
+        if device != plain:
+            from tinyhd_lib.runtime.triton_layers import accelerate
+
+            accelerate(self._model)
+        if compiled or device != plain or self._device.type == "mps":  # where not every layer is there
             self._try_out()
-        if precision != "float32":
+        if device != plain or precision != "float32":
             from tinyhd_lib.runtime.exactness import check_exact
 
-            check_exact(self, TorchRuntime(source, device))
+            check_exact(self, TorchRuntime(source, plain))
 
     def __call__(self, clips: Sequence[Map] | Map) -> Map:
         """See `Runtime`."""
@@ -77,8 +82,17 @@ class TorchRuntime:
         """
         try:
             self([np.zeros(CLIP_SHAPE, np.float32)])
-        except (BackendCompilerFailed, RuntimeError) as error:
+        except (BackendCompilerFailed, RuntimeError, *_compiler_errors()) as error:
             raise Unusable(f"{self.name}: torch cannot compute this here ({_first_line(error)})") from error
+
+
+def _compiler_errors() -> tuple[type[Exception], ...]:
+    """Return what else is raised where kernels cannot be compiled."""
+    if not find_spec("triton"):
+        return ()
+    from triton.errors import TritonError
+
+    return (TritonError,)
 
 
 def find_device(

@@ -5,7 +5,6 @@ quarter or an eighth of the pixels: both are linear, and the shares of an enlarg
 enlarged map is made while that is written.
 """
 
-import math
 import operator
 from collections.abc import Callable
 from dataclasses import replace
@@ -20,10 +19,13 @@ from torchvision.ops.misc import Conv2dNormActivation
 
 from tinyhd_lib.data.transforms import Map
 from tinyhd_lib.models.decoders import DecoderBlock
-from tinyhd_lib.models.spec import CLIP_SHAPE
+from tinyhd_lib.models.spec import INPUT_SIZE
 from tinyhd_lib.models.student import TinyHD
 from tinyhd_lib.models.upsampling import enlarge, shuffle_pixels, upsample_space
-from tinyhd_lib.runtime.fused.plan import CLIP, COPY, ENLARGE, EXPAND, LANES, LINE, STRIP, Plan, Shape, Step
+from tinyhd_lib.runtime.fused.kernels import STRIP, pitch
+from tinyhd_lib.runtime.fused.plan import CLIP, Plan, Shape, Step
+from tinyhd_lib.runtime.fused.residual import COPY, ENLARGE, EXPAND
+from tinyhd_lib.runtime.fused.simd import LANES
 
 _ENLARGEMENTS = (enlarge, shuffle_pixels, upsample_space)
 
@@ -36,15 +38,10 @@ _TRACING = Lock()
 """Torch traces one model at a time: it replaces what all threads call."""
 
 
-def make_plan(model: TinyHD, clip: Shape = CLIP_SHAPE) -> Plan:
-    """Return the steps of a student in evaluation mode.
-
-    Args:
-        model: the student.
-        clip: the shape (3, T, H, W) of what it will get; a CPU's kernels know the published one alone.
-    """
+def make_plan(model: TinyHD) -> Plan:
+    """Return the steps of a student in evaluation mode, for clips of the published size."""
     with _TRACING, torch.no_grad():
-        return _Planner(model.eval(), clip).plan
+        return _Planner(model.eval()).plan
 
 
 class _Logits(nn.Module):
@@ -77,8 +74,7 @@ class _Tracer(fx.Tracer):
 
 
 class _Planner:
-    def __init__(self, model: TinyHD, clip: Shape) -> None:
-        self._clip = clip
+    def __init__(self, model: TinyHD) -> None:
         self._steps: list[Step] = []
         self._weights: dict[str, Map] = {}
         self._numbers: dict[fx.Node, int] = {}
@@ -97,7 +93,7 @@ class _Planner:
 
     @property
     def plan(self) -> Plan:
-        return Plan(tuple(self._steps), self._weights, self._clip)
+        return Plan(tuple(self._steps), self._weights)
 
     def _add(self, step: Step, *weights: Any) -> int:
         number = len(self._steps)
@@ -125,7 +121,7 @@ class _Planner:
                 return parts[0]
             shapes = [self._shape(part) for part in parts]
             shape = (sum(each[0] for each in shapes), *shapes[0][1:])
-            sizes = tuple(channels * (math.prod(frame) + LINE) for channels, *frame in shapes)
+            sizes = tuple(channels * pitch(*frame) for channels, *frame in shapes)
             return self._add(Step("join", parts, shape, settings=sizes, extent=1))
         if node.target is operator.add:
             enlarged, other = node.args
@@ -199,9 +195,8 @@ class _Planner:
         """Add the fusion, whose weights are in its own order of the decoders."""
         ordered = [logits[place] for place in model.spec.fusion_order]
         counts, lengths, *_ = zip(*map(self._shape, ordered), strict=True)
-        frames, size = model.spec.outputs, self._clip[2:]
-        pixels = math.prod(size)
-        shape, settings = (1, frames, *size), (counts, lengths, frames, pixels)
+        frames, pixels = model.spec.outputs, INPUT_SIZE[0] * INPUT_SIZE[1]
+        shape, settings = (1, frames, *INPUT_SIZE), (counts, lengths, frames, pixels)
         step = Step("fuse", tuple(ordered), shape, settings=settings, extent=pixels, grain=STRIP)
         self._add(step, model.fusion.weight, model.fusion.bias)
 

@@ -10,14 +10,18 @@ from threading import Lock
 
 import numpy as np
 
+from tinyhd_lib.cache import Cache
 from tinyhd_lib.data.transforms import Map
 from tinyhd_lib.models.source import ModelSource
 from tinyhd_lib.records import usable_cores
 from tinyhd_lib.runtime.base import conversion_key
 from tinyhd_lib.runtime.fused.engine import Engine
-from tinyhd_lib.runtime.fused.plan import PLANS, Plan
+from tinyhd_lib.runtime.fused.plan import Plan
 
 logger = logging.getLogger(__name__)
+
+PLANS = Cache("plans", most_bytes=2**30)
+"""Plans that were made before, as `Plan.to_bytes` writes them."""
 
 _MOST_THREADS = 16
 

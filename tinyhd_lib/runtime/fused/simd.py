@@ -13,7 +13,8 @@ from numba.core.datamodel import models
 from numba.core.datamodel.registry import register_default
 from numba.extending import intrinsic
 
-from tinyhd_lib.runtime.fused.plan import LANES
+LANES = 8
+"""Floats in a vector; the width of every level of a student is a multiple of it."""
 
 _WORD = ir.IntType(32)
 _VECTOR = ir.VectorType(ir.FloatType(), LANES)

@@ -1,7 +1,8 @@
-"""What a student's training is slow at in torch on a GPU, as Triton kernels: see `layers`.
+"""What torch is slow at on a GPU, as Triton kernels: see `triton_layers`.
 
-Tensors are contiguous (N, C, T, H, W) of any floating type; sums are float32. Named as in `kernels`; ``plane`` is a
-channel of a clip, ``pad`` and ``edge`` are the paddings in time and in space.
+Tensors are contiguous (N, C, T, H, W) of any floating type; sums are float32. Sizes have an o behind them where the
+result has others; ``plane`` is a channel of a clip, ``pad`` and ``edge`` are the paddings in time and in space. With
+the environment variable ``TRITON_INTERPRET=1`` they run on a CPU, as in the tests.
 """
 
 import triton

@@ -1,4 +1,4 @@
-"""Depthwise 3-D convolutions and batch norms that learn fast on a GPU.
+"""Depthwise 3-D convolutions, and batch norms that learn, which torch is slow at on a GPU.
 
 To each channel of a batch norm torch gives one block of threads: with few channels most of a GPU stands idle. Here many
 blocks sum up their parts, and nothing is added by atomics, so that a step gives the same numbers each time.
@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from torch.nn.functional import relu6
 
-from tinyhd_lib.runtime.triton import gradients
+from tinyhd_lib.runtime import triton_kernels as kernels
 
 _PIXELS = 1024
 """That a program works on at once."""
@@ -39,7 +39,7 @@ class DepthwiseFunction(torch.autograd.Function):
         ctx.sizes = *x.shape[1:], *sizes, weight.shape[2], *stride[:2], *padding[:2]
         ctx.kind = weight.dtype
         tile, grid = _tiles(out)
-        gradients.convolve_kernel[grid](x, taps, out, ctx.sizes, P_TILE=tile)
+        kernels.convolve_kernel[grid](x, taps, out, ctx.sizes, P_TILE=tile)
         return out
 
     @staticmethod
@@ -48,35 +48,31 @@ class DepthwiseFunction(torch.autograd.Function):
         x, taps = ctx.saved_tensors
         gradient, of_input = gradient.contiguous(), torch.empty_like(x)
         tile, grid = _tiles(of_input)
-        gradients.input_gradient_kernel[grid](gradient, taps, of_input, ctx.sizes, P_TILE=tile)
+        kernels.input_gradient_kernel[grid](gradient, taps, of_input, ctx.sizes, P_TILE=tile)
         (channels, _, kernel), frames = taps.shape[:3], len(x) * gradient.shape[2]
         share = triton.cdiv(frames, max(1, _PROGRAMS // (3 * kernel * channels)))
         parts = torch.empty((triton.cdiv(frames, share), *taps.shape), device=x.device)
         tile, _ = _tiles(gradient)
         programs = 3 * kernel, channels, len(parts)
-        gradients.weight_gradient_kernel[programs](x, gradient, parts, ctx.sizes, frames, share, P_TILE=tile)
+        kernels.weight_gradient_kernel[programs](x, gradient, parts, ctx.sizes, frames, share, P_TILE=tile)
         return of_input, parts.sum(0).to(ctx.kind), None, None
 
 
 class BatchNormFunction(torch.autograd.Function):
-    """A batch norm of x (N, C, T, H, W) by the batch's own statistics, with ReLU6 if ``clip6``.
+    """A batch norm of x (N, C, T, H, W) by the batch's own statistics; ``how``: its epsilon, and whether ReLU6 follows.
 
     Returns the result, and mean and biased variance (C,) of the batch.
     """
 
     @staticmethod
-    def forward(  # noqa: PLR0913, PLR0917
-        ctx: Any,
-        x: Tensor,
-        weight: Tensor,
-        bias: Tensor,
-        epsilon: float,
-        clip6: bool,  # noqa: FBT001
+    def forward(
+        ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, how: tuple[float, bool]
     ) -> tuple[Tensor, Tensor, Tensor]:
+        epsilon, ctx.clip6 = how
         x = x.contiguous()
         size, channels, grid = x[0, 0].numel(), x.shape[1], _planes(x)
         parts = torch.empty((len(x), channels, grid[0], 2), device=x.device)
-        gradients.statistics_kernel[grid](x, parts, size, P_TILE=_PIXELS)
+        kernels.statistics_kernel[grid](x, parts, size, P_TILE=_PIXELS)
         counts = torch.full((grid[0], 1, 1), _PIXELS, dtype=torch.float64, device=x.device)
         counts[-1] = size - (grid[0] - 1) * _PIXELS
         means, squares = parts.double().permute(3, 2, 0, 1)  # (tiles, N, C)
@@ -87,9 +83,8 @@ class BatchNormFunction(torch.autograd.Function):
         scale = weight.double() / deviation
         folded = [each.float() for each in (scale, bias.double() - mean * scale, mean, deviation)]
         out = torch.empty_like(x)
-        gradients.normalise_kernel[grid](x, *folded[:2], out, channels, size, CLIP=clip6, P_TILE=_PIXELS)
+        kernels.normalise_kernel[grid](x, *folded[:2], out, channels, size, CLIP=ctx.clip6, P_TILE=_PIXELS)
         ctx.save_for_backward(x, *folded)
-        ctx.clip6 = clip6
         mean, variance = mean.float(), variance.float()
         ctx.mark_non_differentiable(mean, variance)
         return out, mean, variance
@@ -102,11 +97,11 @@ class BatchNormFunction(torch.autograd.Function):
         size, channels, grid = x[0, 0].numel(), x.shape[1], _planes(x)
         parts = torch.empty((len(x), channels, grid[0], 2), device=x.device)
         flags = {"CLIP": ctx.clip6, "P_TILE": _PIXELS}
-        gradients.gradient_sums_kernel[grid](x, gradient, tuple(folded), parts, channels, size, **flags)
+        kernels.gradient_sums_kernel[grid](x, gradient, tuple(folded), parts, channels, size, **flags)
         sums = parts.sum((0, 2))  # (C, 2)
         out, means = torch.empty_like(x), sums / (len(x) * size)
-        gradients.norm_gradient_kernel[grid](x, gradient, tuple(folded), means, out, channels, size, **flags)
-        return out, sums[:, 1], sums[:, 0], None, None
+        kernels.norm_gradient_kernel[grid](x, gradient, tuple(folded), means, out, channels, size, **flags)
+        return out, sums[:, 1], sums[:, 0], None
 
 
 class _Depthwise(nn.Module):
@@ -124,7 +119,7 @@ class _BatchNorm(nn.BatchNorm3d):
     def forward(self, x: Tensor) -> Tensor:
         if not self.training:
             return relu6(super().forward(x)) if self.clip6 else super().forward(x)
-        out, mean, variance = BatchNormFunction.apply(x, self.weight, self.bias, self.eps, self.clip6)
+        out, mean, variance = BatchNormFunction.apply(x, self.weight, self.bias, (self.eps, self.clip6))
         count, share = x.numel() // x.shape[1], float(self.momentum or 0)
         with torch.no_grad():
             self.running_mean.lerp_(mean, share)  # type: ignore[union-attr]
