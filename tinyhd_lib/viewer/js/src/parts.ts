@@ -3,7 +3,8 @@
 import type { Host } from "./host";
 import type { FrameMap, Key, Meta, Trace } from "./types";
 
-const MOST_KEPT = 24; // unpacked chunks of maps: 75 MB at 192x256
+const MOST_MAPS = 24; // unpacked chunks: 75 MB at 192x256
+const MOST_GAZE = 500; // chunks: 40 observers of twenty minutes take 20 MB
 const HEAD = 6; // rows, columns and frames, 16 bits each
 const ABOUT = 16; // low, high, and the peak's x and y of a frame, 32 bits each
 
@@ -84,8 +85,8 @@ class Kept<Value> {
 }
 
 export class Parts {
-  private maps = new Kept<(FrameMap | null)[]>(MOST_KEPT);
-  private gaze = new Kept<Points>(MOST_KEPT);
+  private maps = new Kept<(FrameMap | null)[]>(MOST_MAPS);
+  private gaze = new Kept<Points>(MOST_GAZE);
   private traces = new Kept<Trace>(100);
   private small = new Kept<ArrayBuffer>(200);
   private meta: Meta;

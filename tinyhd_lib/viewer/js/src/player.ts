@@ -31,6 +31,10 @@ export function mimeOf(init: Uint8Array): string {
   return `video/mp4; codecs="avc1.${codec}, mp4a.${kind === MPEG_4 ? "40.2" : kind.toString(16)}"`;
 }
 
+function updated(buffer: SourceBuffer): Promise<unknown> {
+  return new Promise((resolve) => buffer.addEventListener("updateend", resolve, { once: true }));
+}
+
 export interface Watcher {
   frame(index: number, image: CanvasImageSource): void;
   playing(playing: boolean): void;
@@ -110,6 +114,10 @@ export class Player {
     return this.plays;
   }
 
+  private get lastChunk(): number {
+    return this.parts.chunkOf(this.meta.frames - 1);
+  }
+
   setSpeed(speed: number): void {
     this.speed = speed;
     this.video.playbackRate = speed;
@@ -148,7 +156,7 @@ export class Player {
 
   // Have a chunk of the video in the buffer.
   need(chunk: number): Promise<void> {
-    if (!this.plays || chunk < 0 || chunk > this.parts.chunkOf(this.meta.frames - 1)) return Promise.resolve();
+    if (!this.plays || chunk < 0 || chunk > this.lastChunk) return Promise.resolve();
     let coming = this.buffered.get(chunk);
     if (!coming) {
       coming = this.parts.bytes(["video", "", chunk]).then((part) => this.append(new Uint8Array(part), chunk));
@@ -284,11 +292,9 @@ export class Player {
     const work = async () => {
       const { buffer } = this;
       if (!buffer || this.gone) return;
-      const done = new Promise((resolve) => buffer.addEventListener("updateend", resolve, { once: true }));
       buffer.appendBuffer(bytes);
-      await done;
-      const whole = chunk === this.parts.chunkOf(this.meta.frames - 1);
-      if (whole && this.media.readyState === "open") this.media.endOfStream();
+      await updated(buffer);
+      if (chunk === this.lastChunk && this.media.readyState === "open") this.media.endOfStream();
     };
     const turn = this.last.then(work);
     this.last = turn.catch(() => undefined);
@@ -303,9 +309,8 @@ export class Player {
     this.last = this.last.then(async () => {
       const { buffer } = this;
       if (!buffer || this.gone || this.buffered.has(farthest)) return;
-      const done = new Promise((resolve) => buffer.addEventListener("updateend", resolve, { once: true }));
       buffer.remove(start, end);
-      await done;
+      await updated(buffer);
     });
   }
 }

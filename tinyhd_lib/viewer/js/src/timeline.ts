@@ -1,6 +1,7 @@
 // One axis of time under the picture, as wide as it: traces, seconds and frames, notes, the range, and where we are.
 
 import { COLOURS, DASHES } from "./colours";
+import { h } from "./dom";
 import { clock, frameAt, short, tickStep } from "./times";
 import type { Note } from "./types";
 
@@ -29,9 +30,9 @@ export interface Asked {
 }
 
 export class Timeline {
-  readonly canvas = document.createElement("canvas");
-  readonly tip = document.createElement("div");
-  readonly root = document.createElement("div");
+  readonly root: HTMLElement;
+  private canvas: HTMLCanvasElement;
+  private tip = h("div", { class: "tinyhd-tip", hidden: true });
   times: Float64Array = new Float64Array();
   private lanes: Lane[] = [];
   private frame = 0;
@@ -46,15 +47,9 @@ export class Timeline {
   ) {
     this.window = [0, frames];
     this.range = [0, frames - 1];
-    this.root.className = "tinyhd-timeline";
-    this.tip.className = "tinyhd-tip";
-    this.tip.hidden = true;
-    this.canvas.tabIndex = -1;
-    this.canvas.setAttribute("role", "slider");
-    this.canvas.setAttribute("aria-label", "Timeline");
-    this.canvas.setAttribute("aria-valuemin", "0");
-    this.canvas.setAttribute("aria-valuemax", String(frames - 1));
-    this.root.append(this.canvas, this.tip);
+    const about = { tabindex: "-1", role: "slider", "aria-label": "Timeline", "aria-valuemin": "0", "aria-valuemax": String(frames - 1), "aria-valuenow": "0" };
+    this.canvas = h("canvas", about);
+    this.root = h("div", { class: "tinyhd-timeline" }, this.canvas, this.tip);
     this.canvas.addEventListener("pointerdown", (event) => this.press(event));
     this.canvas.addEventListener("pointermove", (event) => this.move(event));
     this.canvas.addEventListener("pointerup", (event) => this.release(event));

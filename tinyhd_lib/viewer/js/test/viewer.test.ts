@@ -2,12 +2,14 @@ import { describe, expect, it } from "vitest";
 import { enlarged, laidOver } from "../src/canvas";
 import { enlargement } from "../src/enlarge";
 import { KernelHost } from "../src/host";
-import { extremes, pointsOf } from "../src/marks";
+import { type Hands, keys } from "../src/keys";
+import { extremes } from "../src/marks";
 import { Parts, undifferenced, unpackMaps } from "../src/parts";
 import { scaled } from "../src/picture";
 import { mimeOf } from "../src/player";
+import { pointsOf, Scene } from "../src/scene";
 import { clock, frameAt, middleOf, short, tickStep } from "../src/times";
-import type { FrameMap, Key } from "../src/types";
+import type { FrameMap, Key, Meta, Settings } from "../src/types";
 
 const map = (levels: number[], columns: number, low = 0, high = 1): FrameMap => ({
   rows: levels.length / columns,
@@ -134,6 +136,21 @@ describe("marks", () => {
     ]);
   });
 
+  it("are the gaze of one observer or of all, for as long as its way stays", async () => {
+    const meta = { frames: 6, duration: 3, chunk: 2, gaze: ["people"], sources: ["people"], comparing: [] as string[], settings: [] as string[] } as unknown as Meta;
+    const asked: Key[] = [];
+    const bytes = (chunk: number) => Float32Array.from([2 * chunk, 7, 0.1, 0.2, 2 * chunk + 1, 8, 0.3, 0.4]).buffer;
+    const host = { meta, ask: async (wanted: Key[]) => (asked.push(...wanted), wanted.map(([kind, , chunk]) => (kind === "points" ? bytes(chunk) : new ArrayBuffer(768)))) };
+    const parts = new Parts(host as never);
+    parts.needMaps = async () => [];
+    const scene = new Scene(parts, meta);
+    const settings = { points: true, trail: 1, observer: -1, source: "people", view: "overlay", normalise: "frame", colormap: "gray" } as Settings;
+    await scene.fetch(settings, 4);
+    expect(asked.filter(([kind]) => kind === "points").map(([, , chunk]) => chunk)).toEqual([1, 2]);
+    expect(scene.gaze(settings, 4)).toMatchObject({ span: 2, points: [[2, 7], [3, 8], [4, 7]].map((each) => expect.arrayContaining(each)) });
+    expect(scene.gaze({ ...settings, observer: 7, trail: 0 }, 4)).toMatchObject({ span: 0, points: [[4, 7, expect.closeTo(0.1), expect.closeTo(0.2)]] });
+  });
+
   it("stand where two maps differ most", () => {
     const found = extremes(map([0, 9, 0, 0], 2), map([0, 0, 7, 0], 2));
     expect(found).toEqual([
@@ -220,5 +237,16 @@ describe("a kernel", () => {
     model.set("notes", [{ frame: 9, text: "from the kernel" }]);
     expect(told).toBe(2); // of putting it right, and of what the kernel says
     expect(host.settings().notes[0].frame).toBe(9);
+  });
+});
+
+describe("keys", () => {
+  it("do what the help says", () => {
+    const done: unknown[] = [];
+    const hands = new Proxy({} as Hands, { get: (_target, name) => (...words: unknown[]) => done.push([name, ...words]) });
+    const known = keys({ frames: 100, views: ["overlay", "map"] } as Meta, hands);
+    for (const key of [" ", "ArrowLeft", "ArrowUp", "End", "]", "0", "2", "Escape"]) known.get(key)?.();
+    expect(done).toEqual([["play"], ["step", -1], ["step", 16], ["go", 99], ["fade", 1], ["zoom", 0], ["view", "map"], ["close"]]);
+    expect(known.get("3")).toBeUndefined();
   });
 });
