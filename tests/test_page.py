@@ -3,10 +3,10 @@
 import base64
 import json
 import os
-import re
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator
+from fractions import Fraction
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -24,15 +24,17 @@ from PIL import Image
 from playwright.sync_api import Browser, Page
 
 from tinyhd_lib import open_dataset
+from tinyhd_lib.cli import main
 from tinyhd_lib.data.reader import VideoReader
 from tinyhd_lib.data.transforms import to_grey
 from tinyhd_lib.data.video import read_frames
+from tinyhd_lib.data.writer import VideoWriter
 from tinyhd_lib.prediction.map_files import own_bounds
 from tinyhd_lib.prediction.options import Drawing
 from tinyhd_lib.prediction.overlay import colours_of, draw, draw_difference, wipe
-from tinyhd_lib.viewer import SaliencyViewer
+from tinyhd_lib.viewer import SaliencyViewer, SaliencyViewers
 from tinyhd_lib.viewer.browser_video import CHUNK, browser_video
-from tinyhd_lib.viewer.page import SCRIPT, STYLE, framed
+from tinyhd_lib.viewer.page import SCRIPT, framed
 from tinyhd_lib.viewer.parts import packed_maps
 from tinyhd_lib.viewer.state import VIEWS
 
@@ -448,43 +450,106 @@ n % 4 == 3 && x > 0).length)(document.querySelectorAll('.tinyhd-sheet canvas')[2
     page.close()
 
 
-@needs_browser
-def test_viewers_of_a_group_go_through_time_together(
-    browser: Browser, saved: tuple[SaliencyViewer, Path], tmp_path: Path
-) -> None:
-    found = re.search(
-        r'<script type="application/json" id="page">(.*?)</script>', saved[1].read_text("utf-8"), re.DOTALL
-    )
-    assert found
-    place = tmp_path / "pair.html"
-    place.write_text(
-        f"""<!doctype html><style>{STYLE}</style><div id="a"></div><div id="b"></div>
-<script type="application/json" id="page">{found[1]}</script>
-<script type="module">{SCRIPT}
-for (const id of ["a", "b"]) {{
-  const page = JSON.parse(document.getElementById("page").textContent);
-  page.settings.group = "pair";
-  mount(document.getElementById(id), page);
-}}
-</script>""",
-        encoding="utf-8",
-    )
-    page = browser.new_page(viewport={"width": 640, "height": 1800})
-    page.goto(place.as_uri())
-    page.wait_for_function("[...document.querySelectorAll('video')].every(each => each.readyState >= 2)")
-    page.locator(".tinyhd-viewer").nth(1).focus()
-    page.keyboard.press("ArrowUp")
-    captions = page.locator(".tinyhd-caption")
-    page.wait_for_function(
-        "[...document.querySelectorAll('.tinyhd-caption')].every(each => each.textContent.startsWith('frame 16,'))"
-    )
-    page.keyboard.press("Space")
-    page.wait_for_timeout(2500)
-    page.keyboard.press("Space")
-    page.wait_for_timeout(800)
-    frames = [int(captions.nth(n).inner_text().split(",")[0].split()[1]) for n in (0, 1)]
-    assert frames[0] == frames[1] > 25
+@pytest.fixture(scope="module")
+def pair(numbered_video: Path, maps: dict[str, np.ndarray], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A page of two videos: one wide and of five seconds, one upright and of three."""
+    folder = tmp_path_factory.mktemp("pair")
+    with VideoWriter(folder / "upright.mp4", Fraction(25)) as writer:
+        for index in range(75):
+            image = np.full((320, 180, 3), 60, np.uint8)
+            image[4 * index : 4 * index + 20, 60:120] = (240, 200, 40)
+            writer.write(image, index / 25)
+    viewers = [SaliencyViewer(numbered_video, maps), SaliencyViewer(folder / "upright.mp4", maps["down"][:75])]
+    return SaliencyViewers(viewers, out=folder).save_html()
+
+
+@pytest.fixture
+def pair_page(browser: Browser, pair: Path) -> Iterator[Page]:
+    page = browser.new_page(viewport={"width": 1300, "height": 1100})
+    errors: list[str] = []
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    page.goto(pair.as_uri())
+    page.wait_for_function("[...document.querySelectorAll('video')].filter(each => each.readyState >= 2).length == 2")
+    yield page
+    assert not errors
     page.close()
+
+
+def _times(page: Page) -> list[float]:
+    return [float(text.split(",")[1].split()[0]) for text in page.locator(".tinyhd-caption").all_inner_texts()]
+
+
+@needs_browser
+def test_viewers_of_a_page_go_through_time_together(pair: Path, pair_page: Page) -> None:
+    assert pair.name == "numbered, upright.html"
+    assert pair_page.get_by_role("heading").all_inner_texts() == ["numbered", "upright"]
+    pair_page.locator(".tinyhd-viewer").nth(1).focus()
+    pair_page.keyboard.press("ArrowUp")
+    pair_page.wait_for_function(
+        "[...document.querySelectorAll('.tinyhd-caption')].map(each => parseInt(each.textContent.slice(6))).join() \
+== '19,16'"
+    )
+    pair_page.keyboard.press("Space")
+    pair_page.wait_for_timeout(1200)
+    pair_page.keyboard.press("Space")
+    pair_page.wait_for_timeout(800)
+    times = _times(pair_page)
+    assert times[0] == pytest.approx(times[1], abs=1 / 25)
+    assert times[0] > 1
+
+
+@needs_browser
+def test_a_shorter_video_waits_at_its_end_for_the_others(pair_page: Page) -> None:
+    pair_page.locator(".tinyhd-viewer").nth(0).focus()
+    pair_page.get_by_label("Go to frame").first.fill("80")
+    pair_page.keyboard.press("Enter")
+    pair_page.wait_for_function("document.querySelector('.tinyhd-caption').textContent.startsWith('frame 80,')")
+    pair_page.get_by_label("Play (space)").first.click()
+    pair_page.wait_for_function(
+        "parseInt(document.querySelector('.tinyhd-caption').textContent.slice(6)) > 120", timeout=10_000
+    )
+    assert _times(pair_page)[1] == pytest.approx(74 / 25, abs=0.01)
+    pair_page.wait_for_function("document.querySelector('.tinyhd-caption').textContent.startsWith('frame 149,')")
+    assert pair_page.get_by_label("Play (space)").count() == 2  # both have stopped
+
+
+@needs_browser
+@pytest.mark.parametrize(("width", "columns"), [(420, 1), (1300, 2), (2200, 2)])
+def test_viewers_of_a_page_lie_beside_or_below_each_other(pair_page: Page, width: int, columns: int) -> None:
+    pair_page.set_viewport_size({"width": width, "height": 1100})
+    pair_page.wait_for_timeout(400)
+    pair_page.screenshot(path=ROOT / f"out/browser/pair_{width}.png", full_page=True)
+    boxes = [each.bounding_box() for each in pair_page.locator(".tinyhd-viewer").all()]
+    assert boxes[0] is not None
+    assert boxes[1] is not None
+    assert (boxes[1]["x"] > boxes[0]["x"]) == (columns == 2)
+    assert (boxes[1]["y"] > boxes[0]["y"]) == (columns == 1)
+    assert pair_page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+@needs_browser
+def test_the_command_line_shows_several_videos(
+    browser: Browser, pair: Path, numbered_video: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    videos = [str(numbered_video), str(pair.parent / "upright.mp4")]
+    for name, count in (("numbered", FRAMES), ("upright", 75)):
+        (tmp_path / "maps" / name).mkdir(parents=True)
+        for index in range(0, count, 25):
+            cv2.imwrite(str(tmp_path / f"maps/{name}/{index:04d}.png"), np.full((8, 8), index, np.uint8))
+    place = tmp_path / "look.html"
+    words = ["view", *videos, "--maps", str(tmp_path / "maps"), "--html", str(place)]
+    assert main(words) == 0
+    assert capsys.readouterr().out.strip() == str(place)
+    page = browser.new_page()
+    page.goto(place.as_uri())
+    page.wait_for_function("[...document.querySelectorAll('video')].filter(each => each.readyState >= 2).length == 2")
+    assert page.get_by_role("heading").all_inner_texts() == ["numbered", "upright"]
+    page.close()
+    shutil.rmtree(tmp_path / "maps/upright")
+    assert main(words) == 2
+    assert "maps/upright" in capsys.readouterr().err
+    assert main(["view"]) == 2
+    assert "name a video: tinyhd view VIDEO" in capsys.readouterr().err
 
 
 @needs_browser
@@ -518,7 +583,7 @@ def test_an_executed_notebook_as_html_holds_a_working_viewer(
     browser: Browser, numbered_video: Path, tmp_path: Path
 ) -> None:
     source = f"""import numpy as np
-from tinyhd_lib.viewer import SaliencyViewer
+from tinyhd_lib.viewer import SaliencyViewer, SaliencyViewers
 SaliencyViewer({str(numbered_video)!r}, np.random.default_rng(0).random(({FRAMES}, 24, 32)))"""
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(source)])
     NotebookClient(notebook, kernel_name="python3", store_widget_state=False).execute()

@@ -24,7 +24,7 @@ from tinyhd_lib.data.video import read_frames
 from tinyhd_lib.prediction.map_files import own_bounds
 from tinyhd_lib.prediction.options import Drawing
 from tinyhd_lib.prediction.overlay import draw
-from tinyhd_lib.viewer import SaliencyViewer
+from tinyhd_lib.viewer import SaliencyViewer, SaliencyViewers
 from tinyhd_lib.viewer.sources import open_decoders, open_maps
 from tinyhd_lib.viewer.state import VIEWS, corners_at
 from tinyhd_lib.viewer.traces import cuts, motion
@@ -384,7 +384,7 @@ def test_a_cell_shows_the_widget_and_what_stands_in_for_it(
 ) -> None:
     widget = "application/vnd.jupyter.widget-view+json"
     for interactive, kinds in ((True, {widget}), (False, {"text/html"}), (None, {widget, "text/html"})):
-        viewer._interactive = interactive
+        viewer.interactive = interactive
         bundle = viewer._repr_mimebundle_()
         data = bundle[0] if isinstance(bundle, tuple) else bundle
         assert set(data) == kinds | {"text/plain"}
@@ -392,9 +392,24 @@ def test_a_cell_shows_the_widget_and_what_stands_in_for_it(
     monkeypatch.setenv("JPY_SESSION_NAME", "notebook.ipynb")  # where a server would drop a page
     bundle = viewer._repr_mimebundle_()
     assert "<figure>" in bundle[0]["text/html"]
-    viewer._interactive = False
-    monkeypatch.setattr("tinyhd_lib.viewer.widget._MOST_IN_A_CELL", 1000)
+    viewer.interactive = False
+    monkeypatch.setattr("tinyhd_lib.viewer.page.MOST_IN_A_CELL", 1000)
     assert "<figure>" in viewer._repr_mimebundle_()["text/html"]
+
+
+def test_a_cell_shows_several_viewers_and_what_stands_in_for_them(
+    viewer: SaliencyViewer, video_file: Path, maps: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    several = SaliencyViewers([viewer, SaliencyViewer(video_file, maps, group="mine")])
+    assert [each.group for each in several.children] == ["together", "mine"]
+    bundle = several._repr_mimebundle_()
+    assert set(bundle) == {"application/vnd.jupyter.widget-view+json", "text/html", "text/plain"}
+    assert bundle["text/html"].count("<iframe") == 1
+    assert bundle["text/plain"].count("frame 0") == 2
+    monkeypatch.setattr("tinyhd_lib.viewer.page.MOST_IN_A_CELL", 1000)
+    assert several._repr_mimebundle_()["text/html"].count("<figure>") == 2
+    with pytest.raises(BadInput, match="give one or more"):
+        SaliencyViewers([])
 
 
 @pytest.mark.parametrize(
@@ -438,8 +453,8 @@ def test_maps_that_do_not_fit_are_refused(video_file: Path, maps: np.ndarray, tm
 
 
 def test_errors_of_a_button_are_read_in_the_viewer(browser: Browser, tmp_path: Path) -> None:
-    browser.viewer._out = tmp_path / "file"
-    browser.viewer._out.write_text("in the way")
+    browser.viewer.out = tmp_path / "file"
+    browser.viewer.out.write_text("in the way")
     browser.sends(act="save_frame")
     browser.hears(lambda content: "file" in content.get("said", ""))
 

@@ -9,7 +9,6 @@ from html import escape
 from math import ceil, sqrt
 from pathlib import Path
 
-import cv2
 import numpy as np
 
 from tinyhd_lib.data.images import as_jpeg
@@ -18,7 +17,7 @@ from tinyhd_lib.data.transforms import Image, Map, to_grey
 from tinyhd_lib.data.writer import VideoWriter
 from tinyhd_lib.errors import BadInput
 from tinyhd_lib.prediction.map_files import Bounds, own_bounds
-from tinyhd_lib.prediction.overlay import draw, draw_difference, mark_peak, mark_points, mark_region, wipe
+from tinyhd_lib.prediction.overlay import draw, draw_difference, mark_peak, mark_points, mark_region, wipe, write
 from tinyhd_lib.viewer.sources import MapSource
 from tinyhd_lib.viewer.state import NORMALISATIONS, Settings, corners_at
 from tinyhd_lib.viewer.traces import peak_of
@@ -97,13 +96,12 @@ class Scene:
 
     def caption(self, settings: Settings) -> str:
         """Say what is seen, in words: for those who read, and those who have it read to them."""
-        shown = settings.source
-        if settings.view == "wipe":
-            shown = f"left {settings.source}, right {settings.other}"
-        elif settings.view == "difference":
-            shown = f"{settings.source} more (orange, +) or less (purple, -) than {settings.other}"
-        elif settings.view == "grid":
-            shown = ", ".join(self.sources)
+        what = {
+            "wipe": f"left {settings.source}, right {settings.other}",
+            "difference": f"{settings.source} more (orange, +) or less (purple, -) than {settings.other}",
+            "grid": ", ".join(self.sources),
+        }
+        shown = what.get(settings.view, settings.source)
         time = self.reader.times[settings.frame]
         missing = "; no map of this frame" if self.sources[settings.source].map(settings.frame) is None else ""
         scale = f"{settings.normalise}: {NORMALISATIONS[settings.normalise]}"
@@ -131,8 +129,7 @@ def contact_sheet(scene: Scene, settings: Settings, moments: int = _MOMENTS) -> 
 def _labelled(picture: Image, text: str) -> Image:
     """Return a picture with a text in its upper left corner."""
     drawn = picture.copy()
-    for colour, width in (((0, 0, 0), 3), ((255, 255, 255), 1)):
-        cv2.putText(drawn, text, (6, 18), cv2.FONT_HERSHEY_SIMPLEX, 0.5, colour, width, cv2.LINE_AA)
+    write(drawn, text, (6, 18), scale=0.5, width=1)
     return drawn
 
 

@@ -158,6 +158,70 @@ var Canvas = class {
   }
 };
 
+// src/dom.ts
+function h(tag, attributes = {}, ...children) {
+  const element = document.createElement(tag);
+  for (const [name, value] of Object.entries(attributes)) {
+    if (typeof value === "function") element.addEventListener(name, value);
+    else if (typeof value === "boolean") element.toggleAttribute(name, value);
+    else element.setAttribute(name, value);
+  }
+  element.append(...children);
+  return element;
+}
+var ICONS = {
+  play: "M7 4v16l13-8z",
+  pause: "M6 4h4v16H6zM14 4h4v16h-4z",
+  back: "M16 5v14L6 12z",
+  on: "M8 5v14l10-7z",
+  far_back: "M20 5v14l-8-7zM11 5v14l-8-7z",
+  far_on: "M4 5v14l8-7zM13 5v14l8-7z",
+  settings: "M4 6h9v2H4zM17 6h3v2h-3zM13 4h3v6h-3zM4 16h3v2H4zM11 16h9v2h-9zM7 14h3v6H7z",
+  note: "M6 3h12v18l-6-5-6 5z",
+  full: "M4 4h6v2H6v4H4zM14 4h6v6h-2V6h-4zM4 14h2v4h4v2H4zM18 14h2v6h-6v-2h4z",
+  save: "M11 3h2v9h3l-4 5-4-5h3zM4 18h16v3H4z",
+  help: "M12 2a10 10 0 100 20 10 10 0 000-20zm1 16h-2v-2h2zm2-7.2c-.9 1-2 1.500-2 3.200h-2c0-2.300 1.200-3.200 2-4 .6-.6 1-1 1-1.600a2 2 0 00-4 0H8a4 4 0 018 0c0 1-.4 1.800-1 2.400z",
+  region: "M4 4h5v2H6v3H4zM15 4h5v5h-2V6h-3zM4 15h2v3h3v2H4zM18 15h2v5h-5v-2h3zM11 8h2v3h3v2h-3v3h-2v-3H8v-2h3z",
+  loop: "M17 2l4 4-4 4V7H7v4H5V5h12zM7 22l-4-4 4-4v3h10v-4h2v6H7z"
+};
+function icon(name) {
+  const space = "http://www.w3.org/2000/svg";
+  const svg = document.createElementNS(space, "svg");
+  svg.setAttribute("viewBox", "0 0 24 24");
+  svg.setAttribute("aria-hidden", "true");
+  const path = document.createElementNS(space, "path");
+  path.setAttribute("d", ICONS[name]);
+  svg.append(path);
+  return svg;
+}
+function button(title, pressed, ...children) {
+  return h("button", { type: "button", title, click: pressed }, ...children);
+}
+function tool(sign, label, pressed) {
+  const made = button(label, pressed, sign === "×" ? sign : icon(sign));
+  made.setAttribute("aria-label", label);
+  return made;
+}
+function labelled(...children) {
+  return h("label", { class: "tinyhd-choice" }, ...children);
+}
+function choice(label, title, options, chosen) {
+  const select = h("select", { title, "aria-label": label }, ...options.map((each) => h("option", { value: each }, each)));
+  select.addEventListener("change", () => chosen(select.value));
+  return { root: labelled(h("span", {}, label), select), select };
+}
+function fraction(label, title, most, moved2) {
+  const input = h("input", { type: "range", min: "0", max: String(most), step: "0.05", title, "aria-label": label });
+  const output = h("output", {});
+  input.addEventListener("input", () => moved2(Number(input.value)));
+  return { root: labelled(h("span", {}, label), input, output), input, output };
+}
+function toggle(label, title, changed) {
+  const input = h("input", { type: "checkbox", title, "aria-label": label });
+  input.addEventListener("change", () => changed(input.checked));
+  return { root: labelled(input, h("span", {}, label)), input };
+}
+
 // src/host.ts
 var SLOW = /* @__PURE__ */ new Set(["trace", "bounds"]);
 var SLOWLY = 1e3;
@@ -558,70 +622,6 @@ var Painter = class {
     return made;
   }
 };
-
-// src/dom.ts
-function h(tag, attributes = {}, ...children) {
-  const element = document.createElement(tag);
-  for (const [name, value] of Object.entries(attributes)) {
-    if (typeof value === "function") element.addEventListener(name, value);
-    else if (typeof value === "boolean") element.toggleAttribute(name, value);
-    else element.setAttribute(name, value);
-  }
-  element.append(...children);
-  return element;
-}
-var ICONS = {
-  play: "M7 4v16l13-8z",
-  pause: "M6 4h4v16H6zM14 4h4v16h-4z",
-  back: "M16 5v14L6 12z",
-  on: "M8 5v14l10-7z",
-  far_back: "M20 5v14l-8-7zM11 5v14l-8-7z",
-  far_on: "M4 5v14l8-7zM13 5v14l8-7z",
-  settings: "M4 6h9v2H4zM17 6h3v2h-3zM13 4h3v6h-3zM4 16h3v2H4zM11 16h9v2h-9zM7 14h3v6H7z",
-  note: "M6 3h12v18l-6-5-6 5z",
-  full: "M4 4h6v2H6v4H4zM14 4h6v6h-2V6h-4zM4 14h2v4h4v2H4zM18 14h2v6h-6v-2h4z",
-  save: "M11 3h2v9h3l-4 5-4-5h3zM4 18h16v3H4z",
-  help: "M12 2a10 10 0 100 20 10 10 0 000-20zm1 16h-2v-2h2zm2-7.2c-.9 1-2 1.500-2 3.200h-2c0-2.300 1.200-3.200 2-4 .6-.6 1-1 1-1.600a2 2 0 00-4 0H8a4 4 0 018 0c0 1-.4 1.800-1 2.400z",
-  region: "M4 4h5v2H6v3H4zM15 4h5v5h-2V6h-3zM4 15h2v3h3v2H4zM18 15h2v5h-5v-2h3zM11 8h2v3h3v2h-3v3h-2v-3H8v-2h3z",
-  loop: "M17 2l4 4-4 4V7H7v4H5V5h12zM7 22l-4-4 4-4v3h10v-4h2v6H7z"
-};
-function icon(name) {
-  const space = "http://www.w3.org/2000/svg";
-  const svg = document.createElementNS(space, "svg");
-  svg.setAttribute("viewBox", "0 0 24 24");
-  svg.setAttribute("aria-hidden", "true");
-  const path = document.createElementNS(space, "path");
-  path.setAttribute("d", ICONS[name]);
-  svg.append(path);
-  return svg;
-}
-function button(title, pressed, ...children) {
-  return h("button", { type: "button", title, click: pressed }, ...children);
-}
-function tool(sign, label, pressed) {
-  const made = button(label, pressed, sign === "×" ? sign : icon(sign));
-  made.setAttribute("aria-label", label);
-  return made;
-}
-function labelled(...children) {
-  return h("label", { class: "tinyhd-choice" }, ...children);
-}
-function choice(label, title, options, chosen) {
-  const select = h("select", { title, "aria-label": label }, ...options.map((each) => h("option", { value: each }, each)));
-  select.addEventListener("change", () => chosen(select.value));
-  return { root: labelled(h("span", {}, label), select), select };
-}
-function fraction(label, title, most, moved2) {
-  const input = h("input", { type: "range", min: "0", max: String(most), step: "0.05", title, "aria-label": label });
-  const output = h("output", {});
-  input.addEventListener("input", () => moved2(Number(input.value)));
-  return { root: labelled(h("span", {}, label), input, output), input, output };
-}
-function toggle(label, title, changed) {
-  const input = h("input", { type: "checkbox", title, "aria-label": label });
-  input.addEventListener("change", () => changed(input.checked));
-  return { root: labelled(input, h("span", {}, label)), input };
-}
 
 // src/tiles.ts
 function layout(count, shape) {
@@ -1743,7 +1743,7 @@ var Player = class {
   }
   stop(trouble = "") {
     this.pause();
-    this.watcher.playing(false);
+    this.watcher.ended();
     if (trouble) this.watcher.trouble(trouble);
   }
   fallBack(text) {
@@ -1819,7 +1819,7 @@ var Frames = class {
         this.latest = { frame, image };
         this.came();
       },
-      playing: () => void 0,
+      ended: () => void 0,
       trouble: () => void 0
     });
   }
@@ -2856,7 +2856,8 @@ var Viewer = class {
     this.legend = new Legend(this.scene);
     this.player = new Player(this.parts, meta, {
       frame: (index, image) => this.onFrame(index, image),
-      playing: (playing) => this.change({ playing }),
+      ended: () => this.set({ playing: false }),
+      // others of the group may have more to show
       trouble: (text) => status.tell(text)
     });
     const { go, change: change2 } = hands;
@@ -2952,9 +2953,11 @@ var Viewer = class {
     const { times } = this.player;
     if (!times.length) return;
     const change2 = {};
+    const frame = frameAt(times, time + 1e-6);
+    const goesOn = playing && frame < this.player.range[1];
     const apart = Math.abs((times[Math.max(this.frame, 0)] ?? 0) - time);
-    if (!playing || !this.now.playing || apart > APART) change2.frame = frameAt(times, time + 1e-6);
-    if (playing !== this.now.playing) change2.playing = playing;
+    if (!goesOn || !this.now.playing || apart > APART) change2.frame = frame;
+    if (goesOn !== this.now.playing) change2.playing = goesOn;
     if (speed !== this.now.speed) change2.speed = speed;
     if (Object.keys(change2).length) this.set(change2);
   }
@@ -3164,8 +3167,12 @@ function render({ model, el }) {
   Object.assign(el, { viewer });
   return () => viewer.dispose();
 }
-function mount(el, page) {
-  return new Viewer(el, new PageHost(page));
+function mount(el, pages) {
+  for (const page of pages) {
+    const section = h("section", {}, h("h1", {}, page.meta.name));
+    el.append(section);
+    new Viewer(section, new PageHost(page));
+  }
 }
 var index_default = { render };
 export {

@@ -18,7 +18,7 @@ export class Frames {
         this.latest = { frame, image };
         this.came();
       },
-      playing: () => undefined,
+      ended: () => undefined,
       trouble: () => undefined,
     });
   }

@@ -37,7 +37,7 @@ function updated(buffer: SourceBuffer): Promise<unknown> {
 
 export interface Watcher {
   frame(index: number, image: CanvasImageSource): void;
-  playing(playing: boolean): void;
+  ended(): void; // it has stopped by itself
   trouble(text: string): void;
 }
 
@@ -247,7 +247,7 @@ export class Player {
 
   private stop(trouble = ""): void {
     this.pause();
-    this.watcher.playing(false);
+    this.watcher.ended();
     if (trouble) this.watcher.trouble(trouble);
   }
 

@@ -73,7 +73,7 @@ export class Viewer implements Member {
     this.legend = new Legend(this.scene);
     this.player = new Player(this.parts, meta, {
       frame: (index, image) => this.onFrame(index, image),
-      playing: (playing) => this.change({ playing }),
+      ended: () => this.set({ playing: false }), // others of the group may have more to show
       trouble: (text) => status.tell(text),
     });
     const { go, change } = hands;
@@ -142,9 +142,11 @@ export class Viewer implements Member {
     const { times } = this.player;
     if (!times.length) return;
     const change: Partial<Settings> = {};
+    const frame = frameAt(times, time + 1e-6);
+    const goesOn = playing && frame < this.player.range[1]; // a shorter video waits at its end
     const apart = Math.abs((times[Math.max(this.frame, 0)] ?? 0) - time);
-    if (!playing || !this.now.playing || apart > APART) change.frame = frameAt(times, time + 1e-6);
-    if (playing !== this.now.playing) change.playing = playing;
+    if (!goesOn || !this.now.playing || apart > APART) change.frame = frame;
+    if (goesOn !== this.now.playing) change.playing = goesOn;
     if (speed !== this.now.speed) change.speed = speed;
     if (Object.keys(change).length) this.set(change);
   }
