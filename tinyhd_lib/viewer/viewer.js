@@ -732,19 +732,21 @@ function toolbar(meta, hands) {
   const source = choice("map", "Which map is shown", meta.sources, (value) => hands.change({ source: value }));
   const other = choice("against", "Which map wipe and difference hold it against", meta.sources, (value) => hands.change({ other: value }));
   other.root.hidden = isAlone;
-  const root = h(
-    "div",
-    { class: "tinyhd-toolbar" },
-    h("div", { class: "tinyhd-views", role: "group", "aria-label": "View" }, ...views),
-    source.root,
-    other.root,
-    h("span", { class: "tinyhd-space" }),
+  const tools = [
     tool("region", "Draw a region (r)", hands.region),
     tool("note", "Note at this frame (n)", hands.note),
     tool("save", "Save the frame as a PNG (s)", hands.save),
     tool("settings", "Settings", hands.settings),
     tool("full", "Full screen (f)", hands.full),
     tool("help", "Keys (?)", hands.help)
+  ];
+  const root = h(
+    "div",
+    { class: "tinyhd-toolbar" },
+    h("div", { class: "tinyhd-views", role: "group", "aria-label": "View" }, ...views),
+    source.root,
+    other.root,
+    h("div", { class: "tinyhd-tools", role: "group", "aria-label": "Tools" }, ...tools)
   );
   const sync = (now) => {
     views.forEach((each, n) => each.setAttribute("aria-pressed", String(meta.views[n] === now.view)));
@@ -1099,6 +1101,7 @@ function short(value) {
 }
 
 // src/legend.ts
+var NOTHING = 1e-4;
 var Legend = class {
   // in parts of the frame's width and height
   constructor(scene) {
@@ -1150,13 +1153,14 @@ var Legend = class {
     const isDifference = now.view === "difference";
     const [low, high] = scene.scale(now.source, now.normalise) ?? [map?.low ?? 0, map?.high ?? 1];
     const table = isDifference ? scene.diverging : scene.table(now.colormap);
-    const ticks = isDifference ? ["less", "equal", "more"] : [low, (low + high) / 2, high].map(short);
+    const tick = (value) => short(Math.abs(value) < NOTHING * (high - low) ? 0 : value);
+    const ticks = isDifference ? ["less", "equal", "more"] : [low, (low + high) / 2, high].map(tick);
     const stops = Array.from({ length: 17 }, (_, n) => Math.min(16 * n, 255)).map(
       (at) => `rgb(${[0, 1, 2].map((each) => table?.[3 * at + each]).join(" ")})`
     );
     bar.style.setProperty("--ramp", `linear-gradient(to right, ${stops.join(", ")})`);
     bar.title = scene.meta.scales[now.normalise];
-    bar.replaceChildren(...ticks.map((tick) => h("span", {}, tick)));
+    bar.replaceChildren(...ticks.map((each) => h("span", {}, each)));
   }
 };
 
@@ -1584,7 +1588,8 @@ var Player = class {
   seeking = false;
   plays = false;
   // whether the video element is what is seen
-  media = new MediaSource();
+  opening = null;
+  media = null;
   buffer = null;
   buffered = /* @__PURE__ */ new Map();
   last = Promise.resolve();
@@ -1593,39 +1598,17 @@ var Player = class {
   async begin() {
     this.times = new Float64Array(await this.parts.bytes(["times", "", 0]));
   }
-  // Open the video; throws while there is none yet.
-  async open() {
-    if (this.plays || this.gone) return;
-    const init = new Uint8Array(await this.parts.bytes(["video", "", -1]));
-    const mime = mimeOf(init);
-    if (!("MediaSource" in window) || !MediaSource.isTypeSupported(mime)) {
-      this.watcher.trouble(`this browser does not play ${mime}: frames are shown one by one, without sound`);
-      return;
-    }
-    const opened = new Promise((resolve) => this.media.addEventListener("sourceopen", resolve, { once: true }));
-    this.video.src = URL.createObjectURL(this.media);
-    await opened;
-    this.buffer = this.media.addSourceBuffer(mime);
-    this.media.duration = this.meta.duration;
-    await this.append(init);
-    this.plays = true;
-    this.video.playbackRate = this.speed;
-    this.watch();
-    const frame = Math.max(this.wanted, this.shown, 0);
-    this.wanted = frame;
-    this.shown = -1;
-    this.seeking = false;
-    if (this.playing) {
-      window.clearTimeout(this.timer);
-      this.play();
-    } else await this.move();
+  // Open the video, once; throws while there is none yet.
+  open() {
+    this.opening ??= this.attach().catch((error) => {
+      this.opening = null;
+      throw error;
+    });
+    return this.opening;
   }
   // Whether the video itself is what is seen, and not pictures of its frames.
   get isVideo() {
     return this.plays;
-  }
-  get lastChunk() {
-    return this.parts.chunkOf(this.meta.frames - 1);
   }
   setSpeed(speed) {
     this.speed = speed;
@@ -1674,6 +1657,33 @@ var Player = class {
     this.pause();
     this.video.removeAttribute("src");
     this.video.load();
+  }
+  async attach() {
+    const init = new Uint8Array(await this.parts.bytes(["video", "", -1]));
+    const mime = mimeOf(init);
+    if (!("MediaSource" in window) || !MediaSource.isTypeSupported(mime)) {
+      this.watcher.trouble(`this browser does not play ${mime}: frames are shown one by one, without sound`);
+      return;
+    }
+    if (this.gone) return;
+    const media = this.media = new MediaSource();
+    const opened = new Promise((resolve) => media.addEventListener("sourceopen", resolve, { once: true }));
+    this.video.src = URL.createObjectURL(media);
+    await opened;
+    this.buffer = media.addSourceBuffer(mime);
+    media.duration = this.meta.duration;
+    await this.append(init);
+    this.plays = true;
+    this.video.playbackRate = this.speed;
+    this.watch();
+    const frame = Math.max(this.wanted, this.shown, 0);
+    this.wanted = frame;
+    this.shown = -1;
+    this.seeking = false;
+    if (this.playing) {
+      window.clearTimeout(this.timer);
+      this.play();
+    } else await this.move();
   }
   async move() {
     if (this.seeking || this.wanted < 0) return;
@@ -1786,11 +1796,14 @@ var Player = class {
       if (!buffer || this.gone) return;
       buffer.appendBuffer(bytes);
       await updated(buffer);
-      if (chunk2 === this.lastChunk && this.media.readyState === "open") this.media.endOfStream();
+      if (chunk2 === this.lastChunk && this.media?.readyState === "open") this.media.endOfStream();
     };
     const turn = this.last.then(work);
     this.last = turn.catch(() => void 0);
     return turn;
+  }
+  get lastChunk() {
+    return this.parts.chunkOf(this.meta.frames - 1);
   }
   forget(near) {
     if (this.buffered.size <= MOST_BUFFERED) return;
@@ -1858,6 +1871,7 @@ var Frames = class {
 
 // src/thumbs.ts
 var WIDE = 96;
+var TALL = 64;
 var OF_A_KIND = 4;
 var MOST_KEPT = 64;
 var Thumbs = class {
@@ -1877,13 +1891,15 @@ var Thumbs = class {
     this.turn += 1;
     this.root.replaceChildren();
     if (!trace) return;
+    const scale = Math.min(WIDE / this.meta.size[0], TALL / this.meta.size[1]);
+    const [width, height] = this.meta.size.map((side) => Math.round(scale * side));
     const wanted = [];
     for (const [word, lowest] of [
       ["highest", false],
       ["lowest", true]
     ])
       for (const frame of extremeFrames(trace.values, lowest).slice(0, OF_A_KIND)) {
-        const canvas = h("canvas", { width: String(WIDE), height: String(Math.round(WIDE * this.meta.size[1] / this.meta.size[0])), "aria-hidden": "true" });
+        const canvas = h("canvas", { width: `${width}`, height: `${height}`, "aria-hidden": "true" });
         const label = `${word}: ${short(trace.values[frame] ?? 0)} at ${frame}`;
         this.root.append(button(`${word} ${strip}: go to frame ${frame}`, () => this.go(frame), canvas, h("span", {}, label)));
         const known2 = this.kept.get(frame);

@@ -16,19 +16,21 @@ export function toolbar(meta: Meta, hands: Hands): Panel {
   const source = choice("map", "Which map is shown", meta.sources, (value) => hands.change({ source: value }));
   const other = choice("against", "Which map wipe and difference hold it against", meta.sources, (value) => hands.change({ other: value }));
   other.root.hidden = isAlone;
-  const root = h(
-    "div",
-    { class: "tinyhd-toolbar" },
-    h("div", { class: "tinyhd-views", role: "group", "aria-label": "View" }, ...views),
-    source.root,
-    other.root,
-    h("span", { class: "tinyhd-space" }),
+  const tools = [
     tool("region", "Draw a region (r)", hands.region),
     tool("note", "Note at this frame (n)", hands.note),
     tool("save", "Save the frame as a PNG (s)", hands.save),
     tool("settings", "Settings", hands.settings),
     tool("full", "Full screen (f)", hands.full),
     tool("help", "Keys (?)", hands.help),
+  ];
+  const root = h(
+    "div",
+    { class: "tinyhd-toolbar" },
+    h("div", { class: "tinyhd-views", role: "group", "aria-label": "View" }, ...views),
+    source.root,
+    other.root,
+    h("div", { class: "tinyhd-tools", role: "group", "aria-label": "Tools" }, ...tools),
   );
   const sync = (now: Settings) => {
     views.forEach((each, n) => each.setAttribute("aria-pressed", String(meta.views[n] === now.view)));

@@ -5,6 +5,8 @@ import type { Scene } from "./scene";
 import { clock, short } from "./times";
 import type { FrameMap, Point, Settings } from "./types";
 
+const NOTHING = 1e-4; // of the scale: less is written as 0
+
 export class Legend {
   readonly caption = h("div", { class: "tinyhd-caption" });
   readonly bar = h("div", { class: "tinyhd-bar", "aria-hidden": "true" });
@@ -57,12 +59,13 @@ export class Legend {
     const isDifference = now.view === "difference";
     const [low, high] = scene.scale(now.source, now.normalise) ?? [map?.low ?? 0, map?.high ?? 1];
     const table = isDifference ? scene.diverging : scene.table(now.colormap);
-    const ticks = isDifference ? ["less", "equal", "more"] : [low, (low + high) / 2, high].map(short);
+    const tick = (value: number) => short(Math.abs(value) < NOTHING * (high - low) ? 0 : value);
+    const ticks = isDifference ? ["less", "equal", "more"] : [low, (low + high) / 2, high].map(tick);
     const stops = Array.from({ length: 17 }, (_, n) => Math.min(16 * n, 255)).map(
       (at) => `rgb(${[0, 1, 2].map((each) => table?.[3 * at + each]).join(" ")})`,
     );
     bar.style.setProperty("--ramp", `linear-gradient(to right, ${stops.join(", ")})`);
     bar.title = scene.meta.scales[now.normalise];
-    bar.replaceChildren(...ticks.map((tick) => h("span", {}, tick)));
+    bar.replaceChildren(...ticks.map((each) => h("span", {}, each)));
   }
 }

@@ -52,7 +52,8 @@ export class Player {
   private wanted = -1;
   private seeking = false;
   private plays = false; // whether the video element is what is seen
-  private media = new MediaSource();
+  private opening: Promise<void> | null = null;
+  private media: MediaSource | null = null;
   private buffer: SourceBuffer | null = null;
   private buffered = new Map<number, Promise<void>>();
   private last: Promise<unknown> = Promise.resolve();
@@ -81,41 +82,18 @@ export class Player {
     this.times = new Float64Array(await this.parts.bytes(["times", "", 0]));
   }
 
-  // Open the video; throws while there is none yet.
-  async open(): Promise<void> {
-    if (this.plays || this.gone) return;
-    const init = new Uint8Array(await this.parts.bytes(["video", "", -1]));
-    const mime = mimeOf(init);
-    if (!("MediaSource" in window) || !MediaSource.isTypeSupported(mime)) {
-      this.watcher.trouble(`this browser does not play ${mime}: frames are shown one by one, without sound`);
-      return;
-    }
-    const opened = new Promise((resolve) => this.media.addEventListener("sourceopen", resolve, { once: true }));
-    this.video.src = URL.createObjectURL(this.media);
-    await opened;
-    this.buffer = this.media.addSourceBuffer(mime);
-    this.media.duration = this.meta.duration;
-    await this.append(init);
-    this.plays = true;
-    this.video.playbackRate = this.speed;
-    this.watch();
-    const frame = Math.max(this.wanted, this.shown, 0);
-    this.wanted = frame;
-    this.shown = -1; // a picture so far, not the video
-    this.seeking = false;
-    if (this.playing) {
-      window.clearTimeout(this.timer);
-      this.play();
-    } else await this.move();
+  // Open the video, once; throws while there is none yet.
+  open(): Promise<void> {
+    this.opening ??= this.attach().catch((error) => {
+      this.opening = null;
+      throw error;
+    });
+    return this.opening;
   }
 
   // Whether the video itself is what is seen, and not pictures of its frames.
   get isVideo(): boolean {
     return this.plays;
-  }
-
-  private get lastChunk(): number {
-    return this.parts.chunkOf(this.meta.frames - 1);
   }
 
   setSpeed(speed: number): void {
@@ -172,6 +150,34 @@ export class Player {
     this.pause();
     this.video.removeAttribute("src");
     this.video.load();
+  }
+
+  private async attach(): Promise<void> {
+    const init = new Uint8Array(await this.parts.bytes(["video", "", -1]));
+    const mime = mimeOf(init);
+    if (!("MediaSource" in window) || !MediaSource.isTypeSupported(mime)) {
+      this.watcher.trouble(`this browser does not play ${mime}: frames are shown one by one, without sound`);
+      return;
+    }
+    if (this.gone) return;
+    const media = (this.media = new MediaSource());
+    const opened = new Promise((resolve) => media.addEventListener("sourceopen", resolve, { once: true }));
+    this.video.src = URL.createObjectURL(media);
+    await opened;
+    this.buffer = media.addSourceBuffer(mime);
+    media.duration = this.meta.duration;
+    await this.append(init);
+    this.plays = true;
+    this.video.playbackRate = this.speed;
+    this.watch();
+    const frame = Math.max(this.wanted, this.shown, 0);
+    this.wanted = frame;
+    this.shown = -1; // a picture so far, not the video
+    this.seeking = false;
+    if (this.playing) {
+      window.clearTimeout(this.timer);
+      this.play();
+    } else await this.move();
   }
 
   private async move(): Promise<void> {
@@ -294,11 +300,15 @@ export class Player {
       if (!buffer || this.gone) return;
       buffer.appendBuffer(bytes);
       await updated(buffer);
-      if (chunk === this.lastChunk && this.media.readyState === "open") this.media.endOfStream();
+      if (chunk === this.lastChunk && this.media?.readyState === "open") this.media.endOfStream();
     };
     const turn = this.last.then(work);
     this.last = turn.catch(() => undefined);
     return turn;
+  }
+
+  private get lastChunk(): number {
+    return this.parts.chunkOf(this.meta.frames - 1);
   }
 
   private forget(near: number): void {

@@ -7,7 +7,8 @@ import type { Parts } from "./parts";
 import { short } from "./times";
 import type { Meta, Trace } from "./types";
 
-const WIDE = 96;
+const WIDE = 96; // at most
+const TALL = 64; // likewise
 const OF_A_KIND = 4;
 const MOST_KEPT = 64;
 
@@ -27,13 +28,15 @@ export class Thumbs {
     this.turn += 1;
     this.root.replaceChildren();
     if (!trace) return;
+    const scale = Math.min(WIDE / this.meta.size[0], TALL / this.meta.size[1]);
+    const [width, height] = this.meta.size.map((side) => Math.round(scale * side));
     const wanted: [frame: number, canvas: HTMLCanvasElement][] = [];
     for (const [word, lowest] of [
       ["highest", false],
       ["lowest", true],
     ] as const)
       for (const frame of extremeFrames(trace.values, lowest).slice(0, OF_A_KIND)) {
-        const canvas = h("canvas", { width: String(WIDE), height: String(Math.round((WIDE * this.meta.size[1]) / this.meta.size[0])), "aria-hidden": "true" });
+        const canvas = h("canvas", { width: `${width}`, height: `${height}`, "aria-hidden": "true" });
         const label = `${word}: ${short(trace.values[frame] ?? 0)} at ${frame}`;
         this.root.append(button(`${word} ${strip}: go to frame ${frame}`, () => this.go(frame), canvas, h("span", {}, label)));
         const known = this.kept.get(frame);
