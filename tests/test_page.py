@@ -43,6 +43,7 @@ NODE = shutil.which("npm")
 SIZE = (360, 640)
 FRAMES = 150
 
+needs_node = pytest.mark.skipif(NODE is None, reason="needs Node.js 20")
 pytestmark = pytest.mark.slow
 
 
@@ -135,6 +136,11 @@ def test_picture(maps: dict[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray, n
     return image, maps["right"][40], maps["down"][40]
 
 
+THUMBS_PAINTED = """() => {
+  const pixels = (each) => each.getContext("2d").getImageData(0, 0, each.width, each.height).data;
+  const isPainted = (each) => pixels(each).some((value, n) => n % 4 < 3 && value > 50);
+  return [...document.querySelectorAll(".tinyhd-thumbs canvas")].every(isPainted);
+}"""
 DRAW = """
 async ([script, kind, png, settings, first, second, colours, diverging]) => {
   const { Canvas, Painter, scaled } = await import(`data:text/javascript;base64,${script}`);
@@ -382,9 +388,7 @@ def test_several_traces_are_drawn_on_lanes_of_their_own(page: Page) -> None:
     told = page.locator(".tinyhd-tip").inner_text()
     assert all(name in told for name in ("map change", "map spread", "cuts", "motion"))
     page.screenshot(path=ROOT / "out/browser/page_traces.png")
-    seen = "each.getContext('2d').getImageData(0, 0, each.width, each.height).data.some((x, n) => n % 4 < 3 && x > 60)"
-    painted = f"[...document.querySelectorAll('.tinyhd-thumbs canvas')].every(each => {seen})"
-    page.wait_for_function(painted)
+    page.wait_for_function(THUMBS_PAINTED)
     thumb = page.locator(".tinyhd-thumbs button").first
     frame = int(thumb.inner_text().split(" at ")[1])
     thumb.click()
@@ -525,6 +529,7 @@ def test_viewers_of_a_page_lie_beside_or_below_each_other(pair_page: Page, width
     assert (boxes[1]["x"] > boxes[0]["x"]) == (columns == 2)
     assert (boxes[1]["y"] > boxes[0]["y"]) == (columns == 1)
     assert pair_page.evaluate("document.documentElement.scrollWidth") <= width
+    pair_page.wait_for_function(THUMBS_PAINTED)
 
 
 @needs_browser
@@ -635,17 +640,51 @@ def test_maps_are_packed_small_and_without_loss(maps: dict[str, np.ndarray]) -> 
     assert np.isnan(np.frombuffer(part[6 : 6 + 64 * 16], "<f4").reshape(64, 4)[63]).all()
 
 
-@pytest.mark.skipif(NODE is None, reason="needs Node.js 20")
-def test_the_script_is_current_typed_and_tested(tmp_path: Path) -> None:
-    """What is committed is what its source gives; changes are made in js/src, and built by npm run build there."""
-    source = tmp_path / "viewer/js"
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the script's source, with what builds and checks it."""
+    source = tmp_path_factory.mktemp("viewer") / "js"
     shutil.copytree(SCRIPTS, source, ignore=shutil.ignore_patterns("node_modules"))
-    for words in (["ci", "--ignore-scripts"], ["run", "check"], ["test"], ["run", "build"]):
-        done = subprocess.run(
-            [str(NODE), *words], cwd=source, capture_output=True, text=True, env=os.environ | {"CI": "1"}, check=False
-        )
-        assert done.returncode == 0, done.stdout + done.stderr
-    assert (tmp_path / "viewer/viewer.js").read_text("utf-8") == SCRIPT
+    _npm(source, "ci", "--ignore-scripts")
+    return source
+
+
+def _npm(folder: Path, *words: str) -> None:
+    done = subprocess.run(
+        [str(NODE), *words], cwd=folder, capture_output=True, text=True, env=os.environ | {"CI": "1"}, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@needs_node
+def test_the_script_is_current_typed_and_tested(installed: Path) -> None:
+    """What is committed is what its source gives; changes are made in js/src, and built by npm run build there."""
+    _npm(installed, "run", "check")
+    _npm(installed, "test")
+    _npm(installed, "run", "build")
+    assert (installed.parent / "viewer.js").read_text("utf-8") == SCRIPT
+
+
+@needs_node
+@needs_browser
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_it_is_accessible_by_all_rules_of_axe(page: Page, installed: Path, scheme: Any) -> None:
+    """Names, roles, lists, landmarks and contrast, with everything open."""
+    page.emulate_media(color_scheme=scheme)
+    page.get_by_label("Settings").click()
+    for key in ("7", "n", "o", "k", "Enter", "r"):
+        page.keyboard.press(key)
+    page.mouse.move(*_points_at(page, 0.1, 0.1))
+    page.mouse.down()
+    page.mouse.move(*_points_at(page, 0.4, 0.8), steps=3)
+    page.mouse.up()
+    page.locator(".tinyhd-regions table").get_by_role("row").nth(2).wait_for(timeout=30_000)
+    page.keyboard.press("?")
+    page.screenshot(path=ROOT / f"out/browser/everything_{scheme}.png", full_page=True)
+    page.evaluate((installed / "node_modules/axe-core/axe.min.js").read_text("utf-8"))
+    found = page.evaluate("axe.run()")
+    assert len(found["passes"]) > 25
+    assert [(each["id"], [node["html"] for node in each["nodes"]]) for each in found["violations"]] == []
 
 
 def test_a_state_of_another_version_is_refused(saved: tuple[SaliencyViewer, Path], tmp_path: Path) -> None:

@@ -35,6 +35,11 @@ class VideoReader:
         width: of the pictures, at most; larger ones are scaled down. None for their own.
         cache_bytes: how much is kept.
 
+    Attributes:
+        count: how many frames there are.
+        times: of each, in seconds since the first.
+        keys: numbers of those that decode without others, as far as they are known.
+
     Raises:
         BadInput: as `tinyhd_lib.data.video.probe`.
     """
@@ -57,6 +62,7 @@ class VideoReader:
             self.times = [n / float(self.rate) for n in range(len(self._images))]
         else:
             self.times = [frame.time for frame in read_frames(path)]
+        self.keys = [index for index, mark in enumerate(marks) if mark.is_key] if sought else []
         self.count = min(frames or len(self.times), len(self.times))
         self._video = None if self._images else _SoughtVideo(path, marks) if sought else _CountedVideo(path)
 
@@ -158,10 +164,11 @@ class _CountedVideo(_OpenVideo):
 
 
 class _Mark(NamedTuple):
-    """When a frame is shown: in the video's own clock, and in seconds since the first frame."""
+    """When a frame is shown, in the video's own clock and in seconds since the first, and whether it is a key frame."""
 
     ticks: int
     seconds: float
+    is_key: bool
 
 
 class _SoughtVideo(_OpenVideo):
@@ -191,15 +198,17 @@ class _SoughtVideo(_OpenVideo):
 def _marks(path: Path) -> list[_Mark]:
     """When the frame of every packet is shown, in order; none if that cannot be told."""
     with open_video(path) as (container, stream):
-        packets = [packet for packet in container.demux(stream) if packet.size]
-        shown = [packet.pts for packet in packets if not packet.is_discard]
+        # Not the packets themselves, for they hold all of the video.
+        packets = [(p.pts, p.dts, p.is_keyframe, p.is_discard) for p in container.demux(stream) if p.size]
+        shown = [pts for pts, _, _, is_discard in packets if not is_discard]
         known = sorted(time for time in shown if time is not None)
-        decoded = [packet.dts for packet in packets if packet.dts is not None]
+        decoded = [dts for _, dts, _, _ in packets if dts is not None]
         # AVI stores no presentation times: FFmpeg guesses them, wrongly where there are B-frames.
         guessed = container.format.name == "avi" and (stream.codec_context.has_b_frames or known != shown)
         if guessed or len(set(known)) < len(shown) or decoded != sorted(decoded) or not stream.time_base:
             return []
-        return [_Mark(time, float((time - known[0]) * stream.time_base)) for time in known]
+        keys = {pts for pts, _, is_key, _ in packets if is_key}
+        return [_Mark(time, float((time - known[0]) * stream.time_base), time in keys) for time in known]
 
 
 def narrowed(image: Image, width: int | None) -> Image:

@@ -116,9 +116,15 @@ class Scene:
 
 
 def contact_sheet(scene: Scene, settings: Settings, moments: int = _MOMENTS) -> Image:
-    """Return evenly spaced frames as they are drawn, each with its number and time, in rows of four: (H, W, 3) RGB."""
+    """Return moments as they are drawn, each with its number and time, in rows of four: (H, W, 3) RGB.
+
+    They are evenly spaced; in a long video at the nearest key frames, which need no others to be decoded.
+    """
     count = scene.reader.count
-    indices = sorted({round(place) for place in np.linspace(0, count - 1, min(moments, count))})
+    known = [key for key in scene.reader.keys if key < count]
+    frames = known if len(known) > 2 * moments else range(count)
+    places = np.linspace(0, count - 1, min(moments, count))
+    indices = sorted({min(frames, key=lambda frame: abs(frame - place)) for place in places})
     pictures = []
     for index in indices:
         picture = narrowed(scene.draw(replace(settings, frame=index)), _SMALL)

@@ -284,10 +284,10 @@ var KernelHost = class {
     return value !== known2.value && known2.older.includes(value);
   }
   // Parts that are asked for together travel in one message.
-  ask(keys2) {
+  ask(keys2, later = false) {
     if (!this.queue.length) queueMicrotask(() => this.flush());
     return Promise.all(
-      keys2.map((key) => new Promise((resolve, reject) => this.queue.push({ key, resolve, reject })))
+      keys2.map((key) => new Promise((resolve, reject) => this.queue.push({ key, later: later || SLOW.has(key[0]), resolve, reject })))
     );
   }
   act(name) {
@@ -298,13 +298,13 @@ var KernelHost = class {
   }
   flush() {
     const entries = this.queue.splice(0);
-    for (const slow of [false, true]) this.post(entries.filter(({ key }) => SLOW.has(key[0]) === slow));
+    for (const later of [false, true]) this.post(entries.filter((each) => each.later === later), later);
   }
-  post(entries) {
+  post(entries, later) {
     if (!entries.length) return;
     const id = ++this.asked;
     this.waiting.set(id, entries);
-    this.model.send({ ask: entries.map((entry) => entry.key), id });
+    this.model.send({ ask: entries.map((entry) => entry.key), id, later });
   }
   receive(content, buffers) {
     const waiting = this.waiting.get(content.id);
@@ -1223,7 +1223,7 @@ var Notes = class {
   }
   meta;
   asked;
-  root = h("ul", { class: "tinyhd-notes" });
+  root = h("div", { class: "tinyhd-notes" });
   listed = [];
   sync({ notes }) {
     if (notes === this.listed) return;
@@ -1233,12 +1233,12 @@ var Notes = class {
       ({ frame, text }, n) => h("li", {}, button("Go there", () => this.asked.go(frame), `${frame}`), ` ${text} `, tool("×", `Drop the note at ${frame}`, () => drop(n)))
     );
     const save = button("Save the notes as a table", () => this.save(), "notes as CSV");
-    this.root.replaceChildren(...lines2, ...notes.length ? [h("li", { role: "presentation" }, save)] : []);
+    this.root.replaceChildren(...notes.length ? [h("ul", { "aria-label": "Notes" }, ...lines2), save] : []);
   }
   // Ask for the words of a note.
   add(frame) {
     const field = h("input", { type: "text", placeholder: "what is seen here", "aria-label": "Note" });
-    const line = h("li", {}, `${frame} `, field);
+    const line = h("div", {}, `${frame} `, field);
     this.root.prepend(line);
     field.focus();
     field.addEventListener("keydown", (event) => {
@@ -1465,6 +1465,127 @@ function bounded([x, y]) {
   return [Math.min(Math.max(x, 0), 1), Math.min(Math.max(y, 0), 1)].map((each) => Math.round(1e4 * each) / 1e4);
 }
 
+// src/parts.ts
+var MOST_MAPS = 24;
+var MOST_GAZE = 500;
+var AT_ONCE = 16;
+var HEAD = 6;
+var ABOUT = 16;
+async function inflate(bytes) {
+  const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("deflate"));
+  return new Uint8Array(await new Response(stream).arrayBuffer());
+}
+async function breathe(frame) {
+  if (frame % AT_ONCE === AT_ONCE - 1) await new Promise((go) => setTimeout(go));
+}
+async function undifferenced(packed, rows, columns, frames) {
+  const size = rows * columns;
+  const levels = new Uint8Array(packed.length);
+  for (let frame = 0; frame < frames; frame++) {
+    await breathe(frame);
+    const start = frame * size;
+    for (let row = 0; row < rows; row++) {
+      let sum = 0;
+      const begin = start + row * columns;
+      for (let at = begin; at < begin + columns; at++) {
+        sum = sum + packed[at] & 255;
+        levels[at] = frame ? sum + levels[at - size] : sum;
+      }
+    }
+  }
+  return levels;
+}
+async function unpackMaps(part) {
+  const view = new DataView(part);
+  const [rows, columns, frames] = [0, 2, 4].map((at) => view.getUint16(at, true));
+  const packed = await inflate(new Uint8Array(part, HEAD + ABOUT * frames));
+  const levels = await undifferenced(packed, rows, columns, frames);
+  return Array.from({ length: frames }, (_, n) => {
+    const [low, high, x, y] = [0, 4, 8, 12].map((at) => view.getFloat32(HEAD + ABOUT * n + at, true));
+    if (Number.isNaN(low)) return null;
+    return { rows, columns, levels: levels.subarray(n * rows * columns, (n + 1) * rows * columns), low, high, peak: [x, y] };
+  });
+}
+var Kept = class {
+  constructor(most) {
+    this.most = most;
+  }
+  most;
+  values = /* @__PURE__ */ new Map();
+  known = /* @__PURE__ */ new Map();
+  peek(name) {
+    const value = this.known.get(name);
+    if (value !== void 0) {
+      this.known.delete(name);
+      this.known.set(name, value);
+    }
+    return value;
+  }
+  get(name, make) {
+    let value = this.values.get(name);
+    if (!value) {
+      value = make();
+      this.values.set(name, value);
+      value.then(
+        (each) => {
+          this.known.set(name, each);
+          for (const oldest of this.known.keys()) {
+            if (this.known.size <= this.most) break;
+            this.known.delete(oldest);
+            this.values.delete(oldest);
+          }
+        },
+        () => this.values.delete(name)
+      );
+    }
+    return value;
+  }
+};
+var Parts = class {
+  constructor(host) {
+    this.host = host;
+    this.meta = host.meta;
+  }
+  host;
+  maps = new Kept(MOST_MAPS);
+  gaze = new Kept(MOST_GAZE);
+  traces = new Kept(100);
+  small = new Kept(200);
+  meta;
+  chunkOf(frame) {
+    return Math.floor(frame / this.meta.chunk);
+  }
+  // A frame's map: null if it has none, undefined if it has not come yet.
+  map(name, frame) {
+    return this.maps.peek(`${name}|${this.chunkOf(frame)}`)?.[frame % this.meta.chunk];
+  }
+  needMaps(name, chunk2) {
+    return this.maps.get(`${name}|${chunk2}`, async () => unpackMaps(await this.bytes(["maps", name, chunk2])));
+  }
+  // Maps of a chunk for once, and without haste: they do not take the place of those that are looked at.
+  async passing(name, chunk2) {
+    return this.maps.peek(`${name}|${chunk2}`) ?? unpackMaps((await this.host.ask([["maps", name, chunk2]], true))[0]);
+  }
+  // Gaze points of a chunk, if they have come.
+  points(name, chunk2) {
+    return this.gaze.peek(`${name}|${chunk2}`);
+  }
+  needPoints(name, chunk2) {
+    return this.gaze.get(`${name}|${chunk2}`, async () => new Float32Array(await this.bytes(["points", name, chunk2])));
+  }
+  trace(strip, source) {
+    const name = `${strip}@${source}`;
+    return this.traces.get(name, async () => JSON.parse(new TextDecoder().decode(await this.bytes(["trace", name, 0]))));
+  }
+  bytes(key) {
+    return this.host.ask([key]).then(([part]) => part);
+  }
+  // Small parts that are asked for again and again.
+  keep(key) {
+    return this.small.get(key.join("|"), () => this.bytes(key));
+  }
+};
+
 // src/map_traces.ts
 var ROWS = 48;
 var COLUMNS = 64;
@@ -1516,7 +1637,8 @@ async function mapTraces(parts, meta, source, told) {
   let before = null;
   for (let chunk2 = 0; chunk2 < chunks; chunk2++) {
     const maps = await parts.passing(source, chunk2);
-    maps.forEach((map, n) => {
+    for (const [n, map] of maps.entries()) {
+      await breathe(n);
       const frame = chunk2 * meta.chunk + n;
       const cells = map && density(map);
       if (map && cells) {
@@ -1525,8 +1647,8 @@ async function mapTraces(parts, meta, source, told) {
         values["peak from centre"][frame] = offCentre(map);
       }
       before = cells;
-    });
-    if (!told(chunk2 + 1, chunks)) return null;
+    }
+    if (!await told(chunk2 + 1, chunks)) return null;
   }
   return Object.fromEntries(names.map((name) => [name, { unit: UNITS[name], values: values[name] }]));
 }
@@ -1738,7 +1860,6 @@ var Player = class {
       return;
     }
     this.wanted = frame;
-    void this.need(this.parts.chunkOf(frame) + 1).catch(() => void 0);
     if (frame >= this.range[1]) this.turn();
   }
   // At the end of the range.
@@ -2173,16 +2294,19 @@ var Timeline = class {
 
 // src/over_time.ts
 var LONG = 8;
+var PAUSE = 300;
 var OverTime = class {
-  constructor(scene, isLive, status, asked) {
+  constructor(scene, isLive, isBusy, status, asked) {
     this.scene = scene;
     this.isLive = isLive;
+    this.isBusy = isBusy;
     this.status = status;
     this.timeline = new Timeline(scene.meta.frames, asked);
     this.thumbs = new Thumbs(scene.parts, scene.meta, asked.go);
   }
   scene;
   isLive;
+  isBusy;
   status;
   timeline;
   thumbs;
@@ -2217,8 +2341,9 @@ var OverTime = class {
   // What the maps of a source tell, computed once.
   async ofMaps(strip, source) {
     const { parts, meta } = this.scene;
-    const told = (done, total) => {
+    const told = async (done, total) => {
       if (total > LONG) this.status.progress(`maps of ${source} over time`, done, total);
+      while (this.isBusy() && !this.gone) await new Promise((go) => setTimeout(go, PAUSE));
       return !this.gone;
     };
     const coming = this.ofSources.get(source) ?? mapTraces(parts, meta, source, told);
@@ -2246,123 +2371,6 @@ var OverTime = class {
     }));
     if (lines2.length) lanes.push({ title: "attention in", unit: "%", lines: lines2 });
     this.timeline.show(lanes);
-  }
-};
-
-// src/parts.ts
-var MOST_MAPS = 24;
-var MOST_GAZE = 500;
-var HEAD = 6;
-var ABOUT = 16;
-async function inflate(bytes) {
-  const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("deflate"));
-  return new Uint8Array(await new Response(stream).arrayBuffer());
-}
-function undifferenced(packed, rows, columns, frames) {
-  const size = rows * columns;
-  const levels = new Uint8Array(packed.length);
-  for (let frame = 0; frame < frames; frame++) {
-    const start = frame * size;
-    for (let row = 0; row < rows; row++) {
-      let sum = 0;
-      const begin = start + row * columns;
-      for (let at = begin; at < begin + columns; at++) {
-        sum = sum + packed[at] & 255;
-        levels[at] = frame ? sum + levels[at - size] : sum;
-      }
-    }
-  }
-  return levels;
-}
-async function unpackMaps(part) {
-  const view = new DataView(part);
-  const [rows, columns, frames] = [0, 2, 4].map((at) => view.getUint16(at, true));
-  const packed = await inflate(new Uint8Array(part, HEAD + ABOUT * frames));
-  const levels = undifferenced(packed, rows, columns, frames);
-  return Array.from({ length: frames }, (_, n) => {
-    const [low, high, x, y] = [0, 4, 8, 12].map((at) => view.getFloat32(HEAD + ABOUT * n + at, true));
-    if (Number.isNaN(low)) return null;
-    return { rows, columns, levels: levels.subarray(n * rows * columns, (n + 1) * rows * columns), low, high, peak: [x, y] };
-  });
-}
-var Kept = class {
-  constructor(most) {
-    this.most = most;
-  }
-  most;
-  values = /* @__PURE__ */ new Map();
-  known = /* @__PURE__ */ new Map();
-  peek(name) {
-    const value = this.known.get(name);
-    if (value !== void 0) {
-      this.known.delete(name);
-      this.known.set(name, value);
-    }
-    return value;
-  }
-  get(name, make) {
-    let value = this.values.get(name);
-    if (!value) {
-      value = make();
-      this.values.set(name, value);
-      value.then(
-        (each) => {
-          this.known.set(name, each);
-          for (const oldest of this.known.keys()) {
-            if (this.known.size <= this.most) break;
-            this.known.delete(oldest);
-            this.values.delete(oldest);
-          }
-        },
-        () => this.values.delete(name)
-      );
-    }
-    return value;
-  }
-};
-var Parts = class {
-  constructor(host) {
-    this.host = host;
-    this.meta = host.meta;
-  }
-  host;
-  maps = new Kept(MOST_MAPS);
-  gaze = new Kept(MOST_GAZE);
-  traces = new Kept(100);
-  small = new Kept(200);
-  meta;
-  chunkOf(frame) {
-    return Math.floor(frame / this.meta.chunk);
-  }
-  // A frame's map: null if it has none, undefined if it has not come yet.
-  map(name, frame) {
-    return this.maps.peek(`${name}|${this.chunkOf(frame)}`)?.[frame % this.meta.chunk];
-  }
-  needMaps(name, chunk2) {
-    return this.maps.get(`${name}|${chunk2}`, async () => unpackMaps(await this.bytes(["maps", name, chunk2])));
-  }
-  // Maps of a chunk for once: they do not take the place of those that are looked at.
-  passing(name, chunk2) {
-    const kept = this.maps.peek(`${name}|${chunk2}`);
-    return kept ? Promise.resolve(kept) : this.bytes(["maps", name, chunk2]).then(unpackMaps);
-  }
-  // Gaze points of a chunk, if they have come.
-  points(name, chunk2) {
-    return this.gaze.peek(`${name}|${chunk2}`);
-  }
-  needPoints(name, chunk2) {
-    return this.gaze.get(`${name}|${chunk2}`, async () => new Float32Array(await this.bytes(["points", name, chunk2])));
-  }
-  trace(strip, source) {
-    const name = `${strip}@${source}`;
-    return this.traces.get(name, async () => JSON.parse(new TextDecoder().decode(await this.bytes(["trace", name, 0]))));
-  }
-  bytes(key) {
-    return this.host.ask([key]).then(([part]) => part);
-  }
-  // Small parts that are asked for again and again.
-  keep(key) {
-    return this.small.get(key.join("|"), () => this.bytes(key));
   }
 };
 
@@ -2471,7 +2479,7 @@ function sharesCsv(found, times) {
 }
 
 // src/region_panel.ts
-var PAUSE = 300;
+var PAUSE2 = 300;
 var RegionPanel = class {
   // of the computation that counts
   constructor(meta, parts, outliner, status, asked) {
@@ -2498,7 +2506,7 @@ var RegionPanel = class {
     if (regions !== this.listed) {
       this.turn += 1;
       clearTimeout(this.later);
-      this.later = setTimeout(() => void this.compute(), PAUSE);
+      this.later = setTimeout(() => void this.compute(), PAUSE2);
     } else if (this.selected === this.outliner.selected) return;
     [this.listed, this.selected] = [regions, this.outliner.selected];
     this.root.hidden = !regions.length;
@@ -2885,7 +2893,7 @@ var Viewer = class {
       redraw: () => this.soon(),
       tell: (text) => status.tell(text)
     });
-    this.overTime = new OverTime(this.scene, host.live, status, { go, choose: (start, stop) => change2({ start, stop }) });
+    this.overTime = new OverTime(this.scene, host.live, () => this.now.playing, status, { go, choose: (start, stop) => change2({ start, stop }) });
     const computed2 = this.overTime.showRegions.bind(this.overTime);
     this.regions = new RegionPanel(meta, this.parts, this.outliner, status, { go, times, computed: computed2 });
     this.notes = new Notes(meta, { go, change: change2, times, leave: () => this.root.focus() });
@@ -2926,6 +2934,8 @@ var Viewer = class {
   now;
   frame = -1;
   // on the screen
+  chunk = -1;
+  // the one behind which was asked for
   image = null;
   gone = false;
   scheduled = false;
@@ -3066,10 +3076,11 @@ var Viewer = class {
     }
     if (this.scene.isHere(this.now, frame)) this.paint();
     else void this.fetch().then(() => this.frame === frame && this.soon());
-    if (frame % this.meta.chunk === 0 || !this.now.playing) {
-      void this.scene.fetchAhead(this.now, frame);
-      void this.player.need(this.parts.chunkOf(frame) + 1).catch(() => void 0);
-    }
+    const chunk2 = this.parts.chunkOf(frame);
+    if (chunk2 === this.chunk && this.now.playing) return;
+    this.chunk = chunk2;
+    void this.scene.fetchAhead(this.now, frame);
+    void this.player.need(chunk2 + 1).catch(() => void 0);
   }
   async fetch() {
     if (this.frame < 0) return;

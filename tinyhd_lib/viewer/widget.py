@@ -87,23 +87,20 @@ class SaliencyViewer(InCell, _WithSettings):  # type: ignore[misc]
         name = Path(maps).stem if isinstance(maps, str | Path) else "map"
         sources = dict(maps) if isinstance(maps, Mapping) else {name: maps}
         opened = {name: open_maps(source, path) for name, source in sources.items()}
-        known = isinstance(video, Video) and video.has_truth
-        if known:
-            opened[_OBSERVERS] = open_maps(video, path)
-        if decoders is not None:
-            opened |= open_decoders(path, decoders)
-        self._scene = Scene(path, opened, width)
-        count = self._scene.reader.count
+        gaze = {_OBSERVERS: open_maps(video, path)} if isinstance(video, Video) and video.has_truth else {}
+        decoded = {} if decoders is None else open_decoders(path, decoders)
+        self._scene = Scene(path, opened | gaze | decoded, width)
         values = {name: np.asarray(each, float) for name, each in (scores or {}).items()}
         for name, each in values.items():
-            if each.shape != (count,):
-                raise BadInput(f"scores {name!r}: one number a frame, {count}, are needed, got {each.shape}")
+            if each.shape != (self.frames,):
+                raise BadInput(f"scores {name!r}: one number a frame, {self.frames}, are needed, got {each.shape}")
         self._again = as_state(video, sources, decoders, values)
         self.out, self.interactive, self._width, self._stem = Path(out), interactive, width, path.stem
-        self._parts = Parts(self._scene, values, _OBSERVERS if known else None)
-        self._quick, self._slow = ThreadPoolExecutor(1), ThreadPoolExecutor(1)
+        self._parts = Parts(self._scene, values, next(iter(gaze), None))
+        self._quick, self._slow = ThreadPoolExecutor(1), ThreadPoolExecutor(2)
         self._make_video, self._cancelled = lru_cache(1)(self._have_video), Event()
-        start = {"source": next(iter(opened)), "other": list(opened)[-1], "strips": self._parts.strips[:1]} | settings
+        names = list(self._scene.sources)
+        start = {"source": names[0], "other": names[-1], "strips": self._parts.strips[:1]} | settings
         try:
             shown = self._checked(Settings(**start))
         except TypeError as error:
@@ -239,8 +236,7 @@ class SaliencyViewer(InCell, _WithSettings):  # type: ignore[misc]
             keys = content["ask"]
             if ["video", "", -1] in keys:
                 self._slow.submit(self._attempt, self._make_video)
-            is_slow = any(kind in {"trace", "bounds"} for kind, _name, _index in keys)
-            (self._slow if is_slow else self._quick).submit(self._answer, content["id"], keys)
+            (self._slow if content.get("later") else self._quick).submit(self._answer, content["id"], keys)
 
     def _answer(self, number: int, keys: list[tuple[str, str, int]]) -> None:
         errors, buffers = {}, []

@@ -15,7 +15,7 @@ export interface Host {
   settings(): Settings;
   set(change: Partial<Settings>, eager: boolean): void;
   observe(changed: () => void): void;
-  ask(keys: Key[]): Promise<ArrayBuffer[]>;
+  ask(keys: Key[], later?: boolean): Promise<ArrayBuffer[]>; // others are answered before what may come later
   act(name: string): void;
   listen(told: (what: Told) => void): void;
 }
@@ -35,6 +35,7 @@ interface Model {
 
 interface Entry {
   key: Key;
+  later: boolean;
   resolve: (part: ArrayBuffer) => void;
   reject: (error: Error) => void;
 }
@@ -101,10 +102,10 @@ export class KernelHost implements Host {
   }
 
   // Parts that are asked for together travel in one message.
-  ask(keys: Key[]): Promise<ArrayBuffer[]> {
+  ask(keys: Key[], later = false): Promise<ArrayBuffer[]> {
     if (!this.queue.length) queueMicrotask(() => this.flush());
     return Promise.all(
-      keys.map((key) => new Promise<ArrayBuffer>((resolve, reject) => this.queue.push({ key, resolve, reject }))),
+      keys.map((key) => new Promise<ArrayBuffer>((resolve, reject) => this.queue.push({ key, later: later || SLOW.has(key[0]), resolve, reject }))),
     );
   }
 
@@ -118,14 +119,14 @@ export class KernelHost implements Host {
 
   private flush(): void {
     const entries = this.queue.splice(0);
-    for (const slow of [false, true]) this.post(entries.filter(({ key }) => SLOW.has(key[0]) === slow));
+    for (const later of [false, true]) this.post(entries.filter((each) => each.later === later), later);
   }
 
-  private post(entries: Entry[]): void {
+  private post(entries: Entry[], later: boolean): void {
     if (!entries.length) return;
     const id = ++this.asked;
     this.waiting.set(id, entries);
-    this.model.send({ ask: entries.map((entry) => entry.key), id });
+    this.model.send({ ask: entries.map((entry) => entry.key), id, later });
   }
 
   private receive(content: Record<string, unknown>, buffers: DataView[]): void {

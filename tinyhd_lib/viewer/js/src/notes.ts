@@ -5,7 +5,7 @@ import { csv, download } from "./files";
 import type { Meta, Note, Settings } from "./types";
 
 export class Notes {
-  readonly root = h("ul", { class: "tinyhd-notes" });
+  readonly root = h("div", { class: "tinyhd-notes" });
   private listed: Note[] = [];
 
   constructor(
@@ -21,13 +21,13 @@ export class Notes {
       h("li", {}, button("Go there", () => this.asked.go(frame), `${frame}`), ` ${text} `, tool("×", `Drop the note at ${frame}`, () => drop(n))),
     );
     const save = button("Save the notes as a table", () => this.save(), "notes as CSV");
-    this.root.replaceChildren(...lines, ...(notes.length ? [h("li", { role: "presentation" }, save)] : []));
+    this.root.replaceChildren(...(notes.length ? [h("ul", { "aria-label": "Notes" }, ...lines), save] : []));
   }
 
   // Ask for the words of a note.
   add(frame: number): void {
     const field = h("input", { type: "text", placeholder: "what is seen here", "aria-label": "Note" });
-    const line = h("li", {}, `${frame} `, field);
+    const line = h("div", {}, `${frame} `, field);
     this.root.prepend(line);
     field.focus();
     field.addEventListener("keydown", (event) => {

@@ -10,6 +10,7 @@ import { type Lane, Timeline } from "./timeline";
 import type { Settings, Trace } from "./types";
 
 const LONG = 8; // chunks of maps whose reading is told
+const PAUSE = 300; // milliseconds between two looks whether it still plays
 
 export class OverTime {
   readonly timeline: Timeline;
@@ -23,6 +24,7 @@ export class OverTime {
   constructor(
     private scene: Scene,
     private isLive: boolean,
+    private isBusy: () => boolean,
     private status: Status,
     asked: { go(frame: number): void; choose(start: number, stop: number): void },
   ) {
@@ -59,8 +61,9 @@ export class OverTime {
   // What the maps of a source tell, computed once.
   private async ofMaps(strip: string, source: string): Promise<Trace> {
     const { parts, meta } = this.scene;
-    const told = (done: number, total: number) => {
+    const told = async (done: number, total: number) => {
       if (total > LONG) this.status.progress(`maps of ${source} over time`, done, total);
+      while (this.isBusy() && !this.gone) await new Promise((go) => setTimeout(go, PAUSE)); // what plays comes first
       return !this.gone;
     };
     const coming = this.ofSources.get(source) ?? mapTraces(parts, meta, source, told);

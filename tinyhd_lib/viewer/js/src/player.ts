@@ -236,7 +236,6 @@ export class Player {
       return;
     }
     this.wanted = frame;
-    void this.need(this.parts.chunkOf(frame) + 1).catch(() => undefined);
     if (frame >= this.range[1]) this.turn();
   }
 

@@ -31,6 +31,7 @@ export class Viewer implements Member {
   private meta: Meta;
   private now: Settings;
   private frame = -1; // on the screen
+  private chunk = -1; // the one behind which was asked for
   private image: CanvasImageSource | null = null;
   private gone = false;
   private scheduled = false;
@@ -85,7 +86,7 @@ export class Viewer implements Member {
       redraw: () => this.soon(),
       tell: (text) => status.tell(text),
     });
-    this.overTime = new OverTime(this.scene, host.live, status, { go, choose: (start, stop) => change({ start, stop }) });
+    this.overTime = new OverTime(this.scene, host.live, () => this.now.playing, status, { go, choose: (start, stop) => change({ start, stop }) });
     const computed = this.overTime.showRegions.bind(this.overTime);
     this.regions = new RegionPanel(meta, this.parts, this.outliner, status, { go, times, computed });
     this.notes = new Notes(meta, { go, change, times, leave: () => this.root.focus() });
@@ -250,10 +251,11 @@ export class Viewer implements Member {
     }
     if (this.scene.isHere(this.now, frame)) this.paint();
     else void this.fetch().then(() => this.frame === frame && this.soon());
-    if (frame % this.meta.chunk === 0 || !this.now.playing) {
-      void this.scene.fetchAhead(this.now, frame);
-      void this.player.need(this.parts.chunkOf(frame) + 1).catch(() => undefined);
-    }
+    const chunk = this.parts.chunkOf(frame);
+    if (chunk === this.chunk && this.now.playing) return;
+    this.chunk = chunk;
+    void this.scene.fetchAhead(this.now, frame);
+    void this.player.need(chunk + 1).catch(() => undefined);
   }
 
   private async fetch(): Promise<void> {

@@ -249,12 +249,12 @@ describe("traces of maps", () => {
     const meta = { frames: 5, chunk: 2 } as Meta;
     const chunks = [[still, left], [null, right], [left]];
     const parts = { passing: async (_name: string, chunk: number) => chunks[chunk] } as unknown as Parts;
-    const found = await mapTraces(parts, meta, "model", () => true);
+    const found = await mapTraces(parts, meta, "model", async () => true);
     const moved_ = found?.["map change"].values ?? [];
     expect(moved_.map((value) => value && +value.toFixed(6))).toEqual([null, 0.5, null, null, 1]);
     expect(found?.["map spread"].values.map((value) => value && Math.round(value))).toEqual([100, 50, null, 50, 50]);
     expect(Object.keys(found ?? {}).every(isOfMaps)).toBe(true);
-    expect(await mapTraces(parts, meta, "model", () => false)).toBeNull();
+    expect(await mapTraces(parts, meta, "model", async () => false)).toBeNull();
   });
 
   it("have extreme frames, which are apart", () => {

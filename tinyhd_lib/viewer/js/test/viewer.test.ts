@@ -102,8 +102,8 @@ describe("parts", () => {
     packed[at] = change(at) - (at % columns ? change(at - 1) : 0);
   });
 
-  it("give back the levels that were packed", () => {
-    expect(undifferenced(packed, rows, columns, frames)).toEqual(levels);
+  it("give back the levels that were packed", async () => {
+    expect(await undifferenced(packed, rows, columns, frames)).toEqual(levels);
   });
 
   it("know which frame has no map", async () => {
