@@ -283,7 +283,7 @@ var KernelHost = class {
     const value = JSON.stringify(this.model.get(name));
     return value !== known2.value && known2.older.includes(value);
   }
-  // Parts that are asked for together travel in one message.
+  // Parts that are asked for together are asked for in one message, and come one by one.
   ask(keys2, later = false) {
     if (!this.queue.length) queueMicrotask(() => this.flush());
     return Promise.all(
@@ -307,18 +307,17 @@ var KernelHost = class {
     this.model.send({ ask: entries.map((entry) => entry.key), id, later });
   }
   receive(content, buffers) {
-    const waiting = this.waiting.get(content.id);
-    if (!waiting) {
+    if (content.id === void 0) {
       for (const told of this.listeners) told(content);
       return;
     }
-    this.waiting.delete(content.id);
-    const errors = content.errors;
-    waiting.forEach((entry, n) => {
-      const { buffer, byteOffset, byteLength } = buffers[n];
-      if (errors[n]) entry.reject(new Error(errors[n]));
-      else entry.resolve(buffer.slice(byteOffset, byteOffset + byteLength));
-    });
+    const { id, place, error } = content;
+    const entry = this.waiting.get(id)?.[place];
+    if (!entry) return;
+    const { buffer, byteOffset, byteLength } = buffers[0];
+    if (error) entry.reject(new Error(error));
+    else entry.resolve(buffer.slice(byteOffset, byteOffset + byteLength));
+    if (place === (this.waiting.get(id)?.length ?? 0) - 1) this.waiting.delete(id);
   }
 };
 var PageHost = class {
@@ -1818,7 +1817,9 @@ var Player = class {
     this.seeking = true;
     try {
       const chunk2 = this.parts.chunkOf(frame);
-      await this.need(chunk2);
+      const coming = this.need(chunk2);
+      this.watcher.seeks(frame);
+      await coming;
       if ((frame + HELD_BACK) % this.meta.chunk < HELD_BACK) await this.need(chunk2 + 1);
       this.video.currentTime = middleOf(this.times, frame, this.meta.duration);
     } catch (error) {
@@ -1885,7 +1886,9 @@ var Player = class {
   async still(frame) {
     this.seeking = true;
     try {
-      const image = await createImageBitmap(new Blob([await this.parts.keep(["still", "", frame])]));
+      const coming = this.parts.keep(["still", "", frame]);
+      this.watcher.seeks(frame);
+      const image = await createImageBitmap(new Blob([await coming]));
       if (this.plays || this.gone) return;
       this.shown = frame;
       this.watcher.frame(frame, image);
@@ -1953,6 +1956,7 @@ var Frames = class {
         this.latest = { frame, image };
         this.came();
       },
+      seeks: () => void 0,
       ended: () => void 0,
       trouble: () => void 0
     });
@@ -2056,6 +2060,15 @@ var AXIS = 30;
 var ONE_LANE = 78;
 var LANE = 58;
 var DRAGGED = 4;
+function isKnown(value) {
+  return value !== null && !Number.isNaN(value);
+}
+function ranged(lane) {
+  let range = null;
+  for (const { values } of lane.lines)
+    for (const value of Array.from(values).filter(isKnown)) range = range ? [Math.min(range[0], value), Math.max(range[1], value)] : [value, value];
+  return { ...lane, range };
+}
 var Timeline = class {
   constructor(frames, asked) {
     this.frames = frames;
@@ -2089,7 +2102,7 @@ var Timeline = class {
   window;
   pressed = null;
   show(lanes) {
-    this.lanes = lanes;
+    this.lanes = lanes.map(ranged);
     this.draw();
   }
   update(frame, notes, range) {
@@ -2160,10 +2173,8 @@ var Timeline = class {
     context.fillRect(right - 1, 0, 2, this.tall);
   }
   drawLane(context, ink, wide, lane, top, tall) {
-    const { lines: lines2, title, unit } = lane;
-    const isKnown = (value) => value !== null && !Number.isNaN(value);
-    const known2 = lines2.flatMap(({ values }) => Array.from(values).filter(isKnown));
-    const [low, high] = [known2.reduce((a, b) => Math.min(a, b), known2[0] ?? 0), known2.reduce((a, b) => Math.max(a, b), known2[0] ?? 1)];
+    const { lines: lines2, title, unit, range } = lane;
+    const [low, high] = range ?? [0, 1];
     const bottom = top + tall - 3;
     const height = (value) => bottom - (value - low) / (high - low || 1) * (tall - 22);
     const [from, to] = this.window;
@@ -2201,7 +2212,7 @@ var Timeline = class {
         context.fillText(name, x + 24, top + 3);
         x += context.measureText(name).width + 40;
       }
-    const text = known2.length ? `${short(low)} to ${short(high)} ${unit}` : "not known yet";
+    const text = range ? `${short(low)} to ${short(high)} ${unit}` : "not known yet";
     const length = context.measureText(text).width;
     if (x + length < wide) context.fillText(text, wide - length - 4, top + 3);
     if (top > 0) {
@@ -2265,8 +2276,7 @@ var Timeline = class {
     const values = this.lanes.flatMap(
       ({ title, lines: lines2 }) => lines2.map(({ name, values: known2 }) => {
         const value = known2[frame];
-        const isKnown = value !== null && !Number.isNaN(value);
-        return `${[title, name].filter(Boolean).join(", ")}: ${isKnown ? short(value) : "not known"}`;
+        return `${[title, name].filter(Boolean).join(", ")}: ${isKnown(value) ? short(value) : "not known"}`;
       })
     );
     const note = this.notes.find((each) => each.frame === frame);
@@ -2443,7 +2453,7 @@ function summary(each, times) {
   firsts.sort((a, b) => a - b);
   const middle = firsts.length >> 1;
   const median = firsts.length % 2 ? firsts[middle] : (firsts[middle - 1] + firsts[middle]) / 2;
-  const isKnown = each.source === PEOPLE && ![...each.observers.keys()].some((observer) => observer < 0);
+  const isKnown2 = each.source === PEOPLE && ![...each.observers.keys()].some((observer) => observer < 0);
   return {
     region: each.region,
     source: each.source,
@@ -2452,8 +2462,8 @@ function summary(each, times) {
     lift: each.area > 0 ? mean / each.area : Number.NaN,
     peak: known2 ? peak : Number.NaN,
     peakFrame,
-    looked: isKnown ? firsts.length : Number.NaN,
-    first: isKnown && firsts.length ? median : Number.NaN
+    looked: isKnown2 ? firsts.length : Number.NaN,
+    first: isKnown2 && firsts.length ? median : Number.NaN
   };
 }
 var COLUMNS2 = ["region", "source", "area_percent", "share_percent", "times_its_area", "peak_percent", "peak_frame", "observers", "first_look_s"];
@@ -2865,6 +2875,7 @@ var Status = class {
 // src/viewer.ts
 var SELDOM = 80;
 var TOGETHER = 1e3;
+var REST = 1e3;
 var APART = 0.15;
 var EXPORT = "writing the video";
 var Viewer = class {
@@ -2879,6 +2890,8 @@ var Viewer = class {
     this.easel = new Easel(this.scene, (text) => status.tell(text));
     this.legend = new Legend(this.scene);
     this.player = new Player(this.parts, meta, {
+      seeks: (frame) => void this.scene.fetch(this.now, frame).catch(() => void 0),
+      // its maps come beside it
       frame: (index, image) => this.onFrame(index, image),
       ended: () => this.set({ playing: false }),
       // others of the group may have more to show
@@ -2893,7 +2906,7 @@ var Viewer = class {
       redraw: () => this.soon(),
       tell: (text) => status.tell(text)
     });
-    this.overTime = new OverTime(this.scene, host.live, () => this.now.playing, status, { go, choose: (start, stop) => change2({ start, stop }) });
+    this.overTime = new OverTime(this.scene, host.live, () => this.now.playing || performance.now() - this.actedAt < REST, status, { go, choose: (start, stop) => change2({ start, stop }) });
     const computed2 = this.overTime.showRegions.bind(this.overTime);
     this.regions = new RegionPanel(meta, this.parts, this.outliner, status, { go, times, computed: computed2 });
     this.notes = new Notes(meta, { go, change: change2, times, leave: () => this.root.focus() });
@@ -2941,6 +2954,7 @@ var Viewer = class {
   scheduled = false;
   toldAt = 0;
   leadAt = 0;
+  actedAt = -REST;
   parts;
   scene;
   player;
@@ -2993,6 +3007,7 @@ var Viewer = class {
   }
   set(change2) {
     const before = this.now;
+    this.actedAt = performance.now();
     this.now = { ...before, ...change2 };
     const playing = this.now.playing && before.playing && Object.keys(change2).every((name) => name === "frame");
     this.host.set(change2, !playing);
@@ -3074,13 +3089,16 @@ var Viewer = class {
       this.host.set({ frame }, false);
       if (performance.now() - this.leadAt > TOGETHER) this.lead();
     }
-    if (this.scene.isHere(this.now, frame)) this.paint();
-    else void this.fetch().then(() => this.frame === frame && this.soon());
-    const chunk2 = this.parts.chunkOf(frame);
-    if (chunk2 === this.chunk && this.now.playing) return;
-    this.chunk = chunk2;
+    const isHere = this.scene.isHere(this.now, frame);
+    if (isHere) this.paint();
+    else void this.fetch().then(() => this.frame === frame && (this.paint(), this.lookAhead(frame)));
+    if (isHere && (!this.now.playing || this.parts.chunkOf(frame) !== this.chunk)) this.lookAhead(frame);
+  }
+  // Have the part that comes next, once what is looked at is there.
+  lookAhead(frame) {
+    this.chunk = this.parts.chunkOf(frame);
     void this.scene.fetchAhead(this.now, frame);
-    void this.player.need(chunk2 + 1).catch(() => void 0);
+    void this.player.need(this.chunk + 1).catch(() => void 0);
   }
   async fetch() {
     if (this.frame < 0) return;

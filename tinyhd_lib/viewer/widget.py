@@ -239,14 +239,13 @@ class SaliencyViewer(InCell, _WithSettings):  # type: ignore[misc]
             (self._slow if content.get("later") else self._quick).submit(self._answer, content["id"], keys)
 
     def _answer(self, number: int, keys: list[tuple[str, str, int]]) -> None:
-        errors, buffers = {}, []
+        """Send each part as soon as it is there."""
         for place, key in enumerate(keys):
             try:
-                buffers.append(self._parts.part(*key))
+                part, wrong = self._parts.part(*key), ""
             except Exception as error:  # noqa: BLE001 - whatever it is, the browser waits for an answer
-                errors[place] = _one_line(error)
-                buffers.append(b"")
-        self.send({"id": number, "errors": errors}, buffers)
+                part, wrong = b"", _one_line(error)
+            self.send({"id": number, "place": place, "error": wrong}, [part])
 
     def _have_video(self) -> None:
         self._parts.video = self._browser_video(self._width)

@@ -18,6 +18,7 @@ export class Frames {
         this.latest = { frame, image };
         this.came();
       },
+      seeks: () => undefined,
       ended: () => undefined,
       trouble: () => undefined,
     });

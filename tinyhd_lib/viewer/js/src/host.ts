@@ -101,7 +101,7 @@ export class KernelHost implements Host {
     return value !== known.value && known.older.includes(value);
   }
 
-  // Parts that are asked for together travel in one message.
+  // Parts that are asked for together are asked for in one message, and come one by one.
   ask(keys: Key[], later = false): Promise<ArrayBuffer[]> {
     if (!this.queue.length) queueMicrotask(() => this.flush());
     return Promise.all(
@@ -130,18 +130,17 @@ export class KernelHost implements Host {
   }
 
   private receive(content: Record<string, unknown>, buffers: DataView[]): void {
-    const waiting = this.waiting.get(content.id as number);
-    if (!waiting) {
+    if (content.id === undefined) {
       for (const told of this.listeners) told(content as Told);
       return;
     }
-    this.waiting.delete(content.id as number);
-    const errors = content.errors as Record<number, string>;
-    waiting.forEach((entry, n) => {
-      const { buffer, byteOffset, byteLength } = buffers[n];
-      if (errors[n]) entry.reject(new Error(errors[n]));
-      else entry.resolve(buffer.slice(byteOffset, byteOffset + byteLength) as ArrayBuffer);
-    });
+    const { id, place, error } = content as { id: number; place: number; error: string };
+    const entry = this.waiting.get(id)?.[place];
+    if (!entry) return;
+    const { buffer, byteOffset, byteLength } = buffers[0];
+    if (error) entry.reject(new Error(error));
+    else entry.resolve(buffer.slice(byteOffset, byteOffset + byteLength) as ArrayBuffer);
+    if (place === (this.waiting.get(id)?.length ?? 0) - 1) this.waiting.delete(id); // they come in their order
   }
 }
 

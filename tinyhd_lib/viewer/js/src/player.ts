@@ -36,6 +36,7 @@ function updated(buffer: SourceBuffer): Promise<unknown> {
 }
 
 export interface Watcher {
+  seeks(frame: number): void; // it is on its way
   frame(index: number, image: CanvasImageSource): void;
   ended(): void; // it has stopped by itself
   trouble(text: string): void;
@@ -191,7 +192,9 @@ export class Player {
     this.seeking = true;
     try {
       const chunk = this.parts.chunkOf(frame);
-      await this.need(chunk);
+      const coming = this.need(chunk);
+      this.watcher.seeks(frame);
+      await coming;
       if ((frame + HELD_BACK) % this.meta.chunk < HELD_BACK) await this.need(chunk + 1);
       this.video.currentTime = middleOf(this.times, frame, this.meta.duration);
     } catch (error) {
@@ -265,7 +268,9 @@ export class Player {
   private async still(frame: number): Promise<void> {
     this.seeking = true;
     try {
-      const image = await createImageBitmap(new Blob([await this.parts.keep(["still", "", frame])]));
+      const coming = this.parts.keep(["still", "", frame]);
+      this.watcher.seeks(frame);
+      const image = await createImageBitmap(new Blob([await coming]));
       if (this.plays || this.gone) return;
       this.shown = frame;
       this.watcher.frame(frame, image);

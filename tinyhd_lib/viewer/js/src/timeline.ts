@@ -24,6 +24,20 @@ export interface Lane {
   lines: Line[];
 }
 
+// A lane with the lowest and greatest of its values; null if none is known.
+type Ranged = Lane & { range: [low: number, high: number] | null };
+
+function isKnown(value: number | null): value is number {
+  return value !== null && !Number.isNaN(value);
+}
+
+function ranged(lane: Lane): Ranged {
+  let range: Ranged["range"] = null;
+  for (const { values } of lane.lines)
+    for (const value of Array.from(values).filter(isKnown)) range = range ? [Math.min(range[0], value), Math.max(range[1], value)] : [value, value];
+  return { ...lane, range };
+}
+
 export interface Asked {
   go(frame: number): void;
   choose(start: number, stop: number): void;
@@ -34,7 +48,7 @@ export class Timeline {
   private canvas: HTMLCanvasElement;
   private tip = h("div", { class: "tinyhd-tip", hidden: true });
   times: Float64Array = new Float64Array();
-  private lanes: Lane[] = [];
+  private lanes: Ranged[] = [];
   private frame = 0;
   private notes: Note[] = [];
   private range: [number, number] = [0, 0];
@@ -63,7 +77,7 @@ export class Timeline {
   }
 
   show(lanes: Lane[]): void {
-    this.lanes = lanes;
+    this.lanes = lanes.map(ranged);
     this.draw();
   }
 
@@ -140,11 +154,9 @@ export class Timeline {
     context.fillRect(right - 1, 0, 2, this.tall);
   }
 
-  private drawLane(context: CanvasRenderingContext2D, ink: string, wide: number, lane: Lane, top: number, tall: number): void {
-    const { lines, title, unit } = lane;
-    const isKnown = (value: number | null): value is number => value !== null && !Number.isNaN(value);
-    const known = lines.flatMap(({ values }) => Array.from(values).filter(isKnown));
-    const [low, high] = [known.reduce((a, b) => Math.min(a, b), known[0] ?? 0), known.reduce((a, b) => Math.max(a, b), known[0] ?? 1)];
+  private drawLane(context: CanvasRenderingContext2D, ink: string, wide: number, lane: Ranged, top: number, tall: number): void {
+    const { lines, title, unit, range } = lane;
+    const [low, high] = range ?? [0, 1];
     const bottom = top + tall - 3;
     const height = (value: number) => bottom - ((value - low) / (high - low || 1)) * (tall - 22);
     const [from, to] = this.window;
@@ -182,7 +194,7 @@ export class Timeline {
         context.fillText(name, x + 24, top + 3);
         x += context.measureText(name).width + 40;
       }
-    const text = known.length ? `${short(low)} to ${short(high)} ${unit}` : "not known yet";
+    const text = range ? `${short(low)} to ${short(high)} ${unit}` : "not known yet";
     const length = context.measureText(text).width;
     if (x + length < wide) context.fillText(text, wide - length - 4, top + 3);
     if (top > 0) {
@@ -251,8 +263,7 @@ export class Timeline {
     const values = this.lanes.flatMap(({ title, lines }) =>
       lines.map(({ name, values: known }) => {
         const value = known[frame];
-        const isKnown = value !== null && !Number.isNaN(value);
-        return `${[title, name].filter(Boolean).join(", ")}: ${isKnown ? short(value) : "not known"}`;
+        return `${[title, name].filter(Boolean).join(", ")}: ${isKnown(value) ? short(value) : "not known"}`;
       }),
     );
     const note = this.notes.find((each) => each.frame === frame);

@@ -24,6 +24,7 @@ import type { Meta, Settings } from "./types";
 
 const SELDOM = 80; // milliseconds between two looks of what is beside the picture, while it plays
 const TOGETHER = 1000; // milliseconds between two looks of a group at each other's time
+const REST = 1000; // milliseconds after which a reader who does nothing is not waiting for anything
 const APART = 0.15; // seconds that players of a group may be apart
 const EXPORT = "writing the video"; // of the kernel, which can be cancelled
 
@@ -37,6 +38,7 @@ export class Viewer implements Member {
   private scheduled = false;
   private toldAt = 0;
   private leadAt = 0;
+  private actedAt = -REST;
 
   private parts: Parts;
   private scene: Scene;
@@ -73,6 +75,7 @@ export class Viewer implements Member {
     this.easel = new Easel(this.scene, (text) => status.tell(text));
     this.legend = new Legend(this.scene);
     this.player = new Player(this.parts, meta, {
+      seeks: (frame) => void this.scene.fetch(this.now, frame).catch(() => undefined), // its maps come beside it
       frame: (index, image) => this.onFrame(index, image),
       ended: () => this.set({ playing: false }), // others of the group may have more to show
       trouble: (text) => status.tell(text),
@@ -86,7 +89,7 @@ export class Viewer implements Member {
       redraw: () => this.soon(),
       tell: (text) => status.tell(text),
     });
-    this.overTime = new OverTime(this.scene, host.live, () => this.now.playing, status, { go, choose: (start, stop) => change({ start, stop }) });
+    this.overTime = new OverTime(this.scene, host.live, () => this.now.playing || performance.now() - this.actedAt < REST, status, { go, choose: (start, stop) => change({ start, stop }) });
     const computed = this.overTime.showRegions.bind(this.overTime);
     this.regions = new RegionPanel(meta, this.parts, this.outliner, status, { go, times, computed });
     this.notes = new Notes(meta, { go, change, times, leave: () => this.root.focus() });
@@ -159,6 +162,7 @@ export class Viewer implements Member {
 
   private set(change: Partial<Settings>): void {
     const before = this.now;
+    this.actedAt = performance.now();
     this.now = { ...before, ...change };
     const playing = this.now.playing && before.playing && Object.keys(change).every((name) => name === "frame");
     this.host.set(change, !playing);
@@ -249,13 +253,17 @@ export class Viewer implements Member {
       this.host.set({ frame }, false);
       if (performance.now() - this.leadAt > TOGETHER) this.lead();
     }
-    if (this.scene.isHere(this.now, frame)) this.paint();
-    else void this.fetch().then(() => this.frame === frame && this.soon());
-    const chunk = this.parts.chunkOf(frame);
-    if (chunk === this.chunk && this.now.playing) return;
-    this.chunk = chunk;
+    const isHere = this.scene.isHere(this.now, frame);
+    if (isHere) this.paint();
+    else void this.fetch().then(() => this.frame === frame && (this.paint(), this.lookAhead(frame)));
+    if (isHere && (!this.now.playing || this.parts.chunkOf(frame) !== this.chunk)) this.lookAhead(frame);
+  }
+
+  // Have the part that comes next, once what is looked at is there.
+  private lookAhead(frame: number): void {
+    this.chunk = this.parts.chunkOf(frame);
     void this.scene.fetchAhead(this.now, frame);
-    void this.player.need(chunk + 1).catch(() => undefined);
+    void this.player.need(this.chunk + 1).catch(() => undefined);
   }
 
   private async fetch(): Promise<void> {

@@ -191,7 +191,8 @@ describe("a kernel", () => {
     const [first, second] = [host.ask([["maps", "a", 0]]), host.ask([["video", "", 0]])];
     await Promise.resolve();
     const view = (bytes: number[]) => new DataView(Uint8Array.from(bytes).buffer);
-    answer({ id: sent[0].id, errors: { 1: "not yet" } }, [view([7]), view([])]);
+    answer({ id: sent[0].id, place: 0, error: "" }, [view([7])]);
+    answer({ id: sent[0].id, place: 1, error: "not yet" }, [view([])]);
     expect(new Uint8Array((await first)[0])).toEqual(Uint8Array.from([7]));
     await expect(second).rejects.toThrow("not yet");
   });
@@ -201,7 +202,7 @@ describe("a kernel", () => {
     const parts = new Parts(host);
     const refused = parts.keep(["still", "", 3]);
     await Promise.resolve();
-    answer({ id: 1, errors: { 0: "no" } }, [new DataView(new ArrayBuffer(0))]);
+    answer({ id: 1, place: 0, error: "no" }, [new DataView(new ArrayBuffer(0))]);
     await expect(refused).rejects.toThrow("no");
     void parts.keep(["still", "", 3]).catch(() => undefined);
     await Promise.resolve();
