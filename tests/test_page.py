@@ -626,6 +626,16 @@ def test_a_browser_video_can_be_sought_by_chunks_and_holds_every_frame(tmp_path:
     )
 
 
+def test_a_range_is_exported_with_its_sound(numbered_video: Path, maps: dict[str, np.ndarray], tmp_path: Path) -> None:
+    viewer = SaliencyViewer(numbered_video, maps, start=60, stop=119, out=tmp_path)
+    with av.open(str(viewer.save_video())) as film:
+        assert film.streams.video[0].frames == 60
+        sound = np.concatenate([frame.to_ndarray()[0] for frame in film.decode(audio=0)])
+    assert len(sound) / 48000 == pytest.approx(2, abs=0.1)
+    loud = np.abs(np.fft.rfft(sound[4800:72000]))
+    assert loud.argmax() * 48000 / 67200 == pytest.approx(48000 / (2 * np.pi * 20), rel=0.01)  # the tone that was there
+
+
 def test_the_pictures_keep_their_times_beside_sound(numbered_video: Path) -> None:
     made = browser_video(VideoReader(numbered_video), 640, lambda *_done: None)
     with av.open(str(made.path), format="mp4") as container:

@@ -14,6 +14,7 @@ import numpy as np
 from tinyhd_lib.data.images import as_jpeg
 from tinyhd_lib.data.reader import VideoReader, narrowed
 from tinyhd_lib.data.transforms import Image, Map, to_grey
+from tinyhd_lib.data.video import probe
 from tinyhd_lib.data.writer import VideoWriter
 from tinyhd_lib.errors import BadInput
 from tinyhd_lib.prediction.map_files import Bounds, own_bounds
@@ -147,7 +148,7 @@ def _in_rows(pictures: Iterable[Image], columns: int) -> Image:
 
 
 def write_video(scene: Scene, shown: Sequence[Settings], path: Path, frames: Sequence[int]) -> Iterator[int]:
-    """Write a video of the clip as it is drawn; yield how many frames are done, after each.
+    """Write a video of the clip as it is drawn, with its sound; yield how many frames are done, after each.
 
     Args:
         scene: what is shown.
@@ -156,7 +157,8 @@ def write_video(scene: Scene, shown: Sequence[Settings], path: Path, frames: Seq
         frames: which ones.
     """
     times = scene.reader.times
-    with VideoWriter(path, scene.reader.rate) as writer:
+    sound_of = scene.video if probe(scene.video).has_audio else None
+    with VideoWriter(path, scene.reader.rate, sound_of, sound_from=times[frames[0]]) as writer:
         for done, index in enumerate(frames, start=1):
             drawn = np.hstack([scene.draw(replace(settings, frame=index)) for settings in shown])
             writer.write(drawn, times[index] - times[frames[0]])

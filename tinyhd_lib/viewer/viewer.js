@@ -2197,8 +2197,8 @@ var Timeline = class {
     context.setLineDash([]);
     context.fillStyle = ink;
     context.textBaseline = "top";
-    context.fillText(title, 4, top + 3);
-    let x = context.measureText(title).width + 16;
+    context.fillText(title, 8, top + 3);
+    let x = context.measureText(title).width + 20;
     if (lines2.length > 1 || lines2[0]?.name)
       for (const { name, colour, dash } of lines2) {
         context.strokeStyle = COLOURS[colour % COLOURS.length];

@@ -179,8 +179,8 @@ export class Timeline {
     context.setLineDash([]);
     context.fillStyle = ink;
     context.textBaseline = "top";
-    context.fillText(title, 4, top + 3);
-    let x = context.measureText(title).width + 16;
+    context.fillText(title, 8, top + 3);
+    let x = context.measureText(title).width + 20;
     if (lines.length > 1 || lines[0]?.name)
       for (const { name, colour, dash } of lines) {
         context.strokeStyle = COLOURS[colour % COLOURS.length];
