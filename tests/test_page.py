@@ -485,7 +485,7 @@ def _times(page: Page) -> list[float]:
 
 @needs_browser
 def test_viewers_of_a_page_go_through_time_together(pair: Path, pair_page: Page) -> None:
-    assert pair.name == "numbered, upright.html"
+    assert pair.name == "numbered_upright.html"
     assert pair_page.get_by_role("heading").all_inner_texts() == ["numbered", "upright"]
     pair_page.locator(".tinyhd-viewer").nth(1).focus()
     pair_page.keyboard.press("ArrowUp")

@@ -32,7 +32,8 @@ class InCell(DOMWidget):  # type: ignore[misc]
         Raises:
             OSError: it cannot be written.
         """
-        return self._written(path, f"{names(self.viewers())}.html", page(self.viewers()).encode())
+        name = names(self.viewers()).replace(", ", "_")
+        return self._written(path, f"{name}.html", page(self.viewers()).encode())
 
     def _repr_mimebundle_(self, **kwargs: Any) -> Any:
         """Return what the notebook shows: the widget, and what stands in for it where no kernel answers."""

@@ -74,9 +74,8 @@ def stand_in(viewers: Sequence[Shown], *, is_served: bool) -> str:
 
 def framed(html: str, title: str) -> str:
     """Return a page as an element of another page, as high as it is."""
-    return (
-        f'<iframe title="{escape(title)}" srcdoc="{escape(html)}" width="100%" height="900" allowfullscreen></iframe>'
-    )
+    title, html = escape(title), escape(html)
+    return f'<iframe title="{title}" srcdoc="{html}" width="100%" height="900" allowfullscreen></iframe>'
 
 
 def _content(shown: Shown, most_bytes: float) -> dict[str, Any]:

@@ -138,14 +138,12 @@ def packed_maps(maps: list[Map | None]) -> bytes:
     these as differences to the pixel on the left, deflated: about 9 KB a frame of 192x256.
     """
     shape = next((narrowed(saliency, _WIDEST_MAP).shape for saliency in maps if saliency is not None), (1, 1))
-    about, levels = [], np.zeros((len(maps), *shape), np.uint8)
+    about, levels = np.full((len(maps), 4), np.nan, "<f4"), np.zeros((len(maps), *shape), np.uint8)
     for index, saliency in enumerate(maps):
-        if saliency is None:
-            about.append((np.nan,) * 4)
-            continue
-        small = cv2.resize(narrowed(saliency, _WIDEST_MAP), shape[::-1], interpolation=cv2.INTER_AREA)
-        levels[index] = stretched(small, own_bounds(small))
-        about.append((*own_bounds(saliency), *peak_of(saliency)))
+        if saliency is not None:
+            small = cv2.resize(narrowed(saliency, _WIDEST_MAP), shape[::-1], interpolation=cv2.INTER_AREA)
+            levels[index] = stretched(small, own_bounds(small))
+            about[index] = (*own_bounds(saliency), *peak_of(saliency))
     changes = np.diff(levels, axis=0, prepend=np.uint8(0))
     packed = isal_zlib.compress(np.diff(changes, axis=2, prepend=np.uint8(0)).tobytes(), 3)
-    return struct.pack("<3H", *shape, len(maps)) + np.array(about, "<f4").tobytes() + packed
+    return struct.pack("<3H", *shape, len(maps)) + about.tobytes() + packed
