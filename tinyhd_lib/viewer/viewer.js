@@ -2064,10 +2064,9 @@ function isKnown(value) {
   return value !== null && !Number.isNaN(value);
 }
 function ranged(lane) {
-  let range = null;
-  for (const { values } of lane.lines)
-    for (const value of Array.from(values).filter(isKnown)) range = range ? [Math.min(range[0], value), Math.max(range[1], value)] : [value, value];
-  return { ...lane, range };
+  const known2 = lane.lines.flatMap(({ values }) => Array.from(values).filter(isKnown));
+  const bound = (which) => known2.reduce((a, b) => which(a, b));
+  return { ...lane, range: known2.length ? [bound(Math.min), bound(Math.max)] : null };
 }
 var Timeline = class {
   constructor(frames, asked) {
@@ -2948,7 +2947,7 @@ var Viewer = class {
   frame = -1;
   // on the screen
   chunk = -1;
-  // the one behind which was asked for
+  // what follows it was asked for
   image = null;
   gone = false;
   scheduled = false;
@@ -3089,16 +3088,18 @@ var Viewer = class {
       this.host.set({ frame }, false);
       if (performance.now() - this.leadAt > TOGETHER) this.lead();
     }
-    const isHere = this.scene.isHere(this.now, frame);
-    if (isHere) this.paint();
-    else void this.fetch().then(() => this.frame === frame && (this.paint(), this.lookAhead(frame)));
-    if (isHere && (!this.now.playing || this.parts.chunkOf(frame) !== this.chunk)) this.lookAhead(frame);
+    if (this.scene.isHere(this.now, frame)) this.onAll(frame);
+    else void this.fetch().then(() => this.onAll(frame));
   }
-  // Have the part that comes next, once what is looked at is there.
-  lookAhead(frame) {
-    this.chunk = this.parts.chunkOf(frame);
+  // A frame has come with its maps: show it, and only then have what follows.
+  onAll(frame) {
+    if (frame !== this.frame) return;
+    this.paint();
+    const chunk2 = this.parts.chunkOf(frame);
+    if (chunk2 === this.chunk && this.now.playing) return;
+    this.chunk = chunk2;
     void this.scene.fetchAhead(this.now, frame);
-    void this.player.need(this.chunk + 1).catch(() => void 0);
+    void this.player.need(chunk2 + 1).catch(() => void 0);
   }
   async fetch() {
     if (this.frame < 0) return;

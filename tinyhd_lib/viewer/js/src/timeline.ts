@@ -32,10 +32,9 @@ function isKnown(value: number | null): value is number {
 }
 
 function ranged(lane: Lane): Ranged {
-  let range: Ranged["range"] = null;
-  for (const { values } of lane.lines)
-    for (const value of Array.from(values).filter(isKnown)) range = range ? [Math.min(range[0], value), Math.max(range[1], value)] : [value, value];
-  return { ...lane, range };
+  const known = lane.lines.flatMap(({ values }) => Array.from(values).filter(isKnown));
+  const bound = (which: (a: number, b: number) => number) => known.reduce((a, b) => which(a, b)); // too many to be spread
+  return { ...lane, range: known.length ? [bound(Math.min), bound(Math.max)] : null };
 }
 
 export interface Asked {

@@ -32,7 +32,7 @@ export class Viewer implements Member {
   private meta: Meta;
   private now: Settings;
   private frame = -1; // on the screen
-  private chunk = -1; // the one behind which was asked for
+  private chunk = -1; // what follows it was asked for
   private image: CanvasImageSource | null = null;
   private gone = false;
   private scheduled = false;
@@ -253,17 +253,19 @@ export class Viewer implements Member {
       this.host.set({ frame }, false);
       if (performance.now() - this.leadAt > TOGETHER) this.lead();
     }
-    const isHere = this.scene.isHere(this.now, frame);
-    if (isHere) this.paint();
-    else void this.fetch().then(() => this.frame === frame && (this.paint(), this.lookAhead(frame)));
-    if (isHere && (!this.now.playing || this.parts.chunkOf(frame) !== this.chunk)) this.lookAhead(frame);
+    if (this.scene.isHere(this.now, frame)) this.onAll(frame);
+    else void this.fetch().then(() => this.onAll(frame));
   }
 
-  // Have the part that comes next, once what is looked at is there.
-  private lookAhead(frame: number): void {
-    this.chunk = this.parts.chunkOf(frame);
+  // A frame has come with its maps: show it, and only then have what follows.
+  private onAll(frame: number): void {
+    if (frame !== this.frame) return;
+    this.paint();
+    const chunk = this.parts.chunkOf(frame);
+    if (chunk === this.chunk && this.now.playing) return;
+    this.chunk = chunk;
     void this.scene.fetchAhead(this.now, frame);
-    void this.player.need(this.chunk + 1).catch(() => undefined);
+    void this.player.need(chunk + 1).catch(() => undefined);
   }
 
   private async fetch(): Promise<void> {
