@@ -2351,8 +2351,10 @@ var OverTime = class {
   async ofMaps(strip, source) {
     const { parts, meta } = this.scene;
     const told = async (done, total) => {
-      if (total > LONG) this.status.progress(`maps of ${source} over time`, done, total);
-      while (this.isBusy() && !this.gone) await new Promise((go) => setTimeout(go, PAUSE));
+      if (total > LONG) {
+        this.status.progress(`maps of ${source} over time`, done, total);
+        while (this.isBusy() && !this.gone) await new Promise((go) => setTimeout(go, PAUSE));
+      }
       return !this.gone;
     };
     const coming = this.ofSources.get(source) ?? mapTraces(parts, meta, source, told);

@@ -9,7 +9,7 @@ import { Thumbs } from "./thumbs";
 import { type Lane, Timeline } from "./timeline";
 import type { Settings, Trace } from "./types";
 
-const LONG = 8; // chunks of maps whose reading is told
+const LONG = 8; // chunks of maps whose reading is told, and waits for the reader
 const PAUSE = 300; // milliseconds between two looks whether it still plays
 
 export class OverTime {
@@ -62,8 +62,10 @@ export class OverTime {
   private async ofMaps(strip: string, source: string): Promise<Trace> {
     const { parts, meta } = this.scene;
     const told = async (done: number, total: number) => {
-      if (total > LONG) this.status.progress(`maps of ${source} over time`, done, total);
-      while (this.isBusy() && !this.gone) await new Promise((go) => setTimeout(go, PAUSE)); // what plays comes first
+      if (total > LONG) {
+        this.status.progress(`maps of ${source} over time`, done, total);
+        while (this.isBusy() && !this.gone) await new Promise((go) => setTimeout(go, PAUSE)); // what the reader waits for comes first
+      }
       return !this.gone;
     };
     const coming = this.ofSources.get(source) ?? mapTraces(parts, meta, source, told);
