@@ -141,6 +141,12 @@ THUMBS_PAINTED = """() => {
   const isPainted = (each) => pixels(each).some((value, n) => n % 4 < 3 && value > 50);
   return [...document.querySelectorAll(".tinyhd-thumbs canvas")].every(isPainted);
 }"""
+STILL = """async () => {
+  const told = () => document.querySelector(".tinyhd-caption").textContent;
+  const before = told();
+  await new Promise((done) => setTimeout(done, 700));
+  return told() === before && !document.querySelector("video").seeking;
+}"""
 DRAW = """
 async ([script, kind, png, settings, first, second, colours, diverging]) => {
   const { Canvas, Painter, scaled } = await import(`data:text/javascript;base64,${script}`);
@@ -248,9 +254,9 @@ def test_it_plays_in_time_and_picture_and_map_belong_together(page: Page) -> Non
     for _ in range(7):
         page.keyboard.press("[")
     page.keyboard.press("Space")
-    page.wait_for_function("document.querySelector('video').currentTime > 0.5")
+    page.wait_for_function("document.querySelector('video').currentTime > 0.7")
     page.keyboard.press("Space")
-    page.wait_for_timeout(500)
+    page.wait_for_function(STILL)
     frame = int(_caption(page).split(",")[0].split()[1])
     assert 15 <= frame < FRAMES - 1
     assert _number(_pixels(page)) == frame
