@@ -33,6 +33,9 @@ _COLUMNS = {
 }
 """What is shown of tables that have more than fits."""
 
+_TALL = {"viewer": "video"}
+"""Tables that have more columns than rows: they are shown with a line a figure, and a column for each of these."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Benchmark:
@@ -98,6 +101,8 @@ def table(report: Report, name: str) -> str:
     rows = pd.json_normalize(report[name])
     if rows.empty:
         return ""
+    if name in _TALL:
+        return rows.set_index(_TALL[name]).T.rename_axis(columns=None).to_string(na_rep="-") + "\n"
     return rows[_COLUMNS.get(name, list(rows))].to_string(index=False, na_rep="-") + "\n"
 
 

@@ -1,17 +1,26 @@
-"""What the viewer's reader waits for, in a real browser: frames that are shown in time, and one that is sought."""
+"""What the viewer's reader waits for, in JupyterLab in a real browser: frames in time, and one that is sought."""
 
-import shutil
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+import av
 import numpy as np
 
+from benchmarks.lab import chromium, opened, resident, run_cell, tab_memory
 from benchmarks.report import Benchmark, Report
 from tinyhd_lib.data.reader import VideoReader
+from tinyhd_lib.data.transforms import Image
+from tinyhd_lib.data.writer import VideoWriter
 from tinyhd_lib.errors import BadInput
 from tinyhd_lib.models.spec import INPUT_SIZE
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
+
+    from tinyhd_lib.viewer.sources import MapSource
 
 _PLAY = """
 async ([speed, seconds]) => {
@@ -38,91 +47,172 @@ async ([speed, seconds]) => {
   return [shown.size, Math.max(...shown) - Math.min(...shown) + 1, presented];
 }
 """
-_SEEK = """
-async (frame) => {
-  const viewer = document.querySelector(".tinyhd-viewer");
-  const caption = viewer.querySelector(".tinyhd-caption");
-  const jump = viewer.querySelector('input[type="number"]');
-  const changed = new Promise((done) => {
-    const watching = new MutationObserver(() => {
-      if (parseInt(caption.textContent.slice(6)) !== frame) return;
-      watching.disconnect();
-      requestAnimationFrame(() => done(performance.now()));
-    });
-    watching.observe(caption, { childList: true, characterData: true, subtree: true });
-  });
-  const begun = performance.now();
-  jump.value = String(frame);
-  jump.dispatchEvent(new Event("change"));
-  return (await changed) - begun;
+_COUNT = """
+() => {
+  window.sent = 0;
+  const { send } = WebSocket.prototype;
+  WebSocket.prototype.send = function (...words) {
+    window.sent++;
+    return send.apply(this, words);
+  };
 }
 """
+_LISTEN = """
+() => {
+  const viewer = document.querySelector(".tinyhd-viewer");
+  const timeline = viewer.querySelector('[aria-label="Timeline"]');
+  window.sought = new Promise((done) => {
+    let begun = Infinity;
+    timeline.addEventListener("pointerdown", () => (begun = performance.now()), { capture: true, once: true });
+    const watching = new MutationObserver(() => {
+      if (begun === Infinity) return;
+      watching.disconnect();
+      requestAnimationFrame(() => done(performance.now() - begun));
+    });
+    watching.observe(viewer, { attributes: true, attributeFilter: ["data-frame"] });
+  });
+}
+"""
+_PAINTED = "document.querySelector('.tinyhd-viewer')?.dataset.frame !== undefined"
+_PLAYABLE = "document.querySelector('.tinyhd-viewer video').readyState >= 2"
+_MAKING = 1_800_000  # milliseconds that the browser's copy of a long film may take
+_AFTER_A_CLICK = 700  # milliseconds, by when the next part is fetched, and a second click is none of a double one
 
 
 @dataclass(frozen=True, kw_only=True)
 class Viewer(Benchmark):
-    """Measure in Chromium, without a graphics card, which part of a video's frames the viewer shows, and how fast.
+    """Measure in JupyterLab, without a graphics card, which part of a video's frames is shown, and how fast.
 
     Attributes:
-        video: a video file; its maps are made up.
+        video: video files; their maps are made up.
+        film: minutes of one more video, made up too, of 1920x1080 pixels; 0 for none.
         width: of the picture.
-        seconds: of the video that are played, at every speed.
-        repeats: how many frames are sought.
+        seconds: of a video that are played, at most, at every speed.
+        repeats: how many frames are sought, near and far.
     """
 
-    video: Path
+    video: tuple[Path, ...] = ()
+    film: float = 0.0
     width: int = 640
-    seconds: float = 10.0
+    seconds: float = 600.0
     repeats: int = 40
 
     def measure(self) -> Report:
-        """Return ``viewer``, one row.
+        """Return ``viewer``, a row a video.
 
         Raises:
-            BadInput: Chromium or playwright is not installed.
+            BadInput: Chromium is not installed, or JupyterLab does not start; or there is no video.
         """
-        chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-        if chromium is None:
-            raise BadInput("the viewer is measured in Chromium, which is not there; install it")
-        from playwright.sync_api import sync_playwright
+        if not self.video and not self.film:
+            raise BadInput("name a video, `video=(...)`, or say how long one is to be made up, `film=10`")
+        with TemporaryDirectory() as name, chromium() as browser:
+            folder = Path(name).resolve()
+            videos = [path.resolve() for path in self.video]
+            if self.film:
+                videos.append(write_film(folder / "film.mp4", round(60 * self.film)))
+            return {"viewer": [self._of_one(browser, video, folder) for video in videos]}
 
-        from tinyhd_lib.viewer import SaliencyViewer
-
-        with VideoReader(self.video) as reader:
+    def _of_one(self, browser: "Browser", video: Path, folder: Path) -> dict[str, Any]:
+        with VideoReader(video) as reader:
             count, rate, (height, width, _) = reader.count, float(reader.rate), reader[0].shape
-        viewer = SaliencyViewer(self.video, _maps(count), width=self.width)
-        length = min(self.seconds, count / rate - 0.5)
-        rng = np.random.default_rng(0)
-        row: dict[str, Any] = {"video": {"file": self.video.name, "frames": count, "size": [width, height]}}
-        with TemporaryDirectory() as folder, sync_playwright() as playwright:
-            place = viewer.save_html(Path(folder).resolve() / "page.html")
-            browser = playwright.chromium.launch(
-                executable_path=chromium, args=["--no-sandbox", "--enable-unsafe-swiftshader"]
-            )
-            row["page_mib"] = round(place.stat().st_size / 2**20, 1)
-            page = browser.new_page(viewport={"width": self.width + 20, "height": 900})
-            page.goto(place.as_uri())
-            page.wait_for_function("document.querySelector('video').readyState >= 2")
+        place = folder / video.stem
+        place.mkdir()
+        imported = (
+            "import os",
+            "from benchmarks.viewer import wandering",
+            "from tinyhd_lib.viewer import SaliencyViewer",
+        )
+        cells = [
+            "\n".join([*imported, "os.getpid()"]),
+            f"SaliencyViewer({str(video)!r}, wandering({count}), width={self.width})",
+        ]
+        row: dict[str, Any] = {"video": video.name, "size": f"{width}x{height}", "frames": count}
+        with opened(browser, cells, place, self.width + 160) as page:
+            run_cell(page, 0)
+            kernel = int(page.locator(".jp-OutputArea-executeResult pre").inner_text(timeout=120_000))
+            run_cell(page, 1)
+            begun = page.evaluate("performance.now()")
+            page.wait_for_function(_PAINTED)
+            row["on_screen_s"] = round((page.evaluate("performance.now()") - begun) / 1000, 2)
+            page.wait_for_function(_PLAYABLE, timeout=_MAKING)
+            before = tab_memory(browser, page)
+            page.evaluate(_COUNT)
+            page.set_default_timeout(0)
+            length = min(self.seconds, count / rate - 0.5)
             for speed in (1, 2):
-                shown, passed, presented = page.evaluate(_PLAY, [speed, length])
-                row[f"presented_at_{speed}"] = round(min(presented / rate, 1.0), 3)
-                row[f"shown_at_{speed}"] = round(shown / passed, 3)
-                row[f"pace_at_{speed}"] = round(passed / (length * rate), 3)
-            seeks = [page.evaluate(_SEEK, frame) for frame in _anywhere(rng, count, self.repeats)]
-            browser.close()
-        row["seek_p50_ms"], row["seek_p95_ms"] = (round(float(np.percentile(seeks, part)), 1) for part in (50, 95))
-        return {"viewer": [row]}
+                row |= _played(page, speed, length, rate)
+            row |= _sought(page, self.repeats)
+            after = tab_memory(browser, page)
+            row["kernel_mib"] = round(resident(kernel, "VmHWM"), 1)
+        return row | {
+            f"{name}_mib_{when}": each[name] for name in before for when, each in (("before", before), ("after", after))
+        }
 
 
-def _maps(count: int) -> np.ndarray:
-    """Return maps (count, 192, 256) of a spot that wanders."""
+def _played(page: "Page", speed: int, length: float, rate: float) -> dict[str, float]:
+    """Play, and count: frames, and messages to the kernel."""
+    before = page.evaluate("window.sent")
+    shown, passed, presented = page.evaluate(_PLAY, [speed, length])
+    return {
+        f"presented_at_{speed}": round(min(presented / rate, 1.0), 3),
+        f"shown_at_{speed}": round(shown / passed, 3),
+        f"pace_at_{speed}": round(passed / (length * rate), 3),
+        f"messages_a_second_at_{speed}": round((page.evaluate("window.sent") - before) * speed / length, 2),
+    }
+
+
+def _sought(page: "Page", repeats: int) -> dict[str, float]:
+    """Press the timeline anywhere, and each time once more a pixel beside, where the video and the maps are there."""
+    box = page.get_by_label("Timeline").bounding_box()
+    assert box is not None
+    far: list[float] = []
+    near: list[float] = []
+    for part in np.random.default_rng(0).uniform(0.05, 0.95, repeats):
+        for shift, taken in ((0, far), (1, near)):
+            page.evaluate(_LISTEN)
+            page.mouse.click(box["x"] + round(part * box["width"]) + shift, box["y"] + box["height"] - 12)
+            taken.append(page.evaluate("window.sought"))
+            page.wait_for_timeout(_AFTER_A_CLICK)
+    return {
+        f"{name}_p{part}_ms": round(float(np.percentile(taken, part)), 1)
+        for name, taken in (("near", near), ("far", far))
+        for part in (50, 95)
+    }
+
+
+def wandering(count: int) -> "MapSource":
+    """Return maps (192, 256) of a spot that wanders, each made up when it is asked for."""
+    from tinyhd_lib.viewer.sources import MapSource
+
     rows, columns = np.mgrid[: INPUT_SIZE[0], : INPUT_SIZE[1]]
-    places = ((96 + 60 * np.sin(n / 17), 128 + 90 * np.cos(n / 23)) for n in range(count))
-    spots = [np.exp(-((rows - y) ** 2 + (columns - x) ** 2) / 900).astype(np.float16) for y, x in places]
-    return np.array(spots)
+
+    def spot(n: int) -> Image:
+        return np.exp(
+            -((rows - 96 - 60 * np.sin(n / 17)) ** 2 + (columns - 128 - 90 * np.cos(n / 23)) ** 2) / 900
+        ).astype(np.float32)
+
+    return MapSource(count, spot)
 
 
-def _anywhere(rng: np.random.Generator, count: int, repeats: int) -> list[int]:
-    """Return frames, each another one than that before."""
-    chosen = rng.integers(0, count, 2 * repeats).tolist()
-    return [frame for frame, before in zip(chosen, [0, *chosen], strict=False) if frame != before][:repeats]
+def write_film(path: Path, seconds: int, rate: int = 30, turn: int = 10) -> Path:
+    """Write a video, 1920x1080, of waves that pass over it: so many seconds of them, again and again."""
+    rows, columns = np.mgrid[:1080, :1920].astype(np.float32)
+    with VideoWriter(path.with_suffix(".turn.mp4"), Fraction(rate)) as writer:
+        for index in range(rate * turn):
+            phase = 2 * np.pi * index / rate / turn
+            waves = [
+                np.sin(columns / (90 + 40 * n) + (n + 2) * phase) + np.cos(rows / (60 + 30 * n) - 3 * phase)
+                for n in range(3)
+            ]
+            writer.write(np.stack([(127 + 60 * wave).astype(np.uint8) for wave in waves], axis=2), index / rate)
+    with av.open(str(path.with_suffix(".turn.mp4"))) as source, av.open(str(path), "w") as film:
+        stream = film.add_stream_from_template(source.streams.video[0])
+        packets: list[Any] = [packet for packet in source.demux(video=0) if packet.size]
+        length = round(turn / packets[0].time_base)
+        for n in range(max(1, seconds // turn)):
+            for packet in packets:
+                again = av.Packet(bytes(packet))
+                again.pts, again.dts = packet.pts + n * length, packet.dts + n * length
+                again.time_base, again.stream, again.is_keyframe = packet.time_base, stream, packet.is_keyframe
+                film.mux(again)
+    return path

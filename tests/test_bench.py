@@ -69,7 +69,13 @@ def test_metrics_and_the_viewer_are_measured(video_file: Path, tmp_path: Path) -
     assert main(["metrics", "--fixations", "20", "--repeats", "1", "--workers", "1", "--json", str(kept)]) == 0
     assert [row["what"] for row in read_report(kept)["metrics"]] == ["auc_judd", "all seven"]
     assert main(["viewer", "--video", str(video_file), "--repeats", "2", "--json", str(kept)]) == 0
-    assert read_report(kept)["viewer"][0]["video"]["frames"] == 40
+    (row,) = read_report(kept)["viewer"]
+    assert row["frames"] == 40
+    assert all(0 < row[f"{what}_at_{speed}"] <= 1 for what in ("shown", "presented") for speed in (1, 2))
+    assert all(row[f"{place}_p95_ms"] >= row[f"{place}_p50_ms"] > 0 for place in ("near", "far"))
+    assert row["kernel_mib"] > 50
+    assert row["heap_mib_after"] > 1
+    assert main(["viewer"]) == 2
 
 
 @pytest.mark.parametrize(

@@ -360,6 +360,25 @@ def test_the_keys_are_listed(reader: Reader) -> None:
     reader.press("?")
 
 
+def test_several_viewers_share_a_cell_and_go_through_time_together(reader: Reader) -> None:
+    viewers = reader.page.locator(".tinyhd-viewer")
+    before = viewers.count()
+    reader.runs(
+        "from tinyhd_lib.viewer import SaliencyViewers; "
+        "SaliencyViewers([SaliencyViewer(video, models), SaliencyViewer(video, models, view='map')])"
+    )
+    _wait(lambda: viewers.count() == before + 2, 60, "the viewers do not come")
+    last = viewers.nth(before + 1)
+    last.scroll_into_view_if_needed()
+    _wait(lambda: last.get_attribute("data-frame"), 60, "the second viewer shows nothing")
+    last.get_by_label("Go to frame").fill("33")
+    last.get_by_label("Go to frame").press("Enter")
+    both = [viewers.nth(before + n).locator(".tinyhd-caption") for n in (0, 1)]
+    _wait(lambda: all("frame 33," in each.inner_text() for each in both), 60, "they are not together")
+    reader.page.screenshot(path=SCREENSHOTS / "several.png")
+    reader.viewer.scroll_into_view_if_needed()
+
+
 def test_little_is_said_while_it_plays_and_a_dead_kernel_leaves_it_playing(reader: Reader) -> None:
     reader.press("1")
     reader.press("l")

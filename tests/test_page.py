@@ -3,10 +3,10 @@
 import base64
 import json
 import os
-import re
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator
+from fractions import Fraction
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -24,15 +24,17 @@ from PIL import Image
 from playwright.sync_api import Browser, Page
 
 from tinyhd_lib import open_dataset
+from tinyhd_lib.cli import main
 from tinyhd_lib.data.reader import VideoReader
 from tinyhd_lib.data.transforms import to_grey
 from tinyhd_lib.data.video import read_frames
+from tinyhd_lib.data.writer import VideoWriter
 from tinyhd_lib.prediction.map_files import own_bounds
 from tinyhd_lib.prediction.options import Drawing
 from tinyhd_lib.prediction.overlay import colours_of, draw, draw_difference, wipe
-from tinyhd_lib.viewer import SaliencyViewer
+from tinyhd_lib.viewer import SaliencyViewer, SaliencyViewers
 from tinyhd_lib.viewer.browser_video import CHUNK, browser_video
-from tinyhd_lib.viewer.page import SCRIPT, STYLE, framed
+from tinyhd_lib.viewer.page import SCRIPT, framed
 from tinyhd_lib.viewer.parts import packed_maps
 from tinyhd_lib.viewer.state import VIEWS
 
@@ -41,6 +43,7 @@ NODE = shutil.which("npm")
 SIZE = (360, 640)
 FRAMES = 150
 
+needs_node = pytest.mark.skipif(NODE is None, reason="needs Node.js 20")
 pytestmark = pytest.mark.slow
 
 
@@ -133,6 +136,17 @@ def test_picture(maps: dict[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray, n
     return image, maps["right"][40], maps["down"][40]
 
 
+THUMBS_PAINTED = """() => {
+  const pixels = (each) => each.getContext("2d").getImageData(0, 0, each.width, each.height).data;
+  const isPainted = (each) => pixels(each).some((value, n) => n % 4 < 3 && value > 50);
+  return [...document.querySelectorAll(".tinyhd-thumbs canvas")].every(isPainted);
+}"""
+STILL = """async () => {
+  const told = () => document.querySelector(".tinyhd-caption").textContent;
+  const before = told();
+  await new Promise((done) => setTimeout(done, 700));
+  return told() === before && !document.querySelector("video").seeking;
+}"""
 DRAW = """
 async ([script, kind, png, settings, first, second, colours, diverging]) => {
   const { Canvas, Painter, scaled } = await import(`data:text/javascript;base64,${script}`);
@@ -240,9 +254,9 @@ def test_it_plays_in_time_and_picture_and_map_belong_together(page: Page) -> Non
     for _ in range(7):
         page.keyboard.press("[")
     page.keyboard.press("Space")
-    page.wait_for_function("document.querySelector('video').currentTime > 0.5")
+    page.wait_for_function("document.querySelector('video').currentTime > 0.7")
     page.keyboard.press("Space")
-    page.wait_for_timeout(500)
+    page.wait_for_function(STILL)
     frame = int(_caption(page).split(",")[0].split()[1])
     assert 15 <= frame < FRAMES - 1
     assert _number(_pixels(page)) == frame
@@ -380,9 +394,7 @@ def test_several_traces_are_drawn_on_lanes_of_their_own(page: Page) -> None:
     told = page.locator(".tinyhd-tip").inner_text()
     assert all(name in told for name in ("map change", "map spread", "cuts", "motion"))
     page.screenshot(path=ROOT / "out/browser/page_traces.png")
-    seen = "each.getContext('2d').getImageData(0, 0, each.width, each.height).data.some((x, n) => n % 4 < 3 && x > 60)"
-    painted = f"[...document.querySelectorAll('.tinyhd-thumbs canvas')].every(each => {seen})"
-    page.wait_for_function(painted)
+    page.wait_for_function(THUMBS_PAINTED)
     thumb = page.locator(".tinyhd-thumbs button").first
     frame = int(thumb.inner_text().split(" at ")[1])
     thumb.click()
@@ -448,43 +460,107 @@ n % 4 == 3 && x > 0).length)(document.querySelectorAll('.tinyhd-sheet canvas')[2
     page.close()
 
 
-@needs_browser
-def test_viewers_of_a_group_go_through_time_together(
-    browser: Browser, saved: tuple[SaliencyViewer, Path], tmp_path: Path
-) -> None:
-    found = re.search(
-        r'<script type="application/json" id="page">(.*?)</script>', saved[1].read_text("utf-8"), re.DOTALL
-    )
-    assert found
-    place = tmp_path / "pair.html"
-    place.write_text(
-        f"""<!doctype html><style>{STYLE}</style><div id="a"></div><div id="b"></div>
-<script type="application/json" id="page">{found[1]}</script>
-<script type="module">{SCRIPT}
-for (const id of ["a", "b"]) {{
-  const page = JSON.parse(document.getElementById("page").textContent);
-  page.settings.group = "pair";
-  mount(document.getElementById(id), page);
-}}
-</script>""",
-        encoding="utf-8",
-    )
-    page = browser.new_page(viewport={"width": 640, "height": 1800})
-    page.goto(place.as_uri())
-    page.wait_for_function("[...document.querySelectorAll('video')].every(each => each.readyState >= 2)")
-    page.locator(".tinyhd-viewer").nth(1).focus()
-    page.keyboard.press("ArrowUp")
-    captions = page.locator(".tinyhd-caption")
-    page.wait_for_function(
-        "[...document.querySelectorAll('.tinyhd-caption')].every(each => each.textContent.startsWith('frame 16,'))"
-    )
-    page.keyboard.press("Space")
-    page.wait_for_timeout(2500)
-    page.keyboard.press("Space")
-    page.wait_for_timeout(800)
-    frames = [int(captions.nth(n).inner_text().split(",")[0].split()[1]) for n in (0, 1)]
-    assert frames[0] == frames[1] > 25
+@pytest.fixture(scope="module")
+def pair(numbered_video: Path, maps: dict[str, np.ndarray], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A page of two videos: one wide and of five seconds, one upright and of three."""
+    folder = tmp_path_factory.mktemp("pair")
+    with VideoWriter(folder / "upright.mp4", Fraction(25)) as writer:
+        for index in range(75):
+            image = np.full((320, 180, 3), 60, np.uint8)
+            image[4 * index : 4 * index + 20, 60:120] = (240, 200, 40)
+            writer.write(image, index / 25)
+    viewers = [SaliencyViewer(numbered_video, maps), SaliencyViewer(folder / "upright.mp4", maps["down"][:75])]
+    return SaliencyViewers(viewers, out=folder).save_html()
+
+
+@pytest.fixture
+def pair_page(browser: Browser, pair: Path) -> Iterator[Page]:
+    page = browser.new_page(viewport={"width": 1300, "height": 1100})
+    errors: list[str] = []
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    page.goto(pair.as_uri())
+    page.wait_for_function("[...document.querySelectorAll('video')].filter(each => each.readyState >= 2).length == 2")
+    yield page
+    assert not errors
     page.close()
+
+
+def _times(page: Page) -> list[float]:
+    return [float(text.split(",")[1].split()[0]) for text in page.locator(".tinyhd-caption").all_inner_texts()]
+
+
+@needs_browser
+def test_viewers_of_a_page_go_through_time_together(pair: Path, pair_page: Page) -> None:
+    assert pair.name == "numbered_upright.html"
+    assert pair_page.get_by_role("heading").all_inner_texts() == ["numbered", "upright"]
+    pair_page.locator(".tinyhd-viewer").nth(1).focus()
+    pair_page.keyboard.press("ArrowUp")
+    pair_page.wait_for_function(
+        "[...document.querySelectorAll('.tinyhd-caption')].map(each => parseInt(each.textContent.slice(6))).join() \
+== '19,16'"
+    )
+    pair_page.keyboard.press("Space")
+    pair_page.wait_for_timeout(1200)
+    pair_page.keyboard.press("Space")
+    pair_page.wait_for_timeout(800)
+    times = _times(pair_page)
+    assert times[0] == pytest.approx(times[1], abs=1 / 25)
+    assert times[0] > 1
+
+
+@needs_browser
+def test_a_shorter_video_waits_at_its_end_for_the_others(pair_page: Page) -> None:
+    pair_page.locator(".tinyhd-viewer").nth(0).focus()
+    pair_page.get_by_label("Go to frame").first.fill("80")
+    pair_page.keyboard.press("Enter")
+    pair_page.wait_for_function("document.querySelector('.tinyhd-caption').textContent.startsWith('frame 80,')")
+    pair_page.get_by_label("Play (space)").first.click()
+    pair_page.wait_for_function(
+        "parseInt(document.querySelector('.tinyhd-caption').textContent.slice(6)) > 120", timeout=10_000
+    )
+    assert _times(pair_page)[1] == pytest.approx(74 / 25, abs=0.01)
+    pair_page.wait_for_function("document.querySelector('.tinyhd-caption').textContent.startsWith('frame 149,')")
+    assert pair_page.get_by_label("Play (space)").count() == 2  # both have stopped
+
+
+@needs_browser
+@pytest.mark.parametrize(("width", "columns"), [(420, 1), (1300, 2), (2200, 2)])
+def test_viewers_of_a_page_lie_beside_or_below_each_other(pair_page: Page, width: int, columns: int) -> None:
+    pair_page.set_viewport_size({"width": width, "height": 1100})
+    pair_page.wait_for_timeout(400)
+    pair_page.screenshot(path=ROOT / f"out/browser/pair_{width}.png", full_page=True)
+    boxes = [each.bounding_box() for each in pair_page.locator(".tinyhd-viewer").all()]
+    assert boxes[0] is not None
+    assert boxes[1] is not None
+    assert (boxes[1]["x"] > boxes[0]["x"]) == (columns == 2)
+    assert (boxes[1]["y"] > boxes[0]["y"]) == (columns == 1)
+    assert pair_page.evaluate("document.documentElement.scrollWidth") <= width
+    pair_page.wait_for_function(THUMBS_PAINTED)
+
+
+@needs_browser
+def test_the_command_line_shows_several_videos(
+    browser: Browser, pair: Path, numbered_video: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    videos = [str(numbered_video), str(pair.parent / "upright.mp4")]
+    for name, count in (("numbered", FRAMES), ("upright", 75)):
+        (tmp_path / "maps" / name).mkdir(parents=True)
+        for index in range(0, count, 25):
+            cv2.imwrite(str(tmp_path / f"maps/{name}/{index:04d}.png"), np.full((8, 8), index, np.uint8))
+    place = tmp_path / "look.html"
+    words = ["view", *videos, "--maps", str(tmp_path / "maps"), "--html", str(place)]
+    assert main(words) == 0
+    assert capsys.readouterr().out.strip() == str(place)
+    page = browser.new_page()
+    page.goto(place.as_uri())
+    page.wait_for_function("[...document.querySelectorAll('video')].filter(each => each.readyState >= 2).length == 2")
+    assert page.get_by_role("heading").all_inner_texts() == ["numbered", "upright"]
+    page.close()
+    shutil.rmtree(tmp_path / "maps/upright")
+    assert main(words) == 2
+    assert "maps/upright" in capsys.readouterr().err
+    assert main(["view"]) == 2
+    assert "name a video: tinyhd view VIDEO" in capsys.readouterr().err
 
 
 @needs_browser
@@ -518,7 +594,7 @@ def test_an_executed_notebook_as_html_holds_a_working_viewer(
     browser: Browser, numbered_video: Path, tmp_path: Path
 ) -> None:
     source = f"""import numpy as np
-from tinyhd_lib.viewer import SaliencyViewer
+from tinyhd_lib.viewer import SaliencyViewer, SaliencyViewers
 SaliencyViewer({str(numbered_video)!r}, np.random.default_rng(0).random(({FRAMES}, 24, 32)))"""
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(source)])
     NotebookClient(notebook, kernel_name="python3", store_widget_state=False).execute()
@@ -556,6 +632,16 @@ def test_a_browser_video_can_be_sought_by_chunks_and_holds_every_frame(tmp_path:
     )
 
 
+def test_a_range_is_exported_with_its_sound(numbered_video: Path, maps: dict[str, np.ndarray], tmp_path: Path) -> None:
+    viewer = SaliencyViewer(numbered_video, maps, start=60, stop=119, out=tmp_path)
+    with av.open(str(viewer.save_video())) as film:
+        assert film.streams.video[0].frames == 60
+        sound = np.concatenate([frame.to_ndarray()[0] for frame in film.decode(audio=0)])
+    assert len(sound) / 48000 == pytest.approx(2, abs=0.1)
+    loud = np.abs(np.fft.rfft(sound[4800:72000]))
+    assert loud.argmax() * 48000 / 67200 == pytest.approx(48000 / (2 * np.pi * 20), rel=0.01)  # the tone that was there
+
+
 def test_the_pictures_keep_their_times_beside_sound(numbered_video: Path) -> None:
     made = browser_video(VideoReader(numbered_video), 640, lambda *_done: None)
     with av.open(str(made.path), format="mp4") as container:
@@ -570,17 +656,51 @@ def test_maps_are_packed_small_and_without_loss(maps: dict[str, np.ndarray]) -> 
     assert np.isnan(np.frombuffer(part[6 : 6 + 64 * 16], "<f4").reshape(64, 4)[63]).all()
 
 
-@pytest.mark.skipif(NODE is None, reason="needs Node.js 20")
-def test_the_script_is_current_typed_and_tested(tmp_path: Path) -> None:
-    """What is committed is what its source gives; changes are made in js/src, and built by npm run build there."""
-    source = tmp_path / "viewer/js"
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the script's source, with what builds and checks it."""
+    source = tmp_path_factory.mktemp("viewer") / "js"
     shutil.copytree(SCRIPTS, source, ignore=shutil.ignore_patterns("node_modules"))
-    for words in (["ci", "--ignore-scripts"], ["run", "check"], ["test"], ["run", "build"]):
-        done = subprocess.run(
-            [str(NODE), *words], cwd=source, capture_output=True, text=True, env=os.environ | {"CI": "1"}, check=False
-        )
-        assert done.returncode == 0, done.stdout + done.stderr
-    assert (tmp_path / "viewer/viewer.js").read_text("utf-8") == SCRIPT
+    _npm(source, "ci", "--ignore-scripts")
+    return source
+
+
+def _npm(folder: Path, *words: str) -> None:
+    done = subprocess.run(
+        [str(NODE), *words], cwd=folder, capture_output=True, text=True, env=os.environ | {"CI": "1"}, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@needs_node
+def test_the_script_is_current_typed_and_tested(installed: Path) -> None:
+    """What is committed is what its source gives; changes are made in js/src, and built by npm run build there."""
+    _npm(installed, "run", "check")
+    _npm(installed, "test")
+    _npm(installed, "run", "build")
+    assert (installed.parent / "viewer.js").read_text("utf-8") == SCRIPT
+
+
+@needs_node
+@needs_browser
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_it_is_accessible_by_all_rules_of_axe(page: Page, installed: Path, scheme: Any) -> None:
+    """Names, roles, lists, landmarks and contrast, with everything open."""
+    page.emulate_media(color_scheme=scheme)
+    page.get_by_label("Settings").click()
+    for key in ("7", "n", "o", "k", "Enter", "r"):
+        page.keyboard.press(key)
+    page.mouse.move(*_points_at(page, 0.1, 0.1))
+    page.mouse.down()
+    page.mouse.move(*_points_at(page, 0.4, 0.8), steps=3)
+    page.mouse.up()
+    page.locator(".tinyhd-regions table").get_by_role("row").nth(2).wait_for(timeout=30_000)
+    page.keyboard.press("?")
+    page.screenshot(path=ROOT / f"out/browser/everything_{scheme}.png", full_page=True)
+    page.evaluate((installed / "node_modules/axe-core/axe.min.js").read_text("utf-8"))
+    found = page.evaluate("axe.run()")
+    assert len(found["passes"]) > 25
+    assert [(each["id"], [node["html"] for node in each["nodes"]]) for each in found["violations"]] == []
 
 
 def test_a_state_of_another_version_is_refused(saved: tuple[SaliencyViewer, Path], tmp_path: Path) -> None:

@@ -24,7 +24,7 @@ from tinyhd_lib.data.video import read_frames
 from tinyhd_lib.prediction.map_files import own_bounds
 from tinyhd_lib.prediction.options import Drawing
 from tinyhd_lib.prediction.overlay import draw
-from tinyhd_lib.viewer import SaliencyViewer
+from tinyhd_lib.viewer import SaliencyViewer, SaliencyViewers
 from tinyhd_lib.viewer.sources import open_decoders, open_maps
 from tinyhd_lib.viewer.state import VIEWS, corners_at
 from tinyhd_lib.viewer.traces import cuts, motion
@@ -67,12 +67,17 @@ class Browser:
             time.sleep(0.01)
         raise AssertionError(self.told)
 
-    def gets(self, *keys: list) -> list[bytes]:
+    def asks(self, *keys: list) -> list[tuple[bytes, str]]:
+        """Ask for parts; return each, and what is wrong with it."""
         self.told.clear()
         self.sends(ask=list(keys), id=1)
-        content, buffers = self.hears(lambda content: "id" in content)
-        assert not content["errors"], content
-        return buffers
+        answers = [self.hears(lambda content, n=n: content.get("place") == n) for n in range(len(keys))]
+        return [(buffers[0], content["error"]) for content, buffers in answers]
+
+    def gets(self, *keys: list) -> list[bytes]:
+        parts, errors = zip(*self.asks(*keys), strict=True)
+        assert not any(errors)
+        return list(parts)
 
 
 @pytest.fixture
@@ -136,17 +141,14 @@ def test_the_browser_gets_what_it_asks_for(browser: Browser, maps: np.ndarray) -
 
 def test_what_is_not_there_is_one_line_and_the_rest_comes(browser: Browser) -> None:
     keys = [["maps", "no such", 0], ["times", "", 0], ["maps", "spot", 7], ["cake", "", 0]]
-    browser.sends(ask=keys, id=1)
-    content, buffers = browser.hears(lambda content: content.get("id") == 1)
-    assert set(content["errors"]) == {0, 2, 3}
-    assert "no kind of part" in content["errors"][3]
-    assert len(buffers[1]) == 8 * FRAMES
+    answers = browser.asks(*keys)
+    assert [bool(error) for _, error in answers] == [True, False, True, True]
+    assert "no kind of part" in answers[3][1]
+    assert len(answers[1][0]) == 8 * FRAMES
 
 
 def test_the_video_is_made_when_it_is_asked_for_and_then_played(browser: Browser, tmp_path: Path) -> None:
-    browser.sends(ask=[["video", "", -1]], id=1)
-    content, _ = browser.hears(lambda content: content.get("id") == 1)
-    assert "is being made" in content["errors"][0]
+    assert "is being made" in browser.asks(["video", "", -1])[0][1]
     browser.hears(lambda content: content.get("ready") == "video")
     browser.told.clear()
     head, chunk = browser.gets(["video", "", -1], ["video", "", 0])
@@ -183,9 +185,8 @@ def test_what_goes_wrong_for_no_reason_that_we_know_is_told_too(browser: Browser
         raise RuntimeError("out of order")
 
     monkeypatch.setattr(browser.viewer._parts, "part", broken)
-    browser.sends(ask=[["times", "", 0]], id=5)
-    content, _ = browser.hears(lambda content: content.get("id") == 5)
-    assert content["errors"] == {0: "RuntimeError: out of order (a fault of TinyHD Workbench: please report it)"}
+    expected = "RuntimeError: out of order (a fault of TinyHD Workbench: please report it)"
+    assert browser.asks(["times", "", 0]) == [(b"", expected)]
 
 
 def test_regions_go_straight_between_key_frames_and_are_drawn(viewer: SaliencyViewer) -> None:
@@ -384,7 +385,7 @@ def test_a_cell_shows_the_widget_and_what_stands_in_for_it(
 ) -> None:
     widget = "application/vnd.jupyter.widget-view+json"
     for interactive, kinds in ((True, {widget}), (False, {"text/html"}), (None, {widget, "text/html"})):
-        viewer._interactive = interactive
+        viewer.interactive = interactive
         bundle = viewer._repr_mimebundle_()
         data = bundle[0] if isinstance(bundle, tuple) else bundle
         assert set(data) == kinds | {"text/plain"}
@@ -392,9 +393,24 @@ def test_a_cell_shows_the_widget_and_what_stands_in_for_it(
     monkeypatch.setenv("JPY_SESSION_NAME", "notebook.ipynb")  # where a server would drop a page
     bundle = viewer._repr_mimebundle_()
     assert "<figure>" in bundle[0]["text/html"]
-    viewer._interactive = False
-    monkeypatch.setattr("tinyhd_lib.viewer.widget._MOST_IN_A_CELL", 1000)
+    viewer.interactive = False
+    monkeypatch.setattr("tinyhd_lib.viewer.page.MOST_IN_A_CELL", 1000)
     assert "<figure>" in viewer._repr_mimebundle_()["text/html"]
+
+
+def test_a_cell_shows_several_viewers_and_what_stands_in_for_them(
+    viewer: SaliencyViewer, video_file: Path, maps: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    several = SaliencyViewers([viewer, SaliencyViewer(video_file, maps, group="mine")])
+    assert [each.group for each in several.children] == ["together", "mine"]
+    bundle = several._repr_mimebundle_()
+    assert set(bundle) == {"application/vnd.jupyter.widget-view+json", "text/html", "text/plain"}
+    assert bundle["text/html"].count("<iframe") == 1
+    assert bundle["text/plain"].count("frame 0") == 2
+    monkeypatch.setattr("tinyhd_lib.viewer.page.MOST_IN_A_CELL", 1000)
+    assert several._repr_mimebundle_()["text/html"].count("<figure>") == 2
+    with pytest.raises(BadInput, match="give one or more"):
+        SaliencyViewers([])
 
 
 @pytest.mark.parametrize(
@@ -438,8 +454,8 @@ def test_maps_that_do_not_fit_are_refused(video_file: Path, maps: np.ndarray, tm
 
 
 def test_errors_of_a_button_are_read_in_the_viewer(browser: Browser, tmp_path: Path) -> None:
-    browser.viewer._out = tmp_path / "file"
-    browser.viewer._out.write_text("in the way")
+    browser.viewer.out = tmp_path / "file"
+    browser.viewer.out.write_text("in the way")
     browser.sends(act="save_frame")
     browser.hears(lambda content: "file" in content.get("said", ""))
 

@@ -68,7 +68,7 @@ class Cache:
             logger.warning("%s: cannot be kept (%s); it will be computed again", path, error.strerror or error)
         self._evict()
 
-    def file(self, key: str, make: Callable[[Path], None]) -> Path:
+    def file(self, key: str, make: Callable[[Path], object]) -> Path:
         """Return the path of an entry that is read where it lies; it is made if it is missing or damaged.
 
         Args:

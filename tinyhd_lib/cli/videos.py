@@ -100,25 +100,28 @@ def generate(
 
 
 def view(
-    video: Positional[Path],
+    videos: Positional[Annotated[tuple[Path, ...], arg(metavar="VIDEO [VIDEO ...]")]],
     maps: UseAppendAction[tuple[Path, ...]] = (),
     weights: UseAppendAction[tuple[str, ...]] = (),
     html: Path | None = None,
 ) -> None:
-    """Look at a video with its maps: a page that opens in any browser, without Python.
+    """Look at a video with its maps, or at several at once: a page that opens in any browser, without Python.
 
     Args:
-        video: A video file, or a folder of frames.
-        maps: A folder of map files; may be given several times.
+        videos: A video file or a folder of frames; several go through time together.
+        maps: A folder of map files, of several videos with a folder for each; may be given several times.
         weights: A name or a checkpoint, whose maps are made; may be given several times. The default model's if
             neither is given.
         html: Where the page is written; it is opened in the browser if this is not given.
     """
-    from tinyhd_lib.viewer import SaliencyViewer
+    from tinyhd_lib.viewer import SaliencyViewer, SaliencyViewers
 
+    if not videos:
+        raise BadInput("name a video: tinyhd view VIDEO")
     sources = short_names([*map(str, maps), *weights] or [DEFAULT_WEIGHTS])
-    place = html or Path(mkdtemp(prefix="tinyhd-view-")) / f"{video.stem}.html"
-    print(SaliencyViewer(video, sources).save_html(place))
+    place = html or Path(mkdtemp(prefix="tinyhd-view-")) / f"{videos[0].stem}.html"
+    each = [sources] if len(videos) == 1 else [_of_one(sources, video) for video in videos]
+    print(SaliencyViewers(list(map(SaliencyViewer, videos, each))).save_html(place))
     if html is None:
         webbrowser.open(place.as_uri())
 
@@ -292,6 +295,12 @@ def _do(jobs: "Sequence[Job]", model: ModelOptions, workers: int, cluster: str |
         logger.info("%d frames -> %s", done[0].frames, " and ".join(map(str, places)))
     if refused:
         raise BadInput(f"{len(refused)} of {len(jobs)} videos could not be used; the others are done")
+
+
+def _of_one(sources: dict[str, str], video: Path) -> dict[str, str]:
+    """Return the maps of one of several videos: of a folder, the one within that `predict` writes for it."""
+    name = video.name if video.is_dir() else video.stem
+    return {each: str(Path(source) / name) if Path(source).is_dir() else source for each, source in sources.items()}
 
 
 def _listed(word: str) -> Iterable[str]:

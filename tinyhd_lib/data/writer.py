@@ -33,20 +33,23 @@ class VideoWriter:
         path: of the .mp4 file.
         rate: frames a second, exact.
         sound_of: a video whose sound track it takes over.
+        sound_from: seconds of that video that are left out at its beginning.
         pixel_aspect: width of a pixel to its height, where it is shown.
         fragment: of so many frames the video is made of, each to be played alone after the head; None for a plain one.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913
         self,
         path: Path,
         rate: Fraction,
         sound_of: Path | None = None,
         pixel_aspect: Fraction = Fraction(1),
+        *,
         fragment: int | None = None,
+        sound_from: float = 0.0,
     ) -> None:
         self._path, self._rate, self._sound_of, self._pixel_aspect = path, rate, sound_of, pixel_aspect
-        self._fragment = fragment
+        self._fragment, self._sound_from = fragment, sound_from
         # Frames keep their own times, to a tick; at a constant rate, exactly.
         self._ticks = rate.numerator * -(-_LEAST_TICKS // rate.numerator)
         self._partial = partial_path(path)
@@ -101,8 +104,9 @@ class VideoWriter:
         context.time_base, context.sample_aspect_ratio = Fraction(1, self._ticks), self._pixel_aspect
         context.colorspace, context.color_range = _SMPTE_170M, _LIMITED_RANGE
         if self._sound_of is not None:
+            fragmented = bool(self._fragment)
             try:
-                self._sound = AudioTrack(self._sound_of, self._container, fragmented=bool(self._fragment))
+                self._sound = AudioTrack(self._sound_of, self._container, fragmented=fragmented, start=self._sound_from)
             except (av.error.FFmpegError, ValueError) as error:
                 logger.warning("%s: its sound cannot be taken over (%s)", self._sound_of, error)
 
@@ -126,9 +130,10 @@ class AudioTrack:
         source: a video with a sound track.
         container: the open output container.
         fragmented: whether browsers play the container from any fragment on.
+        start: seconds after the first picture, from which on it is heard.
     """
 
-    def __init__(self, source: Path, container: Any, *, fragmented: bool) -> None:
+    def __init__(self, source: Path, container: Any, *, fragmented: bool, start: float = 0.0) -> None:
         self._source = open_media(source)
         self._container = container
         heard, seen = self._source.streams.audio[0], picture_stream(self._source)
@@ -142,7 +147,7 @@ class AudioTrack:
             # Some formats do not say where their channels belong.
             self._stream.layout = "mono" if heard.codec_context.channels == 1 else "stereo"
         # Times in a video count from its first picture.
-        self._offset = float((seen.start_time or 0) * (seen.time_base or 1)) if seen else 0.0
+        self._offset = start + (float((seen.start_time or 0) * (seen.time_base or 1)) if seen else 0.0)
         self._packets = self._going_on(heard)
         self._next = next(self._packets, None)
 

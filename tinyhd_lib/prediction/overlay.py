@@ -50,7 +50,7 @@ def draw_difference(image: Image, first: Image, second: Image, alpha: float) -> 
     for sign, place in (("+", signed.argmax()), ("-", signed.argmin())):
         row, column = divmod(int(place), signed.shape[1])
         if signed[row, column]:
-            _write(drawn, sign, (column, row))
+            write(drawn, sign, (column, row))
     return drawn
 
 
@@ -94,7 +94,7 @@ def mark_region(image: Image, corners: Map, name: str) -> Image:
     drawn, places = image.copy(), np.rint(corners).astype(np.int32)
     for colour, width in ((_BLACK, 3), (_WHITE, 1)):
         cv2.polylines(drawn, [places], True, colour, width, cv2.LINE_AA)  # noqa: FBT003
-    _write(drawn, name, tuple(places[places[:, 1].argmin()] + (4, 22)))
+    write(drawn, name, tuple(places[places[:, 1].argmin()] + (4, 22)))
     return drawn
 
 
@@ -113,9 +113,10 @@ def _contours(image: Image, grey: Image, drawing: Drawing) -> Image:
     return drawn
 
 
-def _write(image: Image, text: str, place: tuple[int, int]) -> None:
-    for colour, width in ((_BLACK, 4), (_WHITE, 2)):
-        cv2.putText(image, text, place, cv2.FONT_HERSHEY_SIMPLEX, 0.8, colour, width, cv2.LINE_AA)
+def write(image: Image, text: str, place: tuple[int, int], scale: float = 0.8, width: int = 2) -> None:
+    """Write on a picture from x and y on, in pixels: white lines of that width with a black edge."""
+    for colour, lines in ((_BLACK, width + 2), (_WHITE, width)):
+        cv2.putText(image, text, place, cv2.FONT_HERSHEY_SIMPLEX, scale, colour, lines, cv2.LINE_AA)
 
 
 @lru_cache

@@ -29,12 +29,10 @@ class BrowserVideo(NamedTuple):
 
     Attributes:
         path: of the file.
-        head: bytes that describe it.
-        starts: where each fragment begins, and where the last one ends.
+        starts: where each fragment begins, behind a head that describes them all, and where the last one ends.
     """
 
     path: Path
-    head: int
     starts: list[int]
 
     def part(self, chunk: int) -> bytes:
@@ -46,7 +44,7 @@ class BrowserVideo(NamedTuple):
         fragments = CHUNK // _FRAGMENT
         if not -1 <= chunk < -(-(len(self.starts) - 1) // fragments):
             raise BadInput(f"{self.path}: has no chunk {chunk}")
-        starts = self.starts[chunk * fragments : (chunk + 1) * fragments + 1] if chunk >= 0 else [0, self.head]
+        starts = self.starts[chunk * fragments : (chunk + 1) * fragments + 1] if chunk >= 0 else [0, self.starts[0]]
         with self.path.open("rb") as file:
             file.seek(starts[0])
             return file.read(starts[-1] - starts[0])
@@ -75,16 +73,11 @@ def browser_video(reader: VideoReader, width: int, told: Callable[[int, int], No
 
 def _parsed(path: Path) -> BrowserVideo:
     """Find the parts of a fragmented mp4: boxes of a length and a name of four bytes each."""
-    starts, head, at = [], 0, 0
+    starts, at = [], 0
     with path.open("rb") as file:
         while box := file.read(8):
-            length, name = int.from_bytes(box[:4]), box[4:]
-            if name == b"moof":
+            if box[4:] in {b"moof", b"mfra"}:  # fragments, and what follows the last of them
                 starts.append(at)
-            elif name == b"moov":
-                head = at + length
-            elif name == b"mdat":
-                end = at + length
-            at += length
+            at += int.from_bytes(box[:4])
             file.seek(at)
-    return BrowserVideo(path, head, [*starts, end])
+    return BrowserVideo(path, starts)

@@ -9,16 +9,16 @@ from html import escape
 from math import ceil, sqrt
 from pathlib import Path
 
-import cv2
 import numpy as np
 
 from tinyhd_lib.data.images import as_jpeg
 from tinyhd_lib.data.reader import VideoReader, narrowed
 from tinyhd_lib.data.transforms import Image, Map, to_grey
+from tinyhd_lib.data.video import probe
 from tinyhd_lib.data.writer import VideoWriter
 from tinyhd_lib.errors import BadInput
 from tinyhd_lib.prediction.map_files import Bounds, own_bounds
-from tinyhd_lib.prediction.overlay import draw, draw_difference, mark_peak, mark_points, mark_region, wipe
+from tinyhd_lib.prediction.overlay import draw, draw_difference, mark_peak, mark_points, mark_region, wipe, write
 from tinyhd_lib.viewer.sources import MapSource
 from tinyhd_lib.viewer.state import NORMALISATIONS, Settings, corners_at
 from tinyhd_lib.viewer.traces import peak_of
@@ -97,13 +97,12 @@ class Scene:
 
     def caption(self, settings: Settings) -> str:
         """Say what is seen, in words: for those who read, and those who have it read to them."""
-        shown = settings.source
-        if settings.view == "wipe":
-            shown = f"left {settings.source}, right {settings.other}"
-        elif settings.view == "difference":
-            shown = f"{settings.source} more (orange, +) or less (purple, -) than {settings.other}"
-        elif settings.view == "grid":
-            shown = ", ".join(self.sources)
+        what = {
+            "wipe": f"left {settings.source}, right {settings.other}",
+            "difference": f"{settings.source} more (orange, +) or less (purple, -) than {settings.other}",
+            "grid": ", ".join(self.sources),
+        }
+        shown = what.get(settings.view, settings.source)
         time = self.reader.times[settings.frame]
         missing = "; no map of this frame" if self.sources[settings.source].map(settings.frame) is None else ""
         scale = f"{settings.normalise}: {NORMALISATIONS[settings.normalise]}"
@@ -118,9 +117,15 @@ class Scene:
 
 
 def contact_sheet(scene: Scene, settings: Settings, moments: int = _MOMENTS) -> Image:
-    """Return evenly spaced frames as they are drawn, each with its number and time, in rows of four: (H, W, 3) RGB."""
+    """Return moments as they are drawn, each with its number and time, in rows of four: (H, W, 3) RGB.
+
+    They are evenly spaced; in a long video at the nearest key frames, which need no others to be decoded.
+    """
     count = scene.reader.count
-    indices = sorted({round(place) for place in np.linspace(0, count - 1, min(moments, count))})
+    known = [key for key in scene.reader.keys if key < count]
+    frames = known if len(known) > 2 * moments else range(count)
+    places = np.linspace(0, count - 1, min(moments, count))
+    indices = sorted({min(frames, key=lambda frame: abs(frame - place)) for place in places})
     pictures = []
     for index in indices:
         picture = narrowed(scene.draw(replace(settings, frame=index)), _SMALL)
@@ -131,8 +136,7 @@ def contact_sheet(scene: Scene, settings: Settings, moments: int = _MOMENTS) -> 
 def _labelled(picture: Image, text: str) -> Image:
     """Return a picture with a text in its upper left corner."""
     drawn = picture.copy()
-    for colour, width in (((0, 0, 0), 3), ((255, 255, 255), 1)):
-        cv2.putText(drawn, text, (6, 18), cv2.FONT_HERSHEY_SIMPLEX, 0.5, colour, width, cv2.LINE_AA)
+    write(drawn, text, (6, 18), scale=0.5, width=1)
     return drawn
 
 
@@ -144,7 +148,7 @@ def _in_rows(pictures: Iterable[Image], columns: int) -> Image:
 
 
 def write_video(scene: Scene, shown: Sequence[Settings], path: Path, frames: Sequence[int]) -> Iterator[int]:
-    """Write a video of the clip as it is drawn; yield how many frames are done, after each.
+    """Write a video of the clip as it is drawn, with its sound; yield how many frames are done, after each.
 
     Args:
         scene: what is shown.
@@ -153,7 +157,8 @@ def write_video(scene: Scene, shown: Sequence[Settings], path: Path, frames: Seq
         frames: which ones.
     """
     times = scene.reader.times
-    with VideoWriter(path, scene.reader.rate) as writer:
+    sound_of = scene.video if probe(scene.video).has_audio else None
+    with VideoWriter(path, scene.reader.rate, sound_of, sound_from=times[frames[0]]) as writer:
         for done, index in enumerate(frames, start=1):
             drawn = np.hstack([scene.draw(replace(settings, frame=index)) for settings in shown])
             writer.write(drawn, times[index] - times[frames[0]])

@@ -1,74 +1,75 @@
-"""The viewer as a page that needs nothing else: video, maps, gaze and the code that draws them in one file."""
+"""Viewers as a page that needs nothing else: videos, maps, gaze and the code that draws them in one file."""
 
 import base64
 import json
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import asdict
 from html import escape
 from importlib.resources import files
-from itertools import chain
-from typing import Any
+from string import Template
+from typing import Any, NamedTuple
 
-from tinyhd_lib.viewer.browser_video import CHUNK, BrowserVideo
+from tinyhd_lib.viewer.browser_video import BrowserVideo
+from tinyhd_lib.viewer.drawing import Scene, as_html
 from tinyhd_lib.viewer.parts import Parts
-from tinyhd_lib.viewer.state import COLORMAPS
+from tinyhd_lib.viewer.state import COLORMAPS, Settings
 from tinyhd_lib.viewer.traces import OF_MAPS
 
 Key = tuple[str, str, int]
-SCRIPT, STYLE = (files("tinyhd_lib.viewer").joinpath(name).read_text("utf-8") for name in ("viewer.js", "viewer.css"))
+_FILES = files("tinyhd_lib.viewer")
+SCRIPT, STYLE, _PAGE = (_FILES.joinpath(name).read_text("utf-8") for name in ("viewer.js", "viewer.css", "page.html"))
+MOST_IN_A_CELL = 20 * 2**20
 
 
-def page(
-    parts: Parts, video: Callable[[], BrowserVideo], settings: dict[str, Any], most_bytes: float = math.inf
-) -> str | None:
-    """Return an HTML page of a viewer.
+class Shown(NamedTuple):
+    """A viewer as a page takes it.
 
-    Args:
-        parts: what it shows.
-        video: makes the one that is played; called when the maps on the picture leave room for it.
+    Attributes:
+        scene: its video and maps.
+        parts: what is sent of them.
         settings: what it shows at first.
-        most_bytes: that it may take. Map sources that are not on the picture are left out where it would be more.
-
-    Returns:
-        The page, None if it would be too large all the same.
+        video: makes the one that is played; called when the maps on the picture leave room for it.
     """
 
-    def add(keys: Iterable[Key], part: Callable[[str, str, int], bytes] = parts.part) -> bool:
-        """Keep the parts of these keys, or, as soon as they take more room than there is, none of them."""
-        found, room = {}, most_bytes - sum(map(len, kept.values()))
-        for kind, name, index in keys:
-            found[f"{kind}|{name}|{index}"] = text = base64.b64encode(part(kind, name, index)).decode()
-            room -= len(text)
-            if room < 0:
-                return False
-        kept.update(found)
-        return True
+    scene: Scene
+    parts: Parts
+    settings: Settings
+    video: Callable[[], BrowserVideo]
 
-    kept: dict[str, str] = {}
-    pair = dict.fromkeys([settings["source"], settings["other"]])
-    sources = list(parts.meta["sources"] if settings["view"] == "grid" else pair)
-    if not add(chain(*(_of_source(parts, name) for name in sources), _common(parts, settings))):
-        return None
-    made = video()
-    if not add((("video", "", chunk) for chunk in range(-1, _chunks(parts))), lambda *key: made.part(key[2])):
-        return None
-    sources += [name for name in parts.meta["sources"] if name not in sources and add(_of_source(parts, name))]
-    meta = parts.meta | {"sources": [name for name in parts.meta["sources"] if name in sources]}
-    meta["gaze"] = [name for name in parts.meta["gaze"] if name in sources]
-    content = json.dumps({"meta": meta, "settings": settings, "parts": kept}).replace("<", "\\u003c")
-    return f"""<!doctype html>
-<html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">
-<title>{escape(meta["name"])}: saliency</title>
-<style>{STYLE} body {{ margin: 0; padding: 4px; }}</style>
-<div id="viewer"></div>
-<script type="application/json" id="page">{content}</script>
-<script type="module">{SCRIPT}
-mount(document.getElementById("viewer"), JSON.parse(document.getElementById("page").textContent));
-if (window.frameElement)
-  new ResizeObserver(() => (window.frameElement.style.height = document.body.offsetHeight + 12 + "px"))
-    .observe(document.body);
-</script></html>
-"""
+
+class TooLargeError(Exception):
+    """There is no room for what cannot be left out."""
+
+
+def page(viewers: Sequence[Shown], most_bytes: float = math.inf) -> str:
+    """Return an HTML page of viewers, in as many columns as it is wide enough for.
+
+    Args:
+        viewers: in their order.
+        most_bytes: that they may take together, each as much as every other. Map sources that are not on the picture
+            are left out where it would be more.
+
+    Raises:
+        TooLargeError: it would be more all the same.
+    """
+    content = json.dumps([_content(each, most_bytes / len(viewers)) for each in viewers]).replace("<", "\\u003c")
+    return Template(_PAGE).substitute(title=escape(names(viewers)), style=STYLE, script=SCRIPT, content=content)
+
+
+def stand_in(viewers: Sequence[Shown], *, is_served: bool) -> str:
+    """Return what stands in for viewers in a cell: a page, or, where it would be too large, sheets of moments.
+
+    Args:
+        viewers: in their order.
+        is_served: whether a Jupyter server passes it on, which drops what is said faster than 1 MB a second; then it
+            is the sheets.
+    """
+    with suppress(TooLargeError):
+        if not is_served:
+            return framed(page(viewers, MOST_IN_A_CELL), names(viewers))
+    return "".join(as_html(each.scene, each.settings) for each in viewers)
 
 
 def framed(html: str, title: str) -> str:
@@ -77,22 +78,56 @@ def framed(html: str, title: str) -> str:
     return f'<iframe title="{title}" srcdoc="{html}" width="100%" height="900" allowfullscreen></iframe>'
 
 
-def _common(parts: Parts, settings: dict[str, Any]) -> Iterator[Key]:
+def _content(shown: Shown, most_bytes: float) -> dict[str, Any]:
+    """Return a viewer as js/src/host.ts reads it.
+
+    Raises:
+        TooLargeError: it takes more than so many bytes.
+    """
+
+    def add(keys: Iterable[Key], part: Callable[[str, str, int], bytes] = shown.parts.part) -> None:
+        """Keep the parts of these keys, or, as soon as they take more room than there is, none of them."""
+        found, room = {}, most_bytes - sum(map(len, kept.values()))
+        for kind, name, index in keys:
+            found[f"{kind}|{name}|{index}"] = text = base64.b64encode(part(kind, name, index)).decode()
+            room -= len(text)
+            if room < 0:
+                raise TooLargeError
+        kept.update(found)
+
+    kept: dict[str, str] = {}
+    meta, settings = shown.parts.meta, shown.settings
+    sources = list(meta["sources"] if settings.view == "grid" else dict.fromkeys([settings.source, settings.other]))
+    for name in sources:
+        add(_of_source(shown.parts, name))
+    add(_common(shown.parts, settings))
+    made = shown.video()
+    add((("video", "", chunk) for chunk in range(-1, shown.parts.chunks)), lambda *key: made.part(key[2]))
+    for name in [name for name in meta["sources"] if name not in sources]:
+        with suppress(TooLargeError):
+            add(_of_source(shown.parts, name))
+            sources.append(name)
+    known = {each: [name for name in meta[each] if name in sources] for each in ("sources", "gaze")}
+    return {"meta": meta | known, "settings": asdict(settings) | {"playing": False}, "parts": kept}
+
+
+def _common(parts: Parts, settings: Settings) -> Iterator[Key]:
     """Yield the keys of what every viewer shows."""
     yield "times", "", 0
-    yield "still", "", settings["frame"]
-    yield from (("colours", name, 0) for name in dict.fromkeys([*COLORMAPS, settings["colormap"], "PuOr_r"]))
+    yield "still", "", settings.frame
+    yield from (("colours", name, 0) for name in dict.fromkeys([*COLORMAPS, settings.colormap, "PuOr_r"]))
     yield from (("trace", f"{strip}@", 0) for strip in parts.shared)
 
 
 def _of_source(parts: Parts, name: str) -> Iterator[Key]:
     """Yield the keys of a map source."""
-    yield from (("maps", name, chunk) for chunk in range(_chunks(parts)))
+    yield from (("maps", name, chunk) for chunk in range(parts.chunks))
     yield "bounds", name, 0
     yield from (("trace", f"{strip}@{name}", 0) for strip in parts.strips if strip not in (*parts.shared, *OF_MAPS))
     if name in parts.meta["gaze"]:
-        yield from (("points", name, chunk) for chunk in range(_chunks(parts)))
+        yield from (("points", name, chunk) for chunk in range(parts.chunks))
 
 
-def _chunks(parts: Parts) -> int:
-    return int(-(-parts.meta["frames"] // CHUNK))
+def names(viewers: Sequence[Shown]) -> str:
+    """Return what the videos are called."""
+    return ", ".join(each.scene.video.stem for each in viewers)

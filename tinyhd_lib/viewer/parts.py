@@ -18,10 +18,9 @@ from tinyhd_lib.prediction.map_files import own_bounds
 from tinyhd_lib.prediction.overlay import colours_of
 from tinyhd_lib.viewer.browser_video import CHUNK, BrowserVideo
 from tinyhd_lib.viewer.drawing import Scene
-from tinyhd_lib.viewer.state import COLORMAPS, COMPARING_VIEWS, NORMALISATIONS, SPEEDS, VIEWS, Settings
+from tinyhd_lib.viewer.state import COLORMAPS, COMPARING_VIEWS, NORMALISATIONS, SPEEDS, VIEWS, Settings, known_values
 from tinyhd_lib.viewer.traces import OF_GAZE, OF_MAPS, OF_VIDEO, UNITS, peak_of, score
 
-VERSION = 3
 KINDS = ("times", "maps", "points", "trace", "bounds", "colours", "still", "video")
 _WIDEST_MAP = 320
 
@@ -38,6 +37,7 @@ class Parts:
         video: for the browser; None until it is made.
         trace: from a strip and a map source ("" where it is the same for all) to values over time, (frames,) float64,
             NaN where they are not known; each is computed once.
+        chunks: how many there are.
         strips: what can be drawn over time.
         shared: those of them that are the same for all maps.
     """
@@ -48,6 +48,7 @@ class Parts:
         self._observers = scene.sources[gaze] if gaze else None
         self.strips, self.shared = [*scores, *(OF_GAZE if gaze else ()), *OF_MAPS, *OF_VIDEO], [*scores, *OF_VIDEO]
         self.trace = lru_cache(maxsize=None)(self._values)
+        self.chunks = -(-scene.reader.count // CHUNK)
         height, width = scene.reader[0].shape[:2]
         self.meta: dict[str, Any] = {
             "name": scene.video.stem,
@@ -105,9 +106,8 @@ class Parts:
         strip, source = name.rsplit("@", 1)
         if strip not in self.strips or strip in OF_MAPS:
             raise KeyError(strip)
-        values = self.trace(strip, source)
-        known = [None if np.isnan(value) else round(float(value), 6) for value in values]
-        return json.dumps({"unit": UNITS.get(strip, ""), "values": known}).encode()
+        values = known_values(self.trace(strip, source).round(6))
+        return json.dumps({"unit": UNITS.get(strip, ""), "values": values}).encode()
 
     def _bounds(self, name: str, _index: int) -> bytes:
         return np.array(self._scene.clip_bounds(name), "<f8").tobytes()
@@ -138,14 +138,12 @@ def packed_maps(maps: list[Map | None]) -> bytes:
     these as differences to the pixel on the left, deflated: about 9 KB a frame of 192x256.
     """
     shape = next((narrowed(saliency, _WIDEST_MAP).shape for saliency in maps if saliency is not None), (1, 1))
-    about, levels = [], np.zeros((len(maps), *shape), np.uint8)
+    about, levels = np.full((len(maps), 4), np.nan, "<f4"), np.zeros((len(maps), *shape), np.uint8)
     for index, saliency in enumerate(maps):
-        if saliency is None:
-            about.append((np.nan,) * 4)
-            continue
-        small = cv2.resize(narrowed(saliency, _WIDEST_MAP), shape[::-1], interpolation=cv2.INTER_AREA)
-        levels[index] = stretched(small, own_bounds(small))
-        about.append((*own_bounds(saliency), *peak_of(saliency)))
+        if saliency is not None:
+            small = cv2.resize(narrowed(saliency, _WIDEST_MAP), shape[::-1], interpolation=cv2.INTER_AREA)
+            levels[index] = stretched(small, own_bounds(small))
+            about[index] = (*own_bounds(saliency), *peak_of(saliency))
     changes = np.diff(levels, axis=0, prepend=np.uint8(0))
     packed = isal_zlib.compress(np.diff(changes, axis=2, prepend=np.uint8(0)).tobytes(), 3)
-    return struct.pack("<3H", *shape, len(maps)) + np.array(about, "<f4").tobytes() + packed
+    return struct.pack("<3H", *shape, len(maps)) + about.tobytes() + packed

@@ -16,29 +16,30 @@ from tinyhd_lib.data.video import Frame, count_frames_in, read_frames, source_fi
 from tinyhd_lib.data.windows import looks
 from tinyhd_lib.errors import BadInput
 from tinyhd_lib.evaluation.predictions import MAP_SUFFIXES, read_any_map
-from tinyhd_lib.files import digest_of, fingerprint
+from tinyhd_lib.files import digest_of, fingerprint, write_array
 from tinyhd_lib.models.source import model_source
 from tinyhd_lib.models.spec import INPUT_SIZE, Sampling
 from tinyhd_lib.prediction.inference import saliency_maps
 from tinyhd_lib.runtime import open_runtime
 
-_CACHE = Cache("viewer", version=2, most_bytes=4 * 2**30)
+_CACHE = Cache("viewer", version=3, most_bytes=4 * 2**30)
 
 
 class MapSource:
     """The maps of a video.
 
-    Attributes:
+    Args:
         count: how many frames it covers, with gaps or without.
+        read: gives a frame's map (h, w) float32, None where it has none.
+
+    Attributes:
         observers: numbers of those who looked, where that is known.
     """
 
-    count: int
     observers: Sequence[int] = ()
 
-    def map(self, index: int) -> Map | None:
-        """Return a frame's map (h, w) float32, None where it has none."""
-        raise NotImplementedError
+    def __init__(self, count: int, read: Callable[[int], Map | None]) -> None:
+        self.count, self.map = count, read
 
     def points(self, index: int) -> Map:  # noqa: ARG002
         """Return where people looked, (n, 3) observer, x and y in parts of width and height; none if nobody knows.
@@ -56,49 +57,6 @@ Maps = str | Path | Map | Video | MapSource
 """A folder of map files, the name or path of weights, an array (n, h, w), or a data set's video for people's gaze."""
 
 
-class ArrayMaps(MapSource):
-    """Maps (n, h, w) in memory, or mapped into it.
-
-    Raises:
-        BadInput: the array holds something else.
-    """
-
-    def __init__(self, maps: Map) -> None:
-        if maps.ndim != 3 or not maps.size or maps.dtype.kind not in "fiu":
-            raise BadInput(f"maps: (frames, height, width) numbers are needed, got {maps.shape} {maps.dtype}")
-        self._maps = maps
-        self.count = len(maps)
-
-    def map(self, index: int) -> Map | None:
-        """See `MapSource`."""
-        return self._maps[index].astype(np.float32) if index < self.count else None
-
-
-class FolderMaps(MapSource):
-    """Map files, as `predict` and others write them.
-
-    A file whose name is a number is that frame's, from 0, or from 1 if none is called 0; others are taken in order.
-
-    Raises:
-        BadInput: there are no map files, or they cannot be read.
-    """
-
-    def __init__(self, folder: Path) -> None:
-        paths = sorted(path for path in folder.iterdir() if path.suffix.lower() in MAP_SUFFIXES and path.is_file())
-        if not paths:
-            raise BadInput(f"{folder}: no map files in it; tinyhd predict makes some")
-        self._paths = dict(enumerate(paths))
-        if all(path.stem.isdecimal() for path in paths):
-            first = min(1, *(int(path.stem) for path in paths))
-            self._paths = {int(path.stem) - first: path for path in paths}
-        self._read = lru_cache(8)(read_any_map)
-        self.count = max(self._paths) + 1
-
-    def map(self, index: int) -> Map | None:
-        """See `MapSource`."""
-        return self._read(self._paths[index]).astype(np.float32) if index in self._paths else None
-
-
 class GazeMaps(MapSource):
     """Where people looked in a video of a data set.
 
@@ -112,12 +70,7 @@ class GazeMaps(MapSource):
         self._truth = lru_cache(8)(video.truth)
         self._gaze = read_gaze(video.gaze) if video.gaze else None
         self.observers = np.unique(self._gaze.observer).tolist() if self._gaze else ()
-        self.count = len(video.names)
-
-    def map(self, index: int) -> Map | None:
-        """See `MapSource`."""
-        truth = self.truth(index)
-        return None if truth is None else truth.saliency
+        super().__init__(len(video.names), self._density)
 
     def points(self, index: int) -> Map:
         """See `MapSource`."""
@@ -137,6 +90,10 @@ class GazeMaps(MapSource):
         truth = self._truth(index) if index < self.count else None
         return truth if truth is not None and truth.fixations.any() else None
 
+    def _density(self, index: int) -> Map | None:
+        truth = self.truth(index)
+        return None if truth is None else truth.saliency
+
 
 def open_maps(maps: Maps, video: Path) -> MapSource:
     """Return the source of some maps.
@@ -153,11 +110,11 @@ def open_maps(maps: Maps, video: Path) -> MapSource:
     if isinstance(maps, Video):
         return GazeMaps(maps)
     if isinstance(maps, np.ndarray):
-        return ArrayMaps(maps)
+        return _of_array(maps)
     if Path(maps).is_dir():
-        return FolderMaps(Path(maps))
+        return _of_folder(Path(maps))
     source = model_source(maps)
-    return ArrayMaps(_kept(video, f"fused {source.sampling}", source.digest, lambda: _fused_maps(video, maps)))
+    return _of_array(_kept(video, f"fused {source.sampling}", source.digest, lambda: _fused_maps(video, maps)))
 
 
 def open_decoders(video: Path, weights: str | Path) -> dict[str, MapSource]:
@@ -173,26 +130,51 @@ def open_decoders(video: Path, weights: str | Path) -> dict[str, MapSource]:
         for name in ([f"{each} map {number}" for number in range(1, 5)] if each.startswith("D1") else [each])
     ]
     maps = _kept(video, "decoders", source.digest, lambda: _side_maps(video, weights))
-    return {name: ArrayMaps(maps[n :: len(names)]) for n, name in enumerate(names)}
+    return {name: _of_array(maps[:, n]) for n, name in enumerate(names)}
+
+
+def _of_array(maps: Map) -> MapSource:
+    """Return maps (n, h, w) in memory, or mapped into it.
+
+    Raises:
+        BadInput: the array holds something else.
+    """
+    if maps.ndim != 3 or not maps.size or maps.dtype.kind not in "fiu":
+        raise BadInput(f"maps: (frames, height, width) numbers are needed, got {maps.shape} {maps.dtype}")
+    return MapSource(len(maps), lambda index: maps[index].astype(np.float32) if index < len(maps) else None)
+
+
+def _of_folder(folder: Path) -> MapSource:
+    """Return map files, as `predict` and others write them.
+
+    A file whose name is a number is that frame's, from 0, or from 1 if none is called 0; others are taken in order.
+
+    Raises:
+        BadInput: there are no map files; later, where one cannot be read.
+    """
+    paths = sorted(path for path in folder.iterdir() if path.suffix.lower() in MAP_SUFFIXES and path.is_file())
+    if not paths:
+        raise BadInput(f"{folder}: no map files in it; tinyhd predict makes some")
+    known = dict(enumerate(paths))
+    if all(path.stem.isdecimal() for path in paths):
+        first = min(1, *(int(path.stem) for path in paths))
+        known = {int(path.stem) - first: path for path in paths}
+    read = lru_cache(8)(lambda path: read_any_map(path).astype(np.float32))
+    return MapSource(max(known) + 1, lambda index: read(known[index]) if index in known else None)
 
 
 def _kept(video: Path, what: str, digest: str, compute: Callable[[], Iterable[Map]]) -> Map:
-    """Return maps (n, 192, 256) float16 as they are in the cache, computed if they are not there yet."""
-
-    def write(path: Path) -> None:
-        with path.open("wb") as file:
-            file.writelines(maps.astype(np.float16).tobytes() for maps in compute())
-
-    path = _CACHE.file(digest_of(what, fingerprint(source_files(video)), digest), write)
-    return np.memmap(path, np.float16, "r").reshape(-1, *INPUT_SIZE)
+    """Return what is computed of each frame, (n, ...) float16: from the cache, once it is there."""
+    key = digest_of(what, fingerprint(source_files(video)), digest)
+    place = _CACHE.file(key, lambda path: write_array(path, (maps.astype(np.float16) for maps in compute())))
+    return np.load(place, mmap_mode="r")
 
 
 def _fused_maps(video: Path, weights: str | Path) -> Iterator[Map]:
     """Yield the raw map of every frame."""
     runtime = open_runtime(weights)
-    return (
-        saliency for _, saliency in saliency_maps(_told(video, runtime.spec.label), runtime) if saliency is not None
-    )
+    frames = _told(video, runtime.spec.label)
+    return (saliency for _, saliency in saliency_maps(frames, runtime) if saliency is not None)
 
 
 def _side_maps(video: Path, weights: str | Path) -> Iterator[Map]:
@@ -200,8 +182,7 @@ def _side_maps(video: Path, weights: str | Path) -> Iterator[Map]:
     from tinyhd_lib.training.models import open_model
 
     model, spec = open_model(str(weights), "openvino"), model_source(weights).spec
-    floats = (frame.image.astype(np.float32) for frame in _told(video, model.name))
-    small = (cv2.resize(image, INPUT_SIZE[::-1], interpolation=cv2.INTER_LINEAR) for image in floats)
+    small = (cv2.resize(frame.image.astype(np.float32), INPUT_SIZE[::-1]) for frame in _told(video, model.name))
     for window in looks((np.rint(image).astype(np.uint8) for image in small), spec, Sampling.published(spec).every):
         outputs = model(np.stack(window.clip))
         for index in window.owned:

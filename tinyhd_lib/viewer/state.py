@@ -1,13 +1,20 @@
-"""Everything that decides what a viewer shows, as one value that JSON can hold."""
+"""Everything that decides what a viewer shows, as one value that JSON can hold, and the file that it is kept in."""
 
+import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from tinyhd_lib.data.layouts import Video
 from tinyhd_lib.data.transforms import Map
 from tinyhd_lib.errors import BadInput
 from tinyhd_lib.prediction.options import Drawing
+
+VERSION = 3
+"""Of a state."""
 
 COMPARING_VIEWS = ("wipe", "difference", "grid")
 """Views that hold the map against another one, or all against each other."""
@@ -113,3 +120,58 @@ def corners_at(region: dict[str, Any], frame: int) -> Map:
     if not region["name"] or corners.shape[1] < 3:
         raise ValueError("a polygon with a name is needed")
     return np.apply_along_axis(lambda places: np.interp(frame, [key["frame"] for key in keys], places), 0, corners)
+
+
+def as_state(video: Any, maps: Mapping[str, Any], decoders: Any, scores: Mapping[str, Map]) -> dict[str, Any]:
+    """Return what a viewer is made of, JSON-ready; maps in memory are named, not kept."""
+    return {
+        "version": VERSION,
+        "video": _as_json(video),
+        "maps": {name: _as_json(each) for name, each in maps.items()},
+        "decoders": _as_json(decoders),
+        "scores": {name: known_values(each) for name, each in scores.items()},
+    }
+
+
+def read_state(state: str | Path | Mapping[str, Any], maps: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the arguments of the viewer that a state was taken of.
+
+    Args:
+        state: what `as_state` gives, with its ``settings``; or a file of that.
+        maps: those that were only in memory, by name.
+
+    Raises:
+        BadInput: it is no state, or needs maps that are not given.
+        OSError: the file cannot be read.
+    """
+    try:
+        table = state if isinstance(state, Mapping) else json.loads(Path(state).read_bytes())
+        if table["version"] != VERSION:
+            raise BadInput(f"state: of version {table['version']}, this viewer reads {VERSION}; save it anew")
+        sources = {name: _from_json(each) for name, each in table["maps"].items()} | dict(maps)
+        scores = {name: np.array(values, float) for name, values in table["scores"].items()}
+        again = {"video": _from_json(table["video"]), "decoders": table["decoders"], **table["settings"]}
+    except (json.JSONDecodeError, KeyError, TypeError) as error:
+        raise BadInput(f"state: not the state of a viewer ({error})") from error
+    absent = next((name for name, source in sources.items() if source is None), None)
+    if absent:
+        raise BadInput(f"state: the maps {absent!r} were only in memory; give them as maps={{{absent!r}: ...}}")
+    return again | {"maps": sources, "scores": scores}
+
+
+def known_values(values: Map) -> list[float | None]:
+    """Return numbers as JSON has them: None for those that are not known."""
+    return [None if np.isnan(value) else float(value) for value in values]
+
+
+def _as_json(source: Any) -> Any:
+    """Return what a state says of a video or of maps: a path, the name of weights, or a video of a data set."""
+    if isinstance(source, Video):
+        return source.as_json()
+    if not isinstance(source, str | Path):
+        return None
+    return str(Path(source).resolve()) if Path(source).exists() else str(source)
+
+
+def _from_json(value: Any) -> Any:
+    return Video.from_json(value) if isinstance(value, dict) else value

@@ -54,14 +54,10 @@ def score(source: MapSource, observers: MapSource | None, metric: str) -> Map:
         saliency, truth = source.map(index), observers.truth(index) if observers else None
         if saliency is None or truth is None:
             continue
-        if metric == "CC":
-            small = cv2.resize(truth.saliency, saliency.shape[::-1], interpolation=cv2.INTER_AREA)
-            values[index] = float(cc(saliency, small))
-        else:
-            fixations = np.zeros(saliency.shape, bool)
-            places = np.argwhere(truth.fixations) * saliency.shape // truth.fixations.shape
-            fixations[tuple(places.T)] = True
-            values[index] = float(nss(saliency, fixations))
+        density = cv2.resize(truth.saliency, saliency.shape[::-1], interpolation=cv2.INTER_AREA)
+        fixations = np.zeros(saliency.shape, bool)
+        fixations[tuple((np.argwhere(truth.fixations) * saliency.shape // truth.fixations.shape).T)] = True
+        values[index] = float(cc(saliency, density) if metric == "CC" else nss(saliency, fixations))
     return values
 
 

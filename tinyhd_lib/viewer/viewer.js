@@ -158,6 +158,70 @@ var Canvas = class {
   }
 };
 
+// src/dom.ts
+function h(tag, attributes = {}, ...children) {
+  const element = document.createElement(tag);
+  for (const [name, value] of Object.entries(attributes)) {
+    if (typeof value === "function") element.addEventListener(name, value);
+    else if (typeof value === "boolean") element.toggleAttribute(name, value);
+    else element.setAttribute(name, value);
+  }
+  element.append(...children);
+  return element;
+}
+var ICONS = {
+  play: "M7 4v16l13-8z",
+  pause: "M6 4h4v16H6zM14 4h4v16h-4z",
+  back: "M16 5v14L6 12z",
+  on: "M8 5v14l10-7z",
+  far_back: "M20 5v14l-8-7zM11 5v14l-8-7z",
+  far_on: "M4 5v14l8-7zM13 5v14l8-7z",
+  settings: "M4 6h9v2H4zM17 6h3v2h-3zM13 4h3v6h-3zM4 16h3v2H4zM11 16h9v2h-9zM7 14h3v6H7z",
+  note: "M6 3h12v18l-6-5-6 5z",
+  full: "M4 4h6v2H6v4H4zM14 4h6v6h-2V6h-4zM4 14h2v4h4v2H4zM18 14h2v6h-6v-2h4z",
+  save: "M11 3h2v9h3l-4 5-4-5h3zM4 18h16v3H4z",
+  help: "M12 2a10 10 0 100 20 10 10 0 000-20zm1 16h-2v-2h2zm2-7.2c-.9 1-2 1.500-2 3.200h-2c0-2.300 1.200-3.200 2-4 .6-.6 1-1 1-1.600a2 2 0 00-4 0H8a4 4 0 018 0c0 1-.4 1.800-1 2.400z",
+  region: "M4 4h5v2H6v3H4zM15 4h5v5h-2V6h-3zM4 15h2v3h3v2H4zM18 15h2v5h-5v-2h3zM11 8h2v3h3v2h-3v3h-2v-3H8v-2h3z",
+  loop: "M17 2l4 4-4 4V7H7v4H5V5h12zM7 22l-4-4 4-4v3h10v-4h2v6H7z"
+};
+function icon(name) {
+  const space = "http://www.w3.org/2000/svg";
+  const svg = document.createElementNS(space, "svg");
+  svg.setAttribute("viewBox", "0 0 24 24");
+  svg.setAttribute("aria-hidden", "true");
+  const path = document.createElementNS(space, "path");
+  path.setAttribute("d", ICONS[name]);
+  svg.append(path);
+  return svg;
+}
+function button(title, pressed, ...children) {
+  return h("button", { type: "button", title, click: pressed }, ...children);
+}
+function tool(sign, label, pressed) {
+  const made = button(label, pressed, sign === "×" ? sign : icon(sign));
+  made.setAttribute("aria-label", label);
+  return made;
+}
+function labelled(...children) {
+  return h("label", { class: "tinyhd-choice" }, ...children);
+}
+function choice(label, title, options, chosen) {
+  const select = h("select", { title, "aria-label": label }, ...options.map((each) => h("option", { value: each }, each)));
+  select.addEventListener("change", () => chosen(select.value));
+  return { root: labelled(h("span", {}, label), select), select };
+}
+function fraction(label, title, most, moved2) {
+  const input = h("input", { type: "range", min: "0", max: String(most), step: "0.05", title, "aria-label": label });
+  const output = h("output", {});
+  input.addEventListener("input", () => moved2(Number(input.value)));
+  return { root: labelled(h("span", {}, label), input, output), input, output };
+}
+function toggle(label, title, changed) {
+  const input = h("input", { type: "checkbox", title, "aria-label": label });
+  input.addEventListener("change", () => changed(input.checked));
+  return { root: labelled(input, h("span", {}, label)), input };
+}
+
 // src/host.ts
 var SLOW = /* @__PURE__ */ new Set(["trace", "bounds"]);
 var SLOWLY = 1e3;
@@ -219,11 +283,11 @@ var KernelHost = class {
     const value = JSON.stringify(this.model.get(name));
     return value !== known2.value && known2.older.includes(value);
   }
-  // Parts that are asked for together travel in one message.
-  ask(keys) {
+  // Parts that are asked for together are asked for in one message, and come one by one.
+  ask(keys2, later = false) {
     if (!this.queue.length) queueMicrotask(() => this.flush());
     return Promise.all(
-      keys.map((key) => new Promise((resolve, reject) => this.queue.push({ key, resolve, reject })))
+      keys2.map((key) => new Promise((resolve, reject) => this.queue.push({ key, later: later || SLOW.has(key[0]), resolve, reject })))
     );
   }
   act(name) {
@@ -234,27 +298,26 @@ var KernelHost = class {
   }
   flush() {
     const entries = this.queue.splice(0);
-    for (const slow of [false, true]) this.post(entries.filter(({ key }) => SLOW.has(key[0]) === slow));
+    for (const later of [false, true]) this.post(entries.filter((each) => each.later === later), later);
   }
-  post(entries) {
+  post(entries, later) {
     if (!entries.length) return;
     const id = ++this.asked;
     this.waiting.set(id, entries);
-    this.model.send({ ask: entries.map((entry) => entry.key), id });
+    this.model.send({ ask: entries.map((entry) => entry.key), id, later });
   }
   receive(content, buffers) {
-    const waiting = this.waiting.get(content.id);
-    if (!waiting) {
+    if (content.id === void 0) {
       for (const told of this.listeners) told(content);
       return;
     }
-    this.waiting.delete(content.id);
-    const errors = content.errors;
-    waiting.forEach((entry, n) => {
-      const { buffer, byteOffset, byteLength } = buffers[n];
-      if (errors[n]) entry.reject(new Error(errors[n]));
-      else entry.resolve(buffer.slice(byteOffset, byteOffset + byteLength));
-    });
+    const { id, place, error } = content;
+    const entry = this.waiting.get(id)?.[place];
+    if (!entry) return;
+    const { buffer, byteOffset, byteLength } = buffers[0];
+    if (error) entry.reject(new Error(error));
+    else entry.resolve(buffer.slice(byteOffset, byteOffset + byteLength));
+    if (place === (this.waiting.get(id)?.length ?? 0) - 1) this.waiting.delete(id);
   }
 };
 var PageHost = class {
@@ -275,8 +338,8 @@ var PageHost = class {
   }
   observe() {
   }
-  async ask(keys) {
-    return keys.map((key) => {
+  async ask(keys2) {
+    return keys2.map((key) => {
       const text = this.page.parts[key.join("|")];
       if (text === void 0) throw new Error("not on this page");
       return Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0)).buffer;
@@ -559,62 +622,6 @@ var Painter = class {
   }
 };
 
-// src/dom.ts
-function h(tag, attributes = {}, ...children) {
-  const element = document.createElement(tag);
-  for (const [name, value] of Object.entries(attributes)) {
-    if (typeof value === "function") element.addEventListener(name, value);
-    else if (typeof value === "boolean") element.toggleAttribute(name, value);
-    else element.setAttribute(name, value);
-  }
-  element.append(...children);
-  return element;
-}
-var ICONS = {
-  play: "M7 4v16l13-8z",
-  pause: "M6 4h4v16H6zM14 4h4v16h-4z",
-  back: "M16 5v14L6 12z",
-  on: "M8 5v14l10-7z",
-  far_back: "M20 5v14l-8-7zM11 5v14l-8-7z",
-  far_on: "M4 5v14l8-7zM13 5v14l8-7z",
-  settings: "M4 6h9v2H4zM17 6h3v2h-3zM13 4h3v6h-3zM4 16h3v2H4zM11 16h9v2h-9zM7 14h3v6H7z",
-  note: "M6 3h12v18l-6-5-6 5z",
-  full: "M4 4h6v2H6v4H4zM14 4h6v6h-2V6h-4zM4 14h2v4h4v2H4zM18 14h2v6h-6v-2h4z",
-  save: "M11 3h2v9h3l-4 5-4-5h3zM4 18h16v3H4z",
-  help: "M12 2a10 10 0 100 20 10 10 0 000-20zm1 16h-2v-2h2zm2-7.2c-.9 1-2 1.500-2 3.200h-2c0-2.300 1.200-3.200 2-4 .6-.6 1-1 1-1.600a2 2 0 00-4 0H8a4 4 0 018 0c0 1-.4 1.800-1 2.400z",
-  region: "M4 4h5v2H6v3H4zM15 4h5v5h-2V6h-3zM4 15h2v3h3v2H4zM18 15h2v5h-5v-2h3zM11 8h2v3h3v2h-3v3h-2v-3H8v-2h3z",
-  loop: "M17 2l4 4-4 4V7H7v4H5V5h12zM7 22l-4-4 4-4v3h10v-4h2v6H7z"
-};
-function icon(name) {
-  const space = "http://www.w3.org/2000/svg";
-  const svg = document.createElementNS(space, "svg");
-  svg.setAttribute("viewBox", "0 0 24 24");
-  svg.setAttribute("aria-hidden", "true");
-  const path = document.createElementNS(space, "path");
-  path.setAttribute("d", ICONS[name]);
-  svg.append(path);
-  return svg;
-}
-function button(name, label, pressed) {
-  return h("button", { type: "button", title: label, "aria-label": label, click: pressed }, icon(name));
-}
-function choice(label, title, options, chosen) {
-  const select = h("select", { title, "aria-label": label }, ...options.map((each) => h("option", { value: each }, each)));
-  select.addEventListener("change", () => chosen(select.value));
-  return { root: h("label", { class: "tinyhd-choice" }, h("span", {}, label), select), select };
-}
-function fraction(label, title, most, moved2) {
-  const input = h("input", { type: "range", min: "0", max: String(most), step: "0.05", title, "aria-label": label });
-  const output = h("output", {});
-  input.addEventListener("input", () => moved2(Number(input.value)));
-  return { root: h("label", { class: "tinyhd-choice" }, h("span", {}, label), input, output), input, output };
-}
-function toggle(label, title, changed) {
-  const input = h("input", { type: "checkbox", title, "aria-label": label });
-  input.addEventListener("change", () => changed(input.checked));
-  return { root: h("label", { class: "tinyhd-choice" }, input, h("span", {}, label)), input };
-}
-
 // src/tiles.ts
 function layout(count, shape) {
   const columns = Math.min(count, Math.max(1, Math.ceil(Math.sqrt(count * 1.78 / shape) - 0.2)));
@@ -679,32 +686,66 @@ function agreement(maps, frame) {
   return h("table", {}, h("caption", {}, `How the maps of frame ${frame} correlate`), h("thead", {}, head), h("tbody", {}, ...rows));
 }
 
-// src/bars.ts
+// src/keys.ts
 var FAR = 16;
 var LONE = "needs a second map: maps={name: ..., name: ...}";
+function lines(meta, hands) {
+  const views = meta.views.map((view, n) => [`${n + 1}`, () => hands.view(view)]);
+  return [
+    ["space", "play, pause", { " ": hands.play }],
+    ["← →", "a frame back, on", { ArrowLeft: () => hands.step(-1), ArrowRight: () => hands.step(1) }],
+    ["↓ ↑", `${FAR} frames back, on`, { ArrowDown: () => hands.step(-FAR), ArrowUp: () => hands.step(FAR) }],
+    ["Home End", "the first frame, the last", { Home: () => hands.go(0), End: () => hands.go(meta.frames - 1) }],
+    ["[ ]", "opacity", { "[": () => hands.fade(-1), "]": () => hands.fade(1) }],
+    ["l", "loop", { l: hands.loop }],
+    ["n", "note at this frame", { n: hands.note }],
+    ["r", "draw a region", { r: hands.region }],
+    ["shift and arrows, Delete", "move or drop the selected region", {}],
+    // which the outliner knows
+    ["+ - 0", "zoom in, out, not at all", { "+": () => hands.zoom(1.25), "-": () => hands.zoom(0.8), "0": () => hands.zoom(0) }],
+    ["f", "full screen", { f: hands.full }],
+    ["s", "save the frame as a PNG", { s: hands.save }],
+    ["?", "show or hide this", { "?": hands.help, Escape: hands.close }],
+    [`1 ... ${views.length}`, meta.views.join(", "), Object.fromEntries(views)]
+  ];
+}
+function keys(meta, hands) {
+  return new Map(lines(meta, hands).flatMap(([, , done]) => Object.entries(done)));
+}
+function help(meta, hands) {
+  const rows = lines(meta, hands).map(([shown, what]) => h("tr", {}, h("th", { scope: "row" }, h("kbd", {}, shown)), h("td", {}, what)));
+  const more = "Drag on the timeline to choose a range, twice click to let it go; shift and wheel zoom in time, control and wheel in the picture.";
+  const table = h("table", {}, h("caption", {}, "Keys, while the viewer has the focus"), h("tbody", {}, ...rows));
+  return h("div", { class: "tinyhd-help", role: "region", "aria-label": "Keys", hidden: true }, table, h("p", {}, more), button("Close (Escape)", hands.close, "close"));
+}
+
+// src/bars.ts
 function toolbar(meta, hands) {
   const isAlone = meta.sources.length < 2;
   const views = meta.views.map((view, n) => {
     const lone = isAlone && meta.comparing.includes(view);
-    const title = lone ? LONE : `${view} (key ${n + 1})`;
-    return h("button", { type: "button", title, disabled: lone, click: () => hands.change({ view }) }, view);
+    const made = button(lone ? LONE : `${view} (key ${n + 1})`, () => hands.view(view), view);
+    made.disabled = lone;
+    return made;
   });
   const source = choice("map", "Which map is shown", meta.sources, (value) => hands.change({ source: value }));
   const other = choice("against", "Which map wipe and difference hold it against", meta.sources, (value) => hands.change({ other: value }));
   other.root.hidden = isAlone;
+  const tools = [
+    tool("region", "Draw a region (r)", hands.region),
+    tool("note", "Note at this frame (n)", hands.note),
+    tool("save", "Save the frame as a PNG (s)", hands.save),
+    tool("settings", "Settings", hands.settings),
+    tool("full", "Full screen (f)", hands.full),
+    tool("help", "Keys (?)", hands.help)
+  ];
   const root = h(
     "div",
     { class: "tinyhd-toolbar" },
     h("div", { class: "tinyhd-views", role: "group", "aria-label": "View" }, ...views),
     source.root,
     other.root,
-    h("span", { class: "tinyhd-space" }),
-    button("region", "Draw a region (r)", hands.region),
-    button("note", "Note at this frame (n)", hands.note),
-    button("save", "Save the frame as a PNG (s)", hands.save),
-    button("settings", "Settings", hands.settings),
-    button("full", "Full screen (f)", hands.full),
-    button("help", "Keys (?)", hands.help)
+    h("div", { class: "tinyhd-tools", role: "group", "aria-label": "Tools" }, ...tools)
   );
   const sync = (now) => {
     views.forEach((each, n) => each.setAttribute("aria-pressed", String(meta.views[n] === now.view)));
@@ -714,28 +755,26 @@ function toolbar(meta, hands) {
 }
 function transport(meta, hands) {
   const speed = choice("speed", "Times the video's own speed", meta.speeds.map(String), (value) => hands.change({ speed: Number(value) }));
-  let now = null;
-  const play = button("play", "Play (space)", () => hands.change({ playing: !now?.playing }));
-  const loop = button("loop", "Begin again at the end (l)", () => hands.change({ loop: !now?.loop }));
+  const play = tool("play", "Play (space)", hands.play);
+  const loop = tool("loop", "Begin again at the end (l)", hands.loop);
   const most = String(meta.frames - 1);
   const jump = h("input", { type: "number", min: "0", max: most, "aria-label": "Go to frame", title: "Go to frame", change: () => hands.go(Number(jump.value)) });
   const range = h("span", { class: "tinyhd-range" });
   const root = h(
     "div",
     { class: "tinyhd-transport" },
-    button("far_back", "16 frames back (↓)", () => hands.step(-FAR)),
-    button("back", "A frame back (←)", () => hands.step(-1)),
+    tool("far_back", `${FAR} frames back (↓)`, () => hands.step(-FAR)),
+    tool("back", "A frame back (←)", () => hands.step(-1)),
     play,
-    button("on", "A frame on (→)", () => hands.step(1)),
-    button("far_on", "16 frames on (↑)", () => hands.step(FAR)),
+    tool("on", "A frame on (→)", () => hands.step(1)),
+    tool("far_on", `${FAR} frames on (↑)`, () => hands.step(FAR)),
     jump,
     h("span", { class: "tinyhd-of" }, `of ${meta.frames}`),
     speed.root,
     loop,
     range
   );
-  const sync = (settings) => {
-    now = settings;
+  const sync = (now) => {
     speed.select.value = String(now.speed);
     play.replaceChildren(icon(now.playing ? "pause" : "play"));
     play.setAttribute("aria-label", now.playing ? "Pause (space)" : "Play (space)");
@@ -773,7 +812,7 @@ function drawer(meta, change2, files) {
   const strips = meta.strips.map((strip) => ({ strip, ...toggle(strip, `Show ${strip} over time`, () => chosen()) }));
   const chosen = () => change2({ strips: strips.filter(({ input }) => input.checked).map(({ strip }) => strip) });
   const overTime = h("fieldset", { class: "tinyhd-strips" }, h("legend", {}, "over time"), ...strips.map((each) => each.root));
-  const buttons = files.map(([word, title, made]) => h("button", { type: "button", title, click: made }, icon("save"), ` ${word}`));
+  const buttons = files.map(([word, title, made]) => button(title, made, icon("save"), ` ${word}`));
   const pieces = [alpha.root, floor.root, scale.root, colours.root, points.root, trail.root, observer.root, peak.root, overTime, ...buttons];
   const root = h("div", { class: "tinyhd-drawer", hidden: true }, ...pieces);
   const sync = (now) => {
@@ -795,13 +834,6 @@ function observerColour(observer) {
 }
 
 // src/marks.ts
-function pointsOf(chunks, first, last) {
-  const found = [];
-  for (const points of chunks)
-    for (let at = 0; points && at < points.length; at += 4)
-      if (points[at] >= first && points[at] <= last) found.push([points[at], points[at + 1], points[at + 2], points[at + 3]]);
-  return found;
-}
 function extremes(first, second) {
   const { rows, columns } = first;
   let [most, least, above, below] = [0, 0, -1, -1];
@@ -864,22 +896,14 @@ var Marks = class {
   }
   cross(x, y) {
     const { context } = this;
-    this.isMarked = true;
     const size = Math.max(6, this.cell.width / 80);
     const [across, down] = this.place([x, y]);
-    for (const [colour, thick] of [
-      ["black", 3],
-      ["white", 1]
-    ]) {
-      context.strokeStyle = colour;
-      context.lineWidth = thick;
-      context.beginPath();
+    this.lined("white", 1, () => {
       context.moveTo(across - size, down);
       context.lineTo(across + size, down);
       context.moveTo(across, down - size);
       context.lineTo(across, down + size);
-      context.stroke();
-    }
+    });
   }
   sign(text, x, y) {
     this.write(text, this.place([x, y]), Math.max(18, this.cell.width / 26), "center");
@@ -887,19 +911,11 @@ var Marks = class {
   region({ name, points, colour, closed, held }) {
     const { context } = this;
     if (!points.length) return;
-    this.isMarked = true;
     const places = points.map((each) => this.place(each));
-    for (const [style, thick] of [
-      ["black", 4],
-      [colour, 2]
-    ]) {
-      context.strokeStyle = style;
-      context.lineWidth = thick;
-      context.beginPath();
-      places.forEach((place, n) => n ? context.lineTo(...place) : context.moveTo(...place));
+    this.lined(colour, 2, () => {
+      for (const place of places) context.lineTo(...place);
       if (closed) context.closePath();
-      context.stroke();
-    }
+    });
     if (held) for (const place of places) this.ring(place, 5, "white");
     const [left, top] = places.reduce(([x, y], place) => place[1] < y || place[1] === y && place[0] < x ? place : [x, y]);
     this.write(name, [left + 6, Math.min(top + 14, this.cell.y + this.cell.height - 8)], Math.max(12, this.cell.width / 50), "left");
@@ -922,15 +938,20 @@ var Marks = class {
     context.fillText(text, x, y);
   }
   ring([x, y], radius, colour) {
+    this.lined(colour, 1.5, () => this.context.arc(x, y, radius, 0, 2 * Math.PI));
+  }
+  // A line that is black on both sides, so that it is seen on every ground.
+  lined(colour, thick, path) {
     const { context } = this;
-    for (const [each, style] of [
-      [radius + 1.5, "black"],
-      [radius, colour]
+    this.isMarked = true;
+    for (const [style, width] of [
+      ["black", thick + 2],
+      [colour, thick]
     ]) {
       context.strokeStyle = style;
-      context.lineWidth = 1.5;
+      context.lineWidth = width;
       context.beginPath();
-      context.arc(x, y, each, 0, 2 * Math.PI);
+      path();
       context.stroke();
     }
   }
@@ -1025,18 +1046,120 @@ var Easel = class {
   mark(settings, frame, source, outlines, isFirst) {
     const { marks, scene } = this;
     for (const outline of outlines) marks.region(outline);
-    const first = scene.parts.map(source, frame);
-    const second = scene.parts.map(settings.other, frame);
+    const [first, second] = [source, settings.other].map((name) => scene.parts.map(name, frame));
     if (settings.points) {
-      const from = scene.firstOfTrail(settings, frame);
-      const chunks = Array.from({ length: scene.parts.chunkOf(frame) - scene.parts.chunkOf(from) + 1 }, (_, n) => n + scene.parts.chunkOf(from));
-      const parts = scene.meta.gaze.flatMap((name) => chunks.map((chunk2) => scene.parts.points(name, chunk2)));
-      const points = pointsOf(parts, from, frame).filter(([, observer]) => settings.observer < 0 || observer === settings.observer);
-      marks.gaze(points, frame, frame - from);
+      const { points, span } = scene.gaze(settings, frame);
+      marks.gaze(points, frame, span);
     }
     if (settings.peak && first && first.high > first.low) marks.cross(...first.peak);
     if (settings.view === "difference" && isFirst && first && second)
       for (const { sign, x, y } of extremes(first, second)) marks.sign(sign, x, y);
+  }
+};
+
+// src/group.ts
+var members = globalThis.tinyhdViewers ??= /* @__PURE__ */ new Set();
+function join(member) {
+  members.add(member);
+  return () => members.delete(member);
+}
+function tell(from, moment) {
+  const group = from.group();
+  if (!group) return;
+  for (const each of members) if (each !== from && each.group() === group) each.follow(moment);
+}
+
+// src/times.ts
+function frameAt(times, time) {
+  let [low, high] = [0, times.length - 1];
+  while (low < high) {
+    const middle = low + high + 1 >> 1;
+    if (times[middle] <= time) low = middle;
+    else high = middle - 1;
+  }
+  return low;
+}
+function middleOf(times, frame, end) {
+  const next = frame + 1 < times.length ? times[frame + 1] : Math.max(end, times[frame] + 0.01);
+  return (times[frame] + next) / 2;
+}
+function clock(seconds) {
+  const minutes = Math.floor(seconds / 60);
+  const rest = (seconds - 60 * minutes).toFixed(2);
+  return minutes ? `${minutes}:${rest.padStart(5, "0")}` : `${rest} s`;
+}
+function tickStep(length, most) {
+  const least = length / most;
+  const power = 10 ** Math.floor(Math.log10(least));
+  return power * ([1, 2, 5, 10].find((step) => step * power >= least) ?? 10);
+}
+function short(value) {
+  const size = Math.abs(value);
+  if (size === 0 || size >= 0.01 && size < 1e4) return `${+value.toPrecision(3)}`;
+  return value.toExponential(1).replace("e-", "e−").replace("e+", "e");
+}
+
+// src/legend.ts
+var NOTHING = 1e-4;
+var Legend = class {
+  // in parts of the frame's width and height
+  constructor(scene) {
+    this.scene = scene;
+  }
+  scene;
+  caption = h("div", { class: "tinyhd-caption" });
+  bar = h("div", { class: "tinyhd-bar", "aria-hidden": "true" });
+  reading = h("div", { class: "tinyhd-reading" });
+  pointer = null;
+  // The picture in words, for those who have it read to them.
+  label({ normalise }) {
+    return `${this.caption.textContent}; ${normalise}: ${this.scene.meta.scales[normalise]}`;
+  }
+  show(now, frame, time) {
+    const map = this.scene.parts.map(now.source, frame) ?? null;
+    const what = {
+      wipe: `left ${now.source}, right ${now.other}`,
+      difference: `${now.source} more (orange, +) or less (purple, -) than ${now.other}`,
+      grid: this.scene.meta.sources.join(", ")
+    };
+    const missing = map ? "" : "; no map of this frame";
+    this.caption.textContent = `frame ${frame}, ${clock(time)}; ${now.view}: ${what[now.view] ?? now.source}${missing}`;
+    this.showBar(now, map);
+    this.read(now, frame);
+  }
+  read(now, frame) {
+    const { pointer, scene } = this;
+    if (!pointer) {
+      this.reading.textContent = "point at the picture to read the map";
+      return;
+    }
+    const [x, y] = pointer;
+    const at = (part, length) => Math.min(Math.floor(part * length), length - 1);
+    const [width, height] = scene.meta.size;
+    const sources = scene.sources(now);
+    const values = sources.map((name) => {
+      const map = scene.parts.map(name, frame);
+      if (!map) return `${name}: no map`;
+      const level = map.levels[at(y, map.rows) * map.columns + at(x, map.columns)];
+      const value = map.low + level / 255 * (map.high - map.low);
+      const below = map.levels.reduce((count, each) => count + Number(each <= level), 0);
+      return `${sources.length > 1 ? `${name} ` : ""}${value < 0.01 ? value.toExponential(2) : value.toPrecision(3)}, percentile ${(100 * below / map.levels.length).toFixed(1)}`;
+    });
+    this.reading.textContent = `x ${at(x, width)}, y ${at(y, height)}: ${values.join("; ")} of the frame`;
+  }
+  showBar(now, map) {
+    const { scene, bar } = this;
+    const isDifference = now.view === "difference";
+    const [low, high] = scene.scale(now.source, now.normalise) ?? [map?.low ?? 0, map?.high ?? 1];
+    const table = isDifference ? scene.diverging : scene.table(now.colormap);
+    const tick = (value) => short(Math.abs(value) < NOTHING * (high - low) ? 0 : value);
+    const ticks = isDifference ? ["less", "equal", "more"] : [low, (low + high) / 2, high].map(tick);
+    const stops = Array.from({ length: 17 }, (_, n) => Math.min(16 * n, 255)).map(
+      (at) => `rgb(${[0, 1, 2].map((each) => table?.[3 * at + each]).join(" ")})`
+    );
+    bar.style.setProperty("--ramp", `linear-gradient(to right, ${stops.join(", ")})`);
+    bar.title = scene.meta.scales[now.normalise];
+    bar.replaceChildren(...ticks.map((each) => h("span", {}, each)));
   }
 };
 
@@ -1046,9 +1169,9 @@ function download(name, content) {
   h("a", { href: address, download: name }).click();
   setTimeout(() => URL.revokeObjectURL(address), 6e4);
 }
-function csv(lines) {
+function csv(lines2) {
   const quoted = (cell) => /[",\n]/.test(cell) ? `"${cell.replaceAll('"', '""')}"` : cell;
-  return new Blob([lines.map((line) => `${line.map(quoted).join(",")}
+  return new Blob([lines2.map((line) => `${line.map(quoted).join(",")}
 `).join("")], { type: "text/csv" });
 }
 function chunk(name, content) {
@@ -1091,444 +1214,6 @@ function animated(files, milliseconds, width, height) {
   return new Blob([chunk("RIFF", body)], { type: "image/webp" });
 }
 
-// src/times.ts
-function frameAt(times, time) {
-  let [low, high] = [0, times.length - 1];
-  while (low < high) {
-    const middle = low + high + 1 >> 1;
-    if (times[middle] <= time) low = middle;
-    else high = middle - 1;
-  }
-  return low;
-}
-function middleOf(times, frame, end) {
-  const next = frame + 1 < times.length ? times[frame + 1] : Math.max(end, times[frame] + 0.01);
-  return (times[frame] + next) / 2;
-}
-function clock(seconds) {
-  const minutes = Math.floor(seconds / 60);
-  const rest = (seconds - 60 * minutes).toFixed(2);
-  return minutes ? `${minutes}:${rest.padStart(5, "0")}` : `${rest} s`;
-}
-function tickStep(length, most) {
-  const least = length / most;
-  const power = 10 ** Math.floor(Math.log10(least));
-  return power * ([1, 2, 5, 10].find((step) => step * power >= least) ?? 10);
-}
-function short(value) {
-  const size = Math.abs(value);
-  if (size === 0 || size >= 0.01 && size < 1e4) return `${+value.toPrecision(3)}`;
-  return value.toExponential(1).replace("e-", "e−").replace("e+", "e");
-}
-
-// src/player.ts
-var MOST_BUFFERED = 40;
-var LATE = 150;
-var SLACK = 1e-3;
-var HELD_BACK = 8;
-var MPEG_4 = 64;
-function mimeOf(init) {
-  const find = (name) => {
-    const letters = [...name].map((letter) => letter.charCodeAt(0));
-    for (let at = 0; at + 8 < init.length; at++) if (letters.every((letter, n) => init[at + n] === letter)) return at;
-    return -1;
-  };
-  const profile = find("avcC") + 5;
-  const codec = [...init.subarray(profile, profile + 3)].map((byte) => byte.toString(16).padStart(2, "0")).join("");
-  const sound = find("esds");
-  if (sound < 0) return `video/mp4; codecs="avc1.${codec}"`;
-  const past = (at) => {
-    while (init[++at] & 128) ;
-    return at + 1;
-  };
-  const kind = init[past(past(sound + 8) + 3)];
-  return `video/mp4; codecs="avc1.${codec}, mp4a.${kind === MPEG_4 ? "40.2" : kind.toString(16)}"`;
-}
-var Player = class {
-  constructor(parts, meta, watcher) {
-    this.parts = parts;
-    this.meta = meta;
-    this.watcher = watcher;
-    this.range = [0, meta.frames - 1];
-    const { video } = this;
-    video.playsInline = true;
-    video.preload = "auto";
-    video.className = "tinyhd-video";
-    video.addEventListener("seeked", () => this.onSeeked());
-    video.addEventListener("ended", () => {
-      if (this.shown < this.range[1]) this.show(this.range[1]);
-      this.turn();
-    });
-    video.addEventListener("error", () => this.fallBack(video.error?.message ?? "the video does not play here"));
-  }
-  parts;
-  meta;
-  watcher;
-  video = document.createElement("video");
-  times = new Float64Array();
-  shown = -1;
-  playing = false;
-  loop = false;
-  range;
-  speed = 1;
-  wanted = -1;
-  seeking = false;
-  plays = false;
-  // whether the video element is what is seen
-  media = new MediaSource();
-  buffer = null;
-  buffered = /* @__PURE__ */ new Map();
-  last = Promise.resolve();
-  timer = 0;
-  gone = false;
-  async begin() {
-    this.times = new Float64Array(await this.parts.bytes(["times", "", 0]));
-  }
-  // Open the video; throws while there is none yet.
-  async open() {
-    if (this.plays || this.gone) return;
-    const init = new Uint8Array(await this.parts.bytes(["video", "", -1]));
-    const mime = mimeOf(init);
-    if (!("MediaSource" in window) || !MediaSource.isTypeSupported(mime)) {
-      this.watcher.trouble(`this browser does not play ${mime}: frames are shown one by one, without sound`);
-      return;
-    }
-    const opened = new Promise((resolve) => this.media.addEventListener("sourceopen", resolve, { once: true }));
-    this.video.src = URL.createObjectURL(this.media);
-    await opened;
-    this.buffer = this.media.addSourceBuffer(mime);
-    this.media.duration = this.meta.duration;
-    await this.append(init);
-    this.plays = true;
-    this.video.playbackRate = this.speed;
-    this.watch();
-    const frame = Math.max(this.wanted, this.shown, 0);
-    this.wanted = frame;
-    this.shown = -1;
-    this.seeking = false;
-    if (this.playing) {
-      window.clearTimeout(this.timer);
-      this.play();
-    } else await this.move();
-  }
-  // Whether the video itself is what is seen, and not pictures of its frames.
-  get isVideo() {
-    return this.plays;
-  }
-  setSpeed(speed) {
-    this.speed = speed;
-    this.video.playbackRate = speed;
-  }
-  seek(frame) {
-    this.wanted = frame;
-    void this.move();
-  }
-  play() {
-    this.playing = true;
-    const at = Math.max(this.wanted >= 0 ? this.wanted : this.shown, 0);
-    const [start, stop] = this.range;
-    const from = at >= stop || at < start ? start : at;
-    if (!this.plays) {
-      this.playStills(from);
-      return;
-    }
-    this.need(this.parts.chunkOf(from)).then(() => {
-      if (from !== this.shown) this.video.currentTime = middleOf(this.times, from, this.meta.duration);
-      return this.playing ? this.video.play() : void 0;
-    }).catch((error) => {
-      if (error.name !== "AbortError") this.stop(error.message);
-    });
-  }
-  pause() {
-    this.playing = false;
-    window.clearTimeout(this.timer);
-    this.video.pause();
-    if (this.shown >= 0) this.wanted = this.shown;
-  }
-  // Have a chunk of the video in the buffer.
-  need(chunk2) {
-    if (!this.plays || chunk2 < 0 || chunk2 > this.parts.chunkOf(this.meta.frames - 1)) return Promise.resolve();
-    let coming = this.buffered.get(chunk2);
-    if (!coming) {
-      coming = this.parts.bytes(["video", "", chunk2]).then((part) => this.append(new Uint8Array(part), chunk2));
-      this.buffered.set(chunk2, coming);
-      coming.catch(() => this.buffered.delete(chunk2));
-      this.forget(chunk2);
-    }
-    return coming;
-  }
-  dispose() {
-    this.gone = true;
-    this.pause();
-    this.video.removeAttribute("src");
-    this.video.load();
-  }
-  async move() {
-    if (this.seeking || this.wanted < 0) return;
-    const frame = this.wanted;
-    if (!this.plays) {
-      await this.still(frame);
-      return;
-    }
-    if (frame === this.shown && !this.video.seeking) return;
-    this.seeking = true;
-    try {
-      const chunk2 = this.parts.chunkOf(frame);
-      await this.need(chunk2);
-      if ((frame + HELD_BACK) % this.meta.chunk < HELD_BACK) await this.need(chunk2 + 1);
-      this.video.currentTime = middleOf(this.times, frame, this.meta.duration);
-    } catch (error) {
-      this.seeking = false;
-      this.watcher.trouble(error.message);
-    }
-  }
-  onSeeked() {
-    this.seeking = false;
-    if (this.playing) return;
-    window.setTimeout(() => {
-      if (!this.playing && !this.seeking && this.shown !== this.wanted) this.show(frameAt(this.times, this.video.currentTime));
-    }, LATE);
-  }
-  watch() {
-    const { video } = this;
-    if (!("requestVideoFrameCallback" in video)) {
-      const look = () => {
-        if (this.gone) return;
-        const frame = frameAt(this.times, video.currentTime + SLACK);
-        if (frame !== this.shown && !this.seeking) this.show(frame);
-        requestAnimationFrame(look);
-      };
-      look();
-      return;
-    }
-    video.requestVideoFrameCallback((_now, about) => {
-      if (this.gone) return;
-      this.show(frameAt(this.times, about.mediaTime + SLACK));
-      this.watch();
-    });
-  }
-  show(frame) {
-    if (!this.plays) return;
-    this.shown = frame;
-    this.watcher.frame(frame, this.video);
-    if (!this.playing) {
-      if (this.wanted >= 0 && this.wanted !== frame && !this.seeking) void this.move();
-      return;
-    }
-    this.wanted = frame;
-    void this.need(this.parts.chunkOf(frame) + 1).catch(() => void 0);
-    if (frame >= this.range[1]) this.turn();
-  }
-  // At the end of the range.
-  turn() {
-    if (!this.playing) return;
-    if (!this.loop) {
-      this.stop();
-      return;
-    }
-    this.video.currentTime = middleOf(this.times, this.range[0], this.meta.duration);
-    if (this.video.paused) void this.video.play().catch(() => void 0);
-  }
-  stop(trouble = "") {
-    this.pause();
-    this.watcher.playing(false);
-    if (trouble) this.watcher.trouble(trouble);
-  }
-  fallBack(text) {
-    if (!this.plays) return;
-    this.plays = false;
-    this.watcher.trouble(text);
-  }
-  async still(frame) {
-    this.seeking = true;
-    try {
-      const image = await createImageBitmap(new Blob([await this.parts.keep(["still", "", frame])]));
-      if (this.plays || this.gone) return;
-      this.shown = frame;
-      this.watcher.frame(frame, image);
-    } catch (error) {
-      this.watcher.trouble(error.message);
-      return;
-    } finally {
-      this.seeking = false;
-    }
-    if (!this.playing && this.wanted !== frame) await this.move();
-  }
-  playStills(from) {
-    const begun = performance.now();
-    const next = async () => {
-      if (!this.playing || this.plays || this.gone) return;
-      const time = this.times[from] + (performance.now() - begun) / 1e3 * this.speed;
-      const frame = Math.min(frameAt(this.times, time), this.range[1]);
-      if (frame !== this.shown) await this.still(frame);
-      if (frame < this.range[1]) this.timer = window.setTimeout(next, 10);
-      else if (this.loop) this.playStills(this.range[0]);
-      else this.stop();
-    };
-    void next();
-  }
-  // Appended one after the other: a source buffer takes no two at once.
-  append(bytes, chunk2 = -1) {
-    const work = async () => {
-      const { buffer } = this;
-      if (!buffer || this.gone) return;
-      const done = new Promise((resolve) => buffer.addEventListener("updateend", resolve, { once: true }));
-      buffer.appendBuffer(bytes);
-      await done;
-      const whole2 = chunk2 === this.parts.chunkOf(this.meta.frames - 1);
-      if (whole2 && this.media.readyState === "open") this.media.endOfStream();
-    };
-    const turn = this.last.then(work);
-    this.last = turn.catch(() => void 0);
-    return turn;
-  }
-  forget(near) {
-    if (this.buffered.size <= MOST_BUFFERED) return;
-    const farthest = [...this.buffered.keys()].reduce((a, b) => Math.abs(a - near) > Math.abs(b - near) ? a : b);
-    this.buffered.delete(farthest);
-    const [start, end] = [farthest, farthest + 1].map((chunk2) => this.times[chunk2 * this.meta.chunk] ?? this.meta.duration);
-    this.last = this.last.then(async () => {
-      const { buffer } = this;
-      if (!buffer || this.gone || this.buffered.has(farthest)) return;
-      const done = new Promise((resolve) => buffer.addEventListener("updateend", resolve, { once: true }));
-      buffer.remove(start, end);
-      await done;
-    });
-  }
-};
-
-// src/film.ts
-var MOST_SECONDS = 10;
-var RATE = 12.5;
-var WIDE = 480;
-var QUALITY = 0.8;
-var PATIENCE = 2e4;
-function framesOf(times, duration, start, stop) {
-  const frames = [];
-  for (let frame = start; frame <= stop && times[frame] - times[start] < MOST_SECONDS; frame++)
-    if (!frames.length || times[frame] - times[frames[frames.length - 1]] > 1 / RATE - 1e-3) frames.push(frame);
-  const end = stop + 1 < times.length ? times[stop + 1] : duration;
-  const until = Math.min(end, times[start] + MOST_SECONDS);
-  return [frames, frames.map((frame, n) => 1e3 * ((n + 1 < frames.length ? times[frames[n + 1]] : until) - times[frame]))];
-}
-async function film(scene, settings, outlines, told) {
-  const { parts, meta } = scene;
-  const easel = new Easel(scene, () => void 0);
-  let came = () => void 0;
-  let wanted = -1;
-  const player = new Player(parts, meta, {
-    frame: (frame, image) => frame === wanted && came(image),
-    playing: () => void 0,
-    trouble: () => void 0
-  });
-  try {
-    await player.begin();
-    await player.open().catch(() => void 0);
-    const [frames, milliseconds] = framesOf(player.times, meta.duration, Math.max(settings.start, 0), settings.stop < 0 ? meta.frames - 1 : settings.stop);
-    const [columns, rows] = easel.cells(settings.view);
-    const width = 2 * Math.round(Math.min(meta.size[0], WIDE / columns) / 2);
-    const height = 2 * Math.round(width * meta.size[1] / meta.size[0] / 2);
-    const files = [];
-    for (const [n, frame] of frames.entries()) {
-      if (!told(n, frames.length)) return null;
-      await scene.fetch(settings, frame);
-      const image = await new Promise((resolve, reject) => {
-        wanted = frame;
-        came = resolve;
-        setTimeout(() => reject(new Error(`frame ${frame} does not come`)), PATIENCE);
-        player.seek(frame);
-      });
-      easel.draw(settings, frame, image, [width, height], false, outlines(frame));
-      const blob = await new Promise((resolve) => easel.flattened(settings.view).toBlob(resolve, "image/webp", QUALITY));
-      if (blob?.type !== "image/webp") throw new Error("this browser cannot write WebP");
-      files.push(new Uint8Array(await blob.arrayBuffer()));
-    }
-    told(frames.length, frames.length);
-    return animated(files, milliseconds, columns * width, rows * height);
-  } finally {
-    player.dispose();
-    easel.dispose();
-  }
-}
-
-// src/group.ts
-var members = globalThis.tinyhdViewers ??= /* @__PURE__ */ new Set();
-function join(member) {
-  members.add(member);
-  return () => members.delete(member);
-}
-function tell(from, moment) {
-  const group = from.group();
-  if (!group) return;
-  for (const each of members) if (each !== from && each.group() === group) each.follow(moment);
-}
-
-// src/map_traces.ts
-var ROWS = 48;
-var COLUMNS = 64;
-var LISTED = 8;
-function density(map) {
-  const cells = new Float64Array(ROWS * COLUMNS);
-  const counts = new Float64Array(ROWS * COLUMNS);
-  for (let row = 0; row < map.rows; row++)
-    for (let column = 0; column < map.columns; column++) {
-      const cell = Math.floor(row * ROWS / map.rows) * COLUMNS + Math.floor(column * COLUMNS / map.columns);
-      cells[cell] += map.low + (map.high - map.low) / 255 * map.levels[row * map.columns + column];
-      counts[cell] += 1;
-    }
-  const means = cells.map((sum, cell) => counts[cell] ? sum / counts[cell] : 0);
-  const total = means.reduce((sum, each) => sum + each, 0);
-  return total > 0 ? means.map((each) => each / total) : means.fill(1 / means.length);
-}
-function change(before, after) {
-  return after.reduce((sum, each, cell) => sum + Math.abs(each - before[cell]), 0) / 2;
-}
-function spread(cells) {
-  const nats = cells.reduce((sum, each) => each > 0 ? sum - each * Math.log(each) : sum, 0);
-  return 100 * Math.exp(nats) / cells.length;
-}
-function offCentre({ peak: [x, y] }) {
-  return 100 * Math.hypot(x - 0.5, y - 0.5) / Math.SQRT1_2;
-}
-var UNITS = {
-  "map change": "of the map's mass moves",
-  "map spread": "% of the frame",
-  "peak from centre": "% of half the diagonal"
-};
-function isOfMaps(strip) {
-  return strip in UNITS;
-}
-function extremeFrames(values, lowest) {
-  const known2 = values.flatMap((value, frame) => value === null ? [] : [[value, frame]]);
-  known2.sort(([a], [b]) => lowest ? a - b : b - a);
-  const apart = Math.max(1, Math.floor(values.length / 40));
-  const chosen = [];
-  for (const [, frame] of known2)
-    if (chosen.length < LISTED && chosen.every((other) => Math.abs(other - frame) >= apart)) chosen.push(frame);
-  return chosen;
-}
-async function mapTraces(parts, meta, source, told) {
-  const names = Object.keys(UNITS);
-  const values = Object.fromEntries(names.map((name) => [name, new Array(meta.frames).fill(null)]));
-  const chunks = Math.ceil(meta.frames / meta.chunk);
-  let before = null;
-  for (let chunk2 = 0; chunk2 < chunks; chunk2++) {
-    const maps = await parts.passing(source, chunk2);
-    maps.forEach((map, n) => {
-      const frame = chunk2 * meta.chunk + n;
-      const cells = map && density(map);
-      if (map && cells) {
-        values["map change"][frame] = before && change(before, cells);
-        values["map spread"][frame] = spread(cells);
-        values["peak from centre"][frame] = offCentre(map);
-      }
-      before = cells;
-    });
-    if (!told(chunk2 + 1, chunks)) return null;
-  }
-  return Object.fromEntries(names.map((name) => [name, { unit: UNITS[name], values: values[name] }]));
-}
-
 // src/notes.ts
 var Notes = class {
   constructor(meta, asked) {
@@ -1537,28 +1222,22 @@ var Notes = class {
   }
   meta;
   asked;
-  root = h("ul", { class: "tinyhd-notes" });
+  root = h("div", { class: "tinyhd-notes" });
   listed = [];
   sync({ notes }) {
     if (notes === this.listed) return;
     this.listed = notes;
     const drop = (n) => this.asked.change({ notes: notes.filter((_, at) => at !== n) });
-    const lines = notes.map(
-      ({ frame, text }, n) => h(
-        "li",
-        {},
-        h("button", { type: "button", title: "Go there", click: () => this.asked.go(frame) }, `${frame}`),
-        ` ${text} `,
-        h("button", { type: "button", "aria-label": `Drop the note at ${frame}`, title: "Drop this note", click: () => drop(n) }, "×")
-      )
+    const lines2 = notes.map(
+      ({ frame, text }, n) => h("li", {}, button("Go there", () => this.asked.go(frame), `${frame}`), ` ${text} `, tool("×", `Drop the note at ${frame}`, () => drop(n)))
     );
-    const save = h("button", { type: "button", title: "Save the notes as a table", click: () => this.save() }, "notes as CSV");
-    this.root.replaceChildren(...lines, ...notes.length ? [h("li", { role: "presentation" }, save)] : []);
+    const save = button("Save the notes as a table", () => this.save(), "notes as CSV");
+    this.root.replaceChildren(...notes.length ? [h("ul", { "aria-label": "Notes" }, ...lines2), save] : []);
   }
   // Ask for the words of a note.
   add(frame) {
     const field = h("input", { type: "text", placeholder: "what is seen here", "aria-label": "Note" });
-    const line = h("li", {}, `${frame} `, field);
+    const line = h("div", {}, `${frame} `, field);
     this.root.prepend(line);
     field.focus();
     field.addEventListener("keydown", (event) => {
@@ -1572,18 +1251,27 @@ var Notes = class {
     });
   }
   save() {
-    const lines = this.listed.map(({ frame, text }) => [`${frame}`, (this.asked.times()[frame] ?? 0).toFixed(3), text]);
-    download(`${this.meta.name}_notes.csv`, csv([["frame", "seconds", "note"], ...lines]));
+    const lines2 = this.listed.map(({ frame, text }) => [`${frame}`, (this.asked.times()[frame] ?? 0).toFixed(3), text]);
+    download(`${this.meta.name}_notes.csv`, csv([["frame", "seconds", "note"], ...lines2]));
   }
 };
 
 // src/regions.ts
 var LINES = 4;
-function placed({ keys }, frame) {
-  const next = keys.findIndex((key) => key.frame >= frame);
-  if (next < 0) return keys[keys.length - 1].points;
-  if (next === 0) return keys[0].points;
-  const [before, after] = [keys[next - 1], keys[next]];
+function outlinesOf(regions, frame, selected = -1) {
+  return regions.map((region, n) => ({
+    name: region.name,
+    points: placed(region, frame),
+    colour: COLOURS[n % COLOURS.length],
+    closed: true,
+    held: n === selected
+  }));
+}
+function placed({ keys: keys2 }, frame) {
+  const next = keys2.findIndex((key) => key.frame >= frame);
+  if (next < 0) return keys2[keys2.length - 1].points;
+  if (next === 0) return keys2[0].points;
+  const [before, after] = [keys2[next - 1], keys2[next]];
   const part = (frame - before.frame) / (after.frame - before.frame);
   return before.points.map(([x, y], n) => [x + part * (after.points[n][0] - x), y + part * (after.points[n][1] - y)]);
 }
@@ -1748,14 +1436,7 @@ var Outliner = class {
   }
   // What is drawn of all regions at this frame.
   outlines() {
-    const frame = this.asked.frame();
-    const outlines = (this.preview ?? this.asked.regions()).map((region, n) => ({
-      name: region.name,
-      points: placed(region, frame),
-      colour: COLOURS[n % COLOURS.length],
-      closed: true,
-      held: n === this.selected
-    }));
+    const outlines = outlinesOf(this.preview ?? this.asked.regions(), this.asked.frame(), this.selected);
     if (this.corners.length) outlines.push({ name: "", points: this.corners, colour: "white", closed: false, held: true });
     return outlines;
   }
@@ -1784,17 +1465,23 @@ function bounded([x, y]) {
 }
 
 // src/parts.ts
-var MOST_KEPT = 24;
+var MOST_MAPS = 24;
+var MOST_GAZE = 500;
+var AT_ONCE = 16;
 var HEAD = 6;
 var ABOUT = 16;
 async function inflate(bytes) {
   const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("deflate"));
   return new Uint8Array(await new Response(stream).arrayBuffer());
 }
-function undifferenced(packed, rows, columns, frames) {
+async function breathe(frame) {
+  if (frame % AT_ONCE === AT_ONCE - 1) await new Promise((go) => setTimeout(go));
+}
+async function undifferenced(packed, rows, columns, frames) {
   const size = rows * columns;
   const levels = new Uint8Array(packed.length);
   for (let frame = 0; frame < frames; frame++) {
+    await breathe(frame);
     const start = frame * size;
     for (let row = 0; row < rows; row++) {
       let sum = 0;
@@ -1811,7 +1498,7 @@ async function unpackMaps(part) {
   const view = new DataView(part);
   const [rows, columns, frames] = [0, 2, 4].map((at) => view.getUint16(at, true));
   const packed = await inflate(new Uint8Array(part, HEAD + ABOUT * frames));
-  const levels = undifferenced(packed, rows, columns, frames);
+  const levels = await undifferenced(packed, rows, columns, frames);
   return Array.from({ length: frames }, (_, n) => {
     const [low, high, x, y] = [0, 4, 8, 12].map((at) => view.getFloat32(HEAD + ABOUT * n + at, true));
     if (Number.isNaN(low)) return null;
@@ -1859,8 +1546,8 @@ var Parts = class {
     this.meta = host.meta;
   }
   host;
-  maps = new Kept(MOST_KEPT);
-  gaze = new Kept(MOST_KEPT);
+  maps = new Kept(MOST_MAPS);
+  gaze = new Kept(MOST_GAZE);
   traces = new Kept(100);
   small = new Kept(200);
   meta;
@@ -1874,10 +1561,9 @@ var Parts = class {
   needMaps(name, chunk2) {
     return this.maps.get(`${name}|${chunk2}`, async () => unpackMaps(await this.bytes(["maps", name, chunk2])));
   }
-  // Maps of a chunk for once: they do not take the place of those that are looked at.
-  passing(name, chunk2) {
-    const kept = this.maps.peek(`${name}|${chunk2}`);
-    return kept ? Promise.resolve(kept) : this.bytes(["maps", name, chunk2]).then(unpackMaps);
+  // Maps of a chunk for once, and without haste: they do not take the place of those that are looked at.
+  async passing(name, chunk2) {
+    return this.maps.peek(`${name}|${chunk2}`) ?? unpackMaps((await this.host.ask([["maps", name, chunk2]], true))[0]);
   }
   // Gaze points of a chunk, if they have come.
   points(name, chunk2) {
@@ -1896,6 +1582,806 @@ var Parts = class {
   // Small parts that are asked for again and again.
   keep(key) {
     return this.small.get(key.join("|"), () => this.bytes(key));
+  }
+};
+
+// src/map_traces.ts
+var ROWS = 48;
+var COLUMNS = 64;
+var LISTED = 8;
+function density(map) {
+  const cells = new Float64Array(ROWS * COLUMNS);
+  const counts = new Float64Array(ROWS * COLUMNS);
+  for (let row = 0; row < map.rows; row++)
+    for (let column = 0; column < map.columns; column++) {
+      const cell = Math.floor(row * ROWS / map.rows) * COLUMNS + Math.floor(column * COLUMNS / map.columns);
+      cells[cell] += map.low + (map.high - map.low) / 255 * map.levels[row * map.columns + column];
+      counts[cell] += 1;
+    }
+  const means = cells.map((sum, cell) => counts[cell] ? sum / counts[cell] : 0);
+  const total = means.reduce((sum, each) => sum + each, 0);
+  return total > 0 ? means.map((each) => each / total) : means.fill(1 / means.length);
+}
+function change(before, after) {
+  return after.reduce((sum, each, cell) => sum + Math.abs(each - before[cell]), 0) / 2;
+}
+function spread(cells) {
+  const nats = cells.reduce((sum, each) => each > 0 ? sum - each * Math.log(each) : sum, 0);
+  return 100 * Math.exp(nats) / cells.length;
+}
+function offCentre({ peak: [x, y] }) {
+  return 100 * Math.hypot(x - 0.5, y - 0.5) / Math.SQRT1_2;
+}
+var UNITS = {
+  "map change": "of the map's mass moves",
+  "map spread": "% of the frame",
+  "peak from centre": "% of half the diagonal"
+};
+function isOfMaps(strip) {
+  return strip in UNITS;
+}
+function extremeFrames(values, lowest) {
+  const known2 = values.flatMap((value, frame) => value === null ? [] : [[value, frame]]);
+  known2.sort(([a], [b]) => lowest ? a - b : b - a);
+  const apart = Math.max(1, Math.floor(values.length / 40));
+  const chosen = [];
+  for (const [, frame] of known2)
+    if (chosen.length < LISTED && chosen.every((other) => Math.abs(other - frame) >= apart)) chosen.push(frame);
+  return chosen;
+}
+async function mapTraces(parts, meta, source, told) {
+  const names = Object.keys(UNITS);
+  const values = Object.fromEntries(names.map((name) => [name, new Array(meta.frames).fill(null)]));
+  const chunks = Math.ceil(meta.frames / meta.chunk);
+  let before = null;
+  for (let chunk2 = 0; chunk2 < chunks; chunk2++) {
+    const maps = await parts.passing(source, chunk2);
+    for (const [n, map] of maps.entries()) {
+      await breathe(n);
+      const frame = chunk2 * meta.chunk + n;
+      const cells = map && density(map);
+      if (map && cells) {
+        values["map change"][frame] = before && change(before, cells);
+        values["map spread"][frame] = spread(cells);
+        values["peak from centre"][frame] = offCentre(map);
+      }
+      before = cells;
+    }
+    if (!await told(chunk2 + 1, chunks)) return null;
+  }
+  return Object.fromEntries(names.map((name) => [name, { unit: UNITS[name], values: values[name] }]));
+}
+
+// src/player.ts
+var MOST_BUFFERED = 40;
+var LATE = 150;
+var SLACK = 1e-3;
+var HELD_BACK = 8;
+var MPEG_4 = 64;
+function mimeOf(init) {
+  const find = (name) => {
+    const letters = [...name].map((letter) => letter.charCodeAt(0));
+    for (let at = 0; at + 8 < init.length; at++) if (letters.every((letter, n) => init[at + n] === letter)) return at;
+    return -1;
+  };
+  const profile = find("avcC") + 5;
+  const codec = [...init.subarray(profile, profile + 3)].map((byte) => byte.toString(16).padStart(2, "0")).join("");
+  const sound = find("esds");
+  if (sound < 0) return `video/mp4; codecs="avc1.${codec}"`;
+  const past = (at) => {
+    while (init[++at] & 128) ;
+    return at + 1;
+  };
+  const kind = init[past(past(sound + 8) + 3)];
+  return `video/mp4; codecs="avc1.${codec}, mp4a.${kind === MPEG_4 ? "40.2" : kind.toString(16)}"`;
+}
+function updated(buffer) {
+  return new Promise((resolve) => buffer.addEventListener("updateend", resolve, { once: true }));
+}
+var Player = class {
+  constructor(parts, meta, watcher) {
+    this.parts = parts;
+    this.meta = meta;
+    this.watcher = watcher;
+    this.range = [0, meta.frames - 1];
+    const { video } = this;
+    video.playsInline = true;
+    video.preload = "auto";
+    video.className = "tinyhd-video";
+    video.addEventListener("seeked", () => this.onSeeked());
+    video.addEventListener("ended", () => {
+      if (this.shown < this.range[1]) this.show(this.range[1]);
+      this.turn();
+    });
+    video.addEventListener("error", () => this.fallBack(video.error?.message ?? "the video does not play here"));
+  }
+  parts;
+  meta;
+  watcher;
+  video = document.createElement("video");
+  times = new Float64Array();
+  shown = -1;
+  playing = false;
+  loop = false;
+  range;
+  speed = 1;
+  wanted = -1;
+  seeking = false;
+  plays = false;
+  // whether the video element is what is seen
+  opening = null;
+  media = null;
+  buffer = null;
+  buffered = /* @__PURE__ */ new Map();
+  last = Promise.resolve();
+  timer = 0;
+  gone = false;
+  async begin() {
+    this.times = new Float64Array(await this.parts.bytes(["times", "", 0]));
+  }
+  // Open the video, once; throws while there is none yet.
+  open() {
+    this.opening ??= this.attach().catch((error) => {
+      this.opening = null;
+      throw error;
+    });
+    return this.opening;
+  }
+  // Whether the video itself is what is seen, and not pictures of its frames.
+  get isVideo() {
+    return this.plays;
+  }
+  setSpeed(speed) {
+    this.speed = speed;
+    this.video.playbackRate = speed;
+  }
+  seek(frame) {
+    this.wanted = frame;
+    void this.move();
+  }
+  play() {
+    this.playing = true;
+    const at = Math.max(this.wanted >= 0 ? this.wanted : this.shown, 0);
+    const [start, stop] = this.range;
+    const from = at >= stop || at < start ? start : at;
+    if (!this.plays) {
+      this.playStills(from);
+      return;
+    }
+    this.need(this.parts.chunkOf(from)).then(() => {
+      if (from !== this.shown) this.video.currentTime = middleOf(this.times, from, this.meta.duration);
+      return this.playing ? this.video.play() : void 0;
+    }).catch((error) => {
+      if (error.name !== "AbortError") this.stop(error.message);
+    });
+  }
+  pause() {
+    this.playing = false;
+    window.clearTimeout(this.timer);
+    this.video.pause();
+    if (this.shown >= 0) this.wanted = this.shown;
+  }
+  // Have a chunk of the video in the buffer.
+  need(chunk2) {
+    if (!this.plays || chunk2 < 0 || chunk2 > this.lastChunk) return Promise.resolve();
+    let coming = this.buffered.get(chunk2);
+    if (!coming) {
+      coming = this.parts.bytes(["video", "", chunk2]).then((part) => this.append(new Uint8Array(part), chunk2));
+      this.buffered.set(chunk2, coming);
+      coming.catch(() => this.buffered.delete(chunk2));
+      this.forget(chunk2);
+    }
+    return coming;
+  }
+  dispose() {
+    this.gone = true;
+    this.pause();
+    this.video.removeAttribute("src");
+    this.video.load();
+  }
+  async attach() {
+    const init = new Uint8Array(await this.parts.bytes(["video", "", -1]));
+    const mime = mimeOf(init);
+    if (!("MediaSource" in window) || !MediaSource.isTypeSupported(mime)) {
+      this.watcher.trouble(`this browser does not play ${mime}: frames are shown one by one, without sound`);
+      return;
+    }
+    if (this.gone) return;
+    const media = this.media = new MediaSource();
+    const opened = new Promise((resolve) => media.addEventListener("sourceopen", resolve, { once: true }));
+    this.video.src = URL.createObjectURL(media);
+    await opened;
+    this.buffer = media.addSourceBuffer(mime);
+    media.duration = this.meta.duration;
+    await this.append(init);
+    this.plays = true;
+    this.video.playbackRate = this.speed;
+    this.watch();
+    const frame = Math.max(this.wanted, this.shown, 0);
+    this.wanted = frame;
+    this.shown = -1;
+    this.seeking = false;
+    if (this.playing) {
+      window.clearTimeout(this.timer);
+      this.play();
+    } else await this.move();
+  }
+  async move() {
+    if (this.seeking || this.wanted < 0) return;
+    const frame = this.wanted;
+    if (!this.plays) {
+      await this.still(frame);
+      return;
+    }
+    if (frame === this.shown && !this.video.seeking) return;
+    this.seeking = true;
+    try {
+      const chunk2 = this.parts.chunkOf(frame);
+      const coming = this.need(chunk2);
+      this.watcher.seeks(frame);
+      await coming;
+      if ((frame + HELD_BACK) % this.meta.chunk < HELD_BACK) await this.need(chunk2 + 1);
+      this.video.currentTime = middleOf(this.times, frame, this.meta.duration);
+    } catch (error) {
+      this.seeking = false;
+      this.watcher.trouble(error.message);
+    }
+  }
+  onSeeked() {
+    this.seeking = false;
+    if (this.playing) return;
+    window.setTimeout(() => {
+      if (!this.playing && !this.seeking && this.shown !== this.wanted) this.show(frameAt(this.times, this.video.currentTime));
+    }, LATE);
+  }
+  watch() {
+    const { video } = this;
+    if (!("requestVideoFrameCallback" in video)) {
+      const look = () => {
+        if (this.gone) return;
+        const frame = frameAt(this.times, video.currentTime + SLACK);
+        if (frame !== this.shown && !this.seeking) this.show(frame);
+        requestAnimationFrame(look);
+      };
+      look();
+      return;
+    }
+    video.requestVideoFrameCallback((_now, about) => {
+      if (this.gone) return;
+      this.show(frameAt(this.times, about.mediaTime + SLACK));
+      this.watch();
+    });
+  }
+  show(frame) {
+    if (!this.plays) return;
+    this.shown = frame;
+    this.watcher.frame(frame, this.video);
+    if (!this.playing) {
+      if (this.wanted >= 0 && this.wanted !== frame && !this.seeking) void this.move();
+      return;
+    }
+    this.wanted = frame;
+    if (frame >= this.range[1]) this.turn();
+  }
+  // At the end of the range.
+  turn() {
+    if (!this.playing) return;
+    if (!this.loop) {
+      this.stop();
+      return;
+    }
+    this.video.currentTime = middleOf(this.times, this.range[0], this.meta.duration);
+    if (this.video.paused) void this.video.play().catch(() => void 0);
+  }
+  stop(trouble = "") {
+    this.pause();
+    this.watcher.ended();
+    if (trouble) this.watcher.trouble(trouble);
+  }
+  fallBack(text) {
+    if (!this.plays) return;
+    this.plays = false;
+    this.watcher.trouble(text);
+  }
+  async still(frame) {
+    this.seeking = true;
+    try {
+      const coming = this.parts.keep(["still", "", frame]);
+      this.watcher.seeks(frame);
+      const image = await createImageBitmap(new Blob([await coming]));
+      if (this.plays || this.gone) return;
+      this.shown = frame;
+      this.watcher.frame(frame, image);
+    } catch (error) {
+      this.watcher.trouble(error.message);
+      return;
+    } finally {
+      this.seeking = false;
+    }
+    if (!this.playing && this.wanted !== frame) await this.move();
+  }
+  playStills(from) {
+    const begun = performance.now();
+    const next = async () => {
+      if (!this.playing || this.plays || this.gone) return;
+      const time = this.times[from] + (performance.now() - begun) / 1e3 * this.speed;
+      const frame = Math.min(frameAt(this.times, time), this.range[1]);
+      if (frame !== this.shown) await this.still(frame);
+      if (frame < this.range[1]) this.timer = window.setTimeout(next, 10);
+      else if (this.loop) this.playStills(this.range[0]);
+      else this.stop();
+    };
+    void next();
+  }
+  // Appended one after the other: a source buffer takes no two at once.
+  append(bytes, chunk2 = -1) {
+    const work = async () => {
+      const { buffer } = this;
+      if (!buffer || this.gone) return;
+      buffer.appendBuffer(bytes);
+      await updated(buffer);
+      if (chunk2 === this.lastChunk && this.media?.readyState === "open") this.media.endOfStream();
+    };
+    const turn = this.last.then(work);
+    this.last = turn.catch(() => void 0);
+    return turn;
+  }
+  get lastChunk() {
+    return this.parts.chunkOf(this.meta.frames - 1);
+  }
+  forget(near) {
+    if (this.buffered.size <= MOST_BUFFERED) return;
+    const farthest = [...this.buffered.keys()].reduce((a, b) => Math.abs(a - near) > Math.abs(b - near) ? a : b);
+    this.buffered.delete(farthest);
+    const [start, end] = [farthest, farthest + 1].map((chunk2) => this.times[chunk2 * this.meta.chunk] ?? this.meta.duration);
+    this.last = this.last.then(async () => {
+      const { buffer } = this;
+      if (!buffer || this.gone || this.buffered.has(farthest)) return;
+      buffer.remove(start, end);
+      await updated(buffer);
+    });
+  }
+};
+
+// src/frames.ts
+var PATIENCE = 2e4;
+var Frames = class {
+  player;
+  latest = null;
+  came = () => void 0;
+  last = Promise.resolve();
+  constructor(parts, meta) {
+    this.player = new Player(parts, meta, {
+      frame: (frame, image) => {
+        this.latest = { frame, image };
+        this.came();
+      },
+      seeks: () => void 0,
+      ended: () => void 0,
+      trouble: () => void 0
+    });
+  }
+  get times() {
+    return this.player.times;
+  }
+  async begin() {
+    await this.player.begin();
+    await this.open();
+  }
+  // Use the video as soon as there is one; until then frames come as pictures.
+  open() {
+    return this.player.open().catch(() => void 0);
+  }
+  at(frame) {
+    const turn = this.last.then(() => this.sought(frame));
+    this.last = turn.catch(() => void 0);
+    return turn;
+  }
+  dispose() {
+    this.player.dispose();
+  }
+  sought(frame) {
+    return new Promise((resolve, reject) => {
+      const late = setTimeout(() => reject(new Error(`frame ${frame} does not come`)), PATIENCE);
+      this.came = () => {
+        if (this.latest?.frame !== frame) return;
+        clearTimeout(late);
+        resolve(this.latest.image);
+      };
+      this.came();
+      this.player.seek(frame);
+    });
+  }
+};
+
+// src/thumbs.ts
+var WIDE = 96;
+var TALL = 64;
+var OF_A_KIND = 4;
+var MOST_KEPT = 64;
+var Thumbs = class {
+  constructor(parts, meta, go) {
+    this.parts = parts;
+    this.meta = meta;
+    this.go = go;
+  }
+  parts;
+  meta;
+  go;
+  root = h("div", { class: "tinyhd-thumbs" });
+  frames = null;
+  kept = /* @__PURE__ */ new Map();
+  turn = 0;
+  show(strip, trace) {
+    this.turn += 1;
+    this.root.replaceChildren();
+    if (!trace) return;
+    const scale = Math.min(WIDE / this.meta.size[0], TALL / this.meta.size[1]);
+    const [width, height] = this.meta.size.map((side) => Math.round(scale * side));
+    const wanted = [];
+    for (const [word, lowest] of [
+      ["highest", false],
+      ["lowest", true]
+    ])
+      for (const frame of extremeFrames(trace.values, lowest).slice(0, OF_A_KIND)) {
+        const canvas = h("canvas", { width: `${width}`, height: `${height}`, "aria-hidden": "true" });
+        const label = `${word}: ${short(trace.values[frame] ?? 0)} at ${frame}`;
+        this.root.append(button(`${word} ${strip}: go to frame ${frame}`, () => this.go(frame), canvas, h("span", {}, label)));
+        const known2 = this.kept.get(frame);
+        if (known2) canvas.getContext("2d")?.drawImage(known2, 0, 0);
+        else wanted.push([frame, canvas]);
+      }
+    if (wanted.length) void this.fill(wanted, this.turn).catch(() => void 0);
+  }
+  // The video can be sought now.
+  async open() {
+    await this.frames?.open();
+  }
+  dispose() {
+    this.turn += 1;
+    this.frames?.dispose();
+  }
+  async fill(wanted, turn) {
+    if (!this.frames) {
+      this.frames = new Frames(this.parts, this.meta);
+      await this.frames.begin();
+    }
+    for (const [frame, canvas] of wanted) {
+      if (turn !== this.turn) return;
+      canvas.getContext("2d")?.drawImage(await this.frames.at(frame), 0, 0, canvas.width, canvas.height);
+      this.kept.set(frame, canvas);
+      if (this.kept.size > MOST_KEPT) this.kept.delete([...this.kept.keys()][0]);
+    }
+  }
+};
+
+// src/timeline.ts
+var AXIS = 30;
+var ONE_LANE = 78;
+var LANE = 58;
+var DRAGGED = 4;
+function isKnown(value) {
+  return value !== null && !Number.isNaN(value);
+}
+function ranged(lane) {
+  const known2 = lane.lines.flatMap(({ values }) => Array.from(values).filter(isKnown));
+  const bound = (which) => known2.reduce((a, b) => which(a, b));
+  return { ...lane, range: known2.length ? [bound(Math.min), bound(Math.max)] : null };
+}
+var Timeline = class {
+  constructor(frames, asked) {
+    this.frames = frames;
+    this.asked = asked;
+    this.window = [0, frames];
+    this.range = [0, frames - 1];
+    const about = { tabindex: "-1", role: "slider", "aria-label": "Timeline", "aria-valuemin": "0", "aria-valuemax": String(frames - 1), "aria-valuenow": "0" };
+    this.canvas = h("canvas", about);
+    this.root = h("div", { class: "tinyhd-timeline" }, this.canvas, this.tip);
+    this.canvas.addEventListener("pointerdown", (event) => this.press(event));
+    this.canvas.addEventListener("pointermove", (event) => this.move(event));
+    this.canvas.addEventListener("pointerup", (event) => this.release(event));
+    this.canvas.addEventListener("pointerleave", () => this.tip.hidden = true);
+    this.canvas.addEventListener("wheel", (event) => this.zoom(event), { passive: false });
+    this.canvas.addEventListener("dblclick", () => {
+      this.window = [0, this.frames];
+      this.asked.choose(0, -1);
+      this.draw();
+    });
+  }
+  frames;
+  asked;
+  root;
+  canvas;
+  tip = h("div", { class: "tinyhd-tip", hidden: true });
+  times = new Float64Array();
+  lanes = [];
+  frame = 0;
+  notes = [];
+  range = [0, 0];
+  window;
+  pressed = null;
+  show(lanes) {
+    this.lanes = lanes.map(ranged);
+    this.draw();
+  }
+  update(frame, notes, range) {
+    [this.frame, this.notes, this.range] = [frame, notes, range];
+    const [from, to] = this.window;
+    if (frame < from || frame >= to) this.window = this.bounded(frame - (to - from) / 4, to - from);
+    this.canvas.setAttribute("aria-valuenow", String(frame));
+    this.canvas.setAttribute("aria-valuetext", `frame ${frame}, ${clock(this.times[frame] ?? 0)}`);
+    this.draw();
+  }
+  // How high the lanes are together.
+  get tall() {
+    return this.lanes.length > 1 ? LANE * this.lanes.length : ONE_LANE;
+  }
+  draw() {
+    const { canvas, tall } = this;
+    const wide = this.root.clientWidth;
+    if (!wide || !this.times.length) return;
+    const density2 = window.devicePixelRatio || 1;
+    if (canvas.width !== Math.round(wide * density2)) canvas.width = Math.round(wide * density2);
+    if (canvas.height !== Math.round((tall + AXIS) * density2)) canvas.height = Math.round((tall + AXIS) * density2);
+    canvas.style.height = `${tall + AXIS}px`;
+    const context = canvas.getContext("2d");
+    const style = getComputedStyle(this.root);
+    const ink = style.color;
+    context.setTransform(density2, 0, 0, density2, 0, 0);
+    context.clearRect(0, 0, wide, tall + AXIS);
+    context.font = `11px ${style.fontFamily}`;
+    this.drawRange(context, ink);
+    this.lanes.forEach((lane, n) => this.drawLane(context, ink, wide, lane, n * tall / this.lanes.length, tall / this.lanes.length));
+    this.drawAxis(context, ink, wide);
+    for (const note of this.notes) {
+      const x2 = this.place(note.frame);
+      context.fillStyle = "#e69f00";
+      context.beginPath();
+      context.moveTo(x2 - 5, 0);
+      context.lineTo(x2 + 5, 0);
+      context.lineTo(x2, 9);
+      context.fill();
+    }
+    const x = this.place(this.frame);
+    context.fillStyle = ink;
+    context.fillRect(x - 1, 0, 2, tall + 6);
+    context.beginPath();
+    context.arc(x, tall, 5, 0, 2 * Math.PI);
+    context.fill();
+  }
+  // The middle of a frame, in pixels.
+  place(frame) {
+    const [from, to] = this.window;
+    return (frame + 0.5 - from) / (to - from) * this.root.clientWidth;
+  }
+  frameOf(event) {
+    const box = this.canvas.getBoundingClientRect();
+    const [from, to] = this.window;
+    const frame = Math.floor(from + (event.clientX - box.left) / box.width * (to - from));
+    return Math.min(Math.max(frame, 0), this.frames - 1);
+  }
+  drawRange(context, ink) {
+    const [start, stop] = this.range;
+    if (start <= 0 && stop >= this.frames - 1) return;
+    const [left, right] = [this.place(start - 0.5), this.place(stop + 0.5)];
+    context.globalAlpha = 0.12;
+    context.fillStyle = ink;
+    context.fillRect(left, 0, right - left, this.tall);
+    context.globalAlpha = 1;
+    context.fillRect(left - 1, 0, 2, this.tall);
+    context.fillRect(right - 1, 0, 2, this.tall);
+  }
+  drawLane(context, ink, wide, lane, top, tall) {
+    const { lines: lines2, title, unit, range } = lane;
+    const [low, high] = range ?? [0, 1];
+    const bottom = top + tall - 3;
+    const height = (value) => bottom - (value - low) / (high - low || 1) * (tall - 22);
+    const [from, to] = this.window;
+    const stride = Math.max(1, Math.floor((to - from) / (2 * wide)));
+    context.lineWidth = 1.5;
+    for (const { values, colour, dash } of lines2) {
+      context.strokeStyle = COLOURS[colour % COLOURS.length];
+      context.setLineDash(DASHES[dash % DASHES.length]);
+      context.beginPath();
+      let begun = false;
+      for (let frame = Math.max(0, Math.floor(from) - 1); frame < Math.min(this.frames, to + 1); frame += stride) {
+        const value = values[frame];
+        if (!isKnown(value)) continue;
+        if (begun) context.lineTo(this.place(frame), height(value));
+        else context.moveTo(this.place(frame), height(value));
+        begun = true;
+      }
+      context.stroke();
+    }
+    context.setLineDash([]);
+    context.fillStyle = ink;
+    context.textBaseline = "top";
+    context.fillText(title, 8, top + 3);
+    let x = context.measureText(title).width + 20;
+    if (lines2.length > 1 || lines2[0]?.name)
+      for (const { name, colour, dash } of lines2) {
+        context.strokeStyle = COLOURS[colour % COLOURS.length];
+        context.lineWidth = 2;
+        context.setLineDash(DASHES[dash % DASHES.length]);
+        context.beginPath();
+        context.moveTo(x, top + 8);
+        context.lineTo(x + 20, top + 8);
+        context.stroke();
+        context.setLineDash([]);
+        context.fillText(name, x + 24, top + 3);
+        x += context.measureText(name).width + 40;
+      }
+    const text = range ? `${short(low)} to ${short(high)} ${unit}` : "not known yet";
+    const length = context.measureText(text).width;
+    if (x + length < wide) context.fillText(text, wide - length - 4, top + 3);
+    if (top > 0) {
+      context.globalAlpha = 0.25;
+      context.fillRect(0, top, wide, 1);
+      context.globalAlpha = 1;
+    }
+  }
+  drawAxis(context, ink, wide) {
+    context.fillStyle = ink;
+    context.globalAlpha = 0.5;
+    const { tall } = this;
+    context.fillRect(0, tall, wide, 1);
+    context.globalAlpha = 1;
+    context.textBaseline = "top";
+    const [from, to] = this.window.map((frame) => Math.min(Math.max(Math.floor(frame), 0), this.frames - 1));
+    const [begin, end] = [this.times[from], this.times[to]];
+    const most = Math.max(2, wide / 90);
+    const step = tickStep(Math.max(end - begin, 0.01), most);
+    for (let time = Math.ceil(begin / step) * step; time <= end; time += step) {
+      const x = this.place(frameAt(this.times, time + 1e-6));
+      context.fillRect(x, tall, 1, 5);
+      const text = clock(time).replace(/\.00(?= s|$)/, "");
+      const left = Math.min(Math.max(x - context.measureText(text).width / 2, 2), wide - 60);
+      context.fillText(text, left, tall + 6);
+    }
+    context.globalAlpha = 0.65;
+    const stride = Math.max(1, tickStep(this.window[1] - this.window[0], most));
+    for (let frame = Math.ceil(this.window[0] / stride) * stride; frame < this.window[1]; frame += stride) {
+      const text = `${frame}`;
+      const half = context.measureText(text).width / 2;
+      const left = Math.max(this.place(frame) - half, 2);
+      if (left + 2 * half < wide - 44) context.fillText(text, left, tall + 18);
+    }
+    const title = "frames";
+    const room = context.measureText(title).width + 8;
+    context.clearRect(wide - room, tall + 17, room, 13);
+    context.fillText(title, wide - room + 6, tall + 18);
+    context.globalAlpha = 1;
+  }
+  press(event) {
+    const scrub = event.offsetY >= this.tall - 8;
+    this.canvas.setPointerCapture(event.pointerId);
+    this.pressed = { x: event.clientX, frame: this.frameOf(event), scrub, moved: false };
+    this.asked.go(this.pressed.frame);
+  }
+  move(event) {
+    const frame = this.frameOf(event);
+    this.point(event, frame);
+    const { pressed } = this;
+    if (!pressed) return;
+    if (Math.abs(event.clientX - pressed.x) > DRAGGED) pressed.moved = true;
+    if (pressed.scrub) this.asked.go(frame);
+    else if (pressed.moved) this.asked.choose(Math.min(frame, pressed.frame), Math.max(frame, pressed.frame));
+  }
+  release(event) {
+    this.canvas.releasePointerCapture(event.pointerId);
+    this.pressed = null;
+  }
+  point(event, frame) {
+    const values = this.lanes.flatMap(
+      ({ title, lines: lines2 }) => lines2.map(({ name, values: known2 }) => {
+        const value = known2[frame];
+        return `${[title, name].filter(Boolean).join(", ")}: ${isKnown(value) ? short(value) : "not known"}`;
+      })
+    );
+    const note = this.notes.find((each) => each.frame === frame);
+    const words = [`frame ${frame}, ${clock(this.times[frame] ?? 0)}`, ...values, ...note ? [`“${note.text}”`] : []];
+    this.tip.textContent = words.join("\n");
+    this.tip.hidden = false;
+    const room = this.root.clientWidth - this.tip.offsetWidth;
+    this.tip.style.left = `${Math.min(Math.max(event.offsetX + 12, 0), room)}px`;
+  }
+  zoom(event) {
+    if (!event.ctrlKey && !event.metaKey && !event.shiftKey) return;
+    event.preventDefault();
+    const [from, to] = this.window;
+    const box = this.canvas.getBoundingClientRect();
+    const part = (event.clientX - box.left) / box.width;
+    const length = Math.min(Math.max((to - from) * 1.2 ** Math.sign(event.deltaY || event.deltaX), 8), this.frames);
+    this.window = this.bounded(from + part * (to - from - length), length);
+    this.draw();
+  }
+  bounded(from, length) {
+    const start = Math.min(Math.max(from, 0), Math.max(this.frames - length, 0));
+    return [start, start + length];
+  }
+};
+
+// src/over_time.ts
+var LONG = 8;
+var PAUSE = 300;
+var OverTime = class {
+  constructor(scene, isLive, isBusy, status, asked) {
+    this.scene = scene;
+    this.isLive = isLive;
+    this.isBusy = isBusy;
+    this.status = status;
+    this.timeline = new Timeline(scene.meta.frames, asked);
+    this.thumbs = new Thumbs(scene.parts, scene.meta, asked.go);
+  }
+  scene;
+  isLive;
+  isBusy;
+  status;
+  timeline;
+  thumbs;
+  now = null;
+  traces = [];
+  regions = [];
+  ofSources = /* @__PURE__ */ new Map();
+  gone = false;
+  // Draw what these settings choose, as soon as it is known.
+  async show(now) {
+    this.now = now;
+    const { meta, parts } = this.scene;
+    const several = now.view === "side-by-side" ? [now.source, now.other] : this.scene.sources(now);
+    const wanted = now.strips.flatMap((strip) => (meta.shared.includes(strip) ? [""] : [...new Set(several)]).map((name) => ({ strip, name })));
+    const found = await Promise.allSettled(wanted.map(({ strip, name }) => isOfMaps(strip) ? this.ofMaps(strip, name) : parts.trace(strip, name)));
+    if (this.now !== now) return;
+    this.traces = found.flatMap((each, n) => each.status === "fulfilled" ? [{ ...wanted[n], trace: each.value }] : []);
+    const failed = found.find((each) => each.status === "rejected");
+    if (failed && this.isLive) this.status.tell(failed.reason.message);
+    this.draw();
+    const [first] = this.traces;
+    this.thumbs.show(first?.strip ?? "", first?.trace);
+  }
+  showRegions(found) {
+    this.regions = found;
+    this.draw();
+  }
+  dispose() {
+    this.gone = true;
+    this.thumbs.dispose();
+  }
+  // What the maps of a source tell, computed once.
+  async ofMaps(strip, source) {
+    const { parts, meta } = this.scene;
+    const told = async (done, total) => {
+      if (total > LONG) {
+        this.status.progress(`maps of ${source} over time`, done, total);
+        while (this.isBusy() && !this.gone) await new Promise((go) => setTimeout(go, PAUSE));
+      }
+      return !this.gone;
+    };
+    const coming = this.ofSources.get(source) ?? mapTraces(parts, meta, source, told);
+    this.ofSources.set(source, coming);
+    coming.catch(() => this.ofSources.delete(source));
+    const traces = await coming;
+    if (!traces) throw new Error("closed");
+    return traces[strip];
+  }
+  draw() {
+    const { now, scene } = this;
+    if (!now) return;
+    const lanes = now.strips.map((strip) => {
+      const own = this.traces.filter((each) => each.strip === strip);
+      const lines3 = own.map(({ name, trace }, n) => ({ name, values: trace.values, colour: n, dash: n }));
+      return { title: strip, unit: own[0]?.trace.unit ?? "", lines: lines3 };
+    });
+    const shown = this.regions.filter(({ source }) => source === "people" || scene.sources(now).includes(source));
+    const [regions, sources] = [shown.map(({ region }) => region), shown.map(({ source }) => source)].map((names) => [...new Set(names)]);
+    const lines2 = shown.map(({ region, source, shares }) => ({
+      name: sources.length > 1 ? `${region}, ${source}` : region,
+      values: shares.map((share2) => 100 * share2),
+      colour: regions.indexOf(region),
+      dash: sources.indexOf(source)
+    }));
+    if (lines2.length) lanes.push({ title: "attention in", unit: "%", lines: lines2 });
+    this.timeline.show(lanes);
   }
 };
 
@@ -1968,7 +2454,7 @@ function summary(each, times) {
   firsts.sort((a, b) => a - b);
   const middle = firsts.length >> 1;
   const median = firsts.length % 2 ? firsts[middle] : (firsts[middle - 1] + firsts[middle]) / 2;
-  const isKnown = each.source === PEOPLE && ![...each.observers.keys()].some((observer) => observer < 0);
+  const isKnown2 = each.source === PEOPLE && ![...each.observers.keys()].some((observer) => observer < 0);
   return {
     region: each.region,
     source: each.source,
@@ -1977,14 +2463,14 @@ function summary(each, times) {
     lift: each.area > 0 ? mean / each.area : Number.NaN,
     peak: known2 ? peak : Number.NaN,
     peakFrame,
-    looked: isKnown ? firsts.length : Number.NaN,
-    first: isKnown && firsts.length ? median : Number.NaN
+    looked: isKnown2 ? firsts.length : Number.NaN,
+    first: isKnown2 && firsts.length ? median : Number.NaN
   };
 }
 var COLUMNS2 = ["region", "source", "area_percent", "share_percent", "times_its_area", "peak_percent", "peak_frame", "observers", "first_look_s"];
 function tableCsv(rows) {
   const number = (value, digits) => Number.isFinite(value) ? value.toFixed(digits) : "";
-  const lines = rows.map((row) => [
+  const lines2 = rows.map((row) => [
     row.region,
     row.source,
     number(100 * row.area, 2),
@@ -1995,7 +2481,7 @@ function tableCsv(rows) {
     number(row.looked, 0),
     number(row.first, 3)
   ]);
-  return [COLUMNS2, ...lines];
+  return [COLUMNS2, ...lines2];
 }
 function sharesCsv(found, times) {
   const head = ["frame", "seconds", ...found.map(({ region, source }) => `${region}, ${source}`)];
@@ -2004,22 +2490,23 @@ function sharesCsv(found, times) {
 }
 
 // src/region_panel.ts
-var PAUSE = 300;
+var PAUSE2 = 300;
 var RegionPanel = class {
   // of the computation that counts
-  constructor(meta, parts, outliner, asked) {
+  constructor(meta, parts, outliner, status, asked) {
     this.meta = meta;
     this.parts = parts;
     this.outliner = outliner;
+    this.status = status;
     this.asked = asked;
     this.root.append(this.list, this.table);
   }
   meta;
   parts;
   outliner;
+  status;
   asked;
   root = h("div", { class: "tinyhd-regions", hidden: true });
-  found = [];
   list = h("ul", {});
   table = h("div", { class: "tinyhd-table" });
   listed = [];
@@ -2030,7 +2517,7 @@ var RegionPanel = class {
     if (regions !== this.listed) {
       this.turn += 1;
       clearTimeout(this.later);
-      this.later = setTimeout(() => void this.compute(), PAUSE);
+      this.later = setTimeout(() => void this.compute(), PAUSE2);
     } else if (this.selected === this.outliner.selected) return;
     [this.listed, this.selected] = [regions, this.outliner.selected];
     this.root.hidden = !regions.length;
@@ -2047,61 +2534,158 @@ var RegionPanel = class {
     const moves = h("input", { type: "checkbox", "aria-label": `${region.name} moves` });
     moves.checked = outliner.moves(region);
     moves.addEventListener("change", () => outliner.setMoves(n, moves.checked));
-    const keys = moves.checked ? region.keys.map(({ frame }) => h("button", { type: "button", title: "Go to this key frame", click: () => this.asked.go(frame) }, `${frame}`)) : [];
-    const select = h("button", { type: "button", title: "Select, to move it or its corners (shift and arrows too)", click: () => outliner.select(n === outliner.selected ? -1 : n) }, h("i", { style: `background: ${COLOURS[n % COLOURS.length]}` }), "select");
-    select.setAttribute("aria-pressed", String(n === outliner.selected));
-    const drop = h("button", { type: "button", "aria-label": `Drop ${region.name}`, title: "Drop this region", click: () => outliner.drop(n) }, "×");
-    const moving = h("label", { class: "tinyhd-choice", title: "Key frames: place it at some frames, and it goes straight between them" }, moves, h("span", {}, "moves"));
-    return h("li", {}, select, name, moving, ...keys, drop);
+    const keys2 = moves.checked ? region.keys.map(({ frame }) => button("Go to this key frame", () => this.asked.go(frame), `${frame}`)) : [];
+    const isSelected = n === outliner.selected;
+    const colour = h("i", { style: `background: ${COLOURS[n % COLOURS.length]}` });
+    const select = button("Select, to move it or its corners (shift and arrows too)", () => outliner.select(isSelected ? -1 : n), colour, "select");
+    select.setAttribute("aria-pressed", String(isSelected));
+    const moving = labelled(moves, h("span", {}, "moves"));
+    moving.title = "Key frames: place it at some frames, and it goes straight between them";
+    return h("li", {}, select, name, moving, ...keys2, tool("×", `Drop ${region.name}`, () => outliner.drop(n)));
   }
   async compute() {
     const turn = this.turn;
     const regions = this.listed;
     if (!regions.length) {
-      this.found = [];
       this.table.replaceChildren();
-      this.asked.computed();
+      this.asked.computed([]);
       return;
     }
     const what = "attention in regions";
     try {
       const found = await attention(this.parts, this.meta, regions, (done, total) => {
-        this.asked.progress(what, done, total);
+        this.status.progress(what, done, total);
         return turn === this.turn;
       });
       if (!found || turn !== this.turn) return;
-      this.found = found;
-      this.tabulate(found.map((each) => summary(each, this.asked.times())));
-      this.asked.computed();
+      this.tabulate(found);
+      this.asked.computed(found);
     } catch (error) {
-      this.asked.tell(error.message);
+      this.status.tell(error.message);
     } finally {
-      if (turn === this.turn) this.asked.progress(what, 1, 1);
+      if (turn === this.turn) this.status.progress(what, 1, 1);
     }
   }
-  tabulate(rows) {
+  tabulate(found) {
+    const times = this.asked.times();
+    const rows = found.map((each) => summary(each, times));
     const percent = (value) => Number.isFinite(value) ? `${(100 * value).toFixed(1)} %` : "";
     const people = rows.some(({ looked }) => Number.isFinite(looked));
     const heads = ["region", "map", "area", "attention", "times its area", "most", ...people ? ["looked there", "first, median"] : []];
     const all = this.meta.observers.length;
-    const lines = rows.map((row) => {
-      const peak = row.peakFrame < 0 ? "" : h("button", { type: "button", title: `Go to frame ${row.peakFrame}`, click: () => this.asked.go(row.peakFrame) }, `${percent(row.peak)} at ${row.peakFrame}`);
+    const lines2 = rows.map((row) => {
+      const peak = row.peakFrame < 0 ? "" : button(`Go to frame ${row.peakFrame}`, () => this.asked.go(row.peakFrame), `${percent(row.peak)} at ${row.peakFrame}`);
       const looked = people ? [Number.isFinite(row.looked) ? `${row.looked} of ${all}` : "", Number.isFinite(row.first) ? `${row.first.toFixed(2)} s` : ""] : [];
       const cells = [row.region, row.source, percent(row.area), percent(row.mean), Number.isFinite(row.lift) ? row.lift.toFixed(2) : "", peak, ...looked];
       return h("tr", {}, ...cells.map((cell) => h("td", {}, cell)));
     });
     const head = h("tr", {}, ...heads.map((name) => h("th", { scope: "col" }, name)));
-    const save = (word, name, lines_) => h("button", { type: "button", title: "Save as a table", click: () => download(`${this.meta.name}_${name}.csv`, csv(lines_())) }, word);
+    const save = (word, name, content) => button("Save as a table", () => download(`${this.meta.name}_${name}.csv`, csv(content())), word);
     this.table.replaceChildren(
-      h("table", {}, h("caption", {}, "Share of attention, mean over frames; people: share of their gaze points"), h("thead", {}, head), h("tbody", {}, ...lines)),
+      h("table", {}, h("caption", {}, "Share of attention, mean over frames; people: share of their gaze points"), h("thead", {}, head), h("tbody", {}, ...lines2)),
       save("table as CSV", "regions", () => tableCsv(rows)),
-      save("every frame as CSV", "regions_by_frame", () => sharesCsv(this.found, this.asked.times()))
+      save("every frame as CSV", "regions_by_frame", () => sharesCsv(found, times))
     );
+  }
+};
+
+// src/film.ts
+var MOST_SECONDS = 10;
+var RATE = 12.5;
+var WIDE2 = 480;
+var QUALITY = 0.8;
+function framesOf(times, duration, start, stop) {
+  const frames = [];
+  for (let frame = start; frame <= stop && times[frame] - times[start] < MOST_SECONDS; frame++)
+    if (!frames.length || times[frame] - times[frames[frames.length - 1]] > 1 / RATE - 1e-3) frames.push(frame);
+  const end = stop + 1 < times.length ? times[stop + 1] : duration;
+  const until = Math.min(end, times[start] + MOST_SECONDS);
+  return [frames, frames.map((frame, n) => 1e3 * ((n + 1 < frames.length ? times[frames[n + 1]] : until) - times[frame]))];
+}
+async function film(scene, settings, told) {
+  const { parts, meta } = scene;
+  const easel = new Easel(scene, () => void 0);
+  const pictures = new Frames(parts, meta);
+  try {
+    await pictures.begin();
+    const [frames, milliseconds] = framesOf(pictures.times, meta.duration, Math.max(settings.start, 0), settings.stop < 0 ? meta.frames - 1 : settings.stop);
+    const [columns, rows] = easel.cells(settings.view);
+    const width = 2 * Math.round(Math.min(meta.size[0], WIDE2 / columns) / 2);
+    const height = 2 * Math.round(width * meta.size[1] / meta.size[0] / 2);
+    const files = [];
+    for (const [n, frame] of frames.entries()) {
+      if (!told(n, frames.length)) return null;
+      await scene.fetch(settings, frame);
+      const image = await pictures.at(frame);
+      easel.draw(settings, frame, image, [width, height], false, outlinesOf(settings.regions, frame));
+      const blob = await new Promise((resolve) => easel.flattened(settings.view).toBlob(resolve, "image/webp", QUALITY));
+      if (blob?.type !== "image/webp") throw new Error("this browser cannot write WebP");
+      files.push(new Uint8Array(await blob.arrayBuffer()));
+    }
+    told(frames.length, frames.length);
+    return animated(files, milliseconds, columns * width, rows * height);
+  } finally {
+    pictures.dispose();
+    easel.dispose();
+  }
+}
+
+// src/saving.ts
+var FILM = "making the WebP";
+var Saving = class {
+  constructor(scene, host, status, now) {
+    this.scene = scene;
+    this.host = host;
+    this.status = status;
+    const webp = ["WebP", "Save the first ten seconds of the range as a picture that moves", () => void this.film(now())];
+    const kernels = [
+      ["mp4", "Save the range as it is shown, with its sound", () => host.act("save_video")],
+      ["JSON", "Save the view, to open it again with SaliencyViewer.from_state", () => host.act("save_state")],
+      ["HTML", "Save a page that opens anywhere, without Python", () => host.act("save_html")]
+    ];
+    this.files = host.live ? [webp, ...kernels] : [webp];
+  }
+  scene;
+  host;
+  status;
+  files;
+  isStopped = false;
+  // Save a canvas as the picture of a frame.
+  picture(frame, canvas) {
+    canvas.toBlob((blob) => blob && download(`${this.scene.meta.name}_${frame}.png`, blob));
+  }
+  stop() {
+    this.isStopped = true;
+    this.host.act("cancel");
+  }
+  async film(settings) {
+    const { scene, status } = this;
+    this.isStopped = false;
+    try {
+      const made = await film(scene, settings, (done, total) => {
+        status.progress(FILM, done, total, true);
+        return !this.isStopped;
+      });
+      const name = `${scene.meta.name}_${settings.view}.webp`;
+      if (made) download(name, made);
+      status.tell(made ? `saved ${name}, ${(made.size / 2 ** 20).toFixed(1)} MiB` : `${FILM}: cancelled`);
+    } catch (error) {
+      status.tell(error.message);
+    } finally {
+      status.end();
+    }
   }
 };
 
 // src/scene.ts
 var DIVERGING = "PuOr_r";
+function pointsOf(chunks, first, last) {
+  const found = [];
+  for (const points of chunks)
+    for (let at = 0; points && at < points.length; at += 4)
+      if (points[at] >= first && points[at] <= last) found.push([points[at], points[at + 1], points[at + 2], points[at + 3]]);
+  return found;
+}
 var Scene = class {
   constructor(parts, meta) {
     this.parts = parts;
@@ -2139,10 +2723,7 @@ var Scene = class {
     if (normalise !== "frame") {
       for (const name of this.sources(settings)) if (!this.bounds.has(name)) wanted.push(this.needBounds(name));
     }
-    if (settings.points)
-      for (const name of this.meta.gaze)
-        for (let each = this.parts.chunkOf(this.firstOfTrail(settings, frame)); each <= chunk2; each++)
-          wanted.push(this.parts.needPoints(name, each));
+    if (settings.points) wanted.push(...this.gazeParts(settings, frame).map((part) => this.parts.needPoints(...part)));
     await Promise.all(wanted);
   }
   async fetchAhead(settings, frame) {
@@ -2153,7 +2734,18 @@ var Scene = class {
       ...settings.points ? this.meta.gaze.map((name) => this.parts.needPoints(name, next)) : []
     ]);
   }
-  // The first frame whose gaze is still seen at this one.
+  // Where people look at a frame, and looked in so many frames before it as their ways are seen.
+  gaze(settings, frame) {
+    const from = this.firstOfTrail(settings, frame);
+    const parts = this.gazeParts(settings, frame).map((part) => this.parts.points(...part));
+    const isMeant = ([, observer]) => settings.observer < 0 || observer === settings.observer;
+    return { points: pointsOf(parts, from, frame).filter(isMeant), span: frame - from };
+  }
+  gazeParts(settings, frame) {
+    const [first, last] = [this.firstOfTrail(settings, frame), frame].map((each) => this.parts.chunkOf(each));
+    const chunks = Array.from({ length: last - first + 1 }, (_, n) => first + n);
+    return this.meta.gaze.flatMap((name) => chunks.map((chunk2) => [name, chunk2]));
+  }
   firstOfTrail({ trail }, frame) {
     return Math.max(0, frame - Math.round(trail * this.meta.frames / this.meta.duration));
   }
@@ -2253,461 +2845,143 @@ var Stage = class {
   }
 };
 
-// src/thumbs.ts
-var WIDE2 = 96;
-var OF_A_KIND = 4;
-var MOST_KEPT2 = 64;
-var Thumbs = class {
-  constructor(parts, meta, go) {
-    this.parts = parts;
-    this.meta = meta;
-    this.go = go;
+// src/status.ts
+var Status = class {
+  root;
+  line = h("div", { class: "tinyhd-status", role: "status", "aria-live": "polite" });
+  bar = h("progress", { hidden: true, "aria-label": "Progress" });
+  cancel;
+  constructor(cancelled) {
+    this.cancel = button("Stop this; nothing is kept of it", cancelled, "cancel");
+    this.cancel.hidden = true;
+    this.root = h("div", { class: "tinyhd-told" }, this.line, this.bar, this.cancel);
   }
-  parts;
-  meta;
-  go;
-  root = h("div", { class: "tinyhd-thumbs" });
-  player = null;
-  // of its own, so that nothing else moves
-  kept = /* @__PURE__ */ new Map();
-  wanted = [];
-  turn = 0;
-  show(strip, trace) {
-    this.turn += 1;
-    this.wanted = [];
-    this.root.replaceChildren();
-    if (!trace) return;
-    for (const [word, lowest] of [
-      ["highest", false],
-      ["lowest", true]
-    ])
-      for (const frame of extremeFrames(trace.values, lowest).slice(0, OF_A_KIND)) {
-        const canvas = h("canvas", { width: String(WIDE2), height: String(Math.round(WIDE2 * this.meta.size[1] / this.meta.size[0])), "aria-hidden": "true" });
-        const label = `${word}: ${short(trace.values[frame] ?? 0)} at ${frame}`;
-        const title = `${word} ${strip}: go to frame ${frame}`;
-        this.root.append(h("button", { type: "button", title, click: () => this.go(frame) }, canvas, h("span", {}, label)));
-        const known2 = this.kept.get(frame);
-        if (known2) canvas.getContext("2d")?.drawImage(known2, 0, 0);
-        else this.wanted.push({ frame, canvas });
-      }
-    void this.next(this.turn);
+  tell(text) {
+    this.line.textContent = text;
   }
-  // The video can be sought now.
-  async open() {
-    await this.player?.open().catch(() => void 0);
+  // So much of something is done; exports can be cancelled.
+  progress(what, done, total, isExport = false) {
+    this.bar.hidden = done >= total;
+    this.cancel.hidden = this.bar.hidden || !isExport;
+    [this.bar.max, this.bar.value] = [total, done];
+    if (done < total) this.tell(`${what}: ${Math.floor(100 * done / total)} %`);
+    else if (this.line.textContent?.startsWith(what)) this.tell("");
   }
-  dispose() {
-    this.turn += 1;
-    this.player?.dispose();
-  }
-  async next(turn) {
-    const first = this.wanted[0];
-    if (!first || turn !== this.turn) return;
-    if (!this.player) {
-      this.player = new Player(this.parts, this.meta, { frame: (frame, image) => this.came(frame, image), playing: () => void 0, trouble: () => void 0 });
-      await this.player.begin();
-      await this.open();
-    }
-    if (turn === this.turn) this.player.seek(first.frame);
-  }
-  came(frame, image) {
-    const first = this.wanted[0];
-    if (first?.frame !== frame) return;
-    const { canvas } = first;
-    canvas.getContext("2d")?.drawImage(image, 0, 0, canvas.width, canvas.height);
-    this.kept.set(frame, canvas);
-    if (this.kept.size > MOST_KEPT2) this.kept.delete([...this.kept.keys()][0]);
-    this.wanted = this.wanted.slice(1);
-    void this.next(this.turn);
-  }
-};
-
-// src/timeline.ts
-var AXIS = 30;
-var ONE_LANE = 78;
-var LANE = 58;
-var DRAGGED = 4;
-var Timeline = class {
-  constructor(frames, asked) {
-    this.frames = frames;
-    this.asked = asked;
-    this.window = [0, frames];
-    this.range = [0, frames - 1];
-    this.root.className = "tinyhd-timeline";
-    this.tip.className = "tinyhd-tip";
-    this.tip.hidden = true;
-    this.canvas.tabIndex = -1;
-    this.canvas.setAttribute("role", "slider");
-    this.canvas.setAttribute("aria-label", "Timeline");
-    this.canvas.setAttribute("aria-valuemin", "0");
-    this.canvas.setAttribute("aria-valuemax", String(frames - 1));
-    this.root.append(this.canvas, this.tip);
-    this.canvas.addEventListener("pointerdown", (event) => this.press(event));
-    this.canvas.addEventListener("pointermove", (event) => this.move(event));
-    this.canvas.addEventListener("pointerup", (event) => this.release(event));
-    this.canvas.addEventListener("pointerleave", () => this.tip.hidden = true);
-    this.canvas.addEventListener("wheel", (event) => this.zoom(event), { passive: false });
-    this.canvas.addEventListener("dblclick", () => {
-      this.window = [0, this.frames];
-      this.asked.choose(0, -1);
-      this.draw();
-    });
-  }
-  frames;
-  asked;
-  canvas = document.createElement("canvas");
-  tip = document.createElement("div");
-  root = document.createElement("div");
-  times = new Float64Array();
-  lanes = [];
-  frame = 0;
-  notes = [];
-  range = [0, 0];
-  window;
-  pressed = null;
-  show(lanes) {
-    this.lanes = lanes;
-    this.draw();
-  }
-  update(frame, notes, range) {
-    [this.frame, this.notes, this.range] = [frame, notes, range];
-    const [from, to] = this.window;
-    if (frame < from || frame >= to) this.window = this.bounded(frame - (to - from) / 4, to - from);
-    this.canvas.setAttribute("aria-valuenow", String(frame));
-    this.canvas.setAttribute("aria-valuetext", `frame ${frame}, ${clock(this.times[frame] ?? 0)}`);
-    this.draw();
-  }
-  // How high the lanes are together.
-  get tall() {
-    return this.lanes.length > 1 ? LANE * this.lanes.length : ONE_LANE;
-  }
-  draw() {
-    const { canvas, tall } = this;
-    const wide = this.root.clientWidth;
-    if (!wide || !this.times.length) return;
-    const density2 = window.devicePixelRatio || 1;
-    if (canvas.width !== Math.round(wide * density2)) canvas.width = Math.round(wide * density2);
-    if (canvas.height !== Math.round((tall + AXIS) * density2)) canvas.height = Math.round((tall + AXIS) * density2);
-    canvas.style.height = `${tall + AXIS}px`;
-    const context = canvas.getContext("2d");
-    const style = getComputedStyle(this.root);
-    const ink = style.color;
-    context.setTransform(density2, 0, 0, density2, 0, 0);
-    context.clearRect(0, 0, wide, tall + AXIS);
-    context.font = `11px ${style.fontFamily}`;
-    this.drawRange(context, ink);
-    this.lanes.forEach((lane, n) => this.drawLane(context, ink, wide, lane, n * tall / this.lanes.length, tall / this.lanes.length));
-    this.drawAxis(context, ink, wide);
-    for (const note of this.notes) {
-      const x2 = this.place(note.frame);
-      context.fillStyle = "#e69f00";
-      context.beginPath();
-      context.moveTo(x2 - 5, 0);
-      context.lineTo(x2 + 5, 0);
-      context.lineTo(x2, 9);
-      context.fill();
-    }
-    const x = this.place(this.frame);
-    context.fillStyle = ink;
-    context.fillRect(x - 1, 0, 2, tall + 6);
-    context.beginPath();
-    context.arc(x, tall, 5, 0, 2 * Math.PI);
-    context.fill();
-  }
-  // The middle of a frame, in pixels.
-  place(frame) {
-    const [from, to] = this.window;
-    return (frame + 0.5 - from) / (to - from) * this.root.clientWidth;
-  }
-  frameOf(event) {
-    const box = this.canvas.getBoundingClientRect();
-    const [from, to] = this.window;
-    const frame = Math.floor(from + (event.clientX - box.left) / box.width * (to - from));
-    return Math.min(Math.max(frame, 0), this.frames - 1);
-  }
-  drawRange(context, ink) {
-    const [start, stop] = this.range;
-    if (start <= 0 && stop >= this.frames - 1) return;
-    const [left, right] = [this.place(start - 0.5), this.place(stop + 0.5)];
-    context.globalAlpha = 0.12;
-    context.fillStyle = ink;
-    context.fillRect(left, 0, right - left, this.tall);
-    context.globalAlpha = 1;
-    context.fillRect(left - 1, 0, 2, this.tall);
-    context.fillRect(right - 1, 0, 2, this.tall);
-  }
-  drawLane(context, ink, wide, lane, top, tall) {
-    const { lines, title, unit } = lane;
-    const isKnown = (value) => value !== null && !Number.isNaN(value);
-    const known2 = lines.flatMap(({ values }) => Array.from(values).filter(isKnown));
-    const [low, high] = [known2.reduce((a, b) => Math.min(a, b), known2[0] ?? 0), known2.reduce((a, b) => Math.max(a, b), known2[0] ?? 1)];
-    const bottom = top + tall - 3;
-    const height = (value) => bottom - (value - low) / (high - low || 1) * (tall - 22);
-    const [from, to] = this.window;
-    const stride = Math.max(1, Math.floor((to - from) / (2 * wide)));
-    context.lineWidth = 1.5;
-    for (const { values, colour, dash } of lines) {
-      context.strokeStyle = COLOURS[colour % COLOURS.length];
-      context.setLineDash(DASHES[dash % DASHES.length]);
-      context.beginPath();
-      let begun = false;
-      for (let frame = Math.max(0, Math.floor(from) - 1); frame < Math.min(this.frames, to + 1); frame += stride) {
-        const value = values[frame];
-        if (!isKnown(value)) continue;
-        if (begun) context.lineTo(this.place(frame), height(value));
-        else context.moveTo(this.place(frame), height(value));
-        begun = true;
-      }
-      context.stroke();
-    }
-    context.setLineDash([]);
-    context.fillStyle = ink;
-    context.textBaseline = "top";
-    context.fillText(title, 4, top + 3);
-    let x = context.measureText(title).width + 16;
-    if (lines.length > 1 || lines[0]?.name)
-      for (const { name, colour, dash } of lines) {
-        context.strokeStyle = COLOURS[colour % COLOURS.length];
-        context.lineWidth = 2;
-        context.setLineDash(DASHES[dash % DASHES.length]);
-        context.beginPath();
-        context.moveTo(x, top + 8);
-        context.lineTo(x + 20, top + 8);
-        context.stroke();
-        context.setLineDash([]);
-        context.fillText(name, x + 24, top + 3);
-        x += context.measureText(name).width + 40;
-      }
-    const text = known2.length ? `${short(low)} to ${short(high)} ${unit}` : "not known yet";
-    const length = context.measureText(text).width;
-    if (x + length < wide) context.fillText(text, wide - length - 4, top + 3);
-    if (top > 0) {
-      context.globalAlpha = 0.25;
-      context.fillRect(0, top, wide, 1);
-      context.globalAlpha = 1;
-    }
-  }
-  drawAxis(context, ink, wide) {
-    context.fillStyle = ink;
-    context.globalAlpha = 0.5;
-    const { tall } = this;
-    context.fillRect(0, tall, wide, 1);
-    context.globalAlpha = 1;
-    context.textBaseline = "top";
-    const [from, to] = this.window.map((frame) => Math.min(Math.max(Math.floor(frame), 0), this.frames - 1));
-    const [begin, end] = [this.times[from], this.times[to]];
-    const most = Math.max(2, wide / 90);
-    const step = tickStep(Math.max(end - begin, 0.01), most);
-    for (let time = Math.ceil(begin / step) * step; time <= end; time += step) {
-      const x = this.place(frameAt(this.times, time + 1e-6));
-      context.fillRect(x, tall, 1, 5);
-      const text = clock(time).replace(/\.00(?= s|$)/, "");
-      const left = Math.min(Math.max(x - context.measureText(text).width / 2, 2), wide - 60);
-      context.fillText(text, left, tall + 6);
-    }
-    context.globalAlpha = 0.65;
-    const stride = Math.max(1, tickStep(this.window[1] - this.window[0], most));
-    for (let frame = Math.ceil(this.window[0] / stride) * stride; frame < this.window[1]; frame += stride) {
-      const text = `${frame}`;
-      const half = context.measureText(text).width / 2;
-      const left = Math.max(this.place(frame) - half, 2);
-      if (left + 2 * half < wide - 44) context.fillText(text, left, tall + 18);
-    }
-    const title = "frames";
-    const room = context.measureText(title).width + 8;
-    context.clearRect(wide - room, tall + 17, room, 13);
-    context.fillText(title, wide - room + 6, tall + 18);
-    context.globalAlpha = 1;
-  }
-  press(event) {
-    const scrub = event.offsetY >= this.tall - 8;
-    this.canvas.setPointerCapture(event.pointerId);
-    this.pressed = { x: event.clientX, frame: this.frameOf(event), scrub, moved: false };
-    this.asked.go(this.pressed.frame);
-  }
-  move(event) {
-    const frame = this.frameOf(event);
-    this.point(event, frame);
-    const { pressed } = this;
-    if (!pressed) return;
-    if (Math.abs(event.clientX - pressed.x) > DRAGGED) pressed.moved = true;
-    if (pressed.scrub) this.asked.go(frame);
-    else if (pressed.moved) this.asked.choose(Math.min(frame, pressed.frame), Math.max(frame, pressed.frame));
-  }
-  release(event) {
-    this.canvas.releasePointerCapture(event.pointerId);
-    this.pressed = null;
-  }
-  point(event, frame) {
-    const values = this.lanes.flatMap(
-      ({ title, lines }) => lines.map(({ name, values: known2 }) => {
-        const value = known2[frame];
-        const isKnown = value !== null && !Number.isNaN(value);
-        return `${[title, name].filter(Boolean).join(", ")}: ${isKnown ? short(value) : "not known"}`;
-      })
-    );
-    const note = this.notes.find((each) => each.frame === frame);
-    const words = [`frame ${frame}, ${clock(this.times[frame] ?? 0)}`, ...values, ...note ? [`“${note.text}”`] : []];
-    this.tip.textContent = words.join("\n");
-    this.tip.hidden = false;
-    const room = this.root.clientWidth - this.tip.offsetWidth;
-    this.tip.style.left = `${Math.min(Math.max(event.offsetX + 12, 0), room)}px`;
-  }
-  zoom(event) {
-    if (!event.ctrlKey && !event.metaKey && !event.shiftKey) return;
-    event.preventDefault();
-    const [from, to] = this.window;
-    const box = this.canvas.getBoundingClientRect();
-    const part = (event.clientX - box.left) / box.width;
-    const length = Math.min(Math.max((to - from) * 1.2 ** Math.sign(event.deltaY || event.deltaX), 8), this.frames);
-    this.window = this.bounded(from + part * (to - from - length), length);
-    this.draw();
-  }
-  bounded(from, length) {
-    const start = Math.min(Math.max(from, 0), Math.max(this.frames - length, 0));
-    return [start, start + length];
+  // What was under way is over, well or not.
+  end() {
+    this.bar.hidden = this.cancel.hidden = true;
   }
 };
 
 // src/viewer.ts
 var SELDOM = 80;
 var TOGETHER = 1e3;
+var REST = 1e3;
 var APART = 0.15;
-var KEYS = [
-  ["space", "play, pause"],
-  ["← →", "a frame back, on"],
-  ["↓ ↑", "16 frames back, on"],
-  ["Home End", "the first frame, the last"],
-  ["[ ]", "opacity"],
-  ["l", "loop"],
-  ["n", "note at this frame"],
-  ["r", "draw a region"],
-  ["shift and arrows, Delete", "move or drop the selected region"],
-  ["+ - 0", "zoom in, out, not at all"],
-  ["f", "full screen"],
-  ["s", "save the frame as a PNG"],
-  ["?", "show or hide this"]
-];
+var EXPORT = "writing the video";
 var Viewer = class {
   constructor(el, host) {
     this.host = host;
-    this.meta = host.meta;
+    const { hands, status } = this;
+    const meta = this.meta = host.meta;
     this.now = host.settings();
+    this.keys = keys(meta, hands);
     this.parts = new Parts(host);
-    this.scene = new Scene(this.parts, this.meta);
-    this.easel = new Easel(this.scene, (text) => this.tell(text));
-    this.timeline = new Timeline(this.meta.frames, {
-      go: (frame) => this.go(frame),
-      choose: (start, stop) => this.change({ start, stop })
-    });
-    this.player = new Player(this.parts, this.meta, {
+    this.scene = new Scene(this.parts, meta);
+    this.easel = new Easel(this.scene, (text) => status.tell(text));
+    this.legend = new Legend(this.scene);
+    this.player = new Player(this.parts, meta, {
+      seeks: (frame) => void this.scene.fetch(this.now, frame).catch(() => void 0),
+      // its maps come beside it
       frame: (index, image) => this.onFrame(index, image),
-      playing: (playing) => this.change({ playing }),
-      trouble: (text) => this.tell(text)
+      ended: () => this.set({ playing: false }),
+      // others of the group may have more to show
+      trouble: (text) => status.tell(text)
     });
+    const { go, change: change2 } = hands;
+    const times = () => this.player.times;
     this.outliner = new Outliner({
       regions: () => this.now.regions,
       frame: () => Math.max(this.frame, 0),
-      change: (regions) => this.change({ regions }),
+      change: (regions) => change2({ regions }),
       redraw: () => this.soon(),
-      tell: (text) => this.tell(text)
+      tell: (text) => status.tell(text)
     });
-    this.regions = new RegionPanel(this.meta, this.parts, this.outliner, {
-      go: (frame) => this.go(frame),
-      times: () => this.player.times,
-      computed: () => this.showLanes(),
-      progress: (what, done, total) => this.tellProgress(what, done, total),
-      tell: (text) => this.tell(text)
-    });
-    this.notes = new Notes(this.meta, {
-      go: (frame) => this.go(frame),
-      change: (change2) => this.change(change2),
-      times: () => this.player.times,
-      leave: () => this.root.focus()
-    });
-    this.thumbs = new Thumbs(this.parts, this.meta, (frame) => this.go(frame));
-    const video = this.player.video;
-    this.stage = new Stage(this.pointing(), video, ...this.easel.canvases);
+    this.overTime = new OverTime(this.scene, host.live, () => this.now.playing || performance.now() - this.actedAt < REST, status, { go, choose: (start, stop) => change2({ start, stop }) });
+    const computed2 = this.overTime.showRegions.bind(this.overTime);
+    this.regions = new RegionPanel(meta, this.parts, this.outliner, status, { go, times, computed: computed2 });
+    this.notes = new Notes(meta, { go, change: change2, times, leave: () => this.root.focus() });
+    this.saving = new Saving(this.scene, host, status, () => this.now);
+    this.stage = new Stage(this.pointing(), this.player.video, ...this.easel.canvases);
     this.easel.canvases[0].setAttribute("role", "img");
-    this.panels = {
-      tools: toolbar(this.meta, this.hands()),
-      transport: transport(this.meta, this.hands()),
-      drawer: drawer(this.meta, (change2) => this.change(change2), this.files())
-    };
+    this.panels = { tools: toolbar(meta, hands), transport: transport(meta, hands), drawer: drawer(meta, change2, this.saving.files) };
+    this.help = help(meta, hands);
     this.root = h(
       "div",
-      { class: "tinyhd-viewer", tabindex: "0", role: "group", "aria-label": "Video with its saliency map" },
+      { class: "tinyhd-viewer", tabindex: "0", role: "group", "aria-label": `${meta.name} with its saliency map` },
       this.panels.tools.root,
       this.stage.root,
-      h("div", { class: "tinyhd-under" }, this.caption, this.bar),
-      this.reading,
+      h("div", { class: "tinyhd-under" }, this.legend.caption, this.legend.bar),
+      this.legend.reading,
       this.panels.transport.root,
-      this.timeline.root,
-      this.thumbs.root,
+      this.overTime.timeline.root,
+      this.overTime.thumbs.root,
       this.agreement,
       this.regions.root,
       this.notes.root,
       this.panels.drawer.root,
       this.help,
-      h("div", { class: "tinyhd-told" }, this.status, this.progress, this.cancel)
+      status.root
     );
     this.root.dataset.lmSuppressShortcuts = "true";
-    this.fillHelp();
     el.append(this.root);
     this.root.addEventListener("keydown", (event) => this.onKey(event));
     this.watching = new ResizeObserver(() => this.resized());
     this.watching.observe(this.root);
     this.leave = join(this);
     host.observe(() => this.onSettings());
-    host.listen((what) => {
-      if (what.said !== void 0) this.tell(what.said);
-      if (what.progress) this.tellProgress(...what.progress);
-      if (what.ready) void this.openVideo();
-    });
+    host.listen((what) => this.onTold(what));
     void this.begin();
   }
   host;
-  player;
-  parts;
   meta;
   now;
   frame = -1;
   // on the screen
+  chunk = -1;
+  // what follows it was asked for
   image = null;
-  scene;
-  easel;
-  stage;
-  timeline;
-  outliner;
-  regions;
-  notes;
-  thumbs;
-  mapTraces = /* @__PURE__ */ new Map();
-  traces = [];
-  pointer = null;
-  told = "";
   gone = false;
   scheduled = false;
-  cancelled = false;
   toldAt = 0;
   leadAt = 0;
+  actedAt = -REST;
+  parts;
+  scene;
+  player;
+  easel;
+  legend;
+  outliner;
+  overTime;
+  regions;
+  notes;
+  saving;
+  stage;
+  status = new Status(() => this.saving.stop());
+  panels;
+  agreement = h("div", { class: "tinyhd-table" });
+  help;
+  root;
+  hands = this.whatCanBeDone();
+  keys;
   watching;
   leave;
-  root;
-  caption = h("div", { class: "tinyhd-caption" });
-  reading = h("div", { class: "tinyhd-reading" });
-  status = h("div", { class: "tinyhd-status", role: "status", "aria-live": "polite" });
-  bar = h("div", { class: "tinyhd-bar", "aria-hidden": "true" });
-  agreement = h("div", { class: "tinyhd-table" });
-  progress = h("progress", { hidden: true });
-  cancel = h("button", { type: "button", hidden: true, click: () => this.stopExport() }, "cancel");
-  help = h("div", { class: "tinyhd-help", hidden: true });
-  panels;
   dispose() {
     this.gone = true;
     this.leave();
+    this.saving.stop();
     this.regions.dispose();
-    this.thumbs.dispose();
+    this.overTime.dispose();
     this.player.dispose();
     this.easel.dispose();
     this.watching.disconnect();
@@ -2720,9 +2994,11 @@ var Viewer = class {
     const { times } = this.player;
     if (!times.length) return;
     const change2 = {};
+    const frame = frameAt(times, time + 1e-6);
+    const goesOn = playing && frame < this.player.range[1];
     const apart = Math.abs((times[Math.max(this.frame, 0)] ?? 0) - time);
-    if (!playing || !this.now.playing || apart > APART) change2.frame = frameAt(times, time + 1e-6);
-    if (playing !== this.now.playing) change2.playing = playing;
+    if (!goesOn || !this.now.playing || apart > APART) change2.frame = frame;
+    if (goesOn !== this.now.playing) change2.playing = goesOn;
     if (speed !== this.now.speed) change2.speed = speed;
     if (Object.keys(change2).length) this.set(change2);
   }
@@ -2730,11 +3006,9 @@ var Viewer = class {
     this.set(change2);
     if ("frame" in change2 || "playing" in change2 || "speed" in change2) this.lead();
   }
-  go(frame) {
-    if (Number.isFinite(frame)) this.change({ frame: Math.min(Math.max(Math.round(frame), 0), this.meta.frames - 1) });
-  }
   set(change2) {
     const before = this.now;
+    this.actedAt = performance.now();
     this.now = { ...before, ...change2 };
     const playing = this.now.playing && before.playing && Object.keys(change2).every((name) => name === "frame");
     this.host.set(change2, !playing);
@@ -2748,21 +3022,26 @@ var Viewer = class {
   async begin() {
     try {
       await this.player.begin();
-      this.timeline.times = this.player.times;
+      this.overTime.timeline.times = this.player.times;
       this.player.seek(this.now.frame);
       this.apply(null);
       await this.openVideo();
     } catch (error) {
-      this.tell(error.message);
+      this.status.tell(error.message);
     }
   }
   async openVideo() {
     try {
       await this.player.open();
-      await this.thumbs.open();
+      await this.overTime.thumbs.open();
     } catch (error) {
-      if (this.host.live) this.tell(error.message);
+      if (this.host.live) this.status.tell(error.message);
     }
+  }
+  onTold({ said, progress, ready }) {
+    if (said !== void 0) this.status.tell(said);
+    if (progress) this.status.progress(...progress, progress[0] === EXPORT);
+    if (ready) void this.openVideo();
   }
   // Settings that came from elsewhere.
   onSettings() {
@@ -2786,7 +3065,7 @@ var Viewer = class {
     }
     if (now.frame !== this.frame && (!now.playing || now.frame !== before?.frame)) player.seek(now.frame);
     const traced = ["strips", "source", "other", "view"];
-    if (!before || traced.some((name) => String(now[name]) !== String(before[name]))) void this.showTraces();
+    if (!before || traced.some((name) => String(now[name]) !== String(before[name]))) void this.overTime.show(now);
     for (const panel of [...Object.values(panels), this.notes, this.regions]) panel.sync(now);
     this.stage.root.dataset.view = now.view;
     this.stage.setCells(this.easel.cells(now.view), this.meta.size[0] / this.meta.size[1]);
@@ -2811,35 +3090,38 @@ var Viewer = class {
       this.host.set({ frame }, false);
       if (performance.now() - this.leadAt > TOGETHER) this.lead();
     }
-    if (this.scene.isHere(this.now, frame)) this.paint();
-    else void this.fetch().then(() => this.frame === frame && this.soon());
-    if (frame % this.meta.chunk === 0 || !this.now.playing) {
-      void this.scene.fetchAhead(this.now, frame);
-      void this.player.need(this.parts.chunkOf(frame) + 1).catch(() => void 0);
-    }
+    if (this.scene.isHere(this.now, frame)) this.onAll(frame);
+    else void this.fetch().then(() => this.onAll(frame));
+  }
+  // A frame has come with its maps: show it, and only then have what follows.
+  onAll(frame) {
+    if (frame !== this.frame) return;
+    this.paint();
+    const chunk2 = this.parts.chunkOf(frame);
+    if (chunk2 === this.chunk && this.now.playing) return;
+    this.chunk = chunk2;
+    void this.scene.fetchAhead(this.now, frame);
+    void this.player.need(chunk2 + 1).catch(() => void 0);
   }
   async fetch() {
     if (this.frame < 0) return;
     try {
       await this.scene.fetch(this.now, this.frame);
     } catch (error) {
-      this.tell(error.message);
+      this.status.tell(error.message);
     }
   }
   paint() {
     const { now, frame, scene, image } = this;
-    const colours = scene.table(now.colormap);
-    if (!image || !colours || !scene.diverging || this.gone) return;
+    if (!image || this.gone || !scene.table(now.colormap) || !scene.diverging) return;
     const quick = now.playing && this.player.isVideo && this.easel.kind === "WebGL" && now.view !== "grid";
     this.easel.draw(now, frame, image, this.size(quick), quick, this.outliner.outlines());
     this.root.dataset.frame = String(frame);
     if (quick && performance.now() - this.toldAt < SELDOM) return;
     this.toldAt = performance.now();
-    const first = this.parts.map(now.source, frame) ?? null;
-    this.describe(first);
-    this.showScale(first, colours);
-    this.read();
-    this.timeline.update(frame, now.notes, this.player.range);
+    this.legend.show(now, frame, this.player.times[frame] ?? 0);
+    this.easel.canvases[0].setAttribute("aria-label", this.legend.label(now));
+    this.overTime.timeline.update(frame, now.notes, this.player.range);
     if (now.view === "grid") this.agreement.replaceChildren(agreement(this.meta.sources.map((name) => [name, this.parts.map(name, frame)]), frame));
     const { jump } = this.panels.transport;
     if (document.activeElement !== jump) jump.value = String(frame);
@@ -2854,108 +3136,30 @@ var Viewer = class {
     const across = Math.min(width, Math.max(320 / finest / columns, seen));
     return [Math.round(across), Math.round(height * across / width)];
   }
-  describe(first) {
-    const { now, frame } = this;
-    const what = {
-      wipe: `left ${now.source}, right ${now.other}`,
-      difference: `${now.source} more (orange, +) or less (purple, -) than ${now.other}`,
-      grid: this.meta.sources.join(", ")
+  whatCanBeDone() {
+    const change2 = (wanted) => this.change(wanted);
+    const go = (frame) => {
+      if (Number.isFinite(frame)) change2({ frame: Math.min(Math.max(Math.round(frame), 0), this.meta.frames - 1) });
     };
-    const missing = first ? "" : "; no map of this frame";
-    const time = clock(this.player.times[frame] ?? 0);
-    const caption = `frame ${frame}, ${time}; ${now.view}: ${what[now.view] ?? now.source}${missing}`;
-    this.caption.textContent = caption;
-    this.easel.canvases[0].setAttribute("aria-label", `${caption}; ${now.normalise}: ${this.meta.scales[now.normalise]}`);
-  }
-  showScale(first, colours) {
-    const { now } = this;
-    const [low, high] = this.scene.scale(now.source, now.normalise) ?? [first?.low ?? 0, first?.high ?? 1];
-    const table = now.view === "difference" ? this.scene.diverging : colours;
-    const ticks = now.view === "difference" ? ["less", "equal", "more"] : [low, (low + high) / 2, high].map((each) => short(each));
-    const stops = Array.from({ length: 17 }, (_, n) => Math.min(16 * n, 255)).map(
-      (at) => `rgb(${[0, 1, 2].map((each) => table?.[3 * at + each]).join(" ")})`
-    );
-    this.bar.style.setProperty("--ramp", `linear-gradient(to right, ${stops.join(", ")})`);
-    this.bar.title = this.meta.scales[now.normalise];
-    this.bar.replaceChildren(...ticks.map((tick) => h("span", {}, tick)));
-  }
-  // Say what the maps hold where the pointer is.
-  read() {
-    if (!this.pointer) {
-      this.reading.textContent = "point at the picture to read the map";
-      return;
-    }
-    const [x, y] = this.pointer;
-    const at = (part, length) => Math.min(Math.floor(part * length), length - 1);
-    const [width, height] = this.meta.size;
-    const sources = this.scene.sources(this.now);
-    const values = sources.map((name) => {
-      const map = this.parts.map(name, this.frame);
-      if (!map) return `${name}: no map`;
-      const level = map.levels[at(y, map.rows) * map.columns + at(x, map.columns)];
-      const value = map.low + level / 255 * (map.high - map.low);
-      const below = map.levels.reduce((count, each) => count + Number(each <= level), 0);
-      return `${sources.length > 1 ? `${name} ` : ""}${value < 0.01 ? value.toExponential(2) : value.toPrecision(3)}, percentile ${(100 * below / map.levels.length).toFixed(1)}`;
-    });
-    this.reading.textContent = `x ${at(x, width)}, y ${at(y, height)}: ${values.join("; ")} of the frame`;
-  }
-  async showTraces() {
-    const { strips, source, other, view } = this.now;
-    const pair = this.scene.sources(this.now);
-    const several = view === "side-by-side" ? [.../* @__PURE__ */ new Set([source, other])] : [...new Set(pair)];
-    const wanted = strips.flatMap((strip) => (this.meta.shared.includes(strip) ? [""] : several).map((name) => ({ strip, name })));
-    const found = await Promise.allSettled(wanted.map(({ strip, name }) => isOfMaps(strip) ? this.ofMaps(strip, name) : this.parts.trace(strip, name)));
-    if (this.now.strips !== strips && String(this.now.strips) !== String(strips)) return;
-    if (this.now.source !== source) return;
-    this.traces = found.flatMap((each, n) => each.status === "fulfilled" ? [{ ...wanted[n], trace: each.value }] : []);
-    const failed = found.find((each) => each.status === "rejected");
-    if (failed && this.host.live) this.tell(failed.reason.message);
-    this.showLanes();
-    const [first] = this.traces;
-    this.thumbs.show(first?.strip ?? "", first?.trace);
-  }
-  // What the maps of a source tell, computed once.
-  async ofMaps(strip, source) {
-    const { parts, meta } = this;
-    const told = (done, total) => {
-      if (total > 8) this.tellProgress(`maps of ${source} over time`, done, total);
-      return !this.gone;
-    };
-    const coming = this.mapTraces.get(source) ?? mapTraces(parts, meta, source, told);
-    this.mapTraces.set(source, coming);
-    coming.catch(() => this.mapTraces.delete(source));
-    const traces = await coming;
-    if (!traces) throw new Error("closed");
-    return traces[strip];
-  }
-  showLanes() {
-    const lanes = this.now.strips.map((strip) => {
-      const own = this.traces.filter((each) => each.strip === strip);
-      const lines2 = own.map(({ name, trace }, n) => ({ name, values: trace.values, colour: n, dash: n }));
-      return { title: strip, unit: own[0]?.trace.unit ?? "", lines: lines2 };
-    });
-    const shown = this.regions.found.filter(({ source }) => source === "people" || this.scene.sources(this.now).includes(source));
-    const [regions, sources] = [shown.map(({ region }) => region), shown.map(({ source }) => source)].map((names) => [...new Set(names)]);
-    const lines = shown.map(({ region, source, shares }) => ({
-      name: sources.length > 1 ? `${region}, ${source}` : region,
-      values: shares.map((share2) => 100 * share2),
-      colour: regions.indexOf(region),
-      dash: sources.indexOf(source)
-    }));
-    if (lines.length) lanes.push({ title: "attention in", unit: "%", lines });
-    this.timeline.show(lanes);
-  }
-  hands() {
     return {
-      change: (change2) => this.change(change2),
-      step: (frames) => this.go(this.frame + frames),
-      go: (frame) => this.go(frame),
+      change: change2,
+      go,
+      view: (view) => {
+        if (this.meta.sources.length < 2 && this.meta.comparing.includes(view)) this.status.tell(`${view} ${LONE}`);
+        else change2({ view });
+      },
+      step: (frames) => go(this.frame + frames),
+      play: () => change2({ playing: !this.now.playing }),
+      loop: () => change2({ loop: !this.now.loop }),
+      fade: (steps) => change2({ alpha: Math.min(Math.max(Math.round(10 * this.now.alpha + steps) / 10, 0), 1) }),
+      zoom: (factor) => this.stage.zoom(factor || 1 / this.stage.scale),
       note: () => this.notes.add(Math.max(this.frame, 0)),
       region: () => this.outliner.begin(),
       save: () => this.save(),
       settings: () => this.panels.drawer.root.hidden = !this.panels.drawer.root.hidden,
       full: () => void (document.fullscreenElement ? document.exitFullscreen() : this.root.requestFullscreen?.()),
-      help: () => this.help.hidden = !this.help.hidden
+      help: () => this.help.hidden = !this.help.hidden,
+      close: () => this.help.hidden = this.panels.drawer.root.hidden = true
     };
   }
   pointing() {
@@ -2973,120 +3177,35 @@ var Viewer = class {
       },
       release: (at, near) => void this.outliner.release(at, near),
       over: (at) => {
-        this.pointer = at;
-        this.read();
+        this.legend.pointer = at;
+        this.legend.read(this.now, this.frame);
       },
       zoomed: () => this.soon()
     };
-  }
-  files() {
-    const short_ = ["WebP", "Save the first ten seconds of the range as a picture that moves", () => void this.saveFilm()];
-    if (!this.host.live) return [short_];
-    return [
-      ["mp4", "Save the range as it is shown, with its sound", () => this.host.act("save_video")],
-      short_,
-      ["JSON", "Save the view, to open it again with SaliencyViewer.from_state", () => this.host.act("save_state")],
-      ["HTML", "Save a page that opens anywhere, without Python", () => this.host.act("save_html")]
-    ];
   }
   save() {
     if (this.host.live) {
       this.host.act("save_frame");
       return;
     }
-    this.player.pause();
-    this.set({ playing: false });
+    this.change({ playing: false });
     this.paint();
-    this.easel.flattened(this.now.view).toBlob((blob) => blob && download(`${this.meta.name}_${this.frame}.png`, blob));
-  }
-  async saveFilm() {
-    this.cancelled = false;
-    const regions = new Outliner({ regions: () => this.now.regions, frame: () => at, change: () => void 0, redraw: () => void 0, tell: () => void 0 });
-    let at = 0;
-    const what = "making the WebP";
-    const outlines = (frame) => {
-      at = frame;
-      return regions.outlines();
-    };
-    try {
-      const made = await film(this.scene, { ...this.now }, outlines, (done, total) => {
-        this.tellProgress(what, done, total);
-        return !this.cancelled && !this.gone;
-      });
-      if (made) download(`${this.meta.name}_${this.now.view}.webp`, made);
-      this.tell(made ? `saved ${this.meta.name}_${this.now.view}.webp, ${(made.size / 2 ** 20).toFixed(1)} MiB` : `${what}: cancelled`);
-    } catch (error) {
-      this.tell(error.message);
-    } finally {
-      this.progress.hidden = this.cancel.hidden = true;
-    }
-  }
-  stopExport() {
-    this.cancelled = true;
-    this.host.act("cancel");
-  }
-  fillHelp() {
-    const { views } = this.meta;
-    const rows = [...KEYS, [`1 ... ${views.length}`, views.join(", ")]].map(([key, what]) => h("tr", {}, h("td", {}, h("kbd", {}, key)), h("td", {}, what)));
-    this.help.append(h("table", {}, h("caption", {}, "Keys, while the viewer has the focus"), ...rows));
-    const more = "Drag on the timeline to choose a range, twice click to let it go; shift and wheel zoom in time, control and wheel in the picture.";
-    this.help.append(h("p", {}, more));
-  }
-  tell(text) {
-    this.told = text;
-    this.status.textContent = text;
-  }
-  tellProgress(what, done, total) {
-    this.progress.hidden = done >= total;
-    this.cancel.hidden = this.progress.hidden || !["writing the video", "making the WebP"].includes(what);
-    this.progress.max = total;
-    this.progress.value = done;
-    if (done < total) this.tell(`${what}: ${Math.floor(100 * done / total)} %`);
-    else if (this.told.startsWith(what)) this.tell("");
+    this.saving.picture(this.frame, this.easel.flattened(this.now.view));
   }
   resized() {
     this.soon();
-    this.timeline.draw();
+    this.overTime.timeline.draw();
   }
   onKey(event) {
     const field = event.target instanceof HTMLInputElement && ["text", "number"].includes(event.target.type) ? event.target : null;
     if (field && event.key === "Enter") field.blur();
     if (event.ctrlKey || event.metaKey || event.altKey || field) return;
     if (event.target instanceof HTMLSelectElement && event.key.startsWith("Arrow")) return;
-    const done = this.outliner.key(event.key, event.shiftKey) || this.act(event.key);
-    if (!done) return;
+    const act = this.outliner.key(event.key, event.shiftKey) ? () => void 0 : this.keys.get(event.key);
+    if (!act) return;
     event.preventDefault();
     event.stopPropagation();
-  }
-  act(key) {
-    const { now, meta } = this;
-    const steps = { ArrowLeft: -1, ArrowRight: 1, ArrowDown: -FAR, ArrowUp: FAR };
-    const hands = this.hands();
-    const actions = {
-      " ": () => this.change({ playing: !now.playing }),
-      Home: () => this.go(0),
-      End: () => this.go(meta.frames - 1),
-      "[": () => this.change({ alpha: Math.max(Math.round(10 * now.alpha - 1) / 10, 0) }),
-      "]": () => this.change({ alpha: Math.min(Math.round(10 * now.alpha + 1) / 10, 1) }),
-      l: () => this.change({ loop: !now.loop }),
-      n: hands.note,
-      r: hands.region,
-      s: hands.save,
-      f: hands.full,
-      "+": () => this.stage.zoom(1.25),
-      "-": () => this.stage.zoom(0.8),
-      "0": () => this.stage.zoom(1 / this.stage.scale),
-      "?": hands.help,
-      Escape: () => this.help.hidden = this.panels.drawer.root.hidden = true
-    };
-    if (key in steps) this.go(this.frame + steps[key]);
-    else if (key in actions) actions[key]();
-    else if (/^[1-9]$/.test(key) && meta.views[Number(key) - 1]) {
-      const view = meta.views[Number(key) - 1];
-      if (meta.sources.length < 2 && meta.comparing.includes(view)) this.tell(`${view} ${LONE}`);
-      else this.change({ view });
-    } else return false;
-    return true;
+    act();
   }
 };
 
@@ -3096,8 +3215,12 @@ function render({ model, el }) {
   Object.assign(el, { viewer });
   return () => viewer.dispose();
 }
-function mount(el, page) {
-  return new Viewer(el, new PageHost(page));
+function mount(el, pages) {
+  for (const page of pages) {
+    const section = h("section", {}, h("h1", {}, page.meta.name));
+    el.append(section);
+    new Viewer(section, new PageHost(page));
+  }
 }
 var index_default = { render };
 export {

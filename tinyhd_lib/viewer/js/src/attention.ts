@@ -1,7 +1,6 @@
 // How much attention regions get over time, from every map and from people: computed chunk by chunk, beside all else.
 
-import type { Points } from "./parts";
-import type { Parts } from "./parts";
+import type { Parts, Points } from "./parts";
 import { area, coverage, isInside, placed, share } from "./regions";
 import type { FrameMap, Meta, Region } from "./types";
 

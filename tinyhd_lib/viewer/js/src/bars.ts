@@ -1,47 +1,36 @@
 // What is always at hand: which view and map, and what plays them.
 
-import { button, choice, h, icon } from "./dom";
+import { button, choice, h, icon, tool } from "./dom";
 import type { Panel } from "./drawer";
+import { FAR, type Hands, LONE } from "./keys";
 import type { Meta, Settings } from "./types";
-
-export interface Hands {
-  change(change: Partial<Settings>): void;
-  step(frames: number): void;
-  go(frame: number): void;
-  note(): void;
-  region(): void;
-  save(): void;
-  settings(): void;
-  full(): void;
-  help(): void;
-}
-
-export const FAR = 16; // frames of a long step
-export const LONE = "needs a second map: maps={name: ..., name: ...}";
 
 export function toolbar(meta: Meta, hands: Hands): Panel {
   const isAlone = meta.sources.length < 2;
   const views = meta.views.map((view, n) => {
     const lone = isAlone && meta.comparing.includes(view);
-    const title = lone ? LONE : `${view} (key ${n + 1})`;
-    return h("button", { type: "button", title, disabled: lone, click: () => hands.change({ view }) }, view);
+    const made = button(lone ? LONE : `${view} (key ${n + 1})`, () => hands.view(view), view);
+    made.disabled = lone;
+    return made;
   });
   const source = choice("map", "Which map is shown", meta.sources, (value) => hands.change({ source: value }));
   const other = choice("against", "Which map wipe and difference hold it against", meta.sources, (value) => hands.change({ other: value }));
   other.root.hidden = isAlone;
+  const tools = [
+    tool("region", "Draw a region (r)", hands.region),
+    tool("note", "Note at this frame (n)", hands.note),
+    tool("save", "Save the frame as a PNG (s)", hands.save),
+    tool("settings", "Settings", hands.settings),
+    tool("full", "Full screen (f)", hands.full),
+    tool("help", "Keys (?)", hands.help),
+  ];
   const root = h(
     "div",
     { class: "tinyhd-toolbar" },
     h("div", { class: "tinyhd-views", role: "group", "aria-label": "View" }, ...views),
     source.root,
     other.root,
-    h("span", { class: "tinyhd-space" }),
-    button("region", "Draw a region (r)", hands.region),
-    button("note", "Note at this frame (n)", hands.note),
-    button("save", "Save the frame as a PNG (s)", hands.save),
-    button("settings", "Settings", hands.settings),
-    button("full", "Full screen (f)", hands.full),
-    button("help", "Keys (?)", hands.help),
+    h("div", { class: "tinyhd-tools", role: "group", "aria-label": "Tools" }, ...tools),
   );
   const sync = (now: Settings) => {
     views.forEach((each, n) => each.setAttribute("aria-pressed", String(meta.views[n] === now.view)));
@@ -52,28 +41,26 @@ export function toolbar(meta: Meta, hands: Hands): Panel {
 
 export function transport(meta: Meta, hands: Hands): Panel & { jump: HTMLInputElement } {
   const speed = choice("speed", "Times the video's own speed", meta.speeds.map(String), (value) => hands.change({ speed: Number(value) }));
-  let now: Settings | null = null;
-  const play = button("play", "Play (space)", () => hands.change({ playing: !now?.playing }));
-  const loop = button("loop", "Begin again at the end (l)", () => hands.change({ loop: !now?.loop }));
+  const play = tool("play", "Play (space)", hands.play);
+  const loop = tool("loop", "Begin again at the end (l)", hands.loop);
   const most = String(meta.frames - 1);
   const jump = h("input", { type: "number", min: "0", max: most, "aria-label": "Go to frame", title: "Go to frame", change: () => hands.go(Number(jump.value)) });
   const range = h("span", { class: "tinyhd-range" });
   const root = h(
     "div",
     { class: "tinyhd-transport" },
-    button("far_back", "16 frames back (↓)", () => hands.step(-FAR)),
-    button("back", "A frame back (←)", () => hands.step(-1)),
+    tool("far_back", `${FAR} frames back (↓)`, () => hands.step(-FAR)),
+    tool("back", "A frame back (←)", () => hands.step(-1)),
     play,
-    button("on", "A frame on (→)", () => hands.step(1)),
-    button("far_on", "16 frames on (↑)", () => hands.step(FAR)),
+    tool("on", "A frame on (→)", () => hands.step(1)),
+    tool("far_on", `${FAR} frames on (↑)`, () => hands.step(FAR)),
     jump,
     h("span", { class: "tinyhd-of" }, `of ${meta.frames}`),
     speed.root,
     loop,
     range,
   );
-  const sync = (settings: Settings) => {
-    now = settings;
+  const sync = (now: Settings) => {
     speed.select.value = String(now.speed);
     play.replaceChildren(icon(now.playing ? "pause" : "play"));
     play.setAttribute("aria-label", now.playing ? "Pause (space)" : "Play (space)");

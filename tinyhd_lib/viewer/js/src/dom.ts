@@ -46,8 +46,19 @@ export function icon(name: Icon): SVGSVGElement {
   return svg;
 }
 
-export function button(name: Icon, label: string, pressed: () => void): HTMLButtonElement {
-  return h("button", { type: "button", title: label, "aria-label": label, click: pressed }, icon(name));
+export function button(title: string, pressed: () => void, ...children: Child[]): HTMLButtonElement {
+  return h("button", { type: "button", title, click: pressed }, ...children);
+}
+
+// A button without words: what it does is its label too.
+export function tool(sign: Icon | "×", label: string, pressed: () => void): HTMLButtonElement {
+  const made = button(label, pressed, sign === "×" ? sign : icon(sign));
+  made.setAttribute("aria-label", label);
+  return made;
+}
+
+export function labelled(...children: Child[]): HTMLLabelElement {
+  return h("label", { class: "tinyhd-choice" }, ...children);
 }
 
 export function choice(
@@ -58,7 +69,7 @@ export function choice(
 ): { root: HTMLLabelElement; select: HTMLSelectElement } {
   const select = h("select", { title, "aria-label": label }, ...options.map((each) => h("option", { value: each }, each)));
   select.addEventListener("change", () => chosen(select.value));
-  return { root: h("label", { class: "tinyhd-choice" }, h("span", {}, label), select), select };
+  return { root: labelled(h("span", {}, label), select), select };
 }
 
 export function fraction(
@@ -70,7 +81,7 @@ export function fraction(
   const input = h("input", { type: "range", min: "0", max: String(most), step: "0.05", title, "aria-label": label });
   const output = h("output", {});
   input.addEventListener("input", () => moved(Number(input.value)));
-  return { root: h("label", { class: "tinyhd-choice" }, h("span", {}, label), input, output), input, output };
+  return { root: labelled(h("span", {}, label), input, output), input, output };
 }
 
 export function toggle(
@@ -80,5 +91,5 @@ export function toggle(
 ): { root: HTMLLabelElement; input: HTMLInputElement } {
   const input = h("input", { type: "checkbox", title, "aria-label": label });
   input.addEventListener("change", () => changed(input.checked));
-  return { root: h("label", { class: "tinyhd-choice" }, input, h("span", {}, label)), input };
+  return { root: labelled(input, h("span", {}, label)), input };
 }

@@ -1,6 +1,6 @@
 // The settings that are not needed all the time.
 
-import { choice, fraction, h, icon, toggle } from "./dom";
+import { button, choice, fraction, h, icon, toggle } from "./dom";
 import type { Meta, Settings } from "./types";
 
 export interface Panel {
@@ -8,7 +8,9 @@ export interface Panel {
   sync(settings: Settings): void;
 }
 
-export function drawer(meta: Meta, change: (change: Partial<Settings>) => void, files: [word: string, title: string, made: () => void][]): Panel {
+export type SavedFile = [word: string, title: string, made: () => void];
+
+export function drawer(meta: Meta, change: (change: Partial<Settings>) => void, files: SavedFile[]): Panel {
   const alpha = fraction("opacity", "Opacity of what is most salient ([ and ])", 1, (value) => change({ alpha: value }));
   const floor = fraction("floor", "Below this part of white nothing is laid over", 0.95, (value) => change({ floor: value }));
   const scale = choice("scale", "What is black and white", Object.keys(meta.scales), (value) => change({ normalise: value }));
@@ -29,7 +31,7 @@ export function drawer(meta: Meta, change: (change: Partial<Settings>) => void, 
   const strips = meta.strips.map((strip) => ({ strip, ...toggle(strip, `Show ${strip} over time`, () => chosen()) }));
   const chosen = () => change({ strips: strips.filter(({ input }) => input.checked).map(({ strip }) => strip) });
   const overTime = h("fieldset", { class: "tinyhd-strips" }, h("legend", {}, "over time"), ...strips.map((each) => each.root));
-  const buttons = files.map(([word, title, made]) => h("button", { type: "button", title, click: made }, icon("save"), ` ${word}`));
+  const buttons = files.map(([word, title, made]) => button(title, made, icon("save"), ` ${word}`));
   const pieces = [alpha.root, floor.root, scale.root, colours.root, points.root, trail.root, observer.root, peak.root, overTime, ...buttons];
   const root = h("div", { class: "tinyhd-drawer", hidden: true }, ...pieces);
   const sync = (now: Settings) => {

@@ -1,12 +1,13 @@
 // The canvases that lie over the video: the picture, tiles of it, and what is marked on it.
 
 import { Canvas } from "./canvas";
-import { extremes, Marks, type Outline, pointsOf } from "./marks";
+import { extremes, Marks } from "./marks";
 import { Painter } from "./painter";
 import { type Draws, type Picture, scaled } from "./picture";
+import type { Outline } from "./regions";
 import type { Scene } from "./scene";
 import { layout, Tiles } from "./tiles";
-import type { FrameMap, Settings } from "./types";
+import type { Settings } from "./types";
 
 export class Easel {
   readonly marks = new Marks(document.createElement("canvas"));
@@ -116,14 +117,10 @@ export class Easel {
   private mark(settings: Settings, frame: number, source: string, outlines: Outline[], isFirst: boolean): void {
     const { marks, scene } = this;
     for (const outline of outlines) marks.region(outline);
-    const first: FrameMap | null | undefined = scene.parts.map(source, frame);
-    const second = scene.parts.map(settings.other, frame);
+    const [first, second] = [source, settings.other].map((name) => scene.parts.map(name, frame));
     if (settings.points) {
-      const from = scene.firstOfTrail(settings, frame);
-      const chunks = Array.from({ length: scene.parts.chunkOf(frame) - scene.parts.chunkOf(from) + 1 }, (_, n) => n + scene.parts.chunkOf(from));
-      const parts = scene.meta.gaze.flatMap((name) => chunks.map((chunk) => scene.parts.points(name, chunk)));
-      const points = pointsOf(parts, from, frame).filter(([, observer]) => settings.observer < 0 || observer === settings.observer);
-      marks.gaze(points, frame, frame - from);
+      const { points, span } = scene.gaze(settings, frame);
+      marks.gaze(points, frame, span);
     }
     if (settings.peak && first && first.high > first.low) marks.cross(...first.peak);
     if (settings.view === "difference" && isFirst && first && second)

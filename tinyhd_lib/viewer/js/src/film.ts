@@ -2,8 +2,8 @@
 
 import { Easel } from "./easel";
 import { animated } from "./files";
-import type { Outline } from "./marks";
-import { Player } from "./player";
+import { Frames } from "./frames";
+import { outlinesOf } from "./regions";
 import type { Scene } from "./scene";
 import type { Settings } from "./types";
 
@@ -11,7 +11,6 @@ const MOST_SECONDS = 10;
 const RATE = 12.5; // frames a second, at most
 const WIDE = 480;
 const QUALITY = 0.8;
-const PATIENCE = 20_000;
 
 // Frames of the film, and for how many milliseconds each is shown.
 export function framesOf(times: ArrayLike<number>, duration: number, start: number, stop: number): [frames: number[], milliseconds: number[]] {
@@ -24,25 +23,13 @@ export function framesOf(times: ArrayLike<number>, duration: number, start: numb
 }
 
 // The film; null if `told`, who hears how much is done, ended it by answering false.
-export async function film(
-  scene: Scene,
-  settings: Settings,
-  outlines: (frame: number) => Outline[],
-  told: (done: number, total: number) => boolean,
-): Promise<Blob | null> {
+export async function film(scene: Scene, settings: Settings, told: (done: number, total: number) => boolean): Promise<Blob | null> {
   const { parts, meta } = scene;
   const easel = new Easel(scene, () => undefined);
-  let came: (image: CanvasImageSource) => void = () => undefined;
-  let wanted = -1;
-  const player = new Player(parts, meta, {
-    frame: (frame, image) => frame === wanted && came(image),
-    playing: () => undefined,
-    trouble: () => undefined,
-  });
+  const pictures = new Frames(parts, meta);
   try {
-    await player.begin();
-    await player.open().catch(() => undefined); // then frames come as pictures
-    const [frames, milliseconds] = framesOf(player.times, meta.duration, Math.max(settings.start, 0), settings.stop < 0 ? meta.frames - 1 : settings.stop);
+    await pictures.begin();
+    const [frames, milliseconds] = framesOf(pictures.times, meta.duration, Math.max(settings.start, 0), settings.stop < 0 ? meta.frames - 1 : settings.stop);
     const [columns, rows] = easel.cells(settings.view);
     const width = 2 * Math.round(Math.min(meta.size[0], WIDE / columns) / 2);
     const height = 2 * Math.round((width * meta.size[1]) / meta.size[0] / 2);
@@ -50,13 +37,8 @@ export async function film(
     for (const [n, frame] of frames.entries()) {
       if (!told(n, frames.length)) return null;
       await scene.fetch(settings, frame);
-      const image = await new Promise<CanvasImageSource>((resolve, reject) => {
-        wanted = frame;
-        came = resolve;
-        setTimeout(() => reject(new Error(`frame ${frame} does not come`)), PATIENCE);
-        player.seek(frame);
-      });
-      easel.draw(settings, frame, image, [width, height], false, outlines(frame));
+      const image = await pictures.at(frame);
+      easel.draw(settings, frame, image, [width, height], false, outlinesOf(settings.regions, frame));
       const blob = await new Promise<Blob | null>((resolve) => easel.flattened(settings.view).toBlob(resolve, "image/webp", QUALITY));
       if (blob?.type !== "image/webp") throw new Error("this browser cannot write WebP");
       files.push(new Uint8Array(await blob.arrayBuffer()));
@@ -64,7 +46,7 @@ export async function film(
     told(frames.length, frames.length);
     return animated(files, milliseconds, columns * width, rows * height);
   } finally {
-    player.dispose();
+    pictures.dispose();
     easel.dispose();
   }
 }

@@ -15,7 +15,7 @@ export interface Host {
   settings(): Settings;
   set(change: Partial<Settings>, eager: boolean): void;
   observe(changed: () => void): void;
-  ask(keys: Key[]): Promise<ArrayBuffer[]>;
+  ask(keys: Key[], later?: boolean): Promise<ArrayBuffer[]>; // others are answered before what may come later
   act(name: string): void;
   listen(told: (what: Told) => void): void;
 }
@@ -35,6 +35,7 @@ interface Model {
 
 interface Entry {
   key: Key;
+  later: boolean;
   resolve: (part: ArrayBuffer) => void;
   reject: (error: Error) => void;
 }
@@ -100,11 +101,11 @@ export class KernelHost implements Host {
     return value !== known.value && known.older.includes(value);
   }
 
-  // Parts that are asked for together travel in one message.
-  ask(keys: Key[]): Promise<ArrayBuffer[]> {
+  // Parts that are asked for together are asked for in one message, and come one by one.
+  ask(keys: Key[], later = false): Promise<ArrayBuffer[]> {
     if (!this.queue.length) queueMicrotask(() => this.flush());
     return Promise.all(
-      keys.map((key) => new Promise<ArrayBuffer>((resolve, reject) => this.queue.push({ key, resolve, reject }))),
+      keys.map((key) => new Promise<ArrayBuffer>((resolve, reject) => this.queue.push({ key, later: later || SLOW.has(key[0]), resolve, reject }))),
     );
   }
 
@@ -118,29 +119,28 @@ export class KernelHost implements Host {
 
   private flush(): void {
     const entries = this.queue.splice(0);
-    for (const slow of [false, true]) this.post(entries.filter(({ key }) => SLOW.has(key[0]) === slow));
+    for (const later of [false, true]) this.post(entries.filter((each) => each.later === later), later);
   }
 
-  private post(entries: Entry[]): void {
+  private post(entries: Entry[], later: boolean): void {
     if (!entries.length) return;
     const id = ++this.asked;
     this.waiting.set(id, entries);
-    this.model.send({ ask: entries.map((entry) => entry.key), id });
+    this.model.send({ ask: entries.map((entry) => entry.key), id, later });
   }
 
   private receive(content: Record<string, unknown>, buffers: DataView[]): void {
-    const waiting = this.waiting.get(content.id as number);
-    if (!waiting) {
+    if (content.id === undefined) {
       for (const told of this.listeners) told(content as Told);
       return;
     }
-    this.waiting.delete(content.id as number);
-    const errors = content.errors as Record<number, string>;
-    waiting.forEach((entry, n) => {
-      const { buffer, byteOffset, byteLength } = buffers[n];
-      if (errors[n]) entry.reject(new Error(errors[n]));
-      else entry.resolve(buffer.slice(byteOffset, byteOffset + byteLength) as ArrayBuffer);
-    });
+    const { id, place, error } = content as { id: number; place: number; error: string };
+    const entry = this.waiting.get(id)?.[place];
+    if (!entry) return;
+    const { buffer, byteOffset, byteLength } = buffers[0];
+    if (error) entry.reject(new Error(error));
+    else entry.resolve(buffer.slice(byteOffset, byteOffset + byteLength) as ArrayBuffer);
+    if (place === (this.waiting.get(id)?.length ?? 0) - 1) this.waiting.delete(id); // they come in their order
   }
 }
 

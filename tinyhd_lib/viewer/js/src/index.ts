@@ -1,6 +1,7 @@
 // What the page and the notebook load: a widget, a viewer on a page of its own, and what draws, for tests.
 
 import { Canvas } from "./canvas";
+import { h } from "./dom";
 import { KernelHost, type Page, PageHost } from "./host";
 import { Painter } from "./painter";
 import { scaled } from "./picture";
@@ -14,8 +15,13 @@ function render({ model, el }: { model: Model; el: HTMLElement }): () => void {
   return () => viewer.dispose();
 }
 
-export function mount(el: HTMLElement, page: Page): Viewer {
-  return new Viewer(el, new PageHost(page));
+// The viewers of a page, each below the name of its video.
+export function mount(el: HTMLElement, pages: Page[]): void {
+  for (const page of pages) {
+    const section = h("section", {}, h("h1", {}, page.meta.name));
+    el.append(section);
+    new Viewer(section, new PageHost(page));
+  }
 }
 
 export { Canvas, Painter, scaled };

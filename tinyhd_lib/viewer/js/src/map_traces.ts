@@ -1,6 +1,6 @@
 // What maps alone tell over time: how much they change, how far they spread, and how far their peak is from the centre.
 
-import type { Parts } from "./parts";
+import { breathe, type Parts } from "./parts";
 import type { FrameMap, Meta, Trace } from "./types";
 
 const ROWS = 48; // of the coarse maps that are compared
@@ -60,14 +60,15 @@ export function extremeFrames(values: (number | null)[], lowest: boolean): numbe
 }
 
 // All traces of a source's maps, by name; `told` hears how much is done, and ends it by answering false.
-export async function mapTraces(parts: Parts, meta: Meta, source: string, told: (done: number, total: number) => boolean): Promise<Record<string, Trace> | null> {
+export async function mapTraces(parts: Parts, meta: Meta, source: string, told: (done: number, total: number) => Promise<boolean>): Promise<Record<string, Trace> | null> {
   const names = Object.keys(UNITS);
   const values = Object.fromEntries(names.map((name) => [name, new Array<number | null>(meta.frames).fill(null)]));
   const chunks = Math.ceil(meta.frames / meta.chunk);
   let before: Float64Array | null = null;
   for (let chunk = 0; chunk < chunks; chunk++) {
     const maps = await parts.passing(source, chunk);
-    maps.forEach((map, n) => {
+    for (const [n, map] of maps.entries()) {
+      await breathe(n);
       const frame = chunk * meta.chunk + n;
       const cells = map && density(map);
       if (map && cells) {
@@ -76,8 +77,8 @@ export async function mapTraces(parts: Parts, meta: Meta, source: string, told: 
         values["peak from centre"][frame] = offCentre(map);
       }
       before = cells;
-    });
-    if (!told(chunk + 1, chunks)) return null;
+    }
+    if (!(await told(chunk + 1, chunks))) return null;
   }
   return Object.fromEntries(names.map((name) => [name, { unit: UNITS[name], values: values[name] }]));
 }

@@ -1,26 +1,9 @@
 // What is marked on the picture: gaze, regions, the most salient pixel, and where two maps differ most.
 
 import { observerColour } from "./colours";
-import type { Points } from "./parts";
+import type { Outline } from "./regions";
+import type { GazePoint } from "./scene";
 import type { FrameMap, Point } from "./types";
-
-// A region as it is drawn: closed, or still without its last corners.
-export interface Outline {
-  name: string;
-  points: Point[];
-  colour: string;
-  closed: boolean;
-  held: boolean; // its corners can be taken hold of
-}
-
-// Points of some frames: [frame, observer, x, y] each.
-export function pointsOf(chunks: (Points | undefined)[], first: number, last: number): [number, number, number, number][] {
-  const found: [number, number, number, number][] = [];
-  for (const points of chunks)
-    for (let at = 0; points && at < points.length; at += 4)
-      if (points[at] >= first && points[at] <= last) found.push([points[at], points[at + 1], points[at + 2], points[at + 3]]);
-  return found;
-}
 
 // Where the first map is furthest above the second, and furthest below: x and y in parts of the width and height.
 export function extremes(first: FrameMap, second: FrameMap): { sign: string; x: number; y: number }[] {
@@ -63,7 +46,7 @@ export class Marks {
   }
 
   // Rings where people look now, and their ways there in the `span` frames before.
-  gaze(points: [number, number, number, number][], frame: number, span: number): void {
+  gaze(points: GazePoint[], frame: number, span: number): void {
     const { context, cell } = this;
     this.isMarked = true;
     const radius = Math.max(3, cell.width / 160);
@@ -91,22 +74,14 @@ export class Marks {
 
   cross(x: number, y: number): void {
     const { context } = this;
-    this.isMarked = true;
     const size = Math.max(6, this.cell.width / 80);
     const [across, down] = this.place([x, y]);
-    for (const [colour, thick] of [
-      ["black", 3],
-      ["white", 1],
-    ] as const) {
-      context.strokeStyle = colour;
-      context.lineWidth = thick;
-      context.beginPath();
+    this.lined("white", 1, () => {
       context.moveTo(across - size, down);
       context.lineTo(across + size, down);
       context.moveTo(across, down - size);
       context.lineTo(across, down + size);
-      context.stroke();
-    }
+    });
   }
 
   sign(text: string, x: number, y: number): void {
@@ -116,19 +91,11 @@ export class Marks {
   region({ name, points, colour, closed, held }: Outline): void {
     const { context } = this;
     if (!points.length) return;
-    this.isMarked = true;
     const places = points.map((each) => this.place(each));
-    for (const [style, thick] of [
-      ["black", 4],
-      [colour, 2],
-    ] as const) {
-      context.strokeStyle = style;
-      context.lineWidth = thick;
-      context.beginPath();
-      places.forEach((place, n) => (n ? context.lineTo(...place) : context.moveTo(...place)));
+    this.lined(colour, 2, () => {
+      for (const place of places) context.lineTo(...place);
       if (closed) context.closePath();
-      context.stroke();
-    }
+    });
     if (held) for (const place of places) this.ring(place, 5, "white");
     const [left, top] = places.reduce(([x, y], place) => (place[1] < y || (place[1] === y && place[0] < x) ? place : [x, y]));
     this.write(name, [left + 6, Math.min(top + 14, this.cell.y + this.cell.height - 8)], Math.max(12, this.cell.width / 50), "left");
@@ -154,15 +121,21 @@ export class Marks {
   }
 
   private ring([x, y]: [number, number], radius: number, colour: string): void {
+    this.lined(colour, 1.5, () => this.context.arc(x, y, radius, 0, 2 * Math.PI));
+  }
+
+  // A line that is black on both sides, so that it is seen on every ground.
+  private lined(colour: string, thick: number, path: () => void): void {
     const { context } = this;
-    for (const [each, style] of [
-      [radius + 1.5, "black"],
-      [radius, colour],
+    this.isMarked = true;
+    for (const [style, width] of [
+      ["black", thick + 2],
+      [colour, thick],
     ] as const) {
       context.strokeStyle = style;
-      context.lineWidth = 1.5;
+      context.lineWidth = width;
       context.beginPath();
-      context.arc(x, y, each, 0, 2 * Math.PI);
+      path();
       context.stroke();
     }
   }

@@ -1,11 +1,11 @@
 // What somebody wrote about frames.
 
-import { h } from "./dom";
+import { button, h, tool } from "./dom";
 import { csv, download } from "./files";
 import type { Meta, Note, Settings } from "./types";
 
 export class Notes {
-  readonly root = h("ul", { class: "tinyhd-notes" });
+  readonly root = h("div", { class: "tinyhd-notes" });
   private listed: Note[] = [];
 
   constructor(
@@ -18,22 +18,16 @@ export class Notes {
     this.listed = notes;
     const drop = (n: number) => this.asked.change({ notes: notes.filter((_, at) => at !== n) });
     const lines = notes.map(({ frame, text }, n) =>
-      h(
-        "li",
-        {},
-        h("button", { type: "button", title: "Go there", click: () => this.asked.go(frame) }, `${frame}`),
-        ` ${text} `,
-        h("button", { type: "button", "aria-label": `Drop the note at ${frame}`, title: "Drop this note", click: () => drop(n) }, "×"),
-      ),
+      h("li", {}, button("Go there", () => this.asked.go(frame), `${frame}`), ` ${text} `, tool("×", `Drop the note at ${frame}`, () => drop(n))),
     );
-    const save = h("button", { type: "button", title: "Save the notes as a table", click: () => this.save() }, "notes as CSV");
-    this.root.replaceChildren(...lines, ...(notes.length ? [h("li", { role: "presentation" }, save)] : []));
+    const save = button("Save the notes as a table", () => this.save(), "notes as CSV");
+    this.root.replaceChildren(...(notes.length ? [h("ul", { "aria-label": "Notes" }, ...lines), save] : []));
   }
 
   // Ask for the words of a note.
   add(frame: number): void {
     const field = h("input", { type: "text", placeholder: "what is seen here", "aria-label": "Note" });
-    const line = h("li", {}, `${frame} `, field);
+    const line = h("div", {}, `${frame} `, field);
     this.root.prepend(line);
     field.focus();
     field.addEventListener("keydown", (event) => {

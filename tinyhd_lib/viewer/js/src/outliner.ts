@@ -1,8 +1,6 @@
 // Draws regions by hand: a rectangle is dragged, a polygon clicked corner by corner; corners and regions are moved.
 
-import { COLOURS } from "./colours";
-import type { Outline } from "./marks";
-import { isInside, moved, placed, rectangle } from "./regions";
+import { isInside, moved, type Outline, outlinesOf, placed, rectangle } from "./regions";
 import type { Point, Region } from "./types";
 
 const NUDGE = 0.01;
@@ -130,14 +128,7 @@ export class Outliner {
 
   // What is drawn of all regions at this frame.
   outlines(): Outline[] {
-    const frame = this.asked.frame();
-    const outlines = (this.preview ?? this.asked.regions()).map((region, n) => ({
-      name: region.name,
-      points: placed(region, frame),
-      colour: COLOURS[n % COLOURS.length],
-      closed: true,
-      held: n === this.selected,
-    }));
+    const outlines = outlinesOf(this.preview ?? this.asked.regions(), this.asked.frame(), this.selected);
     if (this.corners.length) outlines.push({ name: "", points: this.corners, colour: "white", closed: false, held: true });
     return outlines;
   }

@@ -3,7 +3,9 @@
 import type { Host } from "./host";
 import type { FrameMap, Key, Meta, Trace } from "./types";
 
-const MOST_KEPT = 24; // unpacked chunks of maps: 75 MB at 192x256
+const MOST_MAPS = 24; // unpacked chunks: 75 MB at 192x256
+const MOST_GAZE = 500; // chunks: 40 observers of twenty minutes take 20 MB
+const AT_ONCE = 16; // frames that are unpacked without a pause
 const HEAD = 6; // rows, columns and frames, 16 bits each
 const ABOUT = 16; // low, high, and the peak's x and y of a frame, 32 bits each
 
@@ -12,11 +14,17 @@ export async function inflate(bytes: Uint8Array<ArrayBuffer>): Promise<Uint8Arra
   return new Uint8Array(await new Response(stream).arrayBuffer());
 }
 
+// Let the browser show what it has to, every few frames of a long computation.
+export async function breathe(frame: number): Promise<void> {
+  if (frame % AT_ONCE === AT_ONCE - 1) await new Promise((go) => setTimeout(go));
+}
+
 // Undo `packed_maps` of parts.py: differences to the frame before, then to the pixel on the left.
-export function undifferenced(packed: Uint8Array, rows: number, columns: number, frames: number): Uint8Array {
+export async function undifferenced(packed: Uint8Array, rows: number, columns: number, frames: number): Promise<Uint8Array> {
   const size = rows * columns;
   const levels = new Uint8Array(packed.length);
   for (let frame = 0; frame < frames; frame++) {
+    await breathe(frame);
     const start = frame * size;
     for (let row = 0; row < rows; row++) {
       let sum = 0;
@@ -35,7 +43,7 @@ export async function unpackMaps(part: ArrayBuffer): Promise<(FrameMap | null)[]
   const view = new DataView(part);
   const [rows, columns, frames] = [0, 2, 4].map((at) => view.getUint16(at, true));
   const packed = await inflate(new Uint8Array(part, HEAD + ABOUT * frames));
-  const levels = undifferenced(packed, rows, columns, frames);
+  const levels = await undifferenced(packed, rows, columns, frames);
   return Array.from({ length: frames }, (_, n) => {
     const [low, high, x, y] = [0, 4, 8, 12].map((at) => view.getFloat32(HEAD + ABOUT * n + at, true));
     if (Number.isNaN(low)) return null;
@@ -84,8 +92,8 @@ class Kept<Value> {
 }
 
 export class Parts {
-  private maps = new Kept<(FrameMap | null)[]>(MOST_KEPT);
-  private gaze = new Kept<Points>(MOST_KEPT);
+  private maps = new Kept<(FrameMap | null)[]>(MOST_MAPS);
+  private gaze = new Kept<Points>(MOST_GAZE);
   private traces = new Kept<Trace>(100);
   private small = new Kept<ArrayBuffer>(200);
   private meta: Meta;
@@ -107,10 +115,9 @@ export class Parts {
     return this.maps.get(`${name}|${chunk}`, async () => unpackMaps(await this.bytes(["maps", name, chunk])));
   }
 
-  // Maps of a chunk for once: they do not take the place of those that are looked at.
-  passing(name: string, chunk: number): Promise<(FrameMap | null)[]> {
-    const kept = this.maps.peek(`${name}|${chunk}`);
-    return kept ? Promise.resolve(kept) : this.bytes(["maps", name, chunk]).then(unpackMaps);
+  // Maps of a chunk for once, and without haste: they do not take the place of those that are looked at.
+  async passing(name: string, chunk: number): Promise<(FrameMap | null)[]> {
+    return this.maps.peek(`${name}|${chunk}`) ?? unpackMaps((await this.host.ask([["maps", name, chunk]], true))[0]);
   }
 
   // Gaze points of a chunk, if they have come.

@@ -31,9 +31,14 @@ export function mimeOf(init: Uint8Array): string {
   return `video/mp4; codecs="avc1.${codec}, mp4a.${kind === MPEG_4 ? "40.2" : kind.toString(16)}"`;
 }
 
+function updated(buffer: SourceBuffer): Promise<unknown> {
+  return new Promise((resolve) => buffer.addEventListener("updateend", resolve, { once: true }));
+}
+
 export interface Watcher {
+  seeks(frame: number): void; // it is on its way
   frame(index: number, image: CanvasImageSource): void;
-  playing(playing: boolean): void;
+  ended(): void; // it has stopped by itself
   trouble(text: string): void;
 }
 
@@ -48,7 +53,8 @@ export class Player {
   private wanted = -1;
   private seeking = false;
   private plays = false; // whether the video element is what is seen
-  private media = new MediaSource();
+  private opening: Promise<void> | null = null;
+  private media: MediaSource | null = null;
   private buffer: SourceBuffer | null = null;
   private buffered = new Map<number, Promise<void>>();
   private last: Promise<unknown> = Promise.resolve();
@@ -77,32 +83,13 @@ export class Player {
     this.times = new Float64Array(await this.parts.bytes(["times", "", 0]));
   }
 
-  // Open the video; throws while there is none yet.
-  async open(): Promise<void> {
-    if (this.plays || this.gone) return;
-    const init = new Uint8Array(await this.parts.bytes(["video", "", -1]));
-    const mime = mimeOf(init);
-    if (!("MediaSource" in window) || !MediaSource.isTypeSupported(mime)) {
-      this.watcher.trouble(`this browser does not play ${mime}: frames are shown one by one, without sound`);
-      return;
-    }
-    const opened = new Promise((resolve) => this.media.addEventListener("sourceopen", resolve, { once: true }));
-    this.video.src = URL.createObjectURL(this.media);
-    await opened;
-    this.buffer = this.media.addSourceBuffer(mime);
-    this.media.duration = this.meta.duration;
-    await this.append(init);
-    this.plays = true;
-    this.video.playbackRate = this.speed;
-    this.watch();
-    const frame = Math.max(this.wanted, this.shown, 0);
-    this.wanted = frame;
-    this.shown = -1; // a picture so far, not the video
-    this.seeking = false;
-    if (this.playing) {
-      window.clearTimeout(this.timer);
-      this.play();
-    } else await this.move();
+  // Open the video, once; throws while there is none yet.
+  open(): Promise<void> {
+    this.opening ??= this.attach().catch((error) => {
+      this.opening = null;
+      throw error;
+    });
+    return this.opening;
   }
 
   // Whether the video itself is what is seen, and not pictures of its frames.
@@ -148,7 +135,7 @@ export class Player {
 
   // Have a chunk of the video in the buffer.
   need(chunk: number): Promise<void> {
-    if (!this.plays || chunk < 0 || chunk > this.parts.chunkOf(this.meta.frames - 1)) return Promise.resolve();
+    if (!this.plays || chunk < 0 || chunk > this.lastChunk) return Promise.resolve();
     let coming = this.buffered.get(chunk);
     if (!coming) {
       coming = this.parts.bytes(["video", "", chunk]).then((part) => this.append(new Uint8Array(part), chunk));
@@ -166,6 +153,34 @@ export class Player {
     this.video.load();
   }
 
+  private async attach(): Promise<void> {
+    const init = new Uint8Array(await this.parts.bytes(["video", "", -1]));
+    const mime = mimeOf(init);
+    if (!("MediaSource" in window) || !MediaSource.isTypeSupported(mime)) {
+      this.watcher.trouble(`this browser does not play ${mime}: frames are shown one by one, without sound`);
+      return;
+    }
+    if (this.gone) return;
+    const media = (this.media = new MediaSource());
+    const opened = new Promise((resolve) => media.addEventListener("sourceopen", resolve, { once: true }));
+    this.video.src = URL.createObjectURL(media);
+    await opened;
+    this.buffer = media.addSourceBuffer(mime);
+    media.duration = this.meta.duration;
+    await this.append(init);
+    this.plays = true;
+    this.video.playbackRate = this.speed;
+    this.watch();
+    const frame = Math.max(this.wanted, this.shown, 0);
+    this.wanted = frame;
+    this.shown = -1; // a picture so far, not the video
+    this.seeking = false;
+    if (this.playing) {
+      window.clearTimeout(this.timer);
+      this.play();
+    } else await this.move();
+  }
+
   private async move(): Promise<void> {
     if (this.seeking || this.wanted < 0) return;
     const frame = this.wanted;
@@ -177,7 +192,9 @@ export class Player {
     this.seeking = true;
     try {
       const chunk = this.parts.chunkOf(frame);
-      await this.need(chunk);
+      const coming = this.need(chunk);
+      this.watcher.seeks(frame);
+      await coming;
       if ((frame + HELD_BACK) % this.meta.chunk < HELD_BACK) await this.need(chunk + 1);
       this.video.currentTime = middleOf(this.times, frame, this.meta.duration);
     } catch (error) {
@@ -222,7 +239,6 @@ export class Player {
       return;
     }
     this.wanted = frame;
-    void this.need(this.parts.chunkOf(frame) + 1).catch(() => undefined);
     if (frame >= this.range[1]) this.turn();
   }
 
@@ -239,7 +255,7 @@ export class Player {
 
   private stop(trouble = ""): void {
     this.pause();
-    this.watcher.playing(false);
+    this.watcher.ended();
     if (trouble) this.watcher.trouble(trouble);
   }
 
@@ -252,7 +268,9 @@ export class Player {
   private async still(frame: number): Promise<void> {
     this.seeking = true;
     try {
-      const image = await createImageBitmap(new Blob([await this.parts.keep(["still", "", frame])]));
+      const coming = this.parts.keep(["still", "", frame]);
+      this.watcher.seeks(frame);
+      const image = await createImageBitmap(new Blob([await coming]));
       if (this.plays || this.gone) return;
       this.shown = frame;
       this.watcher.frame(frame, image);
@@ -284,15 +302,17 @@ export class Player {
     const work = async () => {
       const { buffer } = this;
       if (!buffer || this.gone) return;
-      const done = new Promise((resolve) => buffer.addEventListener("updateend", resolve, { once: true }));
       buffer.appendBuffer(bytes);
-      await done;
-      const whole = chunk === this.parts.chunkOf(this.meta.frames - 1);
-      if (whole && this.media.readyState === "open") this.media.endOfStream();
+      await updated(buffer);
+      if (chunk === this.lastChunk && this.media?.readyState === "open") this.media.endOfStream();
     };
     const turn = this.last.then(work);
     this.last = turn.catch(() => undefined);
     return turn;
+  }
+
+  private get lastChunk(): number {
+    return this.parts.chunkOf(this.meta.frames - 1);
   }
 
   private forget(near: number): void {
@@ -303,9 +323,8 @@ export class Player {
     this.last = this.last.then(async () => {
       const { buffer } = this;
       if (!buffer || this.gone || this.buffered.has(farthest)) return;
-      const done = new Promise((resolve) => buffer.addEventListener("updateend", resolve, { once: true }));
       buffer.remove(start, end);
-      await done;
+      await updated(buffer);
     });
   }
 }

@@ -1,8 +1,28 @@
 // Regions of the picture: where they are at a frame, and how much of a map, or of people's gaze, they hold.
 
+import { COLOURS } from "./colours";
 import type { FrameMap, Point, Region } from "./types";
 
 const LINES = 4; // looked at of every row of a map
+
+// A region as it is drawn at a frame: closed, or still without its last corners.
+export interface Outline {
+  name: string;
+  points: Point[];
+  colour: string;
+  closed: boolean;
+  held: boolean; // its corners can be taken hold of
+}
+
+export function outlinesOf(regions: Region[], frame: number, selected = -1): Outline[] {
+  return regions.map((region, n) => ({
+    name: region.name,
+    points: placed(region, frame),
+    colour: COLOURS[n % COLOURS.length],
+    closed: true,
+    held: n === selected,
+  }));
+}
 
 // Where a region is: between two key frames its corners go straight from one place to the next.
 export function placed({ keys }: Region, frame: number): Point[] {

@@ -1,9 +1,20 @@
 // What is seen of a video at some settings: which maps that takes, and whether they have come.
 
-import type { Parts } from "./parts";
+import type { Parts, Points } from "./parts";
 import type { Meta, Settings } from "./types";
 
 const DIVERGING = "PuOr_r";
+
+export type GazePoint = [frame: number, observer: number, x: number, y: number];
+
+// The points of some frames.
+export function pointsOf(chunks: (Points | undefined)[], first: number, last: number): GazePoint[] {
+  const found: GazePoint[] = [];
+  for (const points of chunks)
+    for (let at = 0; points && at < points.length; at += 4)
+      if (points[at] >= first && points[at] <= last) found.push([points[at], points[at + 1], points[at + 2], points[at + 3]]);
+  return found;
+}
 
 export class Scene {
   private colours = new Map<string, Uint8Array>();
@@ -46,10 +57,7 @@ export class Scene {
     for (const name of [colormap, DIVERGING]) if (!this.colours.has(name)) wanted.push(this.needColours(name));
     if (normalise !== "frame")
       for (const name of this.sources(settings)) if (!this.bounds.has(name)) wanted.push(this.needBounds(name));
-    if (settings.points)
-      for (const name of this.meta.gaze)
-        for (let each = this.parts.chunkOf(this.firstOfTrail(settings, frame)); each <= chunk; each++)
-          wanted.push(this.parts.needPoints(name, each));
+    if (settings.points) wanted.push(...this.gazeParts(settings, frame).map((part) => this.parts.needPoints(...part)));
     await Promise.all(wanted);
   }
 
@@ -62,8 +70,21 @@ export class Scene {
     ]);
   }
 
-  // The first frame whose gaze is still seen at this one.
-  firstOfTrail({ trail }: Settings, frame: number): number {
+  // Where people look at a frame, and looked in so many frames before it as their ways are seen.
+  gaze(settings: Settings, frame: number): { points: GazePoint[]; span: number } {
+    const from = this.firstOfTrail(settings, frame);
+    const parts = this.gazeParts(settings, frame).map((part) => this.parts.points(...part));
+    const isMeant = ([, observer]: GazePoint) => settings.observer < 0 || observer === settings.observer;
+    return { points: pointsOf(parts, from, frame).filter(isMeant), span: frame - from };
+  }
+
+  private gazeParts(settings: Settings, frame: number): [name: string, chunk: number][] {
+    const [first, last] = [this.firstOfTrail(settings, frame), frame].map((each) => this.parts.chunkOf(each));
+    const chunks = Array.from({ length: last - first + 1 }, (_, n) => first + n);
+    return this.meta.gaze.flatMap((name) => chunks.map((chunk): [string, number] => [name, chunk]));
+  }
+
+  private firstOfTrail({ trail }: Settings, frame: number): number {
     return Math.max(0, frame - Math.round((trail * this.meta.frames) / this.meta.duration));
   }
 

@@ -1,21 +1,21 @@
 // The frames that are worth a look, as small pictures to press.
 
-import { h } from "./dom";
+import { button, h } from "./dom";
+import { Frames } from "./frames";
 import { extremeFrames } from "./map_traces";
 import type { Parts } from "./parts";
-import { Player } from "./player";
 import { short } from "./times";
 import type { Meta, Trace } from "./types";
 
-const WIDE = 96;
+const WIDE = 96; // at most
+const TALL = 64; // likewise
 const OF_A_KIND = 4;
 const MOST_KEPT = 64;
 
 export class Thumbs {
   readonly root = h("div", { class: "tinyhd-thumbs" });
-  private player: Player | null = null; // of its own, so that nothing else moves
+  private frames: Frames | null = null;
   private kept = new Map<number, HTMLCanvasElement>();
-  private wanted: { frame: number; canvas: HTMLCanvasElement }[] = [];
   private turn = 0;
 
   constructor(
@@ -26,54 +26,46 @@ export class Thumbs {
 
   show(strip: string, trace: Trace | undefined): void {
     this.turn += 1;
-    this.wanted = [];
     this.root.replaceChildren();
     if (!trace) return;
+    const scale = Math.min(WIDE / this.meta.size[0], TALL / this.meta.size[1]);
+    const [width, height] = this.meta.size.map((side) => Math.round(scale * side));
+    const wanted: [frame: number, canvas: HTMLCanvasElement][] = [];
     for (const [word, lowest] of [
       ["highest", false],
       ["lowest", true],
     ] as const)
       for (const frame of extremeFrames(trace.values, lowest).slice(0, OF_A_KIND)) {
-        const canvas = h("canvas", { width: String(WIDE), height: String(Math.round((WIDE * this.meta.size[1]) / this.meta.size[0])), "aria-hidden": "true" });
+        const canvas = h("canvas", { width: `${width}`, height: `${height}`, "aria-hidden": "true" });
         const label = `${word}: ${short(trace.values[frame] ?? 0)} at ${frame}`;
-        const title = `${word} ${strip}: go to frame ${frame}`;
-        this.root.append(h("button", { type: "button", title, click: () => this.go(frame) }, canvas, h("span", {}, label)));
+        this.root.append(button(`${word} ${strip}: go to frame ${frame}`, () => this.go(frame), canvas, h("span", {}, label)));
         const known = this.kept.get(frame);
         if (known) canvas.getContext("2d")?.drawImage(known, 0, 0);
-        else this.wanted.push({ frame, canvas });
+        else wanted.push([frame, canvas]);
       }
-    void this.next(this.turn);
+    if (wanted.length) void this.fill(wanted, this.turn).catch(() => undefined); // without pictures the words remain
   }
 
   // The video can be sought now.
   async open(): Promise<void> {
-    await this.player?.open().catch(() => undefined);
+    await this.frames?.open();
   }
 
   dispose(): void {
     this.turn += 1;
-    this.player?.dispose();
+    this.frames?.dispose();
   }
 
-  private async next(turn: number): Promise<void> {
-    const first = this.wanted[0];
-    if (!first || turn !== this.turn) return;
-    if (!this.player) {
-      this.player = new Player(this.parts, this.meta, { frame: (frame, image) => this.came(frame, image), playing: () => undefined, trouble: () => undefined });
-      await this.player.begin();
-      await this.open();
+  private async fill(wanted: [frame: number, canvas: HTMLCanvasElement][], turn: number): Promise<void> {
+    if (!this.frames) {
+      this.frames = new Frames(this.parts, this.meta);
+      await this.frames.begin();
     }
-    if (turn === this.turn) this.player.seek(first.frame);
-  }
-
-  private came(frame: number, image: CanvasImageSource): void {
-    const first = this.wanted[0];
-    if (first?.frame !== frame) return;
-    const { canvas } = first;
-    canvas.getContext("2d")?.drawImage(image, 0, 0, canvas.width, canvas.height);
-    this.kept.set(frame, canvas);
-    if (this.kept.size > MOST_KEPT) this.kept.delete([...this.kept.keys()][0]);
-    this.wanted = this.wanted.slice(1);
-    void this.next(this.turn);
+    for (const [frame, canvas] of wanted) {
+      if (turn !== this.turn) return;
+      canvas.getContext("2d")?.drawImage(await this.frames.at(frame), 0, 0, canvas.width, canvas.height);
+      this.kept.set(frame, canvas);
+      if (this.kept.size > MOST_KEPT) this.kept.delete([...this.kept.keys()][0]);
+    }
   }
 }

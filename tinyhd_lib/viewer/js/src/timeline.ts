@@ -1,6 +1,7 @@
 // One axis of time under the picture, as wide as it: traces, seconds and frames, notes, the range, and where we are.
 
 import { COLOURS, DASHES } from "./colours";
+import { h } from "./dom";
 import { clock, frameAt, short, tickStep } from "./times";
 import type { Note } from "./types";
 
@@ -23,17 +24,30 @@ export interface Lane {
   lines: Line[];
 }
 
+// A lane with the lowest and greatest of its values; null if none is known.
+type Ranged = Lane & { range: [low: number, high: number] | null };
+
+function isKnown(value: number | null): value is number {
+  return value !== null && !Number.isNaN(value);
+}
+
+function ranged(lane: Lane): Ranged {
+  const known = lane.lines.flatMap(({ values }) => Array.from(values).filter(isKnown));
+  const bound = (which: (a: number, b: number) => number) => known.reduce((a, b) => which(a, b)); // too many to be spread
+  return { ...lane, range: known.length ? [bound(Math.min), bound(Math.max)] : null };
+}
+
 export interface Asked {
   go(frame: number): void;
   choose(start: number, stop: number): void;
 }
 
 export class Timeline {
-  readonly canvas = document.createElement("canvas");
-  readonly tip = document.createElement("div");
-  readonly root = document.createElement("div");
+  readonly root: HTMLElement;
+  private canvas: HTMLCanvasElement;
+  private tip = h("div", { class: "tinyhd-tip", hidden: true });
   times: Float64Array = new Float64Array();
-  private lanes: Lane[] = [];
+  private lanes: Ranged[] = [];
   private frame = 0;
   private notes: Note[] = [];
   private range: [number, number] = [0, 0];
@@ -46,15 +60,9 @@ export class Timeline {
   ) {
     this.window = [0, frames];
     this.range = [0, frames - 1];
-    this.root.className = "tinyhd-timeline";
-    this.tip.className = "tinyhd-tip";
-    this.tip.hidden = true;
-    this.canvas.tabIndex = -1;
-    this.canvas.setAttribute("role", "slider");
-    this.canvas.setAttribute("aria-label", "Timeline");
-    this.canvas.setAttribute("aria-valuemin", "0");
-    this.canvas.setAttribute("aria-valuemax", String(frames - 1));
-    this.root.append(this.canvas, this.tip);
+    const about = { tabindex: "-1", role: "slider", "aria-label": "Timeline", "aria-valuemin": "0", "aria-valuemax": String(frames - 1), "aria-valuenow": "0" };
+    this.canvas = h("canvas", about);
+    this.root = h("div", { class: "tinyhd-timeline" }, this.canvas, this.tip);
     this.canvas.addEventListener("pointerdown", (event) => this.press(event));
     this.canvas.addEventListener("pointermove", (event) => this.move(event));
     this.canvas.addEventListener("pointerup", (event) => this.release(event));
@@ -68,7 +76,7 @@ export class Timeline {
   }
 
   show(lanes: Lane[]): void {
-    this.lanes = lanes;
+    this.lanes = lanes.map(ranged);
     this.draw();
   }
 
@@ -145,11 +153,9 @@ export class Timeline {
     context.fillRect(right - 1, 0, 2, this.tall);
   }
 
-  private drawLane(context: CanvasRenderingContext2D, ink: string, wide: number, lane: Lane, top: number, tall: number): void {
-    const { lines, title, unit } = lane;
-    const isKnown = (value: number | null): value is number => value !== null && !Number.isNaN(value);
-    const known = lines.flatMap(({ values }) => Array.from(values).filter(isKnown));
-    const [low, high] = [known.reduce((a, b) => Math.min(a, b), known[0] ?? 0), known.reduce((a, b) => Math.max(a, b), known[0] ?? 1)];
+  private drawLane(context: CanvasRenderingContext2D, ink: string, wide: number, lane: Ranged, top: number, tall: number): void {
+    const { lines, title, unit, range } = lane;
+    const [low, high] = range ?? [0, 1];
     const bottom = top + tall - 3;
     const height = (value: number) => bottom - ((value - low) / (high - low || 1)) * (tall - 22);
     const [from, to] = this.window;
@@ -172,8 +178,8 @@ export class Timeline {
     context.setLineDash([]);
     context.fillStyle = ink;
     context.textBaseline = "top";
-    context.fillText(title, 4, top + 3);
-    let x = context.measureText(title).width + 16;
+    context.fillText(title, 8, top + 3);
+    let x = context.measureText(title).width + 20;
     if (lines.length > 1 || lines[0]?.name)
       for (const { name, colour, dash } of lines) {
         context.strokeStyle = COLOURS[colour % COLOURS.length];
@@ -187,7 +193,7 @@ export class Timeline {
         context.fillText(name, x + 24, top + 3);
         x += context.measureText(name).width + 40;
       }
-    const text = known.length ? `${short(low)} to ${short(high)} ${unit}` : "not known yet";
+    const text = range ? `${short(low)} to ${short(high)} ${unit}` : "not known yet";
     const length = context.measureText(text).width;
     if (x + length < wide) context.fillText(text, wide - length - 4, top + 3);
     if (top > 0) {
@@ -256,8 +262,7 @@ export class Timeline {
     const values = this.lanes.flatMap(({ title, lines }) =>
       lines.map(({ name, values: known }) => {
         const value = known[frame];
-        const isKnown = value !== null && !Number.isNaN(value);
-        return `${[title, name].filter(Boolean).join(", ")}: ${isKnown ? short(value) : "not known"}`;
+        return `${[title, name].filter(Boolean).join(", ")}: ${isKnown(value) ? short(value) : "not known"}`;
       }),
     );
     const note = this.notes.find((each) => each.frame === frame);

@@ -1,169 +1,137 @@
 // The viewer: a picture, its caption, what plays it, the axis of time, and what is known of regions and notes.
 
 import { agreement } from "./agreement";
-import { FAR, type Hands, LONE, toolbar, transport } from "./bars";
+import { toolbar, transport } from "./bars";
 import { h } from "./dom";
 import { drawer, type Panel } from "./drawer";
 import { Easel } from "./easel";
-import { download } from "./files";
-import { film } from "./film";
 import { join, type Member, type Moment, tell } from "./group";
-import type { Host } from "./host";
-import { isOfMaps, mapTraces } from "./map_traces";
+import type { Host, Told } from "./host";
+import { type Hands, help, keys, LONE } from "./keys";
+import { Legend } from "./legend";
 import { Notes } from "./notes";
 import { Outliner } from "./outliner";
+import { OverTime } from "./over_time";
 import { Parts } from "./parts";
 import { Player } from "./player";
 import { RegionPanel } from "./region_panel";
+import { Saving } from "./saving";
 import { Scene } from "./scene";
-import { Stage } from "./stage";
-import { Thumbs } from "./thumbs";
-import { type Lane, Timeline } from "./timeline";
-import { clock, frameAt, short } from "./times";
-import type { FrameMap, Meta, Point, Settings, Trace } from "./types";
+import { type Pointing, Stage } from "./stage";
+import { Status } from "./status";
+import { frameAt } from "./times";
+import type { Meta, Settings } from "./types";
 
 const SELDOM = 80; // milliseconds between two looks of what is beside the picture, while it plays
 const TOGETHER = 1000; // milliseconds between two looks of a group at each other's time
+const REST = 1000; // milliseconds after which a reader who does nothing is not waiting for anything
 const APART = 0.15; // seconds that players of a group may be apart
-const KEYS: [string, string][] = [
-  ["space", "play, pause"],
-  ["← →", "a frame back, on"],
-  ["↓ ↑", "16 frames back, on"],
-  ["Home End", "the first frame, the last"],
-  ["[ ]", "opacity"],
-  ["l", "loop"],
-  ["n", "note at this frame"],
-  ["r", "draw a region"],
-  ["shift and arrows, Delete", "move or drop the selected region"],
-  ["+ - 0", "zoom in, out, not at all"],
-  ["f", "full screen"],
-  ["s", "save the frame as a PNG"],
-  ["?", "show or hide this"],
-];
+const EXPORT = "writing the video"; // of the kernel, which can be cancelled
 
 export class Viewer implements Member {
-  readonly player: Player;
-  readonly parts: Parts;
   private meta: Meta;
   private now: Settings;
   private frame = -1; // on the screen
+  private chunk = -1; // what follows it was asked for
   private image: CanvasImageSource | null = null;
-  private scene: Scene;
-  private easel: Easel;
-  private stage: Stage;
-  private timeline: Timeline;
-  private outliner: Outliner;
-  private regions: RegionPanel;
-  private notes: Notes;
-  private thumbs: Thumbs;
-  private mapTraces = new Map<string, Promise<Record<string, Trace> | null>>();
-  private traces: { strip: string; name: string; trace: Trace }[] = [];
-  private pointer: Point | null = null;
-  private told = "";
   private gone = false;
   private scheduled = false;
-  private cancelled = false;
   private toldAt = 0;
   private leadAt = 0;
+  private actedAt = -REST;
+
+  private parts: Parts;
+  private scene: Scene;
+  private player: Player;
+  private easel: Easel;
+  private legend: Legend;
+  private outliner: Outliner;
+  private overTime: OverTime;
+  private regions: RegionPanel;
+  private notes: Notes;
+  private saving: Saving;
+  private stage: Stage;
+  private status = new Status(() => this.saving.stop());
+  private panels: { tools: Panel; transport: Panel & { jump: HTMLInputElement }; drawer: Panel };
+  private agreement = h("div", { class: "tinyhd-table" });
+  private help: HTMLElement;
+  private root: HTMLElement;
+
+  private hands = this.whatCanBeDone();
+  private keys: Map<string, () => void>;
   private watching: ResizeObserver;
   private leave: () => void;
-
-  private root: HTMLElement;
-  private caption = h("div", { class: "tinyhd-caption" });
-  private reading = h("div", { class: "tinyhd-reading" });
-  private status = h("div", { class: "tinyhd-status", role: "status", "aria-live": "polite" });
-  private bar = h("div", { class: "tinyhd-bar", "aria-hidden": "true" });
-  private agreement = h("div", { class: "tinyhd-table" });
-  private progress = h("progress", { hidden: true });
-  private cancel = h("button", { type: "button", hidden: true, click: () => this.stopExport() }, "cancel");
-  private help = h("div", { class: "tinyhd-help", hidden: true });
-  private panels: { tools: Panel; transport: Panel & { jump: HTMLInputElement }; drawer: Panel };
 
   constructor(
     el: HTMLElement,
     private host: Host,
   ) {
-    this.meta = host.meta;
+    const { hands, status } = this;
+    const meta = (this.meta = host.meta);
     this.now = host.settings();
+    this.keys = keys(meta, hands);
     this.parts = new Parts(host);
-    this.scene = new Scene(this.parts, this.meta);
-    this.easel = new Easel(this.scene, (text) => this.tell(text));
-    this.timeline = new Timeline(this.meta.frames, {
-      go: (frame) => this.go(frame),
-      choose: (start, stop) => this.change({ start, stop }),
-    });
-    this.player = new Player(this.parts, this.meta, {
+    this.scene = new Scene(this.parts, meta);
+    this.easel = new Easel(this.scene, (text) => status.tell(text));
+    this.legend = new Legend(this.scene);
+    this.player = new Player(this.parts, meta, {
+      seeks: (frame) => void this.scene.fetch(this.now, frame).catch(() => undefined), // its maps come beside it
       frame: (index, image) => this.onFrame(index, image),
-      playing: (playing) => this.change({ playing }),
-      trouble: (text) => this.tell(text),
+      ended: () => this.set({ playing: false }), // others of the group may have more to show
+      trouble: (text) => status.tell(text),
     });
+    const { go, change } = hands;
+    const times = () => this.player.times;
     this.outliner = new Outliner({
       regions: () => this.now.regions,
       frame: () => Math.max(this.frame, 0),
-      change: (regions) => this.change({ regions }),
+      change: (regions) => change({ regions }),
       redraw: () => this.soon(),
-      tell: (text) => this.tell(text),
+      tell: (text) => status.tell(text),
     });
-    this.regions = new RegionPanel(this.meta, this.parts, this.outliner, {
-      go: (frame) => this.go(frame),
-      times: () => this.player.times,
-      computed: () => this.showLanes(),
-      progress: (what, done, total) => this.tellProgress(what, done, total),
-      tell: (text) => this.tell(text),
-    });
-    this.notes = new Notes(this.meta, {
-      go: (frame) => this.go(frame),
-      change: (change) => this.change(change),
-      times: () => this.player.times,
-      leave: () => this.root.focus(),
-    });
-    this.thumbs = new Thumbs(this.parts, this.meta, (frame) => this.go(frame));
-    const video = this.player.video;
-    this.stage = new Stage(this.pointing(), video, ...this.easel.canvases);
+    this.overTime = new OverTime(this.scene, host.live, () => this.now.playing || performance.now() - this.actedAt < REST, status, { go, choose: (start, stop) => change({ start, stop }) });
+    const computed = this.overTime.showRegions.bind(this.overTime);
+    this.regions = new RegionPanel(meta, this.parts, this.outliner, status, { go, times, computed });
+    this.notes = new Notes(meta, { go, change, times, leave: () => this.root.focus() });
+    this.saving = new Saving(this.scene, host, status, () => this.now);
+    this.stage = new Stage(this.pointing(), this.player.video, ...this.easel.canvases);
     this.easel.canvases[0].setAttribute("role", "img");
-    this.panels = {
-      tools: toolbar(this.meta, this.hands()),
-      transport: transport(this.meta, this.hands()),
-      drawer: drawer(this.meta, (change) => this.change(change), this.files()),
-    };
+    this.panels = { tools: toolbar(meta, hands), transport: transport(meta, hands), drawer: drawer(meta, change, this.saving.files) };
+    this.help = help(meta, hands);
     this.root = h(
       "div",
-      { class: "tinyhd-viewer", tabindex: "0", role: "group", "aria-label": "Video with its saliency map" },
+      { class: "tinyhd-viewer", tabindex: "0", role: "group", "aria-label": `${meta.name} with its saliency map` },
       this.panels.tools.root,
       this.stage.root,
-      h("div", { class: "tinyhd-under" }, this.caption, this.bar),
-      this.reading,
+      h("div", { class: "tinyhd-under" }, this.legend.caption, this.legend.bar),
+      this.legend.reading,
       this.panels.transport.root,
-      this.timeline.root,
-      this.thumbs.root,
+      this.overTime.timeline.root,
+      this.overTime.thumbs.root,
       this.agreement,
       this.regions.root,
       this.notes.root,
       this.panels.drawer.root,
       this.help,
-      h("div", { class: "tinyhd-told" }, this.status, this.progress, this.cancel),
+      status.root,
     );
     this.root.dataset.lmSuppressShortcuts = "true"; // else JupyterLab takes "1" for a heading, and "x" cuts the cell
-    this.fillHelp();
     el.append(this.root);
     this.root.addEventListener("keydown", (event) => this.onKey(event));
     this.watching = new ResizeObserver(() => this.resized());
     this.watching.observe(this.root);
     this.leave = join(this);
     host.observe(() => this.onSettings());
-    host.listen((what) => {
-      if (what.said !== undefined) this.tell(what.said);
-      if (what.progress) this.tellProgress(...what.progress);
-      if (what.ready) void this.openVideo();
-    });
+    host.listen((what) => this.onTold(what));
     void this.begin();
   }
 
   dispose(): void {
     this.gone = true;
     this.leave();
+    this.saving.stop();
     this.regions.dispose();
-    this.thumbs.dispose();
+    this.overTime.dispose();
     this.player.dispose();
     this.easel.dispose();
     this.watching.disconnect();
@@ -178,24 +146,23 @@ export class Viewer implements Member {
     const { times } = this.player;
     if (!times.length) return;
     const change: Partial<Settings> = {};
+    const frame = frameAt(times, time + 1e-6);
+    const goesOn = playing && frame < this.player.range[1]; // a shorter video waits at its end
     const apart = Math.abs((times[Math.max(this.frame, 0)] ?? 0) - time);
-    if (!playing || !this.now.playing || apart > APART) change.frame = frameAt(times, time + 1e-6);
-    if (playing !== this.now.playing) change.playing = playing;
+    if (!goesOn || !this.now.playing || apart > APART) change.frame = frame;
+    if (goesOn !== this.now.playing) change.playing = goesOn;
     if (speed !== this.now.speed) change.speed = speed;
     if (Object.keys(change).length) this.set(change);
   }
 
-  change(change: Partial<Settings>): void {
+  private change(change: Partial<Settings>): void {
     this.set(change);
     if ("frame" in change || "playing" in change || "speed" in change) this.lead();
   }
 
-  go(frame: number): void {
-    if (Number.isFinite(frame)) this.change({ frame: Math.min(Math.max(Math.round(frame), 0), this.meta.frames - 1) });
-  }
-
   private set(change: Partial<Settings>): void {
     const before = this.now;
+    this.actedAt = performance.now();
     this.now = { ...before, ...change };
     const playing = this.now.playing && before.playing && Object.keys(change).every((name) => name === "frame");
     this.host.set(change, !playing);
@@ -211,22 +178,28 @@ export class Viewer implements Member {
   private async begin(): Promise<void> {
     try {
       await this.player.begin();
-      this.timeline.times = this.player.times;
+      this.overTime.timeline.times = this.player.times;
       this.player.seek(this.now.frame);
       this.apply(null);
       await this.openVideo();
     } catch (error) {
-      this.tell((error as Error).message);
+      this.status.tell((error as Error).message);
     }
   }
 
   private async openVideo(): Promise<void> {
     try {
       await this.player.open();
-      await this.thumbs.open();
+      await this.overTime.thumbs.open();
     } catch (error) {
-      if (this.host.live) this.tell((error as Error).message);
+      if (this.host.live) this.status.tell((error as Error).message);
     }
+  }
+
+  private onTold({ said, progress, ready }: Told): void {
+    if (said !== undefined) this.status.tell(said);
+    if (progress) this.status.progress(...progress, progress[0] === EXPORT);
+    if (ready) void this.openVideo();
   }
 
   // Settings that came from elsewhere.
@@ -253,7 +226,7 @@ export class Viewer implements Member {
     }
     if (now.frame !== this.frame && (!now.playing || now.frame !== before?.frame)) player.seek(now.frame);
     const traced = ["strips", "source", "other", "view"] as const;
-    if (!before || traced.some((name) => String(now[name]) !== String(before[name]))) void this.showTraces();
+    if (!before || traced.some((name) => String(now[name]) !== String(before[name]))) void this.overTime.show(now);
     for (const panel of [...Object.values(panels), this.notes, this.regions]) panel.sync(now);
     this.stage.root.dataset.view = now.view;
     this.stage.setCells(this.easel.cells(now.view), this.meta.size[0] / this.meta.size[1]);
@@ -280,12 +253,19 @@ export class Viewer implements Member {
       this.host.set({ frame }, false);
       if (performance.now() - this.leadAt > TOGETHER) this.lead();
     }
-    if (this.scene.isHere(this.now, frame)) this.paint();
-    else void this.fetch().then(() => this.frame === frame && this.soon());
-    if (frame % this.meta.chunk === 0 || !this.now.playing) {
-      void this.scene.fetchAhead(this.now, frame);
-      void this.player.need(this.parts.chunkOf(frame) + 1).catch(() => undefined);
-    }
+    if (this.scene.isHere(this.now, frame)) this.onAll(frame);
+    else void this.fetch().then(() => this.onAll(frame));
+  }
+
+  // A frame has come with its maps: show it, and only then have what follows.
+  private onAll(frame: number): void {
+    if (frame !== this.frame) return;
+    this.paint();
+    const chunk = this.parts.chunkOf(frame);
+    if (chunk === this.chunk && this.now.playing) return;
+    this.chunk = chunk;
+    void this.scene.fetchAhead(this.now, frame);
+    void this.player.need(chunk + 1).catch(() => undefined);
   }
 
   private async fetch(): Promise<void> {
@@ -293,24 +273,21 @@ export class Viewer implements Member {
     try {
       await this.scene.fetch(this.now, this.frame);
     } catch (error) {
-      this.tell((error as Error).message);
+      this.status.tell((error as Error).message);
     }
   }
 
   private paint(): void {
     const { now, frame, scene, image } = this;
-    const colours = scene.table(now.colormap);
-    if (!image || !colours || !scene.diverging || this.gone) return;
+    if (!image || this.gone || !scene.table(now.colormap) || !scene.diverging) return;
     const quick = now.playing && this.player.isVideo && this.easel.kind === "WebGL" && now.view !== "grid";
     this.easel.draw(now, frame, image, this.size(quick), quick, this.outliner.outlines());
     this.root.dataset.frame = String(frame);
     if (quick && performance.now() - this.toldAt < SELDOM) return; // the pictures come first
     this.toldAt = performance.now();
-    const first = this.parts.map(now.source, frame) ?? null;
-    this.describe(first);
-    this.showScale(first, colours);
-    this.read();
-    this.timeline.update(frame, now.notes, this.player.range);
+    this.legend.show(now, frame, this.player.times[frame] ?? 0);
+    this.easel.canvases[0].setAttribute("aria-label", this.legend.label(now));
+    this.overTime.timeline.update(frame, now.notes, this.player.range);
     if (now.view === "grid") this.agreement.replaceChildren(agreement(this.meta.sources.map((name) => [name, this.parts.map(name, frame)]), frame));
     const { jump } = this.panels.transport;
     if (document.activeElement !== jump) jump.value = String(frame);
@@ -327,148 +304,53 @@ export class Viewer implements Member {
     return [Math.round(across), Math.round((height * across) / width)];
   }
 
-  private describe(first: FrameMap | null): void {
-    const { now, frame } = this;
-    const what: Record<string, string> = {
-      wipe: `left ${now.source}, right ${now.other}`,
-      difference: `${now.source} more (orange, +) or less (purple, -) than ${now.other}`,
-      grid: this.meta.sources.join(", "),
+  private whatCanBeDone(): Hands {
+    const change = (wanted: Partial<Settings>) => this.change(wanted);
+    const go = (frame: number) => {
+      if (Number.isFinite(frame)) change({ frame: Math.min(Math.max(Math.round(frame), 0), this.meta.frames - 1) });
     };
-    const missing = first ? "" : "; no map of this frame";
-    const time = clock(this.player.times[frame] ?? 0);
-    const caption = `frame ${frame}, ${time}; ${now.view}: ${what[now.view] ?? now.source}${missing}`;
-    this.caption.textContent = caption;
-    this.easel.canvases[0].setAttribute("aria-label", `${caption}; ${now.normalise}: ${this.meta.scales[now.normalise]}`);
-  }
-
-  private showScale(first: FrameMap | null, colours: Uint8Array): void {
-    const { now } = this;
-    const [low, high] = this.scene.scale(now.source, now.normalise) ?? [first?.low ?? 0, first?.high ?? 1];
-    const table = now.view === "difference" ? this.scene.diverging : colours;
-    const ticks = now.view === "difference" ? ["less", "equal", "more"] : [low, (low + high) / 2, high].map((each) => short(each));
-    const stops = Array.from({ length: 17 }, (_, n) => Math.min(16 * n, 255)).map(
-      (at) => `rgb(${[0, 1, 2].map((each) => table?.[3 * at + each]).join(" ")})`,
-    );
-    this.bar.style.setProperty("--ramp", `linear-gradient(to right, ${stops.join(", ")})`);
-    this.bar.title = this.meta.scales[now.normalise];
-    this.bar.replaceChildren(...ticks.map((tick) => h("span", {}, tick)));
-  }
-
-  // Say what the maps hold where the pointer is.
-  private read(): void {
-    if (!this.pointer) {
-      this.reading.textContent = "point at the picture to read the map";
-      return;
-    }
-    const [x, y] = this.pointer;
-    const at = (part: number, length: number) => Math.min(Math.floor(part * length), length - 1);
-    const [width, height] = this.meta.size;
-    const sources = this.scene.sources(this.now);
-    const values = sources.map((name) => {
-      const map = this.parts.map(name, this.frame);
-      if (!map) return `${name}: no map`;
-      const level = map.levels[at(y, map.rows) * map.columns + at(x, map.columns)];
-      const value = map.low + (level / 255) * (map.high - map.low);
-      const below = map.levels.reduce((count, each) => count + Number(each <= level), 0);
-      return `${sources.length > 1 ? `${name} ` : ""}${value < 0.01 ? value.toExponential(2) : value.toPrecision(3)}, percentile ${((100 * below) / map.levels.length).toFixed(1)}`;
-    });
-    this.reading.textContent = `x ${at(x, width)}, y ${at(y, height)}: ${values.join("; ")} of the frame`;
-  }
-
-  private async showTraces(): Promise<void> {
-    const { strips, source, other, view } = this.now;
-    const pair = this.scene.sources(this.now);
-    const several = view === "side-by-side" ? [...new Set([source, other])] : [...new Set(pair)];
-    const wanted = strips.flatMap((strip) => (this.meta.shared.includes(strip) ? [""] : several).map((name) => ({ strip, name })));
-    const found = await Promise.allSettled(wanted.map(({ strip, name }) => (isOfMaps(strip) ? this.ofMaps(strip, name) : this.parts.trace(strip, name))));
-    if (this.now.strips !== strips && String(this.now.strips) !== String(strips)) return;
-    if (this.now.source !== source) return;
-    this.traces = found.flatMap((each, n) => (each.status === "fulfilled" ? [{ ...wanted[n], trace: each.value }] : []));
-    const failed = found.find((each): each is PromiseRejectedResult => each.status === "rejected");
-    if (failed && this.host.live) this.tell((failed.reason as Error).message);
-    this.showLanes();
-    const [first] = this.traces;
-    this.thumbs.show(first?.strip ?? "", first?.trace);
-  }
-
-  // What the maps of a source tell, computed once.
-  private async ofMaps(strip: string, source: string): Promise<Trace> {
-    const { parts, meta } = this;
-    const told = (done: number, total: number) => {
-      if (total > 8) this.tellProgress(`maps of ${source} over time`, done, total);
-      return !this.gone;
-    };
-    const coming = this.mapTraces.get(source) ?? mapTraces(parts, meta, source, told);
-    this.mapTraces.set(source, coming);
-    coming.catch(() => this.mapTraces.delete(source));
-    const traces = await coming;
-    if (!traces) throw new Error("closed");
-    return traces[strip];
-  }
-
-  private showLanes(): void {
-    const lanes: Lane[] = this.now.strips.map((strip) => {
-      const own = this.traces.filter((each) => each.strip === strip);
-      const lines = own.map(({ name, trace }, n) => ({ name, values: trace.values, colour: n, dash: n }));
-      return { title: strip, unit: own[0]?.trace.unit ?? "", lines };
-    });
-    const shown = this.regions.found.filter(({ source }) => source === "people" || this.scene.sources(this.now).includes(source));
-    const [regions, sources] = [shown.map(({ region }) => region), shown.map(({ source }) => source)].map((names) => [...new Set(names)]);
-    const lines = shown.map(({ region, source, shares }) => ({
-      name: sources.length > 1 ? `${region}, ${source}` : region,
-      values: shares.map((share) => 100 * share),
-      colour: regions.indexOf(region),
-      dash: sources.indexOf(source),
-    }));
-    if (lines.length) lanes.push({ title: "attention in", unit: "%", lines });
-    this.timeline.show(lanes);
-  }
-
-  private hands(): Hands {
     return {
-      change: (change) => this.change(change),
-      step: (frames) => this.go(this.frame + frames),
-      go: (frame) => this.go(frame),
+      change,
+      go,
+      view: (view) => {
+        if (this.meta.sources.length < 2 && this.meta.comparing.includes(view)) this.status.tell(`${view} ${LONE}`);
+        else change({ view });
+      },
+      step: (frames) => go(this.frame + frames),
+      play: () => change({ playing: !this.now.playing }),
+      loop: () => change({ loop: !this.now.loop }),
+      fade: (steps) => change({ alpha: Math.min(Math.max(Math.round(10 * this.now.alpha + steps) / 10, 0), 1) }),
+      zoom: (factor) => this.stage.zoom(factor || 1 / this.stage.scale),
       note: () => this.notes.add(Math.max(this.frame, 0)),
       region: () => this.outliner.begin(),
       save: () => this.save(),
       settings: () => (this.panels.drawer.root.hidden = !this.panels.drawer.root.hidden),
       full: () => void (document.fullscreenElement ? document.exitFullscreen() : this.root.requestFullscreen?.()),
       help: () => (this.help.hidden = !this.help.hidden),
+      close: () => (this.help.hidden = this.panels.drawer.root.hidden = true),
     };
   }
 
-  private pointing() {
+  private pointing(): Pointing {
     return {
-      press: (at: Point, near: number) => {
+      press: (at, near) => {
         this.root.focus({ preventScroll: true });
         if (this.now.view !== "wipe" || this.outliner.isDrawing) return this.outliner.press(at, near);
         this.change({ border: at[0] });
         return true;
       },
-      drag: (at: Point) => {
+      drag: (at) => {
         if (this.outliner.drag(at)) return true;
         if (this.now.view === "wipe") this.change({ border: at[0] });
         return this.now.view === "wipe";
       },
-      release: (at: Point, near: number) => void this.outliner.release(at, near),
-      over: (at: Point | null) => {
-        this.pointer = at;
-        this.read();
+      release: (at, near) => void this.outliner.release(at, near),
+      over: (at) => {
+        this.legend.pointer = at;
+        this.legend.read(this.now, this.frame);
       },
       zoomed: () => this.soon(),
     };
-  }
-
-  private files(): [word: string, title: string, made: () => void][] {
-    const short_: [string, string, () => void] = ["WebP", "Save the first ten seconds of the range as a picture that moves", () => void this.saveFilm()];
-    if (!this.host.live) return [short_];
-    return [
-      ["mp4", "Save the range as it is shown, with its sound", () => this.host.act("save_video")],
-      short_,
-      ["JSON", "Save the view, to open it again with SaliencyViewer.from_state", () => this.host.act("save_state")],
-      ["HTML", "Save a page that opens anywhere, without Python", () => this.host.act("save_html")],
-    ];
   }
 
   private save(): void {
@@ -476,65 +358,14 @@ export class Viewer implements Member {
       this.host.act("save_frame");
       return;
     }
-    this.player.pause();
-    this.set({ playing: false });
+    this.change({ playing: false });
     this.paint();
-    this.easel.flattened(this.now.view).toBlob((blob) => blob && download(`${this.meta.name}_${this.frame}.png`, blob));
-  }
-
-  private async saveFilm(): Promise<void> {
-    this.cancelled = false;
-    const regions = new Outliner({ regions: () => this.now.regions, frame: () => at, change: () => undefined, redraw: () => undefined, tell: () => undefined });
-    let at = 0;
-    const what = "making the WebP";
-    const outlines = (frame: number) => {
-      at = frame;
-      return regions.outlines();
-    };
-    try {
-      const made = await film(this.scene, { ...this.now }, outlines, (done, total) => {
-        this.tellProgress(what, done, total);
-        return !this.cancelled && !this.gone;
-      });
-      if (made) download(`${this.meta.name}_${this.now.view}.webp`, made);
-      this.tell(made ? `saved ${this.meta.name}_${this.now.view}.webp, ${(made.size / 2 ** 20).toFixed(1)} MiB` : `${what}: cancelled`);
-    } catch (error) {
-      this.tell((error as Error).message);
-    } finally {
-      this.progress.hidden = this.cancel.hidden = true;
-    }
-  }
-
-  private stopExport(): void {
-    this.cancelled = true;
-    this.host.act("cancel");
-  }
-
-  private fillHelp(): void {
-    const { views } = this.meta;
-    const rows = [...KEYS, [`1 ... ${views.length}`, views.join(", ")]].map(([key, what]) => h("tr", {}, h("td", {}, h("kbd", {}, key)), h("td", {}, what)));
-    this.help.append(h("table", {}, h("caption", {}, "Keys, while the viewer has the focus"), ...rows));
-    const more = "Drag on the timeline to choose a range, twice click to let it go; shift and wheel zoom in time, control and wheel in the picture.";
-    this.help.append(h("p", {}, more));
-  }
-
-  private tell(text: string): void {
-    this.told = text;
-    this.status.textContent = text;
-  }
-
-  private tellProgress(what: string, done: number, total: number): void {
-    this.progress.hidden = done >= total;
-    this.cancel.hidden = this.progress.hidden || !["writing the video", "making the WebP"].includes(what);
-    this.progress.max = total;
-    this.progress.value = done;
-    if (done < total) this.tell(`${what}: ${Math.floor((100 * done) / total)} %`);
-    else if (this.told.startsWith(what)) this.tell("");
+    this.saving.picture(this.frame, this.easel.flattened(this.now.view));
   }
 
   private resized(): void {
     this.soon();
-    this.timeline.draw();
+    this.overTime.timeline.draw();
   }
 
   private onKey(event: KeyboardEvent): void {
@@ -542,40 +373,10 @@ export class Viewer implements Member {
     if (field && event.key === "Enter") field.blur(); // JupyterLab keeps Enter from changing it
     if (event.ctrlKey || event.metaKey || event.altKey || field) return;
     if (event.target instanceof HTMLSelectElement && event.key.startsWith("Arrow")) return;
-    const done = this.outliner.key(event.key, event.shiftKey) || this.act(event.key);
-    if (!done) return;
+    const act = this.outliner.key(event.key, event.shiftKey) ? () => undefined : this.keys.get(event.key);
+    if (!act) return;
     event.preventDefault();
     event.stopPropagation();
-  }
-
-  private act(key: string): boolean {
-    const { now, meta } = this;
-    const steps: Record<string, number> = { ArrowLeft: -1, ArrowRight: 1, ArrowDown: -FAR, ArrowUp: FAR };
-    const hands = this.hands();
-    const actions: Record<string, () => void> = {
-      " ": () => this.change({ playing: !now.playing }),
-      Home: () => this.go(0),
-      End: () => this.go(meta.frames - 1),
-      "[": () => this.change({ alpha: Math.max(Math.round(10 * now.alpha - 1) / 10, 0) }),
-      "]": () => this.change({ alpha: Math.min(Math.round(10 * now.alpha + 1) / 10, 1) }),
-      l: () => this.change({ loop: !now.loop }),
-      n: hands.note,
-      r: hands.region,
-      s: hands.save,
-      f: hands.full,
-      "+": () => this.stage.zoom(1.25),
-      "-": () => this.stage.zoom(0.8),
-      "0": () => this.stage.zoom(1 / this.stage.scale),
-      "?": hands.help,
-      Escape: () => (this.help.hidden = this.panels.drawer.root.hidden = true),
-    };
-    if (key in steps) this.go(this.frame + steps[key]);
-    else if (key in actions) actions[key]();
-    else if (/^[1-9]$/.test(key) && meta.views[Number(key) - 1]) {
-      const view = meta.views[Number(key) - 1];
-      if (meta.sources.length < 2 && meta.comparing.includes(view)) this.tell(`${view} ${LONE}`);
-      else this.change({ view });
-    } else return false;
-    return true;
+    act();
   }
 }

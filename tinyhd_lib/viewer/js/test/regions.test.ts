@@ -6,7 +6,7 @@ import { join, tell } from "../src/group";
 import { change, density, extremeFrames, isOfMaps, mapTraces, offCentre, spread } from "../src/map_traces";
 import { Outliner } from "../src/outliner";
 import type { Parts } from "../src/parts";
-import { area, coverage, isInside, moved, placed, rectangle, share } from "../src/regions";
+import { area, coverage, isInside, moved, outlinesOf, placed, rectangle, share } from "../src/regions";
 import { correlation, layout } from "../src/tiles";
 import type { FrameMap, Meta, Point, Region } from "../src/types";
 
@@ -37,6 +37,13 @@ describe("regions", () => {
     expect(placed(region, 0)).toEqual(triangle);
     expect(placed(region, 15)[1]).toEqual([1.5, 1]);
     expect(placed(region, 99)[1]).toEqual([2, 2]);
+  });
+
+  it("are outlined where they are at a frame, the selected one to be taken hold of", () => {
+    const [first, second] = outlinesOf([region, { ...region, name: "face" }], 15, 1);
+    expect(first).toMatchObject({ name: "ball", points: placed(region, 15), closed: true, held: false });
+    expect(second).toMatchObject({ name: "face", held: true });
+    expect(second.colour).not.toBe(first.colour);
   });
 
   it("get a key frame where they are moved, or are moved as a whole", () => {
@@ -242,12 +249,12 @@ describe("traces of maps", () => {
     const meta = { frames: 5, chunk: 2 } as Meta;
     const chunks = [[still, left], [null, right], [left]];
     const parts = { passing: async (_name: string, chunk: number) => chunks[chunk] } as unknown as Parts;
-    const found = await mapTraces(parts, meta, "model", () => true);
+    const found = await mapTraces(parts, meta, "model", async () => true);
     const moved_ = found?.["map change"].values ?? [];
     expect(moved_.map((value) => value && +value.toFixed(6))).toEqual([null, 0.5, null, null, 1]);
     expect(found?.["map spread"].values.map((value) => value && Math.round(value))).toEqual([100, 50, null, 50, 50]);
     expect(Object.keys(found ?? {}).every(isOfMaps)).toBe(true);
-    expect(await mapTraces(parts, meta, "model", () => false)).toBeNull();
+    expect(await mapTraces(parts, meta, "model", async () => false)).toBeNull();
   });
 
   it("have extreme frames, which are apart", () => {

@@ -2,12 +2,14 @@ import { describe, expect, it } from "vitest";
 import { enlarged, laidOver } from "../src/canvas";
 import { enlargement } from "../src/enlarge";
 import { KernelHost } from "../src/host";
-import { extremes, pointsOf } from "../src/marks";
+import { type Hands, keys } from "../src/keys";
+import { extremes } from "../src/marks";
 import { Parts, undifferenced, unpackMaps } from "../src/parts";
 import { scaled } from "../src/picture";
 import { mimeOf } from "../src/player";
+import { pointsOf, Scene } from "../src/scene";
 import { clock, frameAt, middleOf, short, tickStep } from "../src/times";
-import type { FrameMap, Key } from "../src/types";
+import type { FrameMap, Key, Meta, Settings } from "../src/types";
 
 const map = (levels: number[], columns: number, low = 0, high = 1): FrameMap => ({
   rows: levels.length / columns,
@@ -100,8 +102,8 @@ describe("parts", () => {
     packed[at] = change(at) - (at % columns ? change(at - 1) : 0);
   });
 
-  it("give back the levels that were packed", () => {
-    expect(undifferenced(packed, rows, columns, frames)).toEqual(levels);
+  it("give back the levels that were packed", async () => {
+    expect(await undifferenced(packed, rows, columns, frames)).toEqual(levels);
   });
 
   it("know which frame has no map", async () => {
@@ -132,6 +134,21 @@ describe("marks", () => {
       [2, 0],
       [3, 1],
     ]);
+  });
+
+  it("are the gaze of one observer or of all, for as long as its way stays", async () => {
+    const meta = { frames: 6, duration: 3, chunk: 2, gaze: ["people"], sources: ["people"], comparing: [] as string[], settings: [] as string[] } as unknown as Meta;
+    const asked: Key[] = [];
+    const bytes = (chunk: number) => Float32Array.from([2 * chunk, 7, 0.1, 0.2, 2 * chunk + 1, 8, 0.3, 0.4]).buffer;
+    const host = { meta, ask: async (wanted: Key[]) => (asked.push(...wanted), wanted.map(([kind, , chunk]) => (kind === "points" ? bytes(chunk) : new ArrayBuffer(768)))) };
+    const parts = new Parts(host as never);
+    parts.needMaps = async () => [];
+    const scene = new Scene(parts, meta);
+    const settings = { points: true, trail: 1, observer: -1, source: "people", view: "overlay", normalise: "frame", colormap: "gray" } as Settings;
+    await scene.fetch(settings, 4);
+    expect(asked.filter(([kind]) => kind === "points").map(([, , chunk]) => chunk)).toEqual([1, 2]);
+    expect(scene.gaze(settings, 4)).toMatchObject({ span: 2, points: [[2, 7], [3, 8], [4, 7]].map((each) => expect.arrayContaining(each)) });
+    expect(scene.gaze({ ...settings, observer: 7, trail: 0 }, 4)).toMatchObject({ span: 0, points: [[4, 7, expect.closeTo(0.1), expect.closeTo(0.2)]] });
   });
 
   it("stand where two maps differ most", () => {
@@ -174,7 +191,8 @@ describe("a kernel", () => {
     const [first, second] = [host.ask([["maps", "a", 0]]), host.ask([["video", "", 0]])];
     await Promise.resolve();
     const view = (bytes: number[]) => new DataView(Uint8Array.from(bytes).buffer);
-    answer({ id: sent[0].id, errors: { 1: "not yet" } }, [view([7]), view([])]);
+    answer({ id: sent[0].id, place: 0, error: "" }, [view([7])]);
+    answer({ id: sent[0].id, place: 1, error: "not yet" }, [view([])]);
     expect(new Uint8Array((await first)[0])).toEqual(Uint8Array.from([7]));
     await expect(second).rejects.toThrow("not yet");
   });
@@ -184,7 +202,7 @@ describe("a kernel", () => {
     const parts = new Parts(host);
     const refused = parts.keep(["still", "", 3]);
     await Promise.resolve();
-    answer({ id: 1, errors: { 0: "no" } }, [new DataView(new ArrayBuffer(0))]);
+    answer({ id: 1, place: 0, error: "no" }, [new DataView(new ArrayBuffer(0))]);
     await expect(refused).rejects.toThrow("no");
     void parts.keep(["still", "", 3]).catch(() => undefined);
     await Promise.resolve();
@@ -220,5 +238,16 @@ describe("a kernel", () => {
     model.set("notes", [{ frame: 9, text: "from the kernel" }]);
     expect(told).toBe(2); // of putting it right, and of what the kernel says
     expect(host.settings().notes[0].frame).toBe(9);
+  });
+});
+
+describe("keys", () => {
+  it("do what the help says", () => {
+    const done: unknown[] = [];
+    const hands = new Proxy({} as Hands, { get: (_target, name) => (...words: unknown[]) => done.push([name, ...words]) });
+    const known = keys({ frames: 100, views: ["overlay", "map"] } as Meta, hands);
+    for (const key of [" ", "ArrowLeft", "ArrowUp", "End", "]", "0", "2", "Escape"]) known.get(key)?.();
+    expect(done).toEqual([["play"], ["step", -1], ["step", 16], ["go", 99], ["fade", 1], ["zoom", 0], ["view", "map"], ["close"]]);
+    expect(known.get("3")).toBeUndefined();
   });
 });

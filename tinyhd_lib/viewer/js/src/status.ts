@@ -1,0 +1,34 @@
+// One line of words for the reader, and a bar for what takes its time.
+
+import { button, h } from "./dom";
+
+export class Status {
+  readonly root: HTMLElement;
+  private line = h("div", { class: "tinyhd-status", role: "status", "aria-live": "polite" });
+  private bar = h("progress", { hidden: true, "aria-label": "Progress" });
+  private cancel: HTMLButtonElement;
+
+  constructor(cancelled: () => void) {
+    this.cancel = button("Stop this; nothing is kept of it", cancelled, "cancel");
+    this.cancel.hidden = true;
+    this.root = h("div", { class: "tinyhd-told" }, this.line, this.bar, this.cancel);
+  }
+
+  tell(text: string): void {
+    this.line.textContent = text;
+  }
+
+  // So much of something is done; exports can be cancelled.
+  progress(what: string, done: number, total: number, isExport = false): void {
+    this.bar.hidden = done >= total;
+    this.cancel.hidden = this.bar.hidden || !isExport;
+    [this.bar.max, this.bar.value] = [total, done];
+    if (done < total) this.tell(`${what}: ${Math.floor((100 * done) / total)} %`);
+    else if (this.line.textContent?.startsWith(what)) this.tell("");
+  }
+
+  // What was under way is over, well or not.
+  end(): void {
+    this.bar.hidden = this.cancel.hidden = true;
+  }
+}
