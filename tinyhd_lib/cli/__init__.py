@@ -25,7 +25,7 @@ _COMMANDS = {
     "live": ("videos:live", "saliency of what happens now: a camera, an address, a video, a folder"),
     "generate": ("videos:generate", "maps of a whole data set, named as published"),
     "evaluate": ("videos:evaluate", "score anybody's maps against where people looked"),
-    "compare": ("videos:compare", "two evaluations against each other, with a paired test"),
+    "compare": ("videos:compare", "evaluations against each other, with paired tests"),
     "train": ("models:train", "teach a student; what was cut off goes on"),
     "ablate": ("models:ablate", "train many models alike, and compare them"),
     "export": ("models:export", "a model as a file for other software, held against torch"),

@@ -151,24 +151,34 @@ def evaluate(scoring: PositionalRequiredArgs[UseAppendAction[EvaluateOptions]]) 
 
 
 def compare(
-    first: Positional[Path],
-    second: Positional[Path],
+    scores: Positional[Annotated[tuple[Path, ...], arg(metavar="SCORES SCORES [SCORES ...]")]],
     json: Path | None = None,
+    latex: Path | None = None,
+    html: Path | None = None,
 ) -> None:
-    """Hold two evaluations against each other, with a paired test.
+    """Hold evaluations of the same data against each other, with paired tests.
 
     Args:
-        first: The folder of an evaluation.
-        second: The folder of another one of the same data.
+        scores: The folders of two evaluations, whose differences are shown, or of more, among which the best is found.
         json: Also write the figures there.
+        latex: Also write a table of all of them there, the best in bold, for a paper that loads booktabs.
+        html: Also write that table there as a page.
     """
-    from tinyhd_lib.evaluation.compare import compare as compare_evaluations
+    from tinyhd_lib.evaluation.compare import compare as compare_two
     from tinyhd_lib.evaluation.folder import read_evaluation
+    from tinyhd_lib.evaluation.ranking import rank
 
-    comparison = compare_evaluations(read_evaluation(first), read_evaluation(second))
+    if len(scores) < 2:
+        raise BadInput("name the folders of two evaluations or more: tinyhd compare SCORES SCORES")
+    evaluations = [read_evaluation(each) for each in scores]
+    comparison = compare_two(*evaluations) if len(evaluations) == 2 else rank(evaluations)
     print(comparison)
     if json:
         _write_json(json, comparison.to_json())
+    if latex:
+        write_atomically(latex, rank(evaluations).to_latex().encode())
+    if html:
+        write_atomically(html, rank(evaluations).to_html().encode())
 
 
 def synthesise(

@@ -1,6 +1,6 @@
 """The scores of one frame: which metrics, in which order, and what each of them needs."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -64,6 +64,11 @@ METRICS: tuple[Metric, ...] = (
 )
 
 NAMES = [metric.name for metric in METRICS]
+
+
+def metrics_in(columns: Iterable[str]) -> list[Metric]:
+    """Return the metrics that a table has, in their order."""
+    return [metric for metric in METRICS if metric.name in set(columns)]
 
 
 def score(saliency: Map, target: Target) -> dict[str, float]:
