@@ -7,9 +7,9 @@ from zlib import crc32
 import cv2
 import numpy as np
 
-from tinyhd_lib.data.gaze import Gaze, GroundTruth, read_gaze, truth_of
+from tinyhd_lib.data.gaze import Gaze, GroundTruth, places_of, read_gaze, truth_of
 from tinyhd_lib.data.layouts import Video
-from tinyhd_lib.data.transforms import Image, Map
+from tinyhd_lib.data.transforms import Map
 
 CENTRE_SIZE = (90, 160)
 """The size (height, width) at which a centre bias is learnt, whatever the videos' sizes."""
@@ -65,16 +65,8 @@ def other_fixations(videos: Sequence[Video], without: int, seed: int) -> np.ndar
         video = chosen[turn % len(chosen)]
         truth = video.truth(int(rng.integers(len(video.names))))
         if truth is not None:
-            places.append((np.argwhere(truth.fixations) + 0.5) / truth.fixations.shape)
+            places.append(places_of(truth.fixations))
     return np.concatenate(places) if places else None
-
-
-def as_fixations(places: np.ndarray, size: tuple[int, int]) -> Image:
-    """Return (H, W) bool, from places (n, 2) as parts of height and width."""
-    row, column = (places * size).astype(int).T
-    fixations = np.zeros(size, bool)
-    fixations[row, column] = True
-    return fixations
 
 
 def halves(video: Video, seed: int) -> tuple[Gaze, Gaze] | None:

@@ -68,6 +68,8 @@ class EvaluateOptions:
     sigma: str | None = None
     """How far gaze points spread in their maps: degrees (1.5deg), pixels (20px), or dhf1k for as far as in that data
     set's own maps; 1deg if None."""
+    matched: bool = False
+    """Also score the map that a density calls for, where it is not the density itself: columns CC and KL 'matched'."""
     first: int | None = None
     """The number of the first frame in the names of the predictions' files; as the data set's own if None."""
     allow_missing: tuple[str, ...] = ()

@@ -74,6 +74,10 @@ def make_plan(options: EvaluateOptions, dataset: Dataset, videos: Sequence[Video
     predictions = options.predictions
     if not predictions.is_dir():
         raise BadInput(f"{predictions}: no such folder; predictions are a folder with one for each video")
+    if options.matched and dataset.kind.name not in {"dhf1k", "gaze"}:
+        raise BadInput(
+            f"`matched`: how far fixations spread in the maps of {dataset.kind.name} is not known; leave it out"
+        )
     check_names(videos)
     _check_patterns(videos, options.allow_missing)
     pairs = [_pair(video, options) for video in videos]
@@ -92,6 +96,7 @@ def make_plan(options: EvaluateOptions, dataset: Dataset, videos: Sequence[Video
                 others=others,
                 others_know_centre=centres.from_others,
                 protocol=options.protocol,
+                matched=options.matched,
                 seed=options.seed,
             )
             for start in range(0, len(frames), stretch)

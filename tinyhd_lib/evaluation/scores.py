@@ -1,12 +1,12 @@
 """The scores of one frame: which metrics, in which order, and what each of them needs."""
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from tinyhd_lib import metrics
-from tinyhd_lib.data.gaze import GroundTruth
+from tinyhd_lib.data.gaze import GroundTruth, blur
 from tinyhd_lib.data.transforms import Image, Map
 from tinyhd_lib.evaluation.options import ScoringProtocol
 from tinyhd_lib.metrics.arrays import resize
@@ -20,11 +20,16 @@ class Target:
         truth: where people looked in this frame.
         others: (H, W) bool: where they looked in other videos, None where there are none.
         protocol: how to compute.
+        centre: (H, W) a centre bias, where predictions are densities; None where they are not.
+        sigma: how far a fixation spreads in the saliency map, in pixels, where densities are also scored by the maps
+            that they call for; None where they are not.
     """
 
     truth: GroundTruth
     others: Image | None
     protocol: ScoringProtocol
+    centre: Map | None = None
+    sigma: float | None = None
 
 
 @dataclass(frozen=True)
@@ -66,9 +71,35 @@ METRICS: tuple[Metric, ...] = (
 NAMES = [metric.name for metric in METRICS]
 
 
+OF_DENSITIES = (
+    Metric("IG", lambda density, target: metrics.information_gain(density, target.truth.fixations, target.centre)),
+    Metric(
+        "LL", lambda density, target: metrics.information_gain(density, target.truth.fixations, np.ones_like(density))
+    ),
+)
+"""In bits a fixation: how much more a density knows than the centre bias, and than a uniform one."""
+
+
+def _matched(name: str) -> Metric:
+    plain = METRICS[NAMES.index(name)]
+
+    def of_blurred(density: Map, target: Target) -> float:
+        assert target.sigma is not None
+        return plain.score(blur((density / (density.max() or 1)).astype(np.float32), target.sigma), target)
+
+    return replace(plain, name=f"{name} matched", score=of_blurred)
+
+
+MATCHED = (_matched("CC"), _matched("KL"))
+"""Metrics of a density that was blurred as the ground truth is: of the saliency map that is to be expected of it.
+
+Source: Kuemmerer, Wallis and Bethge, "Saliency Benchmarking Made Easy", ECCV 2018; see docs/evaluation.md.
+"""
+
+
 def metrics_in(columns: Iterable[str]) -> list[Metric]:
     """Return the metrics that a table has, in their order."""
-    return [metric for metric in METRICS if metric.name in set(columns)]
+    return [metric for metric in METRICS + OF_DENSITIES + MATCHED if metric.name in set(columns)]
 
 
 def score(saliency: Map, target: Target) -> dict[str, float]:
@@ -77,4 +108,5 @@ def score(saliency: Map, target: Target) -> dict[str, float]:
     saliency = np.asarray(saliency, np.float64)
     if saliency.shape != size:
         saliency = resize(saliency, size)
-    return {metric.name: metric.score(saliency, target) for metric in METRICS}
+    chosen = [*METRICS, *(OF_DENSITIES if target.centre is not None else ()), *(MATCHED if target.sigma else ())]
+    return {metric.name: metric.score(saliency, target) for metric in chosen}

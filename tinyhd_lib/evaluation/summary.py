@@ -2,13 +2,14 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from tinyhd_lib.evaluation.options import PROTOCOLS
-from tinyhd_lib.evaluation.scores import METRICS, NAMES
+from tinyhd_lib.evaluation.scores import MATCHED, OF_DENSITIES, Metric, metrics_in
 from tinyhd_lib.evaluation.statistics import estimate, totals, units
 from tinyhd_lib.evaluation.tasks import PREDICTION
 
@@ -31,16 +32,22 @@ class Summary:
     figures: pd.DataFrame
     videos: pd.DataFrame
 
+    @cached_property
+    def metrics(self) -> list[Metric]:
+        """Return its metrics, in their order."""
+        return metrics_in(self.figures["metric"])
+
     def texts(self) -> tuple[pd.DataFrame, pd.DataFrame]:
         """Return the means and the intervals as text: a row a predictor, a column a metric."""
         rows = list(self.figures.itertuples())
-        means = ["-" if np.isnan(row.mean) else f"{row.mean:.3f}" for row in rows]
-        intervals = [f"[{row.low:.3f}, {row.high:.3f}]" if np.isfinite(row.low) else "" for row in rows]
-        first, second = (
-            pd.DataFrame(np.reshape(texts, (-1, len(NAMES))), self.figures["predictor"].unique(), NAMES)
-            for texts in (means, intervals)
+        texts = self.figures.assign(
+            means=["-" if np.isnan(row.mean) else f"{row.mean:.3f}" for row in rows],
+            intervals=[f"[{row.low:.3f}, {row.high:.3f}]" if np.isfinite(row.low) else "" for row in rows],
         )
-        return first, second
+        wide = texts.pivot_table(["means", "intervals"], "predictor", "metric", aggfunc="first", sort=False)
+        wide = wide.rename_axis(index=None, columns=(None, None)).fillna({"means": "-", "intervals": ""})
+        names = [metric.name for metric in self.metrics]
+        return wide["means"][names], wide["intervals"][names]
 
     def __str__(self) -> str:
         """Return each figure over its interval, under what was scored."""
@@ -53,7 +60,7 @@ class Summary:
         """Return the same table for a paper that loads ``booktabs``."""
         means, intervals = self.texts()
         cells = means + r" {\scriptsize " + intervals + "}"
-        arrows = {each.name: "uparrow" if each.higher_is_better else "downarrow" for each in METRICS}
+        arrows = {each.name: "uparrow" if each.higher_is_better else "downarrow" for each in self.metrics}
         table = cells.rename(columns=lambda name: rf"{name}$\{arrows[name]}$").rename_axis(index=None, columns=None)
         comment = "".join(f"% {line}\n" for line in [self.headline(), *self.notes()])
         return comment + table.to_latex(escape=False, column_format="l" + "r" * len(arrows))
@@ -84,8 +91,16 @@ class Summary:
         found.append(f"Centre bias: {said['centre_bias']}.")
         if said["centre_bias"] == "learnt from the other videos":
             found.append("It has no sAUC: the false alarms would come from the videos that it was learnt from.")
+        if any(metric in OF_DENSITIES for metric in self.metrics):
+            found.append("IG and LL: bits a fixation more than the centre bias, and than a uniform map.")
+        if any(metric in MATCHED for metric in self.metrics):
+            found.append("matched: of the density, blurred as the ground truth is.")
         if said["gaze_maps"]:
             found.append(f"Maps of gaze points: {'; '.join(said['gaze_maps'])}.")
+        return found + self._notes_on_frames()
+
+    def _notes_on_frames(self) -> list[str]:
+        said, found = self.settings, []
         if (zeros := said.get("frames_looked_at_zeros", 0)) > _MANY_ZEROS:
             found.append(f"In {zeros:.0%} of the frames people looked at zeros, which KL counts: give 16 bits or .npz.")
         if said["every"] > 1:
@@ -107,6 +122,7 @@ def summarise(frames: pd.DataFrame, settings: dict[str, Any]) -> Summary:
         frames: a row for each predictor and frame.
         settings: of the evaluation; ``averaging`` decides the figures.
     """
+    names = [metric.name for metric in metrics_in(frames.columns)]
     frames = frames.assign(unit=units(frames["video"], settings["data"]))
     rows = [
         {
@@ -115,10 +131,10 @@ def summarise(frames: pd.DataFrame, settings: dict[str, Any]) -> Summary:
             **estimate(*totals(part[name], part["unit"]), settings["averaging"])._asdict(),
         }
         for predictor, part in frames.groupby("predictor", observed=True)
-        for name in NAMES
+        for name in names
     ]
     groups = frames.groupby(["predictor", "video"], observed=True)
-    videos = groups[NAMES].mean()
+    videos = groups[names].mean()
     videos.insert(0, "frames", groups.size())
     return Summary(settings, pd.DataFrame(rows), videos.reset_index().astype({"predictor": str}))
 

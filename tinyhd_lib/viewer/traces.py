@@ -6,6 +6,7 @@ from itertools import islice, pairwise
 import cv2
 import numpy as np
 
+from tinyhd_lib.data.gaze import as_fixations, places_of
 from tinyhd_lib.data.reader import VideoReader
 from tinyhd_lib.data.transforms import Image, Map
 from tinyhd_lib.data.video import read_frames
@@ -58,10 +59,7 @@ def score(source: MapSource, observers: MapSource | None, metric: str) -> Map:
             small = cv2.resize(truth.saliency, saliency.shape[::-1], interpolation=cv2.INTER_AREA)
             values[index] = float(cc(saliency, small))
         else:
-            fixations = np.zeros(saliency.shape, bool)
-            places = np.argwhere(truth.fixations) * saliency.shape // truth.fixations.shape
-            fixations[tuple(places.T)] = True
-            values[index] = float(nss(saliency, fixations))
+            values[index] = float(nss(saliency, as_fixations(places_of(truth.fixations), saliency.shape)))
     return values
 
 
