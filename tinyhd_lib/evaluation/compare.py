@@ -18,7 +18,7 @@ from tinyhd_lib.evaluation.tasks import PREDICTION
 TIED = 1e-9
 """Below, a difference is the last digits of two ways of adding up."""
 
-_SHARED_SETTINGS = ("data", "split", "protocol", "averaging", "every", "min_fixations", "seed", "gaze_maps")
+_SHARED_SETTINGS = ("data", "split", "protocol", "averaging", "every", "min_fixations", "seed", "gaze_maps", "shuffle")
 
 
 @dataclass(frozen=True)

@@ -133,6 +133,7 @@ def _asked(options: EvaluateOptions, dataset: Dataset, videos: Sequence[Video]) 
         "averaging": options.averaged,
         "every": options.every,
         "min_fixations": options.min_fixations,
+        "shuffle": options.shuffle and str(options.shuffle),
         "matched": options.matched,
         "first": options.first,
         "allow_missing": list(options.allow_missing),

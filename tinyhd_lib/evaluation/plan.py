@@ -3,15 +3,19 @@
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatch
+from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from tinyhd_lib.data.datasets import Dataset, check_names
+from tinyhd_lib.data.gaze import places_of
 from tinyhd_lib.data.layouts import Video
 from tinyhd_lib.data.transforms import Map
 from tinyhd_lib.errors import BadInput
 from tinyhd_lib.evaluation.baselines import centre_bias, mean_truth, other_fixations
 from tinyhd_lib.evaluation.options import EvaluateOptions
-from tinyhd_lib.evaluation.predictions import Maps, NoMaps, find_maps
+from tinyhd_lib.evaluation.predictions import Maps, NoMaps, find_maps, read_any_map
 from tinyhd_lib.evaluation.statistics import chosen_frames
 from tinyhd_lib.evaluation.tasks import Task
 
@@ -82,9 +86,11 @@ def make_plan(options: EvaluateOptions, dataset: Dataset, videos: Sequence[Video
     _check_patterns(videos, options.allow_missing)
     pairs = [_pair(video, options) for video in videos]
     centres = _centres(dataset, videos, run_all)
+    shuffled = _shuffled(options.shuffle) if options.shuffle else None
     tasks = []
     for number, frames in _choose(pairs, options).items():
-        pair, others = pairs[number], other_fixations(videos, number, options.seed)
+        pair = pairs[number]
+        others = other_fixations(videos, number, options.seed) if shuffled is None else shuffled
         # A video of maps is decoded from its start, and once is enough.
         stretch = len(frames) if pair.maps.video else _STRETCH
         tasks += [
@@ -94,7 +100,7 @@ def make_plan(options: EvaluateOptions, dataset: Dataset, videos: Sequence[Video
                 maps=pair.maps,
                 centre=centres.maps[number],
                 others=others,
-                others_know_centre=centres.from_others,
+                others_know_centre=centres.from_others and shuffled is None,
                 protocol=options.protocol,
                 matched=options.matched,
                 seed=options.seed,
@@ -104,6 +110,14 @@ def make_plan(options: EvaluateOptions, dataset: Dataset, videos: Sequence[Video
     if not tasks:
         raise BadInput(f"{predictions}: no map belongs to a frame whose ground truth is known; nothing to score")
     return Plan(tuple(tasks), tuple(pairs), centres.source)
+
+
+def _shuffled(path: Path) -> np.ndarray:
+    """Return where people looked by a map of counts, in any videos: (n, 2) as parts of height and width."""
+    places = places_of(read_any_map(path) > 0)
+    if not len(places):
+        raise BadInput(f"{path}: holds no fixation; `shuffle` takes a map of those of other videos")
+    return places
 
 
 def _pair(video: Video, options: EvaluateOptions) -> Pair:

@@ -89,7 +89,9 @@ class Summary:
             found[0] += f" With only {said['videos']} videos, it may be a little too narrow."
         found.append(f"Protocol {said['protocol']}: {PROTOCOLS[said['protocol']].source}.")
         found.append(f"Centre bias: {said['centre_bias']}.")
-        if said["centre_bias"] == "learnt from the other videos":
+        if shuffle := said.get("shuffle"):
+            found.append(f"sAUC: false alarms of {shuffle}.")
+        elif said["centre_bias"] == "learnt from the other videos":
             found.append("It has no sAUC: the false alarms would come from the videos that it was learnt from.")
         if any(metric in OF_DENSITIES for metric in self.metrics):
             found.append("IG and LL: bits a fixation more than the centre bias, and than a uniform map.")
