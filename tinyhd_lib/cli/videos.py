@@ -10,7 +10,7 @@ import webbrowser
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from tempfile import mkdtemp
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
@@ -70,6 +70,7 @@ def generate(
     out: Path,
     dir: Positional[Path | None] = None,
     split: str | None = None,
+    submission: Literal["dhf1k"] | None = None,
     workers: int = 1,
     cluster: str | None = None,
     json: Path | None = None,
@@ -83,19 +84,27 @@ def generate(
         out: Where a folder a video goes.
         dir: The data set's folder; $TINYHD_<KIND> if not given.
         split: Of the data set, or all; the one that its papers evaluate on if not given.
+        submission: Of the test split, and also write OUT.zip, as the authors of that data set take it.
         workers: How many videos at once, in a process each.
         cluster: A Dask scheduler to do them instead (tcp://host:8786), or a YAML file of a cluster.
         json: Also write there how long each video took.
     """
     from tinyhd_lib.data.datasets import check_names, find_kind, open_dataset
     from tinyhd_lib.prediction.jobs import dataset_jobs
+    from tinyhd_lib.prediction.submission import pack_maps
 
-    split = split or find_kind(kind).evaluated
+    if submission and (kind != submission or split not in {None, "test"} or writing.maps != "png"):
+        raise BadInput(
+            f"`submission={submission}` is of {submission}'s test split, as 8-bit PNG: leave out what differs"
+        )
+    split = split or ("test" if submission else find_kind(kind).evaluated)
     dataset = open_dataset(kind, dir, None if split == "all" else split)
     for each in dataset.skipped:
         logger.warning("skipped: %s", each.reason)
     check_names(dataset.videos)
     _do(dataset_jobs(dataset.videos, out, writing), model, workers, cluster, json)
+    if submission:
+        logger.info("%d videos -> %s", len(dataset.videos), pack_maps(out, dataset.videos))
 
 
 def view(

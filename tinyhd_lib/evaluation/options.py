@@ -69,8 +69,8 @@ class EvaluateOptions:
     """How far gaze points spread in their maps: degrees (1.5deg), pixels (20px), or dhf1k for as far as in that data
     set's own maps; 1deg if None."""
     shuffle: Path | None = None
-    """A map of fixations of other videos, or of their counts (.npy, .npz, .mat or an image), of which sAUC takes its false
-    alarms; ten frames of the others that are scored if None."""
+    """A map of fixations of other videos, or of their counts (.npy, .npz, .mat or an image), as false alarms for sAUC;
+    ten frames of the others that are scored if None."""
     matched: bool = False
     """Also score the map that a density calls for, where it is not the density itself: columns CC and KL 'matched'."""
     first: int | None = None
