@@ -245,7 +245,7 @@ def test_what_is_no_density_calls_for_no_map(
 ) -> None:
     grey = write_maps(gaze, tmp_path / "grey", "png")
     assert evaluate(grey, gaze, tmp_path / "scores", "--matched") == 2
-    assert "8-bit maps are no densities, which --matched needs; make .npz or 16 bits" in capsys.readouterr().err
+    assert "--matched is for densities, not for 8-bit maps; make .npz or 16 bits" in capsys.readouterr().err
     ucf = open_dataset("ucf", made_up("ucf"))
     shutil.rmtree(grey)
     assert evaluate(write_maps(ucf.of_split("testing"), grey, "npz"), ucf, tmp_path / "ucf", "--matched") == 2

@@ -311,7 +311,6 @@ def test_looks_beside_the_picture_are_left_out(video: Path, tmp_path: Path) -> N
         (lambda p: p.assign(time=1000 * p["time"]), {}, "times run from 1 to 1995 s in a video of 2 s: say by `unit`"),
         (lambda p: p, {"unit": "ms"}, "times run from 1e-06 to 0.001995 s in a video of 2 s"),
         (lambda p: p.assign(time=p["time"] + 60), {}, "or by `start` when the video began"),
-        (lambda p: p.assign(x=p["x"] / 1000, y=p["y"] / 1000, time=p["time"]).assign(x=0.5, y=0.5), {}, "one pixel"),
         (lambda p: p.assign(x=p["y"], y=p["x"]), {}, "fewer if x and y are swapped"),
         (lambda p: p.assign(x=p["x"] * 12, y=p["y"] * 12), {}, "outside of 160x96: say by `screen`"),
         (lambda p: p.assign(x="."), {}, "no row has numbers as time, x and y"),
@@ -361,6 +360,9 @@ def test_the_command_imports_and_verifies(video: Path, tmp_path: Path, capsys: p
     few.to_csv(tmp_path / "few.csv", index=False)
     assert main(["data", "import", str(tmp_path / "few.csv"), *words]) == 1, "verify finds frames without a point"
     assert "37 of 50 frames have no point" in capsys.readouterr().out
+    samples().assign(x=50.2, y=40.7).to_csv(tmp_path / "still.csv", index=False)
+    assert main(["data", "import", str(tmp_path / "still.csv"), *words]) == 1
+    assert "all points are within one pixel" in capsys.readouterr().out
     assert main(["data", "import", files[0], *words, "--unit", "ms"]) == 2
     assert "say by --unit what they are in" in capsys.readouterr().err
 

@@ -134,9 +134,7 @@ def _gaze(points: pd.DataFrame, size: tuple[int, int], frames: int) -> Gaze:
 
 
 def _checked(gaze: Gaze) -> Image:
-    """Return which points (n,) are inside of the picture; refuse places that are in another unit, or swapped."""
-    if max(np.ptp(gaze.x), np.ptp(gaze.y)) <= 1:
-        raise BadInput("all points are within one pixel: give x and y in pixels, or in parts of the width and height")
+    """Return which points (n,) are inside of the picture; refuse places that are of something else, or swapped."""
     inside, swapped = gaze.inside(), replace(gaze, x=gaze.y, y=gaze.x).inside()
     told = f"{1 - inside.mean():.0%} of the points are outside of {gaze.size[1]}x{gaze.size[0]}"
     if swapped.mean() > max(inside.mean(), _NEARLY_ALL):

@@ -90,11 +90,9 @@ class EvaluateOptions:
 
     def __post_init__(self) -> None:
         """Refuse numbers that make no sense."""
-        for name, value, least in (("every", self.every, 1), ("seed", self.seed, 0)):
-            if value < least:
-                raise BadInput(f"`{name}={value}`: at least {least}")
-        if self.min_fixations < 1:
-            raise BadInput(f"`min_fixations={self.min_fixations}`: at least 1, no metric is defined without")
+        for name, least in {"every": 1, "seed": 0, "min_fixations": 1}.items():
+            if getattr(self, name) < least:
+                raise BadInput(f"`{name}={getattr(self, name)}`: at least {least}")
 
     @property
     def averaged(self) -> str:

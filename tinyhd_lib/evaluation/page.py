@@ -3,6 +3,7 @@
 import base64
 import io
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -172,14 +173,12 @@ def _apart(rows: pd.DataFrame) -> list[int]:
 
 def _images(video: Video, indices: set[int]) -> dict[int, Image]:
     found: dict[int, Image] = {}
-    try:
+    with suppress(BadInput):  # scores need no pictures
         for frame in video.frames():
             if frame.index in indices:
                 found[frame.index] = frame.image
             if len(found) == len(indices):
                 break
-    except BadInput:  # scores need no pictures
-        return found
     return found
 
 

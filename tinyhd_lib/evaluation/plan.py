@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatch
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -85,7 +85,7 @@ def make_plan(options: EvaluateOptions, dataset: Dataset, videos: Sequence[Video
     check_names(videos)
     _check_patterns(videos, options.allow_missing)
     pairs = [_pair(video, options) for video in videos]
-    centres = _centres(dataset, videos, run_all)
+    centres, source, from_others = _centres(dataset, videos, run_all)
     shuffled = _shuffled(options.shuffle) if options.shuffle else None
     tasks = []
     for number, frames in _choose(pairs, options).items():
@@ -98,9 +98,9 @@ def make_plan(options: EvaluateOptions, dataset: Dataset, videos: Sequence[Video
                 video=pair.video,
                 indices=tuple(frames[start : start + stretch]),
                 maps=pair.maps,
-                centre=centres.maps[number],
+                centre=centres[number],
                 others=others,
-                others_know_centre=centres.from_others and shuffled is None,
+                others_know_centre=from_others and shuffled is None,
                 protocol=options.protocol,
                 matched=options.matched,
                 seed=options.seed,
@@ -109,7 +109,7 @@ def make_plan(options: EvaluateOptions, dataset: Dataset, videos: Sequence[Video
         ]
     if not tasks:
         raise BadInput(f"{predictions}: no map belongs to a frame whose ground truth is known; nothing to score")
-    return Plan(tuple(tasks), tuple(pairs), centres.source)
+    return Plan(tuple(tasks), tuple(pairs), source)
 
 
 def _shuffled(path: Path) -> np.ndarray:
@@ -171,23 +171,16 @@ def _choose(pairs: Sequence[Pair], options: EvaluateOptions) -> dict[int, list[i
     return chosen
 
 
-def _centres(dataset: Dataset, videos: Sequence[Video], run_all: MapFunction) -> "_Centres":
+def _centres(dataset: Dataset, videos: Sequence[Video], run_all: MapFunction) -> tuple[list[Map], str, bool]:
+    """Return a centre bias for each video, in words what it was learnt from, and whether that is the other videos."""
     fitted = dataset.kind.fitted
     if fitted in dataset.splits and videos[0].split != fitted:
         means = list(run_all(mean_truth, dataset.of_split(fitted).videos))
         learnt = sum(mean is not None for mean in means)
         if learnt:
-            return _Centres([centre_bias(means)] * len(videos), f"learnt from {learnt} videos of {fitted}")
+            return [centre_bias(means)] * len(videos), f"learnt from {learnt} videos of {fitted}", False
     means = list(run_all(mean_truth, videos))
     maps = [centre_bias(means, without=number) for number in range(len(videos))]
     if sum(mean is not None for mean in means) < 2:
-        return _Centres(maps, "uniform, for there is nothing to learn it from")
-    return _Centres(maps, "learnt from the other videos", from_others=True)
-
-
-class _Centres(NamedTuple):
-    """A centre bias for each video, in words what it was learnt from, and whether that is the other videos."""
-
-    maps: list[Map]
-    source: str
-    from_others: bool = False
+        return maps, "uniform, for there is nothing to learn it from", False
+    return maps, "learnt from the other videos", True

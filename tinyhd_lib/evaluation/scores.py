@@ -72,10 +72,8 @@ NAMES = [metric.name for metric in METRICS]
 
 
 OF_DENSITIES = (
-    Metric("IG", lambda density, target: metrics.information_gain(density, target.truth.fixations, target.centre)),
-    Metric(
-        "LL", lambda density, target: metrics.information_gain(density, target.truth.fixations, np.ones_like(density))
-    ),
+    Metric("IG", lambda given, target: metrics.information_gain(given, target.truth.fixations, target.centre)),
+    Metric("LL", lambda given, target: metrics.information_gain(given, target.truth.fixations, np.ones_like(given))),
 )
 """In bits a fixation: how much more a density knows than the centre bias, and than a uniform one."""
 

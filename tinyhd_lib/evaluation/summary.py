@@ -39,15 +39,13 @@ class Summary:
 
     def texts(self) -> tuple[pd.DataFrame, pd.DataFrame]:
         """Return the means and the intervals as text: a row a predictor, a column a metric."""
-        rows = list(self.figures.itertuples())
-        texts = self.figures.assign(
-            means=["-" if np.isnan(row.mean) else f"{row.mean:.3f}" for row in rows],
-            intervals=[f"[{row.low:.3f}, {row.high:.3f}]" if np.isfinite(row.low) else "" for row in rows],
-        )
-        wide = texts.pivot_table(["means", "intervals"], "predictor", "metric", aggfunc="first", sort=False)
-        wide = wide.rename_axis(index=None, columns=(None, None)).fillna({"means": "-", "intervals": ""})
+        wide = self.figures.pivot_table(["mean", "low", "high"], "predictor", "metric", dropna=False, sort=False)
         names = [metric.name for metric in self.metrics]
-        return wide["means"][names], wide["intervals"][names]
+        mean, low, high = (
+            wide[column][names].rename_axis(index=None, columns=None) for column in ("mean", "low", "high")
+        )
+        intervals = "[" + low.map("{:.3f}".format) + ", " + high.map("{:.3f}".format) + "]"
+        return mean.map("{:.3f}".format).where(mean.notna(), "-"), intervals.where(np.isfinite(low), "")
 
     def __str__(self) -> str:
         """Return each figure over its interval, under what was scored."""
@@ -67,9 +65,12 @@ class Summary:
 
     def to_json(self) -> dict[str, Any]:
         """Return what ``summary.json`` holds; NaN becomes null and infinity ``"inf"``: JSON has no numbers for them."""
-        figures: dict[str, dict[str, Any]] = {}
-        for row in self.figures.itertuples():
-            figures.setdefault(row.predictor, {})[row.metric] = json_numbers(mean=row.mean, low=row.low, high=row.high)
+        figures = {
+            predictor: {
+                row.metric: json_numbers(mean=row.mean, low=row.low, high=row.high) for row in part.itertuples()
+            }
+            for predictor, part in self.figures.groupby("predictor", sort=False)
+        }
         return {"settings": self.settings, "figures": figures}
 
     def headline(self) -> str:

@@ -1,7 +1,6 @@
 """Scoring a stretch of one video, in whatever process: the unit of work, of progress and of resuming."""
 
 import hashlib
-import io
 import json
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -68,10 +67,7 @@ class Task:
             "indices": self.indices,
             "truth": fingerprint(self._truth_files()),
             "predictions": fingerprint(self.maps.sources(self.indices)),
-            "others_know_centre": self.others_know_centre,
-            "protocol": self.protocol,
-            "matched": self.matched,
-            "seed": self.seed,
+            "how": [self.others_know_centre, self.protocol, self.matched, self.seed],
         }
         digest = hashlib.sha256(json.dumps(stated).encode())
         digest.update(self.centre.tobytes())
@@ -96,9 +92,7 @@ def run_task(job: tuple[Task, Path]) -> int:
     task, place = job
     if not place.exists():
         keep_freed_memory()
-        buffer = io.BytesIO()
-        pd.DataFrame(_rows(task)).to_parquet(buffer, index=False)
-        write_atomically(place, buffer.getvalue())
+        write_atomically(place, pd.DataFrame(_rows(task)).to_parquet(index=False))
     return len(task.indices)
 
 
@@ -113,18 +107,11 @@ def _rows(task: Task) -> list[dict[str, Any]]:
         others = None if task.others is None else as_fixations(task.others, size)
         if centre.shape != size:
             centre = resize(task.centre, size)
-        is_density = saliency.dtype != np.uint8  # grey levels are stretched: black is where the map is least, not 0
-        if task.matched and not is_density:
-            raise BadInput(
-                f"{task.video.name}: 8-bit maps are no densities, which `matched` needs; make .npz or 16 bits"
-            )
-        target = Target(
-            truth,
-            others,
-            PROTOCOLS[task.protocol],
-            centre=centre if is_density else None,
-            sigma=_sigma(task.video, size[1]) if task.matched else None,
-        )
+        baseline = None if saliency.dtype == np.uint8 else centre  # grey levels are stretched, and no density
+        sigma = _sigma(task.video, size[1]) if task.matched else None
+        if task.matched and baseline is None:
+            raise BadInput(f"{task.video.name}: `matched` is for densities, not for 8-bit maps; make .npz or 16 bits")
+        target = Target(truth, others, PROTOCOLS[task.protocol], baseline, sigma)
         predictions = {CHANCE: np.zeros(size), CENTRE: centre, PREDICTION: saliency}
         found = {predictor: score(each, target) for predictor, each in predictions.items()}
         if parts is not None:
