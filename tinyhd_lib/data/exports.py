@@ -3,7 +3,6 @@
 import re
 import shutil
 import tomllib
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +10,6 @@ import pandas as pd
 
 from tinyhd_lib.data.gaze import Gaze, gaze_file
 from tinyhd_lib.data.trackers import GazeImport
-from tinyhd_lib.data.transforms import Image
 from tinyhd_lib.data.video import probe, read_frames
 from tinyhd_lib.errors import BadInput
 from tinyhd_lib.files import write_atomically
@@ -41,13 +39,14 @@ def import_gaze(export: GazeImport) -> Gaze:
     rate = float(probe(export.video).rate)
     points = _during(pd.concat([_read(path, export) for path in export.files]), times[-1] + 1 / rate)
     points[["x", "y"]] = _in_pixels(points[["x", "y"]].to_numpy(), np.array([width, height]), export.screen)
+    points = _inside(points, width, height)
     first = np.searchsorted(times, points["time"].clip(0), "right") - 1
     last = np.maximum(np.searchsorted(times, points["end"]) - 1, first)
     points["frame"] = [range(start, end + 1) for start, end in zip(first, last, strict=True)]
     points["observer"] = pd.factorize(points["observer"])[0]
-    each = points.explode("frame")[["frame", "observer", "x", "y"]].astype({"frame": int})
-    inside = _checked(_gaze(each, (height, width), len(times)))
-    gaze = _gaze(each[inside].groupby(["frame", "observer"]).median().reset_index(), (height, width), len(times))
+    seen = points.explode("frame").groupby(["frame", "observer"])[["x", "y"]].median().reset_index()
+    frame, observer, x, y = seen.to_numpy(float).T
+    gaze = Gaze(frame.astype(int), observer.astype(int), x, y, (height, width), len(times))
     export.out.mkdir(parents=True, exist_ok=True)
     video = export.out / export.video.name
     if not (video.exists() and video.samefile(export.video)):
@@ -128,17 +127,15 @@ def _in_pixels(places: np.ndarray, size: np.ndarray, screen: str | None) -> np.n
     return (places - extent / 2) / (extent / size).min() + size / 2 - 0.5
 
 
-def _gaze(points: pd.DataFrame, size: tuple[int, int], frames: int) -> Gaze:
-    frame, observer, x, y = (points[name].to_numpy() for name in ("frame", "observer", "x", "y"))
-    return Gaze(frame, observer, x, y, size, frames)
-
-
-def _checked(gaze: Gaze) -> Image:
-    """Return which points (n,) are inside of the picture; refuse places that are of something else, or swapped."""
-    inside, swapped = gaze.inside(), replace(gaze, x=gaze.y, y=gaze.x).inside()
-    told = f"{1 - inside.mean():.0%} of the points are outside of {gaze.size[1]}x{gaze.size[0]}"
+def _inside(points: pd.DataFrame, width: int, height: int) -> pd.DataFrame:
+    """Return the points that are inside of the picture; refuse places that are of something else, or swapped."""
+    inside, swapped = (
+        points[across].between(-0.5, width - 0.5, "left") & points[down].between(-0.5, height - 0.5, "left")
+        for across, down in (("x", "y"), ("y", "x"))
+    )
+    told = f"{1 - inside.mean():.0%} of the points are outside of {width}x{height}"
     if swapped.mean() > max(inside.mean(), _NEARLY_ALL):
         raise BadInput(f"{told}, and fewer if x and y are swapped: give them the right way round")
     if inside.mean() < 0.5:
         raise BadInput(f"{told}: say by `screen` what x and y are of")
-    return inside
+    return points[inside].copy()

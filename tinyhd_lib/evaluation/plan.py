@@ -79,9 +79,7 @@ def make_plan(options: EvaluateOptions, dataset: Dataset, videos: Sequence[Video
     if not predictions.is_dir():
         raise BadInput(f"{predictions}: no such folder; predictions are a folder with one for each video")
     if options.matched and dataset.kind.name not in {"dhf1k", "gaze"}:
-        raise BadInput(
-            f"`matched`: how far fixations spread in the maps of {dataset.kind.name} is not known; leave it out"
-        )
+        raise BadInput(f"`matched`: how far fixations spread in the maps of {dataset.kind.name} is not known")
     check_names(videos)
     _check_patterns(videos, options.allow_missing)
     pairs = [_pair(video, options) for video in videos]

@@ -87,25 +87,22 @@ def rank(evaluations: Sequence[Evaluation]) -> Ranking:
     if len(set(models)) < len(models):
         raise BadInput(f"{max(models, key=models.count)}: several evaluations are of it; name one of them")
     frames, left_out = shared_frames(evaluations)
-    metrics = metrics_in(frames.columns.levels[0])
     how = evaluations[0].settings["averaging"], evaluations[0].settings["seed"]
-    columns = zip(*(_column(metric, frames, *how) for metric in metrics), strict=True)
-    names = [metric.name for metric in metrics]
-    mean, best, p = (pd.DataFrame(np.array(each).T, models, names) for each in columns)
-    corrected = pd.DataFrame(holm(p.to_numpy().ravel()).reshape(p.shape), models, names)
+    columns = {metric.name: _column(metric, frames, *how) for metric in metrics_in(frames.columns.levels[0])}
+    wide = pd.concat(columns, axis=1).set_axis(models)
+    mean, best, p = (wide.xs(name, axis=1, level=1) for name in ("mean", "best", "p"))
+    corrected = pd.DataFrame(holm(p.to_numpy().ravel()).reshape(p.shape), p.index, p.columns)
     less = f" ({left_out} that not all have are left out)" if left_out else ""
     headline = f"{len(frames.index.unique('video'))} videos, {len(frames)} frames that all have{less}"
     return Ranking(headline, mean, best, p, corrected)
 
 
-def _column(
-    metric: Metric, frames: pd.DataFrame, averaging: str, seed: int
-) -> tuple[list[float], np.ndarray, list[float]]:
-    """Return the mean of each model, whether it is the best, and p against the best."""
+def _column(metric: Metric, frames: pd.DataFrame, averaging: str, seed: int) -> pd.DataFrame:
+    """Return a row a model: its mean, whether it is the best, and p against the best."""
     scores, videos = defined(frames, metric.name)
-    mean = means(scores, videos, averaging)
-    merit = np.array(mean) if metric.higher_is_better else -np.array(mean)
+    mean = np.array(means(scores, videos, averaging))
+    merit = mean if metric.higher_is_better else -mean
     first = int(merit.argmax())
     p = [difference(scores[:, [first, each]], videos, averaging, seed)[1] for each in range(len(mean))]
     p[first] = np.nan
-    return mean, merit >= merit[first] - TIED, p
+    return pd.DataFrame({"mean": mean, "best": merit >= merit[first] - TIED, "p": p})

@@ -1,7 +1,7 @@
 """The scores of one frame: which metrics, in which order, and what each of them needs."""
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -78,17 +78,15 @@ OF_DENSITIES = (
 """In bits a fixation: how much more a density knows than the centre bias, and than a uniform one."""
 
 
-def _matched(name: str) -> Metric:
-    plain = METRICS[NAMES.index(name)]
-
-    def of_blurred(density: Map, target: Target) -> float:
-        assert target.sigma is not None
-        return plain.score(blur((density / (density.max() or 1)).astype(np.float32), target.sigma), target)
-
-    return replace(plain, name=f"{name} matched", score=of_blurred)
+def _blurred(density: Map, target: Target) -> Map:
+    assert target.sigma is not None
+    return blur((density / (density.max() or 1)).astype(np.float32), target.sigma)
 
 
-MATCHED = (_matched("CC"), _matched("KL"))
+MATCHED = (
+    Metric("CC matched", lambda density, target: metrics.cc(_blurred(density, target), target.truth.saliency)),
+    Metric("KL matched", lambda density, target: _kl(_blurred(density, target), target), higher_is_better=False),
+)
 """Metrics of a density that was blurred as the ground truth is: of the saliency map that is to be expected of it.
 
 Source: Kuemmerer, Wallis and Bethge, "Saliency Benchmarking Made Easy", ECCV 2018; see docs/evaluation.md.
