@@ -95,9 +95,7 @@ def generate(
     from tinyhd_lib.prediction.submission import pack_maps
 
     if submission and (kind != submission or split not in {None, "test"} or writing.maps != "png"):
-        raise BadInput(
-            f"`submission={submission}` is of {submission}'s test split, as 8-bit PNG: leave out what differs"
-        )
+        raise BadInput(f"`submission={submission}` is of dhf1k's test split, as 8-bit PNG: leave out what differs")
     split = split or ("test" if submission else find_kind(kind).evaluated)
     dataset = open_dataset(kind, dir, None if split == "all" else split)
     for each in dataset.skipped:
@@ -176,7 +174,7 @@ def compare(
     """
     from tinyhd_lib.evaluation.compare import compare as compare_two
     from tinyhd_lib.evaluation.folder import read_evaluation
-    from tinyhd_lib.evaluation.ranking import rank
+    from tinyhd_lib.evaluation.ranking import Ranking, rank
 
     if len(scores) < 2:
         raise BadInput("name the folders of two evaluations or more: tinyhd compare SCORES SCORES")
@@ -185,10 +183,9 @@ def compare(
     print(comparison)
     if json:
         _write_json(json, comparison.to_json())
-    if latex:
-        write_atomically(latex, rank(evaluations).to_latex().encode())
-    if html:
-        write_atomically(html, rank(evaluations).to_html().encode())
+    for place, as_text in ((latex, Ranking.to_latex), (html, Ranking.to_html)):
+        if place:
+            write_atomically(place, as_text(rank(evaluations)).encode())
 
 
 def synthesise(

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Sequence
+from itertools import cycle, islice
 from zlib import crc32
 
 import cv2
@@ -60,12 +61,9 @@ def other_fixations(videos: Sequence[Video], without: int, seed: int) -> np.ndar
         return None
     rng = np.random.default_rng([seed, crc32(os.fsencode(videos[without].name))])
     chosen = [others[index] for index in rng.permutation(len(others))[:OTHER_FRAMES]]
-    places = []
-    for turn in range(OTHER_FRAMES):
-        video = chosen[turn % len(chosen)]
-        truth = video.truth(int(rng.integers(len(video.names))))
-        if truth is not None:
-            places.append(places_of(truth.fixations))
+    drawn = islice(cycle(chosen), OTHER_FRAMES)
+    truths = [video.truth(int(rng.integers(len(video.names)))) for video in drawn]
+    places = [places_of(truth.fixations) for truth in truths if truth is not None]
     return np.concatenate(places) if places else None
 
 

@@ -52,9 +52,8 @@ class Comparison:
 
     def __str__(self) -> str:
         """Return a row a metric, under what is compared."""
-        signed = self.metrics[["difference", "low", "high"]].map(
-            lambda value: f"{value:+.3f}" if np.isfinite(value) else "?"
-        )
+        numbers = self.metrics[["difference", "low", "high"]]
+        signed = numbers.map("{:+.3f}".format).where(np.isfinite(numbers), "?")
         table = self.metrics[["A", "B"]].map("{:.3f}".format).set_axis(self.metrics["metric"]).rename_axis(None)
         table["B - A"] = signed["difference"].to_numpy()
         table["95 % interval"] = ("[" + signed["low"] + ", " + signed["high"] + "]").to_numpy()

@@ -39,11 +39,10 @@ class Summary:
 
     def texts(self) -> tuple[pd.DataFrame, pd.DataFrame]:
         """Return the means and the intervals as text: a row a predictor, a column a metric."""
-        wide = self.figures.pivot_table(["mean", "low", "high"], "predictor", "metric", dropna=False, sort=False)
-        names = [metric.name for metric in self.metrics]
-        mean, low, high = (
-            wide[column][names].rename_axis(index=None, columns=None) for column in ("mean", "low", "high")
-        )
+        columns, names = ["mean", "low", "high"], [metric.name for metric in self.metrics]
+        wide = self.figures.pivot_table(columns, "predictor", "metric", dropna=False, sort=False)
+        wide = wide.rename_axis(index=None, columns=(None, None))
+        mean, low, high = (wide[column][names] for column in columns)
         intervals = "[" + low.map("{:.3f}".format) + ", " + high.map("{:.3f}".format) + "]"
         return mean.map("{:.3f}".format).where(mean.notna(), "-"), intervals.where(np.isfinite(low), "")
 
