@@ -83,6 +83,8 @@ def test_a_fixation_on_a_zero_costs_52_bits_and_not_everything() -> None:
     together = log_likelihood(np.stack([saliency, saliency + 1]), np.stack([fixations, fixations]))
     assert together[0] == log_likelihood(saliency, fixations)
     assert together.shape == (2,)
+    with pytest.raises(ValueError, match="a density has no negative values"):
+        log_likelihood(saliency - 1, fixations)
 
 
 def test_bits_are_gained_over_the_centre_bias_and_over_a_uniform_map() -> None:
