@@ -313,7 +313,7 @@ def test_looks_beside_the_picture_are_left_out(video: Path, tmp_path: Path) -> N
         (lambda p: p.assign(time=p["time"] + 60), {}, "or by `start` when the video began"),
         (lambda p: p.assign(x=p["y"], y=p["x"]), {}, "fewer if x and y are swapped"),
         (lambda p: p.assign(x=p["x"] * 12, y=p["y"] * 12), {}, "outside of 160x96: say by `screen`"),
-        (lambda p: p.assign(x="."), {}, "no row has numbers as time, x and y"),
+        (lambda p: p.assign(x="."), {}, "no row of it has numbers as time, x and y"),
         (lambda p: p.drop(columns="y"), {}, "no export of `kind=csv`, which has time, x and y"),
         (lambda p: p, {"screen": "big"}, "`screen=big`: WIDTHxHEIGHT"),
         (lambda p: p, {"kind": "eyelink"}, "no export of `kind=eyelink`, which has CURRENT_FIX_START, CURRENT_FIX_X"),

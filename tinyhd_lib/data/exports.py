@@ -84,8 +84,9 @@ def _read(path: Path, export: GazeImport) -> pd.DataFrame:
     if layout.get("valid") in table:
         points = points[table[layout["valid"]].str.lower().isin(["1", "1.0", "true"])]
     if points.dropna().empty:
-        rows = f"row of {export.only}" if export.only else "row"
-        raise BadInput(f"{path}: no {rows} has numbers as {layout['time']}, {layout['x']} and {layout['y']}")
+        raise BadInput(
+            f"{path}: no row of {export.only or 'it'} has numbers as {layout['time']}, {layout['x']} and {layout['y']}"
+        )
     return points.dropna()
 
 
