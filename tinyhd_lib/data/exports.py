@@ -17,6 +17,8 @@ from tinyhd_lib.files import write_atomically
 _LAYOUTS = tomllib.loads(Path(__file__).with_name("trackers.toml").read_text(encoding="utf-8"))
 _SECONDS = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "μs": 1e-6, "µs": 1e-6, "ns": 1e-9}
 
+_NEEDED = ("time", "x", "y")
+
 _NORMALISED = 2
 """Where nearly all x and y are below, they are parts of a width and height: no picture is so small."""
 
@@ -61,9 +63,9 @@ def _read(path: Path, export: GazeImport) -> pd.DataFrame:
     if export.only:
         name, _, value = export.only.partition("=")
         table = table[table[name] == value] if name in table else table[:0]
-    layout = next((each for each in _LAYOUTS[export.kind] if {each["time"], each["x"], each["y"]} <= set(table)), None)
+    layout = next((each for each in _LAYOUTS[export.kind] if {each[name] for name in _NEEDED} <= set(table)), None)
     if layout is None:
-        wanted = ", or ".join(f"{each['time']}, {each['x']} and {each['y']}" for each in _LAYOUTS[export.kind])
+        wanted = ", or ".join(", ".join(each[name] for name in _NEEDED) for each in _LAYOUTS[export.kind])
         raise BadInput(f"{path}: no export of `kind={export.kind}`, which has {wanted}")
 
     def number(column: str) -> pd.Series:
@@ -84,9 +86,8 @@ def _read(path: Path, export: GazeImport) -> pd.DataFrame:
     if layout.get("valid") in table:
         points = points[table[layout["valid"]].str.lower().isin(["1", "1.0", "true"])]
     if points.dropna().empty:
-        raise BadInput(
-            f"{path}: no row of {export.only or 'it'} has numbers as {layout['time']}, {layout['x']} and {layout['y']}"
-        )
+        needed = ", ".join(layout[name] for name in _NEEDED)
+        raise BadInput(f"{path}: no row of {export.only or 'it'} has numbers as {needed}")
     return points.dropna()
 
 
