@@ -14,7 +14,7 @@ from scipy.stats import rankdata
 
 from tinyhd_lib import metrics
 from tinyhd_lib.data.datasets import open_dataset
-from tinyhd_lib.data.gaze import Gaze, GroundTruth, blur, read_gaze, truth_of
+from tinyhd_lib.data.gaze import Gaze, GroundTruth, as_fixations, blur, places_of, read_gaze, truth_of
 from tinyhd_lib.data.layouts import Video
 from tinyhd_lib.data.synthetic import synthesise, video_settings
 from tinyhd_lib.data.synthetic.scenes import density
@@ -23,7 +23,6 @@ from tinyhd_lib.evaluation.baselines import (
     CENTRE_SIZE,
     OTHER_FRAMES,
     annotated_frames,
-    as_fixations,
     centre_bias,
     half_truths,
     halves,
@@ -301,7 +300,8 @@ def test_places_stay_inside_of_a_picture_of_any_size(
 @given(st.tuples(st.integers(1, 300), st.integers(1, 300)), st.integers(0, 99))
 def test_places_at_the_same_size_are_the_same_pixels(size: tuple[int, int], seed: int) -> None:
     fixations = np.random.default_rng(seed).random(size) < 0.05
-    np.testing.assert_array_equal(as_fixations(np.array(parts(fixations)).reshape(-1, 2), size), fixations)
+    np.testing.assert_array_equal(as_fixations(places_of(fixations), size), fixations)
+    assert places_of(fixations).tolist() == parts(fixations)
 
 
 # Halves of the viewers ------------------------------------------------------------------------------------------------

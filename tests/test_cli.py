@@ -192,15 +192,16 @@ OPTIONS = {
     "weights convert": "FILE --out x",
     "weights halve": "FILE OUT",
     "export": "NAME --to torch --input frames --out x --force",
+    "data import": "A B --kind tobii --video x --out x --only a=b --unit ms --start 1.5 --screen 640x360",
     "data stills": "FOLDER OUT --seed 4",
     "data synthesise": "KIND DIR --videos 1 --frames 2 --size 64x48 --observers 3 --seed 4",
     "data verify": "KIND DIR --split x --complete --json x --workers 2 --cluster x",
-    "generate": "KIND DIR --out x --split x --maps npz --weights x --device cpu --precision float16 --every 2 "
-    "--between linear --smooth 0.2 --batch 2 --workers 2 --cluster x --json x --force",
-    "evaluate": "PREDICTIONS KIND DIR --split x --out x --protocol published --averaging per-video --every 2 "
-    "--min-fixations 2 --sigma 2 --first 1 --allow-missing a --allow-missing b/* --table csv --seed 1 --workers 2 "
-    "--cluster x --force",
-    "compare": "A B --json x",
+    "generate": "KIND DIR --out x --split x --submission dhf1k --maps npz --weights x --device cpu "
+    "--precision float16 --every 2 --between linear --smooth 0.2 --batch 2 --workers 2 --cluster x --json x --force",
+    "evaluate": "PREDICTIONS KIND DIR --split x --out x --shuffle x --matched --protocol published --every 2 "
+    "--averaging per-video --min-fixations 2 --sigma 2 --first 1 --allow-missing a --allow-missing b/* --table csv "
+    "--seed 1 --workers 2 --cluster x --force",
+    "compare": "A B C --json x --latex x --html x",
     "train": "--recipe x --list --out x --tensorboard --set A=1 --set B=2 --device cpu --loaders 2 --force",
     "ablate": "decoders d1_S --recipe x --out x --set A=1 --set B=2 --device cpu --loaders 2 --force --workers 2 "
     "--cluster x",

@@ -189,7 +189,8 @@ def test_maps_may_come_in_many_forms(scored: Path, gaze: Dataset, tmp_path: Path
     if form in {"mp4", "jpg"}:  # which lose a little, most of it in the dark, where KL looks
         assert (found[NAMES] - expected[NAMES]).drop(columns="KL").abs().max().max() < 0.15
     else:
-        pd.testing.assert_frame_equal(found, expected, rtol=1e-9)
+        pd.testing.assert_frame_equal(found[list(expected)], expected, rtol=1e-9)
+        assert set(found) - set(expected) == (set() if form == "numbers from 1" else {"IG", "LL"})
 
 
 def test_a_map_of_another_size_is_resized(maps: Path, gaze: Dataset, scored: Path, tmp_path: Path) -> None:
@@ -744,3 +745,69 @@ def test_an_impatient_interruption_ends_at_once(maps: Path, gaze: Dataset, tmp_p
         time.sleep(0.4)
     _, told = process.communicate(timeout=20)
     assert process.returncode in {130, 1, -signal.SIGINT}, told  # the second one may meet it on its way out
+
+
+def _shuffle_npy(path: Path, counts: np.ndarray) -> Path:
+    np.save(path.with_suffix(".npy"), counts)
+    return path.with_suffix(".npy")
+
+
+def _shuffle_npz(path: Path, counts: np.ndarray) -> Path:
+    np.savez(path.with_suffix(".npz"), shuffled=counts)
+    return path.with_suffix(".npz")
+
+
+def _shuffle_mat(path: Path, counts: np.ndarray) -> Path:
+    savemat(path.with_suffix(".mat"), {"map": counts})
+    return path.with_suffix(".mat")
+
+
+def _shuffle_png(path: Path, counts: np.ndarray) -> Path:
+    cv2.imwrite(str(path.with_suffix(".png")), counts.astype(np.uint8))
+    return path.with_suffix(".png")
+
+
+@pytest.mark.parametrize("write", [_shuffle_npy, _shuffle_npz, _shuffle_mat, _shuffle_png])
+def test_false_alarms_may_come_from_a_file(
+    write: Callable[[Path, np.ndarray], Path],
+    maps: Path,
+    gaze: Dataset,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    video = gaze.videos[1]
+    truth = video.truth(8)
+    assert truth is not None
+    counts = np.random.default_rng(0).poisson(0.01, truth.fixations.shape).astype(float)
+    shuffle = write(tmp_path / "shuffled", counts)
+    assert evaluate(maps, gaze, tmp_path / "scores", "--every", 8, "--shuffle", shuffle) == 0
+    assert f"sAUC: false alarms of {shuffle}." in capsys.readouterr().out
+    rows = table_of(tmp_path / "scores").query("index == 8")
+    row = rows[(rows["video"] == video.name) & (rows["predictor"] == "prediction")].iloc[0]
+    prediction = cv2.imread(str(maps / video.name / "8.png"), cv2.IMREAD_UNCHANGED)
+    assert row["sAUC"] == pytest.approx(metrics.auc_shuffled(prediction, truth.fixations, counts > 0))
+    assert rows[rows["predictor"] == "centre bias"]["sAUC"].notna().all(), "it was not learnt from these"
+
+
+def test_false_alarms_of_another_size_are_brought_to_the_frames(maps: Path, gaze: Dataset, tmp_path: Path) -> None:
+    counts = np.random.default_rng(0).poisson(0.01, (192, 320))
+    for name, each in (("large", counts), ("small", counts.reshape(96, 2, 160, 2).max(axis=(1, 3)))):
+        shuffle = _shuffle_npy(tmp_path / name, each)
+        assert evaluate(maps, gaze, tmp_path / f"{name}_scores", "--every", 8, "--shuffle", shuffle) == 0
+    large, small = (table_of(tmp_path / f"{name}_scores")["sAUC"] for name in ("large", "small"))
+    pd.testing.assert_series_equal(large, small)
+
+
+def test_a_file_without_false_alarms_is_refused(
+    maps: Path, gaze: Dataset, scored: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    empty = _shuffle_npy(tmp_path / "empty", np.zeros((4, 4)))
+    assert evaluate(maps, gaze, tmp_path / "scores", "--shuffle", empty) == 2
+    assert "empty.npy: holds no fixation; --shuffle takes a map" in last_line(capsys)
+    assert evaluate(maps, gaze, tmp_path / "scores", "--shuffle", tmp_path / "absent.npy") == 2
+    assert "absent.npy" in last_line(capsys)
+    one = _shuffle_npy(tmp_path / "one", np.eye(9))
+    assert evaluate(maps, gaze, tmp_path / "other", "--shuffle", one) == 0
+    capsys.readouterr()
+    assert main(["compare", str(scored), str(tmp_path / "other")]) == 2
+    assert "shuffle None in the one" in last_line(capsys)

@@ -141,7 +141,11 @@ def test_models_stand_between_the_baselines(both: Summary, scored: dict[str, Eva
         own.loc[own["predictor"] == PREDICTION, columns].to_numpy().tolist()
     )
     defined = both.figures.dropna()
+    defined, in_bits = (defined[defined["metric"].isin(NAMES) == plain] for plain in (True, False))
     assert len(defined) == 5 * len(NAMES) - 1, "a centre bias of the other videos has no sAUC"
+    assert in_bits["predictor"].tolist() == ["raw", "raw"], "grey levels are no densities, and come first"
+    assert (both.texts()[0].loc["raw", ["IG", "LL"]] != "-").all()
+    assert (both.texts()[0].loc["grey", ["IG", "LL"]] == "-").all()
     assert both.videos.groupby("predictor").size().tolist() == [3] * 5
     assert both.settings["predictions"] == "grey, raw"
 
@@ -175,7 +179,7 @@ def test_a_wrong_zero_is_infinite_by_one_protocol_only(maps: Path, dataset: Data
             rows.append({"maps": kind, "protocol": protocol, "averaging": averaging, **means})
     table = pd.DataFrame(rows).set_index(["maps", "protocol", "averaging"])
     assert np.isinf(table["KL"]).tolist() == [False, False, True, True, False, False, False, False]
-    same = table.drop(columns="KL").round(9).groupby("maps").nunique()
+    same = table.drop(columns="KL").round(9).groupby("maps").nunique(dropna=False)
     assert (same == 1).all(axis=None), "frames are the same, and videos equally long"
     assert table.loc[("grey", "dhf1k", "pooled"), "KL"] > table.loc[("raw", "dhf1k", "pooled"), "KL"]
 

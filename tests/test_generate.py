@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from zipfile import ZipFile
 
 import pandas as pd
 import pytest
@@ -45,6 +46,27 @@ def test_maps_are_called_as_published(
     videos = dataset.of_split(dataset.kind.evaluated).videos
     assert set(contents(tmp_path)) == {f"{video.name}/{name}.png" for video in videos for name in video.names}
     assert set(names) <= set(contents(tmp_path))
+
+
+def test_a_submission_has_the_test_split_as_the_authors_take_it(
+    tiny: MadeUp, tmp_path: Path, weights_file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "mymethod"
+    assert generate("dhf1k", tiny("dhf1k"), out, weights_file, "--submission", "dhf1k") == 0
+    videos = open_dataset("dhf1k", tiny("dhf1k"), "test").videos
+    assert videos
+    with ZipFile(tmp_path / "mymethod.zip") as archive:
+        assert archive.namelist() == [f"mymethod/{video.name}/{name}.png" for video in videos for name in video.names]
+        assert "mymethod/0701/0001.png" in archive.namelist()
+        packed = {name.removeprefix("mymethod/"): archive.read(name) for name in archive.namelist()}
+    assert packed == contents(out), "byte for byte, and nothing besides"
+    (tmp_path / "mymethod.zip").unlink()
+    assert generate("dhf1k", tiny("dhf1k"), out, weights_file, "--submission", "dhf1k") == 0
+    assert (tmp_path / "mymethod.zip").exists(), "maps that are there are packed"
+    for kind, more in (("ucf", ()), ("dhf1k", ("--split", "validation")), ("dhf1k", ("--maps", "npz"))):
+        assert generate(kind, tiny(kind), tmp_path / "no", weights_file, "--submission", "dhf1k", *more) == 2
+        assert "--submission dhf1k is of dhf1k's test split, as 8-bit PNG" in capsys.readouterr().err
+    assert not (tmp_path / "no").exists()
 
 
 def test_ucf_names_have_the_class_and_the_number(tiny: MadeUp, tmp_path: Path, weights_file: Path) -> None:

@@ -27,6 +27,7 @@ from tinyhd_lib.metrics import (
     cc,
     information_gain,
     kl_div,
+    log_likelihood,
     nss,
     sim,
 )
@@ -68,6 +69,7 @@ METRICS: dict[str, Callable[[Scene], Any]] = {
     "kl_div": lambda scene: kl_div(scene.saliency, scene.truth),
     "kl_div 0": lambda scene: kl_div(scene.saliency, scene.truth, epsilon=0.0),
     "information_gain": lambda scene: information_gain(scene.saliency, scene.fixations, scene.truth),
+    "log_likelihood": lambda scene: log_likelihood(scene.saliency, scene.fixations),
 }
 OF_MAPS = ["cc", "sim", "kl_div", "kl_div 0"]
 OF_FIXATIONS = [name for name in METRICS if name not in OF_MAPS]

@@ -10,12 +10,13 @@ import webbrowser
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from tempfile import mkdtemp
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 from tyro.conf import Positional, PositionalRequiredArgs, UseAppendAction, arg
 
+from tinyhd_lib.data.trackers import GazeImport
 from tinyhd_lib.engine import connected
 from tinyhd_lib.errors import BadInput
 from tinyhd_lib.evaluation.options import EvaluateOptions
@@ -71,6 +72,7 @@ def generate(
     out: Path,
     dir: Positional[Path | None] = None,
     split: str | None = None,
+    submission: Literal["dhf1k"] | None = None,
     workers: int = 1,
     cluster: str | None = None,
     json: Path | None = None,
@@ -84,19 +86,25 @@ def generate(
         out: Where a folder a video goes.
         dir: The data set's folder; $TINYHD_<KIND> if not given.
         split: Of the data set, or all; the one that its papers evaluate on if not given.
+        submission: Of the test split, and also write OUT.zip, as the authors of that data set take it.
         workers: How many videos at once, in a process each.
         cluster: A Dask scheduler to do them instead (tcp://host:8786), or a YAML file of a cluster.
         json: Also write there how long each video took.
     """
     from tinyhd_lib.data.datasets import check_names, find_kind, open_dataset
     from tinyhd_lib.prediction.jobs import dataset_jobs
+    from tinyhd_lib.prediction.submission import pack_maps
 
-    split = split or find_kind(kind).evaluated
+    if submission and (kind != submission or split not in {None, "test"} or writing.maps != "png"):
+        raise BadInput(f"`submission={submission}` is of dhf1k's test split, as 8-bit PNG: leave out what differs")
+    split = split or ("test" if submission else find_kind(kind).evaluated)
     dataset = open_dataset(kind, dir, None if split == "all" else split)
     for each in dataset.skipped:
         logger.warning("skipped: %s", each.reason)
     check_names(dataset.videos)
     _do(dataset_jobs(dataset.videos, out, writing), model, workers, cluster, json)
+    if submission:
+        logger.info("%d videos -> %s", len(dataset.videos), pack_maps(out, dataset.videos))
 
 
 def view(
@@ -154,21 +162,34 @@ def evaluate(scoring: PositionalRequiredArgs[UseAppendAction[EvaluateOptions]]) 
         print(evaluate_maps(scoring))
 
 
-def compare(first: Positional[Path], second: Positional[Path], json: Path | None = None) -> None:
-    """Hold two evaluations against each other, with a paired test.
+def compare(
+    scores: Positional[Annotated[tuple[Path, ...], arg(metavar="SCORES SCORES [SCORES ...]")]],
+    json: Path | None = None,
+    latex: Path | None = None,
+    html: Path | None = None,
+) -> None:
+    """Hold evaluations of the same data against each other, with paired tests.
 
     Args:
-        first: The folder of an evaluation.
-        second: The folder of another one of the same data.
+        scores: The folders of two evaluations, whose differences are shown, or of more, among which the best is found.
         json: Also write the figures there.
+        latex: Also write a table of all of them there, the best in bold, for a paper that loads booktabs.
+        html: Also write that table there as a page.
     """
-    from tinyhd_lib.evaluation.compare import compare as compare_evaluations
+    from tinyhd_lib.evaluation.compare import compare as compare_two
     from tinyhd_lib.evaluation.folder import read_evaluation
+    from tinyhd_lib.evaluation.ranking import Ranking, rank
 
-    comparison = compare_evaluations(read_evaluation(first), read_evaluation(second))
+    if len(scores) < 2:
+        raise BadInput("name the folders of two evaluations or more: tinyhd compare SCORES SCORES")
+    evaluations = [read_evaluation(each) for each in scores]
+    comparison = compare_two(*evaluations) if len(evaluations) == 2 else rank(evaluations)
     print(comparison)
     if json:
         _write_json(json, comparison.to_json())
+    for place, as_text in ((latex, Ranking.to_latex), (html, Ranking.to_html)):
+        if place:
+            write_atomically(place, as_text(rank(evaluations)).encode())
 
 
 def synthesise(
@@ -213,6 +234,19 @@ def stills(folder: Positional[Path], out: Positional[Path], seed: int = 0) -> No
 
     made = tqdm(clips_of_stills(folder, out, seed), desc="stills", unit=" videos")
     logger.info("%d videos -> %s", sum(1 for _ in made), out)
+
+
+def import_gaze(export: GazeImport) -> int:
+    """Make a data set of the kind gaze of what an eye tracker exported; exit status 1 if something is wrong with it.
+
+    Args:
+        export: The files, and how they are taken.
+    """
+    from tinyhd_lib.data.exports import import_gaze
+
+    gaze = import_gaze(export)
+    logger.info("%d points of %d observers -> %s", len(gaze.x), len(set(gaze.observer)), export.out)
+    return verify("gaze", export.out, workers=1)
 
 
 def verify(

@@ -28,7 +28,7 @@ from tinyhd_lib.data.video import holds_images, is_video
 from tinyhd_lib.errors import BadInput
 from tinyhd_lib.records import RECORD_NAME
 
-_DHF1K_SIGMA = 12.7 / 640
+DHF1K_SIGMA = 12.7 / 640
 """Of a Gaussian of 30 pixels in all, as DHF1K's maps are made, in parts of the width."""
 
 
@@ -171,7 +171,7 @@ def _root(kind: Kind, root: str | Path | None) -> Path:
 def _with_sigma(video: Video, sigma: float | str) -> Video:
     if video.viewing is None or video.gaze is None:
         raise BadInput(f"{video.name}: its saliency maps are files; a sigma is for gaze points only")
-    text = f"{_DHF1K_SIGMA * read_gaze(video.gaze).size[1]}px" if sigma == "dhf1k" else str(sigma)
+    text = f"{DHF1K_SIGMA * read_gaze(video.gaze).size[1]}px" if sigma == "dhf1k" else str(sigma)
     found = re.fullmatch(r"(\d*\.?\d+)(px|deg)?", text)
     degrees = float(found[1]) / (video.viewing.pixels_per_degree if found[2] == "px" else 1) if found else 0
     if not 0 < degrees <= 180:

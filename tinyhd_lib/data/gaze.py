@@ -242,3 +242,15 @@ def truth_of(points: Gaze, viewing: Viewing | None) -> GroundTruth:
     assert viewing is not None
     counts = points.counts()
     return GroundTruth(blur(counts, viewing.sigma), counts > 0)
+
+
+def places_of(fixations: Image) -> np.ndarray:
+    """Return the middles of a map's fixated pixels: (n, 2), row and column as parts of the sides."""
+    return (np.argwhere(fixations) + 0.5) / fixations.shape
+
+
+def as_fixations(places: np.ndarray, size: tuple[int, ...]) -> Image:
+    """Return a fixation map (H, W) bool of any size, from places (n, 2) as parts of height and width."""
+    fixations = np.zeros(size, bool)
+    fixations[tuple((places * size).astype(int).T)] = True
+    return fixations

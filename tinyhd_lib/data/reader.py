@@ -53,18 +53,13 @@ class VideoReader:
         self._kept: OrderedDict[int, Image] = OrderedDict()
         self._lock = Lock()
         self._images = source_files(path) if path.is_dir() else []
-        marks = {} if self._images else _marks(path)
+        marks, self.keys = ({}, []) if self._images else _marks(path)
         if frames not in {None, len(marks)}:
-            marks = {}
+            marks, self.keys = {}, []
         if self._images:
             self.times = [n / float(self.rate) for n in range(len(self._images))]
         else:
-<<<<<<< HEAD
             self.times = list(marks.values()) or [frame.time for frame in read_frames(path)]
-=======
-            self.times = [frame.time for frame in read_frames(path)]
-        self.keys = [index for index, mark in enumerate(marks) if mark.is_key] if sought else []
->>>>>>> view
         self.count = min(frames or len(self.times), len(self.times))
         self._video = None if self._images else _OpenVideo(path, list(marks))
 
@@ -171,50 +166,12 @@ class _OpenVideo:
         return decode(self._container, self._stream, Damage(self._path, strict=False))
 
 
-def _marks(path: Path) -> dict[int, float]:
+def _marks(path: Path) -> tuple[dict[int, float], list[int]]:
     """Return when the frame of every packet is shown, in order; none if that cannot be told.
 
-<<<<<<< HEAD
     Returns:
-        seconds since the first frame, by times in the video's own clock.
+        seconds since the first frame, by times in the video's own clock; and the numbers of the key frames.
     """
-=======
-
-class _Mark(NamedTuple):
-    """When a frame is shown, in the video's own clock and in seconds since the first, and whether it is a key frame."""
-
-    ticks: int
-    seconds: float
-    is_key: bool
-
-
-class _SoughtVideo(_OpenVideo):
-    def __init__(self, path: Path, marks: list[_Mark]) -> None:
-        super().__init__(path)
-        self._marks = [mark.ticks for mark in marks]
-        self.upright(next(self._frames))  # its size is everybody's
-        self._next = 1
-
-    def until(self, index: int) -> Iterator[tuple[int, av.VideoFrame]]:
-        wanted, sought = self._marks[index], False
-        if not self._next <= index < self._next + _NEAR:
-            self._container.seek(wanted, stream=self._stream, backward=True)
-            self._frames, sought = self._decoded(), True
-        for decoded in self._frames:
-            number = bisect_right(self._marks, decoded.pts) - 1 if decoded.pts is not None else -1
-            # What leans on frames before the one that was sought does not decode to what it shows.
-            if number < 0 or self._marks[number] != decoded.pts or number > index or (sought and not decoded.key_frame):
-                raise _OutOfOrderError
-            self._next, sought = number + 1, False
-            if number >= index - _BEHIND:
-                yield number, decoded
-            if number == index:
-                return
-
-
-def _marks(path: Path) -> list[_Mark]:
-    """When the frame of every packet is shown, in order; none if that cannot be told."""
->>>>>>> view
     with open_video(path) as (container, stream):
         # Not the packets themselves, for they hold all of the video.
         packets = [(p.pts, p.dts, p.is_keyframe, p.is_discard) for p in container.demux(stream) if p.size]
@@ -224,14 +181,10 @@ def _marks(path: Path) -> list[_Mark]:
         # AVI stores no presentation times: FFmpeg guesses them, wrongly where there are B-frames.
         guessed = container.format.name == "avi" and (stream.codec_context.has_b_frames or known != shown)
         if guessed or len(set(known)) < len(shown) or decoded != sorted(decoded) or not stream.time_base:
-<<<<<<< HEAD
-            return {}
-        return {time: float((time - known[0]) * stream.time_base) for time in known}
-=======
-            return []
+            return {}, []
         keys = {pts for pts, _, is_key, _ in packets if is_key}
-        return [_Mark(time, float((time - known[0]) * stream.time_base), time in keys) for time in known]
->>>>>>> view
+        seconds = {time: float((time - known[0]) * stream.time_base) for time in known}
+        return seconds, [number for number, time in enumerate(known) if time in keys]
 
 
 def narrowed(image: Image, width: int | None) -> Image:

@@ -2,14 +2,15 @@
 
 import os
 from collections.abc import Sequence
+from itertools import cycle, islice
 from zlib import crc32
 
 import cv2
 import numpy as np
 
-from tinyhd_lib.data.gaze import Gaze, GroundTruth, read_gaze, truth_of
+from tinyhd_lib.data.gaze import Gaze, GroundTruth, places_of, read_gaze, truth_of
 from tinyhd_lib.data.layouts import Video
-from tinyhd_lib.data.transforms import Image, Map
+from tinyhd_lib.data.transforms import Map
 
 CENTRE_SIZE = (90, 160)
 """The size (height, width) at which a centre bias is learnt, whatever the videos' sizes."""
@@ -60,21 +61,10 @@ def other_fixations(videos: Sequence[Video], without: int, seed: int) -> np.ndar
         return None
     rng = np.random.default_rng([seed, crc32(os.fsencode(videos[without].name))])
     chosen = [others[index] for index in rng.permutation(len(others))[:OTHER_FRAMES]]
-    places = []
-    for turn in range(OTHER_FRAMES):
-        video = chosen[turn % len(chosen)]
-        truth = video.truth(int(rng.integers(len(video.names))))
-        if truth is not None:
-            places.append((np.argwhere(truth.fixations) + 0.5) / truth.fixations.shape)
+    drawn = islice(cycle(chosen), OTHER_FRAMES)
+    truths = [video.truth(int(rng.integers(len(video.names)))) for video in drawn]
+    places = [places_of(truth.fixations) for truth in truths if truth is not None]
     return np.concatenate(places) if places else None
-
-
-def as_fixations(places: np.ndarray, size: tuple[int, int]) -> Image:
-    """Return (H, W) bool, from places (n, 2) as parts of height and width."""
-    row, column = (places * size).astype(int).T
-    fixations = np.zeros(size, bool)
-    fixations[row, column] = True
-    return fixations
 
 
 def halves(video: Video, seed: int) -> tuple[Gaze, Gaze] | None:

@@ -1,6 +1,8 @@
-"""Two evaluations of the same data, against each other: differences with intervals, and a paired test over videos."""
+"""Evaluations of the same data, against each other: differences with intervals, and paired tests over videos."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -8,13 +10,15 @@ import pandas as pd
 
 from tinyhd_lib.errors import BadInput
 from tinyhd_lib.evaluation.folder import Evaluation
-from tinyhd_lib.evaluation.scores import NAMES
+from tinyhd_lib.evaluation.scores import metrics_in
 from tinyhd_lib.evaluation.statistics import Estimate, average, estimate, holm, paired_p, totals, units
 from tinyhd_lib.evaluation.summary import json_numbers
 from tinyhd_lib.evaluation.tasks import PREDICTION
 
-_TIED = 1e-9  # below, it is the last digits of two ways of adding up
-_SHARED_SETTINGS = ("data", "split", "protocol", "averaging", "every", "min_fixations", "seed", "gaze_maps")
+TIED = 1e-9
+"""Below, a difference is the last digits of two ways of adding up."""
+
+_SHARED_SETTINGS = ("data", "split", "protocol", "averaging", "every", "min_fixations", "seed", "gaze_maps", "shuffle")
 
 
 @dataclass(frozen=True)
@@ -48,9 +52,8 @@ class Comparison:
 
     def __str__(self) -> str:
         """Return a row a metric, under what is compared."""
-        signed = self.metrics[["difference", "low", "high"]].map(
-            lambda value: f"{value:+.3f}" if np.isfinite(value) else "?"
-        )
+        numbers = self.metrics[["difference", "low", "high"]]
+        signed = numbers.map("{:+.3f}".format).where(np.isfinite(numbers), "?")
         table = self.metrics[["A", "B"]].map("{:.3f}".format).set_axis(self.metrics["metric"]).rename_axis(None)
         table["B - A"] = signed["difference"].to_numpy()
         table["95 % interval"] = ("[" + signed["low"] + ", " + signed["high"] + "]").to_numpy()
@@ -72,39 +75,71 @@ def compare(first: Evaluation, second: Evaluation) -> Comparison:
     """Compare the predictions of two evaluations, frame by frame.
 
     Raises:
-        BadInput: they differ in data or in how they were scored, or have no frame in common.
+        BadInput: see `shared_frames`.
     """
-    for name in _SHARED_SETTINGS:
-        one, other = first.settings.get(name), second.settings.get(name)
-        if one != other:
-            raise BadInput(f"{name} {one!r} in the one, {other!r} in the other: evaluate both in the same way")
-    tables = [each.frames[each.frames["predictor"] == PREDICTION] for each in (first, second)]
-    pairs = tables[0].merge(tables[1], on=["video", "index"], suffixes=(" A", " B"))
-    if pairs.empty:
-        raise BadInput("the two evaluations have no frame in common")
-    if (pairs["truth A"] != pairs["truth B"]).any():
-        raise BadInput("the two evaluations differ in their ground truth: evaluate both on the same data")
-    pairs["unit"] = units(pairs["video"], first.settings["data"])
+    frames, left_out = shared_frames([first, second])
     how = first.settings["averaging"], first.settings["seed"]
-    metrics = pd.DataFrame([_difference(pairs, name, *how) for name in NAMES])
+    metrics = pd.DataFrame([_row(metric.name, frames, *how) for metric in metrics_in(frames.columns.levels[0])])
     metrics["holm"] = holm(metrics["p"].to_numpy())
     return Comparison(
         names=(first.settings["predictions"], second.settings["predictions"]),
-        videos=int(pairs["video"].nunique()),
-        frames=len(pairs),
-        left_out=sum(map(len, tables)) - 2 * len(pairs),
+        videos=len(frames.index.unique("video")),
+        frames=len(frames),
+        left_out=left_out,
         metrics=metrics,
     )
 
 
-def _difference(pairs: pd.DataFrame, name: str, averaging: str, seed: int) -> dict[str, Any]:
-    scores = pairs[[f"{name} A", f"{name} B"]].to_numpy()
-    defined = ~np.isnan(scores).any(axis=1)
-    (a, b), videos = scores[defined].T, pairs["unit"][defined]
-    first, second = (average(*totals(each, videos), averaging) for each in (a, b))
-    difference, p = Estimate(np.nan, np.nan, np.nan), np.nan
-    if np.isfinite(scores[defined]).all():  # infinities have no difference
-        sums, counts = totals(np.where(np.abs(b - a) < _TIED, 0, b - a), videos)
-        difference, p = estimate(sums, counts, averaging), paired_p(sums, counts, averaging, seed)
-    low, high = difference.low, difference.high
-    return {"metric": name, "A": first, "B": second, "difference": difference.mean, "low": low, "high": high, "p": p}
+def _row(name: str, frames: pd.DataFrame, averaging: str, seed: int) -> dict[str, Any]:
+    scores, videos = defined(frames, name)
+    first, second = means(scores, videos, averaging)
+    (mean, low, high), p = difference(scores, videos, averaging, seed)
+    return {"metric": name, "A": first, "B": second, "difference": mean, "low": low, "high": high, "p": p}
+
+
+def shared_frames(evaluations: Sequence[Evaluation]) -> tuple[pd.DataFrame, int]:
+    """Return the frames that several predictions have, and how many not all of them have.
+
+    Returns:
+        a row a ``video`` and ``index``, a column ``(name, number of the evaluation)`` for all that every table has, and
+        ``("unit", 0)``: what is drawn at random.
+
+    Raises:
+        BadInput: they differ in data or in how they were scored, or have no frame in common.
+    """
+    settings = [each.settings for each in evaluations]
+    for name, other in product(_SHARED_SETTINGS, settings[1:]):
+        if settings[0].get(name) != other.get(name):
+            told = f"{name} {settings[0].get(name)!r} in the one, {other.get(name)!r} in the other"
+            raise BadInput(f"{told}: evaluate all of them in the same way")
+    key = ["video", "index"]
+    tables = [each.frames[each.frames["predictor"] == PREDICTION].set_index(key) for each in evaluations]
+    columns = [name for name in tables[0] if all(name in table for table in tables)]
+    frames = pd.concat([table[columns] for table in tables], axis=1, join="inner", keys=range(len(tables)))
+    frames = frames.swaplevel(axis=1)
+    if frames.empty:
+        raise BadInput("the evaluations have no frame in common")
+    if frames["truth"].ne(frames["truth"][0], axis=0).any(axis=None):
+        raise BadInput("the evaluations differ in their ground truth: evaluate all of them on the same data")
+    frames["unit", 0] = units(frames.index.to_frame()["video"], settings[0]["data"])
+    return frames, len(set().union(*(table.index for table in tables))) - len(frames)
+
+
+def defined(frames: pd.DataFrame, name: str) -> tuple[np.ndarray, pd.Series]:
+    """Return the scores (F, N) of a metric and the units (F,), where all N predictions have one."""
+    scores = frames[name].dropna()
+    return scores.to_numpy(), frames.loc[scores.index, ("unit", 0)]
+
+
+def means(scores: np.ndarray, videos: pd.Series, averaging: str) -> list[float]:
+    """Return the mean of each prediction's scores (F, N)."""
+    return [average(*totals(each, videos), averaging) for each in scores.T]
+
+
+def difference(scores: np.ndarray, videos: pd.Series, averaging: str, seed: int) -> tuple[Estimate, float]:
+    """Return how much larger the second of two scores (F, 2) is on average, and p; NaN where any is infinite."""
+    if not np.isfinite(scores).all():
+        return Estimate(np.nan, np.nan, np.nan), np.nan
+    apart = np.diff(scores)[:, 0]
+    sums, counts = totals(np.where(np.abs(apart) < TIED, 0, apart), videos)
+    return estimate(sums, counts, averaging), paired_p(sums, counts, averaging, seed)

@@ -1,6 +1,5 @@
 """An evaluation from its question to its files, in a folder of its own; and how it is read again."""
 
-import io
 import json
 import logging
 import re
@@ -129,13 +128,10 @@ def _asked(options: EvaluateOptions, dataset: Dataset, videos: Sequence[Video]) 
         "data": dataset.kind.name,
         "root": str(dataset.root),
         "gaze_maps": sorted({str(video.viewing) for video in videos if video.viewing is not None}),
-        "protocol": options.protocol,
         "averaging": options.averaged,
-        "every": options.every,
-        "min_fixations": options.min_fixations,
-        "first": options.first,
+        "shuffle": options.shuffle and str(options.shuffle),
         "allow_missing": list(options.allow_missing),
-        "seed": options.seed,
+        **{name: getattr(options, name) for name in ("protocol", "every", "min_fixations", "matched", "first", "seed")},
     }
 
 
@@ -212,6 +208,4 @@ def _write(out: Path, evaluation: Evaluation, table_format: str) -> None:
 def _encoded(table: pd.DataFrame, table_format: str) -> bytes:
     if table_format == "csv":
         return table.to_csv(index=False, lineterminator="\n").encode()
-    buffer = io.BytesIO()
-    table.to_parquet(buffer, index=False)
-    return buffer.getvalue()
+    return table.to_parquet(index=False)

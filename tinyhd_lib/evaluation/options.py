@@ -68,6 +68,11 @@ class EvaluateOptions:
     sigma: str | None = None
     """How far gaze points spread in their maps: degrees (1.5deg), pixels (20px), or dhf1k for as far as in that data
     set's own maps; 1deg if None."""
+    shuffle: Path | None = None
+    """A map of fixations of other videos, or of their counts (.npy, .npz, .mat or an image), as false alarms for sAUC;
+    ten frames of the others that are scored if None."""
+    matched: bool = False
+    """Also score the map that a density calls for, where it is not the density itself: columns CC and KL 'matched'."""
     first: int | None = None
     """The number of the first frame in the names of the predictions' files; as the data set's own if None."""
     allow_missing: tuple[str, ...] = ()
@@ -85,11 +90,9 @@ class EvaluateOptions:
 
     def __post_init__(self) -> None:
         """Refuse numbers that make no sense."""
-        for name, value, least in (("every", self.every, 1), ("seed", self.seed, 0)):
-            if value < least:
-                raise BadInput(f"`{name}={value}`: at least {least}")
-        if self.min_fixations < 1:
-            raise BadInput(f"`min_fixations={self.min_fixations}`: at least 1, no metric is defined without")
+        for name, least in {"every": 1, "seed": 0, "min_fixations": 1}.items():
+            if getattr(self, name) < least:
+                raise BadInput(f"`{name}={getattr(self, name)}`: at least {least}")
 
     @property
     def averaged(self) -> str:

@@ -3,6 +3,7 @@
 import base64
 import io
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,7 +19,6 @@ from tinyhd_lib.data.layouts import Video
 from tinyhd_lib.data.transforms import Image, Map, to_grey
 from tinyhd_lib.errors import BadInput
 from tinyhd_lib.evaluation.plan import Pair
-from tinyhd_lib.evaluation.scores import METRICS, NAMES
 from tinyhd_lib.evaluation.summary import Summary
 from tinyhd_lib.evaluation.tasks import CEILING, CENTRE, CHANCE, PREDICTION
 from tinyhd_lib.prediction.map_files import own_bounds
@@ -28,7 +28,7 @@ from tinyhd_lib.prediction.overlay import draw
 # Okabe and Ito's colours, which the colour-blind tell apart, and a marker besides.
 _BASELINES = {CHANCE: ("#999999", "o"), CENTRE: ("#e69f00", "s"), CEILING: ("#009e73", "^")}
 _PREDICTIONS = (("#0072b2", "D"), ("#d55e00", "v"), ("#cc79a7", "P"), ("#56b4e9", "X"))
-_UNITS = {"NSS": "deviations", "KL": "nats"}
+_UNITS = {"NSS": "deviations", "KL": "nats", "KL matched": "nats", "IG": "bits", "LL": "bits"}
 _MOST_TIMELINES = 6
 
 
@@ -36,9 +36,11 @@ def set_plots(summary: Summary) -> Figure:
     """Draw every metric's mean and interval for each predictor, with its videos as faint points."""
     names = list(summary.figures["predictor"].unique())
     cells = summary.figures.set_index(["predictor", "metric"])
-    figure = Figure(figsize=(12, 1.1 + 0.32 * len(names)), layout="constrained")
-    for axes, metric in zip(figure.subplots(1, len(METRICS)), METRICS, strict=True):
+    figure = Figure(figsize=(1.5 * len(summary.metrics), 1.1 + 0.32 * len(names)), layout="constrained")
+    for axes, metric in zip(figure.subplots(1, len(summary.metrics)), summary.metrics, strict=True):
         for row, (name, (colour, marker)) in enumerate(_looks(names).items()):
+            if (name, metric.name) not in cells.index:
+                continue
             each = cells.loc[(name, metric.name)]
             videos = summary.videos.loc[summary.videos["predictor"] == name, metric.name]
             axes.plot(videos, np.full(len(videos), row), marker, color=colour, alpha=0.25, markersize=3)
@@ -47,7 +49,7 @@ def set_plots(summary: Summary) -> Figure:
         _bare(axes)
         axes.set_title(f"{metric.name} {'→' if metric.higher_is_better else '←'}", fontsize=9)
         axes.set_xlabel(_UNITS.get(metric.name, ""), fontsize=8)
-        axes.set_yticks(range(len(names)), names if metric is METRICS[0] else [])
+        axes.set_yticks(range(len(names)), names if metric is summary.metrics[0] else [])
         axes.set_ylim(len(names) - 0.5, -0.5)
     return figure
 
@@ -129,11 +131,11 @@ def as_html(summary: Summary, frames: pd.DataFrame, pairs: Sequence[Pair]) -> st
     return environment.get_template("report.html").render(
         headline=summary.headline(),
         notes=summary.notes(),
-        metrics=METRICS,
+        metrics=summary.metrics,
         figures={name: zip(means.loc[name], intervals.loc[name], strict=True) for name in means.index},
         plot=_as_data(_png(set_plots(summary)), "png"),
         timelines=_as_data(_png(timelines({PREDICTION: frames})), "png"),
-        videos=[(row["video"], row["frames"], [f"{row[name]:.3f}" for name in NAMES]) for _, row in videos.iterrows()],
+        videos=[(row["video"], row["frames"], [f"{row[name]:.3f}" for name in means]) for _, row in videos.iterrows()],
         worst=[(each, _as_data(as_jpeg(each.picture), "jpeg")) for each in worst_frames(frames, pairs)],
         settings={name: _said(value) for name, value in summary.settings.items() if value not in (None, [], {})},
     )
@@ -171,14 +173,12 @@ def _apart(rows: pd.DataFrame) -> list[int]:
 
 def _images(video: Video, indices: set[int]) -> dict[int, Image]:
     found: dict[int, Image] = {}
-    try:
+    with suppress(BadInput):  # scores need no pictures
         for frame in video.frames():
             if frame.index in indices:
                 found[frame.index] = frame.image
             if len(found) == len(indices):
                 break
-    except BadInput:  # scores need no pictures
-        return found
     return found
 
 

@@ -3,15 +3,19 @@
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatch
-from typing import Any, NamedTuple
+from pathlib import Path
+from typing import Any
+
+import numpy as np
 
 from tinyhd_lib.data.datasets import Dataset, check_names
+from tinyhd_lib.data.gaze import places_of
 from tinyhd_lib.data.layouts import Video
 from tinyhd_lib.data.transforms import Map
 from tinyhd_lib.errors import BadInput
 from tinyhd_lib.evaluation.baselines import centre_bias, mean_truth, other_fixations
 from tinyhd_lib.evaluation.options import EvaluateOptions
-from tinyhd_lib.evaluation.predictions import Maps, NoMaps, find_maps
+from tinyhd_lib.evaluation.predictions import Maps, NoMaps, find_maps, read_any_map
 from tinyhd_lib.evaluation.statistics import chosen_frames
 from tinyhd_lib.evaluation.tasks import Task
 
@@ -74,13 +78,17 @@ def make_plan(options: EvaluateOptions, dataset: Dataset, videos: Sequence[Video
     predictions = options.predictions
     if not predictions.is_dir():
         raise BadInput(f"{predictions}: no such folder; predictions are a folder with one for each video")
+    if options.matched and dataset.kind.name not in {"dhf1k", "gaze"}:
+        raise BadInput(f"`matched`: how far fixations spread in the maps of {dataset.kind.name} is not known")
     check_names(videos)
     _check_patterns(videos, options.allow_missing)
     pairs = [_pair(video, options) for video in videos]
-    centres = _centres(dataset, videos, run_all)
+    centres, source, from_others = _centres(dataset, videos, run_all)
+    shuffled = _shuffled(options.shuffle) if options.shuffle else None
     tasks = []
     for number, frames in _choose(pairs, options).items():
-        pair, others = pairs[number], other_fixations(videos, number, options.seed)
+        pair = pairs[number]
+        others = other_fixations(videos, number, options.seed) if shuffled is None else shuffled
         # A video of maps is decoded from its start, and once is enough.
         stretch = len(frames) if pair.maps.video else _STRETCH
         tasks += [
@@ -88,17 +96,26 @@ def make_plan(options: EvaluateOptions, dataset: Dataset, videos: Sequence[Video
                 video=pair.video,
                 indices=tuple(frames[start : start + stretch]),
                 maps=pair.maps,
-                centre=centres.maps[number],
+                centre=centres[number],
                 others=others,
-                others_know_centre=centres.from_others,
+                others_know_centre=from_others and shuffled is None,
                 protocol=options.protocol,
+                matched=options.matched,
                 seed=options.seed,
             )
             for start in range(0, len(frames), stretch)
         ]
     if not tasks:
         raise BadInput(f"{predictions}: no map belongs to a frame whose ground truth is known; nothing to score")
-    return Plan(tuple(tasks), tuple(pairs), centres.source)
+    return Plan(tuple(tasks), tuple(pairs), source)
+
+
+def _shuffled(path: Path) -> np.ndarray:
+    """Return where people looked by a map of counts, in any videos: (n, 2) as parts of height and width."""
+    places = places_of(read_any_map(path) > 0)
+    if not len(places):
+        raise BadInput(f"{path}: holds no fixation; `shuffle` takes a map of those of other videos")
+    return places
 
 
 def _pair(video: Video, options: EvaluateOptions) -> Pair:
@@ -152,23 +169,16 @@ def _choose(pairs: Sequence[Pair], options: EvaluateOptions) -> dict[int, list[i
     return chosen
 
 
-def _centres(dataset: Dataset, videos: Sequence[Video], run_all: MapFunction) -> "_Centres":
+def _centres(dataset: Dataset, videos: Sequence[Video], run_all: MapFunction) -> tuple[list[Map], str, bool]:
+    """Return a centre bias for each video, in words what it was learnt from, and whether that is the other videos."""
     fitted = dataset.kind.fitted
     if fitted in dataset.splits and videos[0].split != fitted:
         means = list(run_all(mean_truth, dataset.of_split(fitted).videos))
         learnt = sum(mean is not None for mean in means)
         if learnt:
-            return _Centres([centre_bias(means)] * len(videos), f"learnt from {learnt} videos of {fitted}")
+            return [centre_bias(means)] * len(videos), f"learnt from {learnt} videos of {fitted}", False
     means = list(run_all(mean_truth, videos))
     maps = [centre_bias(means, without=number) for number in range(len(videos))]
     if sum(mean is not None for mean in means) < 2:
-        return _Centres(maps, "uniform, for there is nothing to learn it from")
-    return _Centres(maps, "learnt from the other videos", from_others=True)
-
-
-class _Centres(NamedTuple):
-    """A centre bias for each video, in words what it was learnt from, and whether that is the other videos."""
-
-    maps: list[Map]
-    source: str
-    from_others: bool = False
+        return maps, "uniform, for there is nothing to learn it from", False
+    return maps, "learnt from the other videos", True

@@ -11,7 +11,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from tinyhd_lib.data.gaze import read_arrays, read_map
+from tinyhd_lib.data.gaze import read_arrays
+from tinyhd_lib.data.images import read_grey
 from tinyhd_lib.data.layouts import Video
 from tinyhd_lib.data.transforms import Map
 from tinyhd_lib.data.video import VIDEO_SUFFIXES, count_frames_in, read_frames
@@ -141,7 +142,7 @@ def read_any_map(path: Path) -> Map:
     Raises:
         BadInput: it cannot be read, or holds no map.
     """
-    return _checked(path, _read_array(path, fingerprint([path])) if path.suffix.lower() in _ARRAYS else read_map(path))
+    return _checked(path, _read_array(path, fingerprint([path])) if path.suffix.lower() in _ARRAYS else read_grey(path))
 
 
 def _checked(path: Path, saliency: Map) -> Map:

@@ -1,12 +1,12 @@
 """The scores of one frame: which metrics, in which order, and what each of them needs."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import numpy as np
 
 from tinyhd_lib import metrics
-from tinyhd_lib.data.gaze import GroundTruth
+from tinyhd_lib.data.gaze import GroundTruth, blur
 from tinyhd_lib.data.transforms import Image, Map
 from tinyhd_lib.evaluation.options import ScoringProtocol
 from tinyhd_lib.metrics.arrays import resize
@@ -20,11 +20,16 @@ class Target:
         truth: where people looked in this frame.
         others: (H, W) bool: where they looked in other videos, None where there are none.
         protocol: how to compute.
+        centre: (H, W) a centre bias, where predictions are densities; None where they are not.
+        sigma: how far a fixation spreads in the saliency map, in pixels, where densities are also scored by the maps
+            that they call for; None where they are not.
     """
 
     truth: GroundTruth
     others: Image | None
     protocol: ScoringProtocol
+    centre: Map | None = None
+    sigma: float | None = None
 
 
 @dataclass(frozen=True)
@@ -66,10 +71,38 @@ METRICS: tuple[Metric, ...] = (
 NAMES = [metric.name for metric in METRICS]
 
 
+OF_DENSITIES = (
+    Metric("IG", lambda given, target: metrics.information_gain(given, target.truth.fixations, target.centre)),
+    Metric("LL", lambda given, target: metrics.information_gain(given, target.truth.fixations, np.ones_like(given))),
+)
+"""In bits a fixation: how much more a density knows than the centre bias, and than a uniform one."""
+
+
+def _blurred(density: Map, target: Target) -> Map:
+    assert target.sigma is not None
+    return blur((density / (density.max() or 1)).astype(np.float32), target.sigma)
+
+
+MATCHED = (
+    Metric("CC matched", lambda density, target: metrics.cc(_blurred(density, target), target.truth.saliency)),
+    Metric("KL matched", lambda density, target: _kl(_blurred(density, target), target), higher_is_better=False),
+)
+"""Metrics of a density that was blurred as the ground truth is: of the saliency map that is to be expected of it.
+
+Source: Kuemmerer, Wallis and Bethge, "Saliency Benchmarking Made Easy", ECCV 2018; see docs/evaluation.md.
+"""
+
+
+def metrics_in(columns: Iterable[str]) -> list[Metric]:
+    """Return the metrics that a table has, in their order."""
+    return [metric for metric in METRICS + OF_DENSITIES + MATCHED if metric.name in set(columns)]
+
+
 def score(saliency: Map, target: Target) -> dict[str, float]:
     """Return all metrics of one prediction (h, w), resized to the ground truth if it has another size."""
     size = target.truth.fixations.shape
     saliency = np.asarray(saliency, np.float64)
     if saliency.shape != size:
         saliency = resize(saliency, size)
-    return {metric.name: metric.score(saliency, target) for metric in METRICS}
+    chosen = [*METRICS, *(OF_DENSITIES if target.centre is not None else ()), *(MATCHED if target.sigma else ())]
+    return {metric.name: metric.score(saliency, target) for metric in chosen}

@@ -94,10 +94,8 @@ def paired_p(differences: np.ndarray, counts: np.ndarray, averaging: str, seed: 
     each = differences[seen] if averaging == "pooled" else differences[seen] / counts[seen]
     if len(each) < 2 or not np.isfinite(each).all():
         return float("nan")
-    test = permutation_test(
-        (each,), np.mean, permutation_type="samples", n_resamples=9999, rng=np.random.default_rng(seed)
-    )
-    return float(test.pvalue)
+    rng = np.random.default_rng(seed)
+    return float(permutation_test((each,), np.mean, permutation_type="samples", n_resamples=9999, rng=rng).pvalue)
 
 
 def holm(p: np.ndarray) -> np.ndarray:

@@ -2,13 +2,14 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from tinyhd_lib.evaluation.options import PROTOCOLS
-from tinyhd_lib.evaluation.scores import METRICS, NAMES
+from tinyhd_lib.evaluation.scores import MATCHED, OF_DENSITIES, Metric, metrics_in
 from tinyhd_lib.evaluation.statistics import estimate, totals, units
 from tinyhd_lib.evaluation.tasks import PREDICTION
 
@@ -31,16 +32,19 @@ class Summary:
     figures: pd.DataFrame
     videos: pd.DataFrame
 
+    @cached_property
+    def metrics(self) -> list[Metric]:
+        """Return its metrics, in their order."""
+        return metrics_in(self.figures["metric"])
+
     def texts(self) -> tuple[pd.DataFrame, pd.DataFrame]:
         """Return the means and the intervals as text: a row a predictor, a column a metric."""
-        rows = list(self.figures.itertuples())
-        means = ["-" if np.isnan(row.mean) else f"{row.mean:.3f}" for row in rows]
-        intervals = [f"[{row.low:.3f}, {row.high:.3f}]" if np.isfinite(row.low) else "" for row in rows]
-        first, second = (
-            pd.DataFrame(np.reshape(texts, (-1, len(NAMES))), self.figures["predictor"].unique(), NAMES)
-            for texts in (means, intervals)
-        )
-        return first, second
+        columns, names = ["mean", "low", "high"], [metric.name for metric in self.metrics]
+        wide = self.figures.pivot_table(columns, "predictor", "metric", dropna=False, sort=False)
+        wide = wide.rename_axis(index=None, columns=(None, None))
+        mean, low, high = (wide[column][names] for column in columns)
+        intervals = "[" + low.map("{:.3f}".format) + ", " + high.map("{:.3f}".format) + "]"
+        return mean.map("{:.3f}".format).where(mean.notna(), "-"), intervals.where(np.isfinite(low), "")
 
     def __str__(self) -> str:
         """Return each figure over its interval, under what was scored."""
@@ -53,16 +57,19 @@ class Summary:
         """Return the same table for a paper that loads ``booktabs``."""
         means, intervals = self.texts()
         cells = means + r" {\scriptsize " + intervals + "}"
-        arrows = {each.name: "uparrow" if each.higher_is_better else "downarrow" for each in METRICS}
+        arrows = {each.name: "uparrow" if each.higher_is_better else "downarrow" for each in self.metrics}
         table = cells.rename(columns=lambda name: rf"{name}$\{arrows[name]}$").rename_axis(index=None, columns=None)
         comment = "".join(f"% {line}\n" for line in [self.headline(), *self.notes()])
         return comment + table.to_latex(escape=False, column_format="l" + "r" * len(arrows))
 
     def to_json(self) -> dict[str, Any]:
         """Return what ``summary.json`` holds; NaN becomes null and infinity ``"inf"``: JSON has no numbers for them."""
-        figures: dict[str, dict[str, Any]] = {}
-        for row in self.figures.itertuples():
-            figures.setdefault(row.predictor, {})[row.metric] = json_numbers(mean=row.mean, low=row.low, high=row.high)
+        figures = {
+            predictor: {
+                row.metric: json_numbers(mean=row.mean, low=row.low, high=row.high) for row in part.itertuples()
+            }
+            for predictor, part in self.figures.groupby("predictor", sort=False)
+        }
         return {"settings": self.settings, "figures": figures}
 
     def headline(self) -> str:
@@ -82,10 +89,20 @@ class Summary:
             found[0] += f" With only {said['videos']} videos, it may be a little too narrow."
         found.append(f"Protocol {said['protocol']}: {PROTOCOLS[said['protocol']].source}.")
         found.append(f"Centre bias: {said['centre_bias']}.")
-        if said["centre_bias"] == "learnt from the other videos":
+        if shuffle := said.get("shuffle"):
+            found.append(f"sAUC: false alarms of {shuffle}.")
+        elif said["centre_bias"] == "learnt from the other videos":
             found.append("It has no sAUC: the false alarms would come from the videos that it was learnt from.")
+        if any(metric in OF_DENSITIES for metric in self.metrics):
+            found.append("IG and LL: bits a fixation more than the centre bias, and than a uniform map.")
+        if any(metric in MATCHED for metric in self.metrics):
+            found.append("matched: of the density, blurred as the ground truth is.")
         if said["gaze_maps"]:
             found.append(f"Maps of gaze points: {'; '.join(said['gaze_maps'])}.")
+        return found + self._notes_on_frames()
+
+    def _notes_on_frames(self) -> list[str]:
+        said, found = self.settings, []
         if (zeros := said.get("frames_looked_at_zeros", 0)) > _MANY_ZEROS:
             found.append(f"In {zeros:.0%} of the frames people looked at zeros, which KL counts: give 16 bits or .npz.")
         if said["every"] > 1:
@@ -107,6 +124,7 @@ def summarise(frames: pd.DataFrame, settings: dict[str, Any]) -> Summary:
         frames: a row for each predictor and frame.
         settings: of the evaluation; ``averaging`` decides the figures.
     """
+    names = [metric.name for metric in metrics_in(frames.columns)]
     frames = frames.assign(unit=units(frames["video"], settings["data"]))
     rows = [
         {
@@ -115,10 +133,10 @@ def summarise(frames: pd.DataFrame, settings: dict[str, Any]) -> Summary:
             **estimate(*totals(part[name], part["unit"]), settings["averaging"])._asdict(),
         }
         for predictor, part in frames.groupby("predictor", observed=True)
-        for name in NAMES
+        for name in names
     ]
     groups = frames.groupby(["predictor", "video"], observed=True)
-    videos = groups[NAMES].mean()
+    videos = groups[names].mean()
     videos.insert(0, "frames", groups.size())
     return Summary(settings, pd.DataFrame(rows), videos.reset_index().astype({"predictor": str}))
 

@@ -18,7 +18,7 @@ What the definitions leave open is decided here once, for all of them:
 """
 
 from tinyhd_lib.metrics.auc import auc_borji, auc_judd, auc_rank, auc_shuffled
-from tinyhd_lib.metrics.maps import cc, information_gain, kl_div, nss, sim
+from tinyhd_lib.metrics.maps import cc, information_gain, kl_div, log_likelihood, nss, sim
 
 __all__ = [
     "auc_borji",
@@ -28,6 +28,7 @@ __all__ = [
     "cc",
     "information_gain",
     "kl_div",
+    "log_likelihood",
     "nss",
     "sim",
 ]

@@ -222,9 +222,8 @@ def _at_or_above(frames: Frames, sorted_values: Array) -> Array:
     xp, saliency = frames.xp, frames.saliency
     low, high = xp.min(saliency, axis=-1, keepdims=True), xp.max(saliency, axis=-1, keepdims=True)
     step = xp.flip(xp.arange(_STEPS + 1, dtype=saliency.dtype, device=saliency.device))
-    thresholds = xp.minimum(
-        low + (high - low) * step / _STEPS, high
-    )  # rounding must not lift the last above the maximum
+    # Rounding must not lift the last above the maximum.
+    thresholds = xp.minimum(low + (high - low) * step / _STEPS, high)
     return sorted_values.shape[-1] - _search(sorted_values, thresholds, "left")
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from tinyhd_lib.metrics.arrays import Array, is_constant, with_fixations, with_maps
 
 EPSILON = 2.0**-52
-"""MATLAB's ``eps``, which the benchmark adds in its KL divergence."""
+"""MATLAB's ``eps``, which the benchmark adds in its KL divergence; no probability is taken to be less."""
 
 
 def cc(saliency: Array, ground_truth: Array) -> Array:
@@ -99,8 +99,8 @@ def kl_div(saliency: Array, ground_truth: Array, epsilon: float = EPSILON) -> Ar
     return frames.answer(xp.where(xp.any(frames.truths[0] > 0, axis=-1), xp.sum(terms, axis=-1), xp.nan))
 
 
-def information_gain(saliency: Array, fixations: Array, baseline: Array) -> Array:
-    """Return how many bits a fixation the prediction knows more than a baseline does, each divided by its sum.
+def log_likelihood(saliency: Array, fixations: Array) -> Array:
+    """Return the mean log probability of a fixated pixel, the prediction divided by its sum.
 
     A map of fixations tells who was first at a pixel and nothing of the others: with very many observers, even the true
     density is scored as too peaked.
@@ -109,6 +109,22 @@ def information_gain(saliency: Array, fixations: Array, baseline: Array) -> Arra
         saliency: (H, W) or (N, H, W), not negative: a density up to a factor. A map that was stretched to grey levels
             is not one, and is punished for its zeros.
         fixations: boolean, likewise.
+
+    Returns:
+        bits a fixation, -52 (what is less probable than `EPSILON` counts as that) to 0; NaN without fixations.
+
+    Raises:
+        ValueError: see `tinyhd_lib.metrics`.
+    """
+    return _log_likelihood(saliency, fixations, "saliency")
+
+
+def information_gain(saliency: Array, fixations: Array, baseline: Array) -> Array:
+    """Return how many bits a fixation the prediction knows more than a baseline does: the difference in log-likelihood.
+
+    Args:
+        saliency: as of `log_likelihood`.
+        fixations: likewise.
         baseline: as ``saliency``: usually a centre bias.
 
     Returns:
@@ -117,11 +133,14 @@ def information_gain(saliency: Array, fixations: Array, baseline: Array) -> Arra
     Raises:
         ValueError: see `tinyhd_lib.metrics`.
     """
-    frames = with_fixations(saliency, fixations)
+    return log_likelihood(saliency, fixations) - _log_likelihood(baseline, fixations, "baseline")
+
+
+def _log_likelihood(saliency: Array, fixations: Array, what: str) -> Array:
+    frames = with_fixations(saliency, fixations, what=what)
     xp = frames.xp
-    other = with_fixations(baseline, fixations, what="baseline").saliency
-    gain = xp.log2(_density(xp, frames.saliency) + EPSILON) - xp.log2(_density(xp, other) + EPSILON)
-    return frames.answer(_mean_at(xp, gain, frames.truths[0]))
+    bits = xp.log2(xp.clip(_density(xp, frames.saliency), EPSILON))
+    return frames.answer(_mean_at(xp, bits, frames.truths[0]))
 
 
 def _centred(xp: Any, values: Array) -> Array:

@@ -82,17 +82,17 @@ class TorchRuntime:
         """
         try:
             self([np.zeros(CLIP_SHAPE, np.float32)])
-        except (BackendCompilerFailed, RuntimeError, *_compiler_errors()) as error:
+        except _compiler_errors() as error:
             raise Unusable(f"{self.name}: torch cannot compute this here ({_first_line(error)})") from error
 
 
 def _compiler_errors() -> tuple[type[Exception], ...]:
-    """Return what else is raised where kernels cannot be compiled."""
+    """Return what is raised where something cannot be compiled."""
     if not find_spec("triton"):
-        return ()
+        return BackendCompilerFailed, RuntimeError
     from triton.errors import TritonError
 
-    return (TritonError,)
+    return BackendCompilerFailed, RuntimeError, TritonError
 
 
 def find_device(

@@ -6,6 +6,7 @@ from itertools import islice, pairwise
 import cv2
 import numpy as np
 
+from tinyhd_lib.data.gaze import as_fixations, places_of
 from tinyhd_lib.data.reader import VideoReader
 from tinyhd_lib.data.transforms import Image, Map
 from tinyhd_lib.data.video import read_frames
@@ -54,10 +55,11 @@ def score(source: MapSource, observers: MapSource | None, metric: str) -> Map:
         saliency, truth = source.map(index), observers.truth(index) if observers else None
         if saliency is None or truth is None:
             continue
-        density = cv2.resize(truth.saliency, saliency.shape[::-1], interpolation=cv2.INTER_AREA)
-        fixations = np.zeros(saliency.shape, bool)
-        fixations[tuple((np.argwhere(truth.fixations) * saliency.shape // truth.fixations.shape).T)] = True
-        values[index] = float(cc(saliency, density) if metric == "CC" else nss(saliency, fixations))
+        if metric == "CC":
+            small = cv2.resize(truth.saliency, saliency.shape[::-1], interpolation=cv2.INTER_AREA)
+            values[index] = float(cc(saliency, small))
+        else:
+            values[index] = float(nss(saliency, as_fixations(places_of(truth.fixations), saliency.shape)))
     return values
 
 

@@ -1,0 +1,177 @@
+"""Any number of models in one table: means, the best, and tests against it, held against plain NumPy."""
+
+import json
+import re
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tinyhd_lib import BadInput
+from tinyhd_lib.cli import main
+from tinyhd_lib.evaluation.compare import compare
+from tinyhd_lib.evaluation.folder import Evaluation
+from tinyhd_lib.evaluation.ranking import rank
+from tinyhd_lib.evaluation.scores import METRICS, NAMES
+from tinyhd_lib.evaluation.statistics import holm, paired_p
+from tinyhd_lib.evaluation.tasks import PREDICTION
+
+VIDEOS, FRAMES = 8, 3
+LEAST = "KL"
+SETTINGS: dict[str, Any] = {"data": "gaze", "split": "all", "averaging": "per-video", "seed": 0}
+
+
+def evaluation(name: str, scores: np.ndarray, **more: Any) -> Evaluation:
+    """An evaluation with these scores (V, F, M)."""
+    rows = [
+        {"predictor": PREDICTION, "video": f"clip_{video}", "index": frame, "truth": 1}
+        | dict(zip(NAMES, scores[video, frame], strict=True))
+        for video, frame in product(range(len(scores)), range(scores.shape[1]))
+    ]
+    return Evaluation(SETTINGS | {"predictions": name} | more, pd.DataFrame(rows))
+
+
+def drawn(seed: int, models: int, videos: int = VIDEOS) -> tuple[np.ndarray, list[Evaluation]]:
+    """Scores (N, V, F, M), and the evaluations that hold them."""
+    rng = np.random.default_rng(seed)
+    scores = rng.normal(size=(models, 1, 1, 1)) + rng.normal(size=(models, videos, FRAMES, len(NAMES)))
+    return scores, [evaluation(f"maps/model_{number}", each) for number, each in enumerate(scores)]
+
+
+def write(folder: Path, each: Evaluation) -> str:
+    """What `tinyhd compare` needs of a folder of scores."""
+    folder.mkdir()
+    (folder / "summary.json").write_text(json.dumps({"settings": each.settings}))
+    each.frames.to_parquet(folder / "frames.parquet")
+    return str(folder)
+
+
+@settings(max_examples=20, deadline=None)
+@given(seed=st.integers(0, 10_000), models=st.integers(2, 4))
+def test_means_the_best_and_p_are_numpys(seed: int, models: int) -> None:
+    scores, evaluations = drawn(seed, models)
+    found = rank(evaluations)
+    videos = scores.mean(axis=2)  # (N, V, M)
+    for column, metric in enumerate(METRICS):
+        means = videos[:, :, column].mean(axis=1)
+        first = means.argmax() if metric.higher_is_better else means.argmin()
+        assert found.mean[metric.name].to_numpy() == pytest.approx(means)
+        assert found.best[metric.name].tolist() == [number == first for number in range(models)]
+        for number in set(range(models)) - {first}:
+            apart = FRAMES * (videos[number, :, column] - videos[first, :, column])
+            expected = paired_p(apart, np.full(VIDEOS, float(FRAMES)), "per-video", 0)
+            assert found.p[metric.name].iloc[number] == pytest.approx(expected)
+        assert np.isnan(found.p[metric.name].iloc[first])
+    np.testing.assert_allclose(found.holm.to_numpy().ravel(), holm(found.p.to_numpy().ravel()))
+    assert found.p.notna().to_numpy().sum() == len(METRICS) * (models - 1)
+
+
+@settings(max_examples=10, deadline=None)
+@given(seed=st.integers(0, 10_000), order=st.permutations(range(4)))
+def test_the_order_of_the_models_changes_nothing(seed: int, order: list[int]) -> None:
+    _, evaluations = drawn(seed, 4)
+    found, other = rank(evaluations), rank([evaluations[number] for number in order])
+    for one, again in ((found.mean, other.mean), (found.best, other.best), (found.p, other.p)):
+        pd.testing.assert_frame_equal(again.loc[one.index], one)
+
+
+def test_of_two_models_it_says_what_their_comparison_says() -> None:
+    _, (first, second) = drawn(1, 2)
+    both, found = compare(first, second).metrics.set_index("metric"), rank([first, second])
+    assert both[["A", "B"]].T.to_numpy() == pytest.approx(found.mean.to_numpy())
+    assert both["p"].to_numpy() == pytest.approx(found.p.max().to_numpy())
+    assert both["holm"].to_numpy() == pytest.approx(found.holm.max().to_numpy())
+
+
+def test_a_clear_difference_gets_its_mark_and_the_best_is_bold() -> None:
+    rng = np.random.default_rng(0)
+    base = rng.random((14, FRAMES, len(NAMES)))
+    models = {"maps/best": base + 1, "maps/worse": base, "maps/tied": base + 1 + 1e-12}
+    found = rank([evaluation(name, scores) for name, scores in models.items()])
+    higher = [name for name in NAMES if name != LEAST]
+    assert found.best.loc["maps/best", higher].all()
+    assert found.best.loc["maps/tied", higher].all(), "what differs in its last digits is tied"
+    assert found.best[LEAST].tolist() == [False, True, False], "less of it is better"
+    latex = found.to_latex()
+    mean = f"{found.mean.loc['maps/worse', 'NSS']:.3f}"
+    mark = "**" if found.holm.loc["maps/worse", "NSS"] < 0.01 else "*"
+    assert 0.001 <= found.holm.loc["maps/worse", "NSS"] < 0.05
+    assert f" {mean}{mark} " in latex
+    assert f"{mean}{mark}" in str(found)
+    assert f"{mean}{mark}<" in found.to_html()
+
+
+def test_the_tables_have_every_figure_and_no_other_file() -> None:
+    _, evaluations = drawn(2, 3)
+    found = rank(evaluations)
+    latex, page, text = found.to_latex(), found.to_html(), str(found)
+    assert all(command in latex for command in (r"\toprule", r"\midrule", r"\bottomrule"))
+    assert r"maps/model\_0" in latex
+    assert r"NSS$\uparrow$" in latex
+    assert r"KL$\downarrow$" in latex
+    assert latex.count(r"\bfseries") == found.best.to_numpy().sum() == len(NAMES)
+    assert text.count(" best") == len(NAMES) + 1, "once in each column, and once in the note"
+    assert not re.search(r"(src|href)=", page)
+    for mean in found.mean.to_numpy().ravel():
+        assert all(f"{mean:.3f}" in table for table in (latex, page, text))
+
+
+def test_frames_that_not_all_have_are_left_out_for_all() -> None:
+    scores, evaluations = drawn(3, 3)
+    frames = evaluations[1].frames
+    evaluations[1] = Evaluation(evaluations[1].settings, frames[frames["video"] != "clip_0"])
+    found = rank(evaluations)
+    assert found.headline == f"7 videos, 21 frames that all have ({FRAMES} that not all have are left out)"
+    assert found.mean.to_numpy() == pytest.approx(scores[:, 1:].mean(axis=(1, 2)))
+
+
+def test_what_no_frame_defines_has_no_best() -> None:
+    """The shuffled AUC of a set with a single video."""
+    scores, _ = drawn(4, 3)
+    scores[..., NAMES.index("sAUC")] = np.nan
+    found = rank([evaluation(f"maps/{number}", each) for number, each in enumerate(scores)])
+    assert not found.best["sAUC"].any()
+    assert found.p["sAUC"].isna().all()
+    assert re.search(r"& - &", found.to_latex())
+
+
+def test_only_metrics_that_all_have_are_compared() -> None:
+    _, evaluations = drawn(5, 3)
+    evaluations[2] = Evaluation(evaluations[2].settings, evaluations[2].frames.drop(columns="SIM"))
+    assert list(rank(evaluations).mean) == [name for name in NAMES if name != "SIM"]
+    assert "SIM" not in compare(*evaluations[1:]).metrics["metric"].tolist()
+
+
+def test_the_same_maps_twice_are_refused() -> None:
+    _, (first, second) = drawn(6, 2)
+    with pytest.raises(BadInput, match="maps/model_0: several evaluations are of it"):
+        rank([first, second, first])
+
+
+def test_the_command_writes_the_table_everywhere(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    _, evaluations = drawn(7, 3)
+    folders = [write(tmp_path / str(number), each) for number, each in enumerate(evaluations)]
+    places = {kind: tmp_path / f"table.{kind}" for kind in ("json", "latex", "html")}
+    options = [word for kind, place in places.items() for word in (f"--{kind}", str(place))]
+    assert main(["compare", *folders, *options]) == 0
+    found = rank(evaluations)
+    assert capsys.readouterr().out == f"{found}\n"
+    assert places["latex"].read_text() == found.to_latex()
+    assert places["html"].read_text() == found.to_html()
+    told = json.loads(places["json"].read_bytes())
+    assert told["mean"]["maps/model_1"]["NSS"] == pytest.approx(found.mean.loc["maps/model_1", "NSS"])
+    leader = found.best["NSS"].idxmax()
+    assert told["p"][leader]["NSS"] is None
+    assert main(["compare", *folders[:2], "--latex", str(places["latex"])]) == 0
+    assert capsys.readouterr().out == f"{compare(*evaluations[:2])}\n", "two are shown as ever"
+    assert places["latex"].read_text() == rank(evaluations[:2]).to_latex()
+
+
+def test_one_evaluation_is_too_few(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["compare", str(tmp_path)]) == 2
+    assert "name the folders of two evaluations or more" in capsys.readouterr().err
