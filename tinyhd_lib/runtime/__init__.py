@@ -39,8 +39,8 @@ def open_runtime(model: "TinyHD | str | Path", device: str = "auto", precision: 
     Args:
         model: a name of `list_models`, a checkpoint's path, or a model.
         device: ``auto`` (the fastest that is there and has the precision, GPUs first); ``fused``, kernels of our own
-            for a CPU; ``triton`` or ``triton:1``, CUDA with kernels of our own where torch is slow; ``openvino``; a torch
-            device (``cpu``, ``cuda``, ``cuda:1``, ``mps``), or ``compiled`` or ``compiled:DEVICE`` for
+            for a CPU; ``triton`` or ``triton:1``, CUDA with kernels of our own where torch is slow; ``openvino``; a
+            torch device (``cpu``, ``cuda``, ``cuda:1``, ``mps``), or ``compiled`` or ``compiled:DEVICE`` for
             ``torch.compile``.
         precision: a name of `LEAST_CC`; all but ``float32`` change the maps a little.
 
