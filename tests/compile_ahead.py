@@ -11,7 +11,6 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 os.environ.pop("TRITON_INTERPRET", None)
@@ -21,8 +20,7 @@ import triton
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 
-from tinyhd_lib.runtime import triton_kernels as kernels
-from tinyhd_lib.runtime import triton_layers as layers
+from tinyhd_lib.runtime import depthwise
 
 TYPES = {torch.float32: "*fp32", torch.bfloat16: "*bf16", torch.float16: "*fp16"}
 
@@ -49,16 +47,15 @@ def type_of(arg: Any) -> Any:
 
 
 def launches() -> list[Any]:
-    """Return all launches of layers that learn, in two precisions."""
+    """Return all launches of a layer that learns, in two precisions."""
     found: dict[Any, Any] = {}
-    named = {name: Recorder(value, found) for name, value in vars(kernels).items() if name.endswith("_kernel")}
-    layers.kernels = SimpleNamespace(**named)
+    for name, value in list(vars(depthwise).items()):
+        if name.endswith("_kernel"):
+            setattr(depthwise, name, Recorder(value, found))
     for kind in (torch.float32, torch.bfloat16):
-        learning = torch.nn.Sequential(
-            torch.nn.Conv3d(48, 48, 3, padding=1, groups=48, bias=False), torch.nn.BatchNorm3d(48), torch.nn.ReLU6()
-        )
-        layers.accelerate(learning)
-        learning(torch.randn(1, 48, 2, 48, 64, dtype=kind, requires_grad=True)).sum().backward()
+        layer = torch.nn.Sequential(torch.nn.Conv3d(48, 48, 3, padding=1, groups=48, bias=False))
+        depthwise.accelerate(layer)
+        layer(torch.randn(1, 48, 2, 48, 64, dtype=kind, requires_grad=True)).sum().backward()
     return list(found.values())
 
 
@@ -79,10 +76,11 @@ def spilt(cubin: bytes) -> int:
 
 
 def main() -> None:
+    found = launches()
     for name in sys.argv[1:]:
         nvidia = name.startswith("sm_")
         target = GPUTarget("cuda", int(name[3:]), 32) if nvidia else GPUTarget("hip", name, 64)
-        made = [compiled(*launch, target) for launch in launches()]
+        made = [compiled(*launch, target) for launch in found]
         local = sum(spilt(each.asm["cubin"]) for each in made) if nvidia else 0
         sys.stdout.write(f"{name}: {len(made)} kernels, {local} bytes of local memory\n")
 

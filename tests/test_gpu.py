@@ -11,7 +11,7 @@ from test_teachers import wake
 from tinyhd_lib import MODEL_SPECS, build_teacher, open_runtime, train
 from tinyhd_lib.data.synthetic import synthesise_once
 from tinyhd_lib.prediction.inference import predict
-from tinyhd_lib.runtime.triton_layers import accelerate
+from tinyhd_lib.runtime.depthwise import accelerate
 from tinyhd_lib.training.recipe import Recipe
 
 pytestmark = pytest.mark.gpu

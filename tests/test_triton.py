@@ -15,7 +15,7 @@ from tinyhd_lib import MODEL_SPECS, BadInput, open_runtime
 
 pytest.importorskip("triton", reason="Triton comes with torch on Linux alone")
 
-from tinyhd_lib.runtime import triton_layers as layers
+from tinyhd_lib.runtime import depthwise
 
 interpreted = pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU: see test_gpu.py")
 
@@ -28,16 +28,13 @@ def test_the_kernels_compile_for_gpus_that_are_not_there() -> None:
     command = [sys.executable, script, *targets]
     told = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
     assert told.returncode == 0, told.stderr
-    assert told.stdout.splitlines() == [f"{target}: 14 kernels, 0 bytes of local memory" for target in targets]
+    assert told.stdout.splitlines() == [f"{target}: 6 kernels, 0 bytes of local memory" for target in targets]
 
 
 @interpreted
 def test_without_a_gpu_the_runtime_is_refused_in_one_line() -> None:
     with pytest.raises(BadInput, match="device 'cuda:3' cannot be used here"):
         open_runtime(random_model("d2_S"), "triton:3")
-
-
-# Training
 
 
 SIZES = [
@@ -75,7 +72,7 @@ def test_depthwise_gradients_are_torchs(kernel: tuple, stride: tuple, padding: t
     torch.manual_seed(frames)
     x, weight = (torch.randn(size, dtype=torch.float64) for size in ((2, 3, frames, 7, 10), (3, 1, *kernel)))
     inputs = tuple(each.float().requires_grad_() for each in (x, weight))
-    found = gradients_of(layers.DepthwiseFunction.apply(*inputs, stride, padding), inputs)
+    found = gradients_of(depthwise.DepthwiseFunction.apply(*inputs, stride, padding), inputs)
     exact = x.requires_grad_(), weight.requires_grad_()
     expected = gradients_of(F.conv3d(*exact, None, stride, padding, groups=3), exact)
     for ours, theirs in zip(found, expected, strict=True):
@@ -83,33 +80,11 @@ def test_depthwise_gradients_are_torchs(kernel: tuple, stride: tuple, padding: t
 
 
 @interpreted
-@pytest.mark.parametrize("clip6", [True, False])
-@pytest.mark.parametrize("size", [(2, 5, 4, 19, 31), (1, 3, 1, 2, 3)])
-def test_batch_norm_gradients_are_torchs(size: tuple[int, ...], clip6: bool) -> None:
-    torch.manual_seed(size[0])
-    norm = torch.nn.BatchNorm3d(size[1]).double()
-    torch.nn.init.uniform_(norm.weight, 0.5, 3)
-    torch.nn.init.uniform_(norm.bias, -1, 1)
-    model = torch.nn.Sequential(norm, *[torch.nn.ReLU6()] * clip6)
-    x = (3 + 2 * torch.randn(size, dtype=torch.float64)).requires_grad_()
-    fast = copy.deepcopy(model).float()
-    layers.accelerate(fast)
-    mine = x.detach().float().requires_grad_()
-    found = gradients_of(fast(mine), (mine, *fast.parameters()))
-    expected = gradients_of(model(x), (x, *model.parameters()))
-    for ours, theirs in zip(found, expected, strict=True):
-        torch.testing.assert_close(ours.double(), theirs, rtol=0, atol=1e-5 * float(theirs.detach().abs().max()))
-    for name, value in model.state_dict().items():
-        torch.testing.assert_close(fast.state_dict()[name].double(), value.double(), rtol=1e-6, atol=1e-6)
-    torch.testing.assert_close(fast.eval()(mine).double(), model.eval()(x), rtol=0, atol=1e-5)
-
-
-@interpreted
 @pytest.mark.parametrize("part", ["encoder.features.2", "decoders.d2.blocks.4"])
 def test_a_students_blocks_learn_the_same(part: str) -> None:
     model = random_model("d123m_rc4_rc1T").get_submodule(part).train()
     fast, exact = copy.deepcopy(model), copy.deepcopy(model).double()
-    layers.accelerate(fast)
+    depthwise.accelerate(fast)
     assert list(fast.state_dict()) == list(model.state_dict())
     channels = next(model.parameters()).shape[1]
     x = torch.randn(1, channels, 3, 4, 6, generator=torch.Generator().manual_seed(2))

@@ -45,7 +45,7 @@ class TorchRuntime:
         if compiled:
             self._model.compile(mode="reduce-overhead" if self._device.type == "cuda" else "default", dynamic=False)
         if device != plain:
-            from tinyhd_lib.runtime.triton_layers import accelerate
+            from tinyhd_lib.runtime.depthwise import accelerate
 
             accelerate(self._model)
         if compiled or device != plain or self._device.type == "mps":  # where not every layer is there

@@ -102,7 +102,7 @@ class _Training:
         self.left_out = samples.LeftOut()
         self.learner = learner.build_learner(recipe).to(group.device)
         if group.triton:
-            from tinyhd_lib.runtime.triton_layers import accelerate
+            from tinyhd_lib.runtime.depthwise import accelerate
 
             accelerate(self.learner.student)
         self.optimiser = learner.build_optimiser(self.learner, recipe)
