@@ -18,7 +18,9 @@ from tinyhd_lib.data.gaze import Gaze, GroundTruth, as_fixations, blur, places_o
 from tinyhd_lib.data.layouts import Video
 from tinyhd_lib.data.synthetic import synthesise, video_settings
 from tinyhd_lib.data.synthetic.scenes import density
-from tinyhd_lib.evaluation.baselines import (
+from tinyhd_lib.evaluation.options import PROTOCOLS
+from tinyhd_lib.evaluation.scores import METRICS, Target, score
+from tinyhd_lib.evaluation.tasks import (
     CENTRE_FRAMES,
     CENTRE_SIZE,
     OTHER_FRAMES,
@@ -29,8 +31,6 @@ from tinyhd_lib.evaluation.baselines import (
     mean_truth,
     other_fixations,
 )
-from tinyhd_lib.evaluation.options import PROTOCOLS
-from tinyhd_lib.evaluation.scores import METRICS, Target, score
 from tinyhd_lib.metrics.arrays import resize
 
 quick = settings(max_examples=60, deadline=None)

@@ -24,7 +24,7 @@ from tinyhd_lib.evaluation.options import PROTOCOLS, EvaluateOptions
 from tinyhd_lib.evaluation.page import set_plots, timelines, worst_frames
 from tinyhd_lib.evaluation.scores import NAMES, Target, score
 from tinyhd_lib.evaluation.statistics import AVERAGINGS
-from tinyhd_lib.evaluation.summary import Summary, side_by_side, summarise
+from tinyhd_lib.evaluation.summary import Summary, summarise
 from tinyhd_lib.evaluation.tasks import PREDICTION
 from tinyhd_lib.models.weights import short_names
 from tinyhd_lib.prediction.files import predict_files
@@ -129,6 +129,7 @@ def test_what_it_answers_is_what_it_writes(maps: Path, dataset: Dataset, tmp_pat
 
 @pytest.fixture(scope="module")
 def both(scored: dict[str, Evaluation]) -> Summary:
+    side_by_side = defined_in("04_metric_evaluation.ipynb")["side_by_side"]
     return side_by_side({name: each.summary for name, each in scored.items()})
 
 

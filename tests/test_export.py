@@ -151,7 +151,7 @@ def test_what_cannot_be_written_is_refused_first(
 
 
 def test_what_is_missing_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr("tinyhd_lib.export.formats.find_spec", lambda _name: None)
+    monkeypatch.setattr("tinyhd_lib.export.find_spec", lambda _name: None)
     with pytest.raises(BadInput, match=r"needs onnx, onnxscript, onnxruntime \(pip install -e '\.\[export\]' from"):
         export_model(WEIGHTS, tmp_path / "m.onnx", "onnx")
     for to, takes, reason in (("tflite", "clips", "`to=tflite`"), ("torch", "film", "`input=film`")):

@@ -13,9 +13,9 @@ from test_teachers import wake
 
 from tinyhd_lib import MODEL_SPECS, BadInput
 from tinyhd_lib.runtime import open_runtime
-from tinyhd_lib.runtime.fused.engine import Engine
 from tinyhd_lib.runtime.fused.plan import CLIP, Plan, Step, share_buffers
 from tinyhd_lib.runtime.fused.planner import make_plan
+from tinyhd_lib.runtime.fused.runtime import Engine
 
 pytestmark = pytest.mark.slow
 

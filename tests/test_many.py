@@ -21,9 +21,8 @@ from tinyhd_lib.cli import main
 from tinyhd_lib.data.datasets import videos_below
 from tinyhd_lib.files import alone_in
 from tinyhd_lib.prediction import files as files_module
-from tinyhd_lib.prediction.files import predict_files
+from tinyhd_lib.prediction.files import Predicted, predict_files, predict_many
 from tinyhd_lib.prediction.jobs import Job
-from tinyhd_lib.prediction.many import Predicted, predict_many
 from tinyhd_lib.prediction.options import ModelOptions
 
 pytestmark = pytest.mark.slow
@@ -48,7 +47,7 @@ def jobs_of(films: Path, out: Path, **options: object) -> list[Job]:
 @pytest.fixture
 def fake(monkeypatch: pytest.MonkeyPatch) -> None:
     """A model that answers at once."""
-    monkeypatch.setattr("tinyhd_lib.prediction.many.opened", lambda _model: Fake(M))
+    monkeypatch.setattr("tinyhd_lib.prediction.files.opened", lambda _model: Fake(M))
 
 
 def outcomes(jobs: list[Job], weights: object = "fake") -> list[Predicted]:

@@ -9,7 +9,7 @@ from conftest import defined_in
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from tinyhd_lib.plots import as_density, picture_grid
+from tinyhd_lib.notebooks.helpers import as_density, picture_grid
 
 
 def not_blank(figure: Figure) -> bool:

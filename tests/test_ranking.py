@@ -14,9 +14,8 @@ from hypothesis import strategies as st
 
 from tinyhd_lib import BadInput
 from tinyhd_lib.cli import main
-from tinyhd_lib.evaluation.compare import compare
+from tinyhd_lib.evaluation.compare import compare, rank
 from tinyhd_lib.evaluation.folder import Evaluation
-from tinyhd_lib.evaluation.ranking import rank
 from tinyhd_lib.evaluation.scores import METRICS, NAMES
 from tinyhd_lib.evaluation.statistics import holm, paired_p
 from tinyhd_lib.evaluation.tasks import PREDICTION

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import yaml
+from conftest import defined_in
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -14,7 +15,7 @@ from tinyhd_lib import MODEL_SPECS, BadInput
 from tinyhd_lib.cli import main
 from tinyhd_lib.data.datasets import KINDS
 from tinyhd_lib.losses import TERMS
-from tinyhd_lib.training.recipe import Recipe, read_recipe, read_settings, recipe_names, recipe_table
+from tinyhd_lib.training.recipe import Recipe, read_recipe, read_settings, recipe_names
 
 LABELS = {"model": "d1_S", "labelled": "gaze"}
 
@@ -185,7 +186,7 @@ def test_a_changed_recipe_is_checked_again_and_none_is_changed_in_place() -> Non
 @pytest.mark.parametrize("name", ["laptop", "multi_ucf"])
 def test_a_recipes_table_has_every_entry_and_its_meaning(name: str) -> None:
     recipe = read_recipe(name)
-    table = recipe_table(recipe).set_index("entry")
+    table = defined_in("02_distillation_training.ipynb")["recipe_table"](recipe).set_index("entry")
     assert list(table.index) == [each.name.upper() for each in fields(Recipe)]
     assert table.loc["LR", "value"] == str(recipe.lr)
     assert table.loc["LR", "if left out"] == "0.01"

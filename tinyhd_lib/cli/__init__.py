@@ -35,7 +35,6 @@ _COMMANDS = {
     "weights halve": ("models:halve_weights", "write a .safetensors of ours again in float16"),
     "data synthesise": ("videos:synthesise", "a small made-up data set in the layout of a real one"),
     "data stills": ("videos:stills", "photographs with fixations as a data set of short videos with gaze"),
-    "data import": ("videos:import_gaze", "what eye trackers export, as a data set of videos with gaze"),
     "data verify": ("videos:verify", "read all of a data set and tell what is wrong; exit status 1 if so"),
     "notebooks list": ("models:list_notebooks", "which there are, with their sets of parameters"),
     "notebooks copy": ("models:copy_notebooks", "put them into a folder of your own, with their sets of parameters"),

@@ -16,7 +16,6 @@ from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 from tyro.conf import Positional, PositionalRequiredArgs, UseAppendAction, arg
 
-from tinyhd_lib.data.trackers import GazeImport
 from tinyhd_lib.engine import connected
 from tinyhd_lib.errors import BadInput
 from tinyhd_lib.evaluation.options import EvaluateOptions
@@ -93,7 +92,7 @@ def generate(
     """
     from tinyhd_lib.data.datasets import check_names, find_kind, open_dataset
     from tinyhd_lib.prediction.jobs import dataset_jobs
-    from tinyhd_lib.prediction.submission import pack_maps
+    from tinyhd_lib.prediction.map_files import pack_maps
 
     if submission and (kind != submission or split not in {None, "test"} or writing.maps != "png"):
         raise BadInput(f"`submission={submission}` is of dhf1k's test split, as 8-bit PNG: leave out what differs")
@@ -176,9 +175,9 @@ def compare(
         latex: Also write a table of all of them there, the best in bold, for a paper that loads booktabs.
         html: Also write that table there as a page.
     """
+    from tinyhd_lib.evaluation.compare import Ranking, rank
     from tinyhd_lib.evaluation.compare import compare as compare_two
     from tinyhd_lib.evaluation.folder import read_evaluation
-    from tinyhd_lib.evaluation.ranking import Ranking, rank
 
     if len(scores) < 2:
         raise BadInput("name the folders of two evaluations or more: tinyhd compare SCORES SCORES")
@@ -236,19 +235,6 @@ def stills(folder: Positional[Path], out: Positional[Path], seed: int = 0) -> No
     logger.info("%d videos -> %s", sum(1 for _ in made), out)
 
 
-def import_gaze(export: GazeImport) -> int:
-    """Make a data set of the kind gaze of what an eye tracker exported; exit status 1 if something is wrong with it.
-
-    Args:
-        export: The files, and how they are taken.
-    """
-    from tinyhd_lib.data.exports import import_gaze
-
-    gaze = import_gaze(export)
-    logger.info("%d points of %d observers -> %s", len(gaze.x), len(set(gaze.observer)), export.out)
-    return verify("gaze", export.out, workers=1)
-
-
 def verify(
     kind: Positional[str],
     dir: Positional[Path | None] = None,
@@ -292,7 +278,7 @@ def _do(jobs: "Sequence[Job]", model: ModelOptions, workers: int, cluster: str |
     import cv2
 
     from tinyhd_lib.data.video import probe
-    from tinyhd_lib.prediction.many import opened, predict_many
+    from tinyhd_lib.prediction.files import opened, predict_many
     from tinyhd_lib.records import hardware, versions
 
     alone = jobs[0] if len(jobs) == 1 else None

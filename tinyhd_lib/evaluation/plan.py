@@ -13,11 +13,10 @@ from tinyhd_lib.data.gaze import places_of
 from tinyhd_lib.data.layouts import Video
 from tinyhd_lib.data.transforms import Map
 from tinyhd_lib.errors import BadInput
-from tinyhd_lib.evaluation.baselines import centre_bias, mean_truth, other_fixations
 from tinyhd_lib.evaluation.options import EvaluateOptions
 from tinyhd_lib.evaluation.predictions import Maps, NoMaps, find_maps, read_any_map
 from tinyhd_lib.evaluation.statistics import chosen_frames
-from tinyhd_lib.evaluation.tasks import Task
+from tinyhd_lib.evaluation.tasks import Task, centre_bias, mean_truth, other_fixations
 
 MapFunction = Callable[[Callable[..., Any], Sequence[Any]], Iterable[Any]]
 """Calls a function with every item, as ``map`` does, and gives what comes of it in their order."""

@@ -1,6 +1,5 @@
 """From scores of frames to the figures of a set: what is printed, compared and published."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -11,7 +10,6 @@ import pandas as pd
 from tinyhd_lib.evaluation.options import PROTOCOLS
 from tinyhd_lib.evaluation.scores import MATCHED, OF_DENSITIES, Metric, metrics_in
 from tinyhd_lib.evaluation.statistics import estimate, totals, units
-from tinyhd_lib.evaluation.tasks import PREDICTION
 
 _FEW_VIDEOS = 20
 _MANY_ZEROS = 0.01
@@ -139,27 +137,6 @@ def summarise(frames: pd.DataFrame, settings: dict[str, Any]) -> Summary:
     videos = groups[names].mean()
     videos.insert(0, "frames", groups.size())
     return Summary(settings, pd.DataFrame(rows), videos.reset_index().astype({"predictor": str}))
-
-
-def side_by_side(summaries: Mapping[str, Summary]) -> Summary:
-    """Return several predictions of the same data as one summary, between the baselines of the first.
-
-    Args:
-        summaries: by the name that each prediction gets.
-    """
-    first = next(iter(summaries.values()))
-    parts = [
-        (name if predictor == PREDICTION else predictor, predictor, summary)
-        for predictor in first.figures["predictor"].unique()
-        for name, summary in (summaries if predictor == PREDICTION else {"": first}).items()
-    ]
-
-    def joined(table: str) -> pd.DataFrame:
-        each = [(getattr(summary, table), predictor, name) for name, predictor, summary in parts]
-        renamed = [rows[rows["predictor"] == old].assign(predictor=new) for rows, old, new in each]
-        return pd.concat(renamed, ignore_index=True)
-
-    return Summary(first.settings | {"predictions": ", ".join(summaries)}, joined("figures"), joined("videos"))
 
 
 def json_numbers(**numbers: float) -> dict[str, float | str | None]:

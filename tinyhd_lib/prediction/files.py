@@ -1,28 +1,37 @@
 """Videos in, map files and overlay videos out: resumable, and decoding, forward pass and writing overlap in time."""
 
 import hashlib
-from collections.abc import Generator, Iterator
-from contextlib import nullcontext
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import closing, nullcontext, suppress
 from dataclasses import asdict
+from functools import lru_cache, partial
 from itertools import chain
 from pathlib import Path
-from typing import Any
+from time import perf_counter
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from tinyhd_lib.data.transforms import Image, Map, to_grey
 from tinyhd_lib.data.video import Frame, VideoInfo, probe, source_files
 from tinyhd_lib.data.writer import VideoWriter
+from tinyhd_lib.engine import run
 from tinyhd_lib.errors import BadInput
 from tinyhd_lib.files import alone_in, fingerprint, is_whole, partial_path, remove_partials, sha256, write_atomically
 from tinyhd_lib.models.spec import INPUT_SIZE, Sampling
+from tinyhd_lib.models.weights import locate_weights
 from tinyhd_lib.overlap import parallel_map, prefetch
 from tinyhd_lib.prediction.inference import saliency_maps
 from tinyhd_lib.prediction.jobs import Job
 from tinyhd_lib.prediction.map_files import MAP_SUFFIXES, Bounds, encode_map, own_bounds, read_grey
+from tinyhd_lib.prediction.options import ModelOptions
 from tinyhd_lib.prediction.overlay import draw
 from tinyhd_lib.records import RunRecord, check_same, peak_memory, read_record
 from tinyhd_lib.runtime import Runtime
+
+if TYPE_CHECKING:
+    from distributed import Client
+
 
 _WRITERS = 2
 _WAITING_BYTES = 256 * 2**20
@@ -197,3 +206,79 @@ def _replay(job: Job, spool: Path) -> Iterator[tuple[Frame, Map | None]]:
     maps = np.memmap(spool, np.float32, mode="r").reshape(-1, *INPUT_SIZE)
     for frame in job.frames():
         yield frame, maps[frame.index]
+
+
+class Predicted(NamedTuple):
+    """Tell what became of a video.
+
+    Attributes:
+        job: what was to be done.
+        frames: of the video, those included that an earlier run had left; 0 if all was done before, or it was refused.
+        seconds: that it took.
+        refused: why it could not be used; None if it is done.
+    """
+
+    job: Job
+    frames: int
+    seconds: float
+    refused: str | None = None
+
+
+def predict_many(
+    jobs: Sequence[Job],
+    model: ModelOptions,
+    client: "Client | None" = None,
+    on_step: Callable[[], object] | None = None,
+) -> Iterator[Predicted]:
+    """Do jobs, the largest videos first, and yield what became of each; one that is refused does not stop the others.
+
+    Args:
+        jobs: with a folder each.
+        model: that runs; every process opens it once.
+        client: of a cluster, see `tinyhd_lib.engine.connected`; None for here.
+        on_step: called after every step of `predict_files`; only for here.
+
+    Raises:
+        OSError: no more can be written at all.
+    """
+    order = sorted(jobs, key=_size, reverse=True)
+    shared = min((job.out.parent for job in order), key=lambda path: len(path.parts), default=None) if client else None
+    work = partial(predict_video, model=model, on_step=on_step)
+    gpu = model.device.startswith(("cuda", "triton"))
+    for number, result, refused in run(work, order, client, shared=shared, gpu=gpu):
+        yield Predicted(order[number], 0, 0.0, refused) if result is None else result
+
+
+def predict_video(job: Job, model: ModelOptions, on_step: Callable[[], object] | None = None) -> Predicted:
+    """Do a job, with the model that this process has open already if it is the same.
+
+    Raises:
+        BadInput: the model or the video cannot be used.
+    """
+    begun, steps = perf_counter(), 0
+    with closing(predict_files(job, opened(model), model.weights)) as running:
+        for steps in running:  # noqa: B007
+            if on_step:
+                on_step()
+    return Predicted(job, steps // job.passes, perf_counter() - begun)
+
+
+def opened(model: ModelOptions) -> Runtime:
+    """Return a model ready to run; the last one stays open as long as its file is the same.
+
+    Raises:
+        BadInput: it cannot be used.
+    """
+    return _opened(model, fingerprint([locate_weights(model.weights)]))
+
+
+@lru_cache(maxsize=1)
+def _opened(model: ModelOptions, _file: str) -> Runtime:
+    return model.open()
+
+
+def _size(job: Job) -> int:
+    """Return the bytes of a video: long ones are begun first, so that none is left over at the end."""
+    with suppress(BadInput, OSError):
+        return sum(path.stat().st_size for path in source_files(job.video))
+    return 0

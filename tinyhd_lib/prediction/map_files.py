@@ -1,13 +1,18 @@
 """Map files: how a saliency map becomes a file, and a file grey levels again."""
 
 import io
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
+from zipfile import ZipFile
 
 import cv2
 import numpy as np
 
 from tinyhd_lib.data.images import encode_grey
+from tinyhd_lib.data.layouts import Video
 from tinyhd_lib.data.transforms import Image, Map, to_grey
+from tinyhd_lib.files import partial_path
 
 Size = tuple[int, int]
 Bounds = tuple[float, float]
@@ -56,3 +61,22 @@ def read_grey(maps: str, content: bytes, size: Size, bounds: Bounds | None) -> I
 
 def _as_8_bit(levels: Any) -> Image:
     return levels if levels.dtype == np.uint8 else (levels >> 8).astype(np.uint8)
+
+
+def pack_maps(out: Path, videos: Sequence[Video]) -> Path:
+    """Put the maps of a data set into one archive, as METHOD/VIDEO/FRAME.png, and return its path.
+
+    Args:
+        out: called like the method, with a folder of PNG for each video; the archive goes beside it.
+        videos: all that were predicted.
+
+    Raises:
+        OSError: a map is not there, or the archive cannot be written.
+    """
+    place = out.with_name(f"{out.name}.zip")
+    partial = partial_path(place)
+    with ZipFile(partial, "w") as archive:  # PNG is compressed already
+        for video in videos:
+            for name in video.names:
+                archive.write(out / video.name / f"{name}.png", f"{out.name}/{video.name}/{name}.png")
+    return partial.replace(place)

@@ -1,14 +1,14 @@
 """Recipes: everything that decides how a student is trained, as one flat table that YAML, papermill and code share."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import MISSING, field, fields
+from dataclasses import field, fields
 from difflib import get_close_matches
 from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, TypeVar
 
 import yaml
-from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 from pydantic.dataclasses import dataclass
 from pydantic_core import to_jsonable_python
 
@@ -17,7 +17,6 @@ from tinyhd_lib.losses import PUBLISHED_WEIGHTS, Term
 from tinyhd_lib.models.spec import MODEL_SPECS, ModelSpec
 
 if TYPE_CHECKING:
-    import pandas as pd
     from pydantic_core import ErrorDetails
 
 Class = TypeVar("Class")
@@ -276,23 +275,6 @@ def read_settings(settings: Sequence[str]) -> dict[str, Any]:
         except yaml.YAMLError as error:
             raise BadInput(f"`set` {setting!r}: the value is no YAML") from error
     return found
-
-
-def recipe_table(recipe: Recipe) -> "pd.DataFrame":
-    """Return a recipe in words: every entry, its value, what it is if left out, and what it means."""
-    import pandas as pd
-
-    told = TypeAdapter(Recipe).json_schema()["properties"]
-    rows = [
-        (
-            each.name.upper(),
-            str(getattr(recipe, each.name)),
-            "" if each.default is MISSING else str(each.default),
-            told[each.name]["description"],
-        )
-        for each in fields(Recipe)
-    ]
-    return pd.DataFrame(rows, columns=["entry", "value", "if left out", "meaning"])
 
 
 def teacher_kind(teacher: str) -> tuple[str, str, str]:
