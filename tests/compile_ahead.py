@@ -5,15 +5,12 @@ python tests/compile_ahead.py TARGET...
 A target is sm_80, sm_90, gfx942 and the like. Prints a line for each: how many kernels, and how many registers spilt.
 """
 
-import os
 import re
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
 from typing import Any
-
-os.environ.pop("TRITON_INTERPRET", None)
 
 import torch
 import triton

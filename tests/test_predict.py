@@ -254,7 +254,7 @@ def test_predict_takes_a_file_a_folder_of_weights_and_frames(video_file: Path, w
         ({"between": "cubic"}, "choose from linear, hold"),
         ({"smooth": -1.0}, "0 to 60 seconds"),
         ({"smooth": float("nan")}, "0 to 60 seconds"),
-        ({"device": "gpu"}, "choose from auto, fused, openvino"),
+        ({"device": "gpu"}, "choose from auto, triton, fused, openvino"),
         ({"device": "cuda:99"}, "cannot be used here"),
         ({"device": "meta"}, "computes nothing"),
         ({"device": "compiled:gpu"}, "cannot be used here"),
