@@ -1,4 +1,4 @@
-"""Evaluations of the same data, against each other: differences with intervals, and paired tests over videos."""
+"""Evaluations of the same data: two against each other, or any number in one table, with paired tests over videos."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

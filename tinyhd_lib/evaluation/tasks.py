@@ -1,4 +1,7 @@
-"""Scoring a stretch of one video, in whatever process: the unit of work, of progress and of resuming."""
+"""Scoring a stretch of one video: the unit of work, of progress and of resuming; and what its figures are held against.
+
+That is chance, a centre bias, and how well people predict one another.
+"""
 
 import hashlib
 import json

@@ -1,4 +1,4 @@
-"""What every notebook needs: where its files go, where its video is, and its recipe."""
+"""What every notebook needs: where its files go, where its video is, its recipe, and pictures side by side."""
 
 import os
 from collections.abc import Mapping, Sequence

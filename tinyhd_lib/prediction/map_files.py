@@ -1,4 +1,4 @@
-"""Map files: how a saliency map becomes a file, and a file grey levels again."""
+"""Map files: how a saliency map becomes a file, a file grey levels again, and many an archive for a benchmark."""
 
 import io
 from collections.abc import Sequence

@@ -101,7 +101,7 @@ class _Training:
         self.sources, self.measured = samples.open_sources(recipe)
         self.left_out = samples.LeftOut()
         self.learner = learner.build_learner(recipe).to(group.device)
-        if group.triton:
+        if group.triton and not recipe.compile:
             from tinyhd_lib.runtime.depthwise import accelerate
 
             accelerate(self.learner.student)
