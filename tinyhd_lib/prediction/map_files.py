@@ -66,6 +66,9 @@ def _as_8_bit(levels: Any) -> Image:
 def pack_maps(out: Path, videos: Sequence[Video]) -> Path:
     """Put the maps of a data set into one archive, as METHOD/VIDEO/FRAME.png, and return its path.
 
+    Source: "Results submission" in the README of DHF1K's repository, github.com/wenguanwang/DHF1K; its authors alone
+    have the fixations of the test split.
+
     Args:
         out: called like the method, with a folder of PNG for each video; the archive goes beside it.
         videos: all that were predicted.
