@@ -33,7 +33,7 @@ def test_the_kernels_compile_for_gpus_that_are_not_there() -> None:
 
 @interpreted
 def test_without_a_gpu_the_runtime_is_refused_in_one_line() -> None:
-    with pytest.raises(BadInput, match="device 'cuda:3' cannot be used here"):
+    with pytest.raises(BadInput, match="device 'triton:3' cannot be used here"):
         open_runtime(random_model("d2_S"), "triton:3")
 
 

@@ -32,28 +32,28 @@ class TorchRuntime:
 
     def __init__(self, source: ModelSource, device: str, precision: str = "float32", *, compiled: bool = False) -> None:
         check_precision(precision, PRECISIONS, "torch")
-        plain = device.replace("triton", "cuda")
-        self._device = find_device(plain)
+        ours = device.startswith("triton")
+        self._device = find_device(device)
         self._model = source.load().to(self._device)
         self._compiled = compiled
-        ways = ["triton"] * (device != plain) + ["compiled"] * compiled + [precision] * (precision != "float32")
+        ways = ["triton"] * ours + ["compiled"] * compiled + [precision] * (precision != "float32")
         self.name = " ".join(["torch", str(self._device), *ways])
         self.spec = source.spec
         self.digest, self.sampling = source.digest, source.sampling
         self.precision = precision
         self.batch = 1 if self._device.type == "cpu" else 8
-        if compiled:
-            self._model.compile(mode="reduce-overhead" if self._device.type == "cuda" else "default", dynamic=False)
-        if device != plain:
+        if ours:
             from tinyhd_lib.runtime.depthwise import accelerate
 
             accelerate(self._model)
-        if compiled or device != plain or self._device.type == "mps":  # where not every layer is there
+        if compiled:
+            self._model.compile(mode="reduce-overhead" if self._device.type == "cuda" else "default", dynamic=False)
+        if compiled or ours or self._device.type == "mps":  # where not every layer is there
             self._try_out()
-        if device != plain or precision != "float32":
+        if ours or precision != "float32":
             from tinyhd_lib.runtime.exactness import check_exact
 
-            check_exact(self, TorchRuntime(source, plain))
+            check_exact(self, TorchRuntime(source, str(self._device)))
 
     def __call__(self, clips: Sequence[Map] | Map) -> Map:
         """See `Runtime`."""
@@ -101,7 +101,7 @@ def find_device(
     """Return a torch device that can be computed on.
 
     Args:
-        name: of the device.
+        name: of the device; ``triton`` and ``triton:N`` are CUDA's.
         choices: what else to advise.
 
     Raises:
@@ -111,11 +111,12 @@ def find_device(
         >>> find_device("cpu")
         device(type='cpu')
     """
+    place = name.replace("triton", "cuda")
     try:
-        if name == "cuda" and "LOCAL_RANK" in os.environ:  # of several processes on a machine, each has its own
-            name = f"cuda:{int(os.environ['LOCAL_RANK']) % max(1, torch.cuda.device_count())}"
+        if place == "cuda" and "LOCAL_RANK" in os.environ:  # of several processes on a machine, each has its own
+            place = f"cuda:{int(os.environ['LOCAL_RANK']) % max(1, torch.cuda.device_count())}"
         # With its number: which GPU is the current one is told to each thread apart.
-        device = torch.empty(0, device=torch.device(name)).device
+        device = torch.empty(0, device=torch.device(place)).device
     except (RuntimeError, AssertionError) as error:
         raise Unusable(f"device {name!r} cannot be used here (choose from {choices}): {_first_line(error)}") from error
     if device.type == "meta":

@@ -83,7 +83,7 @@ def processes(device: str) -> Iterator[Processes]:
         gpu = "triton" if find_spec("triton") else "cuda"
         device = gpu if torch.cuda.is_available() else "cpu"
     triton = device.startswith("triton")
-    place = find_device(device.replace("triton", "cuda"), "auto, cpu, triton, triton:N, cuda, cuda:N")
+    place = find_device(device, "auto, cpu, triton, triton:N, cuda, cuda:N")
     if place.type == "cuda":
         torch.cuda.set_device(place)
     if count == 1:
