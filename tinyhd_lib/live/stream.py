@@ -147,7 +147,9 @@ def passes(arrivals: Arrivals, runtime: Runtime, every: int | None, *, holds: bo
             clip.extend([ready] * (1 if clip else CLIP_FRAMES))
             recent.append(arrival)
             fresh += 1
-        if fresh and (fresh >= (every or CLIP_FRAMES) or not (every or len(arrivals))):
+        # Without ``every``, as soon as nothing waits, and at the latest before a frame would be seen by no pass.
+        due = fresh >= every if every else fresh >= CLIP_FRAMES or not len(arrivals)
+        if fresh and due:
             maps, fresh = forward(), 0
             given, held = (held, maps) if holds else (maps, held)
         if given or not taken:
