@@ -87,6 +87,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
         return _refuse(f"{where}{error.strerror or error}")
+    except UnicodeEncodeError as error:
+        return _refuse(f"a file's name is not UTF-8 ({error}); rename it")
     except KeyboardInterrupt:
         return _refuse("interrupted; the same command goes on from there", status=130)
     return _refuse(_in_flags(reason, command, name))
