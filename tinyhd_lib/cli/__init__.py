@@ -136,7 +136,7 @@ def _in_one_line(box: str) -> str:
     lines = [line.strip("│ ") for line in box.splitlines()[1:]]
     what = takewhile(is_text, dropwhile(lambda line: not is_text(line), lines))
     near = islice(dropwhile(lambda line: not line.startswith("Perhaps"), lines), 1, 2)
-    return "; perhaps ".join([" ".join(what).replace("'None', ", "").rstrip("."), *near])
+    return "; perhaps ".join([re.sub("'None', |, 'None'", "", " ".join(what)).rstrip("."), *near])
 
 
 def _introduce(words: Sequence[str]) -> int:
