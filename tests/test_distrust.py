@@ -22,6 +22,7 @@ from scipy.sparse import csc_matrix
 from tinyhd_lib import BadInput, load_model, save_model
 from tinyhd_lib.data.gaze import read_arrays, read_fixations
 from tinyhd_lib.data.images import decode_image, read_grey
+from tinyhd_lib.evaluation.predictions import read_any_map
 from tinyhd_lib.models.checkpoints import _published_name
 
 MODEL = "d123s_rc4_rc1T"
@@ -180,6 +181,7 @@ def test_a_sparse_matrix_of_fixations_is_read(tmp_path: Path) -> None:
     seen[2, 3] = 1
     savemat(tmp_path / "x.mat", {"I": csc_matrix(seen)})
     np.testing.assert_array_equal(read_fixations(tmp_path / "x.mat"), seen > 0)
+    np.testing.assert_array_equal(read_any_map(tmp_path / "x.mat"), seen)
 
 
 def test_a_new_matlab_file_is_told_how_to_save_it(tmp_path: Path) -> None:

@@ -49,7 +49,11 @@ def test_maps_are_called_as_published(
 
 
 def test_a_submission_has_the_test_split_as_the_authors_take_it(
-    tiny: MadeUp, tmp_path: Path, weights_file: Path, capsys: pytest.CaptureFixture[str]
+    tiny: MadeUp,
+    tmp_path: Path,
+    weights_file: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     out = tmp_path / "mymethod"
     assert generate("dhf1k", tiny("dhf1k"), out, weights_file, "--submission", "dhf1k") == 0
@@ -63,9 +67,22 @@ def test_a_submission_has_the_test_split_as_the_authors_take_it(
     (tmp_path / "mymethod.zip").unlink()
     assert generate("dhf1k", tiny("dhf1k"), out, weights_file, "--submission", "dhf1k") == 0
     assert (tmp_path / "mymethod.zip").exists(), "maps that are there are packed"
+    (tmp_path / "mymethod.zip").unlink()
+    monkeypatch.chdir(out)
+    assert generate("dhf1k", tiny("dhf1k"), Path(), weights_file, "--submission", "dhf1k") == 0
+    with ZipFile(tmp_path / "mymethod.zip") as archive:
+        assert archive.namelist()[0] == "mymethod/0701/0001.png", "a method is called like the folder that one is in"
+    (tmp_path / "mymethod.zip").unlink()
+    (tmp_path / "mymethod.zip").mkdir()
+    capsys.readouterr()
+    assert generate("dhf1k", tiny("dhf1k"), out, weights_file, "--submission", "dhf1k") == 2
+    assert f"tinyhd: {tmp_path / 'mymethod.zip'}: " in capsys.readouterr().err
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["mymethod", "mymethod.zip"], "and no part of an archive"
     for kind, more in (("ucf", ()), ("dhf1k", ("--split", "validation")), ("dhf1k", ("--maps", "npz"))):
         assert generate(kind, tiny(kind), tmp_path / "no", weights_file, "--submission", "dhf1k", *more) == 2
         assert "--submission dhf1k is of dhf1k's test split, as 8-bit PNG" in capsys.readouterr().err
+    assert generate("dhf1k", tiny("dhf1k"), tmp_path / "no", weights_file, "--submission", "ucf") == 2
+    assert "Expected one of ('dhf1k') (" in capsys.readouterr().err
     assert not (tmp_path / "no").exists()
 
 

@@ -558,9 +558,19 @@ def test_the_command_line_shows_several_videos(
     page.close()
     shutil.rmtree(tmp_path / "maps/upright")
     assert main(words) == 2
-    assert "maps/upright" in capsys.readouterr().err
+    assert f"maps/upright: no folder with the maps of {videos[1]}; tinyhd predict makes one" in capsys.readouterr().err
     assert main(["view"]) == 2
     assert "name a video: tinyhd view VIDEO" in capsys.readouterr().err
+
+
+def test_a_page_never_takes_a_videos_place(
+    numbered_video: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    video = tmp_path / "film.mp4"
+    shutil.copy(numbered_video, video)
+    assert main(["view", str(video), "--html", str(video)]) == 2
+    assert f"--html {video}: a page is an .html file" in capsys.readouterr().err
+    assert video.read_bytes() == numbered_video.read_bytes()
 
 
 @needs_browser

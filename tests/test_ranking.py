@@ -1,7 +1,9 @@
 """Any number of models in one table: means, the best, and tests against it, held against plain NumPy."""
 
 import json
+import os
 import re
+import sys
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -169,6 +171,38 @@ def test_the_command_writes_the_table_everywhere(tmp_path: Path, capsys: pytest.
     assert main(["compare", *folders[:2], "--latex", str(places["latex"])]) == 0
     assert capsys.readouterr().out == f"{compare(*evaluations[:2])}\n", "two are shown as ever"
     assert places["latex"].read_text() == rank(evaluations[:2]).to_latex()
+
+
+def test_a_video_called_na_is_no_missing_one(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    _, evaluations = drawn(7, 3)
+    folders = [write(tmp_path / str(number), each) for number, each in enumerate(evaluations)]
+    assert main(["compare", *folders]) == 0
+    expected = capsys.readouterr().out
+    for folder, each in zip(map(Path, folders), evaluations, strict=True):
+        (folder / "frames.parquet").unlink()
+        each.frames.replace({"video": {"clip_0": "NA", "clip_1": "null"}}).to_csv(folder / "frames.csv", index=False)
+    assert main(["compare", *folders]) == 0
+    assert capsys.readouterr().out == expected
+
+
+@pytest.mark.parametrize("lost", ["predictor", "video", "truth"])
+def test_a_table_of_something_else_is_one_line(lost: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    _, (first, second) = drawn(7, 2)
+    folders = [write(tmp_path / "a", first), write(tmp_path / "b", second)]
+    second.frames.drop(columns=lost).to_parquet(tmp_path / "b/frames.parquet")
+    assert main(["compare", *folders]) == 2
+    assert f"{tmp_path / 'b/frames.parquet'}: not the table of an evaluation" in capsys.readouterr().err
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems have no such names")
+def test_a_name_that_is_not_utf_8_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    scores, _ = drawn(7, 2)
+    models = "maps/cafe", os.fsdecode(b"maps/caf\xe9")
+    pairs = enumerate(zip(models, scores, strict=True))
+    folders = [write(tmp_path / str(number), evaluation(model, each)) for number, (model, each) in pairs]
+    assert main(["compare", *folders, "--html", str(tmp_path / "table.html")]) == 2
+    assert "tinyhd: a file's name is not UTF-8" in capsys.readouterr().err
+    assert not (tmp_path / "table.html").exists()
 
 
 def test_one_evaluation_is_too_few(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -87,6 +87,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
         return _refuse(f"{where}{error.strerror or error}")
+    except UnicodeEncodeError as error:
+        return _refuse(f"a file's name is not UTF-8 ({error}); rename it")
     except KeyboardInterrupt:
         return _refuse("interrupted; the same command goes on from there", status=130)
     return _refuse(_in_flags(reason, command, name))
@@ -134,7 +136,7 @@ def _in_one_line(box: str) -> str:
     lines = [line.strip("│ ") for line in box.splitlines()[1:]]
     what = takewhile(is_text, dropwhile(lambda line: not is_text(line), lines))
     near = islice(dropwhile(lambda line: not line.startswith("Perhaps"), lines), 1, 2)
-    return "; perhaps ".join([" ".join(what).replace("'None', ", "").rstrip("."), *near])
+    return "; perhaps ".join([re.sub("'None', |, 'None'", "", " ".join(what)).rstrip("."), *near])
 
 
 def _introduce(words: Sequence[str]) -> int:

@@ -125,6 +125,8 @@ def view(
 
     if not videos:
         raise BadInput("name a video: tinyhd view VIDEO")
+    if html and html.suffix.lower() not in {".html", ".htm"}:
+        raise BadInput(f"`html={html}`: a page is an .html file")
     sources = short_names([*map(str, maps), *weights] or [DEFAULT_WEIGHTS])
     place = html or Path(mkdtemp(prefix="tinyhd-view-")) / f"{videos[0].stem}.html"
     each = [sources] if len(videos) == 1 else [_of_one(sources, video) for video in videos]
@@ -318,9 +320,17 @@ def _do(jobs: "Sequence[Job]", model: ModelOptions, workers: int, cluster: str |
 
 
 def _of_one(sources: dict[str, str], video: Path) -> dict[str, str]:
-    """Return the maps of one of several videos: of a folder, the one within that `predict` writes for it."""
+    """Return the maps of one of several videos: of a folder, the one within that `predict` writes for it.
+
+    Raises:
+        BadInput: there is none.
+    """
     name = video.name if video.is_dir() else video.stem
-    return {each: str(Path(source) / name) if Path(source).is_dir() else source for each, source in sources.items()}
+    folders = {each: Path(source) / name for each, source in sources.items() if Path(source).is_dir()}
+    for folder in folders.values():
+        if not folder.is_dir():
+            raise BadInput(f"{folder}: no folder with the maps of {video}; tinyhd predict makes one")
+    return sources | {each: str(folder) for each, folder in folders.items()}
 
 
 def _listed(word: str) -> Iterable[str]:

@@ -38,23 +38,22 @@ def read_fixations(path: Path) -> Image:
     arrays = read_arrays(path)
     if "I" not in arrays:
         raise BadInput(f"{path}: holds no variable I")
-    fixations: Any = arrays["I"]
-    if issparse(fixations):
-        fixations = fixations.toarray()
+    fixations = arrays["I"]
     if fixations.ndim != 2:
         raise BadInput(f"{path}: I is a map (height, width), got {fixations.shape}")
     return fixations > 0
 
 
 def read_arrays(path: Path) -> dict[str, npt.NDArray[Any]]:
-    """Return all arrays of an .npz or a .mat, or the one of an .npy, which has no name.
+    """Return all arrays of an .npz or a .mat, sparse ones in full, or the one of an .npy, which has no name.
 
     Raises:
         BadInput: it cannot be read, or holds pickled objects.
     """
     try:
         if path.suffix.lower() == ".mat":
-            return {name: array for name, array in loadmat(path).items() if not name.startswith("__")}
+            found = {name: array for name, array in loadmat(path).items() if not name.startswith("__")}
+            return {name: array.toarray() if issparse(array) else array for name, array in found.items()}
         if path.suffix.lower() == ".npy":
             return {"": np.load(path, mmap_mode="r", allow_pickle=False)}
         with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:

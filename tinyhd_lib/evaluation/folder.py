@@ -32,7 +32,9 @@ logger = logging.getLogger(__name__)
 
 SUMMARY_NAME = "summary.json"
 PARTS_NAME = ".parts"
-_READERS = {"parquet": pd.read_parquet, "csv": lambda path: pd.read_csv(path, dtype={"video": str, "frame": str})}
+# A video may be called NA: only what is empty is missing.
+_read_csv = partial(pd.read_csv, dtype={"video": str, "frame": str}, keep_default_na=False, na_values=[""])
+_READERS = {"parquet": pd.read_parquet, "csv": _read_csv}
 _TABLE_NAMES = [f"frames.{name}" for name in _READERS]
 _RESULT_NAMES = (SUMMARY_NAME, RECORD_NAME, "videos.csv", "table.tex", "report.html", *_TABLE_NAMES)
 
@@ -116,9 +118,12 @@ def read_evaluation(out: Path) -> Evaluation:
     if table is None:
         raise BadInput(f"{out}: its table of frames is gone; run tinyhd evaluate again")
     try:
-        return Evaluation(settings, _READERS[table.suffix[1:]](table))
+        frames = _READERS[table.suffix[1:]](table)
     except (OSError, ValueError) as error:
         raise BadInput(f"{table}: cannot be read ({error}); run tinyhd evaluate again") from error
+    if not {"predictor", "video", "index", "truth"} <= set(frames):
+        raise BadInput(f"{table}: not the table of an evaluation of this version; run tinyhd evaluate again")
+    return Evaluation(settings, frames)
 
 
 def _asked(options: EvaluateOptions, dataset: Dataset, videos: Sequence[Video]) -> dict[str, Any]:

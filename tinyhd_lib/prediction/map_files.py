@@ -12,7 +12,7 @@ import numpy as np
 from tinyhd_lib.data.images import encode_grey
 from tinyhd_lib.data.layouts import Video
 from tinyhd_lib.data.transforms import Image, Map, to_grey
-from tinyhd_lib.files import partial_path
+from tinyhd_lib.files import appears_whole
 
 Size = tuple[int, int]
 Bounds = tuple[float, float]
@@ -76,10 +76,9 @@ def pack_maps(out: Path, videos: Sequence[Video]) -> Path:
     Raises:
         OSError: a map is not there, or the archive cannot be written.
     """
-    place = out.with_name(f"{out.name}.zip")
-    partial = partial_path(place)
-    with ZipFile(partial, "w") as archive:  # PNG is compressed already
+    place = out.resolve().with_name(f"{out.resolve().name}.zip")  # of ".", too
+    with appears_whole(place) as partial, ZipFile(partial, "w") as archive:  # PNG is compressed already
         for video in videos:
             for name in video.names:
-                archive.write(out / video.name / f"{name}.png", f"{out.name}/{video.name}/{name}.png")
-    return partial.replace(place)
+                archive.write(out / video.name / f"{name}.png", f"{place.stem}/{video.name}/{name}.png")
+    return place
