@@ -354,13 +354,13 @@ def test_an_eye_trackers_export_becomes_a_data_set_as_the_documents_say(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "GAZE").mkdir()
-    with VideoWriter(tmp_path / "GAZE/film.mp4", Fraction(25)) as film:
+    with VideoWriter(tmp_path / "GAZE/video.mp4", Fraction(25)) as film:
         for index in range(10):
             film.write(np.full((48, 64, 3), 20 * index, np.uint8), index / 25)
     rows = [(n / 250, 10.5 + n // 10, 20.5, "ann") for n in range(100)]  # ten samples a frame
     rows += [(0.21, np.nan, np.nan, "ben"), (0.22, 50.5, 30.5, "ben"), (0.23, ".", ".", "ben")]
     rows += [(-1.0, 1.0, 1.0, "ben"), (0.41, 1.0, 1.0, "ben"), (np.nan, 1.0, 1.0, "ben")]
-    pd.DataFrame(rows, columns=["time", "x", "y", "observer"]).to_csv("film.csv", index=False)
+    pd.DataFrame(rows, columns=["time", "x", "y", "observer"]).to_csv("video.csv", index=False)
     page = (ROOT / "docs/evaluation.md").read_text(encoding="utf-8")
     (code,) = (block for block in re.findall(r"```python\n(.*?)```", page, re.DOTALL) if "gaze_file" in block)
     exec(compile(code, "docs/evaluation.md", "exec"), {})

@@ -234,6 +234,8 @@ def _column(metric: Metric, frames: pd.DataFrame, averaging: str, seed: int) -> 
     mean = np.array(means(scores, videos, averaging))
     merit = mean if metric.higher_is_better else -mean
     first = int(merit.argmax())
-    p = [difference(scores[:, [first, each]], videos, averaging, seed)[1] for each in range(len(mean))]
-    p[first] = np.nan
+    p = [
+        np.nan if each == first else difference(scores[:, [first, each]], videos, averaging, seed)[1]
+        for each in range(len(mean))
+    ]
     return pd.DataFrame({"mean": mean, "best": merit >= merit[first] - TIED, "p": p})

@@ -8,10 +8,6 @@ from textwrap import wrap
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from matplotlib.cm import ScalarMappable
-from matplotlib.colors import PowerNorm
-from matplotlib.figure import Figure
-from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from tinyhd_lib.data.transforms import Image, Map
 from tinyhd_lib.errors import BadInput
@@ -19,6 +15,7 @@ from tinyhd_lib.files import shipped, write_atomically
 
 if TYPE_CHECKING:
     import pandas as pd
+    from matplotlib.figure import Figure
 
     from tinyhd_lib.training.recipe import Recipe
 
@@ -127,7 +124,7 @@ def picture_grid(  # noqa: PLR0913
     bar: str = "",
     notes: Mapping[tuple[int, int], str] | None = None,
     width: float = 1.5,
-) -> Figure:
+) -> "Figure":
     """Lay pictures out in rows and columns, every map on one colour scale.
 
     Args:
@@ -138,6 +135,11 @@ def picture_grid(  # noqa: PLR0913
         notes: short words below a picture, by (row, column).
         width: of a picture, in inches.
     """
+    from matplotlib.cm import ScalarMappable
+    from matplotlib.colors import PowerNorm
+    from matplotlib.figure import Figure
+    from matplotlib.layout_engine import ConstrainedLayoutEngine
+
     notes = notes or {}
     pictures = [np.asarray(picture) for row in rows.values() for picture in row]
     values = np.concatenate([each.ravel() for each in pictures if each.ndim == 2] or [np.ones(1)])
