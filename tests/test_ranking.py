@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tinyhd_lib import BadInput
@@ -54,6 +54,7 @@ def write(folder: Path, each: Evaluation) -> str:
 
 @settings(max_examples=20, deadline=None)
 @given(seed=st.integers(0, 10_000), models=st.integers(2, 4))
+@example(seed=513, models=2)  # a sign pattern that differs from what was seen in the last digit of its sum
 def test_means_the_best_and_p_are_numpys(seed: int, models: int) -> None:
     scores, evaluations = drawn(seed, models)
     found = rank(evaluations)
