@@ -27,7 +27,7 @@ _COMMANDS = {
     "evaluate": ("videos:evaluate", "score anybody's maps against where people looked"),
     "compare": ("videos:compare", "evaluations against each other, with paired tests"),
     "train": ("models:train", "teach a student; what was cut off goes on"),
-    "ablate": ("models:ablate", "train many models alike, and compare them"),
+    "experiment": ("models:experiment", "train models that differ in one thing, and compare them"),
     "export": ("models:export", "a model as a file for other software, held against torch"),
     "weights list": ("models:list_weights", "the models that have names"),
     "weights get": ("models:get_weights", "download a published file, verified"),

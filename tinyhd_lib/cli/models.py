@@ -73,37 +73,43 @@ def train(
     logger.info("%s", out)
 
 
-def ablate(
-    models: Positional[Annotated[tuple[str, ...], arg(metavar="MODEL|SWEEP [...]")]],
-    recipe: str,
+def experiment(
+    name: Positional[str],
     running: Running,
+    budget: Literal["smoke", "laptop", "published"] = "laptop",
+    data: Annotated[tuple[str, ...], arg(metavar="KIND=DIR [...]")] = (),
+    seeds: tuple[int, ...] = (0,),
     set: _Settings = (),
-    out: Path = Path("runs/ablation"),
+    out: Path | None = None,
     workers: int = 1,
     cluster: str | None = None,
 ) -> None:
-    """Train many models alike, and compare them.
+    """Train models that differ in one thing, and compare them.
 
     Args:
-        models: decoders, outputs, reductions, reductions_single (the paper's comparisons), heterogeneity, or models.
-        recipe: How each of them is trained: one of ours, or a YAML file.
+        name: auxiliary, datasets, decoders, distillation, heterogeneity, outputs, reduction, or a YAML file.
         running: Where it runs.
-        set: Change an entry of the recipe, as often as needed.
-        out: A folder a model, and the table.
+        budget: Seconds a model (smoke), minutes (laptop), or as in the paper, with a GPU and days (published).
+        data: Where data sets are, such as gaze=DIR; with smoke and laptop, small ones are made up where none is named.
+        seeds: Each model is trained once with each.
+        set: Change an entry of the recipe that all share, as often as needed.
+        out: A folder a model, and the tables; runs/NAME_BUDGET if not given.
         workers: Models at once, in a process each.
         cluster: A Dask scheduler to do it instead (tcp://host:8786), or a YAML file of a cluster.
     """
-    from tinyhd_lib.training.recipe import read_recipe, read_settings
+    from tinyhd_lib.training.experiment import ExperimentOptions, conduct
+    from tinyhd_lib.training.recipe import read_settings
 
-    chosen = read_recipe(recipe, **read_settings(set))
-    from tinyhd_lib.training import ablate
-
-    table = []
+    places = {kind: folder for kind, _, folder in (each.partition("=") for each in data)}
+    if not all(places.values()):
+        raise BadInput(f"`data={' '.join(data)}`: KIND=DIR, such as gaze=DIR")
+    out = out or Path("runs") / f"{Path(name).stem}_{budget}"
+    options = ExperimentOptions(budget=budget, data=places, seeds=seeds, changes=read_settings(set))
     with connected(workers, cluster) as client, logging_redirect_tqdm():
-        for comparison in ablate.ablate(models, chosen, out, cluster=client, **vars(running)):
-            table.append(comparison)
-            logger.info("%s: %s", comparison.model, comparison.scores)
-    print(ablate.as_table(table).to_markdown(index=False))
+        for run, _ in conduct(name, out, options, cluster=client, **vars(running)):
+            logger.info("%s, seed %d: trained and measured", run.name, run.seed)
+    print((out / "table.txt").read_text(encoding="utf-8"))
+    logger.info("%s", out)
 
 
 def export(

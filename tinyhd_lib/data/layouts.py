@@ -274,21 +274,23 @@ def find_folder(root: Path) -> Iterator[Video | Skipped]:
 
 
 def find_gaze(root: Path) -> Iterator[Video | Skipped]:
-    """Videos with the gaze points of their observers beside them, in files of the same name."""
-    for points in sorted(root.glob("*.npz")):
-        name = points.stem
-        sources = [path for path in _videos_in(root) if path.stem == name]
+    """Videos with the gaze points of their observers beside them, in files of the same name; a split in each folder."""
+    folders = [root, *(folder for folder in _listed(root) if folder.is_dir() and _videos_in(folder))]
+    for points in (points for folder in folders for points in sorted(folder.glob("*.npz"))):
+        folder, name = points.parent, points.stem
+        split = "all" if folder == root else folder.name
+        sources = [path for path in _videos_in(folder) if path.stem == name]
         if len(sources) != 1:
-            yield Skipped(points, f"{len(sources)} videos of its name are beside it, one is needed", "all", name)
+            yield Skipped(points, f"{len(sources)} videos of its name are beside it, one is needed", split, name)
             continue
         try:
             gaze = read_gaze(points)
         except BadInput as error:
-            yield Skipped(points, str(error), "all", name)
+            yield Skipped(points, str(error), split, name)
             continue
-        viewing = read_viewing(root, name, gaze.size[1])
+        viewing = read_viewing(folder, name, gaze.size[1])
         names = tuple(map(str, range(gaze.frames)))
-        yield Video(name, "all", sources[0], names, gaze=points, viewing=viewing)
+        yield Video(name, split, sources[0], names, gaze=points, viewing=viewing)
 
 
 def _videos_below(folder: Path, root: Path, split: str) -> Iterator[Video | Skipped]:

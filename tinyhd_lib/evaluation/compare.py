@@ -165,6 +165,8 @@ class Ranking:
         best: which are the best of their column; all that are tied with it.
         p: of a two-sided paired sign-flip permutation test against the best, over videos; NaN of the best itself.
         holm: p corrected for looking at several metrics and models.
+        facts: what else is to stand in the table, as texts; None for nothing.
+        spread: standard deviations of the means, NaN where there are none.
     """
 
     headline: str
@@ -172,6 +174,8 @@ class Ranking:
     best: pd.DataFrame
     p: pd.DataFrame
     holm: pd.DataFrame
+    facts: pd.DataFrame | None = None
+    spread: pd.DataFrame | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return a JSON object, NaN and infinity as in `Summary.to_json`."""
@@ -182,13 +186,15 @@ class Ranking:
 
     def __str__(self) -> str:
         """Return the means, the best with a word."""
-        table = self._texts() + self.best.replace({True: " best", False: ""})
+        table = self._texts()
+        table[self.best.columns] += self.best.replace({True: " best", False: ""})
         return "\n".join([self.headline, "", table.to_string(), "", *_NOTES])
 
     def to_latex(self) -> str:
         """Return the table for a paper that loads ``booktabs``, the best in bold."""
         comment = "".join(f"% {line}\n" for line in [self.headline, *_NOTES])
-        styled, layout = self._styled("latex", r"$\uparrow$", r"$\downarrow$"), "l" + "r" * len(self.mean.columns)
+        styled = self._styled("latex", r"$\uparrow$", r"$\downarrow$")
+        layout = "l" + "r" * len(styled.columns)
         return comment + styled.to_latex(hrules=True, convert_css=True, column_format=layout)
 
     def to_html(self) -> str:
@@ -198,14 +204,20 @@ class Ranking:
 
     def _styled(self, markup: str, higher: str, lower: str) -> Any:
         arrows = {each.name: each.name + (higher if each.higher_is_better else lower) for each in metrics_in(self.mean)}
-        bold = self.best.replace({True: "font-weight: bold", False: ""}).rename(columns=arrows)
-        styled = self._texts().rename(columns=arrows).style.apply(lambda _: bold, axis=None)
+        texts = self._texts()
+        bold = self.best.reindex(columns=texts.columns, fill_value=False).replace(
+            {True: "font-weight: bold", False: ""}
+        )
+        styled = texts.rename(columns=arrows).style.apply(lambda _: bold.rename(columns=arrows), axis=None)
         return styled.format_index(escape=markup, axis=0)
 
     def _texts(self) -> pd.DataFrame:
-        """Return means with marks."""
-        means = self.mean.map(lambda mean: "-" if np.isnan(mean) else f"{mean:.3f}")
-        return means + self.holm.map(lambda p: next((mark for level, mark in _MARKS.items() if p < level), ""))
+        """Return facts, and means with deviations and marks."""
+        texts = self.mean.map(lambda mean: "-" if np.isnan(mean) else f"{mean:.3f}")
+        if self.spread is not None:
+            texts += self.spread.map(lambda spread: "" if np.isnan(spread) else f" ± {spread:.3f}")
+        texts += self.holm.map(lambda p: next((mark for level, mark in _MARKS.items() if p < level), ""))
+        return texts if self.facts is None else pd.concat([self.facts, texts], axis=1)
 
 
 def rank(evaluations: Sequence[Evaluation]) -> Ranking:

@@ -4,6 +4,7 @@ Source: the paper's sections 3.1 to 3.3 and its ablations; field names as in the
 """
 
 import math
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Self
@@ -159,6 +160,8 @@ class Sampling:
 class ModelTable(Mapping[str, ModelSpec]):
     """Models by name; each is found by a readable name too: its label with hyphens, such as ``M-r4``.
 
+    So is every other model that such a label describes: ``S-r4-D1+D3``, ``M-r2-8-outputs``.
+
     Args:
         specs: the models.
         aliases: further names of them.
@@ -172,7 +175,8 @@ class ModelTable(Mapping[str, ModelSpec]):
 
     def __getitem__(self, name: str) -> ModelSpec:
         """Return a model's spec."""
-        return self._specs[self.published_name(name)]
+        own = self._specs.get(self.published_name(name))
+        return own or _described(name)
 
     def published_name(self, name: str) -> str:
         """Return the name under which records and checkpoints know a model; any other text as it is."""
@@ -185,6 +189,23 @@ class ModelTable(Mapping[str, ModelSpec]):
     def __len__(self) -> int:
         """Return how many models there are."""
         return len(self._specs)
+
+
+def _described(label: str) -> ModelSpec:
+    """Return the model that a label describes, with hyphens; one with several maps gives them by D2 and D3, if it can.
+
+    Raises:
+        KeyError: it is no such label.
+    """
+    found = re.fullmatch(r"([SM])-r([1248])(-D[123](?:\+D[123])*)?(-8-outputs)?", label)
+    if not found:
+        raise KeyError(label)
+    digits = re.sub(r"\D", "", found[3] or "123")
+    several = "" if found[1] == "S" else digits.replace("1", "") or digits
+    try:
+        return _row(int(found[2]), digits, several, **({"outputs": 8} if found[4] else {}))
+    except ValueError as error:
+        raise KeyError(label) from error
 
 
 def _row(reduction: int, decoders: str, multi: str = "", **switches: Any) -> ModelSpec:

@@ -86,18 +86,27 @@ def build_learner(recipe: Recipe) -> Learner:
     torch.manual_seed(recipe.seed)
     student = build_model(recipe.spec)
     student.sampling = Sampling.best(recipe.spec)
-    kind, _, file = (recipe.start or "").partition("mobilenet_v2:")
-    if file:
+    kind, _, file = (recipe.start or "").partition(":")
+    if kind == "mobilenet_v2":
         inflate_mobilenet_v2(student, read_state(Path(file)))
-    elif kind:
-        take_what_fits(student, load_model(kind))
+    elif kind == "encoder":
+        take_what_fits(student, load_model(file), "encoder.")
+    elif recipe.start:
+        take_what_fits(student, load_model(recipe.start))
     return Learner(student, hint_channels(recipe), recipe.freeze, only_hints=recipe.only_hints).train()
 
 
-def take_what_fits(student: TinyHD, start: TinyHD) -> None:
-    """Give a student every tensor of another model that has its name and shape; the rest stays fresh, with a line."""
+def take_what_fits(student: TinyHD, start: TinyHD, part: str = "") -> None:
+    """Give a student every tensor of another model that has its name and shape; the rest stays fresh, with a line.
+
+    Args:
+        student: is changed.
+        start: the other model.
+        part: what the names of those tensors begin with.
+    """
     fresh, known = student.state_dict(), start.state_dict()
-    fitting = {name: value for name, value in known.items() if name in fresh and fresh[name].shape == value.shape}
+    named = {name: value for name, value in known.items() if name in fresh and name.startswith(part)}
+    fitting = {name: value for name, value in named.items() if fresh[name].shape == value.shape}
     student.load_state_dict(fresh | fitting)
     if len(fitting) < len(fresh):
         told = start.spec.label, len(fitting), len(fresh), student.spec.label
@@ -185,7 +194,7 @@ def update_average(average: Mapping[str, Tensor], state: Mapping[str, Tensor], d
 
 
 @torch.inference_mode()
-def validate(  # noqa: PLR0913
+def frame_scores(  # noqa: PLR0913
     student: TinyHD,
     sources: Sequence[Source],
     clips: Sequence[Clip],
@@ -193,8 +202,8 @@ def validate(  # noqa: PLR0913
     view: str = "whole",
     *,
     left_out: LeftOut | None = None,
-) -> dict[str, float]:
-    """Return scores of a student, means over frames, then over videos; none if nothing of them can be measured.
+) -> pd.DataFrame:
+    """Return scores of a student, a row a frame of which anything is known.
 
     Args:
         student: in evaluation mode.
@@ -205,10 +214,10 @@ def validate(  # noqa: PLR0913
         left_out: tells what cannot be read.
 
     Returns:
-        ``kl`` to the labels, else to the teacher's map; where there are labels, ``cc`` too, and ``nss`` at the
-        fixations of the whole frame, if that is seen.
+        ``video`` and ``index``; ``kl`` to the labels, else to the teacher's map; where there are labels, ``cc`` too,
+        and ``nss`` at the fixations of the whole frame, if that is seen.
     """
-    frames: list[dict[str, float]] = []
+    rows: list[dict[str, float]] = []
     left_out = left_out or LeftOut()
     for clip in clips:
         try:
@@ -216,8 +225,16 @@ def validate(  # noqa: PLR0913
         except BadInput as error:
             left_out.tell(error)
             continue
-        frames += [{"video": clip.video} | each for each in scores if each]
-    return pd.DataFrame(frames).groupby("video").mean().mean().to_dict() if frames else {}
+        indices = clip.indices(sources[clip.video].count)[output_frames(student.spec.outputs)]
+        rows += [
+            {"video": clip.video, "index": int(n)} | each for n, each in zip(indices, scores, strict=False) if each
+        ]
+    return pd.DataFrame(rows)
+
+
+def means_over_videos(frames: pd.DataFrame) -> dict[str, float]:
+    """Return means of `frame_scores` over frames, then over videos; none if there are no frames."""
+    return frames.drop(columns="index").groupby("video").mean().mean().to_dict() if len(frames) else {}
 
 
 def _scores(student: TinyHD, source: Source, clip: Clip, teacher: Teacher | None, view: str) -> list[dict[str, float]]:

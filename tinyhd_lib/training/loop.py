@@ -230,7 +230,8 @@ class _Training:
                 unlabelled = [clip for clip in clips if not self.measured[clip.video].labelled]
                 self._do(self.teacher.prepare(self.measured, unlabelled))
             view = self.recipe.validation_view
-            scores = learner.validate(student, self.measured, clips, self.teacher, view, left_out=self.left_out)
+            frames = learner.frame_scores(student, self.measured, clips, self.teacher, view, left_out=self.left_out)
+            scores = learner.means_over_videos(frames)
             yield self._log({"epoch": state.epoch, "scores": scores})
         cost = cost_of(scores, self.recipe)
         if not scores or cost < state.best:

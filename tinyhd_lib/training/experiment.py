@@ -1,0 +1,341 @@
+"""Experiments: a question, trainings that differ in one thing, and the table that answers.
+
+    for run, scores in conduct("heterogeneity", Path("runs/heterogeneity"), ExperimentOptions(budget="smoke")):
+        ...  # one training more; the tables in the folder are written anew, and what was trained is not trained again
+
+An experiment is a file of ``experiments/``, or one of your own: what it asks, the recipe that its runs share, and the
+entries in which they differ. See docs/experiments.md.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cache, partial
+from itertools import combinations
+from pathlib import Path
+from string import Template
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+
+import numpy as np
+import pandas as pd
+import torch
+import yaml
+
+from tinyhd_lib import metrics
+from tinyhd_lib.data.clips import clip_frames
+from tinyhd_lib.data.synthetic import KINDS, synthesise_once
+from tinyhd_lib.engine import results
+from tinyhd_lib.errors import BadInput, check_choices
+from tinyhd_lib.evaluation.compare import Ranking, rank
+from tinyhd_lib.evaluation.folder import Evaluation
+from tinyhd_lib.evaluation.tasks import PREDICTION
+from tinyhd_lib.files import write_atomically
+from tinyhd_lib.models.checkpoints import load_model
+from tinyhd_lib.models.spec import ModelSpec
+from tinyhd_lib.models.student import build_model, count_gmac, count_parameters
+from tinyhd_lib.training import samples
+from tinyhd_lib.training.checkpoint import BEST_NAME
+from tinyhd_lib.training.learner import frame_scores, means_over_videos
+from tinyhd_lib.training.loop import train
+from tinyhd_lib.training.models import normalised
+from tinyhd_lib.training.recipe import Recipe, read_recipe
+
+if TYPE_CHECKING:
+    from distributed import Client
+    from matplotlib.figure import Figure
+
+_FOLDER = Path(__file__).parent / "experiments"
+_SCORES_NAME = "scores.parquet"
+_RUN = "run:"  # what stands before the name of another run, where weights are named
+
+
+class Budget(NamedTuple):
+    """How much an experiment may cost.
+
+    Attributes:
+        recipe: that all runs share; None for the experiment's own, as published.
+        r: the reduction of its models, where they do not differ in that.
+        auxiliary: the kind of its data without gaze.
+    """
+
+    recipe: str | None
+    r: str
+    auxiliary: str
+
+
+BUDGETS = {
+    "smoke": Budget("sketch", "r4", "folder"),
+    "laptop": Budget("study", "r4", "folder"),
+    "published": Budget(None, "r1", "kinetics"),
+}
+"""What `ExperimentOptions` choose from."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExperimentOptions:
+    """Say on what an experiment is tried.
+
+    Raises:
+        BadInput: there is no such budget.
+    """
+
+    budget: Literal["smoke", "laptop", "published"] = "laptop"
+    """Seconds a model (smoke), minutes (laptop), or as in the paper, with a GPU and days (published)."""
+    data: Mapping[str, str | Path] = field(default_factory=dict)
+    """The folder of each kind of data set. Where one is missing, the kind's environment variable tells it with the
+    published budget; with the others a small set is made up."""
+    seeds: tuple[int, ...] = (0,)
+    """Each model is trained once with each."""
+    changes: Mapping[str, Any] = field(default_factory=dict)
+    """Entries of the recipe that all share, in place of its own."""
+
+    def __post_init__(self) -> None:
+        """Refuse an unknown budget."""
+        check_choices(self)
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """A question, and the runs that answer it.
+
+    Attributes:
+        question: in a sentence.
+        recipe: that all runs share with the published budget.
+        runs: the entries in which each differs from that, by its name; ``run:NAME`` is another one's best checkpoint.
+        published: figures of the paper, by run and metric.
+    """
+
+    question: str
+    recipe: str
+    runs: Mapping[str, Mapping[str, Any]]
+    published: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+
+
+class Run(NamedTuple):
+    """One training of an experiment.
+
+    Attributes:
+        name: of what it varies.
+        seed: of all that is drawn.
+        recipe: how it is trained.
+        measured: the recipe whose validation data it is measured on.
+        folder: where it is.
+        waits: whether it needs the weights of another run.
+    """
+
+    name: str
+    seed: int
+    recipe: Recipe
+    measured: Recipe
+    folder: Path
+    waits: bool
+
+
+def experiment_names() -> list[str]:
+    """Return the names of the experiments that come with the library."""
+    return sorted(path.stem for path in _FOLDER.glob("*.yaml"))
+
+
+def read_experiment(name_or_path: str | Path, budget: str = "laptop") -> Experiment:
+    """Read one of our experiments, or a file; ``$r`` and ``$auxiliary`` in it are the budget's.
+
+    Raises:
+        BadInput: there is none, or it cannot be read.
+    """
+    text = str(name_or_path)
+    source = _FOLDER / f"{text}.yaml" if text in experiment_names() else Path(text)
+    if not source.is_file():
+        raise BadInput(f"experiment {text!r}: no such file or name; there are {', '.join(experiment_names())}")
+    try:
+        filled = Template(source.read_text(encoding="utf-8")).substitute(BUDGETS[budget]._asdict())
+        found = Experiment(**yaml.safe_load(filled))
+        return replace(found, runs={str(name): dict(changes or {}) for name, changes in found.runs.items()})
+    except (yaml.YAMLError, UnicodeDecodeError, ValueError, TypeError, KeyError, AttributeError) as error:
+        told = " ".join(str(error).split())
+        raise BadInput(f"{source}: question, recipe, runs and perhaps published, in YAML; {told}") from error
+
+
+def plan(experiment: Experiment, out: Path, options: ExperimentOptions) -> list[Run]:
+    """Return the trainings of an experiment, those that others wait for first.
+
+    Args:
+        experiment: see `read_experiment`.
+        out: has a folder for each.
+        options: see there.
+
+    Raises:
+        BadInput: an entry or a value that no recipe has; nothing to measure on; or a data set is not there.
+    """
+    base = read_recipe(BUDGETS[options.budget].recipe or experiment.recipe, **options.changes)
+    runs = []
+    for seed, (name, varied) in ((seed, each) for seed in options.seeds for each in experiment.runs.items()):
+        folder = out / name / f"seed_{seed}"
+        best = {f"{_RUN}{other}": str(out / other / folder.name / BEST_NAME) for other in experiment.runs}
+        entries = {entry.lower(): value for entry, value in varied.items()}
+        recipe = replace(base, seed=seed, **entries)
+        others = {recipe.start, *recipe.teachers} & set(best)
+        recipe = replace(
+            recipe,
+            start=best.get(recipe.start or "", recipe.start),
+            teachers=tuple(best.get(teacher, teacher) for teacher in recipe.teachers),
+        )
+        measured = recipe if recipe.labelled else base
+        if not (measured.labelled and measured.validation_split):
+            raise BadInput("LABELLED and VALIDATION_SPLIT: without gaze to measure on there is nothing to compare")
+        recipe, measured = (_with_data(each, out, options) for each in (recipe, measured))
+        runs.append(Run(name, seed, recipe, measured, folder, waits=bool(others)))
+    return sorted(runs, key=lambda run: run.waits)
+
+
+def _with_data(recipe: Recipe, out: Path, options: ExperimentOptions) -> Recipe:
+    """Return a recipe that knows where its data lie."""
+    places: dict[str, Any] = {}
+    for number, use in enumerate(("labelled", "auxiliary")):
+        kind = getattr(recipe, use)
+        if kind is None or getattr(recipe, f"{use}_dir"):
+            continue
+        folder = options.data.get(kind)
+        if folder is None and options.budget != "published":
+            made = kind if kind in KINDS else "gaze"
+            folder = synthesise_once(made, out / "data" / kind, videos=2, frames=32, seed=number)
+        places |= {f"{use}_dir": str(folder)} if folder else {}
+    return replace(recipe, **places)
+
+
+def conduct(
+    name_or_path: str | Path,
+    out: Path,
+    options: ExperimentOptions,
+    *,
+    cluster: "Client | None" = None,
+    **running: Any,
+) -> Iterator[tuple[Run, pd.DataFrame]]:
+    """Train and measure every run of an experiment, each into a folder of its own in ``out``.
+
+    After each, ``table.txt``, ``table.tex``, ``table.html``, ``table.csv`` and ``figure.png`` in ``out`` are written
+    anew. Scores are of the frames of ``VALIDATION_CLIPS`` clips of every validation video.
+
+    Args:
+        name_or_path: of the experiment.
+        out: see there.
+        options: see there.
+        cluster: that trains several at once, see `tinyhd_lib.engine.connected`; None for one after the other.
+        running: ``device``, ``loaders`` and ``force`` of `train`.
+
+    Raises:
+        BadInput: see `read_experiment`, `plan` and `train`.
+    """
+    experiment = read_experiment(name_or_path, options.budget)
+    runs = plan(experiment, out, options)
+    found: list[tuple[Run, pd.DataFrame]] = []
+    for waits in (False, True):
+        stage = [run for run in runs if run.waits == waits]
+        for run, frames in zip(stage, results(partial(_conducted, running=running), stage, cluster), strict=True):
+            found.append((run, frames))
+            write_tables(experiment, found, out)
+            yield run, frames
+
+
+def write_tables(experiment: Experiment, found: Sequence[tuple[Run, pd.DataFrame]], out: Path) -> None:
+    """Write what is known of an experiment, as `conduct` says."""
+    table = as_ranking(experiment, found)
+    scores = [{"run": run.name, "seed": run.seed, **means_over_videos(frames)} for run, frames in found]
+    texts = {
+        "txt": f"{experiment.question}\n\n{table}\n",
+        "tex": table.to_latex(),
+        "html": table.to_html(),
+        "csv": pd.DataFrame(scores).to_csv(index=False, lineterminator="\n"),
+    }
+    for suffix, text in texts.items():
+        write_atomically(out / f"table.{suffix}", text.encode())
+    as_figure(experiment, pd.DataFrame(scores)).savefig(out / "figure.png", dpi=120)
+
+
+def _conducted(run: Run, running: Mapping[str, Any]) -> pd.DataFrame:
+    for _ in train(run.recipe, run.folder, **running):
+        pass
+    kept, best = run.folder / _SCORES_NAME, run.folder / BEST_NAME
+    if not kept.exists() or kept.stat().st_mtime < best.stat().st_mtime:
+        write_atomically(kept, measure(run).to_parquet())
+    return pd.read_parquet(kept)
+
+
+def measure(run: Run) -> pd.DataFrame:
+    """Return what the best checkpoint of a run scores, and how alike its decoders are.
+
+    Returns:
+        a row a frame: ``video``, ``index``, ``KL``, ``CC`` and ``NSS``, and for the last frame of each clip ``alike``:
+        the mean CC squared of the maps of any two decoders, NaN where there is one only.
+    """
+    student, (_, sources) = load_model(run.folder / BEST_NAME), samples.open_sources(run.measured)
+    clips = samples.validation_clips(sources, run.measured.validation_clips)
+    frames = frame_scores(student, sources, clips, None, run.measured.validation_view)
+    rows = []
+    for clip in clips:
+        pictures = torch.from_numpy(clip_frames(sources[clip.video], clip))[None]
+        with torch.inference_mode():
+            opinions = [maps[0, :, -1].mean(0).numpy() for maps in student(normalised(pictures)).side_maps]
+        alike = [float(metrics.cc(a, b)) ** 2 for a, b in combinations(opinions, 2)]
+        last = int(clip.indices(sources[clip.video].count)[-1])
+        rows.append({"video": clip.video, "index": last, "alike": np.mean(alike) if alike else np.nan})
+    table = frames.merge(pd.DataFrame(rows).drop_duplicates(["video", "index"]), how="left", on=["video", "index"])
+    table["video"] = [sources[video].video.name for video in table["video"]]
+    return table.rename(columns={"kl": "KL", "cc": "CC", "nss": "NSS"})
+
+
+def as_ranking(experiment: Experiment, found: Sequence[tuple[Run, pd.DataFrame]]) -> Ranking:
+    """Return the table of an experiment: means over frames, videos and seeds, against the best that had the same data.
+
+    Beside them stand the deviation over seeds, what each model costs, and the paper's figures where it has them.
+    """
+    runs = pd.DataFrame([means_over_videos(frames) for _, frames in found], [run.name for run, _ in found])
+    names = list(dict.fromkeys(runs.index))
+    one = {run.name: run for run, _ in found}
+    groups: dict[str, list[Evaluation]] = {}
+    for name in names:
+        data = one[name].measured
+        place = f"{data.labelled} {', '.join(data.labelled_dir)} {data.validation_split}".strip()
+        frames = pd.concat([each for run, each in found if run.name == name]).groupby(["video", "index"]).mean()
+        settings = {"predictions": name, "data": data.labelled, "averaging": "per-video", "seed": 0}
+        table = frames.reset_index().assign(predictor=PREDICTION, truth=0)
+        groups.setdefault(place, []).append(Evaluation(settings, table))
+    ranked = {place: rank(evaluations) for place, evaluations in groups.items()}
+    mean, best, p, corrected = (
+        pd.concat([getattr(each, part) for each in ranked.values()]).loc[names]
+        for part in ("mean", "best", "p", "holm")
+    )
+    facts = pd.DataFrame([_facts(one[name].recipe.spec) for name in names], names)
+    facts["alike"] = [
+        f"{value:.2f}" if np.isfinite(value) else "-" for value in runs.groupby(level=0)["alike"].mean()[names]
+    ]
+    for metric in dict.fromkeys(metric for figures in experiment.published.values() for metric in figures):
+        told = [experiment.published.get(name, {}).get(metric, np.nan) for name in names]
+        facts[f"{metric} of the paper"] = [_number(value, 3) for value in told]
+    headline = "; ".join(f"{place}: {each.headline}" for place, each in ranked.items())
+    spread = runs.groupby(level=0)[list(mean)].std().loc[names]
+    return Ranking(headline, mean, best, p, corrected, facts, spread)
+
+
+def _number(value: float, digits: int) -> str:
+    return "-" if np.isnan(value) else f"{value:.{digits}f}"
+
+
+@cache
+def _facts(spec: ModelSpec) -> dict[str, str]:
+    model = build_model(spec).eval()
+    return {"parameters": f"{count_parameters(model):,}", "GMAC": f"{count_gmac(model):.2f}"}
+
+
+def as_figure(experiment: Experiment, table: pd.DataFrame) -> "Figure":
+    """Return a picture of a table with a row a training: a point each, a line at the mean of each run."""
+    from matplotlib.figure import Figure
+
+    names, scores = list(dict.fromkeys(table["run"])), [name for name in ("NSS", "CC", "KL", "alike") if name in table]
+    figure = Figure(figsize=(3.2 * len(scores) + 1, 0.4 * len(names) + 1.6), layout="constrained")
+    for axes, score in zip(figure.subplots(1, len(scores), sharey=True, squeeze=False)[0], scores, strict=True):
+        rows = [names.index(name) for name in table["run"]]
+        axes.plot(table[score], rows, "o", color="#0072b2", alpha=0.6)
+        axes.plot(table.groupby("run")[score].mean()[names], range(len(names)), "|", color="black", markersize=18)
+        axes.set(xlabel=score, yticks=range(len(names)), yticklabels=names, ylim=(len(names) - 0.5, -0.5))
+        axes.grid(axis="x", color="#eeeeee")
+    figure.suptitle(experiment.question)
+    return figure
