@@ -202,8 +202,8 @@ OPTIONS = {
     "--seed 1 --workers 2 --cluster x --force",
     "compare": "A B C --json x --latex x --html x",
     "train": "--recipe x --list --out x --tensorboard --set A=1 --set B=2 --device cpu --loaders 2 --force",
-    "ablate": "decoders d1_S --recipe x --out x --set A=1 --set B=2 --device cpu --loaders 2 --force --workers 2 "
-    "--cluster x",
+    "experiment": "decoders --budget smoke --data gaze=x --seeds 0 1 --out x --set A=1 --set B=2 --device cpu "
+    "--loaders 2 --force --workers 2 --cluster x",
     "notebooks list": "--notebooks x",
     "notebooks copy": "DIR",
     "notebooks run": "01 02 -f smoke -f x.yaml -p A 1 -p B 2 --out x --timeout 3 --workers 2 --cluster x --force "

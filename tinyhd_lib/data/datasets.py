@@ -123,7 +123,7 @@ def open_dataset(
         BadInput: there is no such kind, folder or split, or no videos of that kind are in it.
     """
     row = find_kind(kind)
-    folder = _root(row, root)
+    folder = find_root(row, root)
     videos: dict[tuple[str, str], Video] = {}
     skipped: list[Skipped] = []
     for each in row.find(folder):
@@ -163,7 +163,12 @@ def find_kind(name: str) -> Kind:
     return KINDS[name]
 
 
-def _root(kind: Kind, root: str | Path | None) -> Path:
+def find_root(kind: Kind, root: str | Path | None) -> Path:
+    """Return a data set's folder, which the environment variable ``TINYHD_<KIND>`` tells if None is given.
+
+    Raises:
+        BadInput: neither tells it, or it is not there.
+    """
     variable = f"TINYHD_{kind.name.upper()}"
     given = root or os.environ.get(variable)
     if not given:

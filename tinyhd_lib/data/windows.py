@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Generic, TypeVar
 
-from tinyhd_lib.models.spec import CLIP_FRAMES, ModelSpec
+from tinyhd_lib.models.spec import CLIP_FRAMES, ForeignSpec, ModelSpec
 
 Frame = TypeVar("Frame")
 
@@ -35,7 +35,7 @@ class Window(Generic[Frame]):
         return max(0, index - self.start) * outputs // CLIP_FRAMES
 
 
-def looks(frames: Iterable[Frame], spec: ModelSpec, every: int) -> Iterator[Window[Frame]]:
+def looks(frames: Iterable[Frame], spec: ModelSpec | ForeignSpec, every: int) -> Iterator[Window[Frame]]:
     """Cut a video into the windows that a model looks at: `windows` for M, `windows_ending` for S."""
     return windows(frames, every) if spec.multi else windows_ending(frames, every)
 

@@ -7,7 +7,7 @@ import math
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 CLIP_FRAMES = 16
 """Frames that every model sees at once."""
@@ -104,6 +104,23 @@ class ModelSpec:
     def to_dict(self) -> dict[str, Any]:
         """Return the row as JSON-ready values; ``ModelSpec(**spec.to_dict()) == spec``."""
         return asdict(self) | {"decoders": list(self.decoders), "single_frame": list(self.single_frame)}
+
+
+@dataclass(frozen=True)
+class ForeignSpec:
+    """Say what a model that is none of ours has in common with them: one map, of the last frame that it sees.
+
+    Args:
+        label: its name.
+    """
+
+    label: str
+    outputs: ClassVar[int] = 1
+    multi: ClassVar[bool] = False
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it as JSON-ready values."""
+        return asdict(self)
 
 
 def _rules(spec: ModelSpec) -> list[tuple[bool, str]]:

@@ -146,6 +146,8 @@ def locate_weights(name_or_path: str | Path) -> Path:
         BadInput: there is no such name or file, a file of ours is damaged, or the download failed.
     """
     path, weights = Path(name_or_path), find_weights(name_or_path)
+    if str(name_or_path).startswith("baseline:"):
+        return Path(__file__).with_name("baselines.py")
     if weights and weights.published:
         return download(weights)
     if weights:
@@ -194,7 +196,7 @@ def short_names(weights: Sequence[str], least: int = 1) -> dict[str, str]:
     """
     if len(weights) < least:
         raise BadInput(f"weights {list(weights)}: name {least} or more")
-    own = [Path(each).stem for each in weights]
+    own = [Path(each).stem.replace(":", "_") for each in weights]
     names = [
         name if own.count(name) == 1 else f"{Path(each).parent.name}_{name}"
         for name, each in zip(own, weights, strict=True)

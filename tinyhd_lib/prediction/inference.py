@@ -23,6 +23,7 @@ from tinyhd_lib.runtime import Runtime, open_runtime
 
 if TYPE_CHECKING:
     from tinyhd_lib.models.student import TinyHD
+    from tinyhd_lib.runtime.foreign import Saliency
 
 
 _MARGIN = 1.01  # so that no neighbour is missed by rounding
@@ -50,7 +51,7 @@ class Prediction(NamedTuple):
 
 def predict(  # noqa: PLR0913
     video: Pictures,
-    model: "str | Path | TinyHD" = DEFAULT_WEIGHTS,
+    model: "str | Path | TinyHD | Saliency" = DEFAULT_WEIGHTS,
     *,
     device: str = "auto",
     every: int | str | None = None,
@@ -63,7 +64,7 @@ def predict(  # noqa: PLR0913
 
     Args:
         video: a video file, a folder of frames, or pictures; see `frames_of`.
-        model: the name of published weights, a checkpoint's path, or a model.
+        model: the name of published weights, a checkpoint's path, or a model; or another one, see `foreign_runtime`.
         device: see `open_runtime`.
         every: from one look of the model to the next, in frames or as a time such as ``0.3s``; this and the next two
             are what the weights say if None, which for the published ones is as published.

@@ -8,7 +8,7 @@ from difflib import get_close_matches
 from typing import TYPE_CHECKING, Literal
 
 from tinyhd_lib.errors import BadInput, check_choices
-from tinyhd_lib.models.spec import CLIP_FRAMES, ModelSpec, Sampling
+from tinyhd_lib.models.spec import CLIP_FRAMES, ForeignSpec, ModelSpec, Sampling
 from tinyhd_lib.models.weights import DEFAULT_WEIGHTS
 
 if TYPE_CHECKING:
@@ -23,7 +23,8 @@ class ModelOptions:
     """Say which model runs, and where; what `open_runtime` refuses is refused when it is opened."""
 
     weights: str = DEFAULT_WEIGHTS
-    """A name of `tinyhd weights list`, or the path of a .pth or .safetensors file."""
+    """A name of `tinyhd weights list`, or a .pth or .safetensors file; baseline:centre, spectral or motion; or another
+    model's .onnx or .py file."""
     device: str = "auto"
     """auto; triton[:N] on a GPU; fused or openvino on a CPU; or torch's cpu, cuda, cuda:N, mps, compiled[:DEVICE]."""
     precision: Literal["float32", "bfloat16", "float16", "int8"] = "float32"
@@ -67,7 +68,7 @@ class WindowOptions:
         if self.every is not None and _amount(str(self.every))[0] <= 0:
             raise BadInput(f"`every={self.every}`: a number of frames from 1, or a time such as 0.3s")
 
-    def sampling(self, spec: ModelSpec, default: Sampling, rate: float | None = None) -> Sampling:
+    def sampling(self, spec: ModelSpec | ForeignSpec, default: Sampling, rate: float | None = None) -> Sampling:
         """Return when a model looks at a video.
 
         Args:

@@ -5,11 +5,12 @@ import logging
 import sys
 from importlib.util import find_spec
 from pickle import PickleError
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from tinyhd_lib.errors import BadInput
 from tinyhd_lib.models.source import ModelSource, model_source
 from tinyhd_lib.runtime.base import LEAST_CC, Runtime, Unusable, check_precision
+from tinyhd_lib.runtime.foreign import Saliency, foreign_runtime
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -33,11 +34,11 @@ _CHOICES = {
 _PACKAGES = {"triton": "triton", "fused": "numba", "openvino": "openvino"}
 
 
-def open_runtime(model: "TinyHD | str | Path", device: str = "auto", precision: str = "float32") -> Runtime:
+def open_runtime(model: "TinyHD | str | Path | Saliency", device: str = "auto", precision: str = "float32") -> Runtime:
     """Return a model that is ready to run; one line of the log says on what.
 
     Args:
-        model: a name of `list_models`, a checkpoint's path, or a model.
+        model: a name of `list_models`, a checkpoint's path, or a model; or one of others, see `foreign_runtime`.
         device: ``auto`` (the fastest that is there and has the precision, GPUs first); ``fused``, kernels of our own
             for a CPU; ``triton`` or ``triton:1``, CUDA with kernels of our own where torch is slow; ``openvino``; a
             torch device (``cpu``, ``cuda``, ``cuda:1``, ``mps``), or ``compiled`` or ``compiled:DEVICE`` for
@@ -50,7 +51,9 @@ def open_runtime(model: "TinyHD | str | Path", device: str = "auto", precision: 
     """
     if precision not in LEAST_CC:
         raise BadInput(f"precision {precision!r}: choose from {', '.join(LEAST_CC)}")
-    source = model_source(model)
+    if other := foreign_runtime(model):
+        return other
+    source = model_source(cast("TinyHD | str | Path", model))
     if device != "auto":
         return _open(source, device, precision)
     *choices, last = (name for name, has in _CHOICES.items() if precision in has and _may_be_there(name))

@@ -12,7 +12,7 @@ from tinyhd_lib.data.transforms import Map
 from tinyhd_lib.errors import BadInput
 from tinyhd_lib.files import digest_of
 from tinyhd_lib.models.source import ModelSource
-from tinyhd_lib.models.spec import CLIP_SHAPE, ModelSpec, Sampling
+from tinyhd_lib.models.spec import CLIP_SHAPE, ForeignSpec, ModelSpec, Sampling
 
 LEAST_CC = {"float32": 1.0, "bfloat16": 0.999, "float16": 0.999, "int8": 0.99}
 """Precisions, and the least mean CC to the float32 maps of the example clips; float32 is held to 1e-5 instead."""
@@ -40,11 +40,13 @@ class Runtime(Protocol):
     """
 
     name: str
-    spec: ModelSpec
     digest: str
     sampling: Sampling
     precision: str
     batch: int
+
+    @property
+    def spec(self) -> ModelSpec | ForeignSpec: ...
 
     def __call__(self, clips: Sequence[Map] | Map) -> Map:
         """Return the fused maps (N, outputs, 192, 256) of N clips (3, 16, 192, 256), both float32.

@@ -22,6 +22,7 @@ import yaml
 
 from tinyhd_lib import metrics
 from tinyhd_lib.data.clips import clip_frames
+from tinyhd_lib.data.datasets import find_kind, find_root
 from tinyhd_lib.data.synthetic import KINDS, synthesise_once
 from tinyhd_lib.engine import results
 from tinyhd_lib.errors import BadInput, check_choices
@@ -75,7 +76,7 @@ class ExperimentOptions:
     """Say on what an experiment is tried.
 
     Raises:
-        BadInput: there is no such budget.
+        BadInput: there is no such budget, or no seed.
     """
 
     budget: Literal["smoke", "laptop", "published"] = "laptop"
@@ -89,8 +90,10 @@ class ExperimentOptions:
     """Entries of the recipe that all share, in place of its own."""
 
     def __post_init__(self) -> None:
-        """Refuse an unknown budget."""
+        """Refuse what cannot be tried."""
         check_choices(self)
+        if not self.seeds:
+            raise BadInput("`seeds`: name one or more")
 
 
 @dataclass(frozen=True)
@@ -197,7 +200,7 @@ def _with_data(recipe: Recipe, out: Path, options: ExperimentOptions) -> Recipe:
         if folder is None and options.budget != "published":
             made = kind if kind in KINDS else "gaze"
             folder = synthesise_once(made, out / "data" / kind, videos=2, frames=32, seed=number)
-        places |= {f"{use}_dir": str(folder)} if folder else {}
+        places[f"{use}_dir"] = str(find_root(find_kind(kind), folder))
     return replace(recipe, **places)
 
 

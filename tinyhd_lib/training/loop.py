@@ -139,9 +139,7 @@ class _Training:
             pin_memory=self.group.device.type == "cuda",
         )
         saved, arriving = time.monotonic(), iter(loader)
-        with tqdm(
-            desc=f"epoch {state.epoch + 1}", total=steps, initial=state.position, disable=not self.group.first
-        ) as bar:
+        with tqdm(desc=f"epoch {state.epoch + 1}", total=steps, initial=state.position, **self.group.bars) as bar:
             while state.position < steps:
                 learner.set_rates(self.optimiser, learner.rate_factor(recipe, state.epoch + state.position / steps))
                 terms = self._step([next(arriving) for _ in range(recipe.accumulate)])
@@ -210,7 +208,7 @@ class _Training:
 
     def _do(self, jobs: Sequence[Callable[[], object]]) -> None:
         """Do what a teacher has to, with a bar; what cannot be read is left out."""
-        for job in tqdm(jobs, desc="teacher", disable=not (self.group.first and jobs)):
+        for job in tqdm(jobs, desc="teacher", **self.group.bars) if jobs else ():
             try:
                 job()
             except BadInput as error:

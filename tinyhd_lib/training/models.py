@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from tinyhd_lib.data.clips import resized
-from tinyhd_lib.data.transforms import Image, Map
+from tinyhd_lib.data.transforms import Image, Map, preprocess
 from tinyhd_lib.errors import BadInput
 from tinyhd_lib.files import digest_of, sha256
 from tinyhd_lib.models.checkpoints import load_published_teacher_state, read_state
@@ -16,6 +16,7 @@ from tinyhd_lib.models.spec import CLIP_FRAMES, INPUT_SIZE, MEAN, STD
 from tinyhd_lib.models.student import TinyHD
 from tinyhd_lib.models.teacher import HD2S, LEVELS, build_teacher
 from tinyhd_lib.models.weights import TEACHER_NOTE
+from tinyhd_lib.runtime.foreign import ForeignRuntime
 from tinyhd_lib.training.recipe import teacher_kind
 
 Answers = dict[str, Map]
@@ -120,6 +121,20 @@ class _Answering(nn.Module):
         output = self.network.decode(levels)
         fused = output.map if output.map.ndim == 5 else output.map.unsqueeze(2)
         return (fused, *output.side_maps, *(levels if self.hints else ()))
+
+
+class ForeignModel:
+    """A model of other people as a teacher: its map of a window's last frame; attributes as of `OpenModel`."""
+
+    multi = False
+
+    def __init__(self, runtime: ForeignRuntime) -> None:
+        self.name, self.digest, self._runtime = runtime.spec.label, runtime.digest, runtime
+
+    def __call__(self, frames: Image) -> Answers:
+        """Return its answer, (1, 1, H, W), to (16, h, w, 3) uint8 RGB."""
+        clip = np.stack([preprocess(frame) for frame in frames], axis=1)
+        return {"map": self._runtime([clip])}
 
 
 def open_model(name: str, device: str = "cpu", *, size: tuple[int, int] = INPUT_SIZE, hints: bool = False) -> OpenModel:

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from importlib.util import find_spec
+from typing import Any
 
 import torch
 from torch import distributed, nn
@@ -34,6 +35,11 @@ class Processes:
     def first(self) -> bool:
         """Return whether this is the one that writes."""
         return self.rank == 0
+
+    @property
+    def bars(self) -> dict[str, Any]:
+        """Return what bars are given: nothing for the first process, where the environment may still hide them."""
+        return {} if self.first else {"disable": True}
 
     def wait(self) -> None:
         """Wait until all are here."""

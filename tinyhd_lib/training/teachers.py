@@ -19,7 +19,8 @@ from tinyhd_lib.data.transforms import Map
 from tinyhd_lib.errors import BadInput
 from tinyhd_lib.evaluation.predictions import read_any_map
 from tinyhd_lib.models.spec import CLIP_FRAMES, INPUT_SIZE
-from tinyhd_lib.training.models import Answers, OpenModel, open_model
+from tinyhd_lib.runtime.foreign import foreign_runtime
+from tinyhd_lib.training.models import Answers, ForeignModel, OpenModel, open_model
 from tinyhd_lib.training.recipe import Recipe, teacher_kind
 
 TIMINGS = {"aligned": 0, "published": -1}
@@ -65,7 +66,9 @@ class WindowTeacher(Teacher):
         cache: whether answers are kept; else they are computed whenever they are asked for.
     """
 
-    def __init__(self, model: OpenModel, timing: str = "aligned", *, single: bool = False, cache: bool = False) -> None:
+    def __init__(
+        self, model: OpenModel | ForeignModel, timing: str = "aligned", *, single: bool = False, cache: bool = False
+    ) -> None:
         if timing not in TIMINGS:
             raise BadInput(f"timing {timing!r}: {' or '.join(TIMINGS)}")
         self.name, self.digest = model.name, model.digest
@@ -210,6 +213,7 @@ def open_teacher(recipe: Recipe, device: str) -> Teacher | None:
         if kind == "maps":
             teachers.append(MapTeacher(Path(rest)))
             continue
-        model = open_model(name, device, size=recipe.teacher_size, hints=recipe.hints)
+        other = foreign_runtime(name)
+        model = ForeignModel(other) if other else open_model(name, device, size=recipe.teacher_size, hints=recipe.hints)
         teachers.append(WindowTeacher(model, recipe.timing, single=not recipe.spec.multi, cache=recipe.cache))
     return Ensemble(teachers) if len(teachers) > 1 else next(iter(teachers), None)

@@ -21,6 +21,7 @@ from tinyhd_lib.models.source import model_source
 from tinyhd_lib.models.spec import INPUT_SIZE, Sampling
 from tinyhd_lib.prediction.inference import saliency_maps
 from tinyhd_lib.runtime import open_runtime
+from tinyhd_lib.runtime.foreign import foreign_runtime
 
 _CACHE = Cache("viewer", version=3, most_bytes=4 * 2**30)
 
@@ -113,7 +114,7 @@ def open_maps(maps: Maps, video: Path) -> MapSource:
         return _of_array(maps)
     if Path(maps).is_dir():
         return _of_folder(Path(maps))
-    source = model_source(maps)
+    source = foreign_runtime(maps) or model_source(maps)
     return _of_array(_kept(video, f"fused {source.sampling}", source.digest, lambda: _fused_maps(video, maps)))
 
 

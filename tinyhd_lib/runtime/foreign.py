@@ -1,0 +1,100 @@
+"""Other people's models, and baselines: a function from frames to a map, in Python or in an ONNX file.
+
+The function is ``saliency(frames)``: sixteen frames (16, 192, 256, 3), RGB float32 from 0 to 1, in; the map (h, w) of
+the last one out, not negative, of any size. See docs/experiments.md.
+"""
+
+import runpy
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import cv2
+import numpy as np
+
+from tinyhd_lib.data.transforms import Map, normalise
+from tinyhd_lib.errors import BadInput
+from tinyhd_lib.files import digest_of, sha256
+from tinyhd_lib.models.baselines import BASELINES
+from tinyhd_lib.models.spec import INPUT_SIZE, MEAN, STD, ForeignSpec, Sampling
+from tinyhd_lib.models.weights import locate_weights
+
+Saliency = Callable[[Map], Map]
+"""See the module."""
+
+
+class ForeignRuntime:
+    """A function from frames to a map; see `Runtime`.
+
+    Args:
+        saliency: see `Saliency`.
+        label: its name.
+        digest: changes when its maps may.
+    """
+
+    precision, batch = "float32", 1
+
+    def __init__(self, saliency: Saliency, label: str, digest: str) -> None:
+        self.name, self.spec, self.digest, self.sampling = "its own function", ForeignSpec(label), digest, Sampling(1)
+        self._saliency = saliency
+
+    def __call__(self, clips: Sequence[Map] | Map) -> Map:
+        """See `Runtime`."""
+        return np.stack([self._map(clip)[np.newaxis] for clip in clips])
+
+    def _map(self, clip: Map) -> Map:
+        frames = clip.transpose(1, 2, 3, 0) * np.array(STD, np.float32) + np.array(MEAN, np.float32)
+        found = np.asarray(self._saliency(frames.clip(0, 1)), np.float32)
+        if found.ndim != 2 or found.min() < 0:
+            told = f"gave {found.shape} with {found.min():g} for its least value"
+            raise BadInput(f"{self.spec.label}: {told}; a map is (h, w) and not negative")
+        return cv2.resize(found, INPUT_SIZE[::-1], interpolation=cv2.INTER_LINEAR)
+
+
+def foreign_runtime(model: Any) -> ForeignRuntime | None:
+    """Return what is no model of ours, ready to run; None for those that are.
+
+    Args:
+        model: a function; ``baseline:centre``, ``baseline:spectral`` or ``baseline:motion``; the path of an ONNX file,
+            or of a Python file that defines ``saliency``, which is run.
+
+    Raises:
+        BadInput: it is not there, or defines no such function, or takes no video.
+    """
+    if callable(model) and not hasattr(model, "spec"):
+        return ForeignRuntime(model, getattr(model, "__name__", type(model).__name__), uuid4().hex)
+    kind, _, name = str(model).partition(":")
+    if kind == "baseline":
+        if name not in BASELINES:
+            raise BadInput(f"{model}: no such baseline; there are {', '.join(BASELINES)}")
+        return ForeignRuntime(BASELINES[name], str(model), digest_of(name, sha256(locate_weights(model))))
+    if Path(str(model)).suffix not in {".py", ".onnx"}:
+        return None
+    path = locate_weights(model)
+    saliency = _of_onnx(path) if path.suffix == ".onnx" else runpy.run_path(str(path)).get("saliency")
+    if not callable(saliency):
+        raise BadInput(f"{path}: defines no function saliency(frames)")
+    return ForeignRuntime(saliency, path.stem, sha256(path))
+
+
+def _of_onnx(path: Path) -> Saliency:
+    """Return a network that takes clips (N, 3, T, H, W), as for ImageNet, or frames (N, T, H, W, 3) uint8."""
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    given = session.get_inputs()[0]
+    as_frames = given.type == "tensor(uint8)"
+    sizes = [size if isinstance(size, int) else 0 for size in given.shape]
+    if len(sizes) != 5 or sizes[-1 if as_frames else 1] != 3:
+        raise BadInput(f"{path}: takes {given.shape}; a video model takes (N, 3, T, H, W), or (N, T, H, W, 3) in uint8")
+    count, height, width = sizes[1:4] if as_frames else sizes[2:]
+    size = width or INPUT_SIZE[1], height or INPUT_SIZE[0]
+
+    def saliency(frames: Map) -> Map:
+        pictures = np.stack([cv2.resize(frame, size) for frame in frames[-count:]])
+        clip = np.rint(255 * pictures).astype(np.uint8) if as_frames else normalise(pictures).transpose(3, 0, 1, 2)
+        found: Map = session.run(None, {given.name: clip[np.newaxis]})[0]
+        return found.reshape(-1, *found.shape[-2:])[-1]
+
+    return saliency
