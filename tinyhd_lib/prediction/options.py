@@ -25,8 +25,8 @@ class ModelOptions:
     weights: str = DEFAULT_WEIGHTS
     """A name of `tinyhd weights list`, or the path of a .pth or .safetensors file."""
     device: str = "auto"
-    """auto; triton[:N] on a GPU; fused or openvino on a CPU; or torch's cpu, cuda, cuda:N, mps, compiled[:DEVICE]."""
-    precision: Literal["float32", "bfloat16", "float16", "int8"] = "float32"
+    """auto; triton[:N] on a GPU; fused or openvino on a CPU; or torch's cpu, cuda, cuda:N, mps."""
+    precision: Literal["float32", "bfloat16", "float16"] = "float32"
     """float32 is exact; the others are refused where they change the maps too much."""
 
     def open(self) -> "Runtime":
