@@ -5,7 +5,7 @@ Speed does not depend on what networks have learnt: student and teacher are fres
 
 import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 from itertools import product

@@ -38,18 +38,8 @@ def last_line(capsys: pytest.CaptureFixture[str]) -> str:
 
 def test_forward_passes_are_measured_kept_and_shown_again(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     kept = tmp_path / "forward.json"
-    words = [
-        "forward",
-        "--models",
-        "rc8_S",
-        "--devices",
-        "fused",
-        "--precisions",
-        "float32",
-        "bfloat16",
-        "--repeats",
-        "1",
-    ]
+    words = ["forward", "--models", "rc8_S", "--devices", "fused", "--precisions", "float32", "bfloat16"]
+    words += ["--repeats", "1"]
     assert main([*words, "--json", str(kept)]) == 0
     printed, report = capsys.readouterr().out, read_report(kept)
     assert [row["device"] for row in report["forward"]] == ["cpu", "fused"]

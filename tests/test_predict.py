@@ -258,7 +258,6 @@ def test_predict_takes_a_file_a_folder_of_weights_and_frames(video_file: Path, w
         ({"device": "cuda:99"}, "cannot be used here"),
         ({"device": "meta"}, "computes nothing"),
         ({"device": "compiled"}, "choose from auto, triton, fused, openvino, cpu"),
-        ({"precision": "int8"}, "choose from float32, bfloat16, float16"),
         ({"model": "d123m"}, "the nearest are"),
     ],
 )

@@ -72,7 +72,7 @@ def read_state(folder: Path) -> TrainingState | None:
         return None
     try:
         state = TrainingState(**torch.load(path, map_location="cpu", weights_only=True))
-        consume_prefix_in_state_dict_if_present(state.model, "student.")  # as it was written until commit c96157f
+        consume_prefix_in_state_dict_if_present(state.model, "student.")  # as earlier versions wrote it
     except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError, TypeError) as error:
         raise BadInput(
             f"{path}: damaged, or not the state of a training; give another `out`, or `force=True` to begin anew"

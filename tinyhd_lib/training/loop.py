@@ -72,7 +72,7 @@ def train(  # noqa: PLR0913
     with processes(device) as group, alone_in(out) if group.first else nullcontext():
         earlier = None if force else read_record(out)
         if earlier:
-            earlier.key.pop("compile", None)  # an entry until commit c96157f, which decided how fast a training is
+            earlier.key.pop("compile", None)  # an entry of earlier versions, which decided the speed alone
         check_same(out, earlier, record)
         if earlier and earlier.complete and (out / checkpoint.LAST_NAME).exists():
             return

@@ -37,7 +37,7 @@ class OpenModel:
         digest: of the network's weights, where it is known.
     """
 
-    def __init__(  # noqa: PLR0913
+    def __init__(
         self, network: HD2S | TinyHD, name: str, device: str = "cpu", *,
         size: tuple[int, int] = INPUT_SIZE, digest: str = "",
     ) -> None:  # fmt: skip
