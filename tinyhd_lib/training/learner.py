@@ -6,8 +6,11 @@ Source of the published groups and schedule: the paper, section 4 (docs/model.md
 import logging
 import math
 from collections.abc import Mapping, Sequence
+from itertools import combinations
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor, nn
@@ -159,20 +162,27 @@ def frame_scores(  # noqa: PLR0913
 
     Returns:
         ``video`` and ``index``; ``kl`` to the labels, else to the teacher's map; where there are labels, ``cc`` too,
-        and ``nss`` at the fixations of the whole frame, if that is seen.
+        and ``nss`` at the fixations of the whole frame, if that is seen; of several decoders, ``alike``: the mean CC
+        squared of any two of them, by their last maps of the clip.
     """
-    rows: list[dict[str, float]] = []
-    left_out = left_out or LeftOut()
+    rows: list[dict[str, Any]] = []
+    left_out, device = left_out or LeftOut(), next(student.parameters()).device
     for clip in clips:
+        source = sources[clip.video]
         try:
-            scores = _scores(student, sources[clip.video], clip, teacher, view)
+            output = student(normalised(torch.from_numpy(clip_frames(source, clip))[None].to(device)))
+            maps = output.map.float().cpu().reshape(student.spec.outputs, *output.map.shape[-2:])
+            scores = _scores(maps, source, clip, teacher, view)
         except BadInput as error:
             left_out.tell(error)
             continue
-        indices = clip.indices(sources[clip.video].count)[output_frames(student.spec.outputs)]
-        rows += [
-            {"video": clip.video, "index": int(n)} | each for n, each in zip(indices, scores, strict=False) if each
-        ]
+        indices = clip.indices(source.count)[output_frames(student.spec.outputs)]
+        opinions = [each[0, :, -1].mean(0).double().cpu().numpy() for each in output.side_maps]
+        alike = [float(metrics.cc(*pair)) ** 2 for pair in combinations(opinions, 2)]
+        for index, known in zip(indices, scores, strict=False):
+            if known:
+                also = {"alike": float(np.mean(alike))} if alike else {}
+                rows.append({"video": source.video.name, "index": int(index), **known, **also})
     return pd.DataFrame(rows)
 
 
@@ -181,11 +191,9 @@ def means_over_videos(frames: pd.DataFrame) -> dict[str, float]:
     return frames.drop(columns="index").groupby("video").mean().mean().to_dict() if len(frames) else {}
 
 
-def _scores(student: TinyHD, source: Source, clip: Clip, teacher: Teacher | None, view: str) -> list[dict[str, float]]:
-    """Return what is known of each frame of a clip."""
-    device, frames = next(student.parameters()).device, output_frames(student.spec.outputs)
-    saliency = student(normalised(torch.from_numpy(clip_frames(source, clip))[None].to(device))).map.float().cpu()
-    maps = saliency.reshape(student.spec.outputs, *saliency.shape[-2:])
+def _scores(maps: Tensor, source: Source, clip: Clip, teacher: Teacher | None, view: str) -> list[dict[str, float]]:
+    """Return what is known of each frame of a clip, by its maps (outputs, H, W)."""
+    frames = output_frames(len(maps))
     if source.labelled:
         truth, indices = clip_truth(source, clip)[frames], clip.indices(source.count)[frames]
         return [
