@@ -24,8 +24,8 @@ logger = logging.getLogger(__name__)
 
 LICENCE_NOTE = "released by the paper's authors without a licence: for your own research, not for redistribution"
 TEACHER_NOTE = (
-    "HD2S's weights (CC BY-NC 4.0) are offered by its authors on a university OneDrive, linked from "
-    "github.com/perceivelab/hd2s: download the file in a browser and give its path"
+    "HD2S's weights (CC BY-NC 4.0), offered by its authors on a university OneDrive linked from "
+    "github.com/perceivelab/hd2s, have been missing there since 2025; give the path of the file, or another teacher"
 )
 
 DOWNLOAD_ATTEMPTS = 3

@@ -5,11 +5,12 @@ import logging
 import sys
 from importlib.util import find_spec
 from pickle import PickleError
+from pkgutil import resolve_name
 from typing import TYPE_CHECKING, cast
 
 from tinyhd_lib.errors import BadInput
 from tinyhd_lib.models.source import ModelSource, model_source
-from tinyhd_lib.runtime.base import LEAST_CC, Runtime, Unusable, check_precision
+from tinyhd_lib.runtime.base import LEAST_CC, Runtime, Unusable
 from tinyhd_lib.runtime.foreign import Saliency, foreign_runtime
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ _CHOICES = {
 """What ``auto`` tries, the fastest first, and the precisions that it tries there."""
 
 _PACKAGES = {"triton": "triton", "fused": "numba", "openvino": "openvino"}
+_NOT_TORCH = {"fused": "fused.runtime:FusedRuntime", "openvino": "openvino_cpu:OpenVINORuntime"}
 
 
 def open_runtime(model: "TinyHD | str | Path | Saliency", device: str = "auto", precision: str = "float32") -> Runtime:
@@ -73,28 +75,19 @@ def _announced(runtime: Runtime, reasons: str) -> Runtime:
 
 def _open(source: ModelSource, device: str, precision: str) -> Runtime:
     name = device.partition(":")[0]
-    if name not in _PACKAGES:
+    package = _PACKAGES.get(name)
+    if package and not find_spec(package):
+        raise Unusable(f"device {device!r} needs {package}, which is not installed (pip install {package})")
+    try:
+        if name in _NOT_TORCH:
+            return resolve_name(f"{__name__}.{_NOT_TORCH[name]}")(source, precision)
         from tinyhd_lib.runtime.eager import TorchRuntime
 
         return TorchRuntime(source, device, precision)
-    package = _PACKAGES[name]
-    if not find_spec(package):
-        raise Unusable(f"device {device!r} needs {package}, which is not installed (pip install {package})")
-    try:
-        if name == "triton":
-            from tinyhd_lib.runtime.eager import TorchRuntime
-
-            return TorchRuntime(source, device, precision)
-        if name == "fused":
-            from tinyhd_lib.runtime.fused.runtime import FusedRuntime
-
-            check_precision(precision, ("float32",), "fused")
-            return FusedRuntime(source)
-        from tinyhd_lib.runtime.openvino_cpu import OpenVINORuntime
-
-        return OpenVINORuntime(source, precision)
     # Numba finds no place for what it compiles, or a damaged one, or a library of one of the two is not there.
     except (ImportError, RuntimeError, EOFError, LookupError, PickleError) as error:
+        if not package:
+            raise
         raise Unusable(f"{package} cannot be used here ({error}; if it could, clear its cache)") from error
 
 

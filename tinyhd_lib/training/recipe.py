@@ -81,8 +81,7 @@ class Recipe:
     model: Annotated[str, AfterValidator(_model)]
     """a model by its name: M-r4, or the published d123m_rc4_rc1T."""
     start: str | None = None
-    """weights to begin with, of any model: what fits is taken; encoder:NAME for its encoder alone; mobilenet_v2:FILE
-    for torchvision's, inflated."""
+    """weights to begin with: what fits of any model, or of its encoder alone (encoder:NAME, mobilenet_v2:FILE)."""
     freeze: Annotated[tuple[_Part, ...], _ONE_OR_SEVERAL] = ()
     """parts that do not learn: encoder, d1, d2, d3, fusion."""
     teachers: _Words = ()

@@ -17,7 +17,7 @@ from tinyhd_lib.data.transforms import Map
 from tinyhd_lib.models.source import ModelSource
 from tinyhd_lib.models.spec import CLIP_SHAPE
 from tinyhd_lib.records import usable_cores
-from tinyhd_lib.runtime.base import conversion_key
+from tinyhd_lib.runtime.base import check_precision, conversion_key
 from tinyhd_lib.runtime.fused import kernels, residual
 from tinyhd_lib.runtime.fused.plan import CLIP, Plan, share_buffers
 
@@ -150,15 +150,21 @@ class FusedRuntime:
 
     One clip is shared by all cores; of several, every core computes its own, which is the faster for them all.
 
+    Args:
+        source: the model.
+        precision: ``float32``.
+
     Raises:
+        BadInput: there is no such precision.
         Unusable: a fresh plan differs from torch by more than 1e-5 on this machine.
     """
 
-    def __init__(self, source: ModelSource) -> None:
+    def __init__(self, source: ModelSource, precision: str = "float32") -> None:
+        check_precision(precision, ("float32",), "fused")
         self.name = f"fused (numba {version('numba')})"
         self.spec = source.spec
         self.digest, self.sampling = source.digest, source.sampling
-        self.precision = "float32"
+        self.precision = precision
         threads = min(usable_cores(), _MOST_THREADS)
         self.batch = threads * (_WINDOWS_A_THREAD if source.spec.outputs == 1 else 1)
         self._alone = Lock()
