@@ -1,6 +1,5 @@
 """Whether what runs a model gives its maps: to 1e-5 in float32; with fewer bits, nearly, or it is refused."""
 
-from collections.abc import Iterator
 from functools import cache
 
 import numpy as np
@@ -51,10 +50,6 @@ def example_clips() -> tuple[Map, ...]:
     Raises:
         BadInput: the videos are missing.
     """
-    return tuple(clip for name in _EXAMPLES for clip in _clips(name))
-
-
-def _clips(name: str) -> Iterator[Map]:
-    frames = (preprocess(frame.image) for frame in read_frames(shipped("example_data", name)))
-    for window in windows(frames, CLIP_FRAMES):
-        yield np.stack(window.clip, axis=1)
+    videos = [read_frames(shipped("example_data", name)) for name in _EXAMPLES]
+    looks = [window for video in videos for window in windows((preprocess(each.image) for each in video), CLIP_FRAMES)]
+    return tuple(np.stack(window.clip, axis=1) for window in looks)
