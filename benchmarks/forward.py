@@ -43,7 +43,7 @@ class Forward(Benchmark):
     Attributes:
         models: names of models, which run with random weights; of weights; or checkpoints' paths.
         devices: what they run on, as ``tinyhd predict`` takes it.
-        precisions: float32, bfloat16, float16, int8; all but float32 need weights that have learnt.
+        precisions: float32, bfloat16, float16; all but float32 need weights that have learnt.
         batches: windows a forward pass.
         repeats: timed turns, after one to warm up.
     """
@@ -94,16 +94,7 @@ def measure_forward(
 
 def _processor(case: Case) -> str:
     """Return the torch device on which eager is what a case is held against."""
-    kind, _, where = case.device.partition(":")
-    if kind in {"fused", "openvino"}:
-        return "cpu"
-    if kind == "triton":
-        return case.device.replace("triton", "cuda")
-    if kind != "compiled":
-        return case.device
-    import torch
-
-    return where or ("cuda" if torch.cuda.is_available() else "cpu")
+    return "cpu" if case.device in {"fused", "openvino"} else case.device.replace("triton", "cuda")
 
 
 def _open_all(subject: Subject, cases: Iterable[Case]) -> tuple[dict[Case, Runtime], list[Row]]:
@@ -118,8 +109,6 @@ def _open_all(subject: Subject, cases: Iterable[Case]) -> tuple[dict[Case, Runti
 
 def _measure_batch(subject: Subject, runtimes: dict[Case, Runtime], batch: int, repeats: int) -> list[Row]:
     clips = np.random.default_rng(0).standard_normal((batch, 3, CLIP_FRAMES, *INPUT_SIZE), np.float32)
-    for case, runtime in runtimes.items():
-        _prepare(case, runtime, batch)
     times = paired(take_turns([partial(runtime, clips) for runtime in runtimes.values()], repeats))
     frames = batch * (CLIP_FRAMES if subject.spec.multi else 1)  # of video that a pass moves on
     return [
@@ -133,14 +122,8 @@ def _measure_batch(subject: Subject, runtimes: dict[Case, Runtime], batch: int, 
     ]
 
 
-def _prepare(case: Case, runtime: Runtime, batch: int) -> None:
-    if case.device.startswith("compiled"):
-        runtime.batch = batch  # its code is for batches of one size, and fills smaller ones up
-
-
 def _peak_of_a_batch(subject: Subject, case: Case, batch: int) -> Row:
     runtime = subject.open(*case)
-    _prepare(case, runtime, batch)
     runtime(np.zeros((batch, 3, CLIP_FRAMES, *INPUT_SIZE), np.float32))
     torch = sys.modules.get("torch")  # it is not imported for the sake of asking
     on_gpu = torch.cuda.max_memory_allocated() // 2**20 if torch and torch.cuda.is_initialized() else None

@@ -33,7 +33,7 @@ class Pipeline(Benchmark):
         video: a file or a folder of frames.
         models: names of models, which run with random weights; of weights; or checkpoints' paths.
         devices: what they run on, as ``tinyhd predict`` takes it.
-        precisions: float32, bfloat16, float16, int8; all but float32 need weights that have learnt.
+        precisions: float32, bfloat16, float16; all but float32 need weights that have learnt.
         repeats: processes that are timed, after one to warm up; the median counts.
     """
 

@@ -5,7 +5,7 @@ Speed does not depend on what networks have learnt: student and teacher are fres
 
 import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 from itertools import product
@@ -22,15 +22,9 @@ from tinyhd_lib.models.spec import MODEL_SPECS
 from tinyhd_lib.training.recipe import Recipe
 
 SIZES = ((192, 256), (96, 128))
-# Device, precision, and whether it is compiled; what was published comes first.
-ON_A_CPU: Sequence[tuple[str, str, bool]] = (("cpu", "float32", False), ("cpu", "bfloat16", False))
-ON_A_GPU: Sequence[tuple[str, str, bool]] = (
-    ("cuda", "float16", False),
-    ("cuda", "bfloat16", False),
-    ("triton", "float16", False),
-    ("triton", "bfloat16", False),
-    ("cuda", "bfloat16", True),
-)
+# Device and precision; what was published comes first.
+ON_A_CPU = (("cpu", "float32"), ("cpu", "bfloat16"))
+ON_A_GPU = (("cuda", "float16"), ("cuda", "bfloat16"), ("triton", "float16"), ("triton", "bfloat16"))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,15 +69,12 @@ def measure_steps(model: str, size: tuple[int, int], batch: int, repeats: int) -
         given: dict[str, Any] = {"model": model, "size": size, "root": Path(folder), "videos": 2}
         given |= {"batch": batch, "clips_per_video": -(-clips // 2)}
         runs = [
-            _steps(_recipe(**given, precision=precision, compile=compiled), Path(folder) / str(number), where)
-            for number, (where, precision, compiled) in enumerate(ways)
+            _steps(_recipe(**given, precision=precision), Path(folder) / str(number), where)
+            for number, (where, precision) in enumerate(ways)
         ]
         times = paired(take_turns([partial(next, run) for run in runs], repeats))
     what = {"model": model, "label": MODEL_SPECS[model].label, "device": device, "size": list(size), "batch": batch}
-    labels = [
-        f"{'triton' if where == 'triton' else 'compiled' if compiled else 'eager'} {precision}"
-        for where, precision, compiled in ways
-    ]
+    labels = [f"{'triton' if where == 'triton' else 'eager'} {precision}" for where, precision in ways]
     return [what | {"way": label} | each for label, each in zip(labels, times, strict=True)]
 
 

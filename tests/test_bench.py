@@ -38,14 +38,15 @@ def last_line(capsys: pytest.CaptureFixture[str]) -> str:
 
 def test_forward_passes_are_measured_kept_and_shown_again(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     kept = tmp_path / "forward.json"
-    words = ["forward", "--models", "rc8_S", "--devices", "fused", "--precisions", "float32", "int8", "--repeats", "1"]
+    words = ["forward", "--models", "rc8_S", "--devices", "fused", "--precisions", "float32", "bfloat16"]
+    words += ["--repeats", "1"]
     assert main([*words, "--json", str(kept)]) == 0
     printed, report = capsys.readouterr().out, read_report(kept)
     assert [row["device"] for row in report["forward"]] == ["cpu", "fused"]
     assert report["forward"][0]["times_eager"] == 1
     assert all(row["p95_ms"] >= row["p50_ms"] > 0 for row in report["forward"])
     assert all(row["peak_mib"] > 50 and row["gmac"] > 1 for row in report["forward"])
-    assert [(row["device"], row["precision"]) for row in report["refused"]] == [("fused", "int8")]
+    assert [(row["device"], row["precision"]) for row in report["refused"]] == [("fused", "bfloat16")]
     assert report["command"] == f"python -m benchmarks {' '.join(words)} --json forward.json"
     assert "only weights that have learnt" in printed
     assert main(["show", str(kept)]) == 0
@@ -115,7 +116,7 @@ def test_models_run_with_weights_that_are_at_hand(tmp_path: Path, weights_file: 
     random = find_subject("rc8_S", tmp_path)
     assert not random.learnt
     with pytest.raises(BadInput, match="weights that have learnt"):
-        random.open("fused", "int8")
+        random.open("fused", "bfloat16")
     again = find_subject("rc8_S", tmp_path)
     assert Path(again.weights).read_bytes() == Path(random.weights).read_bytes(), "or conversions would not be found"
     named = find_subject(str(weights_file), tmp_path)
@@ -134,7 +135,7 @@ class _Still:
 
 
 def _open(_subject: Subject, device: str, precision: str) -> _Still:
-    if device == "fused" and precision == "int8":
+    if device == "fused" and precision == "bfloat16":
         raise BadInput("fused computes in float32")
     if device == "cuda:7":
         raise BadInput("no such GPU")
@@ -144,17 +145,17 @@ def _open(_subject: Subject, device: str, precision: str) -> _Still:
 def test_every_case_is_held_against_eager_on_its_own_processor(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Subject, "open", _open)
     monkeypatch.setattr(forward, "in_a_fresh_process", lambda *_: {"peak_mib": 1, "peak_gpu_mib": None})
-    devices, precisions = ("fused", "compiled:mps", "openvino", "cuda:7"), ("float32", "int8")
+    devices, precisions = ("fused", "triton:1", "openvino", "cuda:7"), ("float32", "bfloat16")
     wanted = [Case(device, precision) for device in devices for precision in precisions]
     model = Subject("rc8_M", MODEL_SPECS["rc8_M"], "file", learnt=True)
     measured, refused = measure_forward(model, wanted, [1, 4], 2)
     found = {(row["batch"], row["runtime"]) for row in measured}
-    on_cpu = ["cpu float32", "fused float32", "openvino float32", "openvino int8"]
-    on_mps = ["mps float32", "compiled:mps float32", "compiled:mps int8"]
-    assert found == {(batch, name) for names in (on_cpu, on_mps) for batch in (1, 4) for name in names}
-    assert all(row["times_eager"] == 1 for row in measured if row["runtime"] in {on_cpu[0], on_mps[0]})
+    on_cpu = ["cpu float32", "fused float32", "openvino float32", "openvino bfloat16"]
+    on_gpu = ["cuda:1 float32", "triton:1 float32", "triton:1 bfloat16"]
+    assert found == {(batch, name) for names in (on_cpu, on_gpu) for batch in (1, 4) for name in names}
+    assert all(row["times_eager"] == 1 for row in measured if row["runtime"] in {on_cpu[0], on_gpu[0]})
     refusals = {(row["device"], row["precision"]) for row in refused}
-    assert refusals == {("fused", "int8"), ("cuda:7", "float32"), ("cuda:7", "int8")}
+    assert refusals == {("fused", "bfloat16"), ("cuda:7", "float32"), ("cuda:7", "bfloat16")}
     for row in measured:
         assert row["frames_per_second"] == pytest.approx(16 * row["batch"] * 1e3 / row["p50_ms"], rel=0.01)
 

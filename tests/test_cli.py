@@ -184,7 +184,7 @@ OPTIONS = {
     "--colormap viridis --normalise clip --weights x --device cpu --precision bfloat16 --every 2 "
     "--between linear --smooth 0.2 --batch 2 --workers 2 --cluster x --json x --force",
     "view": "VIDEO --maps x --weights x --html x",
-    "live": "SOURCE --weights x --device cpu --precision int8 --every 2 --smooth 0.1 --drop block --queue 3 "
+    "live": "SOURCE --weights x --device cpu --precision float16 --every 2 --smooth 0.1 --drop block --queue 3 "
     "--serve localhost:1 --out x --overlay x.mp4 --style map --alpha 0.5 --floor 0.1 --colormap viridis --seconds 2 "
     "--speed 0 --idle 3 --json x",
     "weights list": "--markdown",
@@ -310,13 +310,12 @@ def test_help_is_there_without_torch(name: str) -> None:
 
 
 EXTRAS = [
-    *("adjustText", "anywidget", "ipykernel", "ipywidgets", "jupyter_client", "nbclient", "nncf", "onnx"),
+    *("adjustText", "anywidget", "ipykernel", "ipywidgets", "jupyter_client", "nbclient", "onnx"),
     *("onnxruntime", "onnxscript", "papermill", "tensorboard"),
 ]
 
 COMMANDS = {
     "predict {video} --weights {weights} --out {here}/maps --overlay {here}/seen.mp4": "",
-    "predict {video} --weights {weights} --out {here}/int8 --precision int8": "nncf",
     "live {video} --weights {weights} --speed 0": "",
     "generate gaze {gaze} --weights {weights} --out {here}/generated": "",
     "evaluate {here}/generated gaze {gaze} --out {here}/scores --workers 1": "",

@@ -555,13 +555,12 @@ class FakeTeacher:
 
     name = digest = "fake"
 
-    def __init__(self, frames: int = 16, *, hints: bool = False) -> None:
-        self._frames, self._hints = frames, hints
+    def __init__(self, frames: int = 16) -> None:
+        self._frames = frames
 
     def targets(self, source: FakeSource, clip: Clip) -> dict[str, np.ndarray]:
         known = resized(clip_truth(replace(source, labelled=True), clip), (32, 64))[None, -self._frames :]
-        hints = {f"level{n}": np.full((3, 2, 8, 8), n, np.float32) for n in range(1, 5)} if self._hints else {}
-        return {"map": known, "d1": np.repeat(known, 4, axis=0), "d2": known[:, -1:], **hints}
+        return {"map": known, "d1": np.repeat(known, 4, axis=0), "d2": known[:, -1:]}
 
 
 def item_of(recipe: Recipe, sample: Sample, sources: Sequence[FakeSource], teacher: FakeTeacher | None):
@@ -660,15 +659,6 @@ def test_the_place_of_a_damaged_clip_is_taken_by_the_next_one(caplog: pytest.Log
     ]
     with pytest.raises(BadInput, match=r"no clip of the epoch can be read \(broken: damaged"):
         DistillationSet(sources, FakeTeacher(), samples[1:3], RECIPE)[0]
-
-
-def test_hints_are_given_as_they_are_and_only_if_wanted() -> None:
-    sample = Sample(Clip(0, 0), Variation())
-    wanted = replace(RECIPE, terms={"levels": 1.0}, teacher_size=RECIPE.size)
-    item = item_of(wanted, sample, [FakeSource()], FakeTeacher(hints=True))
-    assert tuple(item["level2"].shape) == (3, 2, 8, 8)
-    assert (item["level2"] == 2).all()
-    assert "level1" not in item_of(RECIPE, sample, [FakeSource()], FakeTeacher(hints=True))
 
 
 # Which videos a recipe learns from.

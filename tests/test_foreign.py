@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 import onnx
 import pytest
+import torch
 from onnx import TensorProto, helper
 
 from tinyhd_lib import BadInput, predict
@@ -155,6 +156,20 @@ def test_our_own_model_exported_as_onnx_gives_our_own_maps(tmp_path: Path) -> No
     export_model("workbench-s-r4", tmp_path / "ours.onnx", "onnx")
     ours = np.stack([each.map for each in predict(PICTURES, "workbench-s-r4", every=1)])
     np.testing.assert_allclose(maps_of(tmp_path / "ours.onnx"), ours, rtol=0, atol=2e-5)
+
+
+def test_the_adapter_in_the_docs_works(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Recurrent(torch.nn.Module):
+        def forward(self, clip: torch.Tensor) -> torch.Tensor:
+            return torch.log(clip[:, :, 1, ::4, ::4].cumsum(dim=1) + 1)
+
+    monkeypatch.chdir(tmp_path)
+    torch.export.save(torch.export.export(Recurrent(), (torch.zeros(1, 8, 3, 224, 384),)), "mine.pt2")
+    docs = (Path(__file__).parents[1] / "docs" / "experiments.md").read_text(encoding="utf-8")
+    Path("mine.py").write_text(docs.split("```python\n")[1].split("```")[0])
+    frames = PICTURES[4:20].astype(np.float32) / 255
+    green = np.stack([cv2.resize(frame, (384, 224))[..., 1] for frame in frames[-8:]]).sum(axis=0)[::4, ::4] + 1
+    np.testing.assert_allclose(maps_of("mine.py")[19], cv2.resize(green, (256, 192)), rtol=0, atol=1e-4)
 
 
 @pytest.mark.slow

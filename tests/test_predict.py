@@ -257,7 +257,7 @@ def test_predict_takes_a_file_a_folder_of_weights_and_frames(video_file: Path, w
         ({"device": "gpu"}, "choose from auto, triton, fused, openvino"),
         ({"device": "cuda:99"}, "cannot be used here"),
         ({"device": "meta"}, "computes nothing"),
-        ({"device": "compiled:gpu"}, "cannot be used here"),
+        ({"device": "compiled"}, "choose from auto, triton, fused, openvino, cpu"),
         ({"model": "d123m"}, "the nearest are"),
     ],
 )

@@ -75,9 +75,8 @@ REFUSED = {
     "CROP 1.5": {"crop": 1.5},
     "COLOUR 2": {"colour": 2},
     "EMA 1": {"ema": 1},
-    "levels: one of TEACHERS": {"terms": {"levels": 1.0}, "teachers": ["d1d2d3_S_lt"], "crop": 0.5},
-    "levels: only a student among TEACHERS": {"terms": {"levels": 1.0}, "teachers": ["hd2s:hd2s.pth"]},
-    "SIZE and TEACHER_SIZE": {"terms": {"levels": 1.0}, "teachers": ["d1d2d3_S_lt"], "size": [96, 128]},
+    "TERMS levels .*: should be 'ground_truth'": {"terms": {"levels": 1.0}, "teachers": ["d1d2d3_S_lt"]},
+    "no such entry 'COMPILE'": {"compile": True},
 }
 
 
@@ -114,7 +113,7 @@ VALUES: dict[str, Any] = {
     "model": st.sampled_from(list(MODEL_SPECS)),
     "start": st.none() | WORDS,
     "timing": st.sampled_from(["aligned", "published"]),
-    "terms": st.dictionaries(st.sampled_from(sorted(set(TERMS) - {"levels"})), st.floats(0.1, 10), min_size=1),
+    "terms": st.dictionaries(st.sampled_from(TERMS), st.floats(0.1, 10), min_size=1),
     "labelled": st.sampled_from(list(KINDS)),
     "auxiliary": st.none() | st.sampled_from(list(KINDS)),
     "validation_view": st.sampled_from(["whole", "published"]),
@@ -129,7 +128,7 @@ VALUES: dict[str, Any] = {
     "precision": st.sampled_from(["float32", "bfloat16", "float16"]),
     **dict.fromkeys(("teachers", "exclude"), st.lists(WORDS, max_size=2)),
     **dict.fromkeys(("size", "teacher_size"), st.tuples(SIDES, SIDES)),
-    **dict.fromkeys(("store", "cache", "compile"), st.booleans()),
+    **dict.fromkeys(("store", "cache"), st.booleans()),
     **dict.fromkeys(("labelled_split", "auxiliary_split"), st.none() | WORDS),
     **dict.fromkeys(("labelled_dir", "auxiliary_dir"), st.lists(WORDS, max_size=2)),
     "freeze": st.lists(st.sampled_from(["encoder", "d1", "fusion"]), max_size=2),

@@ -156,7 +156,7 @@ def test_a_conversion_depends_on_what_the_code_does_not_on_how_it_reads(
     assert key(f"# a remark\n\n{remarks}") == first
     assert key(text.replace("_HALVE: Triple = (3, 2, 1)", "_HALVE: Triple = (3, 2, 0)")) != first
     assert key(text.replace("x + levels", "x - levels").replace(") + level3", ") - level3")) != first
-    assert key(text, "int8") != first
+    assert key(text, "bfloat16") != first
     assert conversion_key(model_source(random_model("d3_S")), ("torch",), "float32") != first
 
 
@@ -197,7 +197,6 @@ def test_without_numba_and_openvino_auto_is_torch_and_says_so(
         ("float32", {"mps"}, ["mps", "fused", "openvino", "cpu"]),
         ("float16", {"triton", "cuda", "mps"}, ["triton", "cuda", "mps", "cpu"]),
         ("bfloat16", {"triton", "cuda"}, ["triton", "cuda", "openvino"]),
-        ("int8", {"triton", "cuda", "mps"}, ["openvino"]),
     ],
 )
 def test_auto_tries_the_fastest_first_that_has_the_precision(

@@ -19,7 +19,7 @@ from tinyhd_lib.models.checkpoints import _collapse_names, _decoder_names
 from tinyhd_lib.models.teacher import LEVELS
 from tinyhd_lib.models.weights import TEACHER_NOTE
 from tinyhd_lib.training import teachers
-from tinyhd_lib.training.learner import build_learner, hint_channels
+from tinyhd_lib.training.learner import build_student
 from tinyhd_lib.training.models import normalised, open_model
 from tinyhd_lib.training.recipe import Recipe
 from tinyhd_lib.training.samples import clip_counts
@@ -398,20 +398,19 @@ def student_file(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Pa
 
 
 @pytest.mark.parametrize(
-    ("row", "frames", "levels"),
+    ("row", "frames"),
     [
-        (S, {"map": 1, "d1": 1, "d2": 1, "d3": 1}, (8, 4, 2, 2)),
-        (M, {"map": 16, "d1": 1, "d2": 16, "d3": 16}, (8, 4, 2, 1)),
-        ("rc8_M", {"map": 16, "d1": 1, "d2": 16, "d3": 16}, (8, 4, 2, 1)),
-        ("d123_force_multi", {"map": 16, "d1": 1, "d2": 1, "d3": 1}, (8, 4, 2, 1)),
-        ("d12_S", {"map": 1, "d1": 1, "d2": 1}, (8, 4, 2, 2)),
+        (S, {"map": 1, "d1": 1, "d2": 1, "d3": 1}),
+        (M, {"map": 16, "d1": 1, "d2": 16, "d3": 16}),
+        ("rc8_M", {"map": 16, "d1": 1, "d2": 16, "d3": 16}),
+        ("d123_force_multi", {"map": 16, "d1": 1, "d2": 1, "d3": 1}),
+        ("d12_S", {"map": 1, "d1": 1, "d2": 1}),
     ],
 )
-@pytest.mark.parametrize("hints", [False, True])
 def test_a_student_that_teaches_says_what_it_says_when_it_predicts(
-    student_file, row: str, frames: dict[str, int], levels: tuple[int, ...], *, hints: bool
+    student_file, row: str, frames: dict[str, int]
 ) -> None:
-    model = open_model(str(student_file(row)), size=SMALL, hints=hints)
+    model = open_model(str(student_file(row)), size=SMALL)
     student = awake_student(row)
     assert model.multi == student.spec.multi
     assert row in model.name
@@ -419,13 +418,10 @@ def test_a_student_that_teaches_says_what_it_says_when_it_predicts(
     answers = model(shown)
     clip = normalised(torch.from_numpy(shown)[None])
     with torch.no_grad():
-        output, pyramid = student(clip), student.encoder(clip)
+        output = student(clip)
     expected = {"map": output.map.reshape(1, -1, *SMALL)}
     expected |= {name: maps[0] for name, maps in zip(student.spec.decoders, output.side_maps, strict=True)}
     assert {name: values.shape[1] for name, values in expected.items()} == frames
-    if hints:
-        expected |= {f"level{number}": level[0] for number, level in enumerate(pyramid, start=1)}
-        assert tuple(answers[f"level{number}"].shape[1] for number in range(1, 5)) == levels
     assert answers.keys() == expected.keys()
     for name, values in expected.items():
         assert answers[name].dtype == np.float32
@@ -433,15 +429,10 @@ def test_a_student_that_teaches_says_what_it_says_when_it_predicts(
         np.testing.assert_allclose(answers[name], values, atol=1e-5, err_msg=name)
 
 
-def test_the_digest_tells_weights_size_and_hints_apart(student_file) -> None:
-    digests = {
-        open_model(str(student_file(row)), size=size, hints=hints).digest
-        for row in (S, M)
-        for size in (SMALL, (64, 32))
-        for hints in (False, True)
-    }
-    assert len(digests) == 8
-    assert len({digest[:16] for digest in digests}) == 8
+def test_the_digest_tells_weights_and_size_apart(student_file) -> None:
+    digests = {open_model(str(student_file(row)), size=size).digest for row in (S, M) for size in (SMALL, (64, 32))}
+    assert len(digests) == 4
+    assert len({digest[:16] for digest in digests}) == 4
 
 
 def test_a_student_of_eight_maps_cannot_teach(student_file) -> None:
@@ -453,8 +444,8 @@ def test_a_student_of_eight_maps_cannot_teach(student_file) -> None:
 @needs_openvino
 def test_openvino_answers_as_torch_does(student_file) -> None:
     frames = noise()
-    expected = open_model(str(student_file("d2_S")), size=SMALL, hints=True)(frames)
-    model = open_model(str(student_file("d2_S")), "openvino", size=SMALL, hints=True)
+    expected = open_model(str(student_file("d2_S")), size=SMALL)(frames)
+    model = open_model(str(student_file("d2_S")), "openvino", size=SMALL)
     first = model(frames)
     before = {name: values.copy() for name, values in first.items()}
     model(255 - frames)
@@ -611,32 +602,11 @@ def test_several_teachers_of_a_recipe_are_one(student_file, map_folder: Path) ->
     assert teacher.name == f"maps in maps + S r4 ({S})"
 
 
-@pytest.mark.parametrize("pair", [("rc8_M", M), (S, "d123s_rc2_rc1T"), (M, M), ("rc8_S", "rc8_S")], ids="-".join)
-def test_hints_fit_what_the_teacher_says(student_file, pair: tuple[str, str]) -> None:
-    recipe = recipe_of(pair[0], str(student_file(pair[1])), terms={"levels": 1.0}, cache=False)
-    teacher = open_teacher(recipe, "cpu")
-    assert teacher is not None
-    said = teacher.targets(NumberedSource(), Clip(0, 4))
-    learner = build_learner(recipe)
-    output, levels = learner.eval()(torch.zeros(1, 3, 16, *SMALL))
-    assert output is None
-    assert [level[0].shape for level in levels] == [said[f"level{number}"].shape for number in range(1, 5)]
-    learnt = {name for name, parameter in learner.named_parameters() if parameter.requires_grad}
-    assert not any(name.startswith(("student.decoders", "student.fusion")) for name in learnt)
-    assert any(name.startswith("regressors") for name in learnt) == (pair[0] != pair[1])
-
-
-def test_hints_across_kinds_are_refused_and_unasked_for_there_are_none(student_file) -> None:
-    with pytest.raises(BadInput, match="levels: M r4 cannot give hints to S r4, both are S or both are M"):
-        hint_channels(recipe_of(S, str(student_file(M)), terms={"levels": 1.0}))
-    assert hint_channels(recipe_of(S, str(student_file(M)))) == ()
-
-
 def test_a_student_starts_from_weights(student_file) -> None:
     expected = awake_student(S).state_dict()
-    started = build_learner(recipe_of(S, start=str(student_file(S)))).student.state_dict()
+    started = build_student(recipe_of(S, start=str(student_file(S)))).state_dict()
     assert all((value == expected[name]).all() for name, value in started.items())
-    fresh = build_learner(recipe_of(S)).student.state_dict()
+    fresh = build_student(recipe_of(S)).state_dict()
     assert any((value != expected[name]).any() for name, value in fresh.items())
     seeded = random_model(S).state_dict()
     assert all((value == seeded[name]).all() for name, value in fresh.items()), "by SEED 0"
@@ -644,7 +614,7 @@ def test_a_student_starts_from_weights(student_file) -> None:
 
 def test_of_other_weights_a_student_takes_what_fits(student_file, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("INFO")
-    started = build_learner(recipe_of(M, start=str(student_file(S)))).student.state_dict()
+    started = build_student(recipe_of(M, start=str(student_file(S)))).state_dict()
     other, fresh = awake_student(S).state_dict(), random_model(M).state_dict()
     taken = [name for name, value in other.items() if name in fresh and fresh[name].shape == value.shape]
     assert 900 < len(taken) < len(fresh)

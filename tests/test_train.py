@@ -34,7 +34,7 @@ from tinyhd_lib.records import read_record
 from tinyhd_lib.training import checkpoint, learner, samples, teachers
 from tinyhd_lib.training import loop as training
 from tinyhd_lib.training.checkpoint import log_table, read_log, read_state, smoothed
-from tinyhd_lib.training.learner import build_learner
+from tinyhd_lib.training.learner import build_student
 from tinyhd_lib.training.loop import NonFiniteLossError, train
 from tinyhd_lib.training.processes import Processes
 from tinyhd_lib.training.recipe import Recipe, read_recipe, recipe_names
@@ -115,8 +115,8 @@ class MadeUpTeacher:
     multi = False
     asked = 0
 
-    def __init__(self, name: str, device: str, *, size: tuple[int, int], hints: bool) -> None:
-        assert (device, hints) == ("cpu", False)
+    def __init__(self, name: str, device: str, *, size: tuple[int, int]) -> None:
+        assert device == "cpu"
         self.name, self.digest, self._size = "made up", f"{name} {size}", size
 
     def __call__(self, frames: Image) -> dict[str, np.ndarray]:
@@ -286,6 +286,24 @@ def test_killed_in_an_epoch_it_goes_on_to_the_same_bits(whole, tmp_path: Path) -
     assert_same(out, unbroken)
 
 
+@pytest.mark.usefixtures("always_saved")
+def test_a_training_begun_by_an_earlier_version_goes_on_to_the_same_bits(whole, tmp_path: Path) -> None:
+    """It had an entry COMPILE, and a state in which all weights were said to be the student's."""
+    recipe, unbroken = whole("steps")
+    begun = train(recipe, tmp_path, device="cpu")
+    list(itertools.islice(begun, 2))
+    begun.close()
+    state, record = read_state(tmp_path), read_record(tmp_path)
+    assert state.steps == 1
+    state.model = {f"student.{name}": value for name, value in state.model.items()}
+    state.write(tmp_path)
+    record.key["compile"] = False
+    record.write(tmp_path)
+    run(recipe, tmp_path)
+    assert_same(tmp_path, unbroken)
+    assert "compile" not in read_record(tmp_path).key
+
+
 def test_a_training_that_is_done_is_not_done_again(whole, tmp_path: Path) -> None:
     recipe, unbroken = whole("steps")
     shutil.copytree(unbroken, tmp_path / "out")
@@ -371,7 +389,7 @@ def test_two_processes_take_the_steps_of_one(taught: Recipe, tmp_path: Path) -> 
         assert ours == pytest.approx(theirs, abs=1e-5)
     ours, theirs = (read_state(tmp_path / name).model for name in ("two", "one"))
     # What batch norms have seen is not compared: each process notes its own clips.
-    begun = {f"student.{name}": value.detach() for name, value in random_model(recipe.model).named_parameters()}
+    begun = {name: value.detach() for name, value in random_model(recipe.model).named_parameters()}
     moved, apart = (max(float((ours[name] - other[name]).abs().max()) for name in begun) for other in (begun, theirs))
     assert apart < 5e-6
     assert moved > 2e-5
@@ -566,7 +584,7 @@ def test_what_is_frozen_does_not_learn(labels: Recipe, tmp_path: Path) -> None:
     recipe = replace(labels, freeze=["encoder", "d2"], epochs=1, validation_split=None)
     run(recipe, tmp_path)
     begun, state = random_model(recipe.model).state_dict(), read_state(tmp_path).model
-    changed = [name for name, value in begun.items() if not torch.equal(value, state[f"student.{name}"])]
+    changed = [name for name, value in begun.items() if not torch.equal(value, state[name])]
     assert {name.removeprefix("decoders.").split(".")[0] for name in changed} == {"d1", "d3", "fusion"}
 
 
@@ -574,7 +592,7 @@ def test_an_encoder_starts_from_image_net(labels: Recipe, tmp_path: Path) -> Non
     torch.manual_seed(3)
     images = mobilenet_v2(weights=None)
     torch.save(images.state_dict(), tmp_path / "mobilenet.pth")
-    student = build_learner(replace(labels, start=f"mobilenet_v2:{tmp_path / 'mobilenet.pth'}")).student
+    student = build_student(replace(labels, start=f"mobilenet_v2:{tmp_path / 'mobilenet.pth'}"))
     expected = random_model(labels.model)
     with torch.no_grad():
         inflate_mobilenet_v2(expected, images.state_dict())
@@ -587,7 +605,7 @@ def test_the_best_is_the_best_by_the_score_that_is_named(
 ) -> None:
     """And training ends when that has not become better for as long as is allowed."""
     scores = iter([{"kl": 3.0, "nss": 1.0}, {"kl": 2.0, "nss": 2.0}, {"kl": 1.0, "nss": 1.5}, {"kl": 0.5, "nss": 2.0}])
-    monkeypatch.setattr(learner, "validate", lambda *_, **_named: next(scores))
+    monkeypatch.setattr(learner, "means_over_videos", lambda _: next(scores))
     recipe = replace(labels, best_by="nss", patience=2, epochs=9, clips_per_video=1)
     entries = run(recipe, tmp_path)
     assert len(scores_of(entries)) == 4
@@ -600,7 +618,7 @@ def test_an_epoch_without_scores_does_not_forget_the_best(
     labels: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     scores = iter([{"kl": 1.0}, {}, {"kl": 2.0}])
-    monkeypatch.setattr(learner, "validate", lambda *_, **_named: next(scores))
+    monkeypatch.setattr(learner, "means_over_videos", lambda _: next(scores))
     run(replace(labels, epochs=3, clips_per_video=1), tmp_path)
     assert read_state(tmp_path).best == 1
 
@@ -608,7 +626,7 @@ def test_an_epoch_without_scores_does_not_forget_the_best(
 def test_a_score_that_cannot_be_measured_is_one_line(
     labels: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(learner, "validate", lambda *_, **_named: {"kl": 1.0})
+    monkeypatch.setattr(learner, "means_over_videos", lambda _: {"kl": 1.0})
     with pytest.raises(BadInput, match="BEST_BY nss: of these data only kl can be measured"):
         run(replace(labels, best_by="nss", epochs=1), tmp_path)
 
@@ -629,14 +647,12 @@ def test_at_a_milestone_the_best_student_comes_back(
 ) -> None:
     """Here that of the second of three epochs."""
     scores = iter((2.0, 1.0, 3.0))
-    monkeypatch.setattr(learner, "validate", lambda *_, **_named: {"kl": next(scores)})
+    monkeypatch.setattr(learner, "means_over_videos", lambda _: {"kl": next(scores)})
     run(replace(labels, milestones=milestones, epochs=3, clips_per_video=1), tmp_path)
     assert read_metadata(tmp_path / "best.safetensors")["provenance"]["epoch"] == 2
     best, state = load_model(tmp_path / "best.safetensors").state_dict(), read_state(tmp_path)
     assert state.best == 1
-    assert all(torch.equal(value, best[name.removeprefix("student.")]) for name, value in state.model.items()) == (
-        reloaded
-    )
+    assert all(torch.equal(value, best[name]) for name, value in state.model.items()) == (reloaded)
 
 
 def test_accumulated_gradients_are_the_mean(labels: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,18 +4,17 @@ Source: the paper's section 3.4 and docs/model.md. Pure functions on tensors, co
 the precision around them: of what they use, torch's autocast touches nothing. `DistillationLoss` is their thin module.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Literal, get_args
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from tinyhd_lib.models.student import SaliencyOutput
 
 Targets = Mapping[str, Tensor]
 """What a student is taught, each (N, C, T, H, W): ``label`` (zero where nobody looked), and of the teacher ``map``,
-``d1`` (C = 4, from the finest level to the coarsest), ``d2``, ``d3`` and, as hints, ``level1`` to ``level4``."""
+``d1`` (C = 4, from the finest level to the coarsest), ``d2`` and ``d3``."""
 
 Term = Literal[
     "ground_truth",
@@ -28,7 +27,6 @@ Term = Literal[
     "d3",
     "d2_ground_truth",
     "d3_ground_truth",
-    "levels",
 ]
 """The name of a term; published weights of ``d2_ground_truth`` and ``d3_ground_truth``, where used, are 0.5."""
 
@@ -126,22 +124,6 @@ def distillation_terms(output: SaliencyOutput, decoders: tuple[str, ...], target
             place = f"{kind}_ground_truth"
             terms[place] = terms.get(place, 0) + mean_kl(repeated, targets["label"])
     return terms
-
-
-def hint_error(levels: Sequence[Tensor], targets: Targets) -> Tensor:
-    """Return the mean `relative_error` of a student's pyramid to the teacher's, ``level1`` to ``level4``.
-
-    Source: Romero et al., FitNets, 2015. The two pyramids have the same shapes.
-    """
-    hints = [targets[f"level{number}"] for number in range(1, 5)]
-    return torch.stack([relative_error(*pair) for pair in zip(levels, hints, strict=True)]).mean()
-
-
-def relative_error(features: Tensor, hint: Tensor) -> Tensor:
-    """Return the squared error of features in units of the hint's variance, channel by channel: 1 for their mean."""
-    hint = _float(hint)
-    deviation = (hint.var(dim=(0, 2, 3, 4), keepdim=True) + 1e-4).sqrt()
-    return F.mse_loss(_float(features) / deviation, hint / deviation)
 
 
 class DistillationLoss(nn.Module):

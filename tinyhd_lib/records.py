@@ -17,7 +17,7 @@ from tinyhd_lib.files import write_atomically
 RECORD_NAME = "run.json"
 
 _PACKAGES = (
-    *("tinyhd", "torch", "torchvision", "numba", "openvino", "nncf"),
+    *("tinyhd", "torch", "torchvision", "numba", "openvino"),
     *("numpy", "scipy", "opencv-python-headless", "av"),
 )
 

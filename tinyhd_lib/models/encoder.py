@@ -55,16 +55,6 @@ class Encoder(nn.Module):
         return torch.cat([finest, level1], dim=1), level2, level3, level4
 
 
-def pyramid_channels(reduction: int) -> tuple[int, int, int, int]:
-    """Return how many channels the pyramid's levels have, finest first."""
-    with torch.device("meta"):
-        features = mobilenet_v2().features
-    widths = [int(getattr(block, "out_channels", 0)) // reduction for block in features][1:]
-    finest, *groups = (sum(widths[group.start - 1 : group.stop - 1]) for group in _PYRAMID_GROUPS)
-    level1, level2, level3, level4 = groups if reduction == 8 else (channels // 4 for channels in groups)
-    return finest + level1, level2, level3, level4
-
-
 def _inflate_convolution(layer: nn.Conv2d, reduction: int, time: Triple | None) -> nn.Conv3d:
     """Return the 3-D twin: a k x k kernel gets temporal kernel k, stride and padding alike, unless ``time`` differs."""
     kernel, stride, padding = time or (layer.kernel_size[0], layer.stride[0], int(layer.padding[0]))

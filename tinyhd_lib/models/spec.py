@@ -5,8 +5,10 @@ Source: the paper's sections 3.1 to 3.3 and its ablations; field names as in the
 
 import math
 import re
+import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any, ClassVar, Self
 
 CLIP_FRAMES = 16
@@ -220,52 +222,20 @@ def _described(label: str) -> ModelSpec:
     digits = re.sub(r"\D", "", found[3] or "123")
     several = "" if found[1] == "S" else digits.replace("1", "") or digits
     try:
-        return _row(int(found[2]), digits, several, **({"outputs": 8} if found[4] else {}))
+        return ModelSpec(
+            reduction=int(found[2]),
+            decoders=tuple(f"d{digit}" for digit in digits),
+            single_frame=tuple(digit not in several for digit in digits),
+            outputs=8 if found[4] else 16 if several else 1,
+        )
     except ValueError as error:
         raise KeyError(label) from error
 
 
-def _row(reduction: int, decoders: str, multi: str = "", **switches: Any) -> ModelSpec:
-    """Return a row: decoder digits that are present, and those among them that give a map a frame."""
-    several = multi or switches.get("force_multi")
-    return ModelSpec(
-        reduction=reduction,
-        decoders=tuple(f"d{digit}" for digit in decoders),
-        single_frame=tuple(digit not in multi for digit in decoders),
-        **{"outputs": 16 if several else 1} | switches,
-    )
-
-
 MODEL_SPECS = ModelTable(
     {
-        # The eight that were published with weights.
-        "d1d2d3_S_lt": _row(1, "123"),
-        "d123s_rc2_rc1T": _row(2, "123"),
-        "d123s_rc4_rc1T": _row(4, "123"),
-        "d1d2d3_M_lt": _row(1, "123", multi="23", d1_last=True),
-        "d123m_rc2_rc1T": _row(2, "123", multi="23"),
-        "d123m_rc4_rc1T": _row(4, "123", multi="23"),
-        "ucf_d123s": _row(1, "123"),
-        "ucf_d123m": _row(1, "123", multi="23"),
-        # The paper's ablations.
-        "rc8_S": _row(8, "123"),
-        "rc8_M": _row(8, "123", multi="23"),
-        "d1_S": _row(1, "1"),
-        "d2_S": _row(1, "2"),
-        "d3_S": _row(1, "3"),
-        "d12_S": _row(1, "12"),
-        "d13_S": _row(1, "13"),
-        "d23_S": _row(1, "23"),
-        # As many decoders, but of one kind.
-        "d111_S": _row(1, "111"),
-        "d222_S": _row(1, "222"),
-        "d333_S": _row(1, "333"),
-        "d1_M": _row(1, "1", multi="1"),
-        "d2_M": _row(1, "2", multi="2"),
-        "d3_M": _row(1, "3", multi="3"),
-        "d123_allM_rc4": _row(4, "123", multi="123"),
-        "d123_force_multi": _row(1, "123", force_multi=True),
-        "d123_M_8out": _row(1, "123", multi="23", outputs=8),
+        name: ModelSpec(**row)
+        for name, row in tomllib.loads(Path(__file__).with_suffix(".toml").read_text(encoding="utf-8")).items()
     },
     aliases={"S-r1-ucf": "ucf_d123s", "M-r1-ucf": "ucf_d123m"},
 )

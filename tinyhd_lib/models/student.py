@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from tinyhd_lib.models.decoders import DECODER_CLASSES, Levels
+from tinyhd_lib.models.decoders import DECODER_CLASSES
 from tinyhd_lib.models.encoder import Encoder, inflate_kernel, inflate_norm
 from tinyhd_lib.models.spec import CLIP_FRAMES, INPUT_SIZE, ModelSpec, Sampling
 
@@ -54,10 +54,7 @@ class TinyHD(nn.Module):
             ValueError: the clip has another shape.
         """
         _check_clip(clip)
-        return self.decode(self.encoder(clip))
-
-    def decode(self, levels: Levels) -> SaliencyOutput:
-        """Return the saliency that the encoder's pyramid tells; ``forward`` in its second half."""
+        levels = self.encoder(clip)
         side_maps = tuple(decoder(levels).sigmoid() for decoder in self.decoders.values())
         return SaliencyOutput(self._fuse(side_maps), side_maps)
 

@@ -26,8 +26,8 @@ class ModelOptions:
     """A name of `tinyhd weights list`, or a .pth or .safetensors file; baseline:centre, spectral or motion; or another
     model's .onnx or .py file."""
     device: str = "auto"
-    """auto; triton[:N] on a GPU; fused or openvino on a CPU; or torch's cpu, cuda, cuda:N, mps, compiled[:DEVICE]."""
-    precision: Literal["float32", "bfloat16", "float16", "int8"] = "float32"
+    """auto; triton[:N] on a GPU; fused or openvino on a CPU; or torch's cpu, cuda, cuda:N, mps."""
+    precision: Literal["float32", "bfloat16", "float16"] = "float32"
     """float32 is exact; the others are refused where they change the maps too much."""
 
     def open(self) -> "Runtime":

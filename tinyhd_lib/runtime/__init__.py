@@ -26,7 +26,7 @@ _CHOICES = {
     "cuda": ("float32", "bfloat16", "float16"),
     "mps": ("float32", "float16"),
     "fused": ("float32",),
-    "openvino": ("float32", "bfloat16", "int8"),
+    "openvino": ("float32", "bfloat16"),
     "cpu": ("float32", "float16"),
 }
 """What ``auto`` tries, the fastest first, and the precisions that it tries there."""
@@ -41,8 +41,7 @@ def open_runtime(model: "TinyHD | str | Path | Saliency", device: str = "auto", 
         model: a name of `list_models`, a checkpoint's path, or a model; or one of others, see `foreign_runtime`.
         device: ``auto`` (the fastest that is there and has the precision, GPUs first); ``fused``, kernels of our own
             for a CPU; ``triton`` or ``triton:1``, CUDA with kernels of our own where torch is slow; ``openvino``; a
-            torch device (``cpu``, ``cuda``, ``cuda:1``, ``mps``), or ``compiled`` or ``compiled:DEVICE`` for
-            ``torch.compile``.
+            torch device (``cpu``, ``cuda``, ``cuda:1``, ``mps``).
         precision: a name of `LEAST_CC`; all but ``float32`` change the maps a little.
 
     Raises:
@@ -73,12 +72,10 @@ def _announced(runtime: Runtime, reasons: str) -> Runtime:
 
 
 def _open(source: ModelSource, device: str, precision: str) -> Runtime:
-    name, _, where = device.partition(":")
+    name = device.partition(":")[0]
     if name not in _PACKAGES:
         from tinyhd_lib.runtime.eager import TorchRuntime
 
-        if name == "compiled":
-            return TorchRuntime(source, where or ("cuda" if has_cuda() else "cpu"), precision, compiled=True)
         return TorchRuntime(source, device, precision)
     package = _PACKAGES[name]
     if not find_spec(package):

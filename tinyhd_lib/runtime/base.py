@@ -14,7 +14,7 @@ from tinyhd_lib.files import digest_of
 from tinyhd_lib.models.source import ModelSource
 from tinyhd_lib.models.spec import CLIP_SHAPE, ForeignSpec, ModelSpec, Sampling
 
-LEAST_CC = {"float32": 1.0, "bfloat16": 0.999, "float16": 0.999, "int8": 0.99}
+LEAST_CC = {"float32": 1.0, "bfloat16": 0.999, "float16": 0.999}
 """Precisions, and the least mean CC to the float32 maps of the example clips; float32 is held to 1e-5 instead."""
 
 _NETWORK = [

@@ -6,6 +6,7 @@ the last one out, not negative, of any size. See docs/experiments.md.
 
 import runpy
 from collections.abc import Callable, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -80,6 +81,8 @@ def foreign_runtime(model: Any) -> ForeignRuntime | None:
 
 def _of_onnx(path: Path) -> Saliency:
     """Return a network that takes clips (N, 3, T, H, W), as for ImageNet, or frames (N, T, H, W, 3) uint8."""
+    if not find_spec("onnxruntime"):
+        raise BadInput(f"{path}: needs onnxruntime (pip install -e '.[export]' from the checkout)")
     import onnxruntime
 
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])

@@ -3,7 +3,6 @@
 import logging
 from collections.abc import Sequence
 from importlib.metadata import version
-from importlib.util import find_spec
 
 import numpy as np
 import openvino
@@ -18,7 +17,7 @@ logger = logging.getLogger(__name__)
 
 SETTINGS = {"INFERENCE_PRECISION_HINT": "f32", "PERFORMANCE_HINT": "LATENCY"}
 
-PRECISIONS = ("float32", "bfloat16", "int8")
+PRECISIONS = ("float32", "bfloat16")
 
 CONVERSIONS = Cache("conversions", most_bytes=2 * 2**30)
 """Compiled models, as OpenVINO exports them for a processor."""
@@ -31,7 +30,7 @@ class OpenVINORuntime:
 
     Args:
         source: the model.
-        precision: ``float32``; ``bfloat16``, where the processor has it; ``int8``, calibrated on the example clips.
+        precision: ``float32``, or ``bfloat16`` where the processor has it.
 
     Raises:
         BadInput: there is no such precision.
@@ -56,7 +55,7 @@ class OpenVINORuntime:
         compiled = (
             core.import_model(kept, "CPU", settings)
             if kept
-            else core.compile_model(_converted(source, precision), "CPU", settings)
+            else core.compile_model(_converted(source), "CPU", settings)
         )
         self.batch = compiled.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS")
         self._requests = openvino.AsyncInferQueue(compiled, self.batch)
@@ -82,26 +81,15 @@ class OpenVINORuntime:
 
 
 def _key(source: ModelSource, precision: str, processor: str) -> str:
-    packages = ("openvino", "torch", "torchvision", *(("nncf",) if precision == "int8" and find_spec("nncf") else ()))
-    return conversion_key(source, packages, f"{precision} {processor}")
+    return conversion_key(source, ("openvino", "torch", "torchvision"), f"{precision} {processor}")
 
 
-def _converted(source: ModelSource, precision: str) -> openvino.Model:
-    """Return the model in OpenVINO; for int8 with 8-bit weights and activations, calibrated on the example clips."""
+def _converted(source: ModelSource) -> openvino.Model:
+    """Return the model in OpenVINO."""
     import torch
 
     from tinyhd_lib.models.graph import FromClips, exported_program
 
     logger.info("converting %s for OpenVINO, once (10 to 20 seconds)", source.spec.label)
     program = exported_program(FromClips(source.load()), torch.zeros(1, *CLIP_SHAPE))
-    converted = openvino.convert_model(program)
-    if precision != "int8":
-        return converted
-    if not find_spec("nncf"):
-        raise Unusable("precision 'int8' needs nncf, which is not installed (pip install -e '.[int8]' in the checkout)")
-    import nncf
-
-    from tinyhd_lib.runtime.exactness import example_clips
-
-    clips = [clip[np.newaxis] for clip in example_clips()]
-    return nncf.quantize(converted, nncf.Dataset(clips), subset_size=len(clips))
+    return openvino.convert_model(program)

@@ -11,6 +11,7 @@ from typing import Any
 import pandas as pd
 import torch
 from torch import Tensor
+from torch.nn.modules.utils import consume_prefix_in_state_dict_if_present
 
 from tinyhd_lib.errors import BadInput
 from tinyhd_lib.files import write_atomically
@@ -30,8 +31,8 @@ class TrainingState:
     All that is drawn is a function of seed, epoch and position, so no state of a random generator is needed.
 
     Attributes:
-        model: the learner's state dict; empty, as optimiser and scaler, until something is written.
-        average: the moving average of the student's, empty without one.
+        model: the student's state dict; empty, as optimiser and scaler, until something is written.
+        average: the moving average of it, empty without one.
         optimiser: its state dict.
         scaler: the gradient scaler's, empty without mixed float16.
         epoch: that is under way, from 0.
@@ -70,11 +71,13 @@ def read_state(folder: Path) -> TrainingState | None:
     if not path.exists():
         return None
     try:
-        return TrainingState(**torch.load(path, map_location="cpu", weights_only=True))
+        state = TrainingState(**torch.load(path, map_location="cpu", weights_only=True))
+        consume_prefix_in_state_dict_if_present(state.model, "student.")  # as earlier versions wrote it
     except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError, TypeError) as error:
         raise BadInput(
             f"{path}: damaged, or not the state of a training; give another `out`, or `force=True` to begin anew"
         ) from error
+    return state
 
 
 def append_log(folder: Path, entry: Entry) -> None:

@@ -10,18 +10,14 @@ entries in which they differ. See docs/experiments.md.
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache, partial
-from itertools import combinations
 from pathlib import Path
 from string import Template
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 import pandas as pd
-import torch
 import yaml
 
-from tinyhd_lib import metrics
-from tinyhd_lib.data.clips import clip_frames
 from tinyhd_lib.data.datasets import find_kind, find_root
 from tinyhd_lib.data.synthetic import KINDS, synthesise_once
 from tinyhd_lib.engine import results
@@ -37,7 +33,6 @@ from tinyhd_lib.training import samples
 from tinyhd_lib.training.checkpoint import BEST_NAME
 from tinyhd_lib.training.learner import frame_scores, means_over_videos
 from tinyhd_lib.training.loop import train
-from tinyhd_lib.training.models import normalised
 from tinyhd_lib.training.recipe import Recipe, read_recipe
 
 if TYPE_CHECKING:
@@ -263,26 +258,11 @@ def _conducted(run: Run, running: Mapping[str, Any]) -> pd.DataFrame:
 
 
 def measure(run: Run) -> pd.DataFrame:
-    """Return what the best checkpoint of a run scores, and how alike its decoders are.
-
-    Returns:
-        a row a frame: ``video``, ``index``, ``KL``, ``CC`` and ``NSS``, and for the last frame of each clip ``alike``:
-        the mean CC squared of the maps of any two decoders, NaN where there is one only.
-    """
+    """Return what the best checkpoint of a run scores, a row a frame, with the columns of `frame_scores`."""
     student, (_, sources) = load_model(run.folder / BEST_NAME), samples.open_sources(run.measured)
     clips = samples.validation_clips(sources, run.measured.validation_clips)
     frames = frame_scores(student, sources, clips, None, run.measured.validation_view)
-    rows = []
-    for clip in clips:
-        pictures = torch.from_numpy(clip_frames(sources[clip.video], clip))[None]
-        with torch.inference_mode():
-            opinions = [maps[0, :, -1].mean(0).numpy() for maps in student(normalised(pictures)).side_maps]
-        alike = [float(metrics.cc(a, b)) ** 2 for a, b in combinations(opinions, 2)]
-        last = int(clip.indices(sources[clip.video].count)[-1])
-        rows.append({"video": clip.video, "index": last, "alike": np.mean(alike) if alike else np.nan})
-    table = frames.merge(pd.DataFrame(rows).drop_duplicates(["video", "index"]), how="left", on=["video", "index"])
-    table["video"] = [sources[video].video.name for video in table["video"]]
-    return table.rename(columns={"kl": "KL", "cc": "CC", "nss": "NSS"})
+    return frames.rename(columns={"kl": "KL", "cc": "CC", "nss": "NSS"})
 
 
 def as_comparison(experiment: Experiment, found: Sequence[tuple[Run, pd.DataFrame]]) -> Comparison:
@@ -307,9 +287,8 @@ def as_comparison(experiment: Experiment, found: Sequence[tuple[Run, pd.DataFram
         for part in ("mean", "best", "difference", "p", "holm")
     }
     facts = pd.DataFrame([_facts(one[name].recipe.spec) for name in names], names)
-    facts["alike"] = [
-        f"{value:.2f}" if np.isfinite(value) else "-" for value in runs.groupby(level=0)["alike"].mean()[names]
-    ]
+    if "alike" in runs:
+        facts["alike"] = [_number(value, 2) for value in runs.groupby(level=0)["alike"].mean()[names]]
     for metric in dict.fromkeys(metric for figures in experiment.published.values() for metric in figures):
         told = [experiment.published.get(name, {}).get(metric, np.nan) for name in names]
         facts[f"{metric} of the paper"] = [_number(value, 3) for value in told]

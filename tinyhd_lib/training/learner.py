@@ -6,9 +6,11 @@ Source of the published groups and schedule: the paper, section 4 (docs/model.md
 import logging
 import math
 from collections.abc import Mapping, Sequence
+from itertools import combinations
 from pathlib import Path
-from typing import Self
+from typing import Any
 
+import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor, nn
@@ -18,10 +20,8 @@ from tinyhd_lib.data.clips import Clip, Source, clip_frames, clip_truth, resized
 from tinyhd_lib.errors import BadInput
 from tinyhd_lib.losses import kl_divergence
 from tinyhd_lib.models.checkpoints import load_model, read_state
-from tinyhd_lib.models.encoder import pyramid_channels
-from tinyhd_lib.models.source import model_source
 from tinyhd_lib.models.spec import Sampling
-from tinyhd_lib.models.student import SaliencyOutput, TinyHD, build_model, inflate_mobilenet_v2
+from tinyhd_lib.models.student import TinyHD, build_model, inflate_mobilenet_v2
 from tinyhd_lib.training.models import normalised
 from tinyhd_lib.training.recipe import Recipe
 from tinyhd_lib.training.samples import LeftOut, output_frames
@@ -32,56 +32,13 @@ logger = logging.getLogger(__name__)
 _BIAS_FACTOR = 2.0
 
 
-class Learner(nn.Module):
-    """A student and what it needs only while it learns; one module, so that several processes can share it.
-
-    Args:
-        student: the student.
-        hint_channels: of the teacher's pyramid, where hints are to be learnt. A pyramid of another width is led to the
-            hints by 1x1 convolutions that are thrown away afterwards (Romero et al., FitNets, 2015).
-        frozen: names of parts that do not learn; the statistics of their batch norms stay as they are, too.
-        only_hints: decoders and fusion neither run nor learn.
-    """
-
-    def __init__(
-        self,
-        student: TinyHD,
-        hint_channels: Sequence[int] = (),
-        frozen: Sequence[str] = (),
-        *,
-        only_hints: bool = False,
-    ) -> None:
-        super().__init__()
-        self.student = student
-        pairs = zip(pyramid_channels(student.spec.reduction), hint_channels, strict=True) if hint_channels else ()
-        self.regressors = nn.ModuleList(
-            nn.Identity() if mine == hint else nn.Conv3d(mine, hint, kernel_size=1) for mine, hint in pairs
-        )
-        self._only_hints = only_hints
-        parts = {"encoder": student.encoder, "fusion": student.fusion, **student.decoders}
-        self._frozen = [parts[name] for name in frozen if name in parts]
-        for part in (*self._frozen, *((student.decoders, student.fusion) if only_hints else ())):
-            part.requires_grad_(requires_grad=False)
-
-    def train(self, mode: bool = True) -> Self:  # noqa: FBT001, FBT002
-        """Set the mode of all parts but the frozen ones, which stay as they are used."""
-        super().train(mode)
-        for part in self._frozen:
-            part.eval()
-        return self
-
-    def forward(self, clip: Tensor) -> tuple[SaliencyOutput | None, tuple[Tensor, ...]]:
-        """Return maps, None where only hints are learnt, and the pyramid in the shapes of the hints, if any."""
-        levels = self.student.encoder(clip)
-        hinted = tuple(regressor(level) for regressor, level in zip(self.regressors, levels, strict=False))
-        return (None if self._only_hints else self.student.decode(levels)), hinted
-
-
-def build_learner(recipe: Recipe) -> Learner:
+def build_student(recipe: Recipe) -> TinyHD:
     """Build the recipe's student from where it starts, ready to learn.
 
+    What is frozen does not learn; the statistics of its batch norms stay as they are, too.
+
     Raises:
-        BadInput: the weights that it starts from cannot be read, or the teacher has no hints that fit.
+        BadInput: the weights that it starts from cannot be read.
     """
     torch.manual_seed(recipe.seed)
     student = build_model(recipe.spec)
@@ -93,7 +50,11 @@ def build_learner(recipe: Recipe) -> Learner:
         take_what_fits(student, load_model(file), "encoder.")
     elif recipe.start:
         take_what_fits(student, load_model(recipe.start))
-    return Learner(student, hint_channels(recipe), recipe.freeze, only_hints=recipe.only_hints).train()
+    student.train()
+    parts = {"encoder": student.encoder, "fusion": student.fusion, **student.decoders}
+    for part in (parts[name] for name in recipe.freeze if name in parts):
+        part.eval().requires_grad_(requires_grad=False)
+    return student
 
 
 def take_what_fits(student: TinyHD, start: TinyHD, part: str = "") -> None:
@@ -111,20 +72,6 @@ def take_what_fits(student: TinyHD, start: TinyHD, part: str = "") -> None:
     if len(fitting) < len(fresh):
         told = start.spec.label, len(fitting), len(fresh), student.spec.label
         logger.info("START: %s gives %d of the %d tensors of %s, the rest begins anew", *told)
-
-
-def hint_channels(recipe: Recipe) -> tuple[int, ...]:
-    """Return the channels of the teacher's pyramid, none where no hints are to be learnt.
-
-    Raises:
-        BadInput: it has no pyramid that fits the student's.
-    """
-    if not recipe.hints:
-        return ()
-    spec = model_source(recipe.teachers[0]).spec
-    if spec.multi != recipe.spec.multi:
-        raise BadInput(f"levels: {spec.label} cannot give hints to {recipe.spec.label}, both are S or both are M")
-    return pyramid_channels(spec.reduction)
 
 
 def parameter_groups(model: nn.Module, recipe: Recipe) -> list[dict[str, object]]:
@@ -215,20 +162,27 @@ def frame_scores(  # noqa: PLR0913
 
     Returns:
         ``video`` and ``index``; ``kl`` to the labels, else to the teacher's map; where there are labels, ``cc`` too,
-        and ``nss`` at the fixations of the whole frame, if that is seen.
+        and ``nss`` at the fixations of the whole frame, if that is seen; of several decoders, ``alike``: the mean CC
+        squared of any two of them, by their last maps of the clip.
     """
-    rows: list[dict[str, float]] = []
-    left_out = left_out or LeftOut()
+    rows: list[dict[str, Any]] = []
+    left_out, device = left_out or LeftOut(), next(student.parameters()).device
     for clip in clips:
+        source = sources[clip.video]
         try:
-            scores = _scores(student, sources[clip.video], clip, teacher, view)
+            output = student(normalised(torch.from_numpy(clip_frames(source, clip))[None].to(device)))
+            maps = output.map.float().cpu().reshape(student.spec.outputs, *output.map.shape[-2:])
+            scores = _scores(maps, source, clip, teacher, view)
         except BadInput as error:
             left_out.tell(error)
             continue
-        indices = clip.indices(sources[clip.video].count)[output_frames(student.spec.outputs)]
-        rows += [
-            {"video": clip.video, "index": int(n)} | each for n, each in zip(indices, scores, strict=False) if each
-        ]
+        indices = clip.indices(source.count)[output_frames(student.spec.outputs)]
+        opinions = [each[0, :, -1].mean(0).double().cpu().numpy() for each in output.side_maps]
+        alike = [float(metrics.cc(*pair)) ** 2 for pair in combinations(opinions, 2)]
+        for index, known in zip(indices, scores, strict=False):
+            if known:
+                also = {"alike": float(np.mean(alike))} if alike else {}
+                rows.append({"video": source.video.name, "index": int(index), **known, **also})
     return pd.DataFrame(rows)
 
 
@@ -237,11 +191,9 @@ def means_over_videos(frames: pd.DataFrame) -> dict[str, float]:
     return frames.drop(columns="index").groupby("video").mean().mean().to_dict() if len(frames) else {}
 
 
-def _scores(student: TinyHD, source: Source, clip: Clip, teacher: Teacher | None, view: str) -> list[dict[str, float]]:
-    """Return what is known of each frame of a clip."""
-    device, frames = next(student.parameters()).device, output_frames(student.spec.outputs)
-    saliency = student(normalised(torch.from_numpy(clip_frames(source, clip))[None].to(device))).map.float().cpu()
-    maps = saliency.reshape(student.spec.outputs, *saliency.shape[-2:])
+def _scores(maps: Tensor, source: Source, clip: Clip, teacher: Teacher | None, view: str) -> list[dict[str, float]]:
+    """Return what is known of each frame of a clip, by its maps (outputs, H, W)."""
+    frames = output_frames(len(maps))
     if source.labelled:
         truth, indices = clip_truth(source, clip)[frames], clip.indices(source.count)[frames]
         return [

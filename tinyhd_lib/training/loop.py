@@ -22,7 +22,7 @@ from tqdm.auto import tqdm
 from tinyhd_lib.data.clips import Clip
 from tinyhd_lib.errors import BadInput
 from tinyhd_lib.files import alone_in
-from tinyhd_lib.losses import DistillationLoss, distillation_terms, hint_error
+from tinyhd_lib.losses import DistillationLoss, distillation_terms
 from tinyhd_lib.models.checkpoints import load_model, save_model
 from tinyhd_lib.records import RunRecord, check_same, read_record
 from tinyhd_lib.training import checkpoint, learner, samples
@@ -71,6 +71,8 @@ def train(  # noqa: PLR0913
     record = RunRecord("train", recipe.without_places())
     with processes(device) as group, alone_in(out) if group.first else nullcontext():
         earlier = None if force else read_record(out)
+        if earlier:
+            earlier.key.pop("compile", None)  # an entry of earlier versions, which decided the speed alone
         check_same(out, earlier, record)
         if earlier and earlier.complete and (out / checkpoint.LAST_NAME).exists():
             return
@@ -100,30 +102,28 @@ class _Training:
         state = self.state = checkpoint.read_state(out) or checkpoint.TrainingState()
         self.sources, self.measured = samples.open_sources(recipe)
         self.left_out = samples.LeftOut()
-        self.learner = learner.build_learner(recipe).to(group.device)
-        if group.triton and not recipe.compile:
+        self.student = learner.build_student(recipe).to(group.device)
+        if group.triton:
             from tinyhd_lib.runtime.depthwise import accelerate
 
-            accelerate(self.learner.student)
-        self.optimiser = learner.build_optimiser(self.learner, recipe)
+            accelerate(self.student)
+        self.optimiser = learner.build_optimiser(self.student, recipe)
         self.scaler = torch.amp.GradScaler(group.device.type, enabled=recipe.precision == "float16")
         self.loss = DistillationLoss({str(name): weight for name, weight in recipe.terms.items()})
         if state.model:
             logger.info("%s: goes on at epoch %d, step %d", out, state.epoch, state.steps)
-            self.learner.load_state_dict(state.model)
+            self.student.load_state_dict(state.model)
             self.optimiser.load_state_dict(state.optimiser)
             self.scaler.load_state_dict(state.scaler)
             state.average = {name: value.to(group.device) for name, value in state.average.items()}
         elif recipe.ema:
-            state.average = {name: value.clone() for name, value in self.learner.student.state_dict().items()}
+            state.average = {name: value.clone() for name, value in self.student.state_dict().items()}
         if group.first:
             checkpoint.rewind_log(out, state.steps, state.epoch)
             size = teacher.size(samples.clip_counts(self.sources, recipe)) if teacher else 0
             if teacher and size:
                 logger.info("%s: up to %.1f GiB of answers in the cache", teacher.name, size / 2**30)
-        if recipe.compile:
-            self.learner.compile()
-        self.shared = group.share(self.learner)
+        self.shared = group.share(self.student)
 
     def epoch(self) -> Iterator[checkpoint.Entry]:
         """Make the rest of the epoch that is under way, its scores, and its checkpoint."""
@@ -155,7 +155,7 @@ class _Training:
         if recipe.schedule == "steps" and state.epoch in recipe.milestones:
             self.group.wait()  # for the first process, which measures
             if (self.out / checkpoint.BEST_NAME).exists():
-                self.learner.student.load_state_dict(load_model(self.out / checkpoint.BEST_NAME).state_dict())
+                self.student.load_state_dict(load_model(self.out / checkpoint.BEST_NAME).state_dict())
         self._save()
 
     def _step(self, batches: Sequence[dict[str, Tensor]]) -> dict[str, float]:
@@ -173,23 +173,22 @@ class _Training:
             for name, value in {**told, "loss": float(loss.detach())}.items():
                 means[name] = means.get(name, 0.0) + value / len(batches)
         self.scaler.unscale_(self.optimiser)
-        norm = nn.utils.clip_grad_norm_(self.learner.parameters(), recipe.clip_norm or math.inf)
+        norm = nn.utils.clip_grad_norm_(self.student.parameters(), recipe.clip_norm or math.inf)
         if not (torch.isfinite(norm) or self.scaler.is_enabled()):  # a scaler passes over such a step
             raise self._not_finite("gradient", means)
         self.scaler.step(self.optimiser)
         self.scaler.update()
         self.optimiser.zero_grad(set_to_none=True)
         if recipe.ema:
-            learner.update_average(self.state.average, self.learner.student.state_dict(), recipe.ema, self.state.steps)
+            learner.update_average(self.state.average, self.student.state_dict(), recipe.ema, self.state.steps)
         return self.group.mean(means)
 
     def _terms(self, clip: Tensor, targets: dict[str, Tensor]) -> dict[str, Tensor]:
         """Return every term of the loss that the targets allow, in float32."""
         precision = self.recipe.precision
         with torch.autocast(clip.device.type, _PRECISIONS[precision], enabled=precision != "float32"):
-            output, levels = self.shared(clip)
-        terms = distillation_terms(output, self.recipe.spec.names, targets) if output else {}
-        return terms | ({"levels": hint_error(levels, targets)} if self.recipe.hints else {})
+            output = self.shared(clip)
+        return distillation_terms(output, self.recipe.spec.names, targets)
 
     def _not_finite(self, what: str, terms: dict[str, float]) -> NonFiniteLossError:
         return NonFiniteLossError(
@@ -219,7 +218,7 @@ class _Training:
         if not self.group.first:
             return
         state, scores = self.state, dict[str, float]()
-        student = deepcopy(self.learner.student).eval()
+        student = deepcopy(self.student).eval()
         if state.average:
             student.load_state_dict(state.average)
         if self.measured:
@@ -254,7 +253,7 @@ class _Training:
     def _save(self) -> None:
         if self.group.first:
             state = self.state
-            state.model, state.optimiser = self.learner.state_dict(), self.optimiser.state_dict()
+            state.model, state.optimiser = self.student.state_dict(), self.optimiser.state_dict()
             state.scaler = self.scaler.state_dict()
             state.write(self.out)
 

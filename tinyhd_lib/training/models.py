@@ -20,7 +20,7 @@ from tinyhd_lib.runtime.foreign import ForeignRuntime
 from tinyhd_lib.training.recipe import teacher_kind
 
 Answers = dict[str, Map]
-"""``map``, ``d1``, ``d2``, ``d3`` and, as hints, ``level1`` to ``level4``, as far as there are any: (C, T, H, W)."""
+"""``map``, ``d1``, ``d2`` and ``d3``, as far as there are any: (C, T, H, W)."""
 
 
 class OpenModel:
@@ -35,17 +35,16 @@ class OpenModel:
         name: see there.
         device: of torch, ``openvino``, or ``auto``: CUDA where there is a GPU, else OpenVINO.
         size: (H, W) at which it looks.
-        hints: whether a student's pyramid is among its answers.
         digest: of the network's weights, where it is known.
     """
 
-    def __init__(  # noqa: PLR0913
+    def __init__(
         self, network: HD2S | TinyHD, name: str, device: str = "cpu", *,
-        size: tuple[int, int] = INPUT_SIZE, hints: bool = False, digest: str = "",
+        size: tuple[int, int] = INPUT_SIZE, digest: str = "",
     ) -> None:  # fmt: skip
         self.network, self.name, self.size = network.eval(), name, size
-        self.digest = digest_of(digest or state_digest(network), str(size), "with hints" if hints else "")
-        self._module = _Answering(network, hints=hints).eval()
+        self.digest = digest_of(digest or state_digest(network), str(size))
+        self._module = _Answering(network).eval()
         self._compiled = None
         if device == "auto":
             device = "cuda" if torch.cuda.is_available() else "openvino"
@@ -107,20 +106,18 @@ class OpenModel:
 class _Answering(nn.Module):
     """A network whose answers, (1, C, T, H, W) each, are a plain tuple, as an exported graph wants it."""
 
-    def __init__(self, network: HD2S | TinyHD, *, hints: bool) -> None:
+    def __init__(self, network: HD2S | TinyHD) -> None:
         super().__init__()
-        self.network, self.hints = network, hints
+        self.network = network
         decoders = ("d1",) if isinstance(network, HD2S) else network.spec.names
-        self.names = ("map", *decoders, *(f"level{number}" for number in range(1, 5) if hints))
+        self.names = ("map", *decoders)
 
     def forward(self, clip: Tensor) -> tuple[Tensor, ...]:
+        output = self.network(clip)
         if isinstance(self.network, HD2S):
-            output = self.network(clip)
             return output.map.unsqueeze(2), torch.cat(output.side_maps, dim=1).unsqueeze(2)
-        levels = self.network.encoder(clip)
-        output = self.network.decode(levels)
         fused = output.map if output.map.ndim == 5 else output.map.unsqueeze(2)
-        return (fused, *output.side_maps, *(levels if self.hints else ()))
+        return fused, *output.side_maps
 
 
 class ForeignModel:
@@ -137,14 +134,13 @@ class ForeignModel:
         return {"map": self._runtime([clip])}
 
 
-def open_model(name: str, device: str = "cpu", *, size: tuple[int, int] = INPUT_SIZE, hints: bool = False) -> OpenModel:
+def open_model(name: str, device: str = "cpu", *, size: tuple[int, int] = INPUT_SIZE) -> OpenModel:
     """Open a model by the name that a recipe's ``TEACHERS`` has for it.
 
     Args:
         name: ``hd2s:FILE``, or the name or path of a student.
         device: see `OpenModel`.
         size: see `OpenModel`.
-        hints: see `OpenModel`.
 
     Raises:
         BadInput: its weights cannot be used, or there is nothing to look at.
@@ -163,7 +159,7 @@ def open_model(name: str, device: str = "cpu", *, size: tuple[int, int] = INPUT_
     if source.spec.outputs not in (1, CLIP_FRAMES):
         raise BadInput(f"{name}: has a map for every other frame; name a model of one or of 16 maps a window")
     label = f"{source.spec.label} ({path.stem})"
-    return OpenModel(source.load(), label, device, size=size, hints=hints, digest=source.digest)
+    return OpenModel(source.load(), label, device, size=size, digest=source.digest)
 
 
 def normalised(frames: Tensor) -> Tensor:

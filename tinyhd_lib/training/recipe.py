@@ -162,14 +162,11 @@ class Recipe:
     """batches whose gradients are added up before a step."""
     precision: Literal["float32", "bfloat16", "float16"] = "float32"
     """of the forward pass: float32, or mixed with bfloat16 or float16."""
-    compile: _Flag = False
-    """use torch.compile."""
     seed: Annotated[_Integer, Field(ge=0)] = 0
     """decides all that is drawn."""
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
-        students = [not teacher_kind(teacher)[0] for teacher in self.teachers]
         rules = (
             (any(self.terms.values()), "TERMS: all of weight 0, nothing would be learnt"),
             (0 not in self.speeds, "SPEEDS: steps from frame to frame, none of them 0"),
@@ -179,9 +176,6 @@ class Recipe:
                 "CLIPS_PER_VIDEO: one number, or one for each of LABELLED_DIR",
             ),
             (self.teachers or self.labelled, "TEACHERS: without any, LABELLED data are needed"),
-            (not self.hints or (self.crop == 1 and len(students) == 1), "TERMS levels: one of TEACHERS, and CROP 1"),
-            (not self.hints or all(students), "TERMS levels: only a student among TEACHERS has them"),
-            (not self.hints or self.size == self.teacher_size, "TERMS levels: SIZE and TEACHER_SIZE are the same"),
         )
         for valid, rule in rules:
             if not valid:
@@ -192,16 +186,6 @@ class Recipe:
     def spec(self) -> ModelSpec:
         """Return the student's model."""
         return MODEL_SPECS[self.model]
-
-    @property
-    def hints(self) -> bool:
-        """Return whether the teacher's features are to be learnt."""
-        return bool(self.terms.get("levels"))
-
-    @property
-    def only_hints(self) -> bool:
-        """Return whether nothing else is, so that decoders need not run."""
-        return {name for name, weight in self.terms.items() if weight} == {"levels"}
 
     def to_dict(self) -> dict[str, Any]:
         """Return the table as JSON-ready values."""

@@ -193,12 +193,9 @@ class DistillationSet(TorchDataset[dict[str, Tensor]]):
         if self._labelled:
             item["label"] = cut(clips.clip_truth(source, clip), box, size)[frames][None]
         for name, values in (self._teacher.targets(source, clip) if self._teacher else {}).items():
-            if name.startswith("level"):  # hints have sizes of their own
-                item |= {name: values} if self._recipe.hints else {}
-            else:
-                chosen = values[:, frames] if values.shape[1] == CLIP_FRAMES else values
-                sized = cut(chosen.reshape(-1, *chosen.shape[-2:]), box, size)
-                item[name] = sized.reshape(*chosen.shape[:2], *size)
+            chosen = values[:, frames] if values.shape[1] == CLIP_FRAMES else values
+            sized = cut(chosen.reshape(-1, *chosen.shape[-2:]), box, size)
+            item[name] = sized.reshape(*chosen.shape[:2], *size)
         return {name: torch.from_numpy(np.array(values, np.float32)) for name, values in item.items()}
 
 

@@ -214,6 +214,6 @@ def open_teacher(recipe: Recipe, device: str) -> Teacher | None:
             teachers.append(MapTeacher(Path(rest)))
             continue
         other = foreign_runtime(name)
-        model = ForeignModel(other) if other else open_model(name, device, size=recipe.teacher_size, hints=recipe.hints)
+        model = ForeignModel(other) if other else open_model(name, device, size=recipe.teacher_size)
         teachers.append(WindowTeacher(model, recipe.timing, single=not recipe.spec.multi, cache=recipe.cache))
     return Ensemble(teachers) if len(teachers) > 1 else next(iter(teachers), None)
