@@ -11,12 +11,11 @@ import pandas as pd
 from tinyhd_lib.errors import BadInput
 from tinyhd_lib.evaluation.folder import Evaluation
 from tinyhd_lib.evaluation.scores import Metric, metrics_in
-from tinyhd_lib.evaluation.statistics import Estimate, average, estimate, holm, paired_p, totals, units
+from tinyhd_lib.evaluation.statistics import average, estimate, holm, paired_p, totals, units
 from tinyhd_lib.evaluation.summary import json_numbers, over_intervals
 from tinyhd_lib.evaluation.tasks import PREDICTION
 
 _TIED = 1e-9  # below, a difference is the last digits of two ways of adding up
-_UNKNOWN = Estimate(np.nan, np.nan, np.nan), np.nan  # difference and p
 _SHARED_SETTINGS = ("data", "split", "protocol", "averaging", "every", "min_fixations", "seed", "gaze_maps", "shuffle")
 _MARKS = {0.001: "***", 0.01: "**", 0.05: "*"}
 _LOOK = [{"selector": "th, td", "props": "padding: .3rem .8rem; text-align: right"}]
@@ -159,18 +158,13 @@ def _column(metric: Metric, frames: pd.DataFrame, averaging: str, seed: int) -> 
     mean = np.array([average(*totals(scores[model], videos), averaging) for model in scores])
     merit = mean if metric.higher_is_better else -mean
     best = int(merit.argmax())
-    pairs = [
-        _UNKNOWN if model == best else _difference(scores[[best, model]].to_numpy(), videos, averaging, seed)
-        for model in scores
-    ]
-    apart, p = zip(*pairs, strict=True)
-    return pd.DataFrame({"mean": mean, "best": merit >= merit[best] - _TIED, "difference": apart, "p": p})
-
-
-def _difference(scores: np.ndarray, videos: pd.Series, averaging: str, seed: int) -> tuple[Estimate, float]:
-    """Return how much larger the second of two scores (F, 2) is on average, and p; NaN where any is infinite."""
-    if not np.isfinite(scores).all():
-        return _UNKNOWN
-    apart = np.diff(scores)[:, 0]
-    sums, counts = totals(np.where(np.abs(apart) < _TIED, 0, apart), videos)
-    return estimate(sums, counts, averaging), paired_p(sums, counts, averaging, seed)
+    apart = scores.sub(scores[best], axis=0)
+    apart.loc[:, ~np.isfinite(apart).all() | (apart.columns == best)] = np.nan
+    sums = [totals(each.mask(each.abs() < _TIED, 0), videos) for _, each in apart.items()]
+    columns = {
+        "mean": mean,
+        "best": merit >= merit[best] - _TIED,
+        "difference": [estimate(*each, averaging) for each in sums],
+        "p": [paired_p(*each, averaging, seed) for each in sums],
+    }
+    return pd.DataFrame(columns)
