@@ -32,7 +32,6 @@ _COMMANDS = {
     "weights list": ("models:list_weights", "the models that have names"),
     "weights get": ("models:get_weights", "download a published file, verified"),
     "weights convert": ("models:convert_weights", "turn a published .pth into a self-describing .safetensors"),
-    "weights halve": ("models:halve_weights", "write a .safetensors of ours again in float16"),
     "data synthesise": ("videos:synthesise", "a small made-up data set in the layout of a real one"),
     "data stills": ("videos:stills", "photographs with fixations as a data set of short videos with gaze"),
     "data verify": ("videos:verify", "read all of a data set and tell what is wrong; exit status 1 if so"),
