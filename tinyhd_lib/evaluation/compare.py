@@ -58,12 +58,9 @@ class Comparison:
     def to_json(self) -> dict[str, Any]:
         """Return a JSON object, NaN and infinity as in `Summary.to_json`."""
         tables = {"mean": self.mean, "p": self.p, "holm": self.holm}
+        found = {name: {model: json_numbers(**row) for model, row in each.iterrows()} for name, each in tables.items()}
         differences = self.difference.map(lambda each: json_numbers(**each._asdict()))
-        return {
-            "headline": self.headline,
-            **{name: {model: json_numbers(**row) for model, row in table.iterrows()} for name, table in tables.items()},
-            "difference": differences.to_dict("index"),
-        }
+        return {"headline": self.headline, **found, "difference": differences.to_dict("index")}
 
     def __str__(self) -> str:
         """Return the means, the best with a word, and below how far the others are from it."""
