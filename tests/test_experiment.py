@@ -264,8 +264,8 @@ def test_what_cannot_be_tried_is_told_in_a_line(
         ("question: What?\nrecipe: single\nruns: {a: {MODEL: S-r4, COLOR: 1}}", "COLOR"),
         ("question: What?\nrecipe: single\nruns: {a: {MODEL: S-r3}}", "no such model"),
         ("question: What?\nrecipe: single\nruns: {a: {MODEL: $x}}", "'x'"),
-        ("- a\n- b\n", "in YAML"),
-        ("a: [", "in YAML"),
+        ("- a\n- b\n", "a table of names and values is needed"),
+        ("a: [", "not YAML that can be read"),
     ],
 )
 def test_a_file_that_is_no_experiment_is_told_in_a_line(text: str, told: str, tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ import pytest
 from tinyhd_lib import BadInput
 from tinyhd_lib.cli import _parse, main
 from tinyhd_lib.cli.models import run_notebooks as command
-from tinyhd_lib.files import alone_in, partial_path
+from tinyhd_lib.files import alone_in, partial_path, read_values
 from tinyhd_lib.notebooks.files import (
     Notebook,
     copy_notebooks,
@@ -27,7 +27,6 @@ from tinyhd_lib.notebooks.files import (
     gather_parameters,
     list_notebooks,
     read_notebook,
-    read_settings,
 )
 from tinyhd_lib.notebooks.runs import Ending, Run, plan, run_notebooks
 from tinyhd_lib.records import read_record
@@ -211,12 +210,12 @@ def test_a_parameter_that_a_notebook_does_not_know_is_refused_with_the_nearest(s
 
 def test_values_are_read_as_yaml_and_must_be_of_use(shelf: Path) -> None:
     pairs = [("A", "2"), ("B", "[96, 128]"), ("C", "word"), ("D", "null"), ("E", "0.5"), ("A", "3")]
-    assert read_settings(pairs) == {"A": 3, "B": [96, 128], "C": "word", "D": None, "E": 0.5}
+    assert read_values(pairs) == {"A": 3, "B": [96, 128], "C": "word", "D": None, "E": 0.5}
     with pytest.raises(BadInput, match=r"A '\[1': the value is no YAML"):
-        read_settings([("A", "[1")])
+        read_values([("A", "[1")])
     [notebook] = find_notebooks(["01"], shelf)
     with pytest.raises(BadInput, match=r"SEED datetime.*: neither text nor a number; put it in quotes"):
-        gather_parameters(notebook, [], read_settings([("SEED", "2023-01-03")]))
+        gather_parameters(notebook, [], read_values([("SEED", "2023-01-03")]))
 
 
 # Where they go

@@ -5,8 +5,10 @@ import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from string import Template
 from typing import TYPE_CHECKING, Any
 
+import yaml
 from filelock import FileLock, Timeout
 
 from tinyhd_lib.errors import BadInput
@@ -33,6 +35,45 @@ def shipped(folder: str, name: str = "") -> Path:
     if path is None:
         raise BadInput(f"{places[-1]}: missing; install TinyHD Workbench anew")
     return path
+
+
+def read_yaml(path: Path, **names: str) -> dict[str, Any]:
+    """Return the table of names and values that a YAML file holds; an empty one of an empty file.
+
+    Args:
+        path: of the file.
+        names: what stands in it for ``$name``, if it is a template.
+
+    Raises:
+        BadInput: it is no such file; the message is one line.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+        table = yaml.safe_load(Template(text).substitute(names) if names else text) or {}
+    except (yaml.YAMLError, ValueError, KeyError) as error:
+        raise BadInput(f"{path}: not YAML that can be read ({str(error).partition(chr(10))[0]})") from error
+    if not isinstance(table, dict):
+        raise BadInput(f"{path}: a table of names and values is needed")
+    return table
+
+
+def read_values(pairs: Iterable[tuple[str, str]]) -> dict[str, Any]:
+    """Return pairs of name and value as a table, the values read as YAML.
+
+    Raises:
+        BadInput: a value is no YAML.
+
+    Examples:
+        >>> read_values([("EPOCHS", "2"), ("SIZE", "[96, 128]")])
+        {'EPOCHS': 2, 'SIZE': [96, 128]}
+    """
+    found = {}
+    for name, value in pairs:
+        try:
+            found[name] = yaml.safe_load(value)
+        except yaml.YAMLError as error:
+            raise BadInput(f"{name} {value!r}: the value is no YAML") from error
+    return found
 
 
 def partial_path(path: Path) -> Path:

@@ -6,10 +6,12 @@ import os
 import re
 import signal
 import sys
+import tomllib
 from collections.abc import Callable, Sequence
 from contextlib import redirect_stderr, redirect_stdout, suppress
 from difflib import get_close_matches
 from functools import partial, wraps
+from importlib.resources import files
 from itertools import dropwhile, islice, takewhile
 from pkgutil import resolve_name
 
@@ -19,29 +21,9 @@ from tinyhd_lib.errors import BadInput
 Command = Callable[..., int | None]
 """Takes options, and returns the exit status: None for 0."""
 
-_COMMANDS = {
-    "predict": ("videos:predict", "saliency maps and an overlay video of any video, or of many"),
-    "view": ("videos:view", "a video with its maps, frame by frame, as a page for any browser"),
-    "live": ("videos:live", "saliency of what happens now: a camera, an address, a video, a folder"),
-    "generate": ("videos:generate", "maps of a whole data set, named as published"),
-    "evaluate": ("videos:evaluate", "score anybody's maps against where people looked"),
-    "compare": ("videos:compare", "evaluations against each other, with paired tests"),
-    "train": ("models:train", "teach a student; what was cut off goes on"),
-    "experiment": ("models:experiment", "train models that differ in one thing, and compare them"),
-    "export": ("models:export", "a model as a file for other software, held against torch"),
-    "weights list": ("models:list_weights", "the models that have names"),
-    "weights get": ("models:get_weights", "download a published file, verified"),
-    "weights convert": ("models:convert_weights", "turn a published .pth into a self-describing .safetensors"),
-    "data synthesise": ("videos:synthesise", "a small made-up data set in the layout of a real one"),
-    "data stills": ("videos:stills", "photographs with fixations as a data set of short videos with gaze"),
-    "data verify": ("videos:verify", "read all of a data set and tell what is wrong; exit status 1 if so"),
-    "notebooks list": ("models:list_notebooks", "which there are, with their sets of parameters"),
-    "notebooks copy": ("models:copy_notebooks", "put them into a folder of your own, with their sets of parameters"),
-    "notebooks run": ("models:run_notebooks", "each into a folder of its own; what is done is passed over"),
-    "cache show": ("models:show_cache", "what is kept on this machine, and how large it is"),
-    "cache clear": ("models:clear_cache", "remove it; it is made again when it is needed"),
-}
-"""Every command: the function in this folder that has its options, and a line of help."""
+_COMMANDS: dict[str, tuple[str, str]] = tomllib.loads(
+    files(__name__).joinpath("commands.toml").read_text(encoding="utf-8")
+)
 
 _ALIASES = {
     **dict.fromkeys(("predict", "generate", "live"), ("--stride", "--every")),
@@ -49,20 +31,6 @@ _ALIASES = {
     "notebooks run": ("--jobs", "--workers"),
 }
 """An earlier name of an option, and what it is called now, by command."""
-
-_EXAMPLES = """examples:
-  tinyhd predict video.mp4                      a grey-level PNG a frame, in video_saliency
-  tinyhd predict video.mp4 --overlay seen.mp4   and an overlay video to watch
-  tinyhd predict videos --workers 2             all videos in a folder
-  tinyhd live 0 --serve 8000                    what a camera sees, in the browser
-  tinyhd weights list                           the models
-  tinyhd export workbench-m-r4 --to onnx        a model for other software
-  tinyhd data synthesise dhf1k made_up          a small data set to try the following on
-  tinyhd generate dhf1k made_up --out maps      the maps of a data set
-  tinyhd evaluate maps dhf1k made_up            how good they are
-  tinyhd train --list                           the recipes to train a student by
-  tinyhd notebooks run -f smoke                 the notebooks, headless and quick
-"""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -151,7 +119,8 @@ def _introduce(words: Sequence[str]) -> int:
         return _refuse(f"{wrong}: no such command; near are {', '.join(near)} (tinyhd --help lists all)")
     rows = [f"  {name:17}{_COMMANDS[name][1]}" for name in group or _COMMANDS]
     title = "Video saliency: where human eyes go in a video."
-    text = ["usage: tinyhd COMMAND [OPTIONS]", "", title, "", "commands:", *rows, *([] if group else ["", _EXAMPLES])]
+    examples = [] if group else ["", files(__name__).joinpath("examples.txt").read_text(encoding="utf-8")]
+    text = ["usage: tinyhd COMMAND [OPTIONS]", "", title, "", "commands:", *rows, *examples]
     (sys.stdout if asked else sys.stderr).write("\n".join(text).rstrip() + "\n")
     return 0 if asked else 2
 

@@ -225,11 +225,12 @@ def run_notebooks(
         force: Run what is done already, too.
         notebooks: Where they lie; those that come with us if not given.
     """
-    from tinyhd_lib.notebooks.files import find_notebooks, read_settings
+    from tinyhd_lib.files import read_values
+    from tinyhd_lib.notebooks.files import find_notebooks
     from tinyhd_lib.notebooks.runs import plan
     from tinyhd_lib.notebooks.runs import run_notebooks as run
 
-    runs = plan(find_notebooks(names, notebooks), file, read_settings(parameter), out)
+    runs = plan(find_notebooks(names, notebooks), file, read_values(parameter), out)
     failed = 0
     with connected(workers, cluster) as client, logging_redirect_tqdm():
         outcomes = run(runs, cluster=client, timeout=timeout, force=force)

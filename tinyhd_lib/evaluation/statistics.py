@@ -15,7 +15,7 @@ AVERAGINGS = ("pooled", "per-video")
 """One mean over all frames (the benchmark), or over the frames of each video, then over videos (most papers)."""
 
 _CONFIDENCE = 0.95
-_BITS = 40  # of a difference that count in a test; sums of up to 2**12 videos are exact
+_DIGITS = 9
 
 
 class Estimate(NamedTuple):
@@ -95,10 +95,14 @@ def paired_p(differences: np.ndarray, counts: np.ndarray, averaging: str, seed: 
     each = differences[seen] if averaging == "pooled" else differences[seen] / counts[seen]
     if len(each) < 2 or not np.isfinite(each).all():
         return float("nan")
-    # As whole numbers, whose sums are exact: sign patterns that tie must not differ in their last digits.
-    each = np.rint(each / (np.abs(each).max() or 1) * 2**_BITS)
+    each = each / (np.abs(each).max() or 1)
     rng = np.random.default_rng(seed)
-    return float(permutation_test((each,), np.mean, permutation_type="samples", n_resamples=9999, rng=rng).pvalue)
+    return float(permutation_test((each,), _rounded_mean, permutation_type="samples", n_resamples=9999, rng=rng).pvalue)
+
+
+def _rounded_mean(values: np.ndarray, axis: int) -> np.ndarray:
+    """Return means without their last digits, in which sign patterns that tie differ by the order of adding up."""
+    return np.asarray(np.round(np.mean(values, axis=axis), _DIGITS))
 
 
 def holm(p: np.ndarray) -> np.ndarray:

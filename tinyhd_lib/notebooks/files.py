@@ -9,10 +9,8 @@ from pathlib import Path
 from symtable import symtable
 from typing import TYPE_CHECKING, Any
 
-import yaml
-
 from tinyhd_lib.errors import BadInput
-from tinyhd_lib.files import shipped
+from tinyhd_lib.files import read_yaml, shipped
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -173,25 +171,6 @@ def gather_parameters(notebook: Notebook, sources: Sequence[str], settings: Mapp
     return parameters
 
 
-def read_settings(pairs: Sequence[tuple[str, str]]) -> dict[str, Any]:
-    """Return pairs of name and value as parameters, the values read as YAML.
-
-    Raises:
-        BadInput: a value is no YAML.
-
-    Examples:
-        >>> read_settings([("EPOCHS", "2"), ("SIZE", "[96, 128]")])
-        {'EPOCHS': 2, 'SIZE': [96, 128]}
-    """
-    found = {}
-    for name, value in pairs:
-        try:
-            found[name] = yaml.safe_load(value)
-        except yaml.YAMLError as error:
-            raise BadInput(f"{name} {value!r}: the value is no YAML") from error
-    return found
-
-
 def _find(name: str, there: Sequence[Path]) -> Path:
     if name.endswith(".ipynb"):
         if not Path(name).is_file():
@@ -210,10 +189,4 @@ def _read_parameters(notebook: Notebook, source: str) -> dict[str, Any]:
     if not path.is_file():
         there = f"the sets {', '.join(notebook.sets)}" if notebook.sets else "no sets"
         raise BadInput(f"{path}: no such parameters; {notebook.name} has {there}")
-    try:
-        table = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise BadInput(f"{path}: not YAML that can be read ({str(error).partition(chr(10))[0]})") from error
-    if not isinstance(table, dict):
-        raise BadInput(f"{path}: parameters are a table of names and values")
-    return table
+    return read_yaml(path)

@@ -11,12 +11,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache, partial
 from pathlib import Path
-from string import Template
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 import pandas as pd
-import yaml
 
 from tinyhd_lib.data.datasets import find_kind, find_root
 from tinyhd_lib.data.synthetic import KINDS, synthesise_once
@@ -25,7 +23,7 @@ from tinyhd_lib.errors import BadInput, check_choices
 from tinyhd_lib.evaluation.compare import Comparison, compare
 from tinyhd_lib.evaluation.folder import Evaluation
 from tinyhd_lib.evaluation.tasks import PREDICTION
-from tinyhd_lib.files import write_atomically
+from tinyhd_lib.files import read_yaml, write_atomically
 from tinyhd_lib.models.checkpoints import load_model
 from tinyhd_lib.models.spec import ModelSpec
 from tinyhd_lib.models.student import build_model, count_gmac, count_parameters
@@ -144,12 +142,10 @@ def read_experiment(name_or_path: str | Path, budget: str = "laptop") -> Experim
     if not source.is_file():
         raise BadInput(f"experiment {text!r}: no such file or name; there are {', '.join(experiment_names())}")
     try:
-        filled = Template(source.read_text(encoding="utf-8")).substitute(BUDGETS[budget]._asdict())
-        found = Experiment(**yaml.safe_load(filled))
+        found = Experiment(**read_yaml(source, **BUDGETS[budget]._asdict()))
         return replace(found, runs={str(name): dict(changes or {}) for name, changes in found.runs.items()})
-    except (yaml.YAMLError, UnicodeDecodeError, ValueError, TypeError, KeyError, AttributeError) as error:
-        told = " ".join(str(error).split())
-        raise BadInput(f"{source}: question, recipe, runs and perhaps published, in YAML; {told}") from error
+    except (TypeError, AttributeError) as error:
+        raise BadInput(f"{source}: question, recipe, runs and perhaps published are needed ({error})") from error
 
 
 def plan(experiment: Experiment, out: Path, options: ExperimentOptions) -> list[Run]:

@@ -13,6 +13,7 @@ from pydantic.dataclasses import dataclass
 from pydantic_core import to_jsonable_python
 
 from tinyhd_lib.errors import BadInput
+from tinyhd_lib.files import read_values, read_yaml
 from tinyhd_lib.losses import PUBLISHED_WEIGHTS, Term
 from tinyhd_lib.models.spec import MODEL_SPECS, ModelSpec
 
@@ -228,14 +229,9 @@ def read_recipe(name_or_path: str | Path, **changes: Any) -> Recipe:
     source = _FOLDER / f"{text}.yaml" if text in recipe_names() else Path(name_or_path)
     if not source.is_file():
         raise BadInput(f"recipe {text!r}: no such file or name{_nearest(text, recipe_names())}")
+    entries = {str(name).lower(): value for name, value in read_yaml(source).items()}
     try:
-        table = yaml.safe_load(source.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise BadInput(f"{source}: not YAML that can be read ({str(error).partition(chr(10))[0]})") from error
-    if not isinstance(table, dict):
-        raise BadInput(f"{source}: a recipe is a table of names and values")
-    try:
-        return Recipe(**{str(name).lower(): value for name, value in table.items()} | changes)
+        return Recipe(**entries | changes)
     except BadInput as error:
         raise BadInput(f"{text}: {error}") from error
 
@@ -250,16 +246,11 @@ def read_settings(settings: Sequence[str]) -> dict[str, Any]:
         >>> read_settings(["EPOCHS=2", "SIZE=[96, 128]"])
         {'epochs': 2, 'size': [96, 128]}
     """
-    found = {}
-    for setting in settings:
-        name, equals, value = setting.partition("=")
+    pairs = [setting.partition("=") for setting in settings]
+    for name, equals, value in pairs:
         if not (equals and name):
-            raise BadInput(f"`set` {setting!r}: NAME=VALUE, such as EPOCHS=2")
-        try:
-            found[name.lower()] = yaml.safe_load(value)
-        except yaml.YAMLError as error:
-            raise BadInput(f"`set` {setting!r}: the value is no YAML") from error
-    return found
+            raise BadInput(f"`set` {name + equals + value!r}: NAME=VALUE, such as EPOCHS=2")
+    return read_values((name.lower(), value) for name, _, value in pairs)
 
 
 def teacher_kind(teacher: str) -> tuple[str, str, str]:

@@ -54,17 +54,6 @@ class Sample:
     clip: Clip
     variation: Variation
 
-    def __str__(self) -> str:
-        """Say which frames these are, and what was done to them."""
-        clip, (_, _, height, width) = self.clip, self.variation.box
-        words = [f"{clip.start} to {clip.start + (CLIP_FRAMES - 1) * clip.step}"]
-        words += ["backwards" if clip.step < 0 else "", f"step {abs(clip.step)}" if abs(clip.step) > 1 else ""]
-        words += [
-            "flipped" if clip.flip else "",
-            f"cut to {height:.0%} x {width:.0%}" if min(height, width) < 1 else "",
-        ]
-        return "\n".join(filter(None, words))
-
 
 def epoch_samples(sources: Sequence[Source], recipe: Recipe, epoch: int) -> list[Sample]:
     """Return the samples of an epoch in their order.
