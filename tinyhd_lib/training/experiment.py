@@ -284,10 +284,9 @@ def as_comparison(experiment: Experiment, found: Sequence[tuple[Run, pd.DataFram
     }
     facts = pd.DataFrame([_facts(one[name].recipe.spec) for name in names], names)
     if "alike" in runs:
-        facts["alike"] = [_number(value, 2) for value in runs.groupby(level=0)["alike"].mean()[names]]
-    for metric in dict.fromkeys(metric for figures in experiment.published.values() for metric in figures):
-        told = [experiment.published.get(name, {}).get(metric, np.nan) for name in names]
-        facts[f"{metric} of the paper"] = [_number(value, 3) for value in told]
+        facts["alike"] = runs.groupby(level=0)["alike"].mean().map(partial(_number, digits=2))
+    published = pd.DataFrame.from_dict(experiment.published, "index").reindex(names)
+    facts = facts.join(published.map(_number, digits=3).add_suffix(" of the paper"))
     headline = "; ".join(f"{place}: {each.headline}" for place, each in compared.items())
     spread = runs.groupby(level=0)[list(tables["mean"])].std().loc[names]
     return Comparison(headline, **tables, facts=facts, spread=spread)
