@@ -214,8 +214,8 @@ def test_both_ways_stand_beside_each_other(scored: dict[str, Evaluation]) -> Non
 
 
 def test_densities_and_grey_levels_are_compared_in_what_both_have(scored: dict[str, Evaluation]) -> None:
-    assert compare(scored["npz"], scored["png"]).metrics["metric"].tolist() == NAMES
-    assert compare(scored["npz"], scored["png16"]).metrics["metric"].tolist() == NAMES + IN_BITS
+    assert list(compare([scored["npz"], scored["png"]]).mean) == NAMES
+    assert list(compare([scored["npz"], scored["png16"]]).mean) == NAMES + IN_BITS
 
 
 def test_the_pages_have_the_columns(scored: dict[str, Evaluation], gaze: Dataset, tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from fnmatch import fnmatch
 from pathlib import Path
 from pkgutil import resolve_name
 
+import numpy as np
 import pandas as pd
 import pytest
 import tyro
@@ -18,6 +19,7 @@ from benchmarks.documents import rendered
 from benchmarks.many_hours import Assumptions, Way, plan_table, simulate
 from tinyhd_lib.cli import _COMMANDS, _parse, main
 from tinyhd_lib.evaluation.compare import Comparison
+from tinyhd_lib.evaluation.statistics import Estimate
 from tinyhd_lib.evaluation.summary import Summary
 from tinyhd_lib.live.statistics import as_table as live_table
 from tinyhd_lib.losses import TERMS
@@ -137,20 +139,10 @@ def test_the_scores_in_the_documents_are_those_of_the_raw_files(name: str) -> No
 
 def test_the_comparison_in_the_documents_is_that_of_the_raw_file() -> None:
     raw = json.loads((RESULTS / "gaze-compare.json").read_bytes())
-    rows = [
-        {
-            "metric": name,
-            "A": each["first"],
-            "B": each["second"],
-            "difference": each["difference"]["mean"],
-            "low": each["difference"]["low"],
-            "high": each["difference"]["high"],
-            "p": each["p"],
-            "holm": each["holm"],
-        }
-        for name, each in raw["metrics"].items()
-    ]
-    assert str(Comparison(**raw | {"metrics": pd.DataFrame(rows)})) in EVALUATION
+    mean, p, corrected = (pd.DataFrame.from_dict(raw[name], "index").astype(float) for name in ("mean", "p", "holm"))
+    apart = pd.DataFrame.from_dict(raw["difference"], "index").map(lambda each: np.array([*each.values()], float))
+    apart = apart.map(lambda numbers: Estimate(*numbers))
+    assert str(Comparison(raw["headline"], mean, p.isna(), apart, p, corrected)) in EVALUATION
 
 
 def test_the_videos_in_the_documents_are_those_of_the_raw_files() -> None:

@@ -470,14 +470,15 @@ def test_two_evaluations_are_compared_in_pairs(
     assert main(["compare", str(scored), str(worse), "--json", str(tmp_path / "both.json")]) == 0
     printed = capsys.readouterr().out
     found = json.loads((tmp_path / "both.json").read_bytes())
-    row = found["metrics"]["NSS"]
-    assert row["difference"]["mean"] == pytest.approx(row["second"] - row["first"])
-    assert row["difference"]["low"] < row["difference"]["mean"] < row["difference"]["high"]
-    assert row["difference"]["mean"] < 0
-    assert row["p"] <= row["holm"] <= 1
-    assert row["p"] == 0.25, "three videos that all agree: two of eight sign patterns are as extreme"
-    assert f"{row['difference']['mean']:+.3f}" in printed
-    assert (found["videos"], found["frames"], found["left_out"]) == (3, 60, 0)
+    (first, second), names = (each["NSS"] for each in found["mean"].values()), list(found["mean"])
+    apart, p = found["difference"][names[1]]["NSS"], found["p"][names[1]]["NSS"]
+    assert apart["mean"] == pytest.approx(second - first)
+    assert apart["low"] < apart["mean"] < apart["high"]
+    assert apart["mean"] < 0
+    assert p <= found["holm"][names[1]]["NSS"] <= 1
+    assert p == 0.25, "three videos that all agree: two of eight sign patterns are as extreme"
+    assert f"{apart['mean']:+.3f}" in printed
+    assert found["headline"] == "3 videos, 60 frames that all have"
 
 
 def _frames_of(folder: Path) -> list[np.ndarray]:
@@ -642,10 +643,15 @@ def test_infinite_scores_have_no_difference(
     frames.loc[frames["predictor"] == "prediction", "KL"] = np.inf
     frames.to_parquet(tmp_path / "one/frames.parquet")
     capsys.readouterr()
-    assert main(["compare", str(tmp_path / "one"), str(tmp_path / "other")]) == 0
-    row = next(line for line in capsys.readouterr().out.splitlines() if line.startswith("KL"))
-    assert row.split()[1] == "inf"
-    assert "[?, ?]" in row
+    folders = str(tmp_path / "one"), str(tmp_path / "other")
+    assert main(["compare", *folders, "--json", str(tmp_path / "both.json")]) == 0
+    found = json.loads((tmp_path / "both.json").read_bytes())
+    one = f"{maps} (1)"
+    assert found["mean"][one]["KL"] == "inf"
+    assert found["difference"][one]["KL"] == {"mean": None, "low": None, "high": None}
+    rows = [line.split() for line in capsys.readouterr().out.splitlines() if line.startswith(one)]
+    assert rows[0][-2:] == ["inf", "best"], "so are those of the other one, and none is less"
+    assert rows[1][-1] == "-"
 
 
 def test_a_centre_bias_without_a_source_says_so(made_up: MadeUp, tmp_path: Path) -> None:

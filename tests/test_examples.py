@@ -165,8 +165,10 @@ def test_the_figures_of_a_set_show_all_of_it(both: Summary, scored: dict[str, Ev
 
 
 def test_a_difference_is_of_the_same_frames(scored: dict[str, Evaluation]) -> None:
-    table = compare(scored["grey"], scored["raw"]).metrics
-    assert table["difference"].to_numpy() == pytest.approx((table["B"] - table["A"]).to_numpy())
+    found = compare([scored["grey"], scored["raw"]])
+    for metric, (grey, raw) in found.mean.items():
+        other = int(found.best[metric].iloc[0])
+        assert found.difference[metric].iloc[other].mean == pytest.approx((raw - grey) * (1 if other else -1))
 
 
 def test_a_wrong_zero_is_infinite_by_one_protocol_only(maps: Path, dataset: Dataset, tmp_path: Path) -> None:

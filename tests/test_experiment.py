@@ -20,7 +20,7 @@ from tinyhd_lib.training.experiment import (
     BUDGETS,
     ExperimentOptions,
     Run,
-    as_ranking,
+    as_comparison,
     conduct,
     experiment_names,
     measure,
@@ -176,19 +176,19 @@ def test_scores_are_those_of_the_best_checkpoint_on_the_frames_it_was_measured_o
 @pytest.mark.slow
 def test_the_table_has_means_over_seeds_their_deviation_and_the_papers_figures(conducted: tuple[Path, list]) -> None:
     folder, found = conducted
-    ranking = as_ranking(read_experiment(folder / "mine.yaml", "smoke"), found)
+    comparison = as_comparison(read_experiment(folder / "mine.yaml", "smoke"), found)
     kl = {(run.name, run.seed): frames.groupby("video")["KL"].mean().mean() for run, frames in found}
-    assert ranking.facts is not None
-    assert ranking.spread is not None
+    assert comparison.facts is not None
+    assert comparison.spread is not None
     for name in ("left", "right"):
         pair = [kl[name, 0], kl[name, 1]]
-        assert ranking.mean.loc[name, "KL"] == pytest.approx(np.mean(pair))
-        assert ranking.spread.loc[name, "KL"] == pytest.approx(np.std(pair, ddof=1))
-    assert ranking.facts["KL of the paper"].tolist() == ["1.500", "-"]
-    assert ranking.facts.loc["right", "parameters"] == f"{count_parameters(random_model('S-r4-D3')):,}"
+        assert comparison.mean.loc[name, "KL"] == pytest.approx(np.mean(pair))
+        assert comparison.spread.loc[name, "KL"] == pytest.approx(np.std(pair, ddof=1))
+    assert comparison.facts["KL of the paper"].tolist() == ["1.500", "-"]
+    assert comparison.facts.loc["right", "parameters"] == f"{count_parameters(random_model('S-r4-D3')):,}"
     text, latex, page = ((folder / "out" / f"table.{suffix}").read_text() for suffix in ("txt", "tex", "html"))
     assert text.startswith("Is one decoder as good as another?")
-    cell = f"{ranking.mean.loc['left', 'KL']:.3f} ± {ranking.spread.loc['left', 'KL']:.3f}"
+    cell = f"{comparison.mean.loc['left', 'KL']:.3f} ± {comparison.spread.loc['left', 'KL']:.3f}"
     assert all(cell in each for each in (text, latex, page))
     assert latex.count(r"\bfseries") == 3, "one in each column of scores"
     assert len(pd.read_csv(folder / "out" / "table.csv")) == 4
@@ -212,10 +212,10 @@ def test_alike_is_the_squared_correlation_of_the_decoders_maps(tmp_path: Path, m
 @pytest.mark.slow
 def test_data_sets_stand_in_one_table_without_a_test_between_them(tmp_path: Path) -> None:
     found = list(conduct("datasets", tmp_path, options(), device="cpu"))
-    ranking = as_ranking(read_experiment("datasets", "smoke"), found)
-    assert list(ranking.mean.index) == ["DHF1K", "UCF-Sports", "Hollywood-2"]
-    assert ranking.p.isna().all(axis=None)
-    assert np.isfinite(ranking.mean.to_numpy()).all()
+    comparison = as_comparison(read_experiment("datasets", "smoke"), found)
+    assert list(comparison.mean.index) == ["DHF1K", "UCF-Sports", "Hollywood-2"]
+    assert comparison.p.isna().all(axis=None)
+    assert np.isfinite(comparison.mean.to_numpy()).all()
     assert {run.recipe.labelled_dir for run, _ in found} == {
         (str(tmp_path / "data" / kind),) for kind in ("dhf1k", "ucf", "hollywood2")
     }

@@ -14,7 +14,6 @@ from tyro.conf import Positional, UseAppendAction, arg
 
 from tinyhd_lib.engine import connected
 from tinyhd_lib.errors import BadInput
-from tinyhd_lib.files import sha256
 from tinyhd_lib.models.weights import LICENCE_NOTE, TEACHER_NOTE, get_published, locate_weights, weights_table
 
 logger = logging.getLogger(__name__)
@@ -178,19 +177,6 @@ def convert_weights(file: Positional[str], out: Path | None = None) -> None:
     source = locate_weights(file)
     out = out or source.with_suffix(".safetensors")
     print(f"{out}: {convert(source, out).spec.label}")
-
-
-def halve_weights(file: Positional[str], out: Positional[Path]) -> None:
-    """Write a .safetensors of ours again in float16.
-
-    Args:
-        file: A name (tinyhd weights list) or a path.
-        out: The new .safetensors file.
-    """
-    from tinyhd_lib.models.checkpoints import halve
-
-    model = halve(locate_weights(file), out)
-    print(f"{out}: {model.spec.label}, SHA-256 {sha256(out)}")
 
 
 def list_notebooks(notebooks: Path | None = None) -> None:

@@ -172,25 +172,23 @@ def compare(
     """Hold evaluations of the same data against each other, with paired tests.
 
     Args:
-        scores: The folders of two evaluations, whose differences are shown, or of more, among which the best is found.
+        scores: The folders of two evaluations or more.
         json: Also write the figures there.
-        latex: Also write a table of all of them there, the best in bold, for a paper that loads booktabs.
-        html: Also write that table there as a page.
+        latex: Also write the table there, the best in bold, for a paper that loads booktabs.
+        html: Also write it there as a page.
     """
-    from tinyhd_lib.evaluation.compare import Ranking, rank
-    from tinyhd_lib.evaluation.compare import compare as compare_two
+    from tinyhd_lib.evaluation.compare import compare as compare_evaluations
     from tinyhd_lib.evaluation.folder import read_evaluation
 
     if len(scores) < 2:
         raise BadInput("name the folders of two evaluations or more: tinyhd compare SCORES SCORES")
-    evaluations = [read_evaluation(each) for each in scores]
-    comparison = compare_two(*evaluations) if len(evaluations) == 2 else rank(evaluations)
+    comparison = compare_evaluations([read_evaluation(each) for each in scores])
     print(comparison)
     if json:
         _write_json(json, comparison.to_json())
-    for place, as_text in ((latex, Ranking.to_latex), (html, Ranking.to_html)):
+    for place, as_text in ((latex, comparison.to_latex), (html, comparison.to_html)):
         if place:
-            write_atomically(place, as_text(rank(evaluations)).encode())
+            write_atomically(place, as_text().encode())
 
 
 def synthesise(

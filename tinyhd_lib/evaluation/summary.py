@@ -46,10 +46,7 @@ class Summary:
 
     def __str__(self) -> str:
         """Return each figure over its interval, under what was scored."""
-        means, intervals = self.texts()
-        rows = [row for predictor in means.index for row in (means.loc[predictor], intervals.loc[predictor])]
-        labels = [label for predictor in means.index for label in (predictor, "")]
-        return "\n".join([self.headline(), "", pd.DataFrame(rows).set_axis(labels).to_string(), "", *self.notes()])
+        return "\n".join([self.headline(), "", over_intervals(*self.texts()), "", *self.notes()])
 
     def to_latex(self) -> str:
         """Return the same table for a paper that loads ``booktabs``."""
@@ -137,6 +134,13 @@ def summarise(frames: pd.DataFrame, settings: dict[str, Any]) -> Summary:
     videos = groups[names].mean()
     videos.insert(0, "frames", groups.size())
     return Summary(settings, pd.DataFrame(rows), videos.reset_index().astype({"predictor": str}))
+
+
+def over_intervals(figures: pd.DataFrame, intervals: pd.DataFrame) -> str:
+    """Return a table for the console from the texts of figures and of their intervals, each figure over its own."""
+    rows = [row for name in figures.index for row in (figures.loc[name], intervals.loc[name])]
+    labels = [label for name in figures.index for label in (name, "")]
+    return "\n".join(map(str.rstrip, pd.DataFrame(rows).set_axis(labels).to_string().splitlines()))
 
 
 def json_numbers(**numbers: float) -> dict[str, float | str | None]:

@@ -75,6 +75,9 @@ def save_model(model: TinyHD, path: Path, provenance: Mapping[str, Any], *, half
         path: of the ``.safetensors`` file.
         provenance: where the weights come from, as JSON-ready values.
         half: keep the numbers in float16, at half the size; they are float32 again when they are read.
+
+    Raises:
+        BadInput: float16 cannot hold the numbers.
     """
     metadata = {
         "preprocessing": json.dumps(PREPROCESSING),
@@ -86,6 +89,8 @@ def save_model(model: TinyHD, path: Path, provenance: Mapping[str, Any], *, half
         name: (tensor.half() if half and tensor.is_floating_point() else tensor).contiguous()
         for name, tensor in model.state_dict().items()
     }
+    if half and not all(tensor.isfinite().all() for tensor in state.values()):
+        raise BadInput(f"{path}: the model has numbers that float16 cannot hold; leave out `half`")
     write_atomically(path, _with_metadata(safetensors.torch.save(state), metadata))
 
 
@@ -106,22 +111,6 @@ def convert(path: Path, out: Path) -> TinyHD:
         published = {"published_as": known.file, "source": known.url, "dataset": known.trained_on}
         provenance |= published | {"licence": LICENCE_NOTE}
     save_model(model, out, provenance)
-    return model
-
-
-def halve(path: Path, out: Path) -> TinyHD:
-    """Write one of our own files again in float16, as `save_model` does.
-
-    Raises:
-        BadInput: it is none of ours, or holds what float16 cannot.
-    """
-    if path.suffix != ".safetensors":
-        raise BadInput(f"{path}: not one of our own .safetensors files; convert it first")
-    model = load_model(path)
-    largest = torch.finfo(torch.float16).max
-    if any(bool((tensor.abs() > largest).any()) for tensor in model.state_dict().values()):
-        raise BadInput(f"{path}: holds numbers that float16 cannot")
-    save_model(model, out, read_metadata(path)["provenance"], half=True)
     return model
 
 

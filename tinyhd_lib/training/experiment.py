@@ -20,7 +20,7 @@ from tinyhd_lib.data.datasets import find_kind, find_root
 from tinyhd_lib.data.synthetic import KINDS, synthesise_once
 from tinyhd_lib.engine import results
 from tinyhd_lib.errors import BadInput, check_choices
-from tinyhd_lib.evaluation.compare import Ranking, rank
+from tinyhd_lib.evaluation.compare import Comparison, compare
 from tinyhd_lib.evaluation.folder import Evaluation
 from tinyhd_lib.evaluation.tasks import PREDICTION
 from tinyhd_lib.files import read_yaml, write_atomically
@@ -231,7 +231,7 @@ def conduct(
 
 def write_tables(experiment: Experiment, found: Sequence[tuple[Run, pd.DataFrame]], out: Path) -> None:
     """Write what is known of an experiment, as `conduct` says."""
-    table = as_ranking(experiment, found)
+    table = as_comparison(experiment, found)
     scores = [{"run": run.name, "seed": run.seed, **means_over_videos(frames)} for run, frames in found]
     texts = {
         "txt": f"{experiment.question}\n\n{table}\n",
@@ -261,7 +261,7 @@ def measure(run: Run) -> pd.DataFrame:
     return frames.rename(columns={"kl": "KL", "cc": "CC", "nss": "NSS"})
 
 
-def as_ranking(experiment: Experiment, found: Sequence[tuple[Run, pd.DataFrame]]) -> Ranking:
+def as_comparison(experiment: Experiment, found: Sequence[tuple[Run, pd.DataFrame]]) -> Comparison:
     """Return the table of an experiment: means over frames, videos and seeds, against the best that had the same data.
 
     Beside them stand the deviation over seeds, what each model costs, and the paper's figures where it has them.
@@ -277,20 +277,19 @@ def as_ranking(experiment: Experiment, found: Sequence[tuple[Run, pd.DataFrame]]
         settings = {"predictions": name, "data": data.labelled, "averaging": "per-video", "seed": 0}
         table = frames.reset_index().assign(predictor=PREDICTION, truth=0)
         groups.setdefault(place, []).append(Evaluation(settings, table))
-    ranked = {place: rank(evaluations) for place, evaluations in groups.items()}
-    mean, best, p, corrected = (
-        pd.concat([getattr(each, part) for each in ranked.values()]).loc[names]
-        for part in ("mean", "best", "p", "holm")
-    )
+    compared = {place: compare(evaluations) for place, evaluations in groups.items()}
+    tables = {
+        part: pd.concat([getattr(each, part) for each in compared.values()]).loc[names]
+        for part in ("mean", "best", "difference", "p", "holm")
+    }
     facts = pd.DataFrame([_facts(one[name].recipe.spec) for name in names], names)
     if "alike" in runs:
-        facts["alike"] = [_number(value, 2) for value in runs.groupby(level=0)["alike"].mean()[names]]
-    for metric in dict.fromkeys(metric for figures in experiment.published.values() for metric in figures):
-        told = [experiment.published.get(name, {}).get(metric, np.nan) for name in names]
-        facts[f"{metric} of the paper"] = [_number(value, 3) for value in told]
-    headline = "; ".join(f"{place}: {each.headline}" for place, each in ranked.items())
-    spread = runs.groupby(level=0)[list(mean)].std().loc[names]
-    return Ranking(headline, mean, best, p, corrected, facts, spread)
+        facts["alike"] = runs.groupby(level=0)["alike"].mean().map(partial(_number, digits=2))
+    published = pd.DataFrame.from_dict(experiment.published, "index").reindex(names)
+    facts = facts.join(published.map(_number, digits=3).add_suffix(" of the paper"))
+    headline = "; ".join(f"{place}: {each.headline}" for place, each in compared.items())
+    spread = runs.groupby(level=0)[list(tables["mean"])].std().loc[names]
+    return Comparison(headline, **tables, facts=facts, spread=spread)
 
 
 def _number(value: float, digits: int) -> str:

@@ -1,13 +1,11 @@
 """Teachers and students looked into: their maps over time, how much these say, and how alike they are."""
 
-import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import torch
-from tqdm.auto import tqdm
 
 from tinyhd_lib import metrics
 from tinyhd_lib.data.clips import Clip, DecodedSource, Source, decoded, resized
@@ -76,21 +74,3 @@ def matching_table(names: Sequence[str], target: Map, found: Map) -> pd.DataFram
     wanted, maps = torch.from_numpy(target), torch.from_numpy(np.ascontiguousarray(found))
     columns = {"kl": kl_divergence(maps, wanted), "kl_uniform": kl_divergence(torch.ones_like(wanted), wanted)}
     return pd.DataFrame({"name": names, **columns, "cc": metrics.cc(found, target)})
-
-
-def milliseconds_in_turns(models: Sequence[OpenModel], frames: Image, repeats: int) -> list[float]:
-    """Return the median time that each of several models takes for a window, in milliseconds.
-
-    Args:
-        models: they take turns, so that all meet the same machine.
-        frames: (16, h, w, 3) uint8 RGB.
-        repeats: how often each is timed, after a pass to warm up.
-    """
-    times = [[_milliseconds(model, frames) for model in models] for _ in tqdm(range(repeats + 1), desc="timing")]
-    return np.median(times[1:], axis=0).tolist()
-
-
-def _milliseconds(model: OpenModel, frames: Image) -> float:
-    begun = time.perf_counter()
-    model(frames)
-    return 1e3 * (time.perf_counter() - begun)

@@ -1,4 +1,4 @@
-"""Any number of models in one table: means, the best, and tests against it, held against plain NumPy."""
+"""Two models or more in one table: means, the best, and how far the others are from it, held against plain NumPy."""
 
 import json
 import os
@@ -14,12 +14,11 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from tinyhd_lib import BadInput
 from tinyhd_lib.cli import main
-from tinyhd_lib.evaluation.compare import compare, rank
+from tinyhd_lib.evaluation.compare import compare
 from tinyhd_lib.evaluation.folder import Evaluation
 from tinyhd_lib.evaluation.scores import METRICS, NAMES
-from tinyhd_lib.evaluation.statistics import holm, paired_p
+from tinyhd_lib.evaluation.statistics import Estimate, estimate, holm, paired_p
 from tinyhd_lib.evaluation.tasks import PREDICTION
 
 VIDEOS, FRAMES = 8, 3
@@ -57,7 +56,7 @@ def write(folder: Path, each: Evaluation) -> str:
 @example(seed=513, models=2)  # a sign pattern that differs from what was seen in the last digit of its sum
 def test_means_the_best_and_p_are_numpys(seed: int, models: int) -> None:
     scores, evaluations = drawn(seed, models)
-    found = rank(evaluations)
+    found = compare(evaluations)
     videos = scores.mean(axis=2)  # (N, V, M)
     for column, metric in enumerate(METRICS):
         means = videos[:, :, column].mean(axis=1)
@@ -77,24 +76,33 @@ def test_means_the_best_and_p_are_numpys(seed: int, models: int) -> None:
 @given(seed=st.integers(0, 10_000), order=st.permutations(range(4)))
 def test_the_order_of_the_models_changes_nothing(seed: int, order: list[int]) -> None:
     _, evaluations = drawn(seed, 4)
-    found, other = rank(evaluations), rank([evaluations[number] for number in order])
-    for one, again in ((found.mean, other.mean), (found.best, other.best), (found.p, other.p)):
+    found, other = compare(evaluations), compare([evaluations[number] for number in order])
+    for part in ("mean", "best", "difference", "p"):
+        one, again = getattr(found, part), getattr(other, part)
         pd.testing.assert_frame_equal(again.loc[one.index], one)
 
 
-def test_of_two_models_it_says_what_their_comparison_says() -> None:
-    _, (first, second) = drawn(1, 2)
-    both, found = compare(first, second).metrics.set_index("metric"), rank([first, second])
-    assert both[["A", "B"]].T.to_numpy() == pytest.approx(found.mean.to_numpy())
-    assert both["p"].to_numpy() == pytest.approx(found.p.max().to_numpy())
-    assert both["holm"].to_numpy() == pytest.approx(found.holm.max().to_numpy())
+def test_of_two_models_the_other_minus_the_best_has_students_interval() -> None:
+    scores, (first, second) = drawn(1, 2)
+    found = compare([first, second])
+    for column, metric in enumerate(METRICS):
+        best = int(found.best[metric.name].to_numpy().argmax())
+        apart = scores[1 - best, :, :, column].mean(axis=1) - scores[best, :, :, column].mean(axis=1)  # (V,)
+        expected = estimate(apart, np.ones(VIDEOS), "per-video")
+        estimates: list[Estimate] = found.difference[metric.name].tolist()
+        assert estimates[1 - best] == pytest.approx(expected)
+        assert estimates[1 - best].mean == pytest.approx(np.diff(found.mean[metric.name])[0] * (1 - 2 * best))
+        assert (estimates[1 - best].mean < 0) == metric.higher_is_better
+        assert np.isnan(estimates[best]).all()
+    assert found.p.notna().sum().eq(1).all()
+    assert found.holm.max().to_numpy() == pytest.approx(holm(found.p.max().to_numpy()))
 
 
 def test_a_clear_difference_gets_its_mark_and_the_best_is_bold() -> None:
     rng = np.random.default_rng(0)
     base = rng.random((14, FRAMES, len(NAMES)))
     models = {"maps/best": base + 1, "maps/worse": base, "maps/tied": base + 1 + 1e-12}
-    found = rank([evaluation(name, scores) for name, scores in models.items()])
+    found = compare([evaluation(name, scores) for name, scores in models.items()])
     higher = [name for name in NAMES if name != LEAST]
     assert found.best.loc["maps/best", higher].all()
     assert found.best.loc["maps/tied", higher].all(), "what differs in its last digits is tied"
@@ -110,14 +118,22 @@ def test_a_clear_difference_gets_its_mark_and_the_best_is_bold() -> None:
 
 def test_the_tables_have_every_figure_and_no_other_file() -> None:
     _, evaluations = drawn(2, 3)
-    found = rank(evaluations)
+    found = compare(evaluations)
     latex, page, text = found.to_latex(), found.to_html(), str(found)
     assert all(command in latex for command in (r"\toprule", r"\midrule", r"\bottomrule"))
     assert r"maps/model\_0" in latex
     assert r"NSS$\uparrow$" in latex
     assert r"KL$\downarrow$" in latex
     assert latex.count(r"\bfseries") == found.best.to_numpy().sum() == len(NAMES)
-    assert text.count(" best") == len(NAMES) + 1, "once in each column, and once in the note"
+    above, _, below = text.partition("Each score minus the best of its column")
+    assert above.count(" best") == len(NAMES) + 1, "once in each column, and once in the note"
+    for model, metric in product(found.mean.index, NAMES):
+        apart = found.difference.loc[model, metric]
+        assert np.isnan(apart.mean) == found.best.loc[model, metric]
+        if not found.best.loc[model, metric]:
+            assert f"{apart.mean:+.3f}" in below
+            assert f"[{apart.low:+.3f}, {apart.high:+.3f}]" in below
+            assert f"{apart.low:+.3f}" not in latex + page
     assert not re.search(r"(src|href)=", page)
     for mean in found.mean.to_numpy().ravel():
         assert all(f"{mean:.3f}" in table for table in (latex, page, text))
@@ -127,7 +143,7 @@ def test_frames_that_not_all_have_are_left_out_for_all() -> None:
     scores, evaluations = drawn(3, 3)
     frames = evaluations[1].frames
     evaluations[1] = Evaluation(evaluations[1].settings, frames[frames["video"] != "clip_0"])
-    found = rank(evaluations)
+    found = compare(evaluations)
     assert found.headline == f"7 videos, 21 frames that all have ({FRAMES} that not all have are left out)"
     assert found.mean.to_numpy() == pytest.approx(scores[:, 1:].mean(axis=(1, 2)))
 
@@ -136,7 +152,7 @@ def test_what_no_frame_defines_has_no_best() -> None:
     """The shuffled AUC of a set with a single video."""
     scores, _ = drawn(4, 3)
     scores[..., NAMES.index("sAUC")] = np.nan
-    found = rank([evaluation(f"maps/{number}", each) for number, each in enumerate(scores)])
+    found = compare([evaluation(f"maps/{number}", each) for number, each in enumerate(scores)])
     assert not found.best["sAUC"].any()
     assert found.p["sAUC"].isna().all()
     assert re.search(r"& - &", found.to_latex())
@@ -145,14 +161,17 @@ def test_what_no_frame_defines_has_no_best() -> None:
 def test_only_metrics_that_all_have_are_compared() -> None:
     _, evaluations = drawn(5, 3)
     evaluations[2] = Evaluation(evaluations[2].settings, evaluations[2].frames.drop(columns="SIM"))
-    assert list(rank(evaluations).mean) == [name for name in NAMES if name != "SIM"]
-    assert "SIM" not in compare(*evaluations[1:]).metrics["metric"].tolist()
+    assert list(compare(evaluations).mean) == [name for name in NAMES if name != "SIM"]
+    assert "SIM" not in compare(evaluations[1:]).mean
 
 
-def test_the_same_maps_twice_are_refused() -> None:
-    _, (first, second) = drawn(6, 2)
-    with pytest.raises(BadInput, match="maps/model_0: several evaluations are of it"):
-        rank([first, second, first])
+def test_models_of_one_name_are_told_apart_by_their_numbers() -> None:
+    scores, (first, second) = drawn(6, 2)
+    found = compare([first, second, first])
+    assert found.mean.index.tolist() == ["maps/model_0 (1)", "maps/model_1 (2)", "maps/model_0 (3)"]
+    assert found.mean.to_numpy() == pytest.approx(scores[[0, 1, 0]].mean(axis=(1, 2)))
+    assert found.best.iloc[0].equals(found.best.iloc[2])
+    assert all(name.replace("_", r"\_") in found.to_latex() and name in found.to_html() for name in found.mean.index)
 
 
 def test_the_command_writes_the_table_everywhere(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -161,7 +180,7 @@ def test_the_command_writes_the_table_everywhere(tmp_path: Path, capsys: pytest.
     places = {kind: tmp_path / f"table.{kind}" for kind in ("json", "latex", "html")}
     options = [word for kind, place in places.items() for word in (f"--{kind}", str(place))]
     assert main(["compare", *folders, *options]) == 0
-    found = rank(evaluations)
+    found = compare(evaluations)
     assert capsys.readouterr().out == f"{found}\n"
     assert places["latex"].read_text() == found.to_latex()
     assert places["html"].read_text() == found.to_html()
@@ -169,9 +188,12 @@ def test_the_command_writes_the_table_everywhere(tmp_path: Path, capsys: pytest.
     assert told["mean"]["maps/model_1"]["NSS"] == pytest.approx(found.mean.loc["maps/model_1", "NSS"])
     leader = found.best["NSS"].idxmax()
     assert told["p"][leader]["NSS"] is None
+    assert told["difference"][leader]["NSS"] == {"mean": None, "low": None, "high": None}
+    last = found.mean["NSS"].idxmin()
+    assert told["difference"][last]["NSS"] == found.difference.loc[last, "NSS"]._asdict()
     assert main(["compare", *folders[:2], "--latex", str(places["latex"])]) == 0
-    assert capsys.readouterr().out == f"{compare(*evaluations[:2])}\n", "two are shown as ever"
-    assert places["latex"].read_text() == rank(evaluations[:2]).to_latex()
+    assert capsys.readouterr().out == f"{compare(evaluations[:2])}\n", "two are shown as more are"
+    assert places["latex"].read_text() == compare(evaluations[:2]).to_latex()
 
 
 def test_a_video_called_na_is_no_missing_one(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
