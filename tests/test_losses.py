@@ -24,7 +24,6 @@ from tinyhd_lib import (
     metrics,
 )
 from tinyhd_lib.losses import (
-    ASSISTANT_WEIGHTS,
     PUBLISHED_WEIGHTS,
     TERMS,
     DistillationLoss,
@@ -248,7 +247,7 @@ def test_the_loss_is_the_weighted_sum_of_what_it_weighs() -> None:
     assert loss(terms) == 3.5
     assert loss({"d1": torch.tensor(3.0)}) == 1.5
     assert DistillationLoss(PUBLISHED_WEIGHTS)(terms) == 5
-    assert DistillationLoss(ASSISTANT_WEIGHTS)(terms) == 105
+    assert DistillationLoss({**PUBLISHED_WEIGHTS, "d2": 1.0, "d3": 1.0})(terms) == 105
 
 
 def test_an_unknown_term_and_a_loss_of_nothing_are_refused() -> None:

@@ -228,7 +228,7 @@ def test_settings_are_yaml() -> None:
         "start": None,
     }
     for wrong in ("EPOCHS", "=2", "SIZE=["):
-        with pytest.raises(BadInput, match="NAME=VALUE|no YAML"):
+        with pytest.raises(BadInput, match=r"NAME=VALUE|no YAML"):
             read_settings([wrong])
 
 

@@ -286,24 +286,6 @@ def test_killed_in_an_epoch_it_goes_on_to_the_same_bits(whole, tmp_path: Path) -
     assert_same(out, unbroken)
 
 
-@pytest.mark.usefixtures("always_saved")
-def test_a_training_begun_by_an_earlier_version_goes_on_to_the_same_bits(whole, tmp_path: Path) -> None:
-    """It had an entry COMPILE, and a state in which all weights were said to be the student's."""
-    recipe, unbroken = whole("steps")
-    begun = train(recipe, tmp_path, device="cpu")
-    list(itertools.islice(begun, 2))
-    begun.close()
-    state, record = read_state(tmp_path), read_record(tmp_path)
-    assert state.steps == 1
-    state.model = {f"student.{name}": value for name, value in state.model.items()}
-    state.write(tmp_path)
-    record.key["compile"] = False
-    record.write(tmp_path)
-    run(recipe, tmp_path)
-    assert_same(tmp_path, unbroken)
-    assert "compile" not in read_record(tmp_path).key
-
-
 def test_a_training_that_is_done_is_not_done_again(whole, tmp_path: Path) -> None:
     recipe, unbroken = whole("steps")
     shutil.copytree(unbroken, tmp_path / "out")

@@ -33,10 +33,7 @@ Term = Literal[
 TERMS: tuple[Term, ...] = get_args(Term)
 
 PUBLISHED_WEIGHTS: dict[Term, float] = {"ground_truth": 1.0, "teacher_map": 1.0, "d1": 1.0}
-"""The terms that teach a student from HD2S."""
-
-ASSISTANT_WEIGHTS: dict[Term, float] = {**PUBLISHED_WEIGHTS, "d2": 1.0, "d3": 1.0}
-"""The terms that teach a reduced student from a larger one."""
+"""The terms that teach a student from HD2S; a larger student as the teacher adds d2 and d3, of weight 1 too."""
 
 _SMALLEST = torch.finfo(torch.float32).tiny
 

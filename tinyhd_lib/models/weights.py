@@ -23,10 +23,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 LICENCE_NOTE = "released by the paper's authors without a licence: for your own research, not for redistribution"
-TEACHER_NOTE = (
-    "HD2S's weights (CC BY-NC 4.0), offered by its authors on a university OneDrive linked from "
-    "github.com/perceivelab/hd2s, have been missing there since 2025; give the path of the file, or another teacher"
-)
+TEACHER_NOTE = "HD2S's file (CC BY-NC 4.0) has been missing at its authors' address since 2025; others can teach too"
 
 DOWNLOAD_ATTEMPTS = 3
 

@@ -157,7 +157,11 @@ def gather_parameters(notebook: Notebook, sources: Sequence[str], settings: Mapp
     """
     parameters: dict[str, Any] = {}
     for source in sources:
-        parameters |= _read_parameters(notebook, source)
+        path = notebook.set_path(source) if is_set(source) else Path(source)
+        if not path.is_file():
+            there = f"the sets {', '.join(notebook.sets)}" if notebook.sets else "no sets"
+            raise BadInput(f"{path}: no such parameters; {notebook.name} has {there}")
+        parameters |= read_yaml(path)
     parameters |= settings
     for name, value in parameters.items():
         if name not in notebook.known():
@@ -181,12 +185,3 @@ def _find(name: str, there: Sequence[Path]) -> Path:
         return found[0]
     trouble = "begins several notebooks" if found else "no such notebook"
     raise BadInput(f"{name!r}: {trouble}; there are {', '.join(path.stem for path in found or there)}")
-
-
-def _read_parameters(notebook: Notebook, source: str) -> dict[str, Any]:
-    """Return the table of a set or file of parameters."""
-    path = notebook.set_path(source) if is_set(source) else Path(source)
-    if not path.is_file():
-        there = f"the sets {', '.join(notebook.sets)}" if notebook.sets else "no sets"
-        raise BadInput(f"{path}: no such parameters; {notebook.name} has {there}")
-    return read_yaml(path)

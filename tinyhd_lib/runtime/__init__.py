@@ -58,17 +58,15 @@ def open_runtime(model: "TinyHD | str | Path | Saliency", device: str = "auto", 
     if device != "auto":
         return _open(source, device, precision)
     *choices, last = (name for name, has in _CHOICES.items() if precision in has and _may_be_there(name))
-    reasons = ""
+    reasons = ""  # why it is not the first choice
     for name in choices:
         try:
-            return _announced(_open(source, name, precision), reasons)
+            runtime = _open(source, name, precision)
+            break
         except Unusable as error:
             reasons += f"; {error}"
-    return _announced(_open(source, last, precision), reasons)
-
-
-def _announced(runtime: Runtime, reasons: str) -> Runtime:
-    """Say what was taken, and why if it is not the first choice."""
+    else:
+        runtime = _open(source, last, precision)
     logger.log(logging.WARNING if reasons else logging.INFO, "running on %s%s", runtime.name, reasons)
     return runtime
 

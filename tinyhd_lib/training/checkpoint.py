@@ -11,7 +11,6 @@ from typing import Any
 import pandas as pd
 import torch
 from torch import Tensor
-from torch.nn.modules.utils import consume_prefix_in_state_dict_if_present
 
 from tinyhd_lib.errors import BadInput
 from tinyhd_lib.files import write_atomically
@@ -71,13 +70,11 @@ def read_state(folder: Path) -> TrainingState | None:
     if not path.exists():
         return None
     try:
-        state = TrainingState(**torch.load(path, map_location="cpu", weights_only=True))
-        consume_prefix_in_state_dict_if_present(state.model, "student.")  # as earlier versions wrote it
+        return TrainingState(**torch.load(path, map_location="cpu", weights_only=True))
     except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError, TypeError) as error:
         raise BadInput(
             f"{path}: damaged, or not the state of a training; give another `out`, or `force=True` to begin anew"
         ) from error
-    return state
 
 
 def append_log(folder: Path, entry: Entry) -> None:

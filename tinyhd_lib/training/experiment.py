@@ -42,26 +42,13 @@ _SCORES_NAME = "scores.parquet"
 _RUN = "run:"  # what stands before the name of another run, where weights are named
 
 
-class Budget(NamedTuple):
-    """How much an experiment may cost.
-
-    Attributes:
-        recipe: that all runs share; None for the experiment's own, as published.
-        r: the reduction of its models, where they do not differ in that.
-        auxiliary: the kind of its data without gaze.
-    """
-
-    recipe: str | None
-    r: str
-    auxiliary: str
-
-
 BUDGETS = {
-    "smoke": Budget("sketch", "r4", "folder"),
-    "laptop": Budget("study", "r4", "folder"),
-    "published": Budget(None, "r1", "kinetics"),
+    "smoke": {"recipe": "sketch", "r": "r4", "auxiliary": "folder"},
+    "laptop": {"recipe": "study", "r": "r4", "auxiliary": "folder"},
+    "published": {"r": "r1", "auxiliary": "kinetics"},
 }
-"""What `ExperimentOptions` choose from."""
+"""How much an experiment may cost: the recipe that all runs share, if not the experiment's own; the reduction of its
+models, where they do not differ in that; and the kind of its data without gaze."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -142,7 +129,7 @@ def read_experiment(name_or_path: str | Path, budget: str = "laptop") -> Experim
     if not source.is_file():
         raise BadInput(f"experiment {text!r}: no such file or name; there are {', '.join(experiment_names())}")
     try:
-        found = Experiment(**read_yaml(source, **BUDGETS[budget]._asdict()))
+        found = Experiment(**read_yaml(source, **BUDGETS[budget]))
         return replace(found, runs={str(name): dict(changes or {}) for name, changes in found.runs.items()})
     except (TypeError, AttributeError) as error:
         raise BadInput(f"{source}: question, recipe, runs and perhaps published are needed ({error})") from error
@@ -159,14 +146,14 @@ def plan(experiment: Experiment, out: Path, options: ExperimentOptions) -> list[
     Raises:
         BadInput: an entry or a value that no recipe has; nothing to measure on; or a data set is not there.
     """
-    base = read_recipe(BUDGETS[options.budget].recipe or experiment.recipe, **options.changes)
+    base = read_recipe(BUDGETS[options.budget].get("recipe", experiment.recipe), **options.changes)
     runs = []
     for seed, (name, varied) in ((seed, each) for seed in options.seeds for each in experiment.runs.items()):
         folder = out / name / f"seed_{seed}"
         best = {f"{_RUN}{other}": str(out / other / folder.name / BEST_NAME) for other in experiment.runs}
         entries = {entry.lower(): value for entry, value in varied.items()}
         recipe = replace(base, seed=seed, **entries)
-        others = {recipe.start, *recipe.teachers} & set(best)
+        waits = bool({recipe.start, *recipe.teachers} & set(best))
         recipe = replace(
             recipe,
             start=best.get(recipe.start or "", recipe.start),
@@ -176,7 +163,7 @@ def plan(experiment: Experiment, out: Path, options: ExperimentOptions) -> list[
         if not (measured.labelled and measured.validation_split):
             raise BadInput("LABELLED and VALIDATION_SPLIT: without gaze to measure on there is nothing to compare")
         recipe, measured = (_with_data(each, out, options) for each in (recipe, measured))
-        runs.append(Run(name, seed, recipe, measured, folder, waits=bool(others)))
+        runs.append(Run(name, seed, recipe, measured, folder, waits))
     return sorted(runs, key=lambda run: run.waits)
 
 
@@ -233,14 +220,10 @@ def write_tables(experiment: Experiment, found: Sequence[tuple[Run, pd.DataFrame
     """Write what is known of an experiment, as `conduct` says."""
     table = as_comparison(experiment, found)
     scores = [{"run": run.name, "seed": run.seed, **means_over_videos(frames)} for run, frames in found]
-    texts = {
-        "txt": f"{experiment.question}\n\n{table}\n",
-        "tex": table.to_latex(),
-        "html": table.to_html(),
-        "csv": pd.DataFrame(scores).to_csv(index=False, lineterminator="\n"),
-    }
-    for suffix, text in texts.items():
-        write_atomically(out / f"table.{suffix}", text.encode())
+    write_atomically(out / "table.txt", f"{experiment.question}\n\n{table}\n".encode())
+    write_atomically(out / "table.tex", table.to_latex().encode())
+    write_atomically(out / "table.html", table.to_html().encode())
+    write_atomically(out / "table.csv", pd.DataFrame(scores).to_csv(index=False, lineterminator="\n").encode())
     as_figure(experiment, pd.DataFrame(scores)).savefig(out / "figure.png", dpi=120)
 
 
@@ -284,16 +267,16 @@ def as_comparison(experiment: Experiment, found: Sequence[tuple[Run, pd.DataFram
     }
     facts = pd.DataFrame([_facts(one[name].recipe.spec) for name in names], names)
     if "alike" in runs:
-        facts["alike"] = runs.groupby(level=0)["alike"].mean().map(partial(_number, digits=2))
+        facts["alike"] = runs.groupby(level=0)["alike"].mean().map(_number)
     published = pd.DataFrame.from_dict(experiment.published, "index").reindex(names)
-    facts = facts.join(published.map(_number, digits=3).add_suffix(" of the paper"))
+    facts = facts.join(published.map(_number).add_suffix(" of the paper"))
     headline = "; ".join(f"{place}: {each.headline}" for place, each in compared.items())
     spread = runs.groupby(level=0)[list(tables["mean"])].std().loc[names]
     return Comparison(headline, **tables, facts=facts, spread=spread)
 
 
-def _number(value: float, digits: int) -> str:
-    return "-" if np.isnan(value) else f"{value:.{digits}f}"
+def _number(value: float) -> str:
+    return "-" if np.isnan(value) else f"{value:.3f}"
 
 
 @cache

@@ -179,10 +179,8 @@ def frame_scores(  # noqa: PLR0913
         indices = clip.indices(source.count)[output_frames(student.spec.outputs)]
         opinions = [each[0, :, -1].mean(0).double().cpu().numpy() for each in output.side_maps]
         alike = [float(metrics.cc(*pair)) ** 2 for pair in combinations(opinions, 2)]
-        for index, known in zip(indices, scores, strict=False):
-            if known:
-                also = {"alike": float(np.mean(alike))} if alike else {}
-                rows.append({"video": source.video.name, "index": int(index), **known, **also})
+        clip_has = {"video": source.video.name, **({"alike": float(np.mean(alike))} if alike else {})}
+        rows += [clip_has | {"index": int(n)} | known for n, known in zip(indices, scores, strict=False) if known]
     return pd.DataFrame(rows)
 
 

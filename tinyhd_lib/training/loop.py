@@ -71,8 +71,6 @@ def train(  # noqa: PLR0913
     record = RunRecord("train", recipe.without_places())
     with processes(device) as group, alone_in(out) if group.first else nullcontext():
         earlier = None if force else read_record(out)
-        if earlier:
-            earlier.key.pop("compile", None)  # an entry of earlier versions, which decided the speed alone
         check_same(out, earlier, record)
         if earlier and earlier.complete and (out / checkpoint.LAST_NAME).exists():
             return
