@@ -39,7 +39,6 @@ if TYPE_CHECKING:
 
 _FOLDER = Path(__file__).parent / "experiments"
 _SCORES_NAME = "scores.parquet"
-_RUN = "run:"  # what stands before the name of another run, where weights are named
 
 
 BUDGETS = {
@@ -150,7 +149,7 @@ def plan(experiment: Experiment, out: Path, options: ExperimentOptions) -> list[
     runs = []
     for seed, (name, varied) in ((seed, each) for seed in options.seeds for each in experiment.runs.items()):
         folder = out / name / f"seed_{seed}"
-        best = {f"{_RUN}{other}": str(out / other / folder.name / BEST_NAME) for other in experiment.runs}
+        best = {f"run:{other}": str(out / other / folder.name / BEST_NAME) for other in experiment.runs}
         entries = {entry.lower(): value for entry, value in varied.items()}
         recipe = replace(base, seed=seed, **entries)
         waits = bool({recipe.start, *recipe.teachers} & set(best))
@@ -292,8 +291,7 @@ def as_figure(experiment: Experiment, table: pd.DataFrame) -> "Figure":
     names, scores = list(dict.fromkeys(table["run"])), [name for name in ("NSS", "CC", "KL", "alike") if name in table]
     figure = Figure(figsize=(3.2 * len(scores) + 1, 0.4 * len(names) + 1.6), layout="constrained")
     for axes, score in zip(figure.subplots(1, len(scores), sharey=True, squeeze=False)[0], scores, strict=True):
-        rows = [names.index(name) for name in table["run"]]
-        axes.plot(table[score], rows, "o", color="#0072b2", alpha=0.6)
+        axes.plot(table[score], table["run"].map(names.index), "o", color="#0072b2", alpha=0.6)
         axes.plot(table.groupby("run")[score].mean()[names], range(len(names)), "|", color="black", markersize=18)
         axes.set(xlabel=score, yticks=range(len(names)), yticklabels=names, ylim=(len(names) - 0.5, -0.5))
         axes.grid(axis="x", color="#eeeeee")
