@@ -199,6 +199,24 @@ def test_gaze_without_its_video_is_skipped(made_up: MadeUp, tmp_path: Path) -> N
     assert "0 videos of its name are beside it" in dataset.skipped[0].reason
 
 
+def test_gaze_in_folders_has_a_split_in_each(made_up: MadeUp, tmp_path: Path) -> None:
+    for place, names in {"train": ["clip_000", "clip_001"], "validation": ["clip_002"], ".": ["clip_000"]}.items():
+        for path in (path for name in names for path in made_up("gaze").glob(f"{name}.*")):
+            (tmp_path / place).mkdir(exist_ok=True)
+            shutil.copy(path, tmp_path / place)
+    (tmp_path / "photographs").mkdir()
+    write_gaze(tmp_path / "photographs")
+    shutil.copy(made_up("gaze") / "GAZE.json", tmp_path / "train")
+    dataset = open_dataset("gaze", tmp_path)
+    assert dataset.splits == {"all": 1, "train": 2, "validation": 1}
+    assert not dataset.skipped, "a folder without videos is no split"
+    train, rest = open_dataset("gaze", tmp_path, "train").videos[0], open_dataset("gaze", tmp_path, "all").videos[0]
+    assert not train.viewing.assumed, "each folder's own GAZE.json counts"
+    assert rest.viewing.assumed
+    with pytest.raises(BadInput, match="no split 'test'; there are all, train, validation"):
+        open_dataset("gaze", tmp_path, "test")
+
+
 def _unpadded(folder: Path) -> None:
     for path in list(folder.rglob("*.png")):
         path.rename(path.with_name(f"{int(path.stem)}.png"))

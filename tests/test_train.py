@@ -22,7 +22,7 @@ from conftest import random_model
 from test_teachers import hd2s_state
 from torchvision.models import mobilenet_v2
 
-from tinyhd_lib import MODEL_SPECS, BadInput, build_teacher, inflate_mobilenet_v2, load_model, save_model
+from tinyhd_lib import MODEL_SPECS, BadInput, build_model, build_teacher, inflate_mobilenet_v2, load_model, save_model
 from tinyhd_lib.cli import main
 from tinyhd_lib.data.clips import resized
 from tinyhd_lib.data.datasets import open_dataset
@@ -580,6 +580,17 @@ def test_an_encoder_starts_from_image_net(labels: Recipe, tmp_path: Path) -> Non
         inflate_mobilenet_v2(expected, images.state_dict())
     for name, value in student.encoder.state_dict().items():
         assert torch.equal(value, expected.encoder.state_dict()[name]), name
+
+
+def test_a_student_starts_from_the_encoder_of_another(labels: Recipe, tmp_path: Path) -> None:
+    torch.manual_seed(3)
+    trained = build_model(labels.spec)
+    save_model(trained, tmp_path / "trained.safetensors", {})
+    student = build_student(replace(labels, start=f"encoder:{tmp_path / 'trained.safetensors'}"))
+    fresh = random_model(labels.model).state_dict()
+    for name, value in student.state_dict().items():
+        expected = trained.state_dict() if name.startswith("encoder.") else fresh
+        assert torch.equal(value, expected[name]), name
 
 
 def test_the_best_is_the_best_by_the_score_that_is_named(
