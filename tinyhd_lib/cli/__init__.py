@@ -46,6 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for library in ("openvino", "onnxscript"):
         logging.getLogger(library).setLevel(logging.ERROR)
     os.environ.setdefault("DASK_LOGGING__DISTRIBUTED", "error")  # it asks when it is imported, here and in workers
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # on a busy machine, threads that spin cost a multiple
     command: Command = resolve_name(f"{__name__}.{_COMMANDS[name][0]}")
     try:
         return _parse(command, name, words[len(name.split()) :])() or 0

@@ -38,7 +38,6 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _FOLDER = Path(__file__).parent / "experiments"
-_SCORES_NAME = "scores.parquet"
 
 
 BUDGETS = {
@@ -229,7 +228,7 @@ def write_tables(experiment: Experiment, found: Sequence[tuple[Run, pd.DataFrame
 def _conducted(run: Run, running: Mapping[str, Any]) -> pd.DataFrame:
     for _ in train(run.recipe, run.folder, **running):
         pass
-    kept, best = run.folder / _SCORES_NAME, run.folder / BEST_NAME
+    kept, best = run.folder / "scores.parquet", run.folder / BEST_NAME
     if not kept.exists() or kept.stat().st_mtime < best.stat().st_mtime:
         write_atomically(kept, measure(run).to_parquet())
     return pd.read_parquet(kept)
