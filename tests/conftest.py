@@ -14,6 +14,7 @@ import nbformat
 import numpy as np
 import pytest
 import torch
+from hypothesis import settings
 
 # Before anything imports the kernels: where there is no GPU, a CPU interprets them.
 os.environ.setdefault("TRITON_INTERPRET", str(int(not torch.cuda.is_available())))
@@ -22,6 +23,9 @@ from tinyhd_lib import MODEL_SPECS, TinyHD, build_model, save_model
 from tinyhd_lib.data.synthetic import synthesise
 from tinyhd_lib.data.writer import VideoWriter
 from tinyhd_lib.models.checkpoints import _published_name
+
+settings.register_profile("suite", deadline=None)  # how busy the machine is decides the time, not the code
+settings.load_profile("suite")
 
 ROOT = Path(__file__).parents[1]
 SHARED = ROOT.parent / "shared"

@@ -165,7 +165,7 @@ def test_hd2s_is_opened_from_its_published_file(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "complaint"),
     [
-        ("hd2s:absent.pth", r"absent\.pth: no such file; HD2S's weights"),
+        ("hd2s:absent.pth", r"absent\.pth: no such file; HD2S's file"),
         ("maps:folder", "maps on disk have no inside to look at"),
         ("absent.safetensors", "absent"),
     ],
