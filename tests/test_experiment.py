@@ -26,6 +26,7 @@ from tinyhd_lib.training.experiment import (
     measure,
     plan,
     read_experiment,
+    stages,
 )
 from tinyhd_lib.training.models import normalised
 
@@ -115,13 +116,28 @@ def random_model_of(spec: ModelSpec) -> torch.nn.Module:
 def test_assistants_are_trained_first_and_teach_the_run_of_their_seed() -> None:
     chosen = ExperimentOptions(budget="smoke", data={"gaze": PLACE}, seeds=(0, 1))
     runs = plan(read_experiment("reduction", "smoke"), Path("out"), chosen)
-    waiting = [run.waits for run in runs]
-    assert waiting == sorted(waiting)
-    assert sum(waiting) == 6
-    for run in runs:
-        assert run.recipe.teachers == (
-            (f"out/r1/seed_{run.seed}/best.safetensors",) if run.waits else ("workbench_m_r4",)
-        )
+    first, second = stages(runs)
+    assert len(first) == 8
+    assert {run.name for run in second} == {f"r{r}, taught by r1" for r in (2, 4, 8)}
+    assert {run.recipe.teachers for run in first} == {("workbench_m_r4",)}
+    for run in second:
+        assert run.recipe.teachers == (f"out/r1/seed_{run.seed}/best.safetensors",)
+
+
+def test_runs_may_wait_in_a_chain_and_not_in_a_circle(tmp_path: Path) -> None:
+    (tmp_path / "mine.yaml").write_text("""
+question: In which order?
+recipe: single
+runs:
+  third: {MODEL: S-r8, TEACHERS: ["run:second"]}
+  second: {MODEL: S-r4, START: "run:first"}
+  first: {MODEL: S-r2}
+""")
+    runs = plan(read_experiment(tmp_path / "mine.yaml", "smoke"), tmp_path, options(data={"gaze": PLACE}))
+    assert [[run.name for run in stage] for stage in stages(runs)] == [["first"], ["second"], ["third"]]
+    circle = [run._replace(after={"third"}) if run.name == "first" else run for run in runs]
+    with pytest.raises(BadInput, match=r"runs wait for one another: .*first"):
+        list(stages(circle))
 
 
 @pytest.mark.slow
@@ -264,6 +280,8 @@ def test_what_cannot_be_tried_is_told_in_a_line(
         ("question: What?\nrecipe: single\nruns: {a: {MODEL: S-r4, COLOR: 1}}", "COLOR"),
         ("question: What?\nrecipe: single\nruns: {a: {MODEL: S-r3}}", "no such model"),
         ("question: What?\nrecipe: single\nruns: {a: {MODEL: $x}}", "'x'"),
+        ("question: What?\nrecipe: single\nruns: {../a: {MODEL: S-r4}}", "run '../a': its name is to be a folder's"),
+        ("question: What?\nrecipe: single\nruns: {a: {MODEL: S-r4, TEACHERS: ['run:b']}}", "run:b is none of run:a"),
         ("- a\n- b\n", "a table of names and values is needed"),
         ("a: [", "not YAML that can be read"),
     ],

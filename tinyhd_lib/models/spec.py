@@ -232,12 +232,10 @@ def _described(label: str) -> ModelSpec:
         raise KeyError(label) from error
 
 
+_ROWS = tomllib.loads(Path(__file__).with_suffix(".toml").read_text(encoding="utf-8"))
+
 MODEL_SPECS = ModelTable(
-    {
-        name: ModelSpec(**row)
-        for name, row in tomllib.loads(Path(__file__).with_suffix(".toml").read_text(encoding="utf-8")).items()
-    },
-    aliases={"S-r1-ucf": "ucf_d123s", "M-r1-ucf": "ucf_d123m"},
+    {name: ModelSpec(**row) for name, row in _ROWS.items()}, aliases={"S-r1-ucf": "ucf_d123s", "M-r1-ucf": "ucf_d123m"}
 )
 """Models by their published names (those of the ablations follow the same pattern), and by readable ones.
 

@@ -48,8 +48,9 @@ class ForeignRuntime:
         frames = clip.transpose(1, 2, 3, 0) * np.array(STD, np.float32) + np.array(MEAN, np.float32)
         found = np.asarray(self._saliency(frames.clip(0, 1)), np.float32)
         if found.ndim != 2 or found.min() < 0:
-            told = f"gave {found.shape} with {found.min():g} for its least value"
-            raise BadInput(f"{self.spec.label}: {told}; a map is (h, w) and not negative")
+            raise BadInput(
+                f"{self.spec.label}: gave {found.shape}, least {found.min():g}; a map is (h, w), none below 0"
+            )
         return cv2.resize(found, INPUT_SIZE[::-1], interpolation=cv2.INTER_LINEAR)
 
 

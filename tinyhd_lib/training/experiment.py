@@ -10,6 +10,8 @@ entries in which they differ. See docs/experiments.md.
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache, partial
+from graphlib import CycleError, TopologicalSorter
+from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
@@ -100,7 +102,7 @@ class Run(NamedTuple):
         recipe: how it is trained.
         measured: the recipe whose validation data it is measured on.
         folder: where it is.
-        waits: whether it needs the weights of another run.
+        after: the names of the runs whose weights it needs.
     """
 
     name: str
@@ -108,7 +110,7 @@ class Run(NamedTuple):
     recipe: Recipe
     measured: Recipe
     folder: Path
-    waits: bool
+    after: set[str]
 
 
 def experiment_names() -> list[str]:
@@ -134,7 +136,7 @@ def read_experiment(name_or_path: str | Path, budget: str = "laptop") -> Experim
 
 
 def plan(experiment: Experiment, out: Path, options: ExperimentOptions) -> list[Run]:
-    """Return the trainings of an experiment, those that others wait for first.
+    """Return the trainings of an experiment, seed by seed.
 
     Args:
         experiment: see `read_experiment`.
@@ -142,27 +144,45 @@ def plan(experiment: Experiment, out: Path, options: ExperimentOptions) -> list[
         options: see there.
 
     Raises:
-        BadInput: an entry or a value that no recipe has; nothing to measure on; or a data set is not there.
+        BadInput: an entry or a value that no recipe has; a name that no folder or no run has; nothing to measure on; or
+            a data set is not there.
     """
     base = read_recipe(BUDGETS[options.budget].get("recipe", experiment.recipe), **options.changes)
+    if strange := [name for name in experiment.runs if Path(name).name != name]:
+        raise BadInput(f"run {strange[0]!r}: its name is to be a folder's, too; leave out slashes")
     runs = []
-    for seed, (name, varied) in ((seed, each) for seed in options.seeds for each in experiment.runs.items()):
+    for seed, (name, varied) in product(options.seeds, experiment.runs.items()):
         folder = out / name / f"seed_{seed}"
         best = {f"run:{other}": str(out / other / folder.name / BEST_NAME) for other in experiment.runs}
-        entries = {entry.lower(): value for entry, value in varied.items()}
-        recipe = replace(base, seed=seed, **entries)
-        waits = bool({recipe.start, *recipe.teachers} & set(best))
-        recipe = replace(
-            recipe,
-            start=best.get(recipe.start or "", recipe.start),
-            teachers=tuple(best.get(teacher, teacher) for teacher in recipe.teachers),
-        )
+        recipe = replace(base, seed=seed, **{entry.lower(): value for entry, value in varied.items()})
+        after = {each for each in (recipe.start or "", *recipe.teachers) if each.startswith("run:")}
+        if unknown := after - set(best):
+            raise BadInput(f"run {name!r}: {unknown.pop()} is none of {', '.join(best)}")
+        teachers = tuple(best.get(each, each) for each in recipe.teachers)
+        recipe = replace(recipe, start=best.get(recipe.start or "", recipe.start), teachers=teachers)
         measured = recipe if recipe.labelled else base
         if not (measured.labelled and measured.validation_split):
             raise BadInput("LABELLED and VALIDATION_SPLIT: without gaze to measure on there is nothing to compare")
         recipe, measured = (_with_data(each, out, options) for each in (recipe, measured))
-        runs.append(Run(name, seed, recipe, measured, folder, waits))
-    return sorted(runs, key=lambda run: run.waits)
+        runs.append(Run(name, seed, recipe, measured, folder, {each.removeprefix("run:") for each in after}))
+    return runs
+
+
+def stages(runs: Sequence[Run]) -> Iterator[list[Run]]:
+    """Yield the runs in groups, each of those that wait for none that comes later.
+
+    Raises:
+        BadInput: some wait for one another.
+    """
+    waiting = TopologicalSorter({run.name: run.after for run in runs})
+    try:
+        waiting.prepare()
+    except CycleError as error:
+        raise BadInput(f"runs wait for one another: {', '.join(error.args[1])}") from error
+    while waiting.is_active():
+        ready = waiting.get_ready()
+        yield [run for run in runs if run.name in ready]
+        waiting.done(*ready)
 
 
 def _with_data(recipe: Recipe, out: Path, options: ExperimentOptions) -> Recipe:
@@ -181,12 +201,7 @@ def _with_data(recipe: Recipe, out: Path, options: ExperimentOptions) -> Recipe:
 
 
 def conduct(
-    name_or_path: str | Path,
-    out: Path,
-    options: ExperimentOptions,
-    *,
-    cluster: "Client | None" = None,
-    **running: Any,
+    name_or_path: str | Path, out: Path, options: ExperimentOptions, *, cluster: "Client | None" = None, **running: Any
 ) -> Iterator[tuple[Run, pd.DataFrame]]:
     """Train and measure every run of an experiment, each into a folder of its own in ``out``.
 
@@ -204,10 +219,8 @@ def conduct(
         BadInput: see `read_experiment`, `plan` and `train`.
     """
     experiment = read_experiment(name_or_path, options.budget)
-    runs = plan(experiment, out, options)
     found: list[tuple[Run, pd.DataFrame]] = []
-    for waits in (False, True):
-        stage = [run for run in runs if run.waits == waits]
+    for stage in stages(plan(experiment, out, options)):
         for run, frames in zip(stage, results(partial(_conducted, running=running), stage, cluster), strict=True):
             found.append((run, frames))
             write_tables(experiment, found, out)

@@ -130,8 +130,7 @@ class ForeignModel:
 
     def __call__(self, frames: Image) -> Answers:
         """Return its answer, (1, 1, H, W), to (16, h, w, 3) uint8 RGB."""
-        clip = np.stack([preprocess(frame) for frame in frames], axis=1)
-        return {"map": self._runtime([clip])}
+        return {"map": self._runtime([np.stack([preprocess(frame) for frame in frames], axis=1)])}
 
 
 def open_model(name: str, device: str = "cpu", *, size: tuple[int, int] = INPUT_SIZE) -> OpenModel:
