@@ -48,9 +48,7 @@ class ForeignRuntime:
         frames = clip.transpose(1, 2, 3, 0) * np.array(STD, np.float32) + np.array(MEAN, np.float32)
         found = np.asarray(self._saliency(frames.clip(0, 1)), np.float32)
         if found.ndim != 2 or found.min() < 0:
-            raise BadInput(
-                f"{self.spec.label}: gave {found.shape}, least {found.min():g}; a map is (h, w), none below 0"
-            )
+            raise BadInput(f"{self.spec.label}: gave {found.shape}, least {found.min():g}; a map is (h, w), 0 and more")
         return cv2.resize(found, INPUT_SIZE[::-1], interpolation=cv2.INTER_LINEAR)
 
 
