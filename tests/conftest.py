@@ -1,6 +1,7 @@
 """What the tests share. Third-party material is read from ../shared; tests that need it skip where it is absent."""
 
 import ast
+import json
 import os
 import shutil
 import sys
@@ -15,12 +16,14 @@ import numpy as np
 import pytest
 import torch
 from hypothesis import settings
+from pydantic import TypeAdapter
 
 # Before anything imports the kernels: where there is no GPU, a CPU interprets them.
 os.environ.setdefault("TRITON_INTERPRET", str(int(not torch.cuda.is_available())))
 
 from tinyhd_lib import MODEL_SPECS, TinyHD, build_model, save_model
-from tinyhd_lib.data.synthetic import synthesise
+from tinyhd_lib.data.synthetic import RECORD_NAME, synthesise
+from tinyhd_lib.data.synthetic.files import VideoSettings
 from tinyhd_lib.data.writer import VideoWriter
 from tinyhd_lib.models.checkpoints import _published_name
 
@@ -103,6 +106,12 @@ def reference_clip() -> Callable[..., torch.Tensor]:
     from deterministic_weights import clip
 
     return lambda **options: torch.from_numpy(clip(**options))
+
+
+def video_settings(folder: Path) -> dict[str, VideoSettings]:
+    """What each video of a made-up set was made of, by its name."""
+    record = json.loads((folder / RECORD_NAME).read_bytes())
+    return TypeAdapter(dict[str, VideoSettings]).validate_python(record["videos"])
 
 
 def random_model(row: str) -> TinyHD:

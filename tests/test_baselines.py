@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 import pytest
+from conftest import video_settings
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.ndimage import gaussian_filter
@@ -16,7 +17,7 @@ from tinyhd_lib import metrics
 from tinyhd_lib.data.datasets import open_dataset
 from tinyhd_lib.data.gaze import Gaze, GroundTruth, as_fixations, blur, places_of, read_gaze, truth_of
 from tinyhd_lib.data.layouts import Video
-from tinyhd_lib.data.synthetic import synthesise, video_settings
+from tinyhd_lib.data.synthetic import synthesise
 from tinyhd_lib.data.synthetic.scenes import density
 from tinyhd_lib.evaluation.options import PROTOCOLS
 from tinyhd_lib.evaluation.scores import METRICS, Target, score

@@ -11,13 +11,13 @@ import cv2
 import numpy as np
 import pandas as pd
 import pytest
+from conftest import video_settings
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tinyhd_lib.cli import main
 from tinyhd_lib.data.datasets import DHF1K_SIGMA, Dataset, open_dataset
 from tinyhd_lib.data.gaze import GroundTruth, blur
-from tinyhd_lib.data.synthetic import video_settings
 from tinyhd_lib.data.synthetic.scenes import density
 from tinyhd_lib.evaluation.compare import compare
 from tinyhd_lib.evaluation.folder import Evaluation, read_evaluation

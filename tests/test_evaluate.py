@@ -17,14 +17,13 @@ import numpy as np
 import pandas as pd
 import psutil
 import pytest
-from conftest import SHARED, needs_shared
+from conftest import SHARED, needs_shared, video_settings
 from scipy.io import savemat
 
 from tinyhd_lib import metrics
 from tinyhd_lib.cli import main
 from tinyhd_lib.data.datasets import Dataset, open_dataset
 from tinyhd_lib.data.layouts import Video
-from tinyhd_lib.data.synthetic import video_settings
 from tinyhd_lib.data.synthetic.scenes import density
 from tinyhd_lib.data.writer import VideoWriter
 from tinyhd_lib.evaluation.options import PROTOCOLS

@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import defined_in
+from conftest import defined_in, video_settings
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from tinyhd_lib import BadInput
 from tinyhd_lib.data.datasets import Dataset, open_dataset
-from tinyhd_lib.data.synthetic import synthesise_once, video_settings
+from tinyhd_lib.data.synthetic import synthesise_once
 from tinyhd_lib.data.synthetic.scenes import density
 from tinyhd_lib.data.transforms import to_grey
 from tinyhd_lib.evaluation.compare import compare

@@ -179,6 +179,26 @@ def data_of(found: list) -> dict[str, str]:
 
 
 @pytest.mark.slow
+def test_other_data_or_another_teacher_is_another_run(
+    conducted: tuple[Path, list], tiny: Callable[[str], Path]
+) -> None:
+    folder, _ = conducted
+    for changed in (options(data={"gaze": tiny("gaze")}), options(data={"gaze": PLACE})):
+        with pytest.raises(BadInput, match=r"left/seed_0: was trained in another way, or on other data"):
+            list(conduct(folder / "mine.yaml", folder / "out", changed, device="cpu"))
+
+
+@pytest.mark.slow
+def test_models_of_one_map_and_of_many_are_measured_on_the_same_frames(tmp_path: Path) -> None:
+    found = list(conduct("outputs", tmp_path, options(), device="cpu"))
+    places = [set(zip(frames["video"], frames["index"], strict=True)) for _, frames in found]
+    assert places[0] == places[1] == places[2]
+    table = pd.read_csv(tmp_path / "table.csv").set_index("run")
+    mean = as_comparison(read_experiment("outputs", "smoke"), found).mean
+    assert mean["KL"].to_numpy() == pytest.approx(table["KL"][mean.index].to_numpy())
+
+
+@pytest.mark.slow
 def test_scores_are_those_of_the_best_checkpoint_on_the_frames_it_was_measured_on(conducted: tuple[Path, list]) -> None:
     _, found = conducted
     run, frames = found[0]
@@ -231,6 +251,7 @@ def test_data_sets_stand_in_one_table_without_a_test_between_them(tmp_path: Path
     comparison = as_comparison(read_experiment("datasets", "smoke"), found)
     assert list(comparison.mean.index) == ["DHF1K", "UCF-Sports", "Hollywood-2"]
     assert comparison.p.isna().all(axis=None)
+    assert not comparison.best.any(axis=None)
     assert np.isfinite(comparison.mean.to_numpy()).all()
     assert {run.recipe.labelled_dir for run, _ in found} == {
         (str(tmp_path / "data" / kind),) for kind in ("dhf1k", "ucf", "hollywood2")
@@ -238,7 +259,7 @@ def test_data_sets_stand_in_one_table_without_a_test_between_them(tmp_path: Path
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", sorted({*experiment_names()} - {"datasets", "reduction"}))
+@pytest.mark.parametrize("name", sorted({*experiment_names()} - {"datasets", "outputs", "reduction"}))
 def test_each_experiment_runs_on_made_up_data(name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     quick = [
         f"--set={entry.upper()}={list(value) if isinstance(value, tuple) else value}" for entry, value in QUICK.items()
@@ -260,7 +281,12 @@ def test_each_experiment_runs_on_made_up_data(name: str, tmp_path: Path, capsys:
         (["decoders", "--set", "EPOCH=1"], "no such entry 'EPOCH'; the nearest are EPOCHS"),
         (["decoders", "--set", "VALIDATION_SPLIT=null"], "without gaze to measure on there is nothing to compare"),
         (["decoders", "--budget", "published"], "name its folder, or set TINYHD_DHF1K"),
-        (["decoders", "--seeds"], "--seeds: name one or more"),
+        (["decoders", "--seeds"], "--seeds: name one or more, each once"),
+        (["decoders", "--seeds", "1", "1"], "--seeds: name one or more, each once"),
+        (
+            ["decoders", "--data", "gazee=."],
+            "kind 'gazee': there are dhf1k, ucf, hollywood2, kinetics, folder, gaze; gaze?",
+        ),
     ],
 )
 def test_what_cannot_be_tried_is_told_in_a_line(

@@ -1,6 +1,7 @@
 """Other people's models and baselines: a function from frames to a map, wherever a model of ours may stand."""
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -57,9 +58,12 @@ def test_a_map_of_any_size_is_brought_to_ours() -> None:
 @pytest.mark.parametrize(
     ("saliency", "told"),
     [
-        (lambda frames: frames[-1], r"gave \(192, 256, 3\)"),
-        (lambda frames: frames[-1, ..., 0] - 2, r"least -[12].*; a map is \(h, w\), 0 and more"),
-        (lambda frames: frames[-1, ..., 0] * np.nan, "not finite"),
+        (lambda frames: frames[-1], r"gave \(192, 256, 3\); a map is \(h, w\)"),
+        (lambda _frames: None, r"<lambda>: gave \(\)"),
+        (lambda frames: frames[0, 0, 0, 9], "<lambda>: IndexError: index 9 is out of bounds"),
+        (lambda frames: frames[:0, 0, :, 0], r"gave \(0, 256\)"),
+        (lambda frames: frames[-1, ..., 0] - 2, r"gave \(192, 256\); a map is \(h, w\), finite, 0 and more"),
+        (lambda frames: frames[-1, ..., 0] * np.nan, "a map is .* finite"),
     ],
 )
 def test_what_is_no_map_is_refused(saliency: Callable[[Map], Map], told: str) -> None:
@@ -90,6 +94,27 @@ def test_a_python_file_stands_where_weights_do(tmp_path: Path, capsys: pytest.Ca
 def test_what_is_not_there_is_told_in_a_line(model: str) -> None:
     with pytest.raises(BadInput, match=r"no such weights file|no such baseline; there are centre, spectral, motion"):
         maps_of(model)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "told"),
+    [
+        ("mine.py", b"def saliency(", "mine.py: SyntaxError: "),
+        ("mine.py", b"import nothing_like_it", "mine.py: ModuleNotFoundError: No module named 'nothing_like_it'"),
+        ("mine.onnx", b"no network", "mine.onnx: InvalidProtobuf: "),
+    ],
+)
+def test_a_file_that_fails_by_itself_is_told_in_a_line(name: str, content: bytes, told: str, tmp_path: Path) -> None:
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(BadInput, match=re.escape(told)) as caught:
+        maps_of(tmp_path / name)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("command", [["export", "--to", "torch"], ["weights", "convert"]])
+def test_they_are_not_exported_or_converted(command: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([*command, "baseline:motion"]) == 2
+    assert "another model than TinyHD, which can predict and teach, and nothing else" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("name", BASELINES)

@@ -9,13 +9,14 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from conftest import video_settings
 from scipy.io import loadmat
 from scipy.stats import chi2
 
 from tinyhd_lib import BadInput
 from tinyhd_lib.data.datasets import open_dataset
 from tinyhd_lib.data.gaze import Gaze, gaze_file, read_gaze
-from tinyhd_lib.data.synthetic import KINDS, synthesise, video_settings
+from tinyhd_lib.data.synthetic import KINDS, synthesise
 from tinyhd_lib.data.synthetic.drawing import render
 from tinyhd_lib.data.synthetic.scenes import (
     GazeModel,

@@ -16,10 +16,7 @@ from tinyhd_lib.files import write_atomically
 
 RECORD_NAME = "run.json"
 
-_PACKAGES = (
-    *("tinyhd", "torch", "torchvision", "numba", "openvino"),
-    *("numpy", "scipy", "opencv-python-headless", "av"),
-)
+_PACKAGES = ("tinyhd", "torch", "torchvision", "numba", "openvino", "numpy", "scipy", "opencv-python-headless", "av")
 
 
 def versions() -> dict[str, str]:

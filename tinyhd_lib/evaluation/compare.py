@@ -35,7 +35,7 @@ class Comparison:
     Attributes:
         headline: how many videos and frames all predictions have scores for, in words.
         mean: of the scores.
-        best: which are the best of their column; all that are tied with it.
+        best: which are the best of their column; all that are tied with it; none where there is one model.
         difference: an `Estimate` each: the model's score minus the best one's, frame by frame, with its 95 % interval
             (Student's t over videos). It is below zero where less is worse, above where more is (KL); NaN of the best
             itself, and where a score is infinite.
@@ -160,7 +160,7 @@ def _column(metric: Metric, frames: pd.DataFrame, averaging: str, seed: int) -> 
     sums = [totals(each.mask(each.abs() < _TIED, 0), videos) for _, each in apart.items()]
     columns = {
         "mean": mean,
-        "best": merit >= merit[best] - _TIED,
+        "best": (merit >= merit[best] - _TIED) & (len(merit) > 1),
         "difference": [estimate(*each, averaging) for each in sums],
         "p": [paired_p(*each, averaging, seed) for each in sums],
     }

@@ -55,6 +55,8 @@ def read_state(path: Path) -> dict[str, Tensor]:
     Raises:
         BadInput: it is no such file.
     """
+    if path.suffix in {".py", ".onnx"}:
+        raise BadInput(f"{path}: another model than TinyHD, which can predict and teach, and nothing else")
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # a crafted pickle may raise anything

@@ -1,4 +1,4 @@
-"""What every notebook needs: where its files go, where its video is, its recipe, and pictures side by side."""
+"""What every notebook needs: where its files go, where its video is, a recipe's entries, and pictures side by side."""
 
 import os
 from collections.abc import Mapping, Sequence
@@ -16,8 +16,6 @@ from tinyhd_lib.files import shipped, write_atomically
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
-
-    from tinyhd_lib.training.recipe import Recipe
 
 
 _DOTS_PER_INCH = 120
@@ -87,22 +85,6 @@ def find_video(name: str | Path) -> Path:
     if found is None:
         raise BadInput(f"{name}: no such video; there are {', '.join(sorted(p.name for p in examples.glob('*.mp4')))}")
     return found
-
-
-def recipe_of(name_or_path: str | Path, parameters: Mapping[str, Any]) -> "Recipe":
-    """Return a recipe, changed by a notebook's parameters.
-
-    Args:
-        name_or_path: see `read_recipe`.
-        parameters: such as ``globals()``: whatever is called like an entry of a recipe, in capitals, replaces it.
-
-    Raises:
-        BadInput: see `read_recipe`.
-    """
-    from tinyhd_lib.training.recipe import read_recipe
-
-    changes = {name: parameters[name.upper()] for name in recipe_entries() if name.upper() in parameters}
-    return read_recipe(name_or_path, **changes)
 
 
 def recipe_entries() -> list[str]:

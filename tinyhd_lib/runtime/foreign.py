@@ -46,9 +46,9 @@ class ForeignRuntime:
 
     def _map(self, clip: Map) -> Map:
         frames = clip.transpose(1, 2, 3, 0) * np.array(STD, np.float32) + np.array(MEAN, np.float32)
-        found = np.asarray(self._saliency(frames.clip(0, 1)), np.float32)
-        if found.ndim != 2 or found.min() < 0:
-            raise BadInput(f"{self.spec.label}: gave {found.shape}, least {found.min():g}; a map is (h, w), 0 and more")
+        found = _attempted(self.spec.label, lambda: np.asarray(self._saliency(frames.clip(0, 1)), np.float32))
+        if found.ndim != 2 or not found.size or not ((found >= 0) & np.isfinite(found)).all():
+            raise BadInput(f"{self.spec.label}: gave {found.shape}; a map is (h, w), finite, 0 and more")
         return cv2.resize(found, INPUT_SIZE[::-1], interpolation=cv2.INTER_LINEAR)
 
 
@@ -72,10 +72,18 @@ def foreign_runtime(model: Any) -> ForeignRuntime | None:
     if Path(str(model)).suffix not in {".py", ".onnx"}:
         return None
     path = locate_weights(model)
-    saliency = _of_onnx(path) if path.suffix == ".onnx" else runpy.run_path(str(path)).get("saliency")
+    saliency = _of_onnx(path) if path.suffix == ".onnx" else _attempted(path, runpy.run_path, str(path)).get("saliency")
     if not callable(saliency):
         raise BadInput(f"{path}: defines no function saliency(frames)")
     return ForeignRuntime(saliency, path.stem, sha256(path))
+
+
+def _attempted(who: object, function: Callable[..., Any], *given: Any, **named: Any) -> Any:
+    """Return what a function of other people gives; whatever goes wrong in it is theirs, and told in a line."""
+    try:
+        return function(*given, **named)
+    except Exception as error:
+        raise BadInput(f"{who}: {' '.join(f'{type(error).__name__}: {error}'.split())}") from error
 
 
 def _of_onnx(path: Path) -> Saliency:
@@ -84,7 +92,7 @@ def _of_onnx(path: Path) -> Saliency:
         raise BadInput(f"{path}: needs onnxruntime (pip install -e '.[export]' from the checkout)")
     import onnxruntime
 
-    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    session = _attempted(path, onnxruntime.InferenceSession, path, providers=["CPUExecutionProvider"])
     given = session.get_inputs()[0]
     as_frames = given.type == "tensor(uint8)"
     sizes = [size if isinstance(size, int) else 0 for size in given.shape]

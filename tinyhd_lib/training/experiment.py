@@ -15,7 +15,6 @@ from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
-import numpy as np
 import pandas as pd
 
 from tinyhd_lib.data.datasets import find_kind, find_root
@@ -29,6 +28,7 @@ from tinyhd_lib.files import read_yaml, write_atomically
 from tinyhd_lib.models.checkpoints import load_model
 from tinyhd_lib.models.spec import ModelSpec
 from tinyhd_lib.models.student import build_model, count_gmac, count_parameters
+from tinyhd_lib.records import read_record
 from tinyhd_lib.training import samples
 from tinyhd_lib.training.checkpoint import BEST_NAME
 from tinyhd_lib.training.learner import frame_scores, means_over_videos
@@ -56,7 +56,7 @@ class ExperimentOptions:
     """Say on what an experiment is tried.
 
     Raises:
-        BadInput: there is no such budget, or no seed.
+        BadInput: there is no such budget or kind of data set, or no seed, or one twice.
     """
 
     budget: Literal["smoke", "laptop", "published"] = "laptop"
@@ -72,8 +72,10 @@ class ExperimentOptions:
     def __post_init__(self) -> None:
         """Refuse what cannot be tried."""
         check_choices(self)
-        if not self.seeds:
-            raise BadInput("`seeds`: name one or more")
+        if not self.seeds or len(set(self.seeds)) < len(self.seeds):
+            raise BadInput("`seeds`: name one or more, each once")
+        for kind in self.data:
+            find_kind(kind)
 
 
 @dataclass(frozen=True)
@@ -148,8 +150,8 @@ def plan(experiment: Experiment, out: Path, options: ExperimentOptions) -> list[
             a data set is not there.
     """
     base = read_recipe(BUDGETS[options.budget].get("recipe", experiment.recipe), **options.changes)
-    if strange := [name for name in experiment.runs if Path(name).name != name]:
-        raise BadInput(f"run {strange[0]!r}: its name is to be a folder's, too; leave out slashes")
+    if strange := [name for name in experiment.runs if Path(name).name != name or name in {"", "..", "data"}]:
+        raise BadInput(f"run {strange[0]!r}: its name is to be a folder's, too; choose another")
     runs = []
     for seed, (name, varied) in product(options.seeds, experiment.runs.items()):
         folder = out / name / f"seed_{seed}"
@@ -206,7 +208,7 @@ def conduct(
     """Train and measure every run of an experiment, each into a folder of its own in ``out``.
 
     After each, ``table.txt``, ``table.tex``, ``table.html``, ``table.csv`` and ``figure.png`` in ``out`` are written
-    anew. Scores are of the frames of ``VALIDATION_CLIPS`` clips of every validation video.
+    anew. Scores are of the last frame of ``VALIDATION_CLIPS`` clips of every validation video.
 
     Args:
         name_or_path: of the experiment.
@@ -239,6 +241,9 @@ def write_tables(experiment: Experiment, found: Sequence[tuple[Run, pd.DataFrame
 
 
 def _conducted(run: Run, running: Mapping[str, Any]) -> pd.DataFrame:
+    earlier = None if running.get("force") else read_record(run.folder)
+    if earlier and earlier.details.get("recipe") != run.recipe.to_dict():
+        raise BadInput(f"{run.folder}: was trained in another way, or on other data; another `out`, or `force=True`")
     for _ in train(run.recipe, run.folder, **running):
         pass
     kept, best = run.folder / "scores.parquet", run.folder / BEST_NAME
@@ -248,10 +253,15 @@ def _conducted(run: Run, running: Mapping[str, Any]) -> pd.DataFrame:
 
 
 def measure(run: Run) -> pd.DataFrame:
-    """Return what the best checkpoint of a run scores, a row a frame, with the columns of `frame_scores`."""
+    """Return what the best checkpoint of a run scores on the last frame of each clip, which models of all kinds give.
+
+    The columns are those of `tinyhd_lib.training.learner.frame_scores`.
+    """
     student, (_, sources) = load_model(run.folder / BEST_NAME), samples.open_sources(run.measured)
     clips = samples.validation_clips(sources, run.measured.validation_clips)
     frames = frame_scores(student, sources, clips, None, run.measured.validation_view)
+    last = {(sources[clip.video].video.name, clip.indices(sources[clip.video].count)[-1]) for clip in clips}
+    frames = frames[[place in last for place in zip(frames["video"], frames["index"], strict=True)]]
     return frames.rename(columns={"kl": "KL", "cc": "CC", "nss": "NSS"})
 
 
@@ -278,16 +288,12 @@ def as_comparison(experiment: Experiment, found: Sequence[tuple[Run, pd.DataFram
     }
     facts = pd.DataFrame([_facts(one[name].recipe.spec) for name in names], names)
     if "alike" in runs:
-        facts["alike"] = runs.groupby(level=0)["alike"].mean().map(_number)
+        facts["alike"] = runs.groupby(level=0)["alike"].mean().map("{:.3f}".format)
     published = pd.DataFrame.from_dict(experiment.published, "index").reindex(names)
-    facts = facts.join(published.map(_number).add_suffix(" of the paper"))
+    facts = facts.join(published.map("{:.3f}".format).add_suffix(" of the paper")).replace("nan", "-")
     headline = "; ".join(f"{place}: {each.headline}" for place, each in compared.items())
     spread = runs.groupby(level=0)[list(tables["mean"])].std().loc[names]
     return Comparison(headline, **tables, facts=facts, spread=spread)
-
-
-def _number(value: float) -> str:
-    return "-" if np.isnan(value) else f"{value:.3f}"
 
 
 @cache

@@ -178,7 +178,7 @@ def frame_scores(  # noqa: PLR0913
             continue
         indices = clip.indices(source.count)[output_frames(student.spec.outputs)]
         opinions = [each[0, :, -1].mean(0).double().cpu().numpy() for each in output.side_maps]
-        alike = [float(metrics.cc(*pair)) ** 2 for pair in combinations(opinions, 2)]
+        alike = [float(metrics.cc(*pair)) ** 2 for pair in combinations(opinions, 2) if np.ptp(pair, axis=(1, 2)).all()]
         clip_has = {"video": source.video.name, **({"alike": float(np.mean(alike))} if alike else {})}
         rows += [clip_has | {"index": int(n)} | known for n, known in zip(indices, scores, strict=False) if known]
     return pd.DataFrame(rows)

@@ -2,7 +2,7 @@
 
     for video in synthesise("dhf1k", Path("made_up")):
         ...  # as many as there are splits x videos
-    clip = video_settings(Path("made_up"))["0601"].clip()
+    clip = VideoSettings(**json.loads(Path("made_up/synthetic.json").read_bytes())["videos"]["0601"]).clip()
     density(clip, 0)  # (H, W): where observers look in the first frame of video 601, exactly
 
 The same arguments give the same bytes (those of videos as far as the same encoders run on the same machine).
@@ -15,10 +15,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from pydantic import TypeAdapter
-
 from tinyhd_lib.data.layouts import DHF1K_SPLITS
-from tinyhd_lib.data.synthetic.files import SMALLEST, WRITERS, Order, VideoSettings
+from tinyhd_lib.data.synthetic.files import SMALLEST, WRITERS, Order
 from tinyhd_lib.data.synthetic.scenes import GazeModel
 from tinyhd_lib.errors import BadInput
 from tinyhd_lib.files import partial_path
@@ -67,16 +65,6 @@ def synthesise_once(kind: str, folder: Path, **options: Any) -> Path:
     if (record["kind"], record["order"]) != (kind, json.loads(json.dumps(asdict(Order(**options))))):
         raise BadInput(f"{folder}: holds another made-up data set; name another folder, or remove it")
     return folder
-
-
-def video_settings(folder: Path) -> dict[str, VideoSettings]:
-    """Return what each video of a made-up set was made of, by its name; its gaze again, if ``recipe.gaze()`` is called.
-
-    Raises:
-        OSError: the folder is no set of ours.
-    """
-    record = json.loads((folder / RECORD_NAME).read_bytes())
-    return TypeAdapter(dict[str, VideoSettings]).validate_python(record["videos"])
 
 
 def _check(kind: str, folder: Path, order: Order) -> None:
