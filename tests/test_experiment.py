@@ -308,6 +308,11 @@ def test_what_cannot_be_tried_is_told_in_a_line(
         ("question: What?\nrecipe: single\nruns: {a: {MODEL: $x}}", "'x'"),
         ("question: What?\nrecipe: single\nruns: {../a: {MODEL: S-r4}}", "run '../a': its name is to be a folder's"),
         ("question: What?\nrecipe: single\nruns: {a: {MODEL: S-r4, TEACHERS: ['run:b']}}", "run:b is none of run:a"),
+        (
+            "question: What?\nrecipe: single\nruns: {a: {MODEL: S-r4}}\npublished: {a: {KL: x}}",
+            "could not convert string",
+        ),
+        ("question: What?\nrecipe: single\nruns: {a: 3}", "question, recipe, runs and perhaps published are needed"),
         ("- a\n- b\n", "a table of names and values is needed"),
         ("a: [", "not YAML that can be read"),
     ],

@@ -126,14 +126,16 @@ def read_experiment(name_or_path: str | Path, budget: str = "laptop") -> Experim
     Raises:
         BadInput: there is none, or it cannot be read.
     """
-    text = str(name_or_path)
-    source = _FOLDER / f"{text}.yaml" if text in experiment_names() else Path(text)
-    if not source.is_file():
-        raise BadInput(f"experiment {text!r}: no such file or name; there are {', '.join(experiment_names())}")
+    source = next((path for path in (_FOLDER / f"{name_or_path}.yaml", Path(name_or_path)) if path.is_file()), None)
+    if source is None:
+        raise BadInput(f"experiment {name_or_path}: no such file or name; there are {', '.join(experiment_names())}")
+    table = read_yaml(source, **BUDGETS[budget])
     try:
-        found = Experiment(**read_yaml(source, **BUDGETS[budget]))
-        return replace(found, runs={str(name): dict(changes or {}) for name, changes in found.runs.items()})
-    except (TypeError, AttributeError) as error:
+        found = Experiment(**table)
+        runs = {str(name): dict(entries or {}) for name, entries in found.runs.items()}
+        figures = {name: {each: float(value) for each, value in row.items()} for name, row in found.published.items()}
+        return replace(found, runs=runs, published=figures)
+    except (TypeError, AttributeError, ValueError) as error:
         raise BadInput(f"{source}: question, recipe, runs and perhaps published are needed ({error})") from error
 
 
@@ -271,15 +273,15 @@ def as_comparison(experiment: Experiment, found: Sequence[tuple[Run, pd.DataFram
     Beside them stand the deviation over seeds, what each model costs, and the paper's figures where it has them.
     """
     runs = pd.DataFrame([means_over_videos(frames) for _, frames in found], [run.name for run, _ in found])
-    names = list(dict.fromkeys(runs.index))
+    names, by_run = list(dict.fromkeys(runs.index)), runs.groupby(level=0)
     one = {run.name: run for run, _ in found}
     groups: dict[str, list[Evaluation]] = {}
     for name in names:
         data = one[name].measured
         place = f"{data.labelled} {', '.join(data.labelled_dir)} {data.validation_split}".strip()
-        frames = pd.concat([each for run, each in found if run.name == name]).groupby(["video", "index"]).mean()
+        every = pd.concat([frames for run, frames in found if run.name == name])
+        table = every.groupby(["video", "index"], as_index=False).mean().assign(predictor=PREDICTION, truth=0)
         settings = {"predictions": name, "data": data.labelled, "averaging": "per-video", "seed": 0}
-        table = frames.reset_index().assign(predictor=PREDICTION, truth=0)
         groups.setdefault(place, []).append(Evaluation(settings, table))
     compared = {place: compare(evaluations) for place, evaluations in groups.items()}
     tables = {
@@ -288,12 +290,11 @@ def as_comparison(experiment: Experiment, found: Sequence[tuple[Run, pd.DataFram
     }
     facts = pd.DataFrame([_facts(one[name].recipe.spec) for name in names], names)
     if "alike" in runs:
-        facts["alike"] = runs.groupby(level=0)["alike"].mean().map("{:.3f}".format)
+        facts["alike"] = by_run["alike"].mean().map("{:.3f}".format)
     published = pd.DataFrame.from_dict(experiment.published, "index").reindex(names)
     facts = facts.join(published.map("{:.3f}".format).add_suffix(" of the paper")).replace("nan", "-")
     headline = "; ".join(f"{place}: {each.headline}" for place, each in compared.items())
-    spread = runs.groupby(level=0)[list(tables["mean"])].std().loc[names]
-    return Comparison(headline, **tables, facts=facts, spread=spread)
+    return Comparison(headline, **tables, facts=facts, spread=by_run.std().loc[names, list(tables["mean"])])
 
 
 @cache
