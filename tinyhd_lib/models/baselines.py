@@ -3,18 +3,16 @@
 import cv2
 import numpy as np
 
-from tinyhd_lib.data.transforms import Map
-
 _WIDTH = 64  # pixels, at which Hou and Zhang look for what is unusual
 
 
-def centre(frames: Map) -> Map:
+def centre(frames: np.ndarray) -> np.ndarray:
     """Return a Gaussian about the middle, whatever is shown: deviations of a fifth of the height and the width."""
     down, across = (np.exp(-0.5 * (np.linspace(-0.5, 0.5, length) / 0.2) ** 2) for length in frames.shape[1:3])
     return np.outer(down, across).astype(np.float32)
 
 
-def spectral(frames: Map) -> Map:
+def spectral(frames: np.ndarray) -> np.ndarray:
     """Return what is unusual in the last frame's spectrum.
 
     Source: Hou and Zhang, "Saliency Detection: A Spectral Residual Approach", CVPR 2007.
@@ -28,7 +26,7 @@ def spectral(frames: Map) -> Map:
     return cv2.GaussianBlur(unusual.astype(np.float32), (0, 0), _WIDTH / 25)
 
 
-def motion(frames: Map) -> Map:
+def motion(frames: np.ndarray) -> np.ndarray:
     """Return what moves: the mean change from frame to frame over the last eight of them, blurred by 1/32 of W."""
     change = np.abs(np.diff(frames[-8:].mean(axis=-1), axis=0)).mean(axis=0)
     return cv2.GaussianBlur(change, (0, 0), frames.shape[2] / 32)
