@@ -199,7 +199,8 @@ def _with_data(recipe: Recipe, out: Path, options: ExperimentOptions) -> Recipe:
         folder = options.data.get(kind)
         if folder is None and options.budget != "published":
             made = kind if kind in KINDS else "gaze"
-            folder = synthesise_once(made, out / "data" / kind, videos=2, frames=32, seed=number)
+            videos = 8 if options.budget == "laptop" else 2
+            folder = synthesise_once(made, out / "data" / kind, videos=videos, frames=32, seed=number)
         places[f"{use}_dir"] = str(find_root(find_kind(kind), folder))
     return replace(recipe, **places)
 
