@@ -259,7 +259,7 @@ def test_data_sets_stand_in_one_table_without_a_test_between_them(tmp_path: Path
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", sorted({*experiment_names()} - {"datasets", "outputs", "reduction"}))
+@pytest.mark.parametrize("name", sorted({*experiment_names()} - {"datasets", "outputs"}))
 def test_each_experiment_runs_on_made_up_data(name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     quick = [
         f"--set={entry.upper()}={list(value) if isinstance(value, tuple) else value}" for entry, value in QUICK.items()
