@@ -21,9 +21,7 @@ from tinyhd_lib.errors import BadInput
 Command = Callable[..., int | None]
 """Takes options, and returns the exit status: None for 0."""
 
-_COMMANDS: dict[str, tuple[str, str]] = tomllib.loads(
-    files(__name__).joinpath("commands.toml").read_text(encoding="utf-8")
-)
+_COMMANDS: dict[str, tuple[str, str]] = tomllib.loads(files(__name__).joinpath("commands.toml").read_text("utf-8"))
 
 _ALIASES = {
     **dict.fromkeys(("predict", "generate", "live"), ("--stride", "--every")),

@@ -75,8 +75,7 @@ class Comparison:
         """Return the means for a paper that loads ``booktabs``, the best in bold."""
         comment = "".join(f"% {line}\n" for line in [self.headline, *_NOTES])
         styled = self._styled("latex", r"$\uparrow$", r"$\downarrow$")
-        layout = "l" + "r" * len(styled.columns)
-        return comment + styled.to_latex(hrules=True, convert_css=True, column_format=layout)
+        return comment + styled.to_latex(hrules=True, convert_css=True, column_format="l" + "r" * len(styled.columns))
 
     def to_html(self) -> str:
         """Return the means as a page that needs no other file, the best in bold."""

@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from tinyhd_lib.errors import BadInput
 from tinyhd_lib.files import git_blob_id, sha256, write_atomically
 from tinyhd_lib.models.decoders import block_counts
-from tinyhd_lib.models.spec import DECODERS, PREPROCESSING, REDUCTIONS, ModelSpec
+from tinyhd_lib.models.spec import DECODERS, FOREIGN_SUFFIXES, PREPROCESSING, REDUCTIONS, ModelSpec
 from tinyhd_lib.models.student import TinyHD, build_model
 from tinyhd_lib.models.teacher import HD2S, LEVELS
 from tinyhd_lib.models.weights import LICENCE_NOTE, locate_weights, model_of_metadata, read_metadata, recognise_file
@@ -55,7 +55,7 @@ def read_state(path: Path) -> dict[str, Tensor]:
     Raises:
         BadInput: it is no such file.
     """
-    if path.suffix in {".py", ".onnx"}:
+    if path.suffix in FOREIGN_SUFFIXES:
         raise BadInput(f"{path}: another model than TinyHD, which can predict and teach, and nothing else")
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)

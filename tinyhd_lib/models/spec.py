@@ -37,6 +37,9 @@ REDUCTIONS = (1, 2, 4, 8)
 DECODERS = ("d1", "d2", "d3")
 BETWEEN = ("linear", "hold")
 
+FOREIGN_SUFFIXES = (".py", ".onnx")
+"""Of files that hold other people's models, see `tinyhd_lib.runtime.foreign`."""
+
 
 @dataclass(frozen=True)
 class ModelSpec:
@@ -194,8 +197,7 @@ class ModelTable(Mapping[str, ModelSpec]):
 
     def __getitem__(self, name: str) -> ModelSpec:
         """Return a model's spec."""
-        own = self._specs.get(self.published_name(name))
-        return own or _described(name)
+        return self._specs.get(self.published_name(name)) or _described(name)
 
     def published_name(self, name: str) -> str:
         """Return the name under which records and checkpoints know a model; any other text as it is."""

@@ -94,6 +94,11 @@ def recipe_entries() -> list[str]:
     return list(Recipe.__annotations__)
 
 
+def recipe_changes(parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what of a notebook's parameters, ``globals()``, is called like an entry of a recipe, in capitals."""
+    return {name: parameters[name.upper()] for name in recipe_entries() if name.upper() in parameters}
+
+
 _BRIGHTEST = 99.5
 _LETTERS_PER_INCH = 11
 

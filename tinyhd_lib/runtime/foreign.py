@@ -18,7 +18,7 @@ from tinyhd_lib.data.transforms import Map, normalise
 from tinyhd_lib.errors import BadInput
 from tinyhd_lib.files import digest_of, sha256
 from tinyhd_lib.models.baselines import BASELINES
-from tinyhd_lib.models.spec import INPUT_SIZE, MEAN, STD, ForeignSpec, Sampling
+from tinyhd_lib.models.spec import FOREIGN_SUFFIXES, INPUT_SIZE, MEAN, STD, ForeignSpec, Sampling
 from tinyhd_lib.models.weights import locate_weights
 
 Saliency = Callable[[Map], Map]
@@ -69,7 +69,7 @@ def foreign_runtime(model: Any) -> ForeignRuntime | None:
         if name not in BASELINES:
             raise BadInput(f"{model}: no such baseline; there are {', '.join(BASELINES)}")
         return ForeignRuntime(BASELINES[name], str(model), digest_of(name, sha256(locate_weights(model))))
-    if Path(str(model)).suffix not in {".py", ".onnx"}:
+    if Path(str(model)).suffix not in FOREIGN_SUFFIXES:
         return None
     path = locate_weights(model)
     saliency = _of_onnx(path) if path.suffix == ".onnx" else _attempted(path, runpy.run_path, str(path)).get("saliency")

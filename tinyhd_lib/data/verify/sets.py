@@ -97,7 +97,7 @@ def _check_annotated(dataset: Dataset) -> Iterator[Finding]:
 
 
 def _check_repeated(dataset: Dataset, results: Sequence[VideoCheck]) -> Iterator[Finding]:
-    """Videos that there are twice; two splits' films of one name are told once, and only if not for their content."""
+    """Videos that there are twice; two splits' videos of one name are told once, and only if not for their content."""
     contents: dict[str, Video] = {}
     names: dict[str, Video] = {}
     told: set[tuple[str, str]] = set()
