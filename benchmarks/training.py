@@ -23,13 +23,13 @@ from tinyhd_lib.training.recipe import Recipe
 
 SIZES = ((192, 256), (96, 128))
 # Device and precision; what was published comes first.
-ON_A_CPU = (("cpu", "float32"), ("cpu", "bfloat16"))
+ON_A_CPU = (("cpu", "float32"), ("fused", "float32"))
 ON_A_GPU = (("cuda", "float16"), ("cuda", "bfloat16"), ("triton", "float16"), ("triton", "bfloat16"))
 
 
 @dataclass(frozen=True, kw_only=True)
 class Training(Benchmark):
-    """Measure steps of training in several precisions, and an epoch with the teacher's maps cached against one without.
+    """Measure steps of training in several ways, and an epoch with the teacher's maps cached against one without.
 
     Attributes:
         models: names of the students.
@@ -52,7 +52,7 @@ class Training(Benchmark):
 
 
 def measure_steps(model: str, size: tuple[int, int], batch: int, repeats: int) -> list[Row]:
-    """Return times of a step in several precisions that take turns: data, forward and backward pass, optimiser.
+    """Return times of a step in several ways that take turns: data, forward and backward pass, optimiser.
 
     Args:
         model: of `MODEL_SPECS`, the student.
@@ -74,7 +74,7 @@ def measure_steps(model: str, size: tuple[int, int], batch: int, repeats: int) -
         ]
         times = paired(take_turns([partial(next, run) for run in runs], repeats))
     what = {"model": model, "label": MODEL_SPECS[model].label, "device": device, "size": list(size), "batch": batch}
-    labels = [f"{'triton' if where == 'triton' else 'eager'} {precision}" for where, precision in ways]
+    labels = [f"{'eager' if where == device else where} {precision}" for where, precision in ways]
     return [what | {"way": label} | each for label, each in zip(labels, times, strict=True)]
 
 
@@ -126,7 +126,7 @@ def _steps(recipe: Recipe, out: Path, device: str) -> Iterator[None]:
     from tinyhd_lib import train
 
     for entry in train(recipe, out, device=device):
-        if device != "cpu":
+        if torch.cuda.is_available():
             torch.cuda.synchronize()
         if "terms" in entry:
             yield

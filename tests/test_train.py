@@ -13,6 +13,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import numpy as np
@@ -31,6 +32,7 @@ from tinyhd_lib.data.transforms import Image
 from tinyhd_lib.models.spec import Sampling
 from tinyhd_lib.models.weights import read_metadata
 from tinyhd_lib.records import read_record
+from tinyhd_lib.runtime.fused import learning
 from tinyhd_lib.training import checkpoint, learner, samples, teachers
 from tinyhd_lib.training import loop as training
 from tinyhd_lib.training.checkpoint import log_table, read_log, read_state, smoothed
@@ -686,6 +688,34 @@ def test_a_mixed_step_has_its_loss_in_float32(
     assert torch.backends.mkldnn.enabled
     assert all(value.isfinite().all() for value in tensors(read_state(tmp_path).model))
     assert {value.dtype for value in tensors(read_state(tmp_path).model)} == {torch.float32, torch.int64}
+
+
+def test_kernels_of_our_own_train_alike_in_any_precision_and_go_on(labels: Recipe, tmp_path: Path) -> None:
+    """On a CPU in float32, whatever the recipe says; what torch has begun goes on with them."""
+    recipe = replace(labels, validation_split=None, epochs=1, clips_per_video=2)
+    torchs = step_terms(run(recipe, tmp_path / "torch"))
+    for place in ("auto", "fused"):
+        ours = step_terms(list(train(replace(recipe, precision="float16"), tmp_path / place, device=place)))
+        for found, expected in zip(ours, torchs, strict=True):
+            assert found == pytest.approx(expected, rel=1e-4)
+    begun = train(recipe, tmp_path / "begun", device="cpu")
+    next(begun)
+    begun.close()
+    rest = step_terms(list(train(recipe, tmp_path / "begun", device="fused")))
+    assert rest[-1] == pytest.approx(torchs[-1], rel=1e-4)
+
+
+def test_where_nothing_can_be_compiled_torch_trains_and_a_line_says_so(
+    labels: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(*_: object) -> None:
+        raise UnpicklingError("pickle data was truncated")
+
+    monkeypatch.setattr(learning, "convolve", fail)
+    recipe = replace(labels, validation_split=None, epochs=1, clips_per_video=1)
+    assert list(train(recipe, tmp_path, device="fused"))
+    assert "training with torch alone, which takes longer" in caplog.text
+    assert "pickle data was truncated" in caplog.text
 
 
 ENTRIES: list[dict[str, Any]] = [

@@ -124,20 +124,16 @@ class DepthwiseFunction(torch.autograd.Function):
         return of_input, parts.sum(0).to(ctx.kind), None, None
 
 
-class _Depthwise(nn.Module):
-    def __init__(self, layer: nn.Conv3d) -> None:
-        super().__init__()
-        self.weight, self._how = layer.weight, (layer.stride, layer.padding)
-
+class _Depthwise(nn.Conv3d):
     def forward(self, x: Tensor) -> Tensor:
-        return DepthwiseFunction.apply(x, self.weight, *self._how)
+        return DepthwiseFunction.apply(x, self.weight, self.stride, self.padding)
 
 
 def accelerate(model: nn.Module) -> None:
     """Give a model's depthwise convolutions these kernels; names and values of its parameters stay."""
-    for name, layer in list(model.named_modules()):
+    for layer in model.modules():
         if isinstance(layer, nn.Conv3d) and layer.groups == layer.in_channels > 1:
-            model.set_submodule(name, _Depthwise(layer))
+            layer.__class__ = _Depthwise
 
 
 def _tiles(planes: Tensor) -> tuple[int, tuple[int, int, int]]:

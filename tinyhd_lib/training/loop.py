@@ -25,6 +25,7 @@ from tinyhd_lib.files import alone_in
 from tinyhd_lib.losses import DistillationLoss, distillation_terms
 from tinyhd_lib.models.checkpoints import load_model, save_model
 from tinyhd_lib.records import RunRecord, check_same, read_record
+from tinyhd_lib.runtime import UNCOMPILED
 from tinyhd_lib.training import checkpoint, learner, samples
 from tinyhd_lib.training.processes import Processes, processes
 from tinyhd_lib.training.recipe import Recipe
@@ -55,8 +56,8 @@ def train(  # noqa: PLR0913
         recipe: what decides the result.
         out: folder of the checkpoints ``last.pt`` and ``best.safetensors``, of ``log.jsonl`` and ``run.json``. What was
             begun there with the same recipe goes on, on a CPU to the very bits of a run without interruption.
-        device: a torch device; ``triton`` for CUDA with kernels of our own where torch is slow; ``auto`` for that where
-            it can be, else a CPU, on which OpenVINO runs the teacher.
+        device: a torch device; ``triton`` for CUDA or ``fused`` for a CPU with kernels of our own where torch is slow;
+            ``auto`` for the first of these that can be, with OpenVINO for the teacher on a CPU.
         loaders: processes that prepare clips; none to do it in between.
         force: begin anew.
         teacher: somebody else than the recipe's.
@@ -79,7 +80,7 @@ def train(  # noqa: PLR0913
             for name in (checkpoint.LAST_NAME, checkpoint.BEST_NAME, checkpoint.LOG_NAME):
                 (out / name).unlink(missing_ok=True)
         group.wait()
-        teacher = teacher or open_teacher(recipe, device if device == "auto" else str(group.device))
+        teacher = teacher or open_teacher(recipe, "auto" if device in {"auto", "fused"} else str(group.device))
         training = _Training(recipe, out, group, loaders, teacher)
         if group.first:
             record.details |= training.describe()
@@ -101,12 +102,11 @@ class _Training:
         self.sources, self.measured = samples.open_sources(recipe)
         self.left_out = samples.LeftOut()
         self.student = learner.build_student(recipe).to(group.device)
-        if group.triton:
-            from tinyhd_lib.runtime.depthwise import accelerate
-
-            accelerate(self.student)
+        self.precision = recipe.precision
+        if group.compiled and accelerated(self.student, group.device) and group.device.type == "cpu":
+            self.precision = "float32"  # for which the kernels are, and which is faster on a CPU
         self.optimiser = learner.build_optimiser(self.student, recipe)
-        self.scaler = torch.amp.GradScaler(group.device.type, enabled=recipe.precision == "float16")
+        self.scaler = torch.amp.GradScaler(group.device.type, enabled=self.precision == "float16")
         self.loss = DistillationLoss({str(name): weight for name, weight in recipe.terms.items()})
         if state.model:
             logger.info("%s: goes on at epoch %d, step %d", out, state.epoch, state.steps)
@@ -160,7 +160,7 @@ class _Training:
         recipe, device, means = self.recipe, self.group.device, dict[str, float]()
         for number, batch in enumerate(batches, start=1):
             targets = {name: values.to(device, non_blocking=True) for name, values in batch.items()}
-            with right_gradients(recipe, device), self.group.exchange(self.shared, last=number == len(batches)):
+            with right_gradients(self.precision, device), self.group.exchange(self.shared, last=number == len(batches)):
                 terms = self._terms(targets.pop("clip"), targets)
                 loss = self._loss(terms)
                 told = {name: float(value.detach()) for name, value in terms.items() if name in self.loss.weights}
@@ -182,8 +182,7 @@ class _Training:
 
     def _terms(self, clip: Tensor, targets: dict[str, Tensor]) -> dict[str, Tensor]:
         """Return every term of the loss that the targets allow, in float32."""
-        precision = self.recipe.precision
-        with torch.autocast(clip.device.type, _PRECISIONS[precision], enabled=precision != "float32"):
+        with torch.autocast(clip.device.type, _PRECISIONS[self.precision], enabled=self.precision != "float32"):
             output = self.shared(clip)
         return distillation_terms(output, self.recipe.spec.names, targets)
 
@@ -278,14 +277,28 @@ def stalled(log: Sequence[checkpoint.Entry], recipe: Recipe) -> bool:
     return 0 < recipe.patience < len(costs) and min(costs[: -recipe.patience]) <= min(costs[-recipe.patience :])
 
 
+def accelerated(student: nn.Module, device: torch.device) -> bool:
+    """Give a student kernels of our own, where torch is slow; return whether they can be had here, else say why not."""
+    try:
+        if device.type == "cuda":
+            from tinyhd_lib.runtime.depthwise import accelerate
+        else:
+            from tinyhd_lib.training.layers import accelerate
+        accelerate(student)
+    except UNCOMPILED as error:
+        logger.warning("training with torch alone, which takes longer: our kernels cannot be compiled here (%s)", error)
+        return False
+    return True
+
+
 @contextmanager
-def right_gradients(recipe: Recipe, device: torch.device) -> Iterator[None]:
+def right_gradients(precision: str, device: torch.device) -> Iterator[None]:
     """Compute forward and backward passes without oneDNN where it is wrong.
 
     In bfloat16 on a CPU its version 3.12 (torch 2.14) takes gradients of depthwise convolutions over two frames from
     memory that nobody wrote.
     """
-    wrong = device.type == "cpu" and recipe.precision == "bfloat16"
+    wrong = device.type == "cpu" and precision == "bfloat16"
     used, *_ = torch.backends.mkldnn.set_flags(_enabled=False if wrong else None, _fp32_precision=None)
     try:
         yield

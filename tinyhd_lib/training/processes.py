@@ -23,13 +23,13 @@ class Processes:
         rank: of this one.
         count: of all.
         device: that this one computes on.
-        triton: whether layers that torch is slow at get kernels of our own.
+        compiled: whether layers that torch is slow at get kernels of our own.
     """
 
     rank: int
     count: int
     device: torch.device
-    triton: bool = False
+    compiled: bool = False
 
     @property
     def first(self) -> bool:
@@ -87,16 +87,16 @@ def processes(device: str) -> Iterator[Processes]:
     rank, count = torchrun_rank(os.environ)
     if device == "auto":
         gpu = "triton" if find_spec("triton") else "cuda"
-        device = gpu if torch.cuda.is_available() else "cpu"
-    triton = device.startswith("triton")
-    place = find_device(device, "auto, cpu, triton, triton:N, cuda, cuda:N")
+        device = gpu if torch.cuda.is_available() else "fused"
+    compiled = device.startswith(("triton", "fused"))
+    place = find_device(device, "auto, fused, cpu, triton, triton:N, cuda, cuda:N")
     if place.type == "cuda":
         torch.cuda.set_device(place)
     if count == 1:
-        yield Processes(0, 1, place, triton)
+        yield Processes(0, 1, place, compiled)
         return
     distributed.init_process_group("nccl" if place.type == "cuda" else "gloo")
     try:
-        yield Processes(rank, count, place, triton)
+        yield Processes(rank, count, place, compiled)
     finally:
         distributed.destroy_process_group()

@@ -1,0 +1,108 @@
+"""The loops of a depthwise convolution that learns, compiled; see `kernels`.
+
+It is 3x3 in space, of stride 1 there, and has any kernel and stride in time. Arrays are flat float32 of contiguous
+(N, C, T, H, W) tensors, W a multiple of `LANES`. Every kernel makes the planes (a channel of a clip) ``first`` to
+``last``; ``sizes`` are channels, frames of the input and of the result, H, W, and kernel, stride and padding in time.
+"""
+
+import numpy as np
+
+from tinyhd_lib.runtime.fused.kernels import compiled
+from tinyhd_lib.runtime.fused.simd import LANES, add, after_zero, before_zero, fma, load, splat, store
+
+_F = np.float32
+
+
+@compiled
+def convolve(x, taps, out, sizes, first, last):
+    """Convolve planes of x by their channel's taps (kernel, 3, 3)."""
+    channels, frames, lasting, height, width, kernel, stride, padding = sizes
+    size = height * width
+    for plane in range(first, last):
+        for t in range(lasting):
+            o = (plane * lasting + t) * size
+            out[o : o + size] = _F(0)
+            for dt in range(kernel):
+                source = t * stride + dt - padding
+                if source >= 0 and source < frames:
+                    k = (plane % channels * kernel + dt) * 9
+                    _add_frame(x, (plane * frames + source) * size, taps, k, 1, out, o, height, width)
+
+
+@compiled
+def input_gradient(gradient, taps, out, sizes, first, last):
+    """Gather what every pixel was part of: a convolution by the taps in reverse."""
+    channels, frames, lasting, height, width, kernel, stride, padding = sizes
+    size = height * width
+    for plane in range(first, last):
+        for t in range(frames):
+            o = (plane * frames + t) * size
+            out[o : o + size] = _F(0)
+            for dt in range(kernel):
+                later = t + padding - dt
+                if later >= 0 and later % stride == 0 and later // stride < lasting:
+                    k = (plane % channels * kernel + dt) * 9 + 8
+                    i = (plane * lasting + later // stride) * size
+                    _add_frame(gradient, i, taps, k, -1, out, o, height, width)
+
+
+@compiled
+def weight_gradient(x, gradient, out, sizes, first, last):
+    """Add to the taps (plane, kernel, 3, 3, LANES) of a plane what the lanes of its pixels sum up to."""
+    _, frames, lasting, height, width, kernel, stride, padding = sizes
+    zero = splat(_F(0))
+    for plane in range(first, last):
+        for dt in range(kernel):
+            o = (plane * kernel + dt) * 9 * LANES
+            for later in range(lasting):
+                t = later * stride + dt - padding
+                if t < 0 or t >= frames:
+                    continue
+                above = here = below = zero, zero, zero
+                for row in range(height):
+                    for w in range(0, width, LANES):
+                        given = load(gradient, ((plane * lasting + later) * height + row) * width + w)
+                        i = ((plane * frames + t) * height + row) * width + w
+                        if row:
+                            above = _fma3(given, _around(x, i - width, w, width), above)
+                        here = _fma3(given, _around(x, i, w, width), here)
+                        if row + 1 < height:
+                            below = _fma3(given, _around(x, i + width, w, width), below)
+                _grow3(out, o, above)
+                _grow3(out, o + 3 * LANES, here)
+                _grow3(out, o + 6 * LANES, below)
+
+
+@compiled
+def _add_frame(x, i, taps, k, step, out, o, height, width):
+    """Add to a frame another one that is convolved by nine taps, from ``k`` on in steps of 1 or -1."""
+    for row in range(height):
+        for w in range(0, width, LANES):
+            total = load(out, o + row * width + w)
+            for dr in range(max(0, 1 - row), min(3, height + 1 - row)):
+                left, here, right = _around(x, i + (row + dr - 1) * width + w, w, width)
+                j = k + step * 3 * dr
+                total = fma(splat(taps[j]), left, total)
+                total = fma(splat(taps[j + step]), here, total)
+                total = fma(splat(taps[j + 2 * step]), right, total)
+            store(out, o + row * width + w, total)
+
+
+@compiled
+def _around(x, i, w, width):
+    """Return what lies to the left of a vector of a row, the vector, and what lies to the right."""
+    here = load(x, i)
+    left = load(x, i - 1) if w else after_zero(here)
+    right = load(x, i + 1) if w + LANES < width else before_zero(here)
+    return left, here, right
+
+
+@compiled
+def _fma3(k, x, a):
+    return fma(k, x[0], a[0]), fma(k, x[1], a[1]), fma(k, x[2], a[2])
+
+
+@compiled
+def _grow3(out, o, a):
+    for n in range(3):
+        store(out, o + n * LANES, add(load(out, o + n * LANES), a[n]))

@@ -1,0 +1,121 @@
+"""Convolutions that learn several times as fast on a CPU as torch's, in float32; what they compute is the same.
+
+Depthwise ones have compiled loops; the gradients of 1x1x1 ones are plain products.
+"""
+
+import ctypes
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from functools import cache
+from itertools import pairwise
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
+
+from tinyhd_lib.runtime.fused import learning
+from tinyhd_lib.runtime.fused.simd import LANES
+
+_WORTH_SHARING = 2**15
+"""Numbers of which threads get a share; with fewer, waking them takes longer."""
+
+# Of glibc's mallopt, by its numbers: nothing is given back or mapped apart, and all threads have one heap.
+_KEEP_MEMORY = {-1: 2**31 - 1, -4: 0, -8: 1}
+
+
+def accelerate(model: nn.Module) -> None:
+    """Give a model's convolutions these ways to compute; names and values of its parameters stay.
+
+    From then on the process keeps what it frees, where the C library is glibc: fresh pages cost a quarter of a step.
+    What Numba raises where it cannot compile comes before anything is changed.
+    """
+    sizes = (1, 1, 3, 3, LANES), (1, 1, 3, 3, 3)
+    DepthwiseFunction.apply(*(torch.zeros(size, requires_grad=True) for size in sizes), 1, 1).sum().backward()
+    with suppress(AttributeError, OSError, TypeError):
+        for setting, value in _KEEP_MEMORY.items():
+            ctypes.CDLL(None).mallopt(setting, value)
+    for layer in model.modules():
+        if isinstance(layer, nn.Conv3d) and layer.bias is None:
+            if layer.kernel_size == (1, 1, 1):
+                layer.__class__ = _Pointwise
+            elif layer.groups > 1 and layer.stride[1] == 1:
+                layer.__class__ = _Depthwise
+
+
+class DepthwiseFunction(torch.autograd.Function):
+    """A convolution of x (N, C, T, H, W), W a multiple of 8, by (C, 1, k, 3, 3), with a stride in time alone."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: Tensor, stride: int, padding: int) -> Tensor:
+        x, kernel = x.contiguous(), weight.shape[2]
+        clips, channels, frames, height, width = x.shape
+        lasting = (frames + 2 * padding - kernel) // stride + 1
+        out = x.new_empty(clips, channels, lasting, height, width)
+        ctx.sizes = channels, frames, lasting, height, width, kernel, stride, padding
+        ctx.save_for_backward(x, weight)
+        _share(learning.convolve, ctx.sizes, x, weight, out)
+        return out
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor | None, None, None]:
+        x, weight = ctx.saved_tensors
+        gradient, of_input, of_weight = gradient.contiguous(), None, None
+        if ctx.needs_input_grad[0]:
+            of_input = torch.empty_like(x)
+            _share(learning.input_gradient, ctx.sizes, gradient, weight, of_input)
+        if ctx.needs_input_grad[1]:
+            lanes = x.new_zeros(*x.shape[:2], *weight.shape[1:], LANES)
+            _share(learning.weight_gradient, ctx.sizes, x, gradient, lanes)
+            of_weight = lanes.sum((0, -1))
+        return of_input, of_weight, None, None
+
+
+class PointwiseFunction(torch.autograd.Function):
+    """A convolution of x (N, C, T, H, W) by (C', C, 1, 1, 1)."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: Tensor) -> Tensor:
+        ctx.save_for_backward(x, weight)
+        return F.conv3d(x, weight)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor]:
+        x, weight = ctx.saved_tensors
+        planes = gradient.flatten(2)
+        matrix = weight.flatten(1).t().expand(len(x), -1, -1)  # one a clip: of a single product torch would copy x
+        of_weight = torch.bmm(planes, x.flatten(2).transpose(1, 2)).sum(0)
+        return torch.bmm(matrix, planes).view_as(x), of_weight.view_as(weight)
+
+
+class _Depthwise(nn.Conv3d):
+    def forward(self, x: Tensor) -> Tensor:
+        if x.shape[-1] % LANES:
+            return super().forward(x)
+        return DepthwiseFunction.apply(x, self.weight, self.stride[0], self.padding[0])
+
+
+class _Pointwise(nn.Conv3d):
+    def forward(self, x: Tensor) -> Tensor:
+        return PointwiseFunction.apply(x, self.weight)
+
+
+def _share(kernel: Callable[..., None], sizes: tuple[int, ...], a: Tensor, b: Tensor, out: Tensor) -> None:
+    """Have threads make their parts of all planes; ``a`` is (N, C, ...)."""
+    arrays = [tensor.detach().view(-1).numpy() for tensor in (a, b, out)]
+    planes = a.shape[0] * a.shape[1]
+    threads = min(torch.get_num_threads(), planes) if a.numel() >= _WORTH_SHARING else 1
+    first, *others = pairwise(planes * part // threads for part in range(threads + 1))
+    waiting = [_helpers().submit(kernel, *arrays, sizes, *part) for part in others]
+    kernel(*arrays, sizes, *first)
+    for each in waiting:
+        each.result()
+
+
+@cache
+def _helpers() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(torch.get_num_threads())
