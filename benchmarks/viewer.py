@@ -75,7 +75,7 @@ _LISTEN = """
 """
 _PAINTED = "document.querySelector('.tinyhd-viewer')?.dataset.frame !== undefined"
 _PLAYABLE = "document.querySelector('.tinyhd-viewer video').readyState >= 2"
-_MAKING = 1_800_000  # milliseconds that the browser's copy of a long film may take
+_MAKING = 1_800_000  # milliseconds that the browser's copy of a long video may take
 _AFTER_A_CLICK = 700  # milliseconds, by when the next part is fetched, and a second click is none of a double one
 
 
@@ -85,14 +85,14 @@ class Viewer(Benchmark):
 
     Attributes:
         video: video files; their maps are made up.
-        film: minutes of one more video, made up too, of 1920x1080 pixels; 0 for none.
+        minutes: of one more video, made up too, of 1920x1080 pixels; 0 for none.
         width: of the picture.
         seconds: of a video that are played, at most, at every speed.
         repeats: how many frames are sought, near and far.
     """
 
     video: tuple[Path, ...] = ()
-    film: float = 0.0
+    minutes: float = 0.0
     width: int = 640
     seconds: float = 600.0
     repeats: int = 40
@@ -103,13 +103,13 @@ class Viewer(Benchmark):
         Raises:
             BadInput: Chromium is not installed, or JupyterLab does not start; or there is no video.
         """
-        if not self.video and not self.film:
-            raise BadInput("name a video, `video=(...)`, or say how long one is to be made up, `film=10`")
+        if not self.video and not self.minutes:
+            raise BadInput("name a video, `video=(...)`, or say how long one is to be made up, `minutes=10`")
         with TemporaryDirectory() as name, chromium() as browser:
             folder = Path(name).resolve()
             videos = [path.resolve() for path in self.video]
-            if self.film:
-                videos.append(write_film(folder / "film.mp4", round(60 * self.film)))
+            if self.minutes:
+                videos.append(write_long(folder / "made-up.mp4", round(60 * self.minutes)))
             return {"viewer": [self._of_one(browser, video, folder) for video in videos]}
 
     def _of_one(self, browser: "Browser", video: Path, folder: Path) -> dict[str, Any]:
@@ -194,7 +194,7 @@ def wandering(count: int) -> "MapSource":
     return MapSource(count, spot)
 
 
-def write_film(path: Path, seconds: int, rate: int = 30, turn: int = 10) -> Path:
+def write_long(path: Path, seconds: int, rate: int = 30, turn: int = 10) -> Path:
     """Write a video, 1920x1080, of waves that pass over it: so many seconds of them, again and again."""
     rows, columns = np.mgrid[:1080, :1920].astype(np.float32)
     with VideoWriter(path.with_suffix(".turn.mp4"), Fraction(rate)) as writer:
@@ -205,8 +205,8 @@ def write_film(path: Path, seconds: int, rate: int = 30, turn: int = 10) -> Path
                 for n in range(3)
             ]
             writer.write(np.stack([(127 + 60 * wave).astype(np.uint8) for wave in waves], axis=2), index / rate)
-    with av.open(str(path.with_suffix(".turn.mp4"))) as source, av.open(str(path), "w") as film:
-        stream = film.add_stream_from_template(source.streams.video[0])
+    with av.open(str(path.with_suffix(".turn.mp4"))) as source, av.open(str(path), "w") as long:
+        stream = long.add_stream_from_template(source.streams.video[0])
         packets: list[Any] = [packet for packet in source.demux(video=0) if packet.size]
         length = round(turn / packets[0].time_base)
         for n in range(max(1, seconds // turn)):
@@ -214,5 +214,5 @@ def write_film(path: Path, seconds: int, rate: int = 30, turn: int = 10) -> Path
                 again = av.Packet(bytes(packet))
                 again.pts, again.dts = packet.pts + n * length, packet.dts + n * length
                 again.time_base, again.stream, again.is_keyframe = packet.time_base, stream, packet.is_keyframe
-                film.mux(again)
+                long.mux(again)
     return path

@@ -191,6 +191,18 @@ def recipe_file(recipe: Recipe, path: Path) -> Path:
     return path
 
 
+def test_what_is_complete_is_not_trained_again_and_other_data_are_told(
+    labels: Recipe, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    recipe = replace(labels, validation_split=None, epochs=1, clips_per_video=1)
+    assert run(recipe, tmp_path / "out")
+    assert run(recipe, tmp_path / "out") == []
+    assert "is complete" not in caplog.text
+    shutil.copytree(recipe.labelled_dir[0], tmp_path / "elsewhere")
+    assert run(replace(recipe, labelled_dir=str(tmp_path / "elsewhere")), tmp_path / "out") == []
+    assert "is complete, with data or weights from other places" in caplog.text
+
+
 def test_the_settings_have_what_resuming_is_about(whole) -> None:
     for name, averages in (("steps", False), ("averaged", True)):
         state = read_state(whole(name)[1])

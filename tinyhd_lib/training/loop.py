@@ -74,6 +74,8 @@ def train(  # noqa: PLR0913
         earlier = None if force else read_record(out)
         check_same(out, earlier, record)
         if earlier and earlier.complete and (out / checkpoint.LAST_NAME).exists():
+            if earlier.details.get("recipe") != recipe.to_dict():
+                logger.warning("%s: is complete, with data or weights from other places; `force=True` trains anew", out)
             return
         group.wait()  # until all have looked at what is there
         if group.first and force:

@@ -224,7 +224,7 @@ function toggle(label, title, changed) {
 
 // src/host.ts
 var SLOW = /* @__PURE__ */ new Set(["trace", "bounds"]);
-var SLOWLY = 1e3;
+var SLOWLY = 2e3;
 var LISTS = /* @__PURE__ */ new Set(["regions", "notes"]);
 var ECHOES = 3e3;
 var KernelHost = class {
@@ -2589,7 +2589,7 @@ var RegionPanel = class {
   }
 };
 
-// src/film.ts
+// src/animation.ts
 var MOST_SECONDS = 10;
 var RATE = 12.5;
 var WIDE2 = 480;
@@ -2602,7 +2602,7 @@ function framesOf(times, duration, start, stop) {
   const until = Math.min(end, times[start] + MOST_SECONDS);
   return [frames, frames.map((frame, n) => 1e3 * ((n + 1 < frames.length ? times[frames[n + 1]] : until) - times[frame]))];
 }
-async function film(scene, settings, told) {
+async function animation(scene, settings, told) {
   const { parts, meta } = scene;
   const easel = new Easel(scene, () => void 0);
   const pictures = new Frames(parts, meta);
@@ -2637,7 +2637,7 @@ var Saving = class {
     this.scene = scene;
     this.host = host;
     this.status = status;
-    const webp = ["WebP", "Save the first ten seconds of the range as a picture that moves", () => void this.film(now())];
+    const webp = ["WebP", "Save the first ten seconds of the range as a picture that moves", () => void this.animation(now())];
     const kernels = [
       ["mp4", "Save the range as it is shown, with its sound", () => host.act("save_video")],
       ["JSON", "Save the view, to open it again with SaliencyViewer.from_state", () => host.act("save_state")],
@@ -2658,11 +2658,11 @@ var Saving = class {
     this.isStopped = true;
     this.host.act("cancel");
   }
-  async film(settings) {
+  async animation(settings) {
     const { scene, status } = this;
     this.isStopped = false;
     try {
-      const made = await film(scene, settings, (done, total) => {
+      const made = await animation(scene, settings, (done, total) => {
         status.progress(FILM, done, total, true);
         return !this.isStopped;
       });

@@ -1,4 +1,4 @@
-// Files that the browser itself writes: tables, pictures, and short films as animated WebP.
+// Files that the browser itself writes: tables, pictures, and short animations as WebP.
 
 import { h } from "./dom";
 

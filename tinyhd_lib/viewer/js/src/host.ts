@@ -21,7 +21,7 @@ export interface Host {
 }
 
 const SLOW = new Set(["trace", "bounds"]); // parts that take their time: others do not wait for them
-const SLOWLY = 1000; // milliseconds between two messages about the frame that plays
+const SLOWLY = 2000; // milliseconds between two messages about the frame that plays
 const LISTS = new Set(["regions", "notes"]); // settings that are changed piece by piece
 const ECHOES = 3000; // milliseconds in which a busy kernel may still send back what has been changed since
 

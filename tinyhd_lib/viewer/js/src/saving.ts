@@ -2,7 +2,7 @@
 
 import type { SavedFile } from "./drawer";
 import { download } from "./files";
-import { film } from "./film";
+import { animation } from "./animation";
 import type { Host } from "./host";
 import type { Scene } from "./scene";
 import type { Status } from "./status";
@@ -20,7 +20,7 @@ export class Saving {
     private status: Status,
     now: () => Settings,
   ) {
-    const webp: SavedFile = ["WebP", "Save the first ten seconds of the range as a picture that moves", () => void this.film(now())];
+    const webp: SavedFile = ["WebP", "Save the first ten seconds of the range as a picture that moves", () => void this.animation(now())];
     const kernels: SavedFile[] = [
       ["mp4", "Save the range as it is shown, with its sound", () => host.act("save_video")],
       ["JSON", "Save the view, to open it again with SaliencyViewer.from_state", () => host.act("save_state")],
@@ -39,11 +39,11 @@ export class Saving {
     this.host.act("cancel");
   }
 
-  private async film(settings: Settings): Promise<void> {
+  private async animation(settings: Settings): Promise<void> {
     const { scene, status } = this;
     this.isStopped = false;
     try {
-      const made = await film(scene, settings, (done, total) => {
+      const made = await animation(scene, settings, (done, total) => {
         status.progress(FILM, done, total, true);
         return !this.isStopped;
       });

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { attention, sharesCsv, summary, tableCsv } from "../src/attention";
 import { animated, csv } from "../src/files";
-import { framesOf } from "../src/film";
+import { framesOf } from "../src/animation";
 import { join, tell } from "../src/group";
 import { change, density, extremeFrames, isOfMaps, mapTraces, offCentre, spread } from "../src/map_traces";
 import { Outliner } from "../src/outliner";
@@ -199,7 +199,7 @@ describe("groups", () => {
   });
 });
 
-describe("films", () => {
+describe("animations", () => {
   it("show at most twelve and a half frames a second, for ten seconds", () => {
     const times = Array.from({ length: 900 }, (_, n) => n / 30);
     const [frames, milliseconds] = framesOf(times, 30, 30, 899);

@@ -1,4 +1,4 @@
-// A short film of what is shown, drawn beside what plays: animated WebP, which every browser and chat shows.
+// A short animation of what is shown, drawn beside what plays: animated WebP, which every browser and chat shows.
 
 import { Easel } from "./easel";
 import { animated } from "./files";
@@ -12,7 +12,7 @@ const RATE = 12.5; // frames a second, at most
 const WIDE = 480;
 const QUALITY = 0.8;
 
-// Frames of the film, and for how many milliseconds each is shown.
+// Frames of the animation, and for how many milliseconds each is shown.
 export function framesOf(times: ArrayLike<number>, duration: number, start: number, stop: number): [frames: number[], milliseconds: number[]] {
   const frames: number[] = [];
   for (let frame = start; frame <= stop && times[frame] - times[start] < MOST_SECONDS; frame++)
@@ -22,8 +22,8 @@ export function framesOf(times: ArrayLike<number>, duration: number, start: numb
   return [frames, frames.map((frame, n) => 1000 * ((n + 1 < frames.length ? times[frames[n + 1]] : until) - times[frame]))];
 }
 
-// The film; null if `told`, who hears how much is done, ended it by answering false.
-export async function film(scene: Scene, settings: Settings, told: (done: number, total: number) => boolean): Promise<Blob | null> {
+// The animation; null if `told`, who hears how much is done, ended it by answering false.
+export async function animation(scene: Scene, settings: Settings, told: (done: number, total: number) => boolean): Promise<Blob | null> {
   const { parts, meta } = scene;
   const easel = new Easel(scene, () => undefined);
   const pictures = new Frames(parts, meta);
