@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 from conftest import random_model
 from hypothesis import given
 from hypothesis import strategies as st
@@ -24,6 +25,26 @@ def clip_of(seed: int) -> np.ndarray:
     return np.random.default_rng(seed).standard_normal((3, 16, 192, 256), np.float32)
 
 
+class TapByTap(torch.nn.Conv3d):
+    """A depthwise convolution as the sum that it is: in double precision torch's takes minutes, and 13 GiB."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        padded = F.pad(x, [side for pad in reversed(self.padding) for side in (pad, pad)])
+        windows = padded.unfold(2, self.kernel_size[0], self.stride[0]).unfold(3, 3, self.stride[1])
+        windows = windows.unfold(4, 3, self.stride[2])  # (N, C, T, H, W, kernel, 3, 3), a view
+        out = torch.zeros(windows.shape[:5], dtype=x.dtype)
+        for taps in np.ndindex(*self.kernel_size):
+            out.addcmul_(windows[(..., *taps)], self.weight[:, 0][(slice(None), *taps)].reshape(-1, 1, 1, 1))
+        return out
+
+
+def in_double(model: torch.nn.Module) -> torch.nn.Module:
+    for layer in model.double().modules():
+        if isinstance(layer, torch.nn.Conv3d) and layer.groups > 1:
+            layer.__class__ = TapByTap
+    return model
+
+
 @pytest.mark.parametrize("row", MODEL_SPECS)
 def test_every_model_is_as_near_to_double_precision_as_torch_is(row: str) -> None:
     model = random_model(row)
@@ -32,7 +53,7 @@ def test_every_model_is_as_near_to_double_precision_as_torch_is(row: str) -> Non
     with torch.inference_mode():
         ours = Engine(make_plan(model), 2)(clip).copy()
         torchs = model(torch.from_numpy(clip)[None]).map.reshape(ours.shape).numpy()
-        exact = model.double()(torch.from_numpy(clip).double()[None]).map.reshape(ours.shape).numpy()
+        exact = in_double(model)(torch.from_numpy(clip).double()[None]).map.reshape(ours.shape).numpy()
     assert exact.std() > 5e-3
     assert np.abs(ours - exact).max() < 3 * np.abs(torchs - exact).max() < 1e-4
 
