@@ -14,7 +14,7 @@ from tinyhd_lib.data.transforms import Map
 from tinyhd_lib.data.video import Frame, probe, read_frames
 from tinyhd_lib.data.windows import Window, looks
 from tinyhd_lib.errors import BadInput
-from tinyhd_lib.models.spec import CLIP_FRAMES, INPUT_SIZE, Sampling
+from tinyhd_lib.models.spec import CLIP_FRAMES, Sampling
 from tinyhd_lib.models.weights import DEFAULT_WEIGHTS
 from tinyhd_lib.overlap import prefetch
 from tinyhd_lib.prediction.options import WindowOptions
@@ -177,13 +177,7 @@ def _batches(source: Iterator[Planned], size: int) -> Iterator[tuple[list[Planne
 def _overlapping(windows: Sequence[Window[Asked]]) -> list[Map]:
     if not windows:
         return []
-    span = windows[-1].start - windows[0].start + CLIP_FRAMES
-    frames = np.empty((3, min(span, CLIP_FRAMES * len(windows)), *INPUT_SIZE), np.float32)
-    clips, end, filled = [], 0, windows[0].start
-    for window in windows:
-        known = max(0, filled - window.start)  # frames that the window before has put in already
-        for place, each in enumerate(window.clip[known:], start=end):
-            frames[:, place] = each.ready
-        clips.append(frames[:, end - known :][:, :CLIP_FRAMES])
-        end, filled = end + CLIP_FRAMES - known, window.start + CLIP_FRAMES
-    return clips
+    seen = {number: each for window in windows for number, each in enumerate(window.clip, start=window.start)}
+    frames = np.stack([each.ready for each in seen.values()], axis=1)
+    places = {number: place for place, number in enumerate(seen)}
+    return [frames[:, places[window.start] :][:, :CLIP_FRAMES] for window in windows]
