@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from distributed import Client
 
 
+Seen = tuple[Frame, Map | None]
 _WRITERS = 2
 _WAITING_BYTES = 256 * 2**20
 
@@ -149,7 +150,7 @@ def _prepare_folder(job: Job, record: RunRecord) -> None:
         job.overlay.parent.mkdir(parents=True, exist_ok=True)
 
 
-def _write_results(job: Job, items: Iterator[tuple[Frame, Map | None]], info: VideoInfo) -> Iterator[None]:
+def _write_results(job: Job, items: Iterator[Seen], info: VideoInfo) -> Iterator[None]:
     """Write the maps and the overlay video; those stretched over the whole video wait until all raw ones are known."""
     if job.normalise != "clip":
         yield from _write_items(job, items, info, (0.0, 1.0) if job.normalise == "none" else None)
@@ -165,12 +166,10 @@ def _write_results(job: Job, items: Iterator[tuple[Frame, Map | None]], info: Vi
         yield from _write_items(job, again, info, own_bounds(maps))
 
 
-def _write_items(
-    job: Job, items: Iterator[tuple[Frame, Map | None]], info: VideoInfo, bounds: Bounds | None
-) -> Iterator[None]:
+def _write_items(job: Job, items: Iterator[Seen], info: VideoInfo, bounds: Bounds | None) -> Iterator[None]:
     """Write the maps and the overlay video; ``bounds`` None means each map's own."""
 
-    def keep(item: tuple[Frame, Map | None]) -> tuple[Frame, Image | None]:
+    def keep(item: Seen) -> tuple[Frame, Image | None]:
         return item[0], _keep_map(job, bounds, *item)
 
     sound = job.video if info.has_audio else None

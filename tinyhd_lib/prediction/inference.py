@@ -1,7 +1,6 @@
 """A video in, saliency maps out: a generator that knows no file format."""
 
 import os
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
@@ -26,6 +25,7 @@ if TYPE_CHECKING:
     from tinyhd_lib.runtime.foreign import Saliency
 
 
+Batch = tuple[list[Planned], list[Map]]
 _MARGIN = 1.01  # so that no neighbour is missed by rounding
 _WAITING_FRAMES = 128  # decoded, for one batch of windows that lie far apart
 
@@ -128,33 +128,28 @@ def saliency_maps(
         wanted: asked once a frame, by its number; its answer may change while files appear.
     """
     sampling = sampling or runtime.sampling
-    asked: deque[Asked] = deque()
-
-    needed: set[int] = set()
+    asked: dict[int, Asked] = {}
     outputs = runtime.spec.outputs
     linear = sampling.between == "linear" and outputs == 1
 
     def prepared() -> Iterator[Asked]:
-        for each in needs(frames, wanted, _MARGIN * REACH * sampling.smooth):
-            asked.append(each)
-            if each.needed:
-                needed.add(each.frame.index)
+        for index, each in enumerate(needs(frames, wanted, _MARGIN * REACH * sampling.smooth)):
+            asked[index] = each
             yield each
 
     size = batch or max(1, min(runtime.batch, _WAITING_FRAMES // sampling.every))
-    used = planned(looks(prepared(), runtime.spec, sampling.every), needed.__contains__, linear=linear)
+    windows = looks(prepared(), runtime.spec, sampling.every)
+    used = planned(windows, lambda index: asked[index].needed, linear=linear)
     looked = _computed(prefetch(_batches(used, size), depth=1), runtime)
     maps = between(looked, outputs, linear=linear)
-    answers = ((asked.popleft(), saliency) for saliency in maps)
+    answers = ((asked.pop(index), saliency) for index, saliency in enumerate(maps))
     if sampling.smooth:
         yield from smoothed(answers, sampling.smooth)
     else:
         yield from ((each.frame, saliency) for each, saliency in answers)
 
 
-def _computed(
-    batches: Iterable[tuple[list[Planned], list[Map]]], runtime: Runtime
-) -> Iterator[tuple[Planned, Map | None]]:
+def _computed(batches: Iterable[Batch], runtime: Runtime) -> Iterator[tuple[Planned, Map | None]]:
     """Each window with the maps of its look, None where that is not needed."""
     for group, clips in batches:
         maps: Map = runtime(clips) if clips else np.empty((0, 0, 0, 0), np.float32)
@@ -165,7 +160,7 @@ def _computed(
             yield each, next(found) if each.needed else None
 
 
-def _batches(source: Iterator[Planned], size: int) -> Iterator[tuple[list[Planned], list[Map]]]:
+def _batches(source: Iterator[Planned], size: int) -> Iterator[Batch]:
     """Windows in groups, and the clips (3, 16, H, W) of those that are needed.
 
     The clips of a group are views of one array, in which a frame that several of them see is there once.

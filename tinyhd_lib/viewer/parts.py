@@ -78,10 +78,9 @@ class Parts:
         if kind not in KINDS:
             raise BadInput(f"{kind}: no kind of part; there are {', '.join(KINDS)}")
         try:
-            part: bytes = getattr(self, f"_{kind}")(name, index)
+            return getattr(self, f"_{kind}")(name, index)
         except (KeyError, IndexError) as error:
             raise BadInput(f"there is no {kind} {name} {index}") from error
-        return part
 
     def _values(self, strip: str, source: str) -> Map:
         if strip in self._scores:

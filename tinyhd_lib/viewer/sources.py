@@ -9,7 +9,7 @@ import numpy as np
 from tqdm.auto import tqdm
 
 from tinyhd_lib.cache import Cache
-from tinyhd_lib.data.gaze import GroundTruth, read_gaze
+from tinyhd_lib.data.gaze import GroundTruth, places_of, read_gaze
 from tinyhd_lib.data.layouts import Video
 from tinyhd_lib.data.transforms import Map
 from tinyhd_lib.data.video import Frame, count_frames_in, read_frames, source_files
@@ -81,10 +81,8 @@ class GazeMaps(MapSource):
             return np.stack([at.observer, (at.x + 0.5) / width, (at.y + 0.5) / height], axis=1)[at.inside()]
         truth = self.truth(index)
         if truth is None:
-            return np.empty((0, 3))
-        height, width = truth.fixations.shape
-        rows, columns = np.nonzero(truth.fixations)
-        return np.stack([np.full(len(rows), -1), (columns + 0.5) / width, (rows + 0.5) / height], axis=1)
+            return super().points(index)
+        return np.insert(places_of(truth.fixations)[:, ::-1], 0, -1, axis=1)
 
     def truth(self, index: int) -> GroundTruth | None:
         """See `MapSource`."""
