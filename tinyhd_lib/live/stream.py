@@ -3,6 +3,7 @@
 import time
 from collections import deque
 from collections.abc import Generator, Iterable, Iterator, Sequence
+from contextlib import closing, nullcontext
 from threading import Condition, Thread
 from typing import Any, Literal, NamedTuple, Self
 
@@ -61,7 +62,7 @@ class Arrivals:
 
     def __init__(self, size: int, *, drops: bool = False) -> None:
         self._size, self._drops = size, drops
-        self._items: deque[Arrival] = deque()
+        self._items: deque[Arrival] = deque(maxlen=size)
         self._changed = Condition()
         self._ended = False
         self.arrived = self.dropped = 0
@@ -74,14 +75,11 @@ class Arrivals:
     def put(self, item: Arrival) -> bool:
         """Append a frame; False if no more are taken."""
         with self._changed:
-            if not self._drops:
-                self._changed.wait_for(lambda: self._ended or len(self._items) < self._size)
+            self._changed.wait_for(lambda: self._drops or self._ended or len(self._items) < self._size)
             if self._ended:
                 return False
-            if len(self._items) == self._size:
-                self._items.popleft()
-                self.dropped += 1
-            self._items.append(item)
+            self.dropped += len(self._items) == self._size
+            self._items.append(item)  # in the place of the oldest, if there is no other
             self.arrived += 1
             self._changed.notify_all()
             return True
@@ -300,15 +298,12 @@ class Stream:
         error = None
         try:
             frames = iter(self._source)
-            try:
+            with closing(frames) if isinstance(frames, Generator) else nullcontext():
                 for frame in frames:
                     self._last = time.monotonic()
                     self._first = self._first or self._last
                     if not self._frames.put(Arrival(frame, self._last)):
                         break
-            finally:
-                if isinstance(frames, Generator):
-                    frames.close()
         except Exception as failure:  # noqa: BLE001  (whatever it is, it must not get lost in a thread)
             error = _one_line("the source", failure)
         self._frames.end(error)

@@ -49,12 +49,11 @@ class Parts:
         self.strips, self.shared = [*scores, *(OF_GAZE if gaze else ()), *OF_MAPS, *OF_VIDEO], [*scores, *OF_VIDEO]
         self.trace = lru_cache(maxsize=None)(self._values)
         self.chunks = -(-scene.reader.count // CHUNK)
-        height, width = scene.reader[0].shape[:2]
         self.meta: dict[str, Any] = {
             "name": scene.video.stem,
             "frames": scene.reader.count,
             "duration": scene.reader.times[scene.reader.count - 1] + 1 / float(scene.reader.rate),
-            "size": [width, height],
+            "size": list(scene.reader[0].shape[1::-1]),
             "chunk": CHUNK,
             "views": list(VIEWS),
             "comparing": list(COMPARING_VIEWS),
