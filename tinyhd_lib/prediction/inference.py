@@ -143,10 +143,8 @@ def saliency_maps(
     looked = _computed(prefetch(_batches(used, size), depth=1), runtime)
     maps = between(looked, outputs, linear=linear)
     answers = ((asked.pop(index), saliency) for index, saliency in enumerate(maps))
-    if sampling.smooth:
-        yield from smoothed(answers, sampling.smooth)
-    else:
-        yield from ((each.frame, saliency) for each, saliency in answers)
+    unsmoothed = ((each.frame, saliency) for each, saliency in answers)
+    yield from smoothed(answers, sampling.smooth) if sampling.smooth else unsmoothed
 
 
 def _computed(batches: Iterable[Batch], runtime: Runtime) -> Iterator[tuple[Planned, Map | None]]:
