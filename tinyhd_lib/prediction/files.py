@@ -128,7 +128,7 @@ def _check_mixing(job: Job, earlier: RunRecord | None, record: RunRecord) -> Non
 
 def _is_done(job: Job, earlier: RunRecord) -> bool:
     """Return whether all files that are asked for are there."""
-    is_drawn = not job.overlay or (job.overlay.exists() and earlier.details["overlay"] == _overlay(job))
+    is_drawn = not job.overlay or (job.overlay.exists() and earlier.details.get("overlay") == _overlay(job))
     if not (earlier.complete and is_drawn):
         return False
     return job.maps == "none" or all(is_whole(job.map_path(index)) for index in range(earlier.details["frames"]))
