@@ -195,7 +195,7 @@ def test_a_slow_viewer_misses_pictures_and_holds_nobody_up() -> None:
         for index in range(500):
             page.show(jpeg, index / 1e6)
         assert time.monotonic() - begun < 5
-        assert len(page._pictures) == 32
+        assert [len(each) for each in page._waiting] == [32]
         film.read(100)
     assert not page.watched
 

@@ -14,7 +14,7 @@ class LiveOptions(ModelOptions):
     """Say by which model a stream is looked at, how fast, and what becomes of its maps.
 
     Raises:
-        BadInput: a number is out of its range.
+        BadInput: a number is out of its range, or something would be written over.
     """
 
     source: str
@@ -58,3 +58,7 @@ class LiveOptions(ModelOptions):
                 raise BadInput(f"`{name}={value}`: more than 0 seconds")
         if self.overlay and self.overlay.suffix.lower() != ".mp4":
             raise BadInput(f"`overlay={self.overlay}`: an overlay video is an .mp4 file")
+        if self.out and self.out.exists() and (not self.out.is_dir() or any(self.out.iterdir())):
+            raise BadInput(f"{self.out}: is there already, and not an empty folder; give another `out`")
+        if self.overlay and self.overlay.exists():
+            raise BadInput(f"{self.overlay}: is there already; give another `overlay`")

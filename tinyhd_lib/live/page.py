@@ -1,5 +1,6 @@
 """A page in the browser that shows a stream: pictures as they are drawn (motion JPEG), and a line of statistics."""
 
+import math
 import time
 from collections import deque
 from collections.abc import Generator
@@ -8,7 +9,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib.resources import files
 from ipaddress import ip_address
 from threading import Condition, Event, Thread
-from typing import NamedTuple, Self
+from typing import Self
 
 from tinyhd_lib.errors import BadInput
 
@@ -17,12 +18,6 @@ _TIMEOUT = 2.0
 # A browser that has fallen behind catches up by showing frames a little faster than they were taken.
 _CATCHING_UP = 0.9
 _KEPT = 32
-
-
-class _Picture(NamedTuple):
-    number: int
-    time: float
-    jpeg: bytes
 
 
 class Page:
@@ -44,22 +39,20 @@ class Page:
 
     def __init__(self, address: str) -> None:
         host, _, port = address.rpartition(":")
+        host = host or "127.0.0.1"
         if not port.isdecimal() or int(port) > 65535:
             raise BadInput(f"`serve` {address}: a port, such as 8000, or host and port, such as 0.0.0.0:8000")
-        self._pictures: deque[_Picture] = deque(maxlen=_KEPT)
+        self._waiting: list[deque[tuple[bytes, float]]] = []  # for each who looks, what is still to be seen
         self._changed = Condition()
         self._closed = Event()
-        self._count = self._watching = 0
         self.line = ""
         try:
-            self._server = ThreadingHTTPServer(
-                (host or "127.0.0.1", int(port)), type("Handler", (_Handler,), {"page": self})
-            )
+            self._server = ThreadingHTTPServer((host, int(port)), type("Handler", (_Handler,), {"page": self}))
         except OSError as error:
             raise BadInput(f"`serve` {address}: cannot be served ({error.strerror})") from error
         self._server.daemon_threads = False  # those who look are waited for at the end
         self._thread = Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.1}, name="tinyhd-page")
-        self.url = f"http://{host or '127.0.0.1'}:{self._server.server_port}/"
+        self.url = f"http://{host}:{self._server.server_port}/"
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -76,36 +69,35 @@ class Page:
     @property
     def watched(self) -> bool:
         """Return whether anybody looks; nothing need be drawn otherwise."""
-        return self._watching > 0
+        return bool(self._waiting)
 
     def show(self, jpeg: bytes, at: float) -> None:
         """Give the next picture, a JPEG file, ``at`` seconds after the first."""
         with self._changed:
-            self._pictures.append(_Picture(self._count, at, jpeg))
-            self._count += 1
+            for waiting in self._waiting:
+                waiting.append((jpeg, at))
             self._changed.notify_all()
 
     def pictures(self) -> Generator[bytes]:
         """Yield the JPEG files that come from now on, at the pace of their times, until the page closes."""
+        waiting: deque[tuple[bytes, float]] = deque(maxlen=_KEPT)
+        shown, sent = math.inf, 0.0
         with self._changed:
-            self._watching += 1
-            number, shown, sent = self._count, None, 0.0
+            self._waiting.append(waiting)
         try:
-            while picture := self._next(number):
-                if shown is not None:
-                    self._closed.wait(max(0.0, _CATCHING_UP * (picture.time - shown) - (time.monotonic() - sent)))
+            while True:
+                with self._changed:
+                    self._changed.wait_for(lambda: waiting or self._closed.is_set())
+                    if self._closed.is_set():
+                        return
+                    jpeg, at = waiting.popleft()
+                self._closed.wait(max(0.0, _CATCHING_UP * (at - shown) - (time.monotonic() - sent)))
                 sent = time.monotonic()
-                yield picture.jpeg
-                number, shown = picture.number + 1, picture.time
+                yield jpeg
+                shown = at
         finally:
             with self._changed:
-                self._watching -= 1
-
-    def _next(self, number: int) -> _Picture | None:
-        """Return the oldest picture kept from a number on, waited for; None at the end."""
-        with self._changed:
-            self._changed.wait_for(lambda: self._closed.is_set() or self._count > number)
-            return None if self._closed.is_set() else next(each for each in self._pictures if each.number >= number)
+                self._waiting = [each for each in self._waiting if each is not waiting]
 
 
 class _Handler(BaseHTTPRequestHandler):

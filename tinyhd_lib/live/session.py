@@ -44,7 +44,6 @@ def watch(options: LiveOptions) -> "Iterator[Statistics | pd.DataFrame]":
     Raises:
         BadInput: an option cannot be used; the source or the model failed.
     """
-    _check_places(options)
     source = open_source(options.source, options.speed, options.idle)
     cv2.setNumThreads(1)  # source, model and drawing have threads of their own; more only get in their way
     cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_ERROR)  # if a camera is not there, our own line says so
@@ -68,15 +67,6 @@ def watch(options: LiveOptions) -> "Iterator[Statistics | pd.DataFrame]":
         yield as_table([asdict(record)])
     if failure:
         raise failure
-
-
-def _check_places(options: LiveOptions) -> None:
-    """Refuse what would be written over, before anything is source."""
-    out, overlay = options.out, options.overlay
-    if out and out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise BadInput(f"{out}: is there already, and not an empty folder; give another `out`")
-    if overlay and overlay.exists():
-        raise BadInput(f"{overlay}: is there already; give another `overlay`")
 
 
 def eased(items: Iterable[LivePrediction | Statistics], seconds: float) -> Iterator[LivePrediction | Statistics]:

@@ -64,11 +64,8 @@ class Statistics:
     delivery_p50_ms: float | None
 
     def __str__(self) -> str:
-        latency = "no map"
-        if self.latency_p50_ms is not None:
-            latency = (
-                f"latency {self.latency_p50_ms:.0f} ms (95 % {self.latency_p95_ms:.0f}, max {self.latency_max_ms:.0f})"
-            )
+        median, most, longest = self.latency_p50_ms, self.latency_p95_ms, self.latency_max_ms
+        latency = "no map" if median is None else f"latency {median:.0f} ms (95 % {most:.0f}, max {longest:.0f})"
         return (
             f"{self.frames_per_second:.1f} frames/s, {self.dropped} dropped, {self.queued} waiting; "
             f"{self.maps_per_second:.1f} maps/s, {latency}"

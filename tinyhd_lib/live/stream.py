@@ -2,7 +2,8 @@
 
 import time
 from collections import deque
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from contextlib import closing, nullcontext
 from threading import Condition, Thread
 from typing import Any, Literal, NamedTuple, Self
 
@@ -61,7 +62,7 @@ class Arrivals:
 
     def __init__(self, size: int, *, drops: bool = False) -> None:
         self._size, self._drops = size, drops
-        self._items: deque[Arrival] = deque()
+        self._items: deque[Arrival] = deque(maxlen=size)
         self._changed = Condition()
         self._ended = False
         self.arrived = self.dropped = 0
@@ -74,14 +75,11 @@ class Arrivals:
     def put(self, item: Arrival) -> bool:
         """Append a frame; False if no more are taken."""
         with self._changed:
-            if not self._drops:
-                self._changed.wait_for(lambda: self._ended or len(self._items) < self._size)
+            self._changed.wait_for(lambda: self._drops or self._ended or len(self._items) < self._size)
             if self._ended:
                 return False
-            if len(self._items) == self._size:
-                self._items.popleft()
-                self.dropped += 1
-            self._items.append(item)
+            self.dropped += len(self._items) == self._size
+            self._items.append(item)  # in the place of the oldest, if there is no other
             self.arrived += 1
             self._changed.notify_all()
             return True
@@ -129,38 +127,37 @@ def passes(arrivals: Arrivals, runtime: Runtime, every: int | None, *, holds: bo
         BadInput: the source failed; after the maps of all frames before.
     """
     clip: deque[Map] = deque(maxlen=CLIP_FRAMES)
-    recent: deque[Arrival] = deque(maxlen=every if every and runtime.spec.multi else 1)
+    answered: deque[Arrival] = deque(maxlen=every if every and runtime.spec.multi else 1)
     held: list[Computed] = []
     fresh = 0
-
-    def forward() -> list[Computed]:
-        begun = time.monotonic()
-        (maps,) = runtime(np.stack(clip, axis=1)[np.newaxis])
-        done = time.monotonic()
-        places = enumerate(recent, start=CLIP_FRAMES - len(recent))
-        return [Computed(each.frame, maps[n * len(maps) // CLIP_FRAMES], each.at, begun, done) for n, each in places]
-
-    while (taken := arrivals.take(_POLL)) is not None:
-        given: list[Computed] = []
-        for arrival in taken:
+    while (taken := arrivals.take(_POLL)) is not None or fresh:
+        for arrival in taken or ():
             ready = preprocess(arrival.frame.image)
             clip.extend([ready] * (1 if clip else CLIP_FRAMES))
-            recent.append(arrival)
+            answered.append(arrival)
             fresh += 1
         # Without ``every``, as soon as nothing waits, and at the latest before a frame would be seen by no pass.
         due = fresh >= every if every else fresh >= CLIP_FRAMES or not len(arrivals)
-        if fresh and due:
-            maps, fresh = forward(), 0
-            given, held = (held, maps) if holds else (maps, held)
-        if given or not taken:
-            yield given
-    if fresh:
-        maps = forward()
-        old = max(0, len(recent) - fresh)  # frames that have a map already: the last window's is the better one
-        held = [*held[: len(held) - old], *maps] if holds else maps[old:]
+        if fresh and (due or taken is None):
+            maps = _forward(runtime, clip, answered)
+            again = max(0, len(maps) - fresh)  # only in the last pass: frames that have a map of the pass before
+            yield held[: len(held) - again] if holds else maps[again:]
+            held = maps if holds else []
+            fresh = 0
+        elif not taken:
+            yield []
     yield held
     if arrivals.error:
         raise arrivals.error
+
+
+def _forward(runtime: Runtime, clip: Sequence[Map], answered: Sequence[Arrival]) -> list[Computed]:
+    """Return the maps of the frames at the end of a clip."""
+    begun = time.monotonic()
+    (maps,) = runtime(np.stack(clip, axis=1)[np.newaxis])
+    done = time.monotonic()
+    places = enumerate(answered, start=CLIP_FRAMES - len(answered))
+    return [Computed(each.frame, maps[n * len(maps) // CLIP_FRAMES], each.at, begun, done) for n, each in places]
 
 
 class Stream:
@@ -208,11 +205,10 @@ class Stream:
         multi, drops = runtime.spec.multi, drop == "latest"
         if not (drops or drop == "block"):
             raise BadInput(f"`drop` {drop!r}: choose from latest, block")
-        if every is not None and (every < 1 or (multi and every > CLIP_FRAMES)):
-            choices = (
-                f"1 to {CLIP_FRAMES} frames from one pass of an M model to the next" if multi else "at least 1 frame"
-            )
-            raise BadInput(f"`every` {every}: {choices}")
+        if every is not None and multi and not 1 <= every <= CLIP_FRAMES:
+            raise BadInput(f"`every` {every}: 1 to {CLIP_FRAMES} frames from one pass of an M model to the next")
+        if every is not None and every < 1:
+            raise BadInput(f"`every` {every}: at least 1 frame")
         if queue is not None and queue < 1:
             raise BadInput(f"`queue` {queue}: at least 1 frame must be able to wait")
         self.every = every or (CLIP_FRAMES if multi else None if drops else 1)
@@ -257,8 +253,10 @@ class Stream:
         due = self._since + every
         try:
             for maps in self._outputs:
-                for computed in maps:
-                    yield self._hand_over(computed)
+                for frame, saliency, arrived, begun, done in maps:
+                    latency = Latency(begun - arrived, done - begun, time.monotonic() - done)
+                    self._latest.append(latency)
+                    yield LivePrediction(frame.index, frame.time, saliency, latency, frame.image)
                 if time.monotonic() >= due:
                     yield self._tick()
                     due = self._since + every
@@ -300,24 +298,15 @@ class Stream:
         error = None
         try:
             frames = iter(self._source)
-            try:
+            with closing(frames) if isinstance(frames, Generator) else nullcontext():
                 for frame in frames:
                     self._last = time.monotonic()
                     self._first = self._first or self._last
                     if not self._frames.put(Arrival(frame, self._last)):
                         break
-            finally:
-                if isinstance(frames, Generator):
-                    frames.close()
         except Exception as failure:  # noqa: BLE001  (whatever it is, it must not get lost in a thread)
             error = _one_line("the source", failure)
         self._frames.end(error)
-
-    def _hand_over(self, computed: Computed) -> LivePrediction:
-        frame, saliency, arrived, begun, done = computed
-        latency = Latency(begun - arrived, done - begun, time.monotonic() - done)
-        self._latest.append(latency)
-        return LivePrediction(frame.index, frame.time, saliency, latency, frame.image)
 
     def _tick(self) -> Statistics:
         """Return the statistics since the last ones, and add them to those of the whole stream."""

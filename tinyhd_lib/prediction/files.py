@@ -7,6 +7,7 @@ from dataclasses import asdict
 from functools import lru_cache, partial
 from itertools import chain
 from pathlib import Path
+from tempfile import TemporaryFile
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -17,7 +18,7 @@ from tinyhd_lib.data.video import Frame, VideoInfo, probe, source_files
 from tinyhd_lib.data.writer import VideoWriter
 from tinyhd_lib.engine import run
 from tinyhd_lib.errors import BadInput
-from tinyhd_lib.files import alone_in, fingerprint, is_whole, partial_path, remove_partials, sha256, write_atomically
+from tinyhd_lib.files import alone_in, fingerprint, is_whole, remove_partials, sha256, write_atomically
 from tinyhd_lib.models.spec import INPUT_SIZE, Sampling
 from tinyhd_lib.models.weights import locate_weights
 from tinyhd_lib.overlap import parallel_map, prefetch
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from distributed import Client
 
 
+Seen = tuple[Frame, Map | None]
 _WRITERS = 2
 _WAITING_BYTES = 256 * 2**20
 
@@ -58,10 +60,8 @@ def predict_files(job: Job, runtime: Runtime, weights: str) -> Generator[int, No
         stamp = fingerprint(source_files(job.video))
         # Hashing a long video takes longer than seeing that all is done: one that has not changed is not read again.
         known = earlier.key.get("video") if earlier and earlier.details.get("video_stamp") == stamp else None
-        record = RunRecord(
-            "predict" if job.names is None else "generate", _key(job, runtime, sampling, known or _content(job.video))
-        )
-        record.details = {"video_stamp": stamp, "overlay": _overlay(job)}
+        what, key = "predict" if job.names is None else "generate", _key(job, runtime, sampling, known)
+        record = RunRecord(what, key, details={"video_stamp": stamp, "overlay": _overlay(job)})
         if not job.force:
             _check_mixing(job, earlier, record)
         if earlier and _is_done(job, earlier):
@@ -72,7 +72,6 @@ def predict_files(job: Job, runtime: Runtime, weights: str) -> Generator[int, No
         frames = job.frames()
         frames = chain([next(frames)], frames)  # a video without any fails before anything is written
         _prepare_folder(job, record)
-        steps = 0
         # Maps stretched over the whole video depend on all of it.
         reuse = earlier is not None and job.maps != "none" and job.normalise != "clip"
 
@@ -80,8 +79,7 @@ def predict_files(job: Job, runtime: Runtime, weights: str) -> Generator[int, No
             return not (reuse and is_whole(job.map_path(index)))
 
         items = saliency_maps(frames, runtime, sampling, batch=job.batch, wanted=wanted)
-        for _ in _write_results(job, items, info):
-            steps += 1
+        for steps, _ in enumerate(_write_results(job, items, info), start=1):
             yield steps
         record.finish(
             job.out,
@@ -96,10 +94,10 @@ def predict_files(job: Job, runtime: Runtime, weights: str) -> Generator[int, No
         )
 
 
-def _key(job: Job, runtime: Runtime, sampling: Sampling, content: str) -> dict[str, Any]:
+def _key(job: Job, runtime: Runtime, sampling: Sampling, content: str | None) -> dict[str, Any]:
     """Everything that decides the content of the map files."""
     return {
-        "video": content,
+        "video": content or _content(job.video),
         "weights": runtime.digest,
         "spec": runtime.spec.to_dict(),
         "precision": runtime.precision,
@@ -130,9 +128,8 @@ def _check_mixing(job: Job, earlier: RunRecord | None, record: RunRecord) -> Non
 
 def _is_done(job: Job, earlier: RunRecord) -> bool:
     """Return whether all files that are asked for are there."""
-    if not earlier.complete or (
-        job.overlay and (earlier.details["overlay"] != _overlay(job) or not job.overlay.exists())
-    ):
+    is_drawn = not job.overlay or (job.overlay.exists() and earlier.details.get("overlay") == _overlay(job))
+    if not (earlier.complete and is_drawn):
         return False
     return job.maps == "none" or all(is_whole(job.map_path(index)) for index in range(earlier.details["frames"]))
 
@@ -153,29 +150,26 @@ def _prepare_folder(job: Job, record: RunRecord) -> None:
         job.overlay.parent.mkdir(parents=True, exist_ok=True)
 
 
-def _write_results(job: Job, items: Iterator[tuple[Frame, Map | None]], info: VideoInfo) -> Iterator[None]:
+def _write_results(job: Job, items: Iterator[Seen], info: VideoInfo) -> Iterator[None]:
     """Write the maps and the overlay video; those stretched over the whole video wait until all raw ones are known."""
     if job.normalise != "clip":
         yield from _write_items(job, items, info, (0.0, 1.0) if job.normalise == "none" else None)
         return
-    spool = partial_path(job.out / "maps")
-    try:
-        with spool.open("wb") as file:
-            for _, saliency in items:
-                assert saliency is not None
-                file.write(np.ascontiguousarray(saliency).tobytes())
-                yield
-        yield from _write_items(job, _replay(job, spool), info, own_bounds(np.memmap(spool, np.float32, mode="r")))
-    finally:
-        spool.unlink(missing_ok=True)
+    with TemporaryFile(dir=job.out) as spool:
+        for _, saliency in items:
+            assert saliency is not None
+            spool.write(saliency.tobytes())
+            yield
+        spool.flush()
+        maps = np.memmap(spool, np.float32, mode="r").reshape(-1, *INPUT_SIZE)
+        again = ((frame, maps[frame.index]) for frame in job.frames())
+        yield from _write_items(job, again, info, own_bounds(maps))
 
 
-def _write_items(
-    job: Job, items: Iterator[tuple[Frame, Map | None]], info: VideoInfo, bounds: Bounds | None
-) -> Iterator[None]:
+def _write_items(job: Job, items: Iterator[Seen], info: VideoInfo, bounds: Bounds | None) -> Iterator[None]:
     """Write the maps and the overlay video; ``bounds`` None means each map's own."""
 
-    def keep(item: tuple[Frame, Map | None]) -> tuple[Frame, Image | None]:
+    def keep(item: Seen) -> tuple[Frame, Image | None]:
         return item[0], _keep_map(job, bounds, *item)
 
     sound = job.video if info.has_audio else None
@@ -199,13 +193,6 @@ def _keep_map(job: Job, bounds: Bounds | None, frame: Frame, saliency: Map | Non
     content, grey = encode_map(job.maps, saliency, size, bounds)
     write_atomically(job.map_path(frame.index), content)
     return grey
-
-
-def _replay(job: Job, spool: Path) -> Iterator[tuple[Frame, Map | None]]:
-    """Yield the frames, decoded again, with their spooled maps."""
-    maps = np.memmap(spool, np.float32, mode="r").reshape(-1, *INPUT_SIZE)
-    for frame in job.frames():
-        yield frame, maps[frame.index]
 
 
 class Predicted(NamedTuple):

@@ -1,7 +1,6 @@
 """A video in, saliency maps out: a generator that knows no file format."""
 
 import os
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
@@ -14,7 +13,7 @@ from tinyhd_lib.data.transforms import Map
 from tinyhd_lib.data.video import Frame, probe, read_frames
 from tinyhd_lib.data.windows import Window, looks
 from tinyhd_lib.errors import BadInput
-from tinyhd_lib.models.spec import CLIP_FRAMES, INPUT_SIZE, Sampling
+from tinyhd_lib.models.spec import CLIP_FRAMES, Sampling
 from tinyhd_lib.models.weights import DEFAULT_WEIGHTS
 from tinyhd_lib.overlap import prefetch
 from tinyhd_lib.prediction.options import WindowOptions
@@ -26,6 +25,7 @@ if TYPE_CHECKING:
     from tinyhd_lib.runtime.foreign import Saliency
 
 
+Batch = tuple[list[Planned], list[Map]]
 _MARGIN = 1.01  # so that no neighbour is missed by rounding
 _WAITING_FRAMES = 128  # decoded, for one batch of windows that lie far apart
 
@@ -128,33 +128,26 @@ def saliency_maps(
         wanted: asked once a frame, by its number; its answer may change while files appear.
     """
     sampling = sampling or runtime.sampling
-    asked: deque[Asked] = deque()
-
-    needed: set[int] = set()
+    asked: dict[int, Asked] = {}
     outputs = runtime.spec.outputs
     linear = sampling.between == "linear" and outputs == 1
 
     def prepared() -> Iterator[Asked]:
-        for each in needs(frames, wanted, _MARGIN * REACH * sampling.smooth):
-            asked.append(each)
-            if each.needed:
-                needed.add(each.frame.index)
+        for index, each in enumerate(needs(frames, wanted, _MARGIN * REACH * sampling.smooth)):
+            asked[index] = each
             yield each
 
     size = batch or max(1, min(runtime.batch, _WAITING_FRAMES // sampling.every))
-    used = planned(looks(prepared(), runtime.spec, sampling.every), needed.__contains__, linear=linear)
+    windows = looks(prepared(), runtime.spec, sampling.every)
+    used = planned(windows, lambda index: asked[index].needed, linear=linear)
     looked = _computed(prefetch(_batches(used, size), depth=1), runtime)
     maps = between(looked, outputs, linear=linear)
-    answers = ((asked.popleft(), saliency) for saliency in maps)
-    if sampling.smooth:
-        yield from smoothed(answers, sampling.smooth)
-    else:
-        yield from ((each.frame, saliency) for each, saliency in answers)
+    answers = ((asked.pop(index), saliency) for index, saliency in enumerate(maps))
+    unsmoothed = ((each.frame, saliency) for each, saliency in answers)
+    yield from smoothed(answers, sampling.smooth) if sampling.smooth else unsmoothed
 
 
-def _computed(
-    batches: Iterable[tuple[list[Planned], list[Map]]], runtime: Runtime
-) -> Iterator[tuple[Planned, Map | None]]:
+def _computed(batches: Iterable[Batch], runtime: Runtime) -> Iterator[tuple[Planned, Map | None]]:
     """Each window with the maps of its look, None where that is not needed."""
     for group, clips in batches:
         maps: Map = runtime(clips) if clips else np.empty((0, 0, 0, 0), np.float32)
@@ -165,7 +158,7 @@ def _computed(
             yield each, next(found) if each.needed else None
 
 
-def _batches(source: Iterator[Planned], size: int) -> Iterator[tuple[list[Planned], list[Map]]]:
+def _batches(source: Iterator[Planned], size: int) -> Iterator[Batch]:
     """Windows in groups, and the clips (3, 16, H, W) of those that are needed.
 
     The clips of a group are views of one array, in which a frame that several of them see is there once.
@@ -177,13 +170,7 @@ def _batches(source: Iterator[Planned], size: int) -> Iterator[tuple[list[Planne
 def _overlapping(windows: Sequence[Window[Asked]]) -> list[Map]:
     if not windows:
         return []
-    span = windows[-1].start - windows[0].start + CLIP_FRAMES
-    frames = np.empty((3, min(span, CLIP_FRAMES * len(windows)), *INPUT_SIZE), np.float32)
-    clips, end, filled = [], 0, windows[0].start
-    for window in windows:
-        known = max(0, filled - window.start)  # frames that the window before has put in already
-        for place, each in enumerate(window.clip[known:], start=end):
-            frames[:, place] = each.ready
-        clips.append(frames[:, end - known :][:, :CLIP_FRAMES])
-        end, filled = end + CLIP_FRAMES - known, window.start + CLIP_FRAMES
-    return clips
+    seen = {number: each for window in windows for number, each in enumerate(window.clip, start=window.start)}
+    frames = np.stack([each.ready for each in seen.values()], axis=1)
+    places = {number: place for place, number in enumerate(seen)}
+    return [frames[:, places[window.start] :][:, :CLIP_FRAMES] for window in windows]

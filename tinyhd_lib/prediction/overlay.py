@@ -28,8 +28,7 @@ def draw(image: Image, grey: Image, drawing: Drawing) -> Image:
     if drawing.style == "contours":
         return _contours(image, grey, drawing)
     if drawing.style == "overlay":
-        glow, dimming = _overlay_tables(drawing.colormap, drawing.alpha, drawing.floor)
-        return _mixed(image, grey, glow, dimming)
+        return _mixed(image, grey, *_overlay_tables(drawing.colormap, drawing.alpha, drawing.floor))
     coloured = cv2.applyColorMap(grey, colours_of(drawing.colormap))
     return coloured if drawing.style == "map" else np.hstack([image, coloured])
 
@@ -44,9 +43,8 @@ def draw_difference(image: Image, first: Image, second: Image, alpha: float) -> 
         alpha: opacity where they are half of white apart, or more.
     """
     signed = first.astype(np.int16) - second
-    glow, dimming = _difference_tables(alpha)
     shifted = (signed + 128).clip(0, 255).astype(np.uint8)
-    drawn = _mixed(image, shifted, glow, dimming)
+    drawn = _mixed(image, shifted, *_difference_tables(alpha))
     for sign, place in (("+", signed.argmax()), ("-", signed.argmin())):
         row, column = divmod(int(place), signed.shape[1])
         if signed[row, column]:

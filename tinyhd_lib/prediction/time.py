@@ -76,15 +76,14 @@ def planned(windows: Iterable[Window[Asked]], needed: Callable[[int], bool], *, 
         needed: whether a frame's map is, by its number.
         linear: frames in front of the next window's end need this one's map too.
     """
-    held: Window[Asked] | None = None
-    chosen: frozenset[int] = frozenset()
+    held: Planned | None = None
     for window in windows:
-        following = frozenset(filter(needed, window.owned))
+        chosen = frozenset(filter(needed, window.owned))
         if held:
-            yield Planned(held, chosen, bool(chosen) or (linear and bool(following - {window.owned[-1]})))
-        held, chosen = window, following
+            yield held._replace(needed=held.needed or (linear and bool(chosen - {window.owned[-1]})))
+        held = Planned(window, chosen, bool(chosen))
     if held:
-        yield Planned(held, chosen, bool(chosen))
+        yield held
 
 
 def between(looked: Iterable[tuple[Planned, Map | None]], outputs: int, *, linear: bool) -> Iterator[Map | None]:

@@ -126,11 +126,9 @@ def contact_sheet(scene: Scene, settings: Settings, moments: int = _MOMENTS) -> 
     frames = known if len(known) > 2 * moments else range(count)
     places = np.linspace(0, count - 1, min(moments, count))
     indices = sorted({min(frames, key=lambda frame: abs(frame - place)) for place in places})
-    pictures = []
-    for index in indices:
-        picture = narrowed(scene.draw(replace(settings, frame=index)), _SMALL)
-        pictures.append(_labelled(picture, f"{index}  {scene.reader.times[index]:.2f} s"))
-    return _in_rows(pictures, _COLUMNS)
+    pictures = (narrowed(scene.draw(replace(settings, frame=index)), _SMALL) for index in indices)
+    labels = (f"{index}  {scene.reader.times[index]:.2f} s" for index in indices)
+    return _in_rows(map(_labelled, pictures, labels), _COLUMNS)
 
 
 def _labelled(picture: Image, text: str) -> Image:

@@ -49,12 +49,11 @@ class Parts:
         self.strips, self.shared = [*scores, *(OF_GAZE if gaze else ()), *OF_MAPS, *OF_VIDEO], [*scores, *OF_VIDEO]
         self.trace = lru_cache(maxsize=None)(self._values)
         self.chunks = -(-scene.reader.count // CHUNK)
-        height, width = scene.reader[0].shape[:2]
         self.meta: dict[str, Any] = {
             "name": scene.video.stem,
             "frames": scene.reader.count,
             "duration": scene.reader.times[scene.reader.count - 1] + 1 / float(scene.reader.rate),
-            "size": [width, height],
+            "size": list(scene.reader[0].shape[1::-1]),
             "chunk": CHUNK,
             "views": list(VIEWS),
             "comparing": list(COMPARING_VIEWS),
@@ -78,10 +77,9 @@ class Parts:
         if kind not in KINDS:
             raise BadInput(f"{kind}: no kind of part; there are {', '.join(KINDS)}")
         try:
-            part: bytes = getattr(self, f"_{kind}")(name, index)
+            return getattr(self, f"_{kind}")(name, index)
         except (KeyError, IndexError) as error:
             raise BadInput(f"there is no {kind} {name} {index}") from error
-        return part
 
     def _values(self, strip: str, source: str) -> Map:
         if strip in self._scores:

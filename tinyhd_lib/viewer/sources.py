@@ -1,6 +1,7 @@
 """Where a viewer's maps come from: files, arrays, the gaze of observers, or a model that is asked once."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import numpy as np
 from tqdm.auto import tqdm
 
 from tinyhd_lib.cache import Cache
-from tinyhd_lib.data.gaze import GroundTruth, read_gaze
+from tinyhd_lib.data.gaze import GroundTruth, places_of, read_gaze
 from tinyhd_lib.data.layouts import Video
 from tinyhd_lib.data.transforms import Map
 from tinyhd_lib.data.video import Frame, count_frames_in, read_frames, source_files
@@ -26,74 +27,28 @@ from tinyhd_lib.runtime.foreign import foreign_runtime
 _CACHE = Cache("viewer", version=3, most_bytes=4 * 2**30)
 
 
+@dataclass(frozen=True)
 class MapSource:
-    """The maps of a video.
-
-    Args:
-        count: how many frames it covers, with gaps or without.
-        read: gives a frame's map (h, w) float32, None where it has none.
+    """The maps of a video; its functions take the number of a frame.
 
     Attributes:
+        count: how many frames it covers, with gaps or without.
+        map: gives a frame's map (h, w) float32, None where it has none.
+        points: gives where people looked, (n, 3) observer, x and y in parts of width and height; none if nobody knows.
+            The observer is -1 where it is not known who looked.
+        truth: gives where people looked as maps; None if that is not known.
         observers: numbers of those who looked, where that is known.
     """
 
+    count: int
+    map: Callable[[int], Map | None]
+    points: Callable[[int], Map] = lambda _index: np.empty((0, 3))
+    truth: Callable[[int], GroundTruth | None] = lambda _index: None
     observers: Sequence[int] = ()
-
-    def __init__(self, count: int, read: Callable[[int], Map | None]) -> None:
-        self.count, self.map = count, read
-
-    def points(self, index: int) -> Map:  # noqa: ARG002
-        """Return where people looked, (n, 3) observer, x and y in parts of width and height; none if nobody knows.
-
-        The observer is -1 where it is not known who looked.
-        """
-        return np.empty((0, 3))
-
-    def truth(self, index: int) -> GroundTruth | None:  # noqa: ARG002
-        """Return where people looked as maps; None if that is not known."""
-        return None
 
 
 Maps = str | Path | Map | Video | MapSource
 """A folder of map files, the name or path of weights, an array (n, h, w), or a data set's video for people's gaze."""
-
-
-class GazeMaps(MapSource):
-    """Where people looked in a video of a data set.
-
-    Raises:
-        BadInput: that is not known.
-    """
-
-    def __init__(self, video: Video) -> None:
-        if not video.has_truth:
-            raise BadInput(f"{video.name}: nothing is known of where people looked in it")
-        self._truth = lru_cache(8)(video.truth)
-        self._gaze = read_gaze(video.gaze) if video.gaze else None
-        self.observers = np.unique(self._gaze.observer).tolist() if self._gaze else ()
-        super().__init__(len(video.names), self._density)
-
-    def points(self, index: int) -> Map:
-        """See `MapSource`."""
-        if self._gaze is not None:
-            at = self._gaze.at(index)
-            height, width = at.size
-            return np.stack([at.observer, (at.x + 0.5) / width, (at.y + 0.5) / height], axis=1)[at.inside()]
-        truth = self.truth(index)
-        if truth is None:
-            return np.empty((0, 3))
-        height, width = truth.fixations.shape
-        rows, columns = np.nonzero(truth.fixations)
-        return np.stack([np.full(len(rows), -1), (columns + 0.5) / width, (rows + 0.5) / height], axis=1)
-
-    def truth(self, index: int) -> GroundTruth | None:
-        """See `MapSource`."""
-        truth = self._truth(index) if index < self.count else None
-        return truth if truth is not None and truth.fixations.any() else None
-
-    def _density(self, index: int) -> Map | None:
-        truth = self.truth(index)
-        return None if truth is None else truth.saliency
 
 
 def open_maps(maps: Maps, video: Path) -> MapSource:
@@ -109,7 +64,7 @@ def open_maps(maps: Maps, video: Path) -> MapSource:
     if isinstance(maps, MapSource):
         return maps
     if isinstance(maps, Video):
-        return GazeMaps(maps)
+        return _of_gaze(maps)
     if isinstance(maps, np.ndarray):
         return _of_array(maps)
     if Path(maps).is_dir():
@@ -132,6 +87,37 @@ def open_decoders(video: Path, weights: str | Path) -> dict[str, MapSource]:
     ]
     maps = _kept(video, "decoders", source.digest, lambda: _side_maps(video, weights))
     return {name: _of_array(maps[:, n]) for n, name in enumerate(names)}
+
+
+def _of_gaze(video: Video) -> MapSource:
+    """Return where people looked in a video of a data set.
+
+    Raises:
+        BadInput: that is not known.
+    """
+    if not video.has_truth:
+        raise BadInput(f"{video.name}: nothing is known of where people looked in it")
+    gaze = read_gaze(video.gaze) if video.gaze else None
+    count, read = len(video.names), lru_cache(8)(video.truth)
+
+    def truth(index: int) -> GroundTruth | None:
+        found = read(index) if index < count else None
+        return found if found is not None and found.fixations.any() else None
+
+    def density(index: int) -> Map | None:
+        found = truth(index)
+        return None if found is None else found.saliency
+
+    def points(index: int) -> Map:
+        if gaze is not None:
+            at = gaze.at(index)
+            height, width = at.size
+            return np.stack([at.observer, (at.x + 0.5) / width, (at.y + 0.5) / height], axis=1)[at.inside()]
+        found = truth(index)
+        places = np.empty((0, 2)) if found is None else places_of(found.fixations)
+        return np.insert(places[:, ::-1], 0, -1, axis=1)
+
+    return MapSource(count, density, points, truth, np.unique(gaze.observer).tolist() if gaze else ())
 
 
 def _of_array(maps: Map) -> MapSource:

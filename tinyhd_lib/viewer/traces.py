@@ -32,11 +32,8 @@ def cuts(reader: VideoReader) -> Map:
     Returns:
         (frames,) float64, likewise: the part of the pixels that would need another colour of 512, 0 to 1.
     """
-
-    def histogram(image: Image) -> Map:
-        return np.bincount((image >> 5).reshape(-1, 3) @ (64, 8, 1), minlength=512)
-
-    return _changes(reader, histogram) / 2 / np.prod(_COARSE)
+    changes = _changes(reader, lambda image: np.bincount((image >> 5).reshape(-1, 3) @ (64, 8, 1), minlength=512))
+    return changes / 2 / np.prod(_COARSE)
 
 
 def score(source: MapSource, observers: MapSource | None, metric: str) -> Map:

@@ -222,9 +222,8 @@ class SaliencyViewer(InCell, _WithSettings):  # type: ignore[misc]
 
     @validate(*_TRAITS)
     def _validate(self, proposal: Any) -> Any:
-        value = proposal["value"]
-        self._checked(replace(self.settings, **{proposal["trait"].name: value}))
-        return value
+        self._checked(replace(self.settings, **{proposal["trait"].name: proposal["value"]}))
+        return proposal["value"]
 
     def _on_message(self, _widget: object, content: dict[str, Any], _buffers: object) -> None:
         """Do what the browser asks for, beside the kernel's main thread: parts, or an export."""
