@@ -2,6 +2,7 @@
 
 import io
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -65,6 +66,19 @@ def read_arrays(path: Path) -> dict[str, npt.NDArray[Any]]:
         remedy = "save it with -v7" if newer else "fetch or make it anew"
         raise BadInput(f"{path}: not an {path.suffix} that can be read ({error}); {remedy}") from error
     raise BadInput(f"{path}: unpacks to {size:,} bytes, which are too many; see TINYHD_MOST_PIXELS")
+
+
+def read_fields(path: Path, names: Sequence[str], what: str) -> list[npt.NDArray[Any]]:
+    """Return the arrays of these names out of an .npz or a .mat that holds ``what``.
+
+    Raises:
+        BadInput: it cannot be read, or one of them is missing.
+    """
+    arrays = read_arrays(path)
+    missing = [name for name in names if name not in arrays]
+    if missing:
+        raise BadInput(f"{path}: has no {missing[0]}; {what} have {', '.join(names)}")
+    return [arrays[name] for name in names]
 
 
 class GroundTruth(NamedTuple):
@@ -188,22 +202,18 @@ def read_gaze(path: Path) -> Gaze:
 
 @lru_cache(maxsize=16)
 def _read_gaze(path: Path, _written: int) -> Gaze:
-    arrays = read_arrays(path)
-    missing = [name for name in FIELDS_OF_POINTS + FIELDS_OF_VIDEO if name not in arrays]
-    if missing:
-        raise BadInput(f"{path}: has no {missing[0]}; gaze points have {', '.join(FIELDS_OF_POINTS + FIELDS_OF_VIDEO)}")
-    given = [arrays[name] for name in FIELDS_OF_POINTS]
+    *given, frames, width, height = read_fields(path, FIELDS_OF_POINTS + FIELDS_OF_VIDEO, "gaze points")
     if any(each.ndim != 1 or each.dtype.kind not in "fiu" or len(each) != len(given[0]) for each in given):
         raise BadInput(f"{path}: {', '.join(FIELDS_OF_POINTS)} are as many numbers each")
-    sizes = [arrays[name] for name in FIELDS_OF_VIDEO]
+    sizes = (frames, width, height)
     if any(each.ndim or each.dtype.kind not in "iuf" or not 1 <= each < _MOST or each % 1 for each in sizes):
         raise BadInput(f"{path}: {', '.join(FIELDS_OF_VIDEO)} are whole numbers from 1")
     if not (np.isfinite(given[0]).all() and (given[0] % 1 == 0).all()):
         raise BadInput(f"{path}: frame holds what is no number of a frame; frames count from 0")
     order = np.argsort(given[0], kind="stable")
     frame, observer, x, y = (each[order] for each in given)
-    frames, width, height = map(int, sizes)
-    return Gaze(frame.astype(int), observer.astype(int), x.astype(float), y.astype(float), (height, width), frames)
+    size = int(height), int(width)
+    return Gaze(frame.astype(int), observer.astype(int), x.astype(float), y.astype(float), size, int(frames))
 
 
 def gaze_file(gaze: Gaze, fps: float) -> bytes:

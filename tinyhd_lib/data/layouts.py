@@ -1,4 +1,4 @@
-"""How each kind of data set lies on disk: one function a layout, from a root folder to its videos.
+"""How each kind of data set lies on disk: one function a layout, from a root folder to its videos, and a table of them.
 
 Source: the layouts of the data sets as their authors published them, see docs/model.md.
 """
@@ -191,9 +191,6 @@ _DHF1K_TRUTHS = ("annotation", "train", "val", "validation", "test", "")
 _DHF1K_VIDEOS = ("video", "videos", "frames", "")
 """Folders in which the videos themselves are found, or folders of their frames."""
 
-Finder = Callable[[Path], Iterable[Video | Skipped]]
-"""From the root folder of a data set to its videos, and to what had to be skipped."""
-
 
 def find_dhf1k(root: Path) -> Iterator[Video | Skipped]:
     """DHF1K as published, or as others store it: videos or frames, beside the annotations or among them, or none.
@@ -309,3 +306,35 @@ def _listed(folder: Path) -> list[Path]:
 
 def _folder(path: Path) -> Path | None:
     return path if path.is_dir() else None
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of data set.
+
+    Attributes:
+        name: as the command line has it.
+        find: its videos and the files that had to be skipped, from the root folder.
+        evaluated: the split that is scored by default, None for all there is.
+        fitted: the split that a centre bias is learnt from, None where there is none.
+        layout: what a root folder holds, in words.
+    """
+
+    name: str
+    find: Callable[[Path], Iterable[Video | Skipped]]
+    evaluated: str | None
+    fitted: str | None
+    layout: str
+
+
+KINDS: dict[str, Kind] = {
+    kind.name: kind
+    for kind in (
+        Kind("dhf1k", find_dhf1k, "validation", "train", "video/001.AVI and annotation/0001/{maps,fixation}/0001.png"),
+        Kind("ucf", find_shots, "testing", "training", "{training,testing}/<video>/{images,maps,fixation}/*.png"),
+        Kind("hollywood2", find_shots, "testing", "training", "{training,testing}/<shot>/{images,maps,fixation}/*.png"),
+        Kind("kinetics", find_kinetics, None, None, "{train,val}[_256]/<class>/<clip>"),
+        Kind("folder", find_folder, None, None, "videos, in folders of any depth"),
+        Kind("gaze", find_gaze, None, None, "[<split>/]<video>.mp4 and .npz with frame, viewer, x, y of every point"),
+    )
+}

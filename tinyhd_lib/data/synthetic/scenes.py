@@ -82,8 +82,7 @@ class SceneObject:
         return float(self.roll * self._waves(time)[0])
 
     def _waves(self, time: float) -> Floats:
-        waves: Floats = np.sin(2 * np.pi * (np.array(self.pace) * time + np.array(self.phase)))
-        return waves
+        return np.sin(2 * np.pi * (np.array(self.pace) * time + np.array(self.phase)))
 
 
 @dataclass(frozen=True)
@@ -230,7 +229,7 @@ def density(clip: SyntheticVideo, index: int) -> Floats:
         np.diff(ndtr((np.arange(length + 1) - 0.5 - centres[:, axis, None]) / deviations[:, axis, None]))
         for axis, length in ((1, clip.size[0]), (0, clip.size[1]))
     )
-    seen: Floats = np.einsum("k,ky,kx->yx", weights, down, across)
+    seen = np.einsum("k,ky,kx->yx", weights, down, across)
     return seen / seen.sum()
 
 
@@ -278,5 +277,4 @@ def _watch(rng: np.random.Generator, clip: SyntheticVideo, shot: range, observer
     component = np.take_along_axis(picked, fixation, axis=1)
     offset = np.take_along_axis(offsets, fixation[..., None], axis=1)
     centres = np.stack([mixture.centres for mixture in mixtures])
-    gaze: Floats = centres[np.arange(count), component] + offset
-    return gaze
+    return centres[np.arange(count), component] + offset
