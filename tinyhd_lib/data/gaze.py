@@ -3,7 +3,7 @@
 import io
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple, Self
@@ -156,9 +156,8 @@ class Gaze:
         return self.select(np.isin(self.observer, observers))
 
     def select(self, chosen: Any) -> Self:
-        return type(self)(
-            self.frame[chosen], self.observer[chosen], self.x[chosen], self.y[chosen], self.size, self.frames
-        )
+        frame, observer, x, y = (points[chosen] for points in (self.frame, self.observer, self.x, self.y))
+        return replace(self, frame=frame, observer=observer, x=x, y=y)
 
     def inside(self) -> Image:
         """Return (n,) bool: which points have a nearest pixel in the picture; what is no number has none."""

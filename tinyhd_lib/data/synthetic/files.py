@@ -108,9 +108,7 @@ def _write_dhf1k(root: Path, order: Order) -> Iterator[Made]:
             path = root / "video" / f"{number:03d}.AVI"
             write_avi(path, recipe.clip())
             folder = root / "annotation" / f"{number:04d}"
-            for count, fixations in enumerate(_fixations(recipe), start=1):
-                write(folder / "maps" / f"{count:04d}.png", encode_grey(ground_truth(fixations)))
-                write(folder / "fixation" / f"{count:04d}.png", encode_grey(fixations * 255))
+            for count, fixations in enumerate(_write_truth(folder, "{:04d}.png", recipe), start=1):
                 write(folder / "fixation" / "maps" / f"{count:04d}.mat", mat(fixations))
             yield folder.name, path, recipe
 
@@ -199,23 +197,25 @@ def _even(length: float) -> int:
     return max(SMALLEST, 2 * round(length / 2))
 
 
-def _fixations(recipe: VideoSettings) -> Iterator[Image]:
-    """Yield (H, W) uint8 of each frame, 1 where anybody looked, else 0; no frames if nobody watched."""
-    if not recipe.observers:
-        return
+def _write_truth(folder: Path, pattern: str, recipe: VideoSettings, first: int = 1) -> Iterator[Image]:
+    """Write the maps and fixations of a video, a file a frame, numbered from ``first``; none if nobody watched.
+
+    Yields:
+        (H, W) uint8 of each frame, 1 where anybody looked, else 0.
+    """
     gaze = recipe.gaze()
-    for index in range(gaze.frames):
-        yield (gaze.at(index).counts() > 0).astype(np.uint8)
+    for index in range(gaze.frames if recipe.observers else 0):
+        name, fixations = pattern.format(first + index), (gaze.at(index).counts() > 0).astype(np.uint8)
+        write(folder / "maps" / name, encode_grey(ground_truth(fixations)))
+        write(folder / "fixation" / name, encode_grey(fixations * 255))
+        yield fixations
 
 
 def _write_frames(folder: Path, pattern: str, recipe: VideoSettings, first: int = 1) -> None:
-    """Pictures, maps and fixations of a video, a file a frame, numbered from ``first``."""
+    """Write the pictures, maps and fixations of a video that somebody watched, likewise."""
     clip = recipe.clip()
-    for index, fixations in enumerate(_fixations(recipe)):
-        name = pattern.format(first + index)
-        write(folder / "images" / name, as_png(render(clip, index)))
-        write(folder / "maps" / name, encode_grey(ground_truth(fixations)))
-        write(folder / "fixation" / name, encode_grey(fixations * 255))
+    for index, _ in enumerate(_write_truth(folder, pattern, recipe, first)):
+        write(folder / "images" / pattern.format(first + index), as_png(render(clip, index)))
 
 
 _MAT_HEADER = b"MATLAB 5.0 MAT-file, synthetic".ljust(116)

@@ -76,7 +76,7 @@ def _count(dataset: Dataset, results: Sequence[VideoCheck]) -> Iterator[SplitCou
         found = [result for video, result in zip(dataset.videos, results, strict=True) if video.split == split]
         frames, annotated = sum(result.frames for result in found), sum(result.annotated for result in found)
         whole = published.get(split) or PublishedSplit(dataset.kind.name, split)
-        yield SplitCounts(split, len(found), frames, annotated, whole.videos, whole.frames)
+        yield SplitCounts(split, len(found), whole.videos, frames, whole.frames, annotated)
 
 
 def _tell_skipped(dataset: Dataset) -> Iterator[Finding]:
