@@ -201,18 +201,18 @@ def read_gaze(path: Path) -> Gaze:
 
 @lru_cache(maxsize=16)
 def _read_gaze(path: Path, _written: int) -> Gaze:
-    *given, frames, width, height = read_fields(path, FIELDS_OF_POINTS + FIELDS_OF_VIDEO, "gaze points")
+    fields = read_fields(path, FIELDS_OF_POINTS + FIELDS_OF_VIDEO, "gaze points")
+    given, sizes = fields[: len(FIELDS_OF_POINTS)], fields[len(FIELDS_OF_POINTS) :]
     if any(each.ndim != 1 or each.dtype.kind not in "fiu" or len(each) != len(given[0]) for each in given):
         raise BadInput(f"{path}: {', '.join(FIELDS_OF_POINTS)} are as many numbers each")
-    sizes = (frames, width, height)
     if any(each.ndim or each.dtype.kind not in "iuf" or not 1 <= each < _MOST or each % 1 for each in sizes):
         raise BadInput(f"{path}: {', '.join(FIELDS_OF_VIDEO)} are whole numbers from 1")
     if not (np.isfinite(given[0]).all() and (given[0] % 1 == 0).all()):
         raise BadInput(f"{path}: frame holds what is no number of a frame; frames count from 0")
     order = np.argsort(given[0], kind="stable")
     frame, observer, x, y = (each[order] for each in given)
-    size = int(height), int(width)
-    return Gaze(frame.astype(int), observer.astype(int), x.astype(float), y.astype(float), size, int(frames))
+    frames, width, height = map(int, sizes)
+    return Gaze(frame.astype(int), observer.astype(int), x.astype(float), y.astype(float), (height, width), frames)
 
 
 def gaze_file(gaze: Gaze, fps: float) -> bytes:

@@ -83,8 +83,8 @@ class Order:
     def recipe(self, number: int, **changes: Any) -> VideoSettings:
         """Of the video of this number, which no other of the set has: by default one cut after two thirds."""
         seed, observers_seed = (int(word) for word in np.random.SeedSequence((self.seed, number)).generate_state(2))
-        usual = {"frames": two_shots(self.frames, self.frames // 3), "size": self.size, "observers": self.observers}
-        return VideoSettings(**{"seed": seed, "observers_seed": observers_seed, **usual, **changes})
+        shots = two_shots(self.frames, self.frames // 3)
+        return replace(VideoSettings(seed, shots, self.size, self.observers, observers_seed), **changes)
 
 
 Made = tuple[str, Path, VideoSettings]
