@@ -36,10 +36,7 @@ def read_fixations(path: Path) -> Image:
     """
     if path.suffix != ".mat":
         return read_grey(path) > 0
-    arrays = read_arrays(path)
-    if "I" not in arrays:
-        raise BadInput(f"{path}: holds no variable I")
-    fixations = arrays["I"]
+    (fixations,) = read_fields(path, ["I"], "fixation maps")
     if fixations.ndim != 2:
         raise BadInput(f"{path}: I is a map (height, width), got {fixations.shape}")
     return fixations > 0
@@ -186,8 +183,7 @@ def _gaussians(places: np.ndarray, length: int, sigma: float) -> Map:
     """Return (length, n) float32: a Gaussian at each of n places, as OpenCV's blur cuts it off and reflects it."""
     points = np.zeros((length, len(places)), np.float32)
     points[places, np.arange(len(places))] = 1
-    kernel = cv2.getGaussianKernel(round(8 * sigma + 1) | 1, sigma, cv2.CV_32F)
-    return cv2.sepFilter2D(points, -1, np.ones(1, np.float32), kernel, borderType=cv2.BORDER_REFLECT)
+    return cv2.GaussianBlur(points, (1, 0), 0, sigmaY=sigma, borderType=cv2.BORDER_REFLECT)
 
 
 def read_gaze(path: Path) -> Gaze:

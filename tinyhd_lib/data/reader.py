@@ -121,7 +121,6 @@ class _OpenVideo(ExitStack):
     def _open(self) -> None:
         self.close()
         self._container, self._stream = self.enter_context(open_video(self._path))
-        self._stream.thread_type = "AUTO"
         self._frames = self._decoded()
         self._next = 0
 

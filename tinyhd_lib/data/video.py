@@ -82,9 +82,8 @@ def probe(path: Path) -> VideoInfo:
         BadInput: it is missing, empty, unreadable, no video, or has no picture.
     """
     if path.is_dir():
-        images = images_in(path)
-        height, width = next(read_frames(path)).image.shape[:2]
-        return VideoInfo("images", DEFAULT_RATE, len(images), height * width * 3, has_audio=False)
+        first = next(read_frames(path)).image
+        return VideoInfo("images", DEFAULT_RATE, len(images_in(path)), first.nbytes, has_audio=False)
     with open_video(path) as (container, stream):
         context = stream.codec_context
         return VideoInfo(
@@ -141,7 +140,6 @@ def read_frames(path: Path, *, strict: bool = False) -> Iterator[Frame]:
 
 def _read_video(path: Path, damage: "Damage") -> Iterator[Frame]:
     with open_video(path) as (container, stream):
-        stream.thread_type = "AUTO"
         upright, count, time = Upright(), 0, 0.0
         for decoded, time in _timed(container, stream, damage):
             with damage.passed_over():
@@ -330,4 +328,5 @@ def open_video(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
             raise BadInput(f"{path}: no picture in it, only sound")
         if stream.codec_context is None or not stream.codec_context.width:
             raise BadInput(f"{path}: its pictures cannot be decoded here; convert it, to H.264 for example")
+        stream.thread_type = "AUTO"
         yield container, stream
