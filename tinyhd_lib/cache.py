@@ -140,7 +140,7 @@ def clear_cache(kind: str | None = None, days: float = 0.0) -> int:
         days: since an entry was last used.
     """
     freed, latest = 0, time.time() - days * 86400
-    for folder in [cache_folder() / usage.kind for usage in cache_usage() if kind in {None, usage.kind}]:
+    for folder in [each for each in cache_folder().glob("*/") if kind in {None, each.name}]:
         for path, state in _entries(folder).items():
             if state.st_mtime <= latest:
                 _remove(path)

@@ -14,8 +14,6 @@ from tinyhd_lib.errors import BadInput
 from tinyhd_lib.files import write_atomically
 from tinyhd_lib.models.spec import CLIP_FRAMES
 
-FIELDS_OF_STILLS = ("image", "observer", "x", "y")
-
 _RATE = Fraction(25)
 _LEAST = 0.7
 """The least part of a photograph's width and height that is in view."""
@@ -35,7 +33,7 @@ def clips_of_stills(folder: Path, out: Path, seed: int = 0) -> Iterator[Path]:
     Raises:
         BadInput: it is no such folder, or a photograph cannot be read.
     """
-    image, *fixations = read_fields(folder / "fixations.npz", FIELDS_OF_STILLS, "fixations")
+    image, *fixations = read_fields(folder / "fixations.npz", ("image", "observer", "x", "y"), "fixations")
     numbered = {int(path.stem): path for path in sorted(folder.iterdir()) if is_image(path) and path.stem.isdecimal()}
     shown = [number for number in numbered if (image == number).any()]
     if not shown:

@@ -78,8 +78,7 @@ class VideoWriter(ExitStack):
             flags, frames = "+frag_keyframe+empty_moov+default_base_moof", str(self.fragment)
             coding |= {"crf": "23", "g": frames, "keyint_min": frames, "sc_threshold": "0"}
         place = self.enter_context(appears_whole(self.path.absolute()))
-        self._container = av.open(str(place), "w", format="mp4", options={"movflags": flags})
-        self.enter_context(self._container)
+        self._container = self.enter_context(av.open(str(place), "w", format="mp4", options={"movflags": flags}))
         self._stream = self._container.add_stream("libx264", rate=self.rate, options=coding)
         self._stream.width, self._stream.height, self._stream.pix_fmt = width, height, "yuv420p"
         context = self._stream.codec_context

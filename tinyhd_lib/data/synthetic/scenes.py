@@ -249,13 +249,12 @@ def simulate_observers(clip: SyntheticVideo, observers: int, seed: int) -> Gaze:
     """
     # A stream of its own: with the clip's, gaze would depend on where things happen to be.
     rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(1,)))
-    height, width = clip.size
     starts = accumulate((shot.frames for shot in clip.shots), initial=0)
     seen = [_watch(rng, clip, range(start, end), observers) for start, end in pairwise(starts)]
     x, y = np.concatenate(seen, axis=1).T
-    inside = (x >= -0.5) & (x < width - 0.5) & (y >= -0.5) & (y < height - 0.5)
-    frame, observer = np.nonzero(inside)
-    return Gaze(frame, observer + 1, x[inside], y[inside], clip.size, clip.frames)
+    frame, observer = (each.ravel() for each in np.indices(x.shape))
+    gaze = Gaze(frame, observer + 1, x.ravel(), y.ravel(), clip.size, clip.frames)
+    return gaze.select(gaze.inside())
 
 
 def _watch(rng: np.random.Generator, clip: SyntheticVideo, shot: range, observers: int) -> Floats:

@@ -101,11 +101,6 @@ class SplitCounts:
     published_frames: int | None
     annotated: int
 
-    @property
-    def complete(self) -> bool:
-        """Tell whether it has all that was published, as far as that is known."""
-        return self.published_videos in (None, self.videos) and self.published_frames in (None, self.frames)
-
 
 @dataclass(frozen=True)
 class Report:
