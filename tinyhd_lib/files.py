@@ -100,7 +100,8 @@ def appears_whole(path: Path) -> Iterator[Path]:
     except BaseException as error:
         partial.unlink(missing_ok=True)
         if isinstance(error, OSError) and error.errno and error.filename in {None, str(partial)}:
-            error.filename = str(path)  # a full disk names no file, other errors the partial one
+            with suppress(AttributeError):  # FFmpeg's errors keep what they name
+                error.filename = str(path)  # a full disk names no file, other errors the partial one
         raise
 
 

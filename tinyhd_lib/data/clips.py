@@ -142,11 +142,10 @@ def stored(video: Video, view: str = "whole") -> StoredSource:
 
 def _store(video: Video, view: str, path: Path) -> None:
     """Write a video's arrays, and when they are there the record, beside which they lie."""
-    folder = path.parent
-    count = write_array(folder / "frames.npy", (_seen(frame.image, view) for frame in video.frames()))
+    count = write_array(path.with_name("frames.npy"), (_seen(frame.image, view) for frame in video.frames()))
     if video.has_truth:
         truth = (_density(video, index, view).astype(np.float16) for index in range(min(count, len(video.names))))
-        count = write_array(folder / "truth.npy", truth)
+        count = write_array(path.with_name("truth.npy"), truth)
     record = {"source": video.source.name, "frames": count, "labelled": video.has_truth}
     path.write_bytes(json.dumps(record).encode())
 

@@ -280,8 +280,7 @@ def find_gaze(root: Path) -> Iterator[Video | Skipped]:
             yield Skipped(points, str(error), split, name)
             continue
         viewing = read_viewing(folder, name, gaze.size[1])
-        names = tuple(map(str, range(gaze.frames)))
-        yield Video(name, split, sources[0], names, gaze=points, viewing=viewing)
+        yield Video(name, split, sources[0], tuple(map(str, range(gaze.frames))), gaze=points, viewing=viewing)
 
 
 def _videos_below(folder: Path, root: Path, split: str) -> Iterator[Video | Skipped]:
