@@ -5,7 +5,7 @@ import logging
 import os
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import accumulate
 from pathlib import Path
@@ -103,11 +103,12 @@ class Cache:
     def _evict(self) -> None:
         if self.most_bytes is None:
             return
-        newest_first = sorted(_entries(cache_folder() / self.kind), key=lambda entry: entry.used)[::-1]
-        sizes = accumulate(entry.size for entry in newest_first)
-        for entry, size in list(zip(newest_first, sizes, strict=True))[1:]:  # what was just written stays
+        entries = _entries(cache_folder() / self.kind)
+        newest_first = sorted(entries, key=lambda path: entries[path].st_mtime)[::-1]
+        sizes = accumulate(entries[path].st_size for path in newest_first)
+        for path, size in list(zip(newest_first, sizes, strict=True))[1:]:  # what was just written stays
             if size > self.most_bytes:
-                _remove(entry.path)
+                _remove(path)
 
 
 class Usage(NamedTuple):
@@ -126,8 +127,8 @@ class Usage(NamedTuple):
 
 def cache_usage() -> list[Usage]:
     """List what the cache folder holds, a row a kind, the largest first; downloads are one of them."""
-    found = {path.name: list(_entries(path)) for path in sorted(cache_folder().glob("*/"))}
-    usages = [Usage(kind, len(entries), sum(each.size for each in entries)) for kind, entries in found.items()]
+    found = {path.name: _entries(path).values() for path in sorted(cache_folder().glob("*/"))}
+    usages = [Usage(kind, len(entries), sum(each.st_size for each in entries)) for kind, entries in found.items()]
     return sorted(usages, key=lambda usage: usage.size, reverse=True)
 
 
@@ -139,26 +140,19 @@ def clear_cache(kind: str | None = None, days: float = 0.0) -> int:
         days: since an entry was last used.
     """
     freed, latest = 0, time.time() - days * 86400
-    for folder in [cache_folder() / usage.kind for usage in cache_usage() if kind in {None, usage.kind}]:
-        for entry in [each for each in _entries(folder) if each.used <= latest]:
-            _remove(entry.path)
-            freed += entry.size
-        if not any(_entries(folder)):
+    for folder in [each for each in cache_folder().glob("*/") if kind in {None, each.name}]:
+        for path, state in _entries(folder).items():
+            if state.st_mtime <= latest:
+                _remove(path)
+                freed += state.st_size
+        if not _entries(folder):
             shutil.rmtree(folder, ignore_errors=True)
     return freed
 
 
-class _Entry(NamedTuple):
-    path: Path
-    size: int
-    used: float
-
-
-def _entries(folder: Path) -> Iterator[_Entry]:
-    for path in folder.rglob("*"):
-        if path.is_file() and path.suffix not in {_SUM, _LOCK}:
-            state = path.stat()
-            yield _Entry(path, state.st_size, state.st_mtime)
+def _entries(folder: Path) -> dict[Path, os.stat_result]:
+    """Return the entries below a folder, with the size of each and the time of its last use."""
+    return {path: path.stat() for path in folder.rglob("*") if path.is_file() and path.suffix not in {_SUM, _LOCK}}
 
 
 def _alone_with(path: Path) -> FileLock:

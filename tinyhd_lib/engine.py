@@ -27,6 +27,7 @@ logger = logging.getLogger(__name__)
 _RETRIES = 3
 _PATIENCE = 10  # seconds in which a scheduler answers that is there
 _SHARES = "LOCAL_WORLD_SIZE"  # which `usable_cores` heeds, as torchrun sets it
+_KEPT = "what was finished is kept, the same command goes on from there"
 _ENDS_ALL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS})
 
 
@@ -96,9 +97,7 @@ def run(
             result, refused = (None, _told(failure)) if failure else future.result()
             yield Outcome(futures.pop(future), result, refused)
     except CancelledError as error:
-        raise BadInput(
-            "the cluster's scheduler went away; what was finished is kept, the same command goes on"
-        ) from error
+        raise BadInput(f"the cluster's scheduler went away; {_KEPT}") from error
     finally:
         client.cancel(list(futures))
 
@@ -248,13 +247,12 @@ def _told(error: Any) -> str:
     """Say in one line why a job failed, and what to do; raise what would befall all others too."""
     if isinstance(error, BadInput):
         return str(error)
-    kept = "what was finished is kept, the same command goes on from there"
     if hasattr(error, "strerror"):  # the system's errors, and FFmpeg's
         if error.errno in _ENDS_ALL:
-            raise OSError(error.errno, f"{error.strerror}; {kept}", error.filename) from error
-        return f"{error.filename or type(error).__name__}: {error.strerror or error}; {kept}"
+            raise OSError(error.errno, f"{error.strerror}; {_KEPT}", error.filename) from error
+        return f"{error.filename or type(error).__name__}: {error.strerror or error}; {_KEPT}"
     if type(error).__name__ == "KilledWorker":
-        return f"the processes that tried it were ended from outside, perhaps for want of memory; {kept}"
+        return f"the processes that tried it were ended from outside, perhaps for want of memory; {_KEPT}"
     logger.debug("", exc_info=error)
     what = " ".join(f"{type(error).__name__}: {error}".split())
-    return f"{what} (a fault of TinyHD Workbench: please report it); {kept}"
+    return f"{what} (a fault of TinyHD Workbench: please report it); {_KEPT}"

@@ -100,7 +100,8 @@ def appears_whole(path: Path) -> Iterator[Path]:
     except BaseException as error:
         partial.unlink(missing_ok=True)
         if isinstance(error, OSError) and error.errno and error.filename in {None, str(partial)}:
-            error.filename = str(path)  # a full disk names no file, other errors the partial one
+            with suppress(AttributeError):  # FFmpeg's errors keep what they name
+                error.filename = str(path)  # a full disk names no file, other errors the partial one
         raise
 
 
@@ -117,19 +118,14 @@ def write_array(path: Path, rows: "Iterable[npt.NDArray[Any]]") -> int:
     """
     from numpy.lib.format import write_array_header_1_0
 
-    count = 0
     with appears_whole(path) as partial, partial.open("wb+") as file:
-        for row in rows:
-            if not count:
-                header = {"descr": row.dtype.str, "fortran_order": False, "shape": (10**12, *row.shape)}
+        for count, row in enumerate(rows, start=1):
+            header = {"descr": row.dtype.str, "fortran_order": False, "shape": (count, *row.shape)}
+            if count == 1:
                 write_array_header_1_0(file, header)
-                length = file.tell()
             file.write(row.tobytes())
-            count += 1
-        # The header was written with room for any count: now that it is known, it is written over.
         file.seek(0)
-        write_array_header_1_0(file, header | {"shape": (count, *row.shape)})
-        assert file.tell() == length
+        write_array_header_1_0(file, header)  # as long as the first one: NumPy leaves room for any count
     return count
 
 
@@ -152,11 +148,9 @@ def digest_of(*parts: str) -> str:
 
 def fingerprint(paths: Iterable[Path]) -> str:
     """Changes when one of the files does, without reading them: a hash of names, sizes and times."""
-    digest = hashlib.sha256()
-    for path in paths:
-        state = path.stat()
-        digest.update(os.fsencode(f"{path.name} {state.st_size} {state.st_mtime_ns}\n"))
-    return digest.hexdigest()
+    states = [(path.name, path.stat()) for path in paths]
+    lines = "".join(f"{name} {state.st_size} {state.st_mtime_ns}\n" for name, state in states)
+    return hashlib.sha256(os.fsencode(lines)).hexdigest()
 
 
 def git_blob_id(path: Path) -> str:

@@ -8,23 +8,23 @@ import json
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from itertools import islice
 from pathlib import Path
 
 import cv2
 import numpy as np
-from filelock import FileLock
 
-from tinyhd_lib.cache import cache_folder
+from tinyhd_lib.cache import Cache
 from tinyhd_lib.data.layouts import Video
 from tinyhd_lib.data.transforms import Image, Map
 from tinyhd_lib.data.video import source_files
 from tinyhd_lib.errors import BadInput
-from tinyhd_lib.files import digest_of, fingerprint, write_array, write_atomically
+from tinyhd_lib.files import digest_of, fingerprint, write_array
 from tinyhd_lib.models.spec import CLIP_FRAMES, INPUT_SIZE
 
-_CODE = 1
-"""Changes whenever stored arrays would."""
+_CLIPS = Cache("clips", version=1)
+"""Its version changes whenever stored arrays would."""
 
 
 @dataclass(frozen=True)
@@ -135,24 +135,19 @@ def stored(video: Video, view: str = "whole") -> StoredSource:
         OSError: it cannot be written (no space).
     """
     digest = _digest(video, view)
-    folder = cache_folder() / "clips" / digest
-    if not (folder / "video.json").exists():
-        folder.mkdir(parents=True, exist_ok=True)
-        # Several processes may want the same video: one decodes it, the others wait.
-        with FileLock(folder / "lock"):
-            if not (folder / "video.json").exists():
-                _store(video, folder, view)
-    record = json.loads((folder / "video.json").read_bytes())
-    return StoredSource(video, digest, record["frames"], record["labelled"], folder)
+    path = _CLIPS.file(f"{digest}/video.json", partial(_store, video, view))
+    record = json.loads(path.read_bytes())
+    return StoredSource(video, digest, record["frames"], record["labelled"], path.parent)
 
 
-def _store(video: Video, folder: Path, view: str) -> None:
-    count = write_array(folder / "frames.npy", (_seen(frame.image, view) for frame in video.frames()))
+def _store(video: Video, view: str, path: Path) -> None:
+    """Write a video's arrays, and when they are there the record, beside which they lie."""
+    count = write_array(path.with_name("frames.npy"), (_seen(frame.image, view) for frame in video.frames()))
     if video.has_truth:
         truth = (_density(video, index, view).astype(np.float16) for index in range(min(count, len(video.names))))
-        count = write_array(folder / "truth.npy", truth)
+        count = write_array(path.with_name("truth.npy"), truth)
     record = {"source": video.source.name, "frames": count, "labelled": video.has_truth}
-    write_atomically(folder / "video.json", json.dumps(record).encode())
+    path.write_bytes(json.dumps(record).encode())
 
 
 def stored_bytes(videos: Iterable[Video]) -> int:
@@ -254,7 +249,7 @@ def _middle(image: Image) -> Image:
 
 
 def _digest(video: Video, view: str) -> str:
-    parts = [str(_CODE), view, fingerprint(source_files(video.source)), repr(video.viewing)]
+    parts = [str(_CLIPS.version), view, fingerprint(source_files(video.source)), repr(video.viewing)]
     parts += [fingerprint(sorted(folder.iterdir())) if folder else "" for folder in (video.maps, video.fixations)]
     parts.append(fingerprint([video.gaze]) if video.gaze else "")
     return digest_of(*parts)

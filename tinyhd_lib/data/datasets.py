@@ -1,7 +1,6 @@
 """Data sets behind one protocol: videos with names, frames, and what is known of where people looked.
 
-A kind of data set is a row of `KINDS`; what differs between kinds is only how videos are found in their folders
-(`tinyhd_lib.data.layouts`).
+A kind of data set is a row of `KINDS` in `tinyhd_lib.data.layouts`: kinds differ only in how their videos are found.
 """
 
 import os
@@ -14,54 +13,13 @@ from pathlib import Path
 from typing import NamedTuple
 
 from tinyhd_lib.data.gaze import read_gaze
-from tinyhd_lib.data.layouts import (
-    Finder,
-    Skipped,
-    Video,
-    find_dhf1k,
-    find_folder,
-    find_gaze,
-    find_kinetics,
-    find_shots,
-)
+from tinyhd_lib.data.layouts import KINDS, Kind, Skipped, Video
 from tinyhd_lib.data.video import holds_images, is_video
 from tinyhd_lib.errors import BadInput
 from tinyhd_lib.records import RECORD_NAME
 
 DHF1K_SIGMA = 12.7 / 640
 """Of a Gaussian of 30 pixels in all, as DHF1K's maps are made, in parts of the width."""
-
-
-@dataclass(frozen=True)
-class Kind:
-    """A kind of data set.
-
-    Attributes:
-        name: as the command line has it.
-        find: its videos and the files that had to be skipped, from the root folder.
-        evaluated: the split that is scored by default, None for all there is.
-        fitted: the split that a centre bias is learnt from, None where there is none.
-        layout: what a root folder holds, in words.
-    """
-
-    name: str
-    find: Finder
-    evaluated: str | None
-    fitted: str | None
-    layout: str
-
-
-KINDS: dict[str, Kind] = {
-    kind.name: kind
-    for kind in (
-        Kind("dhf1k", find_dhf1k, "validation", "train", "video/001.AVI and annotation/0001/{maps,fixation}/0001.png"),
-        Kind("ucf", find_shots, "testing", "training", "{training,testing}/<video>/{images,maps,fixation}/*.png"),
-        Kind("hollywood2", find_shots, "testing", "training", "{training,testing}/<shot>/{images,maps,fixation}/*.png"),
-        Kind("kinetics", find_kinetics, None, None, "{train,val}[_256]/<class>/<clip>"),
-        Kind("folder", find_folder, None, None, "videos, in folders of any depth"),
-        Kind("gaze", find_gaze, None, None, "[<split>/]<video>.mp4 and .npz with frame, viewer, x, y of every point"),
-    )
-}
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,8 @@
 
 import io
 import json
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple, Self
@@ -35,10 +36,7 @@ def read_fixations(path: Path) -> Image:
     """
     if path.suffix != ".mat":
         return read_grey(path) > 0
-    arrays = read_arrays(path)
-    if "I" not in arrays:
-        raise BadInput(f"{path}: holds no variable I")
-    fixations = arrays["I"]
+    (fixations,) = read_fields(path, ["I"], "fixation maps")
     if fixations.ndim != 2:
         raise BadInput(f"{path}: I is a map (height, width), got {fixations.shape}")
     return fixations > 0
@@ -65,6 +63,19 @@ def read_arrays(path: Path) -> dict[str, npt.NDArray[Any]]:
         remedy = "save it with -v7" if newer else "fetch or make it anew"
         raise BadInput(f"{path}: not an {path.suffix} that can be read ({error}); {remedy}") from error
     raise BadInput(f"{path}: unpacks to {size:,} bytes, which are too many; see TINYHD_MOST_PIXELS")
+
+
+def read_fields(path: Path, names: Sequence[str], what: str) -> list[npt.NDArray[Any]]:
+    """Return the arrays of these names out of an .npz or a .mat that holds ``what``.
+
+    Raises:
+        BadInput: it cannot be read, or one of them is missing.
+    """
+    arrays = read_arrays(path)
+    missing = [name for name in names if name not in arrays]
+    if missing:
+        raise BadInput(f"{path}: has no {missing[0]}; {what} have {', '.join(names)}")
+    return [arrays[name] for name in names]
 
 
 class GroundTruth(NamedTuple):
@@ -142,9 +153,8 @@ class Gaze:
         return self.select(np.isin(self.observer, observers))
 
     def select(self, chosen: Any) -> Self:
-        return type(self)(
-            self.frame[chosen], self.observer[chosen], self.x[chosen], self.y[chosen], self.size, self.frames
-        )
+        frame, observer, x, y = (points[chosen] for points in (self.frame, self.observer, self.x, self.y))
+        return replace(self, frame=frame, observer=observer, x=x, y=y)
 
     def inside(self) -> Image:
         """Return (n,) bool: which points have a nearest pixel in the picture; what is no number has none."""
@@ -173,8 +183,7 @@ def _gaussians(places: np.ndarray, length: int, sigma: float) -> Map:
     """Return (length, n) float32: a Gaussian at each of n places, as OpenCV's blur cuts it off and reflects it."""
     points = np.zeros((length, len(places)), np.float32)
     points[places, np.arange(len(places))] = 1
-    kernel = cv2.getGaussianKernel(round(8 * sigma + 1) | 1, sigma, cv2.CV_32F)
-    return cv2.sepFilter2D(points, -1, np.ones(1, np.float32), kernel, borderType=cv2.BORDER_REFLECT)
+    return cv2.GaussianBlur(points, (1, 0), 0, sigmaY=sigma, borderType=cv2.BORDER_REFLECT)
 
 
 def read_gaze(path: Path) -> Gaze:
@@ -188,14 +197,10 @@ def read_gaze(path: Path) -> Gaze:
 
 @lru_cache(maxsize=16)
 def _read_gaze(path: Path, _written: int) -> Gaze:
-    arrays = read_arrays(path)
-    missing = [name for name in FIELDS_OF_POINTS + FIELDS_OF_VIDEO if name not in arrays]
-    if missing:
-        raise BadInput(f"{path}: has no {missing[0]}; gaze points have {', '.join(FIELDS_OF_POINTS + FIELDS_OF_VIDEO)}")
-    given = [arrays[name] for name in FIELDS_OF_POINTS]
+    fields = read_fields(path, FIELDS_OF_POINTS + FIELDS_OF_VIDEO, "gaze points")
+    given, sizes = fields[: len(FIELDS_OF_POINTS)], fields[len(FIELDS_OF_POINTS) :]
     if any(each.ndim != 1 or each.dtype.kind not in "fiu" or len(each) != len(given[0]) for each in given):
         raise BadInput(f"{path}: {', '.join(FIELDS_OF_POINTS)} are as many numbers each")
-    sizes = [arrays[name] for name in FIELDS_OF_VIDEO]
     if any(each.ndim or each.dtype.kind not in "iuf" or not 1 <= each < _MOST or each % 1 for each in sizes):
         raise BadInput(f"{path}: {', '.join(FIELDS_OF_VIDEO)} are whole numbers from 1")
     if not (np.isfinite(given[0]).all() and (given[0] % 1 == 0).all()):

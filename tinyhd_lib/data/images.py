@@ -139,13 +139,12 @@ _UP = 2  # each byte less the one above it: maps are smooth
 def encode_grey(levels: npt.NDArray[Any]) -> bytes:
     """Return a picture of grey levels, (H, W) uint8 or uint16, as the content of a PNG file."""
     height, width = levels.shape
-    depth = 8 * levels.itemsize
     rows = np.ascontiguousarray(levels, levels.dtype.newbyteorder(">")).view(np.uint8).reshape(height, -1)
     filtered = np.empty((height, 1 + rows.shape[1]), np.uint8)
     filtered[:, 0] = _UP
     filtered[0, 1:] = rows[0]
     np.subtract(rows[1:], rows[:-1], out=filtered[1:, 1:])
-    header = struct.pack(">IIBBBBB", width, height, depth, _GREY, 0, 0, 0)
+    header = struct.pack(">IIBBBBB", width, height, 8 * levels.itemsize, _GREY, 0, 0, 0)
     parts = _chunk(b"IHDR", header), _chunk(b"IDAT", isal_zlib.compress(filtered, 1)), _chunk(b"IEND", b"")
     return b"".join((_SIGNATURE, *parts))
 

@@ -1,4 +1,4 @@
-"""How each kind of data set lies on disk: one function a layout, from a root folder to its videos.
+"""How each kind of data set lies on disk: one function a layout, from a root folder to its videos, and a table of them.
 
 Source: the layouts of the data sets as their authors published them, see docs/model.md.
 """
@@ -14,7 +14,7 @@ from tinyhd_lib.cache import Cache
 from tinyhd_lib.data.gaze import GroundTruth, Viewing, read_fixations, read_gaze, read_map, read_viewing, truth_of
 from tinyhd_lib.data.video import Frame, count_frames_in, holds_images, is_video, read_frames, source_files
 from tinyhd_lib.errors import BadInput
-from tinyhd_lib.files import digest_of
+from tinyhd_lib.files import digest_of, fingerprint
 from tinyhd_lib.overlap import parallel_map
 
 
@@ -58,30 +58,22 @@ _READERS = 8
 def count_frames(root: Path, videos: Iterable[Path]) -> dict[Path, int | str]:
     """Return the number of frames of each video, or why it cannot be opened.
 
-    What is known is kept in the cache, for each file beside a key of its size and time.
+    What is known is kept in the cache, for each video beside a key of its size and time.
 
     Args:
         root: the data set's folder.
-        videos: files below it.
+        videos: files and folders of images below it.
     """
     place = digest_of(str(root.resolve()))
     known = json.loads(_COUNTS.read(place) or b"{}")
     names = {path: path.relative_to(root).as_posix() for path in videos}
-    keys = {path: _key(path) for path in names}
-    asked = [path for path, name in names.items() if known.get(name, [""])[0] != keys[path]]
+    keys = {path: fingerprint([path]) if path.exists() else "" for path in names}
+    asked = [path for path, name in names.items() if known.get(name, [None])[0] != keys[path]]
     if asked:
         answers = parallel_map(_count, asked, _READERS, 2 * _READERS)
         known |= {names[path]: (keys[path], answer) for path, answer in zip(asked, answers, strict=True)}
         _COUNTS.write(place, json.dumps(known).encode())
     return {path: known[name][1] for path, name in names.items()}
-
-
-def _key(path: Path) -> str:
-    try:
-        state = path.stat()
-    except OSError as error:
-        return str(error.strerror)
-    return f"{state.st_size}-{state.st_mtime_ns}"
 
 
 def _count(video: Path) -> int | str:
@@ -199,9 +191,6 @@ _DHF1K_TRUTHS = ("annotation", "train", "val", "validation", "test", "")
 _DHF1K_VIDEOS = ("video", "videos", "frames", "")
 """Folders in which the videos themselves are found, or folders of their frames."""
 
-Finder = Callable[[Path], Iterable[Video | Skipped]]
-"""From the root folder of a data set to its videos, and to what had to be skipped."""
-
 
 def find_dhf1k(root: Path) -> Iterator[Video | Skipped]:
     """DHF1K as published, or as others store it: videos or frames, beside the annotations or among them, or none.
@@ -210,28 +199,21 @@ def find_dhf1k(root: Path) -> Iterator[Video | Skipped]:
     take their place, for scores need none.
     """
     for base in (root, *filter(Path.is_dir, _listed(root))):  # it may have been unpacked into a folder of its name
-        folders = _numbered(base, _DHF1K_TRUTHS)
-        truths = {n: each for n, each in folders.items() if (each / "maps").is_dir()}
-        frames = {n: each / "images" for n, each in folders.items() if (each / "images").is_dir()}
-        frames |= {n: each for n, each in _numbered(base, _DHF1K_VIDEOS).items() if holds_images(each)}
-        files = [path for place in _DHF1K_VIDEOS for path in _videos_in(base / place) if path.stem.isdecimal()]
-        if truths or frames or files:
+        maps = _numbered(base, _DHF1K_TRUTHS, "maps")
+        videos = _dhf1k_videos(base) or list(maps.items())
+        if videos:
             break
-    if not files and not frames:
-        frames = {n: each / "maps" for n, each in truths.items()}
-    numbers = {path: int(path.stem) for path in files}
-    numbers |= {folder: n for n, folder in frames.items() if n not in numbers.values() and holds_images(folder)}
-    counts = count_frames(root, files) | {folder: len(source_files(folder)) for folder in numbers if folder.is_dir()}
-    for path, number in sorted(numbers.items(), key=lambda each: each[1]):
+    counts = count_frames(root, [path for _, path in videos])
+    for number, path in sorted(videos, key=lambda video: video[0]):
         split, name, count = dhf1k_split(number), f"{number:04d}", counts[path]
         if isinstance(count, str):
             yield Skipped(path, count, split, name)
         elif not split:
             yield Skipped(path, f"DHF1K's videos are numbered to {DHF1K_SPLITS[-1].numbers[-1]}", split, name)
         else:
-            truth = truths.get(number, base / "annotation" / name)
+            place = maps.get(number, base / "annotation" / name / "maps")
             names = tuple(f"{frame:04d}" for frame in range(1, count + 1))
-            yield Video(name, split, path, names, _folder(truth / "maps"), _folder(truth / "fixation"))
+            yield Video(name, split, path, names, _folder(place), _folder(place.with_name("fixation")))
 
 
 def dhf1k_split(number: int) -> str:
@@ -239,10 +221,19 @@ def dhf1k_split(number: int) -> str:
     return next((row.name for row in DHF1K_SPLITS if number in row.numbers), "")
 
 
-def _numbered(base: Path, places: Iterable[str]) -> dict[int, Path]:
-    """Return the folders that are called by a number, those of the first place first."""
-    folders = [folder for place in places for folder in _listed(base / place) if folder.is_dir()]
-    return {int(folder.name): folder for folder in reversed(folders) if folder.name.isdecimal()}
+def _dhf1k_videos(base: Path) -> list[tuple[int, Path]]:
+    """Return the numbers and files of the videos, and folders of frames where a number has no file."""
+    paths = [path for place in _DHF1K_VIDEOS for path in _videos_in(base / place)]
+    files = [(int(path.stem), path) for path in paths if path.stem.isdecimal()]
+    frames = _numbered(base, _DHF1K_TRUTHS, "images")
+    frames |= {number: folder for number, folder in _numbered(base, _DHF1K_VIDEOS).items() if holds_images(folder)}
+    return files + [(number, frames[number]) for number in frames.keys() - dict(files).keys()]
+
+
+def _numbered(base: Path, places: Iterable[str], below: str = "") -> dict[int, Path]:
+    """Return the folders that are called by a number, or one in each of them; of equal numbers, the first place's."""
+    numbered = [folder for place in places for folder in _listed(base / place) if folder.name.isdecimal()]
+    return {int(folder.name): folder / below for folder in reversed(numbered) if (folder / below).is_dir()}
 
 
 def find_shots(root: Path) -> Iterator[Video | Skipped]:
@@ -289,8 +280,7 @@ def find_gaze(root: Path) -> Iterator[Video | Skipped]:
             yield Skipped(points, str(error), split, name)
             continue
         viewing = read_viewing(folder, name, gaze.size[1])
-        names = tuple(map(str, range(gaze.frames)))
-        yield Video(name, split, sources[0], names, gaze=points, viewing=viewing)
+        yield Video(name, split, sources[0], tuple(map(str, range(gaze.frames))), gaze=points, viewing=viewing)
 
 
 def _videos_below(folder: Path, root: Path, split: str) -> Iterator[Video | Skipped]:
@@ -315,3 +305,35 @@ def _listed(folder: Path) -> list[Path]:
 
 def _folder(path: Path) -> Path | None:
     return path if path.is_dir() else None
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of data set.
+
+    Attributes:
+        name: as the command line has it.
+        find: its videos and the files that had to be skipped, from the root folder.
+        evaluated: the split that is scored by default, None for all there is.
+        fitted: the split that a centre bias is learnt from, None where there is none.
+        layout: what a root folder holds, in words.
+    """
+
+    name: str
+    find: Callable[[Path], Iterable[Video | Skipped]]
+    evaluated: str | None
+    fitted: str | None
+    layout: str
+
+
+KINDS: dict[str, Kind] = {
+    kind.name: kind
+    for kind in (
+        Kind("dhf1k", find_dhf1k, "validation", "train", "video/001.AVI and annotation/0001/{maps,fixation}/0001.png"),
+        Kind("ucf", find_shots, "testing", "training", "{training,testing}/<video>/{images,maps,fixation}/*.png"),
+        Kind("hollywood2", find_shots, "testing", "training", "{training,testing}/<shot>/{images,maps,fixation}/*.png"),
+        Kind("kinetics", find_kinetics, None, None, "{train,val}[_256]/<class>/<clip>"),
+        Kind("folder", find_folder, None, None, "videos, in folders of any depth"),
+        Kind("gaze", find_gaze, None, None, "[<split>/]<video>.mp4 and .npz with frame, viewer, x, y of every point"),
+    )
+}

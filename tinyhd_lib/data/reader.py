@@ -5,7 +5,6 @@ from collections.abc import Iterator
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from threading import Lock
-from typing import Self
 
 import av
 import cv2
@@ -22,11 +21,11 @@ _NEAR = 48
 _BEHIND = 24
 
 
-class VideoReader:
+class VideoReader(ExitStack):
     """A video whose frames are looked at in any order; the latest ones are kept in a bounded cache.
 
-    A video is sought by its presentation times. Where it has none to be trusted, or is damaged, frames are counted
-    from its start instead: right, and slow backwards.
+    Use it as a context manager, or `close` it. A video is sought by its presentation times. Where it has none to be
+    trusted, or is damaged, frames are counted from its start instead: right, and slow backwards.
 
     Args:
         path: a video file or a folder of images.
@@ -46,11 +45,13 @@ class VideoReader:
     def __init__(
         self, path: Path, frames: int | None = None, width: int | None = None, cache_bytes: int = 128 * 2**20
     ) -> None:
+        super().__init__()
         self.path = path
         self.rate = probe(path).rate
         self._width = width
         self._most = cache_bytes
         self._kept: OrderedDict[int, Image] = OrderedDict()
+        self.callback(self._kept.clear)
         self._lock = Lock()
         self._images = source_files(path) if path.is_dir() else []
         marks, self.keys = ({}, []) if self._images else _marks(path)
@@ -61,7 +62,7 @@ class VideoReader:
         else:
             self.times = list(marks.values()) or [frame.time for frame in read_frames(path)]
         self.count = min(frames or len(self.times), len(self.times))
-        self._video = None if self._images else _OpenVideo(path, list(marks))
+        self._video = None if self._images else self.enter_context(_OpenVideo(path, list(marks)))
 
     def __len__(self) -> int:
         return self.count
@@ -81,18 +82,6 @@ class VideoReader:
             self._kept.move_to_end(index)
             return self._kept[index]
 
-    def close(self) -> None:
-        """Let go of the file."""
-        self._kept.clear()
-        if self._video is not None:
-            self._video.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
     def _fetch(self, index: int) -> None:
         if self._video is None:
             self._keep(index, narrowed(read_colours(self._images[index]), self._width))
@@ -111,7 +100,7 @@ class VideoReader:
             held -= self._kept.popitem(last=False)[1].nbytes
 
 
-class _OpenVideo:
+class _OpenVideo(ExitStack):
     """A video that is open at some frame.
 
     Args:
@@ -120,7 +109,8 @@ class _OpenVideo:
     """
 
     def __init__(self, path: Path, marks: list[int]) -> None:
-        self._path, self._marks, self._opened = path, marks, ExitStack()
+        super().__init__()
+        self._path, self._marks = path, marks
         self._numbers: dict[int | None, int] = {mark: number for number, mark in enumerate(marks)}
         self.upright = Upright()
         self._open()
@@ -129,9 +119,8 @@ class _OpenVideo:
             self._next = 1
 
     def _open(self) -> None:
-        self._opened.close()
-        self._container, self._stream = self._opened.enter_context(open_video(self._path))
-        self._stream.thread_type = "AUTO"
+        self.close()
+        self._container, self._stream = self.enter_context(open_video(self._path))
         self._frames = self._decoded()
         self._next = 0
 
@@ -157,9 +146,6 @@ class _OpenVideo:
             if number == index:
                 break
         return passed
-
-    def close(self) -> None:
-        self._opened.close()
 
     def _decoded(self) -> Iterator[av.VideoFrame]:
         """Yield what decodes from here on."""

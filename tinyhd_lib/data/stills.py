@@ -7,14 +7,12 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from tinyhd_lib.data.gaze import Gaze, gaze_file, read_arrays
+from tinyhd_lib.data.gaze import Gaze, gaze_file, read_fields
 from tinyhd_lib.data.images import is_image, read_colours
 from tinyhd_lib.data.writer import VideoWriter
 from tinyhd_lib.errors import BadInput
 from tinyhd_lib.files import write_atomically
 from tinyhd_lib.models.spec import CLIP_FRAMES
-
-FIELDS_OF_STILLS = ("image", "observer", "x", "y")
 
 _RATE = Fraction(25)
 _LEAST = 0.7
@@ -35,18 +33,14 @@ def clips_of_stills(folder: Path, out: Path, seed: int = 0) -> Iterator[Path]:
     Raises:
         BadInput: it is no such folder, or a photograph cannot be read.
     """
-    fixations = read_arrays(folder / "fixations.npz")
-    missing = [name for name in FIELDS_OF_STILLS if name not in fixations]
-    if missing:
-        raise BadInput(f"{folder / 'fixations.npz'}: has no {missing[0]}; fixations have {', '.join(FIELDS_OF_STILLS)}")
+    image, *fixations = read_fields(folder / "fixations.npz", ("image", "observer", "x", "y"), "fixations")
     numbered = {int(path.stem): path for path in sorted(folder.iterdir()) if is_image(path) and path.stem.isdecimal()}
-    shown = [number for number in numbered if (fixations["image"] == number).any()]
+    shown = [number for number in numbered if (image == number).any()]
     if not shown:
         raise BadInput(f"{folder}: no picture is called like a number in image of fixations.npz")
     out.mkdir(parents=True, exist_ok=True)
     for number in shown:
-        chosen = fixations["image"] == number
-        observer, x, y = (fixations[name][chosen] for name in FIELDS_OF_STILLS[1:])
+        observer, x, y = (field[image == number] for field in fixations)
         photograph = read_colours(numbered[number])
         height, width = photograph.shape[:2]
         video = out / f"{numbered[number].stem}.mp4"

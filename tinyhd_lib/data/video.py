@@ -82,9 +82,8 @@ def probe(path: Path) -> VideoInfo:
         BadInput: it is missing, empty, unreadable, no video, or has no picture.
     """
     if path.is_dir():
-        images = images_in(path)
-        height, width = next(read_frames(path)).image.shape[:2]
-        return VideoInfo("images", DEFAULT_RATE, len(images), height * width * 3, has_audio=False)
+        first = next(read_frames(path)).image
+        return VideoInfo("images", DEFAULT_RATE, len(images_in(path)), first.nbytes, has_audio=False)
     with open_video(path) as (container, stream):
         context = stream.codec_context
         return VideoInfo(
@@ -141,16 +140,11 @@ def read_frames(path: Path, *, strict: bool = False) -> Iterator[Frame]:
 
 def _read_video(path: Path, damage: "Damage") -> Iterator[Frame]:
     with open_video(path) as (container, stream):
-        stream.thread_type = "AUTO"
         upright, count, time = Upright(), 0, 0.0
         for decoded, time in _timed(container, stream, damage):
-            try:
-                image = upright(decoded)
-            except av.error.FFmpegError:
-                damage.meet(f"{path}: damaged, a part of it")
-                continue
-            yield Frame(count, time, image)
-            count += 1
+            with damage.passed_over():
+                yield Frame(count, time, upright(decoded))
+                count += 1
         # A file that was cut off ends without an error.
         end = float(stream.duration * stream.time_base) if stream.duration and stream.time_base else _tagged_end(stream)
         promised, cut = _by_table(path, container, stream, damage.packets)
@@ -215,15 +209,24 @@ class Damage:
     errors: int = 0
     slots: deque[int] = field(default_factory=partial(deque, maxlen=4096))
 
-    def meet(self, what: str) -> None:
-        """Count something that does not decode.
+    @contextmanager
+    def passed_over(self, kind: type[Exception] = av.error.FFmpegError, what: str = "") -> Iterator[None]:
+        """End a block at what does not decode, and count that.
+
+        Args:
+            kind: of error that says so.
+            what: does not decode, if it is not just a part of the video.
 
         Raises:
             BadInput: it is to be refused.
         """
-        self.errors += 1
-        if self.strict:
-            raise BadInput(f"{what} does not decode; fetch or make it anew")
+        try:
+            yield
+        except kind as error:
+            self.errors += 1
+            if self.strict:
+                what = what or f"{self.path}: damaged, a part of it"
+                raise BadInput(f"{what} does not decode; fetch or make it anew") from error
 
     def report(self, count: int, promised: int, *, cut: bool = False) -> None:
         """Say at the end how many frames were kept.
@@ -243,17 +246,13 @@ class Damage:
 
 def decode(container: InputContainer, stream: VideoStream, damage: Damage) -> Iterator[av.VideoFrame]:
     """Yield every frame that decodes: a packet that does not is passed over, a stream that breaks off just ends."""
-    try:
+    with damage.passed_over():
         for packet in container.demux(stream):
             damage.packets += packet.size > 0
             if packet.size and packet.dts is not None:
                 damage.slots.append(packet.dts)
-            try:
+            with damage.passed_over():
                 yield from packet.decode()
-            except av.error.FFmpegError:
-                damage.meet(f"{damage.path}: damaged, a part of it")
-    except av.error.FFmpegError:
-        damage.meet(f"{damage.path}: damaged, a part of it")
 
 
 def _tagged_end(stream: VideoStream) -> float:
@@ -266,14 +265,13 @@ def _read_folder(folder: Path, damage: Damage) -> Iterator[Frame]:
     paths = images_in(folder)
     shape, count = None, 0
     for path in paths:
-        try:
+        image = None
+        with damage.passed_over(BadInput, f"{path}: this image"):
             image = read_colours(path)
-        except BadInput:
-            damage.meet(f"{path}: this image")
-            continue
-        shape = check_shape(path, image, shape)
-        yield Frame(count, count / float(DEFAULT_RATE), image)
-        count += 1
+        if image is not None:
+            shape = check_shape(path, image, shape)
+            yield Frame(count, count / float(DEFAULT_RATE), image)
+            count += 1
     damage.report(count, len(paths))
 
 
@@ -330,4 +328,5 @@ def open_video(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
             raise BadInput(f"{path}: no picture in it, only sound")
         if stream.codec_context is None or not stream.codec_context.width:
             raise BadInput(f"{path}: its pictures cannot be decoded here; convert it, to H.264 for example")
+        stream.thread_type = "AUTO"
         yield container, stream

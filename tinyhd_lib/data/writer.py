@@ -3,17 +3,19 @@
 import logging
 import math
 from collections.abc import Iterator
-from contextlib import closing, suppress
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import av
 import cv2
+from av.container import InputContainer
 
 from tinyhd_lib.data.transforms import Image
 from tinyhd_lib.data.video import open_media, picture_stream
-from tinyhd_lib.files import partial_path
+from tinyhd_lib.files import appears_whole
 
 logger = logging.getLogger(__name__)
 
@@ -24,7 +26,8 @@ _LEAST_TICKS = 10_000  # a second
 _COPIED_CODECS = frozenset({"aac", "mp3", "mp3float"})
 
 
-class VideoWriter:
+@dataclass
+class VideoWriter(ExitStack):
     """A video that every browser plays: H.264, yuv420p, index in front; it appears when it is whole.
 
     Use it as a context manager; where an error ends the block, or nothing was written, there is none.
@@ -38,32 +41,26 @@ class VideoWriter:
         fragment: of so many frames the video is made of, each to be played alone after the head; None for a plain one.
     """
 
-    def __init__(  # noqa: PLR0913
-        self,
-        path: Path,
-        rate: Fraction,
-        sound_of: Path | None = None,
-        pixel_aspect: Fraction = Fraction(1),
-        *,
-        fragment: int | None = None,
-        sound_from: float = 0.0,
-    ) -> None:
-        self._path, self._rate, self._sound_of, self._pixel_aspect = path, rate, sound_of, pixel_aspect
-        self._fragment, self._sound_from = fragment, sound_from
-        # Frames keep their own times, to a tick; at a constant rate, exactly.
-        self._ticks = rate.numerator * -(-_LEAST_TICKS // rate.numerator)
-        self._partial = partial_path(path)
-        self._container: Any = None
-        self._stream: Any = None
-        self._sound: AudioTrack | None = None
-        self._last_tick = -1
+    path: Path
+    rate: Fraction
+    sound_of: Path | None = None
+    pixel_aspect: Fraction = Fraction(1)
+    fragment: int | None = field(default=None, kw_only=True)
+    sound_from: float = field(default=0.0, kw_only=True)
 
-    def __enter__(self) -> Self:
-        return self
+    def __post_init__(self) -> None:
+        super().__init__()
+        # Frames keep their own times, to a tick; at a constant rate, exactly.
+        self._ticks = self.rate.numerator * -(-_LEAST_TICKS // self.rate.numerator)
+        self._last_tick = -1
+        self._container: Any = None
+        self._sound: AudioTrack | None = None
 
     def write(self, image: Image, time: float) -> None:
         """Append a frame, (H, W, 3) uint8 RGB, shown ``time`` seconds after the first."""
-        image = _pad_to_even(image)
+        height, width = image.shape[:2]
+        if height % 2 or width % 2:
+            image = cv2.copyMakeBorder(image, 0, height % 2, 0, width % 2, cv2.BORDER_REPLICATE)
         if self._container is None:
             self._start(*image.shape[:2])
         tick = max(round(time * self._ticks), self._last_tick + 1)
@@ -75,47 +72,33 @@ class VideoWriter:
         self._container.mux(self._stream.encode(frame))
         self._last_tick = tick
 
-    def __exit__(self, error: type[BaseException] | None, *_: object) -> None:
-        if self._container is None:
-            return
-        try:
-            with closing(self._container):
-                if error is None:
-                    self._container.mux(self._stream.encode(None))
-                    if self._sound:
-                        self._sound.mux_until(float(Fraction(self._last_tick, self._ticks) + 1 / self._rate))
-                        self._sound.finish()
-            if error is None:
-                self._partial.replace(self._path)
-        finally:
-            if self._sound:
-                self._sound.close()
-            self._partial.unlink(missing_ok=True)
-
     def _start(self, height: int, width: int) -> None:
         flags, coding = "+faststart", {"preset": "superfast", "tune": "zerolatency", "crf": "20"}
-        if self._fragment:
-            flags, frames = "+frag_keyframe+empty_moov+default_base_moof", str(self._fragment)
+        if self.fragment:
+            flags, frames = "+frag_keyframe+empty_moov+default_base_moof", str(self.fragment)
             coding |= {"crf": "23", "g": frames, "keyint_min": frames, "sc_threshold": "0"}
-        self._container = av.open(str(self._partial.absolute()), "w", format="mp4", options={"movflags": flags})
-        self._stream = self._container.add_stream("libx264", rate=self._rate, options=coding)
+        place = self.enter_context(appears_whole(self.path.absolute()))
+        self._container = self.enter_context(av.open(str(place), "w", format="mp4", options={"movflags": flags}))
+        self._stream = self._container.add_stream("libx264", rate=self.rate, options=coding)
         self._stream.width, self._stream.height, self._stream.pix_fmt = width, height, "yuv420p"
         context = self._stream.codec_context
-        context.time_base, context.sample_aspect_ratio = Fraction(1, self._ticks), self._pixel_aspect
+        context.time_base, context.sample_aspect_ratio = Fraction(1, self._ticks), self.pixel_aspect
         context.colorspace, context.color_range = _SMPTE_170M, _LIMITED_RANGE
-        if self._sound_of is not None:
-            fragmented = bool(self._fragment)
+        if self.sound_of is not None:
             try:
-                self._sound = AudioTrack(self._sound_of, self._container, fragmented=fragmented, start=self._sound_from)
+                source = self.enter_context(open_media(self.sound_of))
+                self._sound = AudioTrack(source, self._container, fragmented=bool(self.fragment), start=self.sound_from)
             except (av.error.FFmpegError, ValueError) as error:
-                logger.warning("%s: its sound cannot be taken over (%s)", self._sound_of, error)
+                logger.warning("%s: its sound cannot be taken over (%s)", self.sound_of, error)
+        self.push(self._finish)
 
-
-def _pad_to_even(image: Image) -> Image:
-    height, width = image.shape[:2]
-    if height % 2 == width % 2 == 0:
-        return image
-    return cv2.copyMakeBorder(image, 0, height % 2, 0, width % 2, cv2.BORDER_REPLICATE)
+    def _finish(self, error: type[BaseException] | None, *_: object) -> None:
+        """Write what the encoders still hold, and the rest of the sound, unless the video is given up."""
+        if error is None:
+            self._container.mux(self._stream.encode(None))
+            if self._sound:
+                self._sound.mux_until(float(Fraction(self._last_tick, self._ticks) + 1 / self.rate))
+                self._sound.finish()
 
 
 _AAC_RATE = 48000
@@ -127,16 +110,15 @@ class AudioTrack:
     Sound that cannot be read or written is left out: the pictures matter more.
 
     Args:
-        source: a video with a sound track.
+        source: an open video with a sound track.
         container: the open output container.
         fragmented: whether browsers play the container from any fragment on.
         start: seconds after the first picture, from which on it is heard.
     """
 
-    def __init__(self, source: Path, container: Any, *, fragmented: bool, start: float = 0.0) -> None:
-        self._source = open_media(source)
+    def __init__(self, source: InputContainer, container: Any, *, fragmented: bool, start: float = 0.0) -> None:
         self._container = container
-        heard, seen = self._source.streams.audio[0], picture_stream(self._source)
+        heard, seen = source.streams.audio[0], picture_stream(source)
         self._fragmented = fragmented
         # Browsers that play MP3 in a plain mp4 may not play it in fragments.
         self._copied = heard.codec_context.name in ({"aac"} if fragmented else _COPIED_CODECS)
@@ -148,37 +130,23 @@ class AudioTrack:
             self._stream.layout = "mono" if heard.codec_context.channels == 1 else "stereo"
         # Times in a video count from its first picture.
         self._offset = start + (float((seen.start_time or 0) * (seen.time_base or 1)) if seen else 0.0)
-        self._packets = self._going_on(heard)
+        self._packets = _going_on(source, heard)
         self._next = next(self._packets, None)
 
     def mux_until(self, time: float) -> None:
         """Mux all sound that starts up to ``time`` seconds after the first picture."""
-        while self._next is not None and float(self._next.pts * self._next.time_base) - self._offset <= time:
-            try:
+        try:
+            while self._next is not None and float(self._next.pts * self._next.time_base) - self._offset <= time:
                 self._mux(self._next)
-            except av.error.FFmpegError as error:
-                logger.warning("the sound could not be taken over whole (%s)", error.strerror)
-                self._next = None
-                return
-            self._next = next(self._packets, None)
+                self._next = next(self._packets, None)
+        except av.error.FFmpegError as error:
+            logger.warning("the sound could not be taken over whole (%s)", error.strerror)
+            self._next = None
 
     def finish(self) -> None:
         """Write what an encoder still holds."""
         if not self._copied and self._stream.codec_context.is_open:
             self._container.mux(self._stream.encode(None))
-
-    def close(self) -> None:
-        """Close the source."""
-        self._source.close()
-
-    def _going_on(self, heard: Any) -> Iterator[Any]:
-        """Yield the packets whose times go on: joined recordings begin anew in the middle."""
-        last = -math.inf
-        with suppress(av.error.FFmpegError):  # the sound of a damaged video ends where its reading does
-            for packet in self._source.demux(heard):
-                if packet.pts is not None and packet.pts > last:
-                    last = packet.pts
-                    yield packet
 
     def _mux(self, packet: Any) -> None:
         shift = round(self._offset / packet.time_base)
@@ -194,3 +162,13 @@ class AudioTrack:
             frame.pts -= round(self._offset / frame.time_base)
             # Fragments cannot begin before 0: what an encoder puts there would shift all pictures.
             self._container.mux([p for p in self._stream.encode(frame) if p.pts >= 0 or not self._fragmented])
+
+
+def _going_on(source: InputContainer, heard: Any) -> Iterator[Any]:
+    """Yield the packets of a sound track whose times go on: joined recordings begin anew in the middle."""
+    last = -math.inf
+    with suppress(av.error.FFmpegError):  # the sound of a damaged video ends where its reading does
+        for packet in source.demux(heard):
+            if packet.pts is not None and packet.pts > last:
+                last = packet.pts
+                yield packet

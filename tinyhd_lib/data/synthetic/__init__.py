@@ -56,12 +56,10 @@ def synthesise_once(kind: str, folder: Path, **options: Any) -> Path:
     Raises:
         BadInput: an argument cannot be used, or something else is there.
     """
-    try:
-        record = json.loads((folder / RECORD_NAME).read_bytes())
-    except FileNotFoundError:
+    if not (folder / RECORD_NAME).exists():
         for _ in synthesise(kind, folder, **options):
             pass
-        return folder
+    record = json.loads((folder / RECORD_NAME).read_bytes())
     if (record["kind"], record["order"]) != (kind, json.loads(json.dumps(asdict(Order(**options))))):
         raise BadInput(f"{folder}: holds another made-up data set; name another folder, or remove it")
     return folder

@@ -38,8 +38,7 @@ def render(clip: SyntheticVideo, index: int) -> Image:
         placing[:, 2] += thing.centre(time) - middle
         layer = cv2.warpAffine(sprite, placing, (width, height))
         canvas = canvas * (1 - layer[..., 3:]) + layer[..., :3]
-    image: Image = np.clip(np.rint(canvas), 0, 255).astype(np.uint8)
-    return image
+    return np.clip(np.rint(canvas), 0, 255).astype(np.uint8)
 
 
 @lru_cache(maxsize=4)

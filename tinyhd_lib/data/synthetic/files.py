@@ -9,6 +9,7 @@ import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -82,8 +83,8 @@ class Order:
     def recipe(self, number: int, **changes: Any) -> VideoSettings:
         """Of the video of this number, which no other of the set has: by default one cut after two thirds."""
         seed, observers_seed = (int(word) for word in np.random.SeedSequence((self.seed, number)).generate_state(2))
-        usual = {"frames": two_shots(self.frames, self.frames // 3), "size": self.size, "observers": self.observers}
-        return VideoSettings(**{"seed": seed, "observers_seed": observers_seed, **usual, **changes})
+        shots = two_shots(self.frames, self.frames // 3)
+        return replace(VideoSettings(seed, shots, self.size, self.observers, observers_seed), **changes)
 
 
 Made = tuple[str, Path, VideoSettings]
@@ -107,9 +108,7 @@ def _write_dhf1k(root: Path, order: Order) -> Iterator[Made]:
             path = root / "video" / f"{number:03d}.AVI"
             write_avi(path, recipe.clip())
             folder = root / "annotation" / f"{number:04d}"
-            for count, fixations in enumerate(_fixations(recipe), start=1):
-                write(folder / "maps" / f"{count:04d}.png", png(ground_truth(fixations)))
-                write(folder / "fixation" / f"{count:04d}.png", png(fixations * 255))
+            for count, fixations in enumerate(_write_truth(folder, "{:04d}.png", recipe), start=1):
                 write(folder / "fixation" / "maps" / f"{count:04d}.mat", mat(fixations))
             yield folder.name, path, recipe
 
@@ -117,38 +116,35 @@ def _write_dhf1k(root: Path, order: Order) -> Iterator[Made]:
 def _write_ucf(root: Path, order: Order) -> Iterator[Made]:
     height, width = order.size
     sizes = ((height, width), (height, _even(width * 3 / 4)), (_even(height * 3 / 4), width))
-    for number in range(2 * order.videos):
-        split, position = divmod(number, order.videos)
+    for number, (split, position) in enumerate(product(("training", "testing"), range(order.videos))):
         group, kind = divmod(number, len(_UCF_CLASSES))
         # Real ones can be shorter than a window; with one video a split there should be one for training all the same.
         short = position == order.videos - 1 and number > 0
         frames = {"frames": (min(order.frames, 11),)} if short else {}
         recipe = order.recipe(number, size=sizes[number % len(sizes)], **frames)
         name = f"{_UCF_CLASSES[kind]}{{}}{group + 1:03d}"
-        folder = root / ("training", "testing")[split] / name.format("-")
+        folder = root / split / name.format("-")
         _write_frames(folder, name.format("_") + "_{:03d}.png", recipe)
         yield folder.name, folder, recipe
 
 
 def _write_hollywood2(root: Path, order: Order) -> Iterator[Made]:
     shots = two_shots(order.frames, min(order.frames // 3, 13))
-    for number in range(2 * order.videos):
-        split, position = divmod(number, order.videos)
-        name = f"actionclip{('train', 'test')[split]}{position + 1:05d}"
+    for number, (split, position) in enumerate(product(("training", "testing"), range(order.videos))):
+        name = f"actionclip{split.removesuffix('ing')}{position + 1:05d}"
         video = order.recipe(number * len(shots))
         for shot in range(len(shots)):
             # The shots are of one clip, but observers see them apart.
             observers_seed = order.recipe(number * len(shots) + shot).observers_seed
             recipe = replace(video, frames=shots, shot=shot, observers_seed=observers_seed)
-            folder = root / ("training", "testing")[split] / f"{name}_{shot + 1}"
+            folder = root / split / f"{name}_{shot + 1}"
             _write_frames(folder, name + "_{:05d}.png", recipe, first=1 + sum(shots[:shot]))
             yield folder.name, folder, recipe
 
 
 def _write_kinetics(root: Path, order: Order) -> Iterator[Made]:
-    for number in range(2 * order.videos):
-        split, position = divmod(number, order.videos)
-        folder = root / ("train", "val")[split] / _KINETICS_CLASSES[position % len(_KINETICS_CLASSES)]
+    for number, (split, position) in enumerate(product(("train", "val"), range(order.videos))):
+        folder = root / split / _KINETICS_CLASSES[position % len(_KINETICS_CLASSES)]
         recipe = order.recipe(number, observers=0)
         path = folder / f"synth{number:06d}_000000_000010.mp4"
         write_mp4(path, recipe.clip())
@@ -201,23 +197,25 @@ def _even(length: float) -> int:
     return max(SMALLEST, 2 * round(length / 2))
 
 
-def _fixations(recipe: VideoSettings) -> Iterator[Image]:
-    """Yield (H, W) uint8 of each frame, 1 where anybody looked, else 0; no frames if nobody watched."""
-    if not recipe.observers:
-        return
+def _write_truth(folder: Path, pattern: str, recipe: VideoSettings, first: int = 1) -> Iterator[Image]:
+    """Write the maps and fixations of a video, a file a frame, numbered from ``first``; none if nobody watched.
+
+    Yields:
+        (H, W) uint8 of each frame, 1 where anybody looked, else 0.
+    """
     gaze = recipe.gaze()
-    for index in range(gaze.frames):
-        yield (gaze.at(index).counts() > 0).astype(np.uint8)
+    for index in range(gaze.frames if recipe.observers else 0):
+        name, fixations = pattern.format(first + index), (gaze.at(index).counts() > 0).astype(np.uint8)
+        write(folder / "maps" / name, encode_grey(ground_truth(fixations)))
+        write(folder / "fixation" / name, encode_grey(fixations * 255))
+        yield fixations
 
 
 def _write_frames(folder: Path, pattern: str, recipe: VideoSettings, first: int = 1) -> None:
-    """Pictures, maps and fixations of a video, a file a frame, numbered from ``first``."""
+    """Write the pictures, maps and fixations of a video that somebody watched, likewise."""
     clip = recipe.clip()
-    for index, fixations in enumerate(_fixations(recipe)):
-        name = pattern.format(first + index)
-        write(folder / "images" / name, png(render(clip, index)))
-        write(folder / "maps" / name, png(ground_truth(fixations)))
-        write(folder / "fixation" / name, png(fixations * 255))
+    for index, _ in enumerate(_write_truth(folder, pattern, recipe, first)):
+        write(folder / "images" / pattern.format(first + index), as_png(render(clip, index)))
 
 
 _MAT_HEADER = b"MATLAB 5.0 MAT-file, synthetic".ljust(116)
@@ -233,8 +231,7 @@ def ground_truth(fixations: Image) -> Image:
         (H, W) uint8; black if nobody looked.
     """
     blurred = blur(fixations.astype(np.float32), fixations.shape[1] / ASSUMED_WIDTH_DEGREES)
-    grey: Image = np.rint(blurred * (255 / (blurred.max() or 1))).astype(np.uint8)
-    return grey
+    return np.rint(blurred * (255 / (blurred.max() or 1))).astype(np.uint8)
 
 
 def write_mp4(path: Path, clip: SyntheticVideo) -> None:
@@ -257,11 +254,6 @@ def write_avi(path: Path, clip: SyntheticVideo) -> None:
 def write(path: Path, content: bytes) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(content)
-
-
-def png(image: Image) -> bytes:
-    """Return an RGB or grey picture as a PNG file."""
-    return as_png(image) if image.ndim == 3 else encode_grey(image)
 
 
 def mat(fixations: Image) -> bytes:

@@ -9,7 +9,7 @@ covers -0.5 <= x < W - 0.5 and -0.5 <= y < H - 0.5, and a point belongs to the p
 """
 
 import colorsys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from itertools import accumulate, pairwise
@@ -82,8 +82,7 @@ class SceneObject:
         return float(self.roll * self._waves(time)[0])
 
     def _waves(self, time: float) -> Floats:
-        waves: Floats = np.sin(2 * np.pi * (np.array(self.pace) * time + np.array(self.phase)))
-        return waves
+        return np.sin(2 * np.pi * (np.array(self.pace) * time + np.array(self.phase)))
 
 
 @dataclass(frozen=True)
@@ -142,7 +141,7 @@ def make_video(
     habits = habits or GazeModel()
     shots = []
     for number, length in enumerate([frames] if isinstance(frames, int) else frames):
-        things = (_popout if number % 2 else _wanderers)(rng, size, 1 - habits.centre_weight)
+        things = tuple((_popout if number % 2 else _wanderers)(rng, size, 1 - habits.centre_weight))
         shots.append(Shot(length, things, int(rng.integers(2**32))))
     return SyntheticVideo(size, rate, tuple(shots), habits)
 
@@ -152,34 +151,30 @@ def only_shot(clip: SyntheticVideo, number: int) -> SyntheticVideo:
     return replace(clip, shots=(clip.shots[number],))
 
 
-def _wanderers(rng: np.random.Generator, size: tuple[int, int], share: float) -> tuple[SceneObject, ...]:
-    """Two or three things that wander; together they are looked at this ``share`` of the time."""
+def _wanderers(rng: np.random.Generator, size: tuple[int, int], share: float) -> Iterator[SceneObject]:
+    """Yield two or three things that wander; together they are looked at this ``share`` of the time."""
     height, width = size
     count, hue = int(rng.integers(2, 4)), rng.random()
     weights = rng.uniform(1, 2, count)
-    things = []
     for number, weight in enumerate(share * weights / weights.sum()):
         radius = min(size) * rng.uniform(0.12, 0.17)
         swing = rng.uniform(0.12, 0.24, 2) * (width, height)
         low, high = swing + radius, np.array([width, height]) - 1 - swing - radius
-        things.append(
-            SceneObject(
-                shape=MOVING_SHAPES[number],
-                colour=_colour(hue + number / count),
-                radius=radius,
-                weight=weight,
-                home=tuple(rng.uniform(low, high)),
-                swing=tuple(swing),
-                pace=tuple(rng.uniform(0.3, 0.7, 2)),
-                phase=tuple(rng.random(2)),
-                roll=12.0 if MOVING_SHAPES[number] == "face" else 80.0,
-            )
+        yield SceneObject(
+            shape=MOVING_SHAPES[number],
+            colour=_colour(hue + number / count),
+            radius=radius,
+            weight=weight,
+            home=tuple(rng.uniform(low, high)),
+            swing=tuple(swing),
+            pace=tuple(rng.uniform(0.3, 0.7, 2)),
+            phase=tuple(rng.random(2)),
+            roll=12.0 if MOVING_SHAPES[number] == "face" else 80.0,
         )
-    return tuple(things)
 
 
-def _popout(rng: np.random.Generator, size: tuple[int, int], share: float) -> tuple[SceneObject, ...]:
-    """Return a grid of equals, one of which differs in its colour or its shape."""
+def _popout(rng: np.random.Generator, size: tuple[int, int], share: float) -> Iterator[SceneObject]:
+    """Yield a grid of equals, one of which differs in its colour or its shape."""
     cell = np.array(size[::-1]) / _GRID[::-1]
     places = np.stack(np.meshgrid(np.arange(_GRID[1]), np.arange(_GRID[0])), axis=-1).reshape(-1, 2) + 0.5
     homes = (places + rng.uniform(-0.12, 0.12, places.shape)) * cell - 0.5
@@ -188,7 +183,8 @@ def _popout(rng: np.random.Generator, size: tuple[int, int], share: float) -> tu
     common = SceneObject(str(shapes[0]), _colour(hue), radius, share * (1 - _ODD_SHARE) / (len(homes) - 1), (0.0, 0.0))
     look: dict[str, Any] = {"colour": _colour(hue + 0.5)} if rng.random() < 0.5 else {"shape": str(shapes[1])}
     unlike = replace(common, weight=share * _ODD_SHARE, **look)
-    return tuple(replace(unlike if number == odd else common, home=tuple(home)) for number, home in enumerate(homes))
+    for number, home in enumerate(homes):
+        yield replace(unlike if number == odd else common, home=tuple(home))
 
 
 def _colour(hue: float) -> Colour:
@@ -230,7 +226,7 @@ def density(clip: SyntheticVideo, index: int) -> Floats:
         np.diff(ndtr((np.arange(length + 1) - 0.5 - centres[:, axis, None]) / deviations[:, axis, None]))
         for axis, length in ((1, clip.size[0]), (0, clip.size[1]))
     )
-    seen: Floats = np.einsum("k,ky,kx->yx", weights, down, across)
+    seen = np.einsum("k,ky,kx->yx", weights, down, across)
     return seen / seen.sum()
 
 
@@ -253,13 +249,12 @@ def simulate_observers(clip: SyntheticVideo, observers: int, seed: int) -> Gaze:
     """
     # A stream of its own: with the clip's, gaze would depend on where things happen to be.
     rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(1,)))
-    height, width = clip.size
     starts = accumulate((shot.frames for shot in clip.shots), initial=0)
     seen = [_watch(rng, clip, range(start, end), observers) for start, end in pairwise(starts)]
     x, y = np.concatenate(seen, axis=1).T
-    inside = (x >= -0.5) & (x < width - 0.5) & (y >= -0.5) & (y < height - 0.5)
-    frame, observer = np.nonzero(inside)
-    return Gaze(frame, observer + 1, x[inside], y[inside], clip.size, clip.frames)
+    frame, observer = (each.ravel() for each in np.indices(x.shape))
+    gaze = Gaze(frame, observer + 1, x.ravel(), y.ravel(), clip.size, clip.frames)
+    return gaze.select(gaze.inside())
 
 
 def _watch(rng: np.random.Generator, clip: SyntheticVideo, shot: range, observers: int) -> Floats:
@@ -278,5 +273,4 @@ def _watch(rng: np.random.Generator, clip: SyntheticVideo, shot: range, observer
     component = np.take_along_axis(picked, fixation, axis=1)
     offset = np.take_along_axis(offsets, fixation[..., None], axis=1)
     centres = np.stack([mixture.centres for mixture in mixtures])
-    gaze: Floats = centres[np.arange(count), component] + offset
-    return gaze
+    return centres[np.arange(count), component] + offset

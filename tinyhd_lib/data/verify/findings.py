@@ -88,23 +88,18 @@ class SplitCounts:
     Attributes:
         split: its name.
         videos: that can be opened.
-        frames: of all of them.
-        annotated: frames with ground truth.
         published_videos: how many its authors published, None if that is not known.
+        frames: of all videos that can be opened.
         published_frames: likewise.
+        annotated: frames with ground truth.
     """
 
     split: str
     videos: int
+    published_videos: int | None
     frames: int
+    published_frames: int | None
     annotated: int
-    published_videos: int | None = None
-    published_frames: int | None = None
-
-    @property
-    def complete(self) -> bool:
-        """Tell whether it has all that was published, as far as that is known."""
-        return self.published_videos in (None, self.videos) and self.published_frames in (None, self.frames)
 
 
 @dataclass(frozen=True)
@@ -137,8 +132,7 @@ class Report:
 
     def __str__(self) -> str:
         """Return what is there, and of each check's findings the first few."""
-        table = pd.DataFrame([asdict(counts) for counts in self.counts]).set_index("split").rename_axis(None)
-        table = table[["videos", "published_videos", "frames", "published_frames", "annotated"]]
+        table = pd.DataFrame(list(self.counts)).set_index("split").rename_axis(None)
         shown = table.rename(columns=lambda name: name.replace("_", " ")).map(_number).to_string()
         blocks = [[shown, f"found as {self.layout}"]]
         for check, group in groupby(self.findings, key=lambda finding: finding.check):

@@ -76,7 +76,7 @@ def _count(dataset: Dataset, results: Sequence[VideoCheck]) -> Iterator[SplitCou
         found = [result for video, result in zip(dataset.videos, results, strict=True) if video.split == split]
         frames, annotated = sum(result.frames for result in found), sum(result.annotated for result in found)
         whole = published.get(split) or PublishedSplit(dataset.kind.name, split)
-        yield SplitCounts(split, len(found), frames, annotated, whole.videos, whole.frames)
+        yield SplitCounts(split, len(found), whole.videos, frames, whole.frames, annotated)
 
 
 def _tell_skipped(dataset: Dataset) -> Iterator[Finding]:
@@ -118,8 +118,9 @@ def _check_repeated(dataset: Dataset, results: Sequence[VideoCheck]) -> Iterator
 
 
 def _check_complete(dataset: Dataset, counts: Iterable[SplitCounts]) -> Iterator[Finding]:
+    """Splits that have not just what was published, as far as that is known."""
     for row in counts:
-        if not row.complete:
+        if row.published_videos not in (None, row.videos) or row.published_frames not in (None, row.frames):
             frames = "" if row.published_frames is None else f", {row.frames:,} of {row.published_frames:,} frames"
             told = f"{row.split} has {row.videos:,} of {row.published_videos:,} videos{frames}"
             yield Finding("incomplete", dataset.root, f"{told}; fetch what is missing, remove the rest", row.split)
