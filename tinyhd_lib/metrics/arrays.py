@@ -44,18 +44,16 @@ def with_fixations(saliency: Array, *fixations: Array, what: str = "saliency") -
     return _frames(saliency, fixations, what)
 
 
-def with_maps(saliency: Array, *maps: Array) -> Frames:
-    """Return a prediction with other saliency maps.
+def with_maps(saliency: Array, ground_truth: Array) -> Frames:
+    """Return a prediction with another saliency map.
 
     Raises:
         ValueError: shapes or values that no metric can use.
     """
-    frames = _frames(saliency, maps, "saliency")
-    xp = frames.xp
-    truths = [xp.astype(each, frames.saliency.dtype, copy=False) for each in frames.truths]
-    for each in truths:
-        _check_finite(xp, each, "ground truth")
-    return frames._replace(truths=truths)
+    frames = _frames(saliency, [ground_truth], "saliency")
+    truth = frames.xp.astype(frames.truths[0], frames.saliency.dtype, copy=False)
+    _check_finite(frames.xp, truth, "ground truth")
+    return frames._replace(truths=[truth])
 
 
 def is_constant(xp: Any, values: Array) -> Array:

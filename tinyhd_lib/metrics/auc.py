@@ -7,11 +7,15 @@ from collections.abc import Callable
 from typing import Any, Literal
 
 import numpy as np
+from array_api_compat import to_device
 
 from tinyhd_lib.metrics.arrays import Array, Frames, is_constant, with_fixations
 
 _STEPS = 10
 """Borji's and the shuffled AUC look at the thresholds 0, 0.1, ... 1 of the stretched map."""
+
+Draw = Callable[[np.random.Generator, int, np.ndarray, int], np.ndarray]
+"""How many false alarms (draws, 11) are at each threshold: of so many fixations, and counts (11,) of the negatives."""
 
 
 def auc_judd(saliency: Array, fixations: Array, ties: Literal["random", "below"] = "random") -> Array:
@@ -38,17 +42,8 @@ def auc_judd(saliency: Array, fixations: Array, ties: Literal["random", "below"]
     frames = with_fixations(saliency, fixations)
     xp, sorted_map = frames.xp, frames.xp.sort(frames.saliency, axis=-1, stable=False)
     fixated, count = _values_at(frames, frames.truths[0])
-    if ties == "random":
-        area = _rank_area(xp, sorted_map, fixated, count[:, 0])
-        area = area + _above_the_lowest(xp, sorted_map, fixated, count[:, 0]) / (2 * _at_least_one(xp, count[:, 0]))
-        return frames.answer(_unless_all(frames, count[:, 0], area))
-    pixels, thresholds = sorted_map.shape[-1], xp.flip(fixated, axis=-1)
-    rank = xp.arange(1, thresholds.shape[-1] + 1, dtype=sorted_map.dtype, device=sorted_map.device)[None]
-    above = pixels - xp.astype(_search(sorted_map, thresholds, "left"), sorted_map.dtype)
-    # Rows with fewer fixations than others end in points (1, 1), which add nothing.
-    hits = xp.where(rank <= count, rank / _at_least_one(xp, count), 1.0)
-    alarms = xp.where(rank <= count, (above - rank) / _at_least_one(xp, pixels - count), 1.0)
-    return frames.answer(_unless_all(frames, count[:, 0], _area(xp, alarms, hits)))
+    area = (_random_ties if ties == "random" else _ties_below)(xp, sorted_map, fixated, count)
+    return frames.answer(_decide(frames, count, area))
 
 
 def auc_rank(saliency: Array, fixations: Array) -> Array:
@@ -59,7 +54,7 @@ def auc_rank(saliency: Array, fixations: Array) -> Array:
     frames = with_fixations(saliency, fixations)
     xp, sorted_map = frames.xp, frames.xp.sort(frames.saliency, axis=-1, stable=False)
     fixated, count = _values_at(frames, frames.truths[0])
-    return frames.answer(_unless_all(frames, count[:, 0], _rank_area(xp, sorted_map, fixated, count[:, 0])))
+    return frames.answer(_decide(frames, count, _rank_area(xp, sorted_map, fixated, count)))
 
 
 def auc_borji(saliency: Array, fixations: Array, splits: int | None = None, seed: int = 0) -> Array:
@@ -115,13 +110,12 @@ def auc_shuffled(
     def draw(rng: np.random.Generator, fixated: int, counts: np.ndarray, draws: int) -> np.ndarray:
         return rng.multivariate_hypergeometric(counts, min(fixated, counts.sum()), draws)
 
-    others, count = _values_at(frames, frames.truths[1])
-    area = _auc_by_levels(frames, others, draw, splits, seed)
-    return frames.answer(frames.xp.where(count[:, 0] > 0, area, frames.xp.nan))
+    others, _ = _values_at(frames, frames.truths[1])
+    return frames.answer(_auc_by_levels(frames, others, draw, splits, seed))
 
 
 def _values_at(frames: Frames, chosen: Array) -> tuple[Array, Array]:
-    """Return the saliencies of the chosen pixels in ascending order (N, K), and how many of K are theirs (N, 1).
+    """Return the saliencies of the chosen pixels in ascending order (N, K), and how many of K are theirs (N,).
 
     Frames differ in their number of fixations: shorter rows begin with -inf.
     """
@@ -132,7 +126,7 @@ def _values_at(frames: Frames, chosen: Array) -> tuple[Array, Array]:
     position = xp.arange(given.shape[0], device=saliency.device) - (xp.cumulative_sum(count) - count)[row]
     values = xp.full((count.shape[0], int(xp.max(count))), -xp.inf, dtype=saliency.dtype, device=saliency.device)
     values[row, position] = given
-    return xp.sort(values, axis=-1, stable=False), xp.astype(count, saliency.dtype)[:, None]
+    return xp.sort(values, axis=-1, stable=False), xp.astype(count, saliency.dtype)
 
 
 def _search(sorted_rows: Array, values: Array, side: str) -> Array:
@@ -146,16 +140,17 @@ def _search(sorted_rows: Array, values: Array, side: str) -> Array:
 
 
 def _rank_area(xp: Any, sorted_map: Array, fixated: Array, count: Array) -> Array:
-    """Return the exact area (N,) of sorted maps (N, P) by the values at their fixations (N, K)."""
+    """Return the exact area (N,) of sorted maps (N, P) by the values at their fixations (N, K), as `_random_ties`."""
     # The pixels below a fixation, ties half; nothing is below the -inf that fills up shorter rows.
     below = _search(sorted_map, fixated, "left") + _search(sorted_map, fixated, "right")
     total = xp.sum(xp.astype(below, sorted_map.dtype), axis=-1) / 2
     # Among themselves the fixations are below one another count^2 / 2 times.
-    return (total - count**2 / 2) / _at_least_one(xp, count * (sorted_map.shape[-1] - count))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return (total - count**2 / 2) / (count * (sorted_map.shape[-1] - count))
 
 
-def _above_the_lowest(xp: Any, sorted_map: Array, fixated: Array, count: Array) -> Array:
-    """Return the share (N,) of other pixels that are expected above the lowest fixation, ties in random order."""
+def _random_ties(xp: Any, sorted_map: Array, fixated: Array, count: Array) -> Array:
+    """Return the mean of AUC-Judd (N,) over all orders of what is tied; of no meaning where count is 0 or P."""
     pixels = sorted_map.shape[-1]
     given = xp.where(fixated > -xp.inf, fixated, xp.inf)
     lowest = xp.min(xp.concat([given, xp.zeros_like(sorted_map[:, :1]) + xp.inf], axis=-1), axis=-1, keepdims=True)
@@ -165,7 +160,20 @@ def _above_the_lowest(xp: Any, sorted_map: Array, fixated: Array, count: Array) 
     tied = xp.sum(xp.astype(fixated == lowest, sorted_map.dtype), axis=-1)
     # Of a pixel and so many fixations that are tied with it, any is the lowest as probably as any other.
     expected = (above - (count - tied)) + (reach - above - tied) * tied / (tied + 1)
-    return expected / _at_least_one(xp, pixels - count)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return _rank_area(xp, sorted_map, fixated, count) + expected / (pixels - count) / (2 * count)
+
+
+def _ties_below(xp: Any, sorted_map: Array, fixated: Array, count: Array) -> Array:
+    """Return AUC-Judd (N,) without jitter, as `_random_ties` does with it."""
+    pixels, thresholds, count = sorted_map.shape[-1], xp.flip(fixated, axis=-1), count[:, None]
+    rank = xp.arange(1, thresholds.shape[-1] + 1, dtype=sorted_map.dtype, device=sorted_map.device)[None]
+    above = pixels - xp.astype(_search(sorted_map, thresholds, "left"), sorted_map.dtype)
+    # Rows with fewer fixations than others end in points (1, 1), which add nothing.
+    with np.errstate(divide="ignore", invalid="ignore"):
+        hits = xp.where(rank <= count, rank / count, 1.0)
+        alarms = xp.where(rank <= count, (above - rank) / (pixels - count), 1.0)
+        return _area(xp, alarms, hits)
 
 
 def _area(xp: Any, alarms: Array, hits: Array) -> Array:
@@ -176,31 +184,18 @@ def _area(xp: Any, alarms: Array, hits: Array) -> Array:
     return xp.sum((x[:, 1:] - x[:, :-1]) * (y[:, 1:] + y[:, :-1]), axis=-1) / 2
 
 
-def _decide(frames: Frames, areas: Array) -> Array:
-    """Chance where the map is constant; NaN where nobody looked."""
+def _decide(frames: Frames, count: Array, areas: Array) -> Array:
+    """Chance where the map is constant; NaN where nobody looked, or at all pixels: then no false alarm is left."""
     xp = frames.xp
     areas = xp.where(is_constant(xp, frames.saliency), 0.5, areas)
-    return xp.where(xp.any(frames.truths[0], axis=-1), areas, xp.nan)
+    return xp.where((count > 0) & (count < frames.saliency.shape[-1]), areas, xp.nan)
 
 
-def _unless_all(frames: Frames, count: Array, areas: Array) -> Array:
-    """Return `_decide`; NaN also where every pixel is fixated, and none is left for a false alarm."""
-    xp = frames.xp
-    return xp.where(count < frames.saliency.shape[-1], _decide(frames, areas), xp.nan)
+def _auc_by_levels(frames: Frames, negatives: Array, draw: Draw, splits: int | None, seed: int) -> Array:
+    """AUC (N,) over the eleven thresholds, false alarms drawn or expected from the sorted negatives (N, K).
 
-
-def _at_least_one(xp: Any, divisor: Array) -> Array:
-    return xp.where(divisor > 0, divisor, 1.0)
-
-
-def _auc_by_levels(
-    frames: Frames,
-    negatives: Array,
-    draw: Callable[[np.random.Generator, int, np.ndarray, int], np.ndarray],
-    splits: int | None,
-    seed: int,
-) -> Array:
-    """AUC (N,) over the eleven thresholds, false alarms drawn or expected from the sorted negatives (N, K)."""
+    Chance where the map is constant: all of its pixels are at the first threshold. NaN without fixations or negatives.
+    """
     if splits is not None and splits < 1:
         raise ValueError(f"splits {splits}: at least 1, or None for the exact mean")
     xp, saliency = frames.xp, frames.saliency
@@ -208,13 +203,14 @@ def _auc_by_levels(
     hits, alarms = _at_or_above(frames, fixated), _at_or_above(frames, negatives)
     if splits is not None:
         drawn = np.zeros(alarms.shape)
-        for index, (looked, other) in enumerate(zip(_to_numpy(hits), _to_numpy(alarms), strict=True)):
+        both = (np.asarray(to_device(each, "cpu")) for each in (hits, alarms))
+        for index, (looked, other) in enumerate(zip(*both, strict=True)):
             if looked[-1] and other[-1]:  # each frame is drawn as if it were alone
                 rng = np.random.default_rng(seed)
                 counts = draw(rng, looked[-1], np.diff(other, prepend=0), splits)
                 drawn[index] = np.cumsum(counts, axis=-1).mean(axis=0)
         alarms = xp.asarray(drawn, dtype=saliency.dtype, device=saliency.device)
-    return _decide(frames, _area(xp, _shares(xp, alarms, saliency.dtype), _shares(xp, hits, saliency.dtype)))
+    return _area(xp, _shares(xp, alarms, saliency.dtype), _shares(xp, hits, saliency.dtype))
 
 
 def _at_or_above(frames: Frames, sorted_values: Array) -> Array:
@@ -228,10 +224,7 @@ def _at_or_above(frames: Frames, sorted_values: Array) -> Array:
 
 
 def _shares(xp: Any, counts: Array, dtype: Any) -> Array:
-    """Counts (N, 11) as parts of the last, which counts all."""
+    """Counts (N, 11) as parts of the last, which counts all; NaN where it is 0."""
     parts = xp.astype(counts, dtype)
-    return parts / _at_least_one(xp, parts[:, -1:])
-
-
-def _to_numpy(array: Array) -> np.ndarray:
-    return array if isinstance(array, np.ndarray) else array.cpu().numpy()
+    with np.errstate(invalid="ignore"):
+        return parts / parts[:, -1:]
