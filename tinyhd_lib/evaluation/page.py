@@ -4,13 +4,13 @@ import base64
 import io
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
-from typing import Any
+from itertools import islice
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
 import pandas as pd
-from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
+from jinja2 import Environment, PackageLoader, StrictUndefined
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -100,8 +100,7 @@ _APART = 25
 _WIDTH = 320
 
 
-@dataclass(frozen=True)
-class Worst:
+class Worst(NamedTuple):
     """Show a frame that went badly.
 
     Attributes:
@@ -119,13 +118,8 @@ class Worst:
 
 def as_html(summary: Summary, frames: pd.DataFrame, pairs: Sequence[Pair]) -> str:
     """Return the page: figures with intervals, plots, videos, and the frames that went worst."""
-    environment = Environment(
-        loader=PackageLoader("tinyhd_lib.evaluation", "templates"),
-        autoescape=select_autoescape(),
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    loader = PackageLoader("tinyhd_lib.evaluation", "templates")
+    environment = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True)
     means, intervals = summary.texts()
     videos = summary.videos[summary.videos["predictor"] == PREDICTION].sort_values("NSS")
     return environment.get_template("report.html").render(
@@ -174,11 +168,9 @@ def _apart(rows: pd.DataFrame) -> list[int]:
 def _images(video: Video, indices: set[int]) -> dict[int, Image]:
     found: dict[int, Image] = {}
     with suppress(BadInput):  # scores need no pictures
-        for frame in video.frames():
+        for frame in islice(video.frames(), max(indices) + 1):
             if frame.index in indices:
                 found[frame.index] = frame.image
-            if len(found) == len(indices):
-                break
     return found
 
 

@@ -125,11 +125,12 @@ def _pair(video: Video, options: EvaluateOptions) -> Pair:
     try:
         maps = find_maps(options.predictions, video, options.first)
     except NoMaps:
-        if not any(_matches(video.name, pattern) for pattern in options.allow_missing):
+        if not _is_allowed(options.allow_missing, video.name):
             raise
         maps = Maps({}, None, count)
     missing = set(maps.missing()) & set(range(count) if options.every == 1 else known[:: options.every])
-    barred = [video.names[index] for index in sorted(missing) if not _may_miss(video, index, options.allow_missing)]
+    lacking = [video.names[index] for index in sorted(missing)]
+    barred = [frame for frame in lacking if not _is_allowed(options.allow_missing, video.name, f"{video.name}/{frame}")]
     if barred:
         raise BadInput(
             f"{options.predictions / video.name}: {len(barred)} of {count} frames have no map, the first is "
@@ -138,22 +139,15 @@ def _pair(video: Video, options: EvaluateOptions) -> Pair:
     return Pair(video, maps, known, missing)
 
 
-def _may_miss(video: Video, index: int, patterns: Sequence[str]) -> bool:
-    names = video.name, f"{video.name}/{video.names[index]}"
-    return any(_matches(name, pattern) for name in names for pattern in patterns)
-
-
-def _matches(name: str, pattern: str) -> bool:
-    return name == pattern or fnmatch(name, pattern)
+def _is_allowed(patterns: Sequence[str], *names: str) -> bool:
+    return any(name == pattern or fnmatch(name, pattern) for name in names for pattern in patterns)
 
 
 def _check_patterns(videos: Sequence[Video], patterns: Sequence[str]) -> None:
     """Refuse a name that allows nothing, and so was mistyped."""
+    names = [each for video in videos for each in (video.name, *(f"{video.name}/{frame}" for frame in video.names))]
     for pattern in patterns:
-        video, _, frame = pattern.rpartition("/")
-        whole = [each for each in videos if _matches(each.name, pattern)]
-        parts = [name for each in videos if _matches(each.name, video) for name in each.names]
-        if not (whole or any(_matches(name, frame) for name in parts)):
+        if not _is_allowed([pattern], *names):
             raise BadInput(f"`allow_missing` {pattern!r}: there is no such video or frame")
 
 

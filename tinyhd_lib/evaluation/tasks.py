@@ -74,8 +74,6 @@ def other_fixations(videos: Sequence[Video], without: int, seed: int) -> np.ndar
     so that each has its share.
     """
     others = [video for index, video in enumerate(videos) if index != without]
-    if not others:
-        return None
     rng = np.random.default_rng([seed, crc32(os.fsencode(videos[without].name))])
     chosen = [others[index] for index in rng.permutation(len(others))[:OTHER_FRAMES]]
     drawn = islice(cycle(chosen), OTHER_FRAMES)
@@ -93,9 +91,8 @@ def halves(video: Video, seed: int) -> tuple[Gaze, Gaze] | None:
     if len(observers) < 2:
         return None
     rng = np.random.default_rng([seed, crc32(os.fsencode(video.name))])
-    drawn = rng.permutation(observers)
-    middle = len(drawn) // 2
-    return gaze.of(drawn[:middle]), gaze.of(drawn[middle:])
+    first, second = np.split(rng.permutation(observers), [len(observers) // 2])
+    return gaze.of(first), gaze.of(second)
 
 
 def half_truths(video: Video, parts: tuple[Gaze, Gaze], index: int) -> list[GroundTruth]:
@@ -140,12 +137,14 @@ class Task:
 
     def key(self) -> str:
         """Return the name of its result: a hash of everything that decides it."""
+        video = self.video
+        pictures = [path for index in self.indices for path in video.truth_files(index) or ()]
         stated = {
             "version": _VERSION,
-            "video": [self.video.split, self.video.name],
-            "viewing": self.video.viewing and asdict(self.video.viewing),
+            "video": [video.split, video.name],
+            "viewing": video.viewing and asdict(video.viewing),
             "indices": self.indices,
-            "truth": fingerprint(self._truth_files()),
+            "truth": fingerprint(pictures if video.gaze is None else [video.gaze]),
             "predictions": fingerprint(self.maps.sources(self.indices)),
             "how": [self.others_know_centre, self.protocol, self.matched, self.seed],
         }
@@ -153,11 +152,6 @@ class Task:
         digest.update(self.centre.tobytes())
         digest.update(b"" if self.others is None else self.others.tobytes())
         return digest.hexdigest()
-
-    def _truth_files(self) -> list[Path]:
-        if self.video.gaze is not None:
-            return [self.video.gaze]
-        return [path for index in self.indices for path in self.video.truth_files(index) or ()]
 
 
 def run_task(job: tuple[Task, Path]) -> int:
@@ -217,8 +211,7 @@ def _sigma(video: Video, width: int) -> float:
 
 def _ceiling(truths: list[GroundTruth], target: Target) -> dict[str, float]:
     """Return how well either half of the observers predicts the other, on average."""
-    first, second = (
-        score(map_of.saliency, replace(target, truth=held_against))
-        for map_of, held_against in (truths, reversed(truths))
-    )
+    one, other = truths
+    first = score(one.saliency, replace(target, truth=other))
+    second = score(other.saliency, replace(target, truth=one))
     return {name: (first[name] + second[name]) / 2 for name in first}
