@@ -12,8 +12,9 @@ from contextlib import redirect_stderr, redirect_stdout, suppress
 from difflib import get_close_matches
 from functools import partial, wraps
 from importlib.resources import files
-from itertools import dropwhile, islice, takewhile
 from pkgutil import resolve_name
+
+from tqdm.contrib.logging import logging_redirect_tqdm
 
 from tinyhd_lib import __version__
 from tinyhd_lib.errors import BadInput
@@ -47,7 +48,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # on a busy machine, threads that spin cost a multiple
     command: Command = resolve_name(f"{__name__}.{_COMMANDS[name][0]}")
     try:
-        return _parse(command, name, words[len(name.split()) :])() or 0
+        with logging_redirect_tqdm():
+            return _parse(command, name, words[len(name.split()) :])() or 0
     except BadInput as error:
         reason = str(error)
     except OSError as error:
@@ -95,14 +97,11 @@ def _parse(command: Command, name: str, words: Sequence[str]) -> Callable[[], in
 
 def _in_one_line(box: str) -> str:
     """Return what tyro says of a mistake in a box of several lines: what is below its title, and the nearest option."""
-
-    def is_text(line: str) -> bool:
-        return bool(line.strip("─-╭╮╰╯"))
-
-    lines = [line.strip("│ ") for line in box.splitlines()[1:]]
-    what = takewhile(is_text, dropwhile(lambda line: not is_text(line), lines))
-    near = islice(dropwhile(lambda line: not line.startswith("Perhaps"), lines), 1, 2)
-    return "; perhaps ".join([re.sub("'None', |, 'None'", "", " ".join(what)).rstrip("."), *near])
+    inside = re.sub("[│╭╮╰╯─]|-{9,}", "", box).splitlines()[1:]  # its lines are hyphens where nothing else can be shown
+    text = "\n".join(map(str.strip, inside)).strip()
+    what = re.sub("'None', |, 'None'", "", text.partition("\n\n")[0].replace("\n", " ")).rstrip(".")
+    near = re.findall(r"^Perhaps.*\n(.*)", text, re.MULTILINE)
+    return "; perhaps ".join([what, *near])
 
 
 def _introduce(words: Sequence[str]) -> int:
