@@ -7,13 +7,12 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
 from symtable import symtable
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import pandas as pd
 
 from tinyhd_lib.errors import BadInput
 from tinyhd_lib.files import read_yaml, shipped
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 
 @dataclass(frozen=True)
@@ -80,15 +79,13 @@ def find_notebooks(names: Sequence[str] = (), folder: Path | None = None) -> lis
     return [read_notebook(path) for path in paths]
 
 
-def list_notebooks(folder: Path | None = None) -> "pd.DataFrame":
+def list_notebooks(folder: Path | None = None) -> pd.DataFrame:
     """Return a table of the notebooks in a folder (see `find_notebooks`): their names, titles and sets.
 
     Examples:
         >>> list_notebooks()["notebook"][0]
         '01_teacher_inspection'
     """
-    import pandas as pd
-
     rows = [(each.name, each.title, ", ".join(each.sets) or "-") for each in find_notebooks(folder=folder)]
     return pd.DataFrame(rows, columns=["notebook", "title", "sets"])
 
