@@ -2,7 +2,7 @@
 
 import base64
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from itertools import islice
 from typing import Any, NamedTuple
@@ -14,6 +14,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from tinyhd_lib.data.gaze import GroundTruth
 from tinyhd_lib.data.images import as_jpeg
 from tinyhd_lib.data.layouts import Video
 from tinyhd_lib.data.transforms import Image, Map, to_grey
@@ -141,15 +142,12 @@ def worst_frames(frames: pd.DataFrame, pairs: Sequence[Pair]) -> list[Worst]:
     chosen = rows.loc[_apart(rows)].head(_WORST)
     pair_of = {pair.video.name: pair for pair in pairs}
     found = []
-    for video, part in chosen.groupby("video", sort=False):
+    for video, part in chosen.set_index("index").groupby("video", sort=False):
         pair = pair_of[str(video)]
-        images = _images(pair.video, set(part["index"]))
-        maps = dict(pair.maps.read(sorted(images)))
-        found += [
-            Worst(str(video), row["frame"], float(row["NSS"]), _beside(pair, row["index"], images[row["index"]], maps))
-            for _, row in part.iterrows()
-            if row["index"] in images
-        ]
+        maps = dict(pair.maps.read(sorted(part.index)))
+        for index, image in _images(pair.video, set(part.index)):
+            picture = _beside(image, pair.video.truth(index), maps[index])
+            found.append(Worst(str(video), part["frame"][index], float(part["NSS"][index]), picture))
     return sorted(found, key=lambda each: each.nss)
 
 
@@ -165,24 +163,21 @@ def _apart(rows: pd.DataFrame) -> list[int]:
     return labels
 
 
-def _images(video: Video, indices: set[int]) -> dict[int, Image]:
-    found: dict[int, Image] = {}
+def _images(video: Video, indices: set[int]) -> Iterator[tuple[int, Image]]:
     with suppress(BadInput):  # scores need no pictures
         for frame in islice(video.frames(), max(indices) + 1):
             if frame.index in indices:
-                found[frame.index] = frame.image
-    return found
+                yield frame.index, frame.image
 
 
-def _beside(pair: Pair, index: int, image: Image, maps: dict[int, Map]) -> Image:
+def _beside(image: Image, truth: GroundTruth | None, saliency: Map) -> Image:
     """Return where people looked, with a ring around every fixated pixel, beside the prediction."""
-    truth = pair.video.truth(index)
     assert truth is not None
     size = (round(_WIDTH * image.shape[0] / image.shape[1]), _WIDTH)
     small = cv2.resize(image, size[::-1], interpolation=cv2.INTER_AREA)
     looked, predicted = (
         draw(small, to_grey(each.astype(np.float32), size, own_bounds(each)), Drawing())
-        for each in (truth.saliency, maps[index])
+        for each in (truth.saliency, saliency)
     )
     for row, column in np.argwhere(truth.fixations) * np.divide(size, truth.fixations.shape):
         cv2.circle(looked, (round(column), round(row)), 2, (255, 255, 255), 1, cv2.LINE_AA)

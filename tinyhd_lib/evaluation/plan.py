@@ -41,11 +41,6 @@ class Pair:
     known: list[int]
     missing: set[int]
 
-    @property
-    def unannotated(self) -> int:
-        """Return how many frames lack a ground truth."""
-        return len(self.video.names) - len(self.known)
-
 
 @dataclass(frozen=True)
 class Plan:
@@ -98,9 +93,7 @@ def make_plan(options: EvaluateOptions, dataset: Dataset, videos: Sequence[Video
                 centre=centres[number],
                 others=others,
                 others_know_centre=from_others and shuffled is None,
-                protocol=options.protocol,
-                matched=options.matched,
-                seed=options.seed,
+                options=options,
             )
             for start in range(0, len(frames), stretch)
         ]
@@ -111,7 +104,7 @@ def make_plan(options: EvaluateOptions, dataset: Dataset, videos: Sequence[Video
 
 def _shuffled(path: Path) -> np.ndarray:
     """Return where people looked by a map of counts, in any videos: (n, 2) as parts of height and width."""
-    places = places_of(read_any_map(path) > 0)
+    places = places_of(read_any_map(path, kinds="bfiu") > 0)
     if not len(places):
         raise BadInput(f"{path}: holds no fixation; `shuffle` takes a map of those of other videos")
     return places

@@ -136,17 +136,22 @@ def _number(path: Path) -> int:
     return int(digits[-1]) if digits else -1
 
 
-def read_any_map(path: Path) -> Map:
+def read_any_map(path: Path, kinds: str = "fiu") -> Map:
     """Return a map (h, w) from an image, from an .npy, or from an .npz or .mat with an array ``saliency`` or only one.
+
+    Args:
+        path: of the file.
+        kinds: of numbers that it may hold, by NumPy's letters: ``b`` too where a map of fixations will do.
 
     Raises:
         BadInput: it cannot be read, or holds no map.
     """
-    return _checked(path, _read_array(path, fingerprint([path])) if path.suffix.lower() in _ARRAYS else read_grey(path))
+    is_array = path.suffix.lower() in _ARRAYS
+    return _checked(path, _read_array(path, fingerprint([path])) if is_array else read_grey(path), kinds)
 
 
-def _checked(path: Path, saliency: Map) -> Map:
-    if saliency.ndim != 2 or not saliency.size or saliency.dtype.kind not in "fiu":
+def _checked(path: Path, saliency: Map, kinds: str = "fiu") -> Map:
+    if saliency.ndim != 2 or not saliency.size or saliency.dtype.kind not in kinds:
         raise BadInput(f"{path}: a map is (height, width) numbers, got {saliency.shape} {saliency.dtype}")
     if not np.isfinite(saliency).all():
         raise BadInput(f"{path}: holds NaN or infinite values; make it anew")

@@ -22,7 +22,7 @@ from tinyhd_lib.data.gaze import Gaze, GroundTruth, as_fixations, places_of, rea
 from tinyhd_lib.data.layouts import Video
 from tinyhd_lib.data.transforms import Map
 from tinyhd_lib.errors import BadInput
-from tinyhd_lib.evaluation.options import PROTOCOLS
+from tinyhd_lib.evaluation.options import PROTOCOLS, EvaluateOptions
 from tinyhd_lib.evaluation.predictions import Maps
 from tinyhd_lib.evaluation.scores import Target, score
 from tinyhd_lib.files import fingerprint, write_atomically
@@ -120,9 +120,7 @@ class Task:
         others: where people looked in other videos, see `other_fixations`; None without.
         others_know_centre: whether the centre bias was learnt from those videos: then its shuffled AUC, whose false
             alarms are drawn from what it knows, says nothing.
-        protocol: a name of `PROTOCOLS`.
-        matched: whether densities are also scored by the maps that they call for, see `MATCHED`.
-        seed: of everything that is drawn.
+        options: how it is scored: by its ``protocol``, ``matched`` and ``seed``.
     """
 
     video: Video
@@ -131,13 +129,11 @@ class Task:
     centre: Map
     others: np.ndarray | None
     others_know_centre: bool
-    protocol: str
-    matched: bool
-    seed: int
+    options: EvaluateOptions
 
     def key(self) -> str:
         """Return the name of its result: a hash of everything that decides it."""
-        video = self.video
+        video, options = self.video, self.options
         pictures = [path for index in self.indices for path in video.truth_files(index) or ()]
         stated = {
             "version": _VERSION,
@@ -146,7 +142,7 @@ class Task:
             "indices": self.indices,
             "truth": fingerprint(pictures if video.gaze is None else [video.gaze]),
             "predictions": fingerprint(self.maps.sources(self.indices)),
-            "how": [self.others_know_centre, self.protocol, self.matched, self.seed],
+            "how": [self.others_know_centre, options.protocol, options.matched, options.seed],
         }
         digest = hashlib.sha256(json.dumps(stated).encode())
         digest.update(self.centre.tobytes())
@@ -171,7 +167,8 @@ def run_task(job: tuple[Task, Path]) -> int:
 
 
 def _rows(task: Task) -> list[dict[str, Any]]:
-    parts, centre = halves(task.video, task.seed), task.centre
+    options, centre = task.options, task.centre
+    parts = halves(task.video, options.seed)
     rows = []
     for index, saliency in task.maps.read(task.indices):
         truth = task.video.truth(index)
@@ -182,10 +179,10 @@ def _rows(task: Task) -> list[dict[str, Any]]:
         if centre.shape != size:
             centre = resize(task.centre, size)
         baseline = None if saliency.dtype == np.uint8 else centre  # grey levels are stretched, and no density
-        sigma = _sigma(task.video, size[1]) if task.matched else None
-        if task.matched and baseline is None:
+        sigma = _sigma(task.video, size[1]) if options.matched else None
+        if options.matched and baseline is None:
             raise BadInput(f"{task.video.name}: `matched` is for densities, not for 8-bit maps; make .npz or 16 bits")
-        target = Target(truth, others, PROTOCOLS[task.protocol], baseline, sigma)
+        target = Target(truth, others, PROTOCOLS[options.protocol], baseline, sigma)
         predictions = {CHANCE: np.zeros(size), CENTRE: centre, PREDICTION: saliency}
         found = {predictor: score(each, target) for predictor, each in predictions.items()}
         if parts is not None:
