@@ -3,7 +3,6 @@
 Source: the DHF1K benchmark's MATLAB code, see docs/evaluation.md.
 """
 
-from collections.abc import Callable
 from typing import Any, Literal
 
 import numpy as np
@@ -13,9 +12,6 @@ from tinyhd_lib.metrics.arrays import Array, Frames, is_constant, with_fixations
 
 _STEPS = 10
 """Borji's and the shuffled AUC look at the thresholds 0, 0.1, ... 1 of the stretched map."""
-
-Draw = Callable[[np.random.Generator, int, np.ndarray, int], np.ndarray]
-"""How many false alarms (draws, 11) are at each threshold: of so many fixations, and counts (11,) of the negatives."""
 
 
 def auc_judd(saliency: Array, fixations: Array, ties: Literal["random", "below"] = "random") -> Array:
@@ -76,12 +72,8 @@ def auc_borji(saliency: Array, fixations: Array, splits: int | None = None, seed
         ValueError: see `tinyhd_lib.metrics`; or ``splits`` is less than 1.
     """
     frames = with_fixations(saliency, fixations)
-
-    def draw(rng: np.random.Generator, fixated: int, counts: np.ndarray, draws: int) -> np.ndarray:
-        return rng.multinomial(fixated, counts / counts.sum(), draws)
-
     everywhere = frames.xp.sort(frames.saliency, axis=-1, stable=False)
-    return frames.answer(_auc_by_levels(frames, everywhere, draw, splits, seed))
+    return frames.answer(_auc_by_levels(frames, everywhere, splits, seed, replace=True))
 
 
 def auc_shuffled(
@@ -106,12 +98,8 @@ def auc_shuffled(
         ValueError: see `tinyhd_lib.metrics`; or ``splits`` is less than 1.
     """
     frames = with_fixations(saliency, fixations, other_fixations)
-
-    def draw(rng: np.random.Generator, fixated: int, counts: np.ndarray, draws: int) -> np.ndarray:
-        return rng.multivariate_hypergeometric(counts, min(fixated, counts.sum()), draws)
-
     others, _ = _values_at(frames, frames.truths[1])
-    return frames.answer(_auc_by_levels(frames, others, draw, splits, seed))
+    return frames.answer(_auc_by_levels(frames, others, splits, seed, replace=False))
 
 
 def _values_at(frames: Frames, chosen: Array) -> tuple[Array, Array]:
@@ -154,9 +142,8 @@ def _random_ties(xp: Any, sorted_map: Array, fixated: Array, count: Array) -> Ar
     pixels = sorted_map.shape[-1]
     given = xp.where(fixated > -xp.inf, fixated, xp.inf)
     lowest = xp.min(xp.concat([given, xp.zeros_like(sorted_map[:, :1]) + xp.inf], axis=-1), axis=-1, keepdims=True)
-    reach, above = (
-        pixels - xp.astype(_search(sorted_map, lowest, side)[:, 0], sorted_map.dtype) for side in ("left", "right")
-    )
+    reach = pixels - _search(sorted_map, lowest, "left")[:, 0]
+    above = pixels - _search(sorted_map, lowest, "right")[:, 0]
     tied = xp.sum(xp.astype(fixated == lowest, sorted_map.dtype), axis=-1)
     # Of a pixel and so many fixations that are tied with it, any is the lowest as probably as any other.
     expected = (above - (count - tied)) + (reach - above - tied) * tied / (tied + 1)
@@ -191,7 +178,7 @@ def _decide(frames: Frames, count: Array, areas: Array) -> Array:
     return xp.where((count > 0) & (count < frames.saliency.shape[-1]), areas, xp.nan)
 
 
-def _auc_by_levels(frames: Frames, negatives: Array, draw: Draw, splits: int | None, seed: int) -> Array:
+def _auc_by_levels(frames: Frames, negatives: Array, splits: int | None, seed: int, *, replace: bool) -> Array:
     """AUC (N,) over the eleven thresholds, false alarms drawn or expected from the sorted negatives (N, K).
 
     Chance where the map is constant: all of its pixels are at the first threshold. NaN without fixations or negatives.
@@ -202,15 +189,25 @@ def _auc_by_levels(frames: Frames, negatives: Array, draw: Draw, splits: int | N
     fixated, _ = _values_at(frames, frames.truths[0])
     hits, alarms = _at_or_above(frames, fixated), _at_or_above(frames, negatives)
     if splits is not None:
-        drawn = np.zeros(alarms.shape)
-        both = (np.asarray(to_device(each, "cpu")) for each in (hits, alarms))
-        for index, (looked, other) in enumerate(zip(*both, strict=True)):
-            if looked[-1] and other[-1]:  # each frame is drawn as if it were alone
-                rng = np.random.default_rng(seed)
-                counts = draw(rng, looked[-1], np.diff(other, prepend=0), splits)
-                drawn[index] = np.cumsum(counts, axis=-1).mean(axis=0)
-        alarms = xp.asarray(drawn, dtype=saliency.dtype, device=saliency.device)
+        counts, among = (np.asarray(to_device(each, "cpu")) for each in (hits[:, -1], alarms))
+        drawn = [_drawn(*each, splits, seed, replace=replace) for each in zip(counts, among, strict=True)]
+        alarms = xp.asarray(np.stack(drawn), dtype=saliency.dtype, device=saliency.device)
     return _area(xp, _shares(xp, alarms, saliency.dtype), _shares(xp, hits, saliency.dtype))
+
+
+def _drawn(fixated: int, alarms: np.ndarray, splits: int, seed: int, *, replace: bool) -> np.ndarray:
+    """Return how many of as many false alarms as fixations reach each threshold (11,), of all of them ``alarms`` (11,).
+
+    It is the mean of several draws; each frame is drawn as if it were alone.
+    """
+    if not fixated or not alarms[-1]:
+        return np.zeros(alarms.shape)
+    rng, counts = np.random.default_rng(seed), np.diff(alarms, prepend=0)
+    if replace:
+        found = rng.multinomial(fixated, counts / counts.sum(), splits)
+    else:
+        found = rng.multivariate_hypergeometric(counts, min(fixated, counts.sum()), splits)
+    return np.cumsum(found, axis=-1).mean(axis=0)
 
 
 def _at_or_above(frames: Frames, sorted_values: Array) -> Array:
