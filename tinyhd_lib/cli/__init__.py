@@ -22,14 +22,9 @@ from tinyhd_lib.errors import BadInput
 Command = Callable[..., int | None]
 """Takes options, and returns the exit status: None for 0."""
 
-_COMMANDS: dict[str, tuple[str, str]] = tomllib.loads(files(__name__).joinpath("commands.toml").read_text("utf-8"))
-
-_ALIASES = {
-    **dict.fromkeys(("predict", "generate", "live"), ("--stride", "--every")),
-    "train": ("--workers", "--loaders"),
-    "notebooks run": ("--jobs", "--workers"),
-}
-"""An earlier name of an option, and what it is called now, by command."""
+_TABLES = tomllib.loads(files(__name__).joinpath("commands.toml").read_text("utf-8"))
+_COMMANDS: dict[str, tuple[str, str]] = _TABLES["commands"]
+_EARLIER: dict[str, tuple[str, str]] = _TABLES["earlier"]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -78,8 +73,8 @@ def _parse(command: Command, name: str, words: Sequence[str]) -> Callable[[], in
 
     # Flags without the names of the groups they are in, without a --no- of each, and without None as a value.
     config = (OmitArgPrefixes, FlagCreatePairsOff, DisallowNone, PositionalMetavarFromFieldName)
-    alias, flag = _ALIASES.get(name, ("", ""))
-    words = [flag + word[len(alias) :] if alias and word.split("=")[0] == alias else word for word in words]
+    earlier, now = _EARLIER.get(name, ("", ""))
+    words = [now + word[len(earlier) :] if earlier and word.split("=")[0] == earlier else word for word in words]
     said = io.StringIO()
     try:
         with redirect_stderr(said):
@@ -116,8 +111,8 @@ def _introduce(words: Sequence[str]) -> int:
         near = group or get_close_matches(wrong, _COMMANDS, 3, 0.4) or ["predict"]
         return _refuse(f"{wrong}: no such command; near are {', '.join(near)} (tinyhd --help lists all)")
     rows = [f"  {name:17}{_COMMANDS[name][1]}" for name in group or _COMMANDS]
-    title = "Video saliency: where human eyes go in a video."
     examples = [] if group else ["", files(__name__).joinpath("examples.txt").read_text(encoding="utf-8")]
+    title = "Video saliency: where human eyes go in a video."
     text = ["usage: tinyhd COMMAND [OPTIONS]", "", title, "", "commands:", *rows, *examples]
     (sys.stdout if asked else sys.stderr).write("\n".join(text).rstrip() + "\n")
     return 0 if asked else 2
