@@ -4,7 +4,7 @@ import base64
 import io
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from itertools import islice
+from itertools import cycle, islice
 from typing import Any, NamedTuple
 
 import cv2
@@ -85,9 +85,8 @@ def timelines(tables: Mapping[str, pd.DataFrame]) -> Figure:
 
 def _looks(names: Sequence[str]) -> dict[str, tuple[str, str]]:
     """Return a colour and a marker for each predictor."""
-    others = [name for name in names if name not in _BASELINES]
-    own = {name: _PREDICTIONS[number % len(_PREDICTIONS)] for number, name in enumerate(others)}
-    return {name: {**_BASELINES, **own}[name] for name in names}
+    own = cycle(_PREDICTIONS)
+    return {name: _BASELINES.get(name) or next(own) for name in names}
 
 
 def _bare(axes: Axes) -> None:
@@ -175,10 +174,8 @@ def _beside(image: Image, truth: GroundTruth | None, saliency: Map) -> Image:
     assert truth is not None
     size = (round(_WIDTH * image.shape[0] / image.shape[1]), _WIDTH)
     small = cv2.resize(image, size[::-1], interpolation=cv2.INTER_AREA)
-    looked, predicted = (
-        draw(small, to_grey(each.astype(np.float32), size, own_bounds(each)), Drawing())
-        for each in (truth.saliency, saliency)
-    )
+    greys = [to_grey(each.astype(np.float32), size, own_bounds(each)) for each in (truth.saliency, saliency)]
+    looked, predicted = (draw(small, grey, Drawing()) for grey in greys)
     for row, column in np.argwhere(truth.fixations) * np.divide(size, truth.fixations.shape):
         cv2.circle(looked, (round(column), round(row)), 2, (255, 255, 255), 1, cv2.LINE_AA)
     return np.hstack([looked, predicted])

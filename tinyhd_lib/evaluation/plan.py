@@ -1,7 +1,7 @@
 """What is to be scored: predictions paired with ground truth, frames chosen, baselines learnt."""
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
@@ -79,24 +79,16 @@ def make_plan(options: EvaluateOptions, dataset: Dataset, videos: Sequence[Video
     pairs = [_pair(video, options) for video in videos]
     centres, source, from_others = _centres(dataset, videos, run_all)
     shuffled = _shuffled(options.shuffle) if options.shuffle else None
-    tasks = []
+    others_know_centre = from_others and shuffled is None
+    tasks: list[Task] = []
     for number, frames in _choose(pairs, options).items():
         pair = pairs[number]
         others = other_fixations(videos, number, options.seed) if shuffled is None else shuffled
+        whole = Task(pair.video, tuple(frames), pair.maps, centres[number], others, others_know_centre, options)
         # A video of maps is decoded from its start, and once is enough.
         stretch = len(frames) if pair.maps.video else _STRETCH
-        tasks += [
-            Task(
-                video=pair.video,
-                indices=tuple(frames[start : start + stretch]),
-                maps=pair.maps,
-                centre=centres[number],
-                others=others,
-                others_know_centre=from_others and shuffled is None,
-                options=options,
-            )
-            for start in range(0, len(frames), stretch)
-        ]
+        starts = range(0, len(frames), stretch)
+        tasks += [replace(whole, indices=whole.indices[start : start + stretch]) for start in starts]
     if not tasks:
         raise BadInput(f"{predictions}: no map belongs to a frame whose ground truth is known; nothing to score")
     return Plan(tuple(tasks), tuple(pairs), source)
@@ -120,8 +112,9 @@ def _pair(video: Video, options: EvaluateOptions) -> Pair:
     except NoMaps:
         if not _is_allowed(options.allow_missing, video.name):
             raise
-        maps = Maps({}, None, count)
-    missing = set(maps.missing()) & set(range(count) if options.every == 1 else known[:: options.every])
+        maps = Maps({})
+    wanted = range(count) if options.every == 1 else known[:: options.every]
+    missing = set() if maps.video else set(wanted).difference(maps.files)
     lacking = [video.names[index] for index in sorted(missing)]
     barred = [frame for frame in lacking if not _is_allowed(options.allow_missing, video.name, f"{video.name}/{frame}")]
     if barred:

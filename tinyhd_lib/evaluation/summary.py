@@ -80,21 +80,19 @@ class Summary:
         narrow = f" With only {said['videos']} videos, it may be a little too narrow." if is_narrow else ""
         shuffle, zeros = said.get("shuffle"), said.get("frames_looked_at_zeros", 0)
         missing, unknown = said["missing_maps"], said["frames_without_truth"]
+        without = not shuffle and said["centre_bias"] == "learnt from the other videos"
+        many = zeros > _MANY_ZEROS
         few, skipped = said["frames_with_too_few_fixations"], said["skipped_files"]
         notes: dict[str, Any] = {
             f"[95 % interval: Student's t over videos]{narrow}": True,
             f"Protocol {said['protocol']}: {PROTOCOLS[said['protocol']].source}.": True,
             f"Centre bias: {said['centre_bias']}.": True,
             f"sAUC: false alarms of {shuffle}.": shuffle,
-            "It has no sAUC: the false alarms would come from the videos that it was learnt from.": (
-                not shuffle and said["centre_bias"] == "learnt from the other videos"
-            ),
+            "It has no sAUC: the false alarms would come from the videos that it was learnt from.": without,
             "IG and LL: bits a fixation more than the centre bias, and than a uniform map.": metrics & {*OF_DENSITIES},
             "matched: of the density, blurred as the ground truth is.": metrics & {*MATCHED},
             f"Maps of gaze points: {'; '.join(said['gaze_maps'])}.": said["gaze_maps"],
-            f"In {zeros:.0%} of the frames people looked at zeros, which KL counts: give 16 bits or .npz.": (
-                zeros > _MANY_ZEROS
-            ),
+            f"In {zeros:.0%} of the frames people looked at zeros, which KL counts: give 16 bits or .npz.": many,
             f"Of every {said['every']} frames, one was scored.": said["every"] > 1,
             f"{sum(missing.values())} frames had no map ({', '.join(missing)}).": missing,
             f"{sum(unknown.values())} frames have no ground truth ({', '.join(unknown)}).": unknown,

@@ -167,7 +167,7 @@ def run_task(job: tuple[Task, Path]) -> int:
 
 
 def _rows(task: Task) -> list[dict[str, Any]]:
-    options, centre = task.options, task.centre
+    options, centre, viewing = task.options, task.centre, task.video.viewing
     parts = halves(task.video, options.seed)
     rows = []
     for index, saliency in task.maps.read(task.indices):
@@ -179,10 +179,10 @@ def _rows(task: Task) -> list[dict[str, Any]]:
         if centre.shape != size:
             centre = resize(task.centre, size)
         baseline = None if saliency.dtype == np.uint8 else centre  # grey levels are stretched, and no density
-        sigma = _sigma(task.video, size[1]) if options.matched else None
+        sigma = viewing.sigma if viewing else DHF1K_SIGMA * size[1]  # as the maps of the ground truth spread
         if options.matched and baseline is None:
             raise BadInput(f"{task.video.name}: `matched` is for densities, not for 8-bit maps; make .npz or 16 bits")
-        target = Target(truth, others, PROTOCOLS[options.protocol], baseline, sigma)
+        target = Target(truth, others, PROTOCOLS[options.protocol], baseline, sigma if options.matched else None)
         predictions = {CHANCE: np.zeros(size), CENTRE: centre, PREDICTION: saliency}
         found = {predictor: score(each, target) for predictor, each in predictions.items()}
         if parts is not None:
@@ -199,11 +199,6 @@ def _rows(task: Task) -> list[dict[str, Any]]:
         }
         rows += [{"predictor": predictor, **about, **scores} for predictor, scores in found.items()]
     return rows
-
-
-def _sigma(video: Video, width: int) -> float:
-    """Return how far a fixation spreads in the saliency maps of gaze, or of DHF1K, in pixels."""
-    return DHF1K_SIGMA * width if video.viewing is None else video.viewing.sigma
 
 
 def _ceiling(truths: list[GroundTruth], target: Target) -> dict[str, float]:
