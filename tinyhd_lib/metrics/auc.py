@@ -3,6 +3,7 @@
 Source: the DHF1K benchmark's MATLAB code, see docs/evaluation.md.
 """
 
+from collections.abc import Callable
 from typing import Any, Literal
 
 import numpy as np
@@ -35,11 +36,7 @@ def auc_judd(saliency: Array, fixations: Array, ties: Literal["random", "below"]
     """
     if ties not in {"random", "below"}:
         raise ValueError(f"ties {ties!r}: random or below")
-    frames = with_fixations(saliency, fixations)
-    xp, sorted_map = frames.xp, frames.xp.sort(frames.saliency, axis=-1, stable=False)
-    fixated, count = _values_at(frames, frames.truths[0])
-    area = (_random_ties if ties == "random" else _ties_below)(xp, sorted_map, fixated, count)
-    return frames.answer(_decide(frames, count, area))
+    return _auc_by_values(saliency, fixations, _random_ties if ties == "random" else _ties_below)
 
 
 def auc_rank(saliency: Array, fixations: Array) -> Array:
@@ -47,10 +44,7 @@ def auc_rank(saliency: Array, fixations: Array) -> Array:
 
     Args, returns and errors are those of `auc_judd`. Any monotone transform of the map leaves it as it is.
     """
-    frames = with_fixations(saliency, fixations)
-    xp, sorted_map = frames.xp, frames.xp.sort(frames.saliency, axis=-1, stable=False)
-    fixated, count = _values_at(frames, frames.truths[0])
-    return frames.answer(_decide(frames, count, _rank_area(xp, sorted_map, fixated, count)))
+    return _auc_by_values(saliency, fixations, _rank_area)
 
 
 def auc_borji(saliency: Array, fixations: Array, splits: int | None = None, seed: int = 0) -> Array:
@@ -100,6 +94,24 @@ def auc_shuffled(
     frames = with_fixations(saliency, fixations, other_fixations)
     others, _ = _values_at(frames, frames.truths[1])
     return frames.answer(_auc_by_levels(frames, others, splits, seed, replace=False))
+
+
+def _auc_by_values(saliency: Array, fixations: Array, area: Callable[[Any, Array, Array, Array], Array]) -> Array:
+    """Return AUCs whose thresholds are the saliencies at the fixations.
+
+    Args:
+        saliency: (H, W) or (N, H, W).
+        fixations: boolean, likewise.
+        area: makes areas (N,) of a namespace, the sorted maps (N, P), and what `_values_at` gives of the fixations.
+
+    Returns:
+        Chance where the map is constant; NaN where nobody looked, or at all pixels: then no false alarm is left.
+    """
+    frames = with_fixations(saliency, fixations)
+    xp, sorted_map = frames.xp, frames.xp.sort(frames.saliency, axis=-1, stable=False)
+    fixated, count = _values_at(frames, frames.truths[0])
+    areas = xp.where(is_constant(xp, frames.saliency), 0.5, area(xp, sorted_map, fixated, count))
+    return frames.answer(xp.where((count > 0) & (count < sorted_map.shape[-1]), areas, xp.nan))
 
 
 def _values_at(frames: Frames, chosen: Array) -> tuple[Array, Array]:
@@ -169,13 +181,6 @@ def _area(xp: Any, alarms: Array, hits: Array) -> Array:
     x = xp.concat([ends, alarms, ends + 1], axis=-1)
     y = xp.concat([ends, hits, ends + 1], axis=-1)
     return xp.sum((x[:, 1:] - x[:, :-1]) * (y[:, 1:] + y[:, :-1]), axis=-1) / 2
-
-
-def _decide(frames: Frames, count: Array, areas: Array) -> Array:
-    """Chance where the map is constant; NaN where nobody looked, or at all pixels: then no false alarm is left."""
-    xp = frames.xp
-    areas = xp.where(is_constant(xp, frames.saliency), 0.5, areas)
-    return xp.where((count > 0) & (count < frames.saliency.shape[-1]), areas, xp.nan)
 
 
 def _auc_by_levels(frames: Frames, negatives: Array, splits: int | None, seed: int, *, replace: bool) -> Array:
