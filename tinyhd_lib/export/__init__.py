@@ -50,14 +50,13 @@ class Format:
 
 def description(source: ModelSource, takes: Input) -> dict[str, str]:
     """Return what an exported file says of itself, words by name."""
-    outputs = source.spec.outputs
     return {
         "made_by": f"tinyhd {version('tinyhd')}",
         "model": source.spec.label,
         "spec": json.dumps(source.spec.to_dict()),
         "weights": source.digest,
         "input": str(takes),
-        "output": f"{OUTPUT} float32 (batch, {outputs}, {', '.join(map(str, INPUT_SIZE))}), in (0, 1)",
+        "output": f"{OUTPUT} float32 (batch, {source.spec.outputs}, {', '.join(map(str, INPUT_SIZE))}), in (0, 1)",
         "preprocessing": json.dumps(PREPROCESSING),
     }
 

@@ -108,7 +108,7 @@ def picture_grid(  # noqa: PLR0913
     *,
     title: str,
     bar: str = "",
-    notes: Mapping[tuple[int, int], str] | None = None,
+    notes: Mapping[tuple[int, int], str] = {},
     width: float = 1.5,
 ) -> Figure:
     """Lay pictures out in rows and columns, every map on one colour scale.
@@ -121,7 +121,6 @@ def picture_grid(  # noqa: PLR0913
         notes: short words below a picture, by (row, column).
         width: of a picture, in inches.
     """
-    notes = notes or {}
     pictures = [np.asarray(picture) for row in rows.values() for picture in row]
     values = np.concatenate([each.ravel() for each in pictures if each.ndim == 2] or [np.ones(1)])
     maps = values.size > 1
