@@ -117,15 +117,15 @@ def _auc_by_values(saliency: Array, fixations: Array, area: Callable[[Any, Array
 def _values_at(frames: Frames, chosen: Array) -> tuple[Array, Array]:
     """Return the saliencies of the chosen pixels in ascending order (N, K), and how many of K are theirs (N,).
 
-    Frames differ in their number of fixations: shorter rows begin with -inf.
+    Frames differ in their number of fixations: shorter rows begin with -inf, and K is 1 at least.
     """
     xp, saliency = frames.xp, frames.saliency
     count = xp.count_nonzero(chosen, axis=-1)
-    given, rows = saliency[chosen], xp.arange(count.shape[0], device=saliency.device)
-    row = xp.repeat(rows, count)
-    position = xp.arange(given.shape[0], device=saliency.device) - (xp.cumulative_sum(count) - count)[row]
-    values = xp.full((count.shape[0], int(xp.max(count))), -xp.inf, dtype=saliency.dtype, device=saliency.device)
-    values[row, position] = given
+    row = xp.repeat(xp.arange(count.shape[0], device=saliency.device), count)
+    position = xp.arange(row.shape[0], device=saliency.device) - (xp.cumulative_sum(count) - count)[row]
+    size = (count.shape[0], max(1, int(xp.max(count))))
+    values = xp.full(size, -xp.inf, dtype=saliency.dtype, device=saliency.device)
+    values[row, position] = saliency[chosen]
     return xp.sort(values, axis=-1, stable=False), xp.astype(count, saliency.dtype)
 
 
@@ -152,8 +152,7 @@ def _rank_area(xp: Any, sorted_map: Array, fixated: Array, count: Array) -> Arra
 def _random_ties(xp: Any, sorted_map: Array, fixated: Array, count: Array) -> Array:
     """Return the mean of AUC-Judd (N,) over all orders of what is tied; of no meaning where count is 0 or P."""
     pixels = sorted_map.shape[-1]
-    given = xp.where(fixated > -xp.inf, fixated, xp.inf)
-    lowest = xp.min(xp.concat([given, xp.zeros_like(sorted_map[:, :1]) + xp.inf], axis=-1), axis=-1, keepdims=True)
+    lowest = xp.min(xp.where(fixated > -xp.inf, fixated, xp.inf), axis=-1, keepdims=True)
     reach = pixels - _search(sorted_map, lowest, "left")[:, 0]
     above = pixels - _search(sorted_map, lowest, "right")[:, 0]
     tied = xp.sum(xp.astype(fixated == lowest, sorted_map.dtype), axis=-1)
