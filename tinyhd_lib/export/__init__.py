@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
 from importlib.metadata import version
 from importlib.util import find_spec
 from itertools import islice
@@ -31,8 +30,7 @@ Loaded = Callable[[npt.NDArray[Any]], Map]
 """An exported model: maps of its input."""
 
 
-@dataclass(frozen=True)
-class Format:
+class Format(NamedTuple):
     """A kind of file.
 
     Attributes:

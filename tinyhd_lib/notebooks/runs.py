@@ -13,7 +13,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from subprocess import DEVNULL
 from textwrap import shorten
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tinyhd_lib.engine import results
 from tinyhd_lib.errors import BadInput
@@ -70,8 +70,7 @@ class Run:
         return ", ".join(name for name, path in self.artefacts.items() if not is_whole(path))
 
 
-@dataclass(frozen=True)
-class Ending:
+class Ending(NamedTuple):
     """How a run ended.
 
     Attributes:
