@@ -1,6 +1,7 @@
 """The command line: what it writes, and one clear line for everything that a user can get wrong."""
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -111,6 +112,14 @@ def test_bad_input_is_one_line_status_2_and_nothing_written(
     assert status == 2
     assert reason in last_line(capsys)
     assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_a_mistake_is_one_line_where_only_ascii_can_be_shown() -> None:
+    program = "from tinyhd_lib.cli import main; main(['predict', 'video.mp4', '--bacth', '3'])"
+    env = os.environ | {"PYTHONIOENCODING": "ascii"}
+    finished = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, env=env)
+    told = "Unrecognized options: --bacth, 3; perhaps --batch INT (tinyhd predict --help)"
+    assert finished.stderr == f"tinyhd: {told}\n"
 
 
 def test_sound_alone_is_refused(weights_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -17,10 +17,11 @@ from hypothesis import strategies as st
 from tinyhd_lib.cli import main
 from tinyhd_lib.evaluation.compare import compare
 from tinyhd_lib.evaluation.folder import Evaluation
-from tinyhd_lib.evaluation.scores import METRICS, NAMES
+from tinyhd_lib.evaluation.scores import METRICS
 from tinyhd_lib.evaluation.statistics import Estimate, estimate, holm, paired_p
 from tinyhd_lib.evaluation.tasks import PREDICTION
 
+NAMES = [metric.name for metric in METRICS]
 VIDEOS, FRAMES = 8, 3
 LEAST = "KL"
 SETTINGS: dict[str, Any] = {"data": "gaze", "split": "all", "averaging": "per-video", "seed": 0}

@@ -22,10 +22,11 @@ from tinyhd_lib.data.synthetic.scenes import density
 from tinyhd_lib.evaluation.compare import compare
 from tinyhd_lib.evaluation.folder import Evaluation, read_evaluation
 from tinyhd_lib.evaluation.options import PROTOCOLS
-from tinyhd_lib.evaluation.scores import MATCHED, NAMES, OF_DENSITIES, Target, score
+from tinyhd_lib.evaluation.scores import MATCHED, METRICS, OF_DENSITIES, Target, score
 from tinyhd_lib.metrics import cc, information_gain, kl_div, log_likelihood
 
 MadeUp = Callable[[str], Path]
+NAMES = [metric.name for metric in METRICS]
 IN_BITS = [metric.name for metric in OF_DENSITIES]
 OF_BLURRED = [metric.name for metric in MATCHED]
 

@@ -609,9 +609,13 @@ def test_only_what_was_scored_alike_is_compared(
     assert "gaze_maps" in last_line(capsys)
     assert main(["compare", str(scored), str(tmp_path)]) == 2
     assert "holds no evaluation; make one with tinyhd evaluate" in last_line(capsys)
-    (tmp_path / "summary.json").write_text("{}")
-    assert main(["compare", str(scored), str(tmp_path)]) == 2
-    assert "not the summary of an evaluation" in last_line(capsys)
+    for edited, reason in (
+        ("{}", "not the summary of an evaluation"),
+        ('{"settings": {}}', "its settings have no averaging"),
+    ):
+        (tmp_path / "summary.json").write_text(edited)
+        assert main(["compare", str(scored), str(tmp_path)]) == 2
+        assert reason in last_line(capsys)
 
 
 @pytest.mark.slow
@@ -772,7 +776,11 @@ def _shuffle_png(path: Path, counts: np.ndarray) -> Path:
     return path.with_suffix(".png")
 
 
-@pytest.mark.parametrize("write", [_shuffle_npy, _shuffle_npz, _shuffle_mat, _shuffle_png])
+def _shuffle_bool(path: Path, counts: np.ndarray) -> Path:
+    return _shuffle_npy(path, counts > 0)
+
+
+@pytest.mark.parametrize("write", [_shuffle_npy, _shuffle_npz, _shuffle_mat, _shuffle_png, _shuffle_bool])
 def test_false_alarms_may_come_from_a_file(
     write: Callable[[Path, np.ndarray], Path],
     maps: Path,

@@ -22,7 +22,7 @@ from tinyhd_lib.evaluation.compare import compare
 from tinyhd_lib.evaluation.folder import Evaluation, evaluate, read_evaluation
 from tinyhd_lib.evaluation.options import PROTOCOLS, EvaluateOptions
 from tinyhd_lib.evaluation.page import set_plots, timelines, worst_frames
-from tinyhd_lib.evaluation.scores import NAMES, Target, score
+from tinyhd_lib.evaluation.scores import METRICS, Target, score
 from tinyhd_lib.evaluation.statistics import AVERAGINGS
 from tinyhd_lib.evaluation.summary import Summary, summarise
 from tinyhd_lib.evaluation.tasks import PREDICTION
@@ -34,6 +34,7 @@ from tinyhd_lib.prediction.options import PredictOptions
 from tinyhd_lib.runtime import open_runtime
 
 MadeUp = Callable[[str], Path]
+NAMES = [metric.name for metric in METRICS]
 
 
 def not_blank(figure: Figure) -> bool:

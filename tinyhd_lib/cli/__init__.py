@@ -12,8 +12,9 @@ from contextlib import redirect_stderr, redirect_stdout, suppress
 from difflib import get_close_matches
 from functools import partial, wraps
 from importlib.resources import files
-from itertools import dropwhile, islice, takewhile
 from pkgutil import resolve_name
+
+from tqdm.contrib.logging import logging_redirect_tqdm
 
 from tinyhd_lib import __version__
 from tinyhd_lib.errors import BadInput
@@ -21,14 +22,9 @@ from tinyhd_lib.errors import BadInput
 Command = Callable[..., int | None]
 """Takes options, and returns the exit status: None for 0."""
 
-_COMMANDS: dict[str, tuple[str, str]] = tomllib.loads(files(__name__).joinpath("commands.toml").read_text("utf-8"))
-
-_ALIASES = {
-    **dict.fromkeys(("predict", "generate", "live"), ("--stride", "--every")),
-    "train": ("--workers", "--loaders"),
-    "notebooks run": ("--jobs", "--workers"),
-}
-"""An earlier name of an option, and what it is called now, by command."""
+_TABLES = tomllib.loads(files(__name__).joinpath("commands.toml").read_text("utf-8"))
+_COMMANDS: dict[str, tuple[str, str]] = _TABLES["commands"]
+_EARLIER: dict[str, tuple[str, str]] = _TABLES["earlier"]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -47,7 +43,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # on a busy machine, threads that spin cost a multiple
     command: Command = resolve_name(f"{__name__}.{_COMMANDS[name][0]}")
     try:
-        return _parse(command, name, words[len(name.split()) :])() or 0
+        with logging_redirect_tqdm():
+            return _parse(command, name, words[len(name.split()) :])() or 0
     except BadInput as error:
         reason = str(error)
     except OSError as error:
@@ -76,8 +73,8 @@ def _parse(command: Command, name: str, words: Sequence[str]) -> Callable[[], in
 
     # Flags without the names of the groups they are in, without a --no- of each, and without None as a value.
     config = (OmitArgPrefixes, FlagCreatePairsOff, DisallowNone, PositionalMetavarFromFieldName)
-    alias, flag = _ALIASES.get(name, ("", ""))
-    words = [flag + word[len(alias) :] if alias and word.split("=")[0] == alias else word for word in words]
+    earlier, now = _EARLIER.get(name, ("", ""))
+    words = [now + word[len(earlier) :] if earlier and word.split("=")[0] == earlier else word for word in words]
     said = io.StringIO()
     try:
         with redirect_stderr(said):
@@ -95,14 +92,11 @@ def _parse(command: Command, name: str, words: Sequence[str]) -> Callable[[], in
 
 def _in_one_line(box: str) -> str:
     """Return what tyro says of a mistake in a box of several lines: what is below its title, and the nearest option."""
-
-    def is_text(line: str) -> bool:
-        return bool(line.strip("─-╭╮╰╯"))
-
-    lines = [line.strip("│ ") for line in box.splitlines()[1:]]
-    what = takewhile(is_text, dropwhile(lambda line: not is_text(line), lines))
-    near = islice(dropwhile(lambda line: not line.startswith("Perhaps"), lines), 1, 2)
-    return "; perhaps ".join([re.sub("'None', |, 'None'", "", " ".join(what)).rstrip("."), *near])
+    inside = re.sub("[│╭╮╰╯─]|-{9,}", "", box).splitlines()[1:]  # its lines are hyphens where nothing else can be shown
+    text = "\n".join(map(str.strip, inside)).strip()
+    what = re.sub("'None', |, 'None'", "", text.partition("\n\n")[0].replace("\n", " ")).rstrip(".")
+    near = re.findall(r"^Perhaps.*\n(.*)", text, re.MULTILINE)
+    return "; perhaps ".join([what, *near])
 
 
 def _introduce(words: Sequence[str]) -> int:
@@ -117,8 +111,8 @@ def _introduce(words: Sequence[str]) -> int:
         near = group or get_close_matches(wrong, _COMMANDS, 3, 0.4) or ["predict"]
         return _refuse(f"{wrong}: no such command; near are {', '.join(near)} (tinyhd --help lists all)")
     rows = [f"  {name:17}{_COMMANDS[name][1]}" for name in group or _COMMANDS]
-    title = "Video saliency: where human eyes go in a video."
     examples = [] if group else ["", files(__name__).joinpath("examples.txt").read_text(encoding="utf-8")]
+    title = "Video saliency: where human eyes go in a video."
     text = ["usage: tinyhd COMMAND [OPTIONS]", "", title, "", "commands:", *rows, *examples]
     (sys.stdout if asked else sys.stderr).write("\n".join(text).rstrip() + "\n")
     return 0 if asked else 2

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from tqdm import tqdm
-from tqdm.contrib.logging import logging_redirect_tqdm
 from tyro.conf import Positional, UseAppendAction, arg
 
 from tinyhd_lib.engine import connected
@@ -64,11 +63,10 @@ def train(
 
     out = out or Path("runs") / Path(recipe).stem
     entries = loop.train(chosen, out, **vars(running))
-    with logging_redirect_tqdm():
-        for entry in loop.on_tensorboard(entries, out) if tensorboard else entries:
-            if "scores" in entry:
-                scores = ", ".join(f"{name} {value:.4f}" for name, value in entry["scores"].items())
-                logger.info("epoch %d of %d: %s", entry["epoch"], chosen.epochs, scores)
+    for entry in loop.on_tensorboard(entries, out) if tensorboard else entries:
+        if "scores" in entry:
+            scores = ", ".join(f"{name} {value:.4f}" for name, value in entry["scores"].items())
+            logger.info("epoch %d of %d: %s", entry["epoch"], chosen.epochs, scores)
     logger.info("%s", out)
 
 
@@ -104,7 +102,7 @@ def experiment(
         raise BadInput(f"`data={' '.join(data)}`: KIND=DIR, such as gaze=DIR")
     out = out or Path("runs") / f"{Path(name).stem}_{budget}"
     options = ExperimentOptions(budget=budget, data=places, seeds=seeds, changes=read_settings(set))
-    with connected(workers, cluster) as client, logging_redirect_tqdm():
+    with connected(workers, cluster) as client:
         for run, _ in conduct(name, out, options, cluster=client, **vars(running)):
             logger.info("%s, seed %d: trained and measured", run.name, run.seed)
     print((out / "table.txt").read_text(encoding="utf-8"))
@@ -232,7 +230,7 @@ def run_notebooks(
 
     runs = plan(find_notebooks(names, notebooks), file, read_values(parameter), out)
     failed = 0
-    with connected(workers, cluster) as client, logging_redirect_tqdm():
+    with connected(workers, cluster) as client:
         outcomes = run(runs, cluster=client, timeout=timeout, force=force)
         for outcome in tqdm(outcomes, total=len(runs), unit=" notebooks", leave=False):
             logger.info("%s", outcome)

@@ -13,7 +13,6 @@ from tempfile import mkdtemp
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from tqdm import tqdm
-from tqdm.contrib.logging import logging_redirect_tqdm
 from tyro.conf import Positional, PositionalRequiredArgs, UseAppendAction, arg
 
 from tinyhd_lib.engine import connected
@@ -159,8 +158,7 @@ def evaluate(scoring: PositionalRequiredArgs[UseAppendAction[EvaluateOptions]]) 
     """
     from tinyhd_lib.evaluation.folder import evaluate as evaluate_maps
 
-    with logging_redirect_tqdm():
-        print(evaluate_maps(scoring))
+    print(evaluate_maps(scoring))
 
 
 def compare(
@@ -260,7 +258,7 @@ def verify(
     from tinyhd_lib.data.verify.sets import check_set
 
     dataset = open_dataset(kind, dir, split)
-    with connected(workers, cluster) as client, logging_redirect_tqdm():
+    with connected(workers, cluster) as client:
         checks = tqdm(check_videos(dataset, client), total=len(dataset.videos), desc="reading", unit=" videos")
         report = check_set(dataset, checks, complete=complete)
     print(report)
@@ -289,7 +287,7 @@ def _do(jobs: "Sequence[Job]", model: ModelOptions, workers: int, cluster: str |
     done, begun = [], time.perf_counter()
     bar = tqdm(desc=f"0/{len(jobs)} videos", total=frames * alone.passes if alone and frames else None, unit=" frames")
     try:
-        with connected(min(workers, len(jobs)), cluster) as client, bar, logging_redirect_tqdm():
+        with connected(min(workers, len(jobs)), cluster) as client, bar:
             if client is None:
                 runtime = opened(model)
                 logger.info("%s on %s: %d videos", runtime.spec.label, runtime.name, len(jobs))

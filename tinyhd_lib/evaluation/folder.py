@@ -114,6 +114,9 @@ def read_evaluation(out: Path) -> Evaluation:
         raise BadInput(f"{out}: holds no evaluation; make one with tinyhd evaluate") from error
     except (ValueError, KeyError, TypeError) as error:
         raise BadInput(f"{path}: not the summary of an evaluation; give another folder") from error
+    lost = {"predictions", "data", "averaging", "seed"}.difference(settings)
+    if lost:
+        raise BadInput(f"{path}: its settings have no {min(lost)}; run tinyhd evaluate again")
     table = next((out / name for name in _TABLE_NAMES if (out / name).exists()), None)
     if table is None:
         raise BadInput(f"{out}: its table of frames is gone; run tinyhd evaluate again")
@@ -143,13 +146,14 @@ def _asked(options: EvaluateOptions, dataset: Dataset, videos: Sequence[Video]) 
 def _found(plan: Plan, frames: pd.DataFrame, dataset: Dataset) -> dict[str, Any]:
     """Return what a reader of the figures must know besides."""
     scored = frames[["video", "index"]].drop_duplicates()
+    unknown = {pair.video.name: len(pair.video.names) - len(pair.known) for pair in plan.pairs}
     return {
         "videos": int(scored["video"].nunique()),
         "frames": len(scored),
         "centre_bias": plan.centre,
         "frames_looked_at_zeros": float(frames["at_zeros"].mean()),
         "missing_maps": {pair.video.name: len(pair.missing) for pair in plan.pairs if pair.missing},
-        "frames_without_truth": {pair.video.name: pair.unannotated for pair in plan.pairs if pair.unannotated},
+        "frames_without_truth": {name: count for name, count in unknown.items() if count},
         "skipped_files": [each.path.name for each in dataset.skipped],
         "frames_with_too_few_fixations": sum(len(task.indices) for task in plan.tasks) - len(scored),
     }

@@ -14,7 +14,6 @@ class ScoringProtocol:
     """Say one way to get from maps to a figure: a figure means something only with its protocol's name beside it.
 
     Attributes:
-        name: as the command line has it.
         kl_epsilon: see `tinyhd_lib.metrics.kl_div`.
         averaging: ``pooled``: one mean over all frames of the set; ``per-video``: over the frames of each video, then
             over the videos.
@@ -22,21 +21,20 @@ class ScoringProtocol:
         source: where it comes from.
     """
 
-    name: str
     kl_epsilon: float
     averaging: str
     most_frames: int | None
     source: str
 
 
-PROTOCOLS: dict[str, ScoringProtocol] = {
-    protocol.name: protocol
-    for protocol in (
-        ScoringProtocol("dhf1k", 2.0**-52, "pooled", 50_000, "the DHF1K benchmark's MATLAB code"),
-        ScoringProtocol("published", 0.0, "per-video", None, "the paper's scripts: its KL and its averaging"),
-    )
+PROTOCOLS = {
+    "dhf1k": ScoringProtocol(2.0**-52, "pooled", 50_000, "the DHF1K benchmark's MATLAB code"),
+    "published": ScoringProtocol(0.0, "per-video", None, "the paper's scripts: its KL and its averaging"),
 }
-"""Nothing else about the paper's own scripts is known, so both share all other arithmetic."""
+"""By the names that the command line has for them.
+
+Nothing else about the paper's own scripts is known, so both share all other arithmetic.
+"""
 
 
 @dataclass(frozen=True, kw_only=True)

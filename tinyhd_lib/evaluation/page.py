@@ -2,18 +2,19 @@
 
 import base64
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
-from typing import Any
+from itertools import cycle, islice
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
 import pandas as pd
-from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
+from jinja2 import Environment, PackageLoader, StrictUndefined
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from tinyhd_lib.data.gaze import GroundTruth
 from tinyhd_lib.data.images import as_jpeg
 from tinyhd_lib.data.layouts import Video
 from tinyhd_lib.data.transforms import Image, Map, to_grey
@@ -84,9 +85,8 @@ def timelines(tables: Mapping[str, pd.DataFrame]) -> Figure:
 
 def _looks(names: Sequence[str]) -> dict[str, tuple[str, str]]:
     """Return a colour and a marker for each predictor."""
-    others = [name for name in names if name not in _BASELINES]
-    own = {name: _PREDICTIONS[number % len(_PREDICTIONS)] for number, name in enumerate(others)}
-    return {name: {**_BASELINES, **own}[name] for name in names}
+    own = cycle(_PREDICTIONS)
+    return {name: _BASELINES.get(name) or next(own) for name in names}
 
 
 def _bare(axes: Axes) -> None:
@@ -100,8 +100,7 @@ _APART = 25
 _WIDTH = 320
 
 
-@dataclass(frozen=True)
-class Worst:
+class Worst(NamedTuple):
     """Show a frame that went badly.
 
     Attributes:
@@ -119,13 +118,8 @@ class Worst:
 
 def as_html(summary: Summary, frames: pd.DataFrame, pairs: Sequence[Pair]) -> str:
     """Return the page: figures with intervals, plots, videos, and the frames that went worst."""
-    environment = Environment(
-        loader=PackageLoader("tinyhd_lib.evaluation", "templates"),
-        autoescape=select_autoescape(),
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    loader = PackageLoader("tinyhd_lib.evaluation", "templates")
+    environment = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True)
     means, intervals = summary.texts()
     videos = summary.videos[summary.videos["predictor"] == PREDICTION].sort_values("NSS")
     return environment.get_template("report.html").render(
@@ -147,15 +141,12 @@ def worst_frames(frames: pd.DataFrame, pairs: Sequence[Pair]) -> list[Worst]:
     chosen = rows.loc[_apart(rows)].head(_WORST)
     pair_of = {pair.video.name: pair for pair in pairs}
     found = []
-    for video, part in chosen.groupby("video", sort=False):
+    for video, part in chosen.set_index("index").groupby("video", sort=False):
         pair = pair_of[str(video)]
-        images = _images(pair.video, set(part["index"]))
-        maps = dict(pair.maps.read(sorted(images)))
-        found += [
-            Worst(str(video), row["frame"], float(row["NSS"]), _beside(pair, row["index"], images[row["index"]], maps))
-            for _, row in part.iterrows()
-            if row["index"] in images
-        ]
+        maps = dict(pair.maps.read(sorted(part.index)))
+        for index, image in _images(pair.video, set(part.index)):
+            picture = _beside(image, pair.video.truth(index), maps[index])
+            found.append(Worst(str(video), part["frame"][index], float(part["NSS"][index]), picture))
     return sorted(found, key=lambda each: each.nss)
 
 
@@ -171,27 +162,20 @@ def _apart(rows: pd.DataFrame) -> list[int]:
     return labels
 
 
-def _images(video: Video, indices: set[int]) -> dict[int, Image]:
-    found: dict[int, Image] = {}
+def _images(video: Video, indices: set[int]) -> Iterator[tuple[int, Image]]:
     with suppress(BadInput):  # scores need no pictures
-        for frame in video.frames():
+        for frame in islice(video.frames(), max(indices) + 1):
             if frame.index in indices:
-                found[frame.index] = frame.image
-            if len(found) == len(indices):
-                break
-    return found
+                yield frame.index, frame.image
 
 
-def _beside(pair: Pair, index: int, image: Image, maps: dict[int, Map]) -> Image:
+def _beside(image: Image, truth: GroundTruth | None, saliency: Map) -> Image:
     """Return where people looked, with a ring around every fixated pixel, beside the prediction."""
-    truth = pair.video.truth(index)
     assert truth is not None
     size = (round(_WIDTH * image.shape[0] / image.shape[1]), _WIDTH)
     small = cv2.resize(image, size[::-1], interpolation=cv2.INTER_AREA)
-    looked, predicted = (
-        draw(small, to_grey(each.astype(np.float32), size, own_bounds(each)), Drawing())
-        for each in (truth.saliency, maps[index])
-    )
+    greys = [to_grey(each.astype(np.float32), size, own_bounds(each)) for each in (truth.saliency, saliency)]
+    looked, predicted = (draw(small, grey, Drawing()) for grey in greys)
     for row, column in np.argwhere(truth.fixations) * np.divide(size, truth.fixations.shape):
         cv2.circle(looked, (round(column), round(row)), 2, (255, 255, 255), 1, cv2.LINE_AA)
     return np.hstack([looked, predicted])

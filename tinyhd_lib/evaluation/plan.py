@@ -1,7 +1,7 @@
 """What is to be scored: predictions paired with ground truth, frames chosen, baselines learnt."""
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
@@ -41,11 +41,6 @@ class Pair:
     known: list[int]
     missing: set[int]
 
-    @property
-    def unannotated(self) -> int:
-        """Return how many frames lack a ground truth."""
-        return len(self.video.names) - len(self.known)
-
 
 @dataclass(frozen=True)
 class Plan:
@@ -84,26 +79,16 @@ def make_plan(options: EvaluateOptions, dataset: Dataset, videos: Sequence[Video
     pairs = [_pair(video, options) for video in videos]
     centres, source, from_others = _centres(dataset, videos, run_all)
     shuffled = _shuffled(options.shuffle) if options.shuffle else None
-    tasks = []
+    others_know_centre = from_others and shuffled is None
+    tasks: list[Task] = []
     for number, frames in _choose(pairs, options).items():
         pair = pairs[number]
         others = other_fixations(videos, number, options.seed) if shuffled is None else shuffled
+        whole = Task(pair.video, tuple(frames), pair.maps, centres[number], others, others_know_centre, options)
         # A video of maps is decoded from its start, and once is enough.
         stretch = len(frames) if pair.maps.video else _STRETCH
-        tasks += [
-            Task(
-                video=pair.video,
-                indices=tuple(frames[start : start + stretch]),
-                maps=pair.maps,
-                centre=centres[number],
-                others=others,
-                others_know_centre=from_others and shuffled is None,
-                protocol=options.protocol,
-                matched=options.matched,
-                seed=options.seed,
-            )
-            for start in range(0, len(frames), stretch)
-        ]
+        starts = range(0, len(frames), stretch)
+        tasks += [replace(whole, indices=whole.indices[start : start + stretch]) for start in starts]
     if not tasks:
         raise BadInput(f"{predictions}: no map belongs to a frame whose ground truth is known; nothing to score")
     return Plan(tuple(tasks), tuple(pairs), source)
@@ -111,7 +96,7 @@ def make_plan(options: EvaluateOptions, dataset: Dataset, videos: Sequence[Video
 
 def _shuffled(path: Path) -> np.ndarray:
     """Return where people looked by a map of counts, in any videos: (n, 2) as parts of height and width."""
-    places = places_of(read_any_map(path) > 0)
+    places = places_of(read_any_map(path, kinds="bfiu") > 0)
     if not len(places):
         raise BadInput(f"{path}: holds no fixation; `shuffle` takes a map of those of other videos")
     return places
@@ -125,11 +110,13 @@ def _pair(video: Video, options: EvaluateOptions) -> Pair:
     try:
         maps = find_maps(options.predictions, video, options.first)
     except NoMaps:
-        if not any(_matches(video.name, pattern) for pattern in options.allow_missing):
+        if not _is_allowed(options.allow_missing, video.name):
             raise
-        maps = Maps({}, None, count)
-    missing = set(maps.missing()) & set(range(count) if options.every == 1 else known[:: options.every])
-    barred = [video.names[index] for index in sorted(missing) if not _may_miss(video, index, options.allow_missing)]
+        maps = Maps({})
+    wanted = range(count) if options.every == 1 else known[:: options.every]
+    missing = set() if maps.video else set(wanted).difference(maps.files)
+    lacking = [video.names[index] for index in sorted(missing)]
+    barred = [frame for frame in lacking if not _is_allowed(options.allow_missing, video.name, f"{video.name}/{frame}")]
     if barred:
         raise BadInput(
             f"{options.predictions / video.name}: {len(barred)} of {count} frames have no map, the first is "
@@ -138,22 +125,15 @@ def _pair(video: Video, options: EvaluateOptions) -> Pair:
     return Pair(video, maps, known, missing)
 
 
-def _may_miss(video: Video, index: int, patterns: Sequence[str]) -> bool:
-    names = video.name, f"{video.name}/{video.names[index]}"
-    return any(_matches(name, pattern) for name in names for pattern in patterns)
-
-
-def _matches(name: str, pattern: str) -> bool:
-    return name == pattern or fnmatch(name, pattern)
+def _is_allowed(patterns: Sequence[str], *names: str) -> bool:
+    return any(name == pattern or fnmatch(name, pattern) for name in names for pattern in patterns)
 
 
 def _check_patterns(videos: Sequence[Video], patterns: Sequence[str]) -> None:
     """Refuse a name that allows nothing, and so was mistyped."""
+    names = [each for video in videos for each in (video.name, *(f"{video.name}/{frame}" for frame in video.names))]
     for pattern in patterns:
-        video, _, frame = pattern.rpartition("/")
-        whole = [each for each in videos if _matches(each.name, pattern)]
-        parts = [name for each in videos if _matches(each.name, video) for name in each.names]
-        if not (whole or any(_matches(name, frame) for name in parts)):
+        if not _is_allowed([pattern], *names):
             raise BadInput(f"`allow_missing` {pattern!r}: there is no such video or frame")
 
 

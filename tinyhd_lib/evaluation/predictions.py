@@ -34,16 +34,10 @@ class Maps:
     Attributes:
         files: of each frame that has one.
         video: a video or an array with a map for each frame, None if there are files.
-        frames: how many frames the video has.
     """
 
     files: dict[int, Path]
-    video: Path | None
-    frames: int
-
-    def missing(self) -> list[int]:
-        """Return the frames without a map."""
-        return [] if self.video else [index for index in range(self.frames) if index not in self.files]
+    video: Path | None = None
 
     def read(self, indices: Iterable[int]) -> Iterator[tuple[int, Map]]:
         """Yield the maps (h, w) of some frames, in ascending order; their scale and size are the author's own.
@@ -90,26 +84,26 @@ def find_maps(root: Path, video: Video, first: int | None = None) -> Maps:
     folder = next((root / name for name in names if (root / name).is_dir()), root / video.name)
     if folder.is_dir():
         folder = folder / "maps" if (folder / "maps").is_dir() else folder
-        return Maps(_files(sorted(folder.iterdir()), video, first), None, len(video.names))
+        return Maps(_files(sorted(folder.iterdir()), video, first))
     beside = sorted(folder.parent.iterdir()) if folder.parent.is_dir() else []
     found = [path for path in beside if path.stem in names and path.suffix.lower() in VIDEO_SUFFIXES | _ARRAYS]
     flat = [path for path in beside if path.stem.rpartition("_")[0] in names]
     if flat and not found:
-        return Maps(_files(flat, video, first, f"{flat[0].stem.rpartition('_')[0]}_"), None, len(video.names))
+        return Maps(_files(flat, video, first, f"{flat[0].stem.rpartition('_')[0]}_"))
     if len(found) > 1:
         raise BadInput(f"{found[1]}: a second video of maps beside {found[0].name}; keep one of them")
     if not found:
         kinds = Counter(path.suffix or "folders" for path in beside).most_common(2)
         seen = ", ".join(f"{count} {kind}" for kind, count in kinds) or "nothing"
-        near = "".join(get_close_matches(folder.name, [path.name for path in beside], 1))
-        raise NoMaps(
-            f"{folder}: not there, nor {folder.name}.mp4 or .npy; there are {seen}{near and ', such as '}{near}"
+        near = "".join(
+            f", such as {name}" for name in get_close_matches(folder.name, [path.name for path in beside], 1)
         )
+        raise NoMaps(f"{folder}: not there, nor {folder.name}.mp4 or .npy; there are {seen}{near}")
     is_array = found[0].suffix.lower() in _ARRAYS
     count = len(_read_array(found[0], fingerprint(found))) if is_array else count_frames_in(found[0])
     if count != len(video.names):
         raise BadInput(f"{found[0]}: {count} maps, but the video has {len(video.names)} frames: they cannot be paired")
-    return Maps({}, found[0], count)
+    return Maps({}, found[0])
 
 
 def _files(paths: Iterable[Path], video: Video, first: int | None, prefix: str = "") -> dict[int, Path]:
@@ -136,17 +130,22 @@ def _number(path: Path) -> int:
     return int(digits[-1]) if digits else -1
 
 
-def read_any_map(path: Path) -> Map:
+def read_any_map(path: Path, kinds: str = "fiu") -> Map:
     """Return a map (h, w) from an image, from an .npy, or from an .npz or .mat with an array ``saliency`` or only one.
+
+    Args:
+        path: of the file.
+        kinds: of numbers that it may hold, by NumPy's letters: ``b`` too where a map of fixations will do.
 
     Raises:
         BadInput: it cannot be read, or holds no map.
     """
-    return _checked(path, _read_array(path, fingerprint([path])) if path.suffix.lower() in _ARRAYS else read_grey(path))
+    is_array = path.suffix.lower() in _ARRAYS
+    return _checked(path, _read_array(path, fingerprint([path])) if is_array else read_grey(path), kinds)
 
 
-def _checked(path: Path, saliency: Map) -> Map:
-    if saliency.ndim != 2 or not saliency.size or saliency.dtype.kind not in "fiu":
+def _checked(path: Path, saliency: Map, kinds: str = "fiu") -> Map:
+    if saliency.ndim != 2 or not saliency.size or saliency.dtype.kind not in kinds:
         raise BadInput(f"{path}: a map is (height, width) numbers, got {saliency.shape} {saliency.dtype}")
     if not np.isfinite(saliency).all():
         raise BadInput(f"{path}: holds NaN or infinite values; make it anew")

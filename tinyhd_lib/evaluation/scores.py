@@ -68,9 +68,6 @@ METRICS: tuple[Metric, ...] = (
     Metric("KL", _kl, higher_is_better=False),
 )
 
-NAMES = [metric.name for metric in METRICS]
-
-
 OF_DENSITIES = (
     Metric("IG", lambda given, target: metrics.information_gain(given, target.truth.fixations, target.centre)),
     Metric("LL", lambda given, target: metrics.information_gain(given, target.truth.fixations, np.ones_like(given))),

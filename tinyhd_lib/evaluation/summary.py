@@ -9,7 +9,7 @@ import pandas as pd
 
 from tinyhd_lib.evaluation.options import PROTOCOLS
 from tinyhd_lib.evaluation.scores import MATCHED, OF_DENSITIES, Metric, metrics_in
-from tinyhd_lib.evaluation.statistics import estimate, totals, units
+from tinyhd_lib.evaluation.statistics import Estimate, estimate, totals, units
 
 _FEW_VIDEOS = 20
 _MANY_ZEROS = 0.01
@@ -59,12 +59,9 @@ class Summary:
 
     def to_json(self) -> dict[str, Any]:
         """Return what ``summary.json`` holds; NaN becomes null and infinity ``"inf"``: JSON has no numbers for them."""
-        figures = {
-            predictor: {
-                row.metric: json_numbers(mean=row.mean, low=row.low, high=row.high) for row in part.itertuples()
-            }
-            for predictor, part in self.figures.groupby("predictor", sort=False)
-        }
+        figures: dict[str, dict[str, Any]] = {}
+        for row in self.figures.itertuples():
+            figures.setdefault(row.predictor, {})[row.metric] = json_numbers(mean=row.mean, low=row.low, high=row.high)
         return {"settings": self.settings, "figures": figures}
 
     def headline(self) -> str:
@@ -78,38 +75,31 @@ class Summary:
 
     def notes(self) -> list[str]:
         """Return what a reader must know to use the figures."""
-        said = self.settings
-        found = ["[95 % interval: Student's t over videos]"]
-        if 1 < said["videos"] < _FEW_VIDEOS:
-            found[0] += f" With only {said['videos']} videos, it may be a little too narrow."
-        found.append(f"Protocol {said['protocol']}: {PROTOCOLS[said['protocol']].source}.")
-        found.append(f"Centre bias: {said['centre_bias']}.")
-        if shuffle := said.get("shuffle"):
-            found.append(f"sAUC: false alarms of {shuffle}.")
-        elif said["centre_bias"] == "learnt from the other videos":
-            found.append("It has no sAUC: the false alarms would come from the videos that it was learnt from.")
-        if any(metric in OF_DENSITIES for metric in self.metrics):
-            found.append("IG and LL: bits a fixation more than the centre bias, and than a uniform map.")
-        if any(metric in MATCHED for metric in self.metrics):
-            found.append("matched: of the density, blurred as the ground truth is.")
-        if said["gaze_maps"]:
-            found.append(f"Maps of gaze points: {'; '.join(said['gaze_maps'])}.")
-        return found + self._notes_on_frames()
-
-    def _notes_on_frames(self) -> list[str]:
-        said, found = self.settings, []
-        if (zeros := said.get("frames_looked_at_zeros", 0)) > _MANY_ZEROS:
-            found.append(f"In {zeros:.0%} of the frames people looked at zeros, which KL counts: give 16 bits or .npz.")
-        if said["every"] > 1:
-            found.append(f"Of every {said['every']} frames, one was scored.")
-        for key, what in (("missing_maps", "had no map"), ("frames_without_truth", "have no ground truth")):
-            if said[key]:
-                found.append(f"{sum(said[key].values())} frames {what} ({', '.join(said[key])}).")
-        if said["skipped_files"]:
-            found.append(f"Files that could not be opened, and are not in the set: {', '.join(said['skipped_files'])}.")
-        if few := said["frames_with_too_few_fixations"]:
-            found.append(f"{few} frames with fewer than {said['min_fixations']} fixations were left out.")
-        return found
+        said, metrics = self.settings, set(self.metrics)
+        is_narrow = 1 < said["videos"] < _FEW_VIDEOS
+        narrow = f" With only {said['videos']} videos, it may be a little too narrow." if is_narrow else ""
+        shuffle, zeros = said.get("shuffle"), said.get("frames_looked_at_zeros", 0)
+        missing, unknown = said["missing_maps"], said["frames_without_truth"]
+        without = not shuffle and said["centre_bias"] == "learnt from the other videos"
+        many = zeros > _MANY_ZEROS
+        few, skipped = said["frames_with_too_few_fixations"], said["skipped_files"]
+        notes: dict[str, Any] = {
+            f"[95 % interval: Student's t over videos]{narrow}": True,
+            f"Protocol {said['protocol']}: {PROTOCOLS[said['protocol']].source}.": True,
+            f"Centre bias: {said['centre_bias']}.": True,
+            f"sAUC: false alarms of {shuffle}.": shuffle,
+            "It has no sAUC: the false alarms would come from the videos that it was learnt from.": without,
+            "IG and LL: bits a fixation more than the centre bias, and than a uniform map.": metrics & {*OF_DENSITIES},
+            "matched: of the density, blurred as the ground truth is.": metrics & {*MATCHED},
+            f"Maps of gaze points: {'; '.join(said['gaze_maps'])}.": said["gaze_maps"],
+            f"In {zeros:.0%} of the frames people looked at zeros, which KL counts: give 16 bits or .npz.": many,
+            f"Of every {said['every']} frames, one was scored.": said["every"] > 1,
+            f"{sum(missing.values())} frames had no map ({', '.join(missing)}).": missing,
+            f"{sum(unknown.values())} frames have no ground truth ({', '.join(unknown)}).": unknown,
+            f"Files that could not be opened, and are not in the set: {', '.join(skipped)}.": skipped,
+            f"{few} frames with fewer than {said['min_fixations']} fixations were left out.": few,
+        }
+        return [note for note, applies in notes.items() if applies]
 
 
 def summarise(frames: pd.DataFrame, settings: dict[str, Any]) -> Summary:
@@ -122,18 +112,15 @@ def summarise(frames: pd.DataFrame, settings: dict[str, Any]) -> Summary:
     names = [metric.name for metric in metrics_in(frames.columns)]
     frames = frames.assign(unit=units(frames["video"], settings["data"]))
     rows = [
-        {
-            "predictor": str(predictor),
-            "metric": name,
-            **estimate(*totals(part[name], part["unit"]), settings["averaging"])._asdict(),
-        }
+        (str(predictor), name, *estimate(*totals(part[name], part["unit"]), settings["averaging"]))
         for predictor, part in frames.groupby("predictor", observed=True)
         for name in names
     ]
+    figures = pd.DataFrame(rows, columns=["predictor", "metric", *Estimate._fields])
     groups = frames.groupby(["predictor", "video"], observed=True)
     videos = groups[names].mean()
     videos.insert(0, "frames", groups.size())
-    return Summary(settings, pd.DataFrame(rows), videos.reset_index().astype({"predictor": str}))
+    return Summary(settings, figures, videos.reset_index().astype({"predictor": str}))
 
 
 def over_intervals(figures: pd.DataFrame, intervals: pd.DataFrame) -> str:

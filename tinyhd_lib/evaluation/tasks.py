@@ -22,7 +22,7 @@ from tinyhd_lib.data.gaze import Gaze, GroundTruth, as_fixations, places_of, rea
 from tinyhd_lib.data.layouts import Video
 from tinyhd_lib.data.transforms import Map
 from tinyhd_lib.errors import BadInput
-from tinyhd_lib.evaluation.options import PROTOCOLS
+from tinyhd_lib.evaluation.options import PROTOCOLS, EvaluateOptions
 from tinyhd_lib.evaluation.predictions import Maps
 from tinyhd_lib.evaluation.scores import Target, score
 from tinyhd_lib.files import fingerprint, write_atomically
@@ -74,8 +74,6 @@ def other_fixations(videos: Sequence[Video], without: int, seed: int) -> np.ndar
     so that each has its share.
     """
     others = [video for index, video in enumerate(videos) if index != without]
-    if not others:
-        return None
     rng = np.random.default_rng([seed, crc32(os.fsencode(videos[without].name))])
     chosen = [others[index] for index in rng.permutation(len(others))[:OTHER_FRAMES]]
     drawn = islice(cycle(chosen), OTHER_FRAMES)
@@ -93,9 +91,8 @@ def halves(video: Video, seed: int) -> tuple[Gaze, Gaze] | None:
     if len(observers) < 2:
         return None
     rng = np.random.default_rng([seed, crc32(os.fsencode(video.name))])
-    drawn = rng.permutation(observers)
-    middle = len(drawn) // 2
-    return gaze.of(drawn[:middle]), gaze.of(drawn[middle:])
+    first, second = np.split(rng.permutation(observers), [len(observers) // 2])
+    return gaze.of(first), gaze.of(second)
 
 
 def half_truths(video: Video, parts: tuple[Gaze, Gaze], index: int) -> list[GroundTruth]:
@@ -123,9 +120,7 @@ class Task:
         others: where people looked in other videos, see `other_fixations`; None without.
         others_know_centre: whether the centre bias was learnt from those videos: then its shuffled AUC, whose false
             alarms are drawn from what it knows, says nothing.
-        protocol: a name of `PROTOCOLS`.
-        matched: whether densities are also scored by the maps that they call for, see `MATCHED`.
-        seed: of everything that is drawn.
+        options: how it is scored: by its ``protocol``, ``matched`` and ``seed``.
     """
 
     video: Video
@@ -134,30 +129,25 @@ class Task:
     centre: Map
     others: np.ndarray | None
     others_know_centre: bool
-    protocol: str
-    matched: bool
-    seed: int
+    options: EvaluateOptions
 
     def key(self) -> str:
         """Return the name of its result: a hash of everything that decides it."""
+        video, options = self.video, self.options
+        pictures = [path for index in self.indices for path in video.truth_files(index) or ()]
         stated = {
             "version": _VERSION,
-            "video": [self.video.split, self.video.name],
-            "viewing": self.video.viewing and asdict(self.video.viewing),
+            "video": [video.split, video.name],
+            "viewing": video.viewing and asdict(video.viewing),
             "indices": self.indices,
-            "truth": fingerprint(self._truth_files()),
+            "truth": fingerprint(pictures if video.gaze is None else [video.gaze]),
             "predictions": fingerprint(self.maps.sources(self.indices)),
-            "how": [self.others_know_centre, self.protocol, self.matched, self.seed],
+            "how": [self.others_know_centre, options.protocol, options.matched, options.seed],
         }
         digest = hashlib.sha256(json.dumps(stated).encode())
         digest.update(self.centre.tobytes())
         digest.update(b"" if self.others is None else self.others.tobytes())
         return digest.hexdigest()
-
-    def _truth_files(self) -> list[Path]:
-        if self.video.gaze is not None:
-            return [self.video.gaze]
-        return [path for index in self.indices for path in self.video.truth_files(index) or ()]
 
 
 def run_task(job: tuple[Task, Path]) -> int:
@@ -177,7 +167,8 @@ def run_task(job: tuple[Task, Path]) -> int:
 
 
 def _rows(task: Task) -> list[dict[str, Any]]:
-    parts, centre = halves(task.video, task.seed), task.centre
+    options, centre, viewing = task.options, task.centre, task.video.viewing
+    parts = halves(task.video, options.seed)
     rows = []
     for index, saliency in task.maps.read(task.indices):
         truth = task.video.truth(index)
@@ -188,10 +179,10 @@ def _rows(task: Task) -> list[dict[str, Any]]:
         if centre.shape != size:
             centre = resize(task.centre, size)
         baseline = None if saliency.dtype == np.uint8 else centre  # grey levels are stretched, and no density
-        sigma = _sigma(task.video, size[1]) if task.matched else None
-        if task.matched and baseline is None:
+        sigma = viewing.sigma if viewing else DHF1K_SIGMA * size[1]  # as the maps of the ground truth spread
+        if options.matched and baseline is None:
             raise BadInput(f"{task.video.name}: `matched` is for densities, not for 8-bit maps; make .npz or 16 bits")
-        target = Target(truth, others, PROTOCOLS[task.protocol], baseline, sigma)
+        target = Target(truth, others, PROTOCOLS[options.protocol], baseline, sigma if options.matched else None)
         predictions = {CHANCE: np.zeros(size), CENTRE: centre, PREDICTION: saliency}
         found = {predictor: score(each, target) for predictor, each in predictions.items()}
         if parts is not None:
@@ -210,15 +201,9 @@ def _rows(task: Task) -> list[dict[str, Any]]:
     return rows
 
 
-def _sigma(video: Video, width: int) -> float:
-    """Return how far a fixation spreads in the saliency maps of gaze, or of DHF1K, in pixels."""
-    return DHF1K_SIGMA * width if video.viewing is None else video.viewing.sigma
-
-
 def _ceiling(truths: list[GroundTruth], target: Target) -> dict[str, float]:
     """Return how well either half of the observers predicts the other, on average."""
-    first, second = (
-        score(map_of.saliency, replace(target, truth=held_against))
-        for map_of, held_against in (truths, reversed(truths))
-    )
+    one, other = truths
+    first = score(one.saliency, replace(target, truth=other))
+    second = score(other.saliency, replace(target, truth=one))
     return {name: (first[name] + second[name]) / 2 for name in first}

@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
 from importlib.metadata import version
 from importlib.util import find_spec
 from itertools import islice
@@ -31,47 +30,31 @@ Loaded = Callable[[npt.NDArray[Any]], Map]
 """An exported model: maps of its input."""
 
 
-@dataclass(frozen=True)
-class Format:
+class Format(NamedTuple):
     """A kind of file.
 
     Attributes:
-        name: as `export_model` takes it.
         suffixes: of its files; the last is the one to name, and is put in place last.
         packages: that it needs besides torch.
         write: puts a program that takes an input into the file, and what `description` says of it.
         load: gives what runs it, on a CPU and in float32.
     """
 
-    name: str
     suffixes: tuple[str, ...]
     packages: tuple[str, ...]
     write: Callable[[ExportedProgram, Path, Input, dict[str, str]], None]
     load: Callable[[Path], Loaded]
 
-    def check_installed(self) -> None:
-        """Refuse before the work.
-
-        Raises:
-            BadInput: a package that it needs is missing.
-        """
-        missing = [package for package in self.packages if not find_spec(package)]
-        if missing:
-            raise BadInput(
-                f"`to={self.name}` needs {', '.join(missing)} (pip install -e '.[export]' from the checkout)"
-            )
-
 
 def description(source: ModelSource, takes: Input) -> dict[str, str]:
     """Return what an exported file says of itself, words by name."""
-    outputs = source.spec.outputs
     return {
         "made_by": f"tinyhd {version('tinyhd')}",
         "model": source.spec.label,
         "spec": json.dumps(source.spec.to_dict()),
         "weights": source.digest,
         "input": str(takes),
-        "output": f"{OUTPUT} float32 (batch, {outputs}, {', '.join(map(str, INPUT_SIZE))}), in (0, 1)",
+        "output": f"{OUTPUT} float32 (batch, {source.spec.outputs}, {', '.join(map(str, INPUT_SIZE))}), in (0, 1)",
         "preprocessing": json.dumps(PREPROCESSING),
     }
 
@@ -128,12 +111,9 @@ def _load_openvino(path: Path) -> Loaded:
 
 
 FORMATS = {
-    row.name: row
-    for row in (
-        Format("onnx", (".onnx",), ("onnx", "onnxscript", "onnxruntime"), _write_onnx, _load_onnx),
-        Format("openvino", (".bin", ".xml"), ("openvino",), _write_openvino, _load_openvino),
-        Format("torch", (".pt2",), (), _write_torch, _load_torch),
-    )
+    "onnx": Format((".onnx",), ("onnx", "onnxscript", "onnxruntime"), _write_onnx, _load_onnx),
+    "openvino": Format((".bin", ".xml"), ("openvino",), _write_openvino, _load_openvino),
+    "torch": Format((".pt2",), (), _write_torch, _load_torch),
 }
 """Kinds of files by the name that `export_model` has for them."""
 
@@ -188,7 +168,9 @@ def export_model(
     if takes not in INPUTS:
         raise BadInput(f"`input={takes}`: choose from {', '.join(INPUTS)}")
     chosen = FORMATS[to]
-    chosen.check_installed()
+    missing = [package for package in chosen.packages if not find_spec(package)]
+    if missing:
+        raise BadInput(f"`to={to}` needs {', '.join(missing)} (pip install -e '.[export]' from the checkout)")
     if path.suffix != chosen.suffixes[-1]:
         raise BadInput(f"{path}: a model for {to} is a file {chosen.suffixes[-1]}")
     there = next((place for place in map(path.with_suffix, chosen.suffixes) if place.exists()), None)

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-import array_api_compat
 import numpy as np
+from array_api_compat import array_namespace, device
 
 Array = Any
 """A NumPy array or a torch tensor."""
@@ -44,18 +44,16 @@ def with_fixations(saliency: Array, *fixations: Array, what: str = "saliency") -
     return _frames(saliency, fixations, what)
 
 
-def with_maps(saliency: Array, *maps: Array) -> Frames:
-    """Return a prediction with other saliency maps.
+def with_maps(saliency: Array, ground_truth: Array) -> Frames:
+    """Return a prediction with another saliency map.
 
     Raises:
         ValueError: shapes or values that no metric can use.
     """
-    frames = _frames(saliency, maps, "saliency")
-    xp = frames.xp
-    truths = [xp.astype(each, frames.saliency.dtype, copy=False) for each in frames.truths]
-    for each in truths:
-        _check_finite(xp, each, "ground truth")
-    return frames._replace(truths=truths)
+    frames = _frames(saliency, [ground_truth], "saliency")
+    truth = frames.xp.astype(frames.truths[0], frames.saliency.dtype, copy=False)
+    _check_finite(frames.xp, truth, "ground truth")
+    return frames._replace(truths=[truth])
 
 
 def is_constant(xp: Any, values: Array) -> Array:
@@ -69,7 +67,7 @@ def _frames(saliency: Array, truths: Sequence[Array], what: str) -> Frames:
     # What is more than an array to NumPy, as a matrix is, is none here.
     saliency, *truths = (np.asarray(each) if isinstance(each, np.ndarray) else each for each in (saliency, *truths))
     try:
-        xp = array_api_compat.array_namespace(saliency, *truths)
+        xp = array_namespace(saliency, *truths)
     except TypeError as error:
         raise ValueError(f"{what} and ground truths are all NumPy arrays, or all torch tensors") from error
     shape = tuple(truths[0].shape)
@@ -81,8 +79,7 @@ def _frames(saliency: Array, truths: Sequence[Array], what: str) -> Frames:
     if 0 in saliency.shape or 0 in shape:
         raise ValueError(f"{what} {tuple(saliency.shape)} for a ground truth {shape}: there is nothing in it")
     # Apple's GPUs compute in float32 at most.
-    device = array_api_compat.device(saliency)
-    saliency = xp.astype(saliency, xp.float32 if "mps" in str(device) else xp.float64, copy=False)
+    saliency = xp.astype(saliency, xp.float32 if "mps" in str(device(saliency)) else xp.float64, copy=False)
     _check_finite(xp, saliency, what)
     if tuple(saliency.shape) != shape:
         saliency = resize(saliency, shape[-2:])

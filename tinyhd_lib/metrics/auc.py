@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any, Literal
 
 import numpy as np
+from array_api_compat import to_device
 
 from tinyhd_lib.metrics.arrays import Array, Frames, is_constant, with_fixations
 
@@ -35,20 +36,7 @@ def auc_judd(saliency: Array, fixations: Array, ties: Literal["random", "below"]
     """
     if ties not in {"random", "below"}:
         raise ValueError(f"ties {ties!r}: random or below")
-    frames = with_fixations(saliency, fixations)
-    xp, sorted_map = frames.xp, frames.xp.sort(frames.saliency, axis=-1, stable=False)
-    fixated, count = _values_at(frames, frames.truths[0])
-    if ties == "random":
-        area = _rank_area(xp, sorted_map, fixated, count[:, 0])
-        area = area + _above_the_lowest(xp, sorted_map, fixated, count[:, 0]) / (2 * _at_least_one(xp, count[:, 0]))
-        return frames.answer(_unless_all(frames, count[:, 0], area))
-    pixels, thresholds = sorted_map.shape[-1], xp.flip(fixated, axis=-1)
-    rank = xp.arange(1, thresholds.shape[-1] + 1, dtype=sorted_map.dtype, device=sorted_map.device)[None]
-    above = pixels - xp.astype(_search(sorted_map, thresholds, "left"), sorted_map.dtype)
-    # Rows with fewer fixations than others end in points (1, 1), which add nothing.
-    hits = xp.where(rank <= count, rank / _at_least_one(xp, count), 1.0)
-    alarms = xp.where(rank <= count, (above - rank) / _at_least_one(xp, pixels - count), 1.0)
-    return frames.answer(_unless_all(frames, count[:, 0], _area(xp, alarms, hits)))
+    return _auc_by_values(saliency, fixations, _random_ties if ties == "random" else _ties_below)
 
 
 def auc_rank(saliency: Array, fixations: Array) -> Array:
@@ -56,10 +44,7 @@ def auc_rank(saliency: Array, fixations: Array) -> Array:
 
     Args, returns and errors are those of `auc_judd`. Any monotone transform of the map leaves it as it is.
     """
-    frames = with_fixations(saliency, fixations)
-    xp, sorted_map = frames.xp, frames.xp.sort(frames.saliency, axis=-1, stable=False)
-    fixated, count = _values_at(frames, frames.truths[0])
-    return frames.answer(_unless_all(frames, count[:, 0], _rank_area(xp, sorted_map, fixated, count[:, 0])))
+    return _auc_by_values(saliency, fixations, _rank_area)
 
 
 def auc_borji(saliency: Array, fixations: Array, splits: int | None = None, seed: int = 0) -> Array:
@@ -81,12 +66,8 @@ def auc_borji(saliency: Array, fixations: Array, splits: int | None = None, seed
         ValueError: see `tinyhd_lib.metrics`; or ``splits`` is less than 1.
     """
     frames = with_fixations(saliency, fixations)
-
-    def draw(rng: np.random.Generator, fixated: int, counts: np.ndarray, draws: int) -> np.ndarray:
-        return rng.multinomial(fixated, counts / counts.sum(), draws)
-
     everywhere = frames.xp.sort(frames.saliency, axis=-1, stable=False)
-    return frames.answer(_auc_by_levels(frames, everywhere, draw, splits, seed))
+    return frames.answer(_auc_by_levels(frames, everywhere, splits, seed, replace=True))
 
 
 def auc_shuffled(
@@ -111,28 +92,41 @@ def auc_shuffled(
         ValueError: see `tinyhd_lib.metrics`; or ``splits`` is less than 1.
     """
     frames = with_fixations(saliency, fixations, other_fixations)
+    others, _ = _values_at(frames, frames.truths[1])
+    return frames.answer(_auc_by_levels(frames, others, splits, seed, replace=False))
 
-    def draw(rng: np.random.Generator, fixated: int, counts: np.ndarray, draws: int) -> np.ndarray:
-        return rng.multivariate_hypergeometric(counts, min(fixated, counts.sum()), draws)
 
-    others, count = _values_at(frames, frames.truths[1])
-    area = _auc_by_levels(frames, others, draw, splits, seed)
-    return frames.answer(frames.xp.where(count[:, 0] > 0, area, frames.xp.nan))
+def _auc_by_values(saliency: Array, fixations: Array, area: Callable[[Any, Array, Array, Array], Array]) -> Array:
+    """Return AUCs whose thresholds are the saliencies at the fixations.
+
+    Args:
+        saliency: (H, W) or (N, H, W).
+        fixations: boolean, likewise.
+        area: makes areas (N,) of a namespace, the sorted maps (N, P), and what `_values_at` gives of the fixations.
+
+    Returns:
+        Chance where the map is constant; NaN where nobody looked, or at all pixels: then no false alarm is left.
+    """
+    frames = with_fixations(saliency, fixations)
+    xp, sorted_map = frames.xp, frames.xp.sort(frames.saliency, axis=-1, stable=False)
+    fixated, count = _values_at(frames, frames.truths[0])
+    areas = xp.where(is_constant(xp, frames.saliency), 0.5, area(xp, sorted_map, fixated, count))
+    return frames.answer(xp.where((count > 0) & (count < sorted_map.shape[-1]), areas, xp.nan))
 
 
 def _values_at(frames: Frames, chosen: Array) -> tuple[Array, Array]:
-    """Return the saliencies of the chosen pixels in ascending order (N, K), and how many of K are theirs (N, 1).
+    """Return the saliencies of the chosen pixels in ascending order (N, K), and how many of K are theirs (N,).
 
-    Frames differ in their number of fixations: shorter rows begin with -inf.
+    Frames differ in their number of fixations: shorter rows begin with -inf, and K is 1 at least.
     """
     xp, saliency = frames.xp, frames.saliency
     count = xp.count_nonzero(chosen, axis=-1)
-    given, rows = saliency[chosen], xp.arange(count.shape[0], device=saliency.device)
-    row = xp.repeat(rows, count)
-    position = xp.arange(given.shape[0], device=saliency.device) - (xp.cumulative_sum(count) - count)[row]
-    values = xp.full((count.shape[0], int(xp.max(count))), -xp.inf, dtype=saliency.dtype, device=saliency.device)
-    values[row, position] = given
-    return xp.sort(values, axis=-1, stable=False), xp.astype(count, saliency.dtype)[:, None]
+    row = xp.repeat(xp.arange(count.shape[0], device=saliency.device), count)
+    position = xp.arange(row.shape[0], device=saliency.device) - (xp.cumulative_sum(count) - count)[row]
+    size = (count.shape[0], max(1, int(xp.max(count))))
+    values = xp.full(size, -xp.inf, dtype=saliency.dtype, device=saliency.device)
+    values[row, position] = saliency[chosen]
+    return xp.sort(values, axis=-1, stable=False), xp.astype(count, saliency.dtype)
 
 
 def _search(sorted_rows: Array, values: Array, side: str) -> Array:
@@ -146,26 +140,38 @@ def _search(sorted_rows: Array, values: Array, side: str) -> Array:
 
 
 def _rank_area(xp: Any, sorted_map: Array, fixated: Array, count: Array) -> Array:
-    """Return the exact area (N,) of sorted maps (N, P) by the values at their fixations (N, K)."""
+    """Return the exact area (N,) of sorted maps (N, P) by the values at their fixations (N, K), as `_random_ties`."""
     # The pixels below a fixation, ties half; nothing is below the -inf that fills up shorter rows.
     below = _search(sorted_map, fixated, "left") + _search(sorted_map, fixated, "right")
     total = xp.sum(xp.astype(below, sorted_map.dtype), axis=-1) / 2
     # Among themselves the fixations are below one another count^2 / 2 times.
-    return (total - count**2 / 2) / _at_least_one(xp, count * (sorted_map.shape[-1] - count))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return (total - count**2 / 2) / (count * (sorted_map.shape[-1] - count))
 
 
-def _above_the_lowest(xp: Any, sorted_map: Array, fixated: Array, count: Array) -> Array:
-    """Return the share (N,) of other pixels that are expected above the lowest fixation, ties in random order."""
+def _random_ties(xp: Any, sorted_map: Array, fixated: Array, count: Array) -> Array:
+    """Return the mean of AUC-Judd (N,) over all orders of what is tied; of no meaning where count is 0 or P."""
     pixels = sorted_map.shape[-1]
-    given = xp.where(fixated > -xp.inf, fixated, xp.inf)
-    lowest = xp.min(xp.concat([given, xp.zeros_like(sorted_map[:, :1]) + xp.inf], axis=-1), axis=-1, keepdims=True)
-    reach, above = (
-        pixels - xp.astype(_search(sorted_map, lowest, side)[:, 0], sorted_map.dtype) for side in ("left", "right")
-    )
+    lowest = xp.min(xp.where(fixated > -xp.inf, fixated, xp.inf), axis=-1, keepdims=True)
+    reach = pixels - _search(sorted_map, lowest, "left")[:, 0]
+    above = pixels - _search(sorted_map, lowest, "right")[:, 0]
     tied = xp.sum(xp.astype(fixated == lowest, sorted_map.dtype), axis=-1)
     # Of a pixel and so many fixations that are tied with it, any is the lowest as probably as any other.
     expected = (above - (count - tied)) + (reach - above - tied) * tied / (tied + 1)
-    return expected / _at_least_one(xp, pixels - count)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return _rank_area(xp, sorted_map, fixated, count) + expected / (pixels - count) / (2 * count)
+
+
+def _ties_below(xp: Any, sorted_map: Array, fixated: Array, count: Array) -> Array:
+    """Return AUC-Judd (N,) without jitter, as `_random_ties` does with it."""
+    pixels, thresholds, count = sorted_map.shape[-1], xp.flip(fixated, axis=-1), count[:, None]
+    rank = xp.arange(1, thresholds.shape[-1] + 1, dtype=sorted_map.dtype, device=sorted_map.device)[None]
+    above = pixels - xp.astype(_search(sorted_map, thresholds, "left"), sorted_map.dtype)
+    # Rows with fewer fixations than others end in points (1, 1), which add nothing.
+    with np.errstate(divide="ignore", invalid="ignore"):
+        hits = xp.where(rank <= count, rank / count, 1.0)
+        alarms = xp.where(rank <= count, (above - rank) / (pixels - count), 1.0)
+        return _area(xp, alarms, hits)
 
 
 def _area(xp: Any, alarms: Array, hits: Array) -> Array:
@@ -176,45 +182,36 @@ def _area(xp: Any, alarms: Array, hits: Array) -> Array:
     return xp.sum((x[:, 1:] - x[:, :-1]) * (y[:, 1:] + y[:, :-1]), axis=-1) / 2
 
 
-def _decide(frames: Frames, areas: Array) -> Array:
-    """Chance where the map is constant; NaN where nobody looked."""
-    xp = frames.xp
-    areas = xp.where(is_constant(xp, frames.saliency), 0.5, areas)
-    return xp.where(xp.any(frames.truths[0], axis=-1), areas, xp.nan)
+def _auc_by_levels(frames: Frames, negatives: Array, splits: int | None, seed: int, *, replace: bool) -> Array:
+    """AUC (N,) over the eleven thresholds, false alarms drawn or expected from the sorted negatives (N, K).
 
-
-def _unless_all(frames: Frames, count: Array, areas: Array) -> Array:
-    """Return `_decide`; NaN also where every pixel is fixated, and none is left for a false alarm."""
-    xp = frames.xp
-    return xp.where(count < frames.saliency.shape[-1], _decide(frames, areas), xp.nan)
-
-
-def _at_least_one(xp: Any, divisor: Array) -> Array:
-    return xp.where(divisor > 0, divisor, 1.0)
-
-
-def _auc_by_levels(
-    frames: Frames,
-    negatives: Array,
-    draw: Callable[[np.random.Generator, int, np.ndarray, int], np.ndarray],
-    splits: int | None,
-    seed: int,
-) -> Array:
-    """AUC (N,) over the eleven thresholds, false alarms drawn or expected from the sorted negatives (N, K)."""
+    Chance where the map is constant: all of its pixels are at the first threshold. NaN without fixations or negatives.
+    """
     if splits is not None and splits < 1:
         raise ValueError(f"splits {splits}: at least 1, or None for the exact mean")
     xp, saliency = frames.xp, frames.saliency
     fixated, _ = _values_at(frames, frames.truths[0])
     hits, alarms = _at_or_above(frames, fixated), _at_or_above(frames, negatives)
     if splits is not None:
-        drawn = np.zeros(alarms.shape)
-        for index, (looked, other) in enumerate(zip(_to_numpy(hits), _to_numpy(alarms), strict=True)):
-            if looked[-1] and other[-1]:  # each frame is drawn as if it were alone
-                rng = np.random.default_rng(seed)
-                counts = draw(rng, looked[-1], np.diff(other, prepend=0), splits)
-                drawn[index] = np.cumsum(counts, axis=-1).mean(axis=0)
-        alarms = xp.asarray(drawn, dtype=saliency.dtype, device=saliency.device)
-    return _decide(frames, _area(xp, _shares(xp, alarms, saliency.dtype), _shares(xp, hits, saliency.dtype)))
+        counts, among = (np.asarray(to_device(each, "cpu")) for each in (hits[:, -1], alarms))
+        drawn = [_drawn(*each, splits, seed, replace=replace) for each in zip(counts, among, strict=True)]
+        alarms = xp.asarray(np.stack(drawn), dtype=saliency.dtype, device=saliency.device)
+    return _area(xp, _shares(xp, alarms, saliency.dtype), _shares(xp, hits, saliency.dtype))
+
+
+def _drawn(fixated: int, alarms: np.ndarray, splits: int, seed: int, *, replace: bool) -> np.ndarray:
+    """Return how many of as many false alarms as fixations reach each threshold (11,), of all of them ``alarms`` (11,).
+
+    It is the mean of several draws; each frame is drawn as if it were alone.
+    """
+    if not fixated or not alarms[-1]:
+        return np.zeros(alarms.shape)
+    rng, counts = np.random.default_rng(seed), np.diff(alarms, prepend=0)
+    if replace:
+        found = rng.multinomial(fixated, counts / counts.sum(), splits)
+    else:
+        found = rng.multivariate_hypergeometric(counts, min(fixated, counts.sum()), splits)
+    return np.cumsum(found, axis=-1).mean(axis=0)
 
 
 def _at_or_above(frames: Frames, sorted_values: Array) -> Array:
@@ -228,10 +225,7 @@ def _at_or_above(frames: Frames, sorted_values: Array) -> Array:
 
 
 def _shares(xp: Any, counts: Array, dtype: Any) -> Array:
-    """Counts (N, 11) as parts of the last, which counts all."""
+    """Counts (N, 11) as parts of the last, which counts all; NaN where it is 0."""
     parts = xp.astype(counts, dtype)
-    return parts / _at_least_one(xp, parts[:, -1:])
-
-
-def _to_numpy(array: Array) -> np.ndarray:
-    return array if isinstance(array, np.ndarray) else array.cpu().numpy()
+    with np.errstate(invalid="ignore"):
+        return parts / parts[:, -1:]

@@ -155,14 +155,10 @@ def _centred(xp: Any, values: Array) -> Array:
 
 def _distribution(xp: Any, values: Array) -> Array:
     """Rows (N, P) that sum to 1; uniform where a row is all zero."""
-    total = xp.sum(values, axis=-1)
-    empty = total <= 0
-    return _replaced(xp, empty, 1.0 / values.shape[-1], values / xp.where(empty, 1.0, total)[:, None])
-
-
-def _replaced(xp: Any, chosen: Array, value: float, values: Array) -> Array:
-    """Rows (N, P) of which the chosen ones (N,) hold a single value. There hardly ever are any: that costs no pass."""
-    return xp.where(chosen[:, None], value, values) if bool(xp.any(chosen)) else values
+    total = xp.sum(values, axis=-1, keepdims=True)
+    if bool(xp.any(total <= 0)):  # it hardly ever is, and then costs no pass
+        return _distribution(xp, xp.where(total > 0, values, 1.0))
+    return values / total
 
 
 def _density(xp: Any, values: Array) -> Array:

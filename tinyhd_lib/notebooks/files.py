@@ -7,13 +7,12 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
 from symtable import symtable
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import pandas as pd
 
 from tinyhd_lib.errors import BadInput
 from tinyhd_lib.files import read_yaml, shipped
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 
 @dataclass(frozen=True)
@@ -80,15 +79,13 @@ def find_notebooks(names: Sequence[str] = (), folder: Path | None = None) -> lis
     return [read_notebook(path) for path in paths]
 
 
-def list_notebooks(folder: Path | None = None) -> "pd.DataFrame":
+def list_notebooks(folder: Path | None = None) -> pd.DataFrame:
     """Return a table of the notebooks in a folder (see `find_notebooks`): their names, titles and sets.
 
     Examples:
         >>> list_notebooks()["notebook"][0]
         '01_teacher_inspection'
     """
-    import pandas as pd
-
     rows = [(each.name, each.title, ", ".join(each.sets) or "-") for each in find_notebooks(folder=folder)]
     return pd.DataFrame(rows, columns=["notebook", "title", "sets"])
 
@@ -103,15 +100,14 @@ def copy_notebooks(folder: Path) -> list[Path]:
         BadInput: a file of theirs is there already.
     """
     source = shipped("notebooks")
-    files = [path for path in source.rglob("*") if path.suffix in {".ipynb", ".yaml"}]
-    places = {path: folder / path.relative_to(source) for path in files}
-    taken = next((place for place in places.values() if place.exists()), None)
+    names = [path.relative_to(source) for path in source.rglob("*") if path.suffix in {".ipynb", ".yaml"}]
+    taken = next((folder / name for name in names if (folder / name).exists()), None)
     if taken:
         raise BadInput(f"{taken}: is there already; give another `folder`")
-    for path, place in places.items():
-        place.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(path, place)
-    return sorted(place for place in places.values() if place.suffix == ".ipynb")
+    for name in names:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(source / name, folder / name)
+    return sorted(folder / name for name in names if name.suffix == ".ipynb")
 
 
 def read_notebook(path: Path) -> Notebook:
@@ -122,19 +118,17 @@ def read_notebook(path: Path) -> Notebook:
     """
     try:
         content = json.loads(path.read_bytes())
-        own = content["metadata"].get("tinyhd", {})
-        cells = [
-            (cell["cell_type"], cell["metadata"].get("tags", ()), "".join(cell["source"])) for cell in content["cells"]
-        ]
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise BadInput(f"{path}: not a notebook, at least none of format 4") from error
-    prose = "\n".join(source for kind, _, source in cells if kind == "markdown")
-    title = next((line.removeprefix("# ") for line in prose.splitlines() if line.startswith("# ")), "")
-    try:
+        own, cells = content["metadata"].get("tinyhd", {}), content["cells"]
+        prose = ["".join(cell["source"]) for cell in cells if cell["cell_type"] == "markdown"]
+        given = ["".join(cell["source"]) for cell in cells if "parameters" in cell["metadata"].get("tags", ())]
         # Papermill's own reader misses names that are annotated ``str | None``.
-        names = symtable(next((source for _, tags, source in cells if "parameters" in tags), ""), str(path), "exec")
+        names = symtable(given[0] if given else "", str(path), "exec")
     except SyntaxError as error:
         raise BadInput(f"{path}: its parameters cell is no Python ({error.msg}, line {error.lineno})") from error
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise BadInput(f"{path}: not a notebook, at least none of format 4") from error
+    lines = "\n".join(prose).splitlines()
+    title = next((line.removeprefix("# ") for line in lines if line.startswith("# ")), "")
     parameters = tuple(each.get_name() for each in names.get_symbols() if each.is_assigned())
     return Notebook(path, title, parameters, own.get("recipe", False), tuple(own.get("artefacts", ())))
 

@@ -5,18 +5,18 @@ from collections.abc import Mapping, Sequence
 from functools import partialmethod
 from pathlib import Path
 from textwrap import wrap
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import pandas as pd
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import PowerNorm
+from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from tinyhd_lib.data.transforms import Image, Map
 from tinyhd_lib.errors import BadInput
 from tinyhd_lib.files import shipped, write_atomically
-
-if TYPE_CHECKING:
-    import pandas as pd
-    from matplotlib.figure import Figure
-
 
 _DOTS_PER_INCH = 120
 
@@ -27,7 +27,6 @@ def load_ipython_extension(shell: Any) -> None:
     Bars leave stale lines in notebooks that run headless: where TQDM_DISABLE is set, which tqdm heeds everywhere but in
     notebooks, there are none.
     """
-    import pandas as pd
     from tqdm.notebook import tqdm
 
     shell.display_formatter.formatters["text/html"].for_type(pd.DataFrame, as_html)
@@ -35,7 +34,7 @@ def load_ipython_extension(shell: Any) -> None:
         setattr(tqdm, "__init__", partialmethod(tqdm.__init__, disable=True))  # noqa: B010
 
 
-def as_html(table: "pd.DataFrame") -> str:
+def as_html(table: pd.DataFrame) -> str:
     """Return a table as HTML, with digits that mean something, words for names, and no numbered rows."""
     named = table.reset_index() if any(table.index.names) else table
     spoken = named.rename(columns=lambda name: str(name).replace("_", " "))
@@ -59,12 +58,12 @@ class Artefacts:
         self.folder.mkdir(parents=True, exist_ok=True)
         return self.folder / name
 
-    def figure(self, figure: "Figure", name: str) -> "Figure":
+    def figure(self, figure: Figure, name: str) -> Figure:
         """Keep a figure as ``name``.png; return it, for the cell to show."""
         figure.savefig(self.path(f"{name}.png"), dpi=_DOTS_PER_INCH)
         return figure
 
-    def table(self, table: "pd.DataFrame", name: str) -> "pd.DataFrame":
+    def table(self, table: pd.DataFrame, name: str) -> pd.DataFrame:
         """Keep a table as ``name``.csv; return it, for the cell to show."""
         write_atomically(self.path(f"{name}.csv"), table.to_csv(index=False, lineterminator="\n").encode())
         return table
@@ -109,9 +108,9 @@ def picture_grid(  # noqa: PLR0913
     *,
     title: str,
     bar: str = "",
-    notes: Mapping[tuple[int, int], str] | None = None,
+    notes: Mapping[tuple[int, int], str] = {},
     width: float = 1.5,
-) -> "Figure":
+) -> Figure:
     """Lay pictures out in rows and columns, every map on one colour scale.
 
     Args:
@@ -122,12 +121,6 @@ def picture_grid(  # noqa: PLR0913
         notes: short words below a picture, by (row, column).
         width: of a picture, in inches.
     """
-    from matplotlib.cm import ScalarMappable
-    from matplotlib.colors import PowerNorm
-    from matplotlib.figure import Figure
-    from matplotlib.layout_engine import ConstrainedLayoutEngine
-
-    notes = notes or {}
     pictures = [np.asarray(picture) for row in rows.values() for picture in row]
     values = np.concatenate([each.ravel() for each in pictures if each.ndim == 2] or [np.ones(1)])
     maps = values.size > 1

@@ -6,13 +6,14 @@ import os
 import time
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from subprocess import DEVNULL
 from textwrap import shorten
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tinyhd_lib.engine import results
 from tinyhd_lib.errors import BadInput
@@ -58,22 +59,18 @@ class Run:
 
     def is_done(self) -> bool:
         """Return whether all of it is there, made by the same notebook, parameters and versions."""
-        try:
-            earlier = read_record(self.folder)
-        except BadInput:  # something else wrote it
-            return False
-        now = self.record()
-        if earlier is None or not earlier.complete or (earlier.key, earlier.versions) != (now.key, now.versions):
-            return False
-        return (self.folder / COPY_NAME).exists() and not self.missing()
+        with suppress(BadInput):  # something else wrote the record
+            earlier, now = read_record(self.folder), self.record()
+            if earlier and earlier.complete and (earlier.key, earlier.versions) == (now.key, now.versions):
+                return (self.folder / COPY_NAME).exists() and not self.missing()
+        return False
 
     def missing(self) -> str:
         """Return the names of promised files that are not there, or empty."""
         return ", ".join(name for name, path in self.artefacts.items() if not is_whole(path))
 
 
-@dataclass(frozen=True)
-class Ending:
+class Ending(NamedTuple):
     """How a run ended.
 
     Attributes:
