@@ -200,6 +200,7 @@ OPTIONS = {
     "weights get": "NAME",
     "weights convert": "FILE --out x",
     "export": "NAME --to torch --input frames --out x --force",
+    "data import": "A B --kind tobii --video x --out x --only a=b --unit ms --start 1.5 --screen 640x360",
     "data stills": "FOLDER OUT --seed 4",
     "data synthesise": "KIND DIR --videos 1 --frames 2 --size 64x48 --observers 3 --seed 4",
     "data verify": "KIND DIR --split x --complete --json x --workers 2 --cluster x",

@@ -1,18 +1,15 @@
 """Data sets: found in their folders, named as published, paired with their ground truth, remembered."""
 
 import json
-import re
 import shutil
 from collections.abc import Callable
 from contextlib import suppress
-from fractions import Fraction
 from pathlib import Path
 
 import cv2
 import numpy as np
-import pandas as pd
 import pytest
-from conftest import ROOT, SHARED, needs_shared
+from conftest import SHARED, needs_shared
 
 from tinyhd_lib import BadInput
 from tinyhd_lib.data import layouts
@@ -20,7 +17,6 @@ from tinyhd_lib.data.datasets import KINDS, open_dataset
 from tinyhd_lib.data.gaze import Viewing, blur, read_arrays, read_fixations, read_gaze
 from tinyhd_lib.data.verify.videos import check_video
 from tinyhd_lib.data.video import read_frames
-from tinyhd_lib.data.writer import VideoWriter
 
 MadeUp = Callable[[str], Path]
 
@@ -365,26 +361,3 @@ def test_few_points_are_blurred_as_many_are(size: tuple[int, int], points: int) 
     np.add.at(counts, (rng.integers(0, size[0], points), rng.integers(0, size[1], points)), 1)
     expected = cv2.GaussianBlur(counts, (0, 0), 6.5, borderType=cv2.BORDER_REFLECT)
     np.testing.assert_allclose(blur(counts, 6.5), expected, rtol=1e-5, atol=1e-6)
-
-
-def test_an_eye_trackers_export_becomes_a_data_set_as_the_documents_say(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "GAZE").mkdir()
-    with VideoWriter(tmp_path / "GAZE/video.mp4", Fraction(25)) as film:
-        for index in range(10):
-            film.write(np.full((48, 64, 3), 20 * index, np.uint8), index / 25)
-    rows = [(n / 250, 10.5 + n // 10, 20.5, "ann") for n in range(100)]  # ten samples a frame
-    rows += [(0.21, np.nan, np.nan, "ben"), (0.22, 50.5, 30.5, "ben"), (0.23, ".", ".", "ben")]
-    rows += [(-1.0, 1.0, 1.0, "ben"), (0.41, 1.0, 1.0, "ben"), (np.nan, 1.0, 1.0, "ben")]
-    pd.DataFrame(rows, columns=["time", "x", "y", "observer"]).to_csv("video.csv", index=False)
-    page = (ROOT / "docs/evaluation.md").read_text(encoding="utf-8")
-    (code,) = (block for block in re.findall(r"```python\n(.*?)```", page, re.DOTALL) if "gaze_file" in block)
-    exec(compile(code, "docs/evaluation.md", "exec"), {})
-    (video,) = open_dataset("gaze", tmp_path / "GAZE").videos
-    points = read_gaze(video.gaze)
-    assert points.size == (48, 64)
-    assert [(each.x.tolist(), each.y.tolist()) for each in map(points.at, range(10))] == [
-        ([10 + index, *[50] * (index == 5)], [20, *[30] * (index == 5)]) for index in range(10)
-    ]

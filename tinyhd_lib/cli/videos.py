@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from tqdm import tqdm
 from tyro.conf import Positional, PositionalRequiredArgs, UseAppendAction, arg
 
+from tinyhd_lib.data.trackers import GazeImport
 from tinyhd_lib.engine import connected
 from tinyhd_lib.errors import BadInput
 from tinyhd_lib.evaluation.options import EvaluateOptions
@@ -231,6 +232,19 @@ def stills(folder: Positional[Path], out: Positional[Path], seed: int = 0) -> No
 
     made = tqdm(clips_of_stills(folder, out, seed), desc="stills", unit=" videos")
     logger.info("%d videos -> %s", sum(1 for _ in made), out)
+
+
+def import_gaze(export: GazeImport) -> int:
+    """Make a data set of the kind gaze of what an eye tracker exported; exit status 1 if something is wrong with it.
+
+    Args:
+        export: The files, and how they are taken.
+    """
+    from tinyhd_lib.data.exports import import_gaze
+
+    gaze = import_gaze(export)
+    logger.info("%d points of %d observers -> %s", len(gaze.x), len(set(gaze.observer)), export.out)
+    return verify("gaze", export.out, workers=1)
 
 
 def verify(
