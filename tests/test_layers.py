@@ -10,7 +10,7 @@ from conftest import random_model
 from tinyhd_lib import MODEL_SPECS
 from tinyhd_lib.models.decoders import DecoderBlock
 from tinyhd_lib.training import layers
-from tinyhd_lib.training.layers import DepthwiseFunction, PointwiseFunction
+from tinyhd_lib.training.layers import DepthwiseFunction
 
 Tensors = tuple[torch.Tensor, ...]
 
@@ -48,21 +48,12 @@ def test_a_depthwise_convolution_is_torchs(
 @pytest.mark.parametrize(("channels", "outputs"), [(7, 14), (24, 1), (1, 3)])
 def test_a_pointwise_convolution_is_torchs(channels: int, outputs: int) -> None:
     torch.manual_seed(channels)
-    x, weight = (
-        torch.randn(size, dtype=torch.float64) for size in ((2, channels, 3, 5, 7), (outputs, channels, 1, 1, 1))
-    )
-    inputs = tuple(each.float().requires_grad_() for each in (x, weight))
-    exact = x.requires_grad_(), weight.requires_grad_()
-    assert_close(gradients_of(PointwiseFunction.apply(*inputs), inputs), gradients_of(F.conv3d(*exact), exact))
-
-
-@pytest.mark.parametrize("learns", [(True, False), (False, True)])
-def test_only_what_learns_gets_gradients(learns: tuple[bool, bool]) -> None:
-    inputs = torch.randn(1, 2, 3, 4, 8), torch.randn(2, 1, 3, 3, 3)
-    for each, asked in zip(inputs, learns, strict=True):
-        each.requires_grad_(asked)
-    DepthwiseFunction.apply(*inputs, 1, 1).sum().backward()
-    assert [each.grad is not None for each in inputs] == list(learns)
+    exact = torch.nn.Sequential(torch.nn.Conv3d(channels, outputs, kernel_size=1, bias=False)).double()
+    fast = copy.deepcopy(exact).float()
+    layers.accelerate(fast)
+    x = torch.randn(2, channels, 3, 5, 7, dtype=torch.float64)
+    inputs, exact_inputs = (x.float().requires_grad_(), fast[0].weight), (x.requires_grad_(), exact[0].weight)
+    assert_close(gradients_of(fast(inputs[0]), inputs), gradients_of(exact(x), exact_inputs))
 
 
 def blocks_of_the_table() -> list[str]:

@@ -680,24 +680,24 @@ def test_accumulated_gradients_are_the_mean(labels: Recipe, tmp_path: Path, monk
         torch.testing.assert_close(mean, (one + two) / 2)
 
 
-@pytest.mark.parametrize(("precision", "onednn"), [("bfloat16", False), ("float16", True)])
+@pytest.mark.parametrize(("precision", "computed"), [("bfloat16", torch.float32), ("float16", torch.float16)])
 def test_a_mixed_step_has_its_loss_in_float32(
-    labels: Recipe, precision: str, onednn: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    labels: Recipe, precision: str, computed: torch.dtype, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """On a CPU, whose gradients in bfloat16 are wrong, that is float32 as a whole."""
     terms_of = training.distillation_terms
     kinds = []
 
     def look(output: Any, *given: Any) -> dict[str, torch.Tensor]:
         terms = terms_of(output, *given)
-        kinds.append((output.map.dtype, {term.dtype for term in terms.values()}, torch.backends.mkldnn.enabled))
+        kinds.append((output.map.dtype, {term.dtype for term in terms.values()}))
         return terms
 
     monkeypatch.setattr(training, "distillation_terms", look)
     recipe = replace(labels, precision=precision, validation_split=None, epochs=1, clips_per_video=1)
     (terms,) = step_terms(run(recipe, tmp_path))
     assert math.isfinite(terms["loss"])
-    assert kinds == [(getattr(torch, precision), {torch.float32}, onednn)]
-    assert torch.backends.mkldnn.enabled
+    assert kinds == [(computed, {torch.float32})]
     assert all(value.isfinite().all() for value in tensors(read_state(tmp_path).model))
     assert {value.dtype for value in tensors(read_state(tmp_path).model)} == {torch.float32, torch.int64}
 

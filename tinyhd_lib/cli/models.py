@@ -26,7 +26,7 @@ class Running:
     """Where training runs; none of it decides what comes out."""
 
     device: str = "auto"
-    """auto, cpu, cuda[:N], or triton[:N]: CUDA with kernels of our own where torch is slow."""
+    """auto; fused or triton[:N], a CPU or CUDA with kernels of our own where torch is slow; cpu, cuda[:N]."""
     loaders: int = 0
     """Processes that prepare clips."""
     force: bool = False

@@ -1,6 +1,6 @@
 """Convolutions that learn several times as fast on a CPU as torch's, in float32; what they compute is the same.
 
-Depthwise ones have compiled loops; the gradients of 1x1x1 ones are plain products.
+Depthwise ones have compiled loops; 1x1x1 ones are products of matrices.
 """
 
 import ctypes
@@ -12,7 +12,6 @@ from itertools import pairwise
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
@@ -61,35 +60,13 @@ class DepthwiseFunction(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor | None, None, None]:
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, None, None]:
         x, weight = ctx.saved_tensors
-        gradient, of_input, of_weight = gradient.contiguous(), None, None
-        if ctx.needs_input_grad[0]:
-            of_input = torch.empty_like(x)
-            _share(learning.input_gradient, ctx.sizes, gradient, weight, of_input)
-        if ctx.needs_input_grad[1]:
-            lanes = x.new_zeros(*x.shape[:2], *weight.shape[1:], LANES)
-            _share(learning.weight_gradient, ctx.sizes, x, gradient, lanes)
-            of_weight = lanes.sum((0, -1))
-        return of_input, of_weight, None, None
-
-
-class PointwiseFunction(torch.autograd.Function):
-    """A convolution of x (N, C, T, H, W) by (C', C, 1, 1, 1)."""
-
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, weight: Tensor) -> Tensor:
-        ctx.save_for_backward(x, weight)
-        return F.conv3d(x, weight)
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor]:
-        x, weight = ctx.saved_tensors
-        planes = gradient.flatten(2)
-        matrix = weight.flatten(1).t().expand(len(x), -1, -1)  # one a clip: of a single product torch would copy x
-        of_weight = torch.bmm(planes, x.flatten(2).transpose(1, 2)).sum(0)
-        return torch.bmm(matrix, planes).view_as(x), of_weight.view_as(weight)
+        gradient, of_input = gradient.contiguous(), torch.empty_like(x)
+        _share(learning.input_gradient, ctx.sizes, gradient, weight, of_input)
+        lanes = x.new_zeros(*x.shape[:2], *weight.shape[1:], LANES)
+        _share(learning.weight_gradient, ctx.sizes, x, gradient, lanes)
+        return of_input, lanes.sum((0, -1)), None, None
 
 
 class _Depthwise(nn.Conv3d):
@@ -101,7 +78,8 @@ class _Depthwise(nn.Conv3d):
 
 class _Pointwise(nn.Conv3d):
     def forward(self, x: Tensor) -> Tensor:
-        return PointwiseFunction.apply(x, self.weight)
+        matrix = self.weight.flatten(1).expand(len(x), -1, -1)  # one a clip: for a single product torch would copy x
+        return torch.bmm(matrix, x.flatten(2)).unflatten(2, x.shape[2:])
 
 
 def _share(kernel: Callable[..., None], sizes: tuple[int, ...], a: Tensor, b: Tensor, out: Tensor) -> None:

@@ -166,7 +166,7 @@ def frame_scores(  # noqa: PLR0913
         squared of any two of them, by their last maps of the clip.
     """
     rows: list[dict[str, Any]] = []
-    left_out, device = left_out or LeftOut(), next(student.parameters()).device
+    left_out, device = LeftOut() if left_out is None else left_out, next(student.parameters()).device
     for clip in clips:
         source = sources[clip.video]
         try:

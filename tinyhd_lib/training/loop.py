@@ -10,7 +10,7 @@ import logging
 import math
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import nullcontext
 from copy import deepcopy
 from pathlib import Path
 
@@ -33,7 +33,6 @@ from tinyhd_lib.training.teachers import Teacher, open_teacher
 
 logger = logging.getLogger(__name__)
 
-_PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 _SECONDS_BETWEEN_CHECKPOINTS = 120.0
 
 
@@ -105,8 +104,10 @@ class _Training:
         self.left_out = samples.LeftOut()
         self.student = learner.build_student(recipe).to(group.device)
         self.precision = recipe.precision
-        if group.compiled and accelerated(self.student, group.device) and group.device.type == "cpu":
-            self.precision = "float32"  # for which the kernels are, and which is faster on a CPU
+        compiled = group.compiled and accelerated(self.student, group.device)
+        # Our kernels for a CPU are for float32, which is faster there; in bfloat16 torch's gradients are wrong.
+        if group.device.type == "cpu" and (compiled or recipe.precision == "bfloat16"):
+            self.precision = "float32"
         self.optimiser = learner.build_optimiser(self.student, recipe)
         self.scaler = torch.amp.GradScaler(group.device.type, enabled=self.precision == "float16")
         self.loss = DistillationLoss({str(name): weight for name, weight in recipe.terms.items()})
@@ -162,7 +163,7 @@ class _Training:
         recipe, device, means = self.recipe, self.group.device, dict[str, float]()
         for number, batch in enumerate(batches, start=1):
             targets = {name: values.to(device, non_blocking=True) for name, values in batch.items()}
-            with right_gradients(self.precision, device), self.group.exchange(self.shared, last=number == len(batches)):
+            with self.group.exchange(self.shared, last=number == len(batches)):
                 terms = self._terms(targets.pop("clip"), targets)
                 loss = self._loss(terms)
                 told = {name: float(value.detach()) for name, value in terms.items() if name in self.loss.weights}
@@ -184,7 +185,7 @@ class _Training:
 
     def _terms(self, clip: Tensor, targets: dict[str, Tensor]) -> dict[str, Tensor]:
         """Return every term of the loss that the targets allow, in float32."""
-        with torch.autocast(clip.device.type, _PRECISIONS[self.precision], enabled=self.precision != "float32"):
+        with torch.autocast(clip.device.type, getattr(torch, self.precision), enabled=self.precision != "float32"):
             output = self.shared(clip)
         return distillation_terms(output, self.recipe.spec.names, targets)
 
@@ -291,21 +292,6 @@ def accelerated(student: nn.Module, device: torch.device) -> bool:
         logger.warning("training with torch alone, which takes longer: our kernels cannot be compiled here (%s)", error)
         return False
     return True
-
-
-@contextmanager
-def right_gradients(precision: str, device: torch.device) -> Iterator[None]:
-    """Compute forward and backward passes without oneDNN where it is wrong.
-
-    In bfloat16 on a CPU its version 3.12 (torch 2.14) takes gradients of depthwise convolutions over two frames from
-    memory that nobody wrote.
-    """
-    wrong = device.type == "cpu" and precision == "bfloat16"
-    used, *_ = torch.backends.mkldnn.set_flags(_enabled=False if wrong else None, _fp32_precision=None)
-    try:
-        yield
-    finally:
-        torch.backends.mkldnn.set_flags(_enabled=used, _fp32_precision=None)
 
 
 def on_tensorboard(entries: Iterable[checkpoint.Entry], out: Path) -> Iterator[checkpoint.Entry]:

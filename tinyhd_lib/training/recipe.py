@@ -5,20 +5,17 @@ from dataclasses import field, fields
 from difflib import get_close_matches
 from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, TypeVar
+from typing import Annotated, Any, Literal, Self, TypeVar
 
 import yaml
 from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 from pydantic.dataclasses import dataclass
-from pydantic_core import to_jsonable_python
+from pydantic_core import ErrorDetails, to_jsonable_python
 
 from tinyhd_lib.errors import BadInput
 from tinyhd_lib.files import read_values, read_yaml
 from tinyhd_lib.losses import PUBLISHED_WEIGHTS, Term
 from tinyhd_lib.models.spec import MODEL_SPECS, ModelSpec
-
-if TYPE_CHECKING:
-    from pydantic_core import ErrorDetails
 
 Class = TypeVar("Class")
 
@@ -263,7 +260,7 @@ def _nearest(name: str, known: Collection[str]) -> str:
     return f"; the nearest are {', '.join(near)}" if near else ""
 
 
-def _complaint(error: "ErrorDetails") -> str:
+def _complaint(error: ErrorDetails) -> str:
     """Say what pydantic has against a value, with the entry's name in capitals."""
     entry, *inside = map(str, error["loc"] or ("",))
     name = " ".join([entry.upper(), *inside])

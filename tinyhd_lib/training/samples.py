@@ -118,16 +118,13 @@ def validation_clips(sources: Sequence[Source], most: int) -> list[Clip]:
     return found
 
 
-class LeftOut:
-    """Says of what cannot be read that it is left out, once."""
-
-    def __init__(self) -> None:
-        self._told: set[str] = set()
+class LeftOut(set[str]):
+    """Says of what cannot be read that it is left out, once, and remembers what it said."""
 
     def tell(self, error: BadInput) -> None:
         """Log a line, unless the same was said before."""
-        if str(error) not in self._told:
-            self._told.add(str(error))
+        if str(error) not in self:
+            self.add(str(error))
             logger.warning("left out: %s", error)
 
 
@@ -153,7 +150,7 @@ class DistillationSet(TorchDataset[dict[str, Tensor]]):
         left_out: LeftOut | None = None,
     ) -> None:
         self._sources, self._teacher, self._samples, self._recipe = sources, teacher, samples, recipe
-        self._left_out = left_out or LeftOut()
+        self._left_out = LeftOut() if left_out is None else left_out
         self._labelled = any(source.labelled for source in sources)
 
     def __len__(self) -> int:

@@ -10,8 +10,6 @@ import numpy as np
 from tinyhd_lib.runtime.fused.kernels import compiled
 from tinyhd_lib.runtime.fused.simd import LANES, add, after_zero, before_zero, fma, load, splat, store
 
-_F = np.float32
-
 
 @compiled
 def convolve(x, taps, out, sizes, first, last):
@@ -21,7 +19,7 @@ def convolve(x, taps, out, sizes, first, last):
     for plane in range(first, last):
         for t in range(lasting):
             o = (plane * lasting + t) * size
-            out[o : o + size] = _F(0)
+            out[o : o + size] = 0
             for dt in range(kernel):
                 source = t * stride + dt - padding
                 if source >= 0 and source < frames:
@@ -37,7 +35,7 @@ def input_gradient(gradient, taps, out, sizes, first, last):
     for plane in range(first, last):
         for t in range(frames):
             o = (plane * frames + t) * size
-            out[o : o + size] = _F(0)
+            out[o : o + size] = 0
             for dt in range(kernel):
                 later = t + padding - dt
                 if later >= 0 and later % stride == 0 and later // stride < lasting:
@@ -50,7 +48,7 @@ def input_gradient(gradient, taps, out, sizes, first, last):
 def weight_gradient(x, gradient, out, sizes, first, last):
     """Add to the taps (plane, kernel, 3, 3, LANES) of a plane what the lanes of its pixels sum up to."""
     _, frames, lasting, height, width, kernel, stride, padding = sizes
-    zero = splat(_F(0))
+    zero = splat(np.float32(0))
     for plane in range(first, last):
         for dt in range(kernel):
             o = (plane * kernel + dt) * 9 * LANES
