@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 import pandas as pd
 import yaml
+from adjustText import adjust_text
 from matplotlib.figure import Figure
 from tqdm import tqdm
 
@@ -69,16 +70,17 @@ def trade_plot(report: Report) -> Figure:
     rows = pd.DataFrame(report["trade"])
     rows["model"] = rows["way"].str.partition("@")[0]
     for axes, score in zip(figure.subplots(1, 2), ("nss", "cc"), strict=True):
+        labels = []
         for (model, ways), colour in zip(rows.groupby("model", sort=False), _COLOURS, strict=False):
             by_speed = ways.sort_values("frames_per_second")
             axes.plot(by_speed["frames_per_second"], by_speed[score], "o-", color=colour, label=model)
             for _, way in by_speed.iterrows():
-                place = way["frames_per_second"], way[score]
-                axes.annotate(_told(way), place, (4, 5), textcoords="offset points", fontsize=7, color=colour)
+                labels.append(axes.text(way["frames_per_second"], way[score], _told(way), fontsize=7, color=colour))
         axes.set(xscale="log", xlabel="frames a second, decoded frames to maps", ylabel=score.upper())
         axes.margins(x=0.2, y=0.15)
         axes.set_xticks(_TICKS, [str(tick) for tick in _TICKS])
         axes.minorticks_off()
+        adjust_text(labels, ax=axes, expand=(1.4, 2.0))
         axes.grid(color="#eeeeee")
         axes.spines[["top", "right"]].set_visible(False)
     figure.legend(*axes.get_legend_handles_labels(), loc="outside upper center", ncols=4, frameon=False, fontsize=9)
