@@ -214,7 +214,10 @@ def test_memory_does_not_grow_with_the_list(tmp_path: Path, video_file: Path) ->
 
 
 def start(films: Path, out: Path, weights: Path, *more: str) -> subprocess.Popen:
-    command = [sys.executable, "-m", "tinyhd_lib", "predict", str(films), "--out", str(out)]
+    # What is started in the background by a shell does not heed an interruption, unless it says so.
+    code = "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler); "
+    code += "from tinyhd_lib.cli import main; sys.exit(main())"
+    command = [sys.executable, "-c", code, "predict", str(films), "--out", str(out)]
     command += ["--weights", str(weights), "--every", "4", *more]
     return subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True)
 

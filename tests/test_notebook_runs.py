@@ -645,7 +645,7 @@ def test_an_interruption_ends_the_kernels_and_keeps_what_is_finished(tmp_path: P
     process = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True)
     record, pid = tmp_path / "out" / "01_quick" / "run.json", tmp_path / "out" / "02_slow" / "pid"
     while process.poll() is None and not (
-        pid.exists() and pid.read_text() and json.loads(record.read_text())["complete"]
+        pid.exists() and pid.read_text() and record.exists() and json.loads(record.read_text())["complete"]
     ):
         time.sleep(0.05)
     process.send_signal(signal.SIGINT)
