@@ -192,6 +192,15 @@ def test_where_no_scheduler_is_one_line_says_so(monkeypatch: pytest.MonkeyPatch)
 
 
 @pytest.mark.slow
+def test_a_worker_that_is_killed_while_it_starts_is_told_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    def start(**_: object) -> None:
+        raise RuntimeError("Nanny failed to start.")
+
+    monkeypatch.setattr("distributed.LocalCluster", start)
+    with pytest.raises(BadInput, match="a worker did not start: it was ended from outside"), connected(2):
+        pass
+
+
 def test_a_file_describes_a_cluster(tmp_path: Path) -> None:
     path = tmp_path / "cluster.yaml"
     path.write_text(

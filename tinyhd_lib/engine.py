@@ -81,14 +81,11 @@ def run(
 
     from distributed import as_completed
 
-    places = [Path.cwd()]
     if shared:
         shared.mkdir(parents=True, exist_ok=True)
-        places.append(shared)
-    work = partial(_on_worker, function, version=__version__, places=places)
-    resources = {"GPU": 1} if gpu else None
+    work = partial(_on_worker, function, version=__version__, places=[Path.cwd(), *([shared] if shared else [])])
     futures = {
-        client.submit(work, job, pure=False, retries=_RETRIES, resources=resources): number
+        client.submit(work, job, pure=False, retries=_RETRIES, resources={"GPU": 1} if gpu else None): number
         for number, job in enumerate(jobs)
     }
     try:
@@ -147,12 +144,16 @@ def connected(workers: int | None, cluster: "str | Client | None" = None) -> "It
         return
     with ExitStack() as closing:
         with _undisturbed():
-            place = _local_cluster(workers) if cluster is None else _described_cluster(cluster)
-            closing.enter_context(place)
             try:
+                place = _local_cluster(workers) if cluster is None else _described_cluster(cluster)
+                closing.enter_context(place)
                 client = Client(getattr(place, "scheduler_address", cluster), timeout=_PATIENCE, set_as_default=False)
             except (OSError, ValueError) as error:
                 raise BadInput(f"`cluster={cluster}`: no Dask scheduler answers there ({error})") from error
+            except RuntimeError as error:
+                raise BadInput(
+                    "a worker did not start: it was ended from outside, perhaps for want of memory"
+                ) from error
             closing.enter_context(client)
         if find_spec("bokeh"):
             logger.info("watch it at %s", client.dashboard_link)

@@ -86,8 +86,7 @@ def _read(path: Path, export: GazeImport) -> pd.DataFrame:
     if layout.get("valid") in table:
         points = points[table[layout["valid"]].str.lower().isin(["1", "1.0", "true"])]
     if points.dropna().empty:
-        needed = ", ".join(layout[name] for name in _NEEDED)
-        raise BadInput(f"{path}: no row of {export.only or 'it'} has numbers as {needed}")
+        raise BadInput(f"{path}: no row of {export.only or 'it'} has numbers as {', '.join(map(layout.get, _NEEDED))}")
     return points.dropna()
 
 
