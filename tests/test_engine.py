@@ -191,7 +191,6 @@ def test_where_no_scheduler_is_one_line_says_so(monkeypatch: pytest.MonkeyPatch)
             pass
 
 
-@pytest.mark.slow
 def test_a_worker_that_is_killed_while_it_starts_is_told_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     def start(**_: object) -> None:
         raise RuntimeError("Nanny failed to start.")
@@ -201,6 +200,7 @@ def test_a_worker_that_is_killed_while_it_starts_is_told_in_one_line(monkeypatch
         pass
 
 
+@pytest.mark.slow
 def test_a_file_describes_a_cluster(tmp_path: Path) -> None:
     path = tmp_path / "cluster.yaml"
     path.write_text(
