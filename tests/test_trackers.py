@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 from tinyhd_lib import BadInput
 from tinyhd_lib.cli import main
 from tinyhd_lib.data.datasets import open_dataset
-from tinyhd_lib.data.exports import import_gaze
 from tinyhd_lib.data.gaze import Gaze, read_gaze
-from tinyhd_lib.data.trackers import GazeImport
+from tinyhd_lib.data.options import GazeImport
+from tinyhd_lib.data.trackers import import_gaze
 from tinyhd_lib.data.writer import VideoWriter
 
 WIDTH, HEIGHT, FRAMES, RATE = 160, 96, 50, 25

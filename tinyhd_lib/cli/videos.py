@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from tqdm import tqdm
 from tyro.conf import Positional, PositionalRequiredArgs, UseAppendAction, arg
 
-from tinyhd_lib.data.trackers import GazeImport
+from tinyhd_lib.data.options import GazeImport
 from tinyhd_lib.engine import connected
 from tinyhd_lib.errors import BadInput
 from tinyhd_lib.evaluation.options import EvaluateOptions
@@ -240,7 +240,7 @@ def import_gaze(export: GazeImport) -> int:
     Args:
         export: The files, and how they are taken.
     """
-    from tinyhd_lib.data.exports import import_gaze
+    from tinyhd_lib.data.trackers import import_gaze
 
     gaze = import_gaze(export)
     logger.info("%d points of %d observers -> %s", len(gaze.x), len(set(gaze.observer)), export.out)

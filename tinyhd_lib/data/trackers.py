@@ -1,29 +1,142 @@
-"""How an export of gaze is taken: name, default and check of each option. The columns stand in trackers.toml."""
+"""Gaze as eye trackers export it, made a video of a data set of the kind gaze."""
 
-from dataclasses import dataclass
+import re
+import shutil
+import tomllib
 from pathlib import Path
-from typing import Literal
 
-from tyro.conf import Positional
+import numpy as np
+import pandas as pd
+
+from tinyhd_lib.data.gaze import Gaze, gaze_file
+from tinyhd_lib.data.options import GazeImport
+from tinyhd_lib.data.video import probe, read_frames
+from tinyhd_lib.errors import BadInput
+from tinyhd_lib.files import write_atomically
+
+_LAYOUTS = tomllib.loads(Path(__file__).with_name("trackers.toml").read_text(encoding="utf-8"))
+_SECONDS = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "μs": 1e-6, "µs": 1e-6, "ns": 1e-9}
+
+_NEEDED = ("time", "x", "y")
+
+_NORMALISED = 2
+"""Where nearly all x and y are below, they are parts of a width and height: no picture is so small."""
+
+_NEARLY_ALL = 0.9
+
+_SHORTEST = 0.02
+"""Of a video's length: gaze that ends sooner is in another unit of time."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class GazeImport:
-    """Say which exports of gaze become a video's gaze points, and how."""
+def import_gaze(export: GazeImport) -> Gaze:
+    """Write a video with its gaze points into a folder, and return these: one a frame of each observer, the median.
 
-    files: Positional[tuple[Path, ...]]
-    """Exports as text, separated by commas, tabs or semicolons; of one observer each, or of several."""
-    kind: Literal["tobii", "pupil", "eyelink", "gazepoint", "csv"]
-    """Who wrote them; csv has columns time, x, y, and perhaps duration, observer, valid."""
-    video: Path
-    """What was looked at; it is copied beside its gaze."""
-    out: Path
-    """The folder of the data set, which may hold other videos."""
-    only: str | None = None
-    """COLUMN=VALUE: the rows that are of this video, where a file has others too."""
-    unit: Literal["s", "ms", "us", "ns"] | None = None
-    """Of times, where the columns do not say it rightly."""
-    start: float | None = None
-    """When the video began, in seconds of the tracker's clock; its first row, or 0 where that counts from the start."""
-    screen: str | None = None
-    """WIDTHxHEIGHT of what x and y are of, if that is a screen with the video in its middle, as large as it fits."""
+    Raises:
+        BadInput: a file is no such export, or its times or places are hardly those of the video.
+    """
+    if not export.files:
+        raise BadInput("name the files that the eye tracker exported: tinyhd data import FILE ...")
+    shown = [(frame.time, frame.image.shape) for frame in read_frames(export.video, strict=True)]
+    times, (height, width, _) = np.array([time for time, _ in shown]), shown[0][1]
+    rate = float(probe(export.video).rate)
+    points = _during(pd.concat([_read(path, export) for path in export.files]), times[-1] + 1 / rate)
+    points[["x", "y"]] = _in_pixels(points[["x", "y"]].to_numpy(), np.array([width, height]), export.screen)
+    points = _inside(points, width, height)
+    first = np.searchsorted(times, points["time"].clip(0), "right") - 1
+    last = np.maximum(np.searchsorted(times, points["end"]) - 1, first)
+    points["frame"] = [range(start, end + 1) for start, end in zip(first, last, strict=True)]
+    points["observer"] = pd.factorize(points["observer"])[0]
+    seen = points.explode("frame").groupby(["frame", "observer"])[["x", "y"]].median().reset_index()
+    frame, observer, x, y = seen.to_numpy(float).T
+    gaze = Gaze(frame.astype(int), observer.astype(int), x, y, (height, width), len(times))
+    export.out.mkdir(parents=True, exist_ok=True)
+    video = export.out / export.video.name
+    if not (video.exists() and video.samefile(export.video)):
+        shutil.copyfile(export.video, video)
+    write_atomically(video.with_suffix(".npz"), gaze_file(gaze, rate))
+    return gaze
+
+
+def _read(path: Path, export: GazeImport) -> pd.DataFrame:
+    """Return a row a sample or fixation: time and end in seconds of the video, x, y and observer."""
+    table, units = _table(path)
+    if export.only:
+        name, _, value = export.only.partition("=")
+        table = table[table[name] == value] if name in table else table[:0]
+    layout = next((each for each in _LAYOUTS[export.kind] if {each[name] for name in _NEEDED} <= set(table)), None)
+    if layout is None:
+        wanted = ", or ".join(", ".join(each[name] for name in _NEEDED) for each in _LAYOUTS[export.kind])
+        raise BadInput(f"{path}: no export of `kind={export.kind}`, which has {wanted}")
+
+    def number(column: str) -> pd.Series:
+        return pd.to_numeric(table[layout[column]].str.replace(",", "."), errors="coerce")
+
+    def seconds(column: str) -> pd.Series:
+        stated = units[layout[column]]
+        return number(column) * _SECONDS[export.unit or (stated if stated in _SECONDS else layout["unit"])]
+
+    points = pd.DataFrame({"time": seconds("time"), "x": number("x"), "y": number("y")})
+    points["end"] = points["time"] + (seconds("duration") if layout.get("duration") in table else 0)
+    points["observer"] = table[layout["observer"]] if layout.get("observer") in table else str(path)
+    known = export.start is not None or "from_start" in layout
+    began = export.start or 0 if known else points.groupby("observer")["time"].transform("min")
+    points[["time", "end"]] = points[["time", "end"]].sub(began, axis=0)
+    if "upwards" in layout:
+        points["y"] = 1 - points["y"]
+    if layout.get("valid") in table:
+        points = points[table[layout["valid"]].str.lower().isin(["1", "1.0", "true"])]
+    if points.dropna().empty:
+        raise BadInput(f"{path}: no row of {export.only or 'it'} has numbers as {', '.join(map(layout.get, _NEEDED))}")
+    return points.dropna()
+
+
+def _table(path: Path) -> tuple[pd.DataFrame, pd.Series]:
+    """Return a file's cells as text, and by the names of its columns the units that stood in brackets after them."""
+    with path.open(encoding="utf-8-sig", errors="replace") as file:
+        separator = max("\t;,", key=file.readline().count)
+    try:
+        table = pd.read_csv(path, sep=separator, dtype=str, encoding="utf-8-sig", encoding_errors="replace")
+    except ValueError as error:
+        raise BadInput(f"{path}: not a table that can be read ({error}); export it anew as CSV") from error
+    names = table.columns.str.extract(r"^\s*(.*?)\s*(?:[\[(](.*)[\])])?\s*$").drop_duplicates(0)
+    return table.iloc[:, names.index].set_axis(names[0], axis=1), names.set_index(0)[1]
+
+
+def _during(points: pd.DataFrame, length: float) -> pd.DataFrame:
+    """Return the points that are within a video of so many seconds."""
+    within = (points["end"] >= 0) & (points["time"] < length)
+    if within.mean() < 0.5 or points["end"].max() < _SHORTEST * length:
+        told = f"times run from {points['time'].min():.4g} to {points['end'].max():.4g} s in a video of {length:.4g} s"
+        raise BadInput(f"{told}: say by `unit` what they are in, or by `start` when the video began")
+    return points[within].copy()
+
+
+def _in_pixels(places: np.ndarray, size: np.ndarray, screen: str | None) -> np.ndarray:
+    """Return places (n, 2) in pixels of a video from the middle of its first, from parts of its size or of a screen's.
+
+    Args:
+        places: x and y from the top left corner.
+        size: (width, height) of the video.
+        screen: WIDTHxHEIGHT, with the video in its middle, as large as it fits; None where places are of the video.
+    """
+    found = re.fullmatch(r"(\d+)x(\d+)", screen or "{}x{}".format(*size))
+    if found is None:
+        raise BadInput(f"`screen={screen}`: WIDTHxHEIGHT in pixels, such as 1920x1080")
+    extent = np.array(found.groups(), float)
+    if (np.abs(places) < _NORMALISED).mean() > _NEARLY_ALL:
+        places = places * extent
+    return (places - extent / 2) / (extent / size).min() + size / 2 - 0.5
+
+
+def _inside(points: pd.DataFrame, width: int, height: int) -> pd.DataFrame:
+    """Return the points that are inside of the picture; refuse places that are of something else, or swapped."""
+    inside, swapped = (
+        points[across].between(-0.5, width - 0.5, "left") & points[down].between(-0.5, height - 0.5, "left")
+        for across, down in (("x", "y"), ("y", "x"))
+    )
+    told = f"{1 - inside.mean():.0%} of the points are outside of {width}x{height}"
+    if swapped.mean() > max(inside.mean(), _NEARLY_ALL):
+        raise BadInput(f"{told}, and fewer if x and y are swapped: give them the right way round")
+    if inside.mean() < 0.5:
+        raise BadInput(f"{told}: say by `screen` what x and y are of")
+    return points[inside].copy()
