@@ -255,7 +255,7 @@ def test_only_the_rows_of_this_video(video: Path, tmp_path: Path) -> None:
     )
     gaze = take([tmp_path / "all.csv"], "csv", video, tmp_path / "out", only="video=video.mp4", start=9.0)
     check(gaze, by_hand(samples()))
-    with pytest.raises(BadInput, match=r"all\.csv: no row of video=absent\.mp4 has numbers"):
+    with pytest.raises(BadInput, match=r"all\.csv: no valid row of video=absent\.mp4 has time, x, y"):
         take([tmp_path / "all.csv"], "csv", video, tmp_path / "none", only="video=absent.mp4")
 
 
@@ -313,7 +313,7 @@ def test_looks_beside_the_picture_are_left_out(video: Path, tmp_path: Path) -> N
         (lambda p: p.assign(time=p["time"] + 60), {}, "or by `start` when the video began"),
         (lambda p: p.assign(x=p["y"], y=p["x"]), {}, "fewer if x and y are swapped"),
         (lambda p: p.assign(x=p["x"] * 12, y=p["y"] * 12), {}, "outside of 160x96: say by `screen`"),
-        (lambda p: p.assign(x="."), {}, "no row of it has numbers as time, x, y"),
+        (lambda p: p.assign(x="."), {}, "no valid row of it has time, x, y"),
         (lambda p: p.drop(columns="y"), {}, "no export of `kind=csv`, which has time, x, y"),
         (lambda p: p, {"screen": "big"}, "`screen=big`: WIDTHxHEIGHT"),
         (lambda p: p, {"kind": "eyelink"}, "no export of `kind=eyelink`, which has CURRENT_FIX_START, CURRENT_FIX_X"),
@@ -331,6 +331,12 @@ def test_wrong_units_are_told_in_one_line(
     assert not (tmp_path / "out").exists()
 
 
+def test_who_is_not_named_is_an_observer_too(video: Path, tmp_path: Path) -> None:
+    table = pd.concat([samples("ann"), samples("").assign(observer=None)])
+    table.to_csv(tmp_path / "half.csv", index=False)
+    assert len(set(take([tmp_path / "half.csv"], "csv", video, tmp_path / "out").observer)) == 2
+
+
 def test_files_that_are_no_tables_are_told(video: Path, tmp_path: Path) -> None:
     (tmp_path / "empty.csv").write_bytes(b"")
     with pytest.raises(BadInput, match=r"empty\.csv: not a table that can be read"):
@@ -338,6 +344,13 @@ def test_files_that_are_no_tables_are_told(video: Path, tmp_path: Path) -> None:
     (tmp_path / "noise.csv").write_bytes(bytes(range(256)) * 9)
     with pytest.raises(BadInput, match=r"noise\.csv: no"):
         take([tmp_path / "noise.csv"], "csv", video, tmp_path / "out")
+    (tmp_path / "ragged.csv").write_text("time,x,y\n1,2,3\n1,2,3,4\n")
+    with pytest.raises(BadInput, match=r"ragged\.csv: not a table that can be read .*; export it anew") as told:
+        take([tmp_path / "ragged.csv"], "csv", video, tmp_path / "out")
+    assert "\n" not in str(told.value)
+    samples().to_csv(tmp_path / "plain.csv", index=False)
+    with pytest.raises(BadInput, match="WIDTHxHEIGHT in pixels"):
+        take([tmp_path / "plain.csv"], "csv", video, tmp_path / "out", screen="0x0")
     with pytest.raises(BadInput, match="name the files"):
         take([], "csv", video, tmp_path / "out")
 
@@ -356,6 +369,12 @@ def test_the_command_imports_and_verifies(video: Path, tmp_path: Path, capsys: p
     assert found.name == "video"
     assert found.truth(7).fixations.sum() == 2
     assert main(["data", "import", *files, *words]) == 0, "once more, over it"
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other/video.mp4").write_bytes(video.read_bytes() + b" ")
+    kept = [path.read_bytes() for path in sorted((tmp_path / "set").iterdir())]
+    assert main(["data", "import", *files, *words, "--video", str(tmp_path / "other/video.mp4")]) == 2
+    assert "another video of that name is there; rename one, or give another --out" in capsys.readouterr().err
+    assert [path.read_bytes() for path in sorted((tmp_path / "set").iterdir())] == kept
     few = samples()[lambda each: each["time"] < 0.5]
     few.to_csv(tmp_path / "few.csv", index=False)
     assert main(["data", "import", str(tmp_path / "few.csv"), *words]) == 1, "verify finds frames without a point"

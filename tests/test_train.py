@@ -191,16 +191,15 @@ def recipe_file(recipe: Recipe, path: Path) -> Path:
     return path
 
 
-def test_what_is_complete_is_not_trained_again_and_other_data_are_told(
-    labels: Recipe, tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_what_is_complete_is_not_trained_again_and_other_data_are_told(labels: Recipe, tmp_path: Path) -> None:
     recipe = replace(labels, validation_split=None, epochs=1, clips_per_video=1)
     assert run(recipe, tmp_path / "out")
     assert run(recipe, tmp_path / "out") == []
-    assert "is complete" not in caplog.text
     shutil.copytree(recipe.labelled_dir[0], tmp_path / "elsewhere")
-    assert run(replace(recipe, labelled_dir=str(tmp_path / "elsewhere")), tmp_path / "out") == []
-    assert "is complete, with data or weights from other places" in caplog.text
+    moved = replace(recipe, labelled_dir=str(tmp_path / "elsewhere"))
+    with pytest.raises(BadInput, match="complete, on data or weights from elsewhere; another `out`, or `force=True`"):
+        run(moved, tmp_path / "out")
+    assert run(moved, tmp_path / "out", force=True)
 
 
 def test_the_settings_have_what_resuming_is_about(whole) -> None:
@@ -715,6 +714,8 @@ def test_kernels_of_our_own_train_alike_in_any_precision_and_go_on(labels: Recip
     begun.close()
     rest = step_terms(list(train(recipe, tmp_path / "begun", device="fused")))
     assert rest[-1] == pytest.approx(torchs[-1], rel=1e-4)
+    with pytest.raises(BadInput, match="device 'fused:1' cannot be used here"):
+        next(train(recipe, tmp_path / "none", device="fused:1"))
 
 
 def test_where_nothing_can_be_compiled_torch_trains_and_a_line_says_so(

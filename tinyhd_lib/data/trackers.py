@@ -12,7 +12,7 @@ from tinyhd_lib.data.gaze import Gaze, gaze_file
 from tinyhd_lib.data.options import GazeImport
 from tinyhd_lib.data.video import probe, read_frames
 from tinyhd_lib.errors import BadInput
-from tinyhd_lib.files import write_atomically
+from tinyhd_lib.files import sha256, write_atomically
 
 _LAYOUTS = tomllib.loads(Path(__file__).with_name("trackers.toml").read_text(encoding="utf-8"))
 _SECONDS = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "μs": 1e-6, "µs": 1e-6, "ns": 1e-9}
@@ -24,9 +24,6 @@ _NORMALISED = 2
 
 _NEARLY_ALL = 0.9
 
-_SHORTEST = 0.02
-"""Of a video's length: gaze that ends sooner is in another unit of time."""
-
 
 def import_gaze(export: GazeImport) -> Gaze:
     """Write a video with its gaze points into a folder, and return these: one a frame of each observer, the median.
@@ -34,8 +31,11 @@ def import_gaze(export: GazeImport) -> Gaze:
     Raises:
         BadInput: a file is no such export, or its times or places are hardly those of the video.
     """
+    video = export.out / export.video.name
     if not export.files:
         raise BadInput("name the files that the eye tracker exported: tinyhd data import FILE ...")
+    if video.exists() and sha256(video) != sha256(export.video):
+        raise BadInput(f"{video}: another video of that name is there; rename one, or give another `out`")
     shown = [(frame.time, frame.image.shape) for frame in read_frames(export.video, strict=True)]
     times, (height, width, _) = np.array([time for time, _ in shown]), shown[0][1]
     rate = float(probe(export.video).rate)
@@ -50,8 +50,7 @@ def import_gaze(export: GazeImport) -> Gaze:
     frame, observer, x, y = seen.to_numpy(float).T
     gaze = Gaze(frame.astype(int), observer.astype(int), x, y, (height, width), len(times))
     export.out.mkdir(parents=True, exist_ok=True)
-    video = export.out / export.video.name
-    if not (video.exists() and video.samefile(export.video)):
+    if not video.exists():
         shutil.copyfile(export.video, video)
     write_atomically(video.with_suffix(".npz"), gaze_file(gaze, rate))
     return gaze
@@ -66,7 +65,7 @@ def _read(path: Path, export: GazeImport) -> pd.DataFrame:
     layout = next((each for each in _LAYOUTS[export.kind] if {each[name] for name in _NEEDED} <= set(table)), None)
     if layout is None:
         wanted = ", or ".join(", ".join(each[name] for name in _NEEDED) for each in _LAYOUTS[export.kind])
-        raise BadInput(f"{path}: no export of `kind={export.kind}`, which has {wanted}")
+        raise BadInput(f"{path}: no export of `kind={export.kind}`, which has {wanted}; this has {', '.join(table)}")
 
     def number(column: str) -> pd.Series:
         return pd.to_numeric(table[layout[column]].str.replace(",", "."), errors="coerce")
@@ -77,7 +76,7 @@ def _read(path: Path, export: GazeImport) -> pd.DataFrame:
 
     points = pd.DataFrame({"time": seconds("time"), "x": number("x"), "y": number("y")})
     points["end"] = points["time"] + (seconds("duration") if layout.get("duration") in table else 0)
-    points["observer"] = table[layout["observer"]] if layout.get("observer") in table else str(path)
+    points["observer"] = table[layout["observer"]].fillna("") if layout.get("observer") in table else str(path)
     known = export.start is not None or "from_start" in layout
     began = export.start or 0 if known else points.groupby("observer")["time"].transform("min")
     points[["time", "end"]] = points[["time", "end"]].sub(began, axis=0)
@@ -86,7 +85,7 @@ def _read(path: Path, export: GazeImport) -> pd.DataFrame:
     if layout.get("valid") in table:
         points = points[table[layout["valid"]].str.lower().isin(["1", "1.0", "true"])]
     if points.dropna().empty:
-        raise BadInput(f"{path}: no row of {export.only or 'it'} has numbers as {', '.join(map(layout.get, _NEEDED))}")
+        raise BadInput(f"{path}: no valid row of {export.only or 'it'} has {', '.join(map(layout.get, _NEEDED))}")
     return points.dropna()
 
 
@@ -97,15 +96,16 @@ def _table(path: Path) -> tuple[pd.DataFrame, pd.Series]:
     try:
         table = pd.read_csv(path, sep=separator, dtype=str, encoding="utf-8-sig", encoding_errors="replace")
     except ValueError as error:
-        raise BadInput(f"{path}: not a table that can be read ({error}); export it anew as CSV") from error
+        raise BadInput(f"{path}: not a table that can be read ({str(error).strip()}); export it anew as CSV") from error
     names = table.columns.str.extract(r"^\s*(.*?)\s*(?:[\[(](.*)[\])])?\s*$").drop_duplicates(0)
     return table.iloc[:, names.index].set_axis(names[0], axis=1), names.set_index(0)[1]
 
 
 def _during(points: pd.DataFrame, length: float) -> pd.DataFrame:
     """Return the points that are within a video of so many seconds."""
+    # Gaze that ends after a fiftieth of a video is in another unit of time.
     within = (points["end"] >= 0) & (points["time"] < length)
-    if within.mean() < 0.5 or points["end"].max() < _SHORTEST * length:
+    if within.mean() < 0.5 or points["end"].max() < length / 50:
         told = f"times run from {points['time'].min():.4g} to {points['end'].max():.4g} s in a video of {length:.4g} s"
         raise BadInput(f"{told}: say by `unit` what they are in, or by `start` when the video began")
     return points[within].copy()
@@ -119,7 +119,7 @@ def _in_pixels(places: np.ndarray, size: np.ndarray, screen: str | None) -> np.n
         size: (width, height) of the video.
         screen: WIDTHxHEIGHT, with the video in its middle, as large as it fits; None where places are of the video.
     """
-    found = re.fullmatch(r"(\d+)x(\d+)", screen or "{}x{}".format(*size))
+    found = re.fullmatch(r"([1-9]\d{0,4})x([1-9]\d{0,4})", screen or "{}x{}".format(*size))
     if found is None:
         raise BadInput(f"`screen={screen}`: WIDTHxHEIGHT in pixels, such as 1920x1080")
     extent = np.array(found.groups(), float)

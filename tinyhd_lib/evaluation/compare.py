@@ -105,7 +105,7 @@ def compare(evaluations: Sequence[Evaluation]) -> Comparison:
     Raises:
         BadInput: they differ in data or in how they were scored, or have no frame in common.
     """
-    models = [each.settings["predictions"] for each in evaluations]
+    models = [str(each.settings["predictions"]) for each in evaluations]
     if len(set(models)) < len(models):
         models = [f"{model} ({number})" for number, model in enumerate(models, 1)]
     frames, left_out = _shared_frames(evaluations)

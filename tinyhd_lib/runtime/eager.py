@@ -89,7 +89,7 @@ def find_device(name: str, choices: str = "auto, triton, fused, openvino, cpu, c
         >>> find_device("cpu")
         device(type='cpu')
     """
-    place = name.replace("triton", "cuda").replace("fused", "cpu")
+    place = "cpu" if name == "fused" else name.replace("triton", "cuda")
     try:
         if place == "cuda" and "LOCAL_RANK" in os.environ:  # of several processes on a machine, each has its own
             place = f"cuda:{int(os.environ['LOCAL_RANK']) % max(1, torch.cuda.device_count())}"

@@ -74,7 +74,7 @@ def train(  # noqa: PLR0913
         check_same(out, earlier, record)
         if earlier and earlier.complete and (out / checkpoint.LAST_NAME).exists():
             if earlier.details.get("recipe") != recipe.to_dict():
-                logger.warning("%s: is complete, with data or weights from other places; `force=True` trains anew", out)
+                raise BadInput(f"{out}: complete, on data or weights from elsewhere; another `out`, or `force=True`")
             return
         group.wait()  # until all have looked at what is there
         if group.first and force:
@@ -103,11 +103,10 @@ class _Training:
         self.sources, self.measured = samples.open_sources(recipe)
         self.left_out = samples.LeftOut()
         self.student = learner.build_student(recipe).to(group.device)
-        self.precision = recipe.precision
         compiled = group.compiled and accelerated(self.student, group.device)
         # Our kernels for a CPU are for float32, which is faster there; in bfloat16 torch's gradients are wrong.
-        if group.device.type == "cpu" and (compiled or recipe.precision == "bfloat16"):
-            self.precision = "float32"
+        exact = group.device.type == "cpu" and (compiled or recipe.precision == "bfloat16")
+        self.precision = "float32" if exact else recipe.precision
         self.optimiser = learner.build_optimiser(self.student, recipe)
         self.scaler = torch.amp.GradScaler(group.device.type, enabled=self.precision == "float16")
         self.loss = DistillationLoss({str(name): weight for name, weight in recipe.terms.items()})
