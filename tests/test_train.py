@@ -32,8 +32,7 @@ from tinyhd_lib.data.transforms import Image
 from tinyhd_lib.models.spec import Sampling
 from tinyhd_lib.models.weights import read_metadata
 from tinyhd_lib.records import read_record
-from tinyhd_lib.runtime.fused import learning
-from tinyhd_lib.training import checkpoint, learner, samples, teachers
+from tinyhd_lib.training import checkpoint, kernels, learner, samples, teachers
 from tinyhd_lib.training import loop as training
 from tinyhd_lib.training.checkpoint import log_table, read_log, read_state, smoothed
 from tinyhd_lib.training.learner import build_student
@@ -724,7 +723,7 @@ def test_where_nothing_can_be_compiled_torch_trains_and_a_line_says_so(
     def fail(*_: object) -> None:
         raise UnpicklingError("pickle data was truncated")
 
-    monkeypatch.setattr(learning, "convolve", fail)
+    monkeypatch.setattr(kernels, "convolve", fail)
     recipe = replace(labels, validation_split=None, epochs=1, clips_per_video=1)
     assert list(train(recipe, tmp_path, device="fused"))
     assert "training with torch alone, which takes longer" in caplog.text

@@ -14,8 +14,6 @@ from functools import partial, wraps
 from importlib.resources import files
 from pkgutil import resolve_name
 
-from tqdm.contrib.logging import logging_redirect_tqdm
-
 from tinyhd_lib import __version__
 from tinyhd_lib.errors import BadInput
 
@@ -41,6 +39,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         logging.getLogger(library).setLevel(logging.ERROR)
     os.environ.setdefault("DASK_LOGGING__DISTRIBUTED", "error")  # it asks when it is imported, here and in workers
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # on a busy machine, threads that spin cost a multiple
+    from tqdm.contrib.logging import logging_redirect_tqdm
+
     command: Command = resolve_name(f"{__name__}.{_COMMANDS[name][0]}")
     try:
         with logging_redirect_tqdm():

@@ -15,8 +15,8 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-from tinyhd_lib.runtime.fused import learning
 from tinyhd_lib.runtime.fused.simd import LANES
+from tinyhd_lib.training import kernels
 
 _WORTH_SHARING = 2**15
 """Numbers of which threads get a share; with fewer, waking them takes longer."""
@@ -55,7 +55,7 @@ class DepthwiseFunction(torch.autograd.Function):
         out = x.new_empty(clips, channels, lasting, height, width)
         ctx.sizes = channels, frames, lasting, height, width, kernel, stride, padding
         ctx.save_for_backward(x, weight)
-        _share(learning.convolve, ctx.sizes, x, weight, out)
+        _share(kernels.convolve, ctx.sizes, x, weight, out)
         return out
 
     @staticmethod
@@ -63,9 +63,9 @@ class DepthwiseFunction(torch.autograd.Function):
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, None, None]:
         x, weight = ctx.saved_tensors
         gradient, of_input = gradient.contiguous(), torch.empty_like(x)
-        _share(learning.input_gradient, ctx.sizes, gradient, weight, of_input)
+        _share(kernels.input_gradient, ctx.sizes, gradient, weight, of_input)
         lanes = x.new_zeros(*x.shape[:2], *weight.shape[1:], LANES)
-        _share(learning.weight_gradient, ctx.sizes, x, gradient, lanes)
+        _share(kernels.weight_gradient, ctx.sizes, x, gradient, lanes)
         return of_input, lanes.sum((0, -1)), None, None
 
 

@@ -1,4 +1,4 @@
-"""The loops of a depthwise convolution that learns, compiled; see `kernels`.
+"""The loops of a depthwise convolution that learns, compiled; see `tinyhd_lib.runtime.fused.kernels`.
 
 It is 3x3 in space, of stride 1 there, and has any kernel and stride in time. Arrays are flat float32 of contiguous
 (N, C, T, H, W) tensors, W a multiple of `LANES`. Every kernel makes the planes (a channel of a clip) ``first`` to
