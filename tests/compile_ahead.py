@@ -1,23 +1,30 @@
-"""Compile every kernel that layers launch, for GPUs that need not be there.
+"""Compile every kernel that a plan launches, for GPUs that need not be there.
 
-python tests/compile_ahead.py TARGET...
+python tests/compile_ahead.py MODEL TARGET...
 
 A target is sm_80, sm_90, gfx942 and the like. Prints a line for each: how many kernels, and how many registers spilt.
 """
 
+import os
 import re
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
+
+os.environ.pop("TRITON_INTERPRET", None)
 
 import torch
 import triton
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 
-from tinyhd_lib.runtime import depthwise
+from tinyhd_lib import MODEL_SPECS, build_model
+from tinyhd_lib.runtime.fused.planner import make_plan
+from tinyhd_lib.runtime.gpu import engine
+from tinyhd_lib.training import gpu_layers as layers
 
 TYPES = {torch.float32: "*fp32", torch.bfloat16: "*bf16", torch.float16: "*fp16"}
 
@@ -43,16 +50,31 @@ def type_of(arg: Any) -> Any:
     return TYPES[arg.dtype] if isinstance(arg, torch.Tensor) else "fp32" if isinstance(arg, float) else "i32"
 
 
-def launches() -> list[Any]:
-    """Return all launches of a layer that learns, in two precisions."""
+def recorded(module: Any, found: dict[Any, Any]) -> SimpleNamespace:
+    """Return a module of kernels whose launches are written down."""
+    return SimpleNamespace(
+        **{
+            name: Recorder(getattr(value, "kernel", value), found)
+            for name, value in vars(module).items()
+            if name.endswith("_kernel")
+        }
+    )
+
+
+def launches_of(model: str, precision: str) -> list[Any]:
+    """Return all launches of a forward pass in two precisions, and of layers that learn."""
     found: dict[Any, Any] = {}
-    for name, value in list(vars(depthwise).items()):
-        if name.endswith("_kernel"):
-            setattr(depthwise, name, Recorder(value, found))
+    for module in (engine, layers):
+        module.kernels = recorded(module.kernels, found)
+    engine._precision = lambda _device: precision
+    plan = make_plan(build_model(MODEL_SPECS[model]))
     for kind in (torch.float32, torch.bfloat16):
-        layer = torch.nn.Sequential(torch.nn.Conv3d(48, 48, 3, padding=1, groups=48, bias=False))
-        depthwise.accelerate(layer)
-        layer(torch.randn(1, 48, 2, 48, 64, dtype=kind, requires_grad=True)).sum().backward()
+        engine.Engine(plan, torch.device("meta"), kind)(torch.empty(1, *plan.clip, device="meta"))
+        learning = torch.nn.Sequential(
+            torch.nn.Conv3d(48, 48, 3, padding=1, groups=48, bias=False), torch.nn.BatchNorm3d(48), torch.nn.ReLU6()
+        )
+        layers.accelerate(learning)
+        learning(torch.randn(1, 48, 2, 48, 64, dtype=kind, requires_grad=True)).sum().backward()
     return list(found.values())
 
 
@@ -73,11 +95,12 @@ def spilt(cubin: bytes) -> int:
 
 
 def main() -> None:
-    found = launches()
-    for name in sys.argv[1:]:
+    model, *targets = sys.argv[1:]
+    launches = {precision: launches_of(model, precision) for precision in ("tf32x3", "ieee")}
+    for name in targets:
         nvidia = name.startswith("sm_")
         target = GPUTarget("cuda", int(name[3:]), 32) if nvidia else GPUTarget("hip", name, 64)
-        made = [compiled(*launch, target) for launch in found]
+        made = [compiled(*launch, target) for launch in launches["tf32x3" if nvidia else "ieee"]]
         local = sum(spilt(each.asm["cubin"]) for each in made) if nvidia else 0
         sys.stdout.write(f"{name}: {len(made)} kernels, {local} bytes of local memory\n")
 

@@ -6,29 +6,87 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
 from conftest import random_model
+from test_teachers import wake
 
-from tinyhd_lib import MODEL_SPECS, BadInput, open_runtime
+from tinyhd_lib import MODEL_SPECS, BadInput, metrics, open_runtime
+from tinyhd_lib.runtime.fused.planner import make_plan
 
 pytest.importorskip("triton", reason="Triton comes with torch on Linux alone")
 
-from tinyhd_lib.runtime import depthwise
+from tinyhd_lib.runtime.gpu.engine import Engine
+from tinyhd_lib.training import gpu_layers as layers
 
 interpreted = pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU: see test_gpu.py")
 
 
+CLIP = 3, 16, 32, 64
+QUICK = "d123m_rc4_rc1T"  # what takes time is the interpreter
+ROWS = [row if row == QUICK else pytest.param(row, marks=pytest.mark.slow) for row in MODEL_SPECS]
+
+
+def engine_of(model: torch.nn.Module, kind: torch.dtype = torch.float32, tile: int = 2**17) -> Engine:
+    return Engine(make_plan(model, CLIP), torch.device("cpu"), kind, tile=tile)
+
+
+def awake(row: str) -> torch.nn.Module:
+    model = random_model(row)
+    wake(model, torch.randn(2, 3, 16, 64, 96, generator=torch.Generator().manual_seed(1)))
+    return model
+
+
+@interpreted
+@pytest.mark.parametrize("row", ROWS)
+def test_every_model_gives_torchs_maps(row: str) -> None:
+    model = awake(row)
+    clips = torch.randn(1, *CLIP, generator=torch.Generator().manual_seed(2))
+    with torch.inference_mode():
+        maps = engine_of(model)(clips).clone()
+        expected = model.double()(clips.double()).map.reshape(maps.shape)
+    assert expected.std() > 5e-3
+    assert (maps - expected).abs().max() < 1e-5
+
+
+@interpreted
 @pytest.mark.slow
-def test_the_kernels_compile_for_gpus_that_are_not_there() -> None:
+def test_clips_of_a_batch_and_small_tiles_change_nothing() -> None:
+    model = awake("d2_S")
+    clips = torch.randn(3, *CLIP, generator=torch.Generator().manual_seed(3))
+    with torch.inference_mode():
+        each = torch.cat([engine_of(model)(clip[None]).clone() for clip in clips])
+        torch.testing.assert_close(engine_of(model, tile=2**14)(clips), each, rtol=0, atol=1e-6)
+    assert (each[0] - each[1]).abs().max() > 1e-3
+
+
+@interpreted
+@pytest.mark.slow
+def test_half_precision_changes_maps_a_little() -> None:
+    model = awake("d2_S")
+    clip = torch.randn(1, *CLIP, generator=torch.Generator().manual_seed(4))
+    with torch.inference_mode():
+        exact, half = model(clip).map.reshape(32, 64).numpy(), engine_of(model, torch.float16)(clip)[0, 0].numpy()
+    assert 0 < np.abs(half - exact).max() < 0.02
+    assert metrics.cc(half, exact) > 0.999
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("model", ["d123s_rc4_rc1T", QUICK])
+def test_the_kernels_compile_for_gpus_that_are_not_there(model: str) -> None:
     script = Path(__file__).with_name("compile_ahead.py")
     environment = {name: value for name, value in os.environ.items() if name != "TRITON_INTERPRET"}
     targets = ["sm_80", "sm_90", "gfx942"]
-    command = [sys.executable, script, *targets]
+    command = [sys.executable, script, model, *targets]
     told = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
     assert told.returncode == 0, told.stderr
-    assert told.stdout.splitlines() == [f"{target}: 6 kernels, 0 bytes of local memory" for target in targets]
+    lines = told.stdout.splitlines()
+    assert [line.partition(":")[0] for line in lines] == targets
+    for line in lines:
+        assert int(line.split()[1]) > 20
+        assert int(line.split()[3]) < 500  # bytes of local memory of all kernels together: hardly a register is spilt
 
 
 @interpreted
@@ -72,7 +130,7 @@ def test_depthwise_gradients_are_torchs(kernel: tuple, stride: tuple, padding: t
     torch.manual_seed(frames)
     x, weight = (torch.randn(size, dtype=torch.float64) for size in ((2, 3, frames, 7, 10), (3, 1, *kernel)))
     inputs = tuple(each.float().requires_grad_() for each in (x, weight))
-    found = gradients_of(depthwise.DepthwiseFunction.apply(*inputs, stride, padding), inputs)
+    found = gradients_of(layers.DepthwiseFunction.apply(*inputs, stride, padding), inputs)
     exact = x.requires_grad_(), weight.requires_grad_()
     expected = gradients_of(F.conv3d(*exact, None, stride, padding, groups=3), exact)
     for ours, theirs in zip(found, expected, strict=True):
@@ -80,11 +138,33 @@ def test_depthwise_gradients_are_torchs(kernel: tuple, stride: tuple, padding: t
 
 
 @interpreted
+@pytest.mark.parametrize("clip6", [True, False])
+@pytest.mark.parametrize("size", [(2, 5, 4, 19, 31), (1, 3, 1, 2, 3)])
+def test_batch_norm_gradients_are_torchs(size: tuple[int, ...], clip6: bool) -> None:
+    torch.manual_seed(size[0])
+    norm = torch.nn.BatchNorm3d(size[1]).double()
+    torch.nn.init.uniform_(norm.weight, 0.5, 3)
+    torch.nn.init.uniform_(norm.bias, -1, 1)
+    model = torch.nn.Sequential(norm, *[torch.nn.ReLU6()] * clip6)
+    x = (3 + 2 * torch.randn(size, dtype=torch.float64)).requires_grad_()
+    fast = copy.deepcopy(model).float()
+    layers.accelerate(fast)
+    mine = x.detach().float().requires_grad_()
+    found = gradients_of(fast(mine), (mine, *fast.parameters()))
+    expected = gradients_of(model(x), (x, *model.parameters()))
+    for ours, theirs in zip(found, expected, strict=True):
+        torch.testing.assert_close(ours.double(), theirs, rtol=0, atol=1e-5 * float(theirs.detach().abs().max()))
+    for name, value in model.state_dict().items():
+        torch.testing.assert_close(fast.state_dict()[name].double(), value.double(), rtol=1e-6, atol=1e-6)
+    torch.testing.assert_close(fast.eval()(mine).double(), model.eval()(x), rtol=0, atol=1e-5)
+
+
+@interpreted
 @pytest.mark.parametrize("part", ["encoder.features.2", "decoders.d2.blocks.4"])
 def test_a_students_blocks_learn_the_same(part: str) -> None:
     model = random_model("d123m_rc4_rc1T").get_submodule(part).train()
     fast, exact = copy.deepcopy(model), copy.deepcopy(model).double()
-    depthwise.accelerate(fast)
+    layers.accelerate(fast)
     assert list(fast.state_dict()) == list(model.state_dict())
     channels = next(model.parameters()).shape[1]
     x = torch.randn(1, channels, 3, 4, 6, generator=torch.Generator().manual_seed(2))

@@ -45,8 +45,8 @@ def open_runtime(model: "TinyHD | str | Path | Saliency", device: str = "auto", 
     Args:
         model: a name of `list_models`, a checkpoint's path, or a model; or one of others, see `foreign_runtime`.
         device: ``auto`` (the fastest that is there and has the precision, GPUs first); ``fused``, kernels of our own
-            for a CPU; ``triton`` or ``triton:1``, CUDA with kernels of our own where torch is slow; ``openvino``; a
-            torch device (``cpu``, ``cuda``, ``cuda:1``, ``mps``).
+            for a CPU; ``triton`` or ``triton:1``, kernels of our own for a GPU; ``openvino``; a torch device (``cpu``,
+            ``cuda``, ``cuda:1``, ``mps``).
         precision: a name of `LEAST_CC`; all but ``float32`` change the maps a little.
 
     Raises:
@@ -82,6 +82,10 @@ def _open(source: ModelSource, device: str, precision: str) -> Runtime:
     try:
         if name in _NOT_TORCH:
             return resolve_name(f"{__name__}.{_NOT_TORCH[name]}")(source, precision)
+        if name == "triton":
+            from tinyhd_lib.runtime.gpu.runtime import TritonRuntime
+
+            return TritonRuntime(source, device, precision)
         from tinyhd_lib.runtime.eager import TorchRuntime
 
         return TorchRuntime(source, device, precision)

@@ -1,4 +1,4 @@
-"""The forward pass in torch, on any device: as it is, or with kernels of our own."""
+"""The forward pass in torch, on any device."""
 
 import os
 from collections.abc import Sequence
@@ -19,35 +19,26 @@ class TorchRuntime:
 
     Args:
         source: the model.
-        device: of torch; or ``triton``, ``triton:1``: CUDA, with kernels of our own where torch is slow.
+        device: of torch.
         precision: ``float32``, or what torch's autocast computes in.
 
     Raises:
         BadInput: there is no such precision.
-        Unusable: the device is not there, it cannot run the model, or precision or kernels change the maps too much.
+        Unusable: the device is not there, it cannot run the model, or the precision changes the maps too much.
     """
 
     def __init__(self, source: ModelSource, device: str, precision: str = "float32") -> None:
         check_precision(precision, PRECISIONS, "torch")
-        ours = device.startswith("triton")
         self._device = find_device(device)
         self._model = source.load().to(self._device)
-        ways = ["triton"] * ours + [precision] * (precision != "float32")
-        self.name = " ".join(["torch", str(self._device), *ways])
+        self.name = f"torch {self._device}" + ("" if precision == "float32" else f" {precision}")
         self.spec = source.spec
         self.digest, self.sampling = source.digest, source.sampling
         self.precision = precision
         self.batch = 1 if self._device.type == "cpu" else 8
-        if ours:
-            from triton.errors import TritonError
-
-            from tinyhd_lib.runtime.depthwise import accelerate
-
-            accelerate(self._model)
-            self._try_out(RuntimeError, TritonError)
-        elif self._device.type == "mps":  # where not every layer is there
-            self._try_out(RuntimeError)
-        if ours or precision != "float32":
+        if self._device.type == "mps":
+            self._try_out()
+        if precision != "float32":
             from tinyhd_lib.runtime.exactness import check_exact
 
             check_exact(self, TorchRuntime(source, str(self._device)))
@@ -63,16 +54,16 @@ class TorchRuntime:
             maps = self._model(torch.from_numpy(np.stack(list(clips))).to(self._device)).map
             return np.asarray(maps.reshape(len(clips), self.spec.outputs, *maps.shape[-2:]).float().cpu())
 
-    def _try_out(self, *errors: type[Exception]) -> None:
+    def _try_out(self) -> None:
         """Run once.
 
         Raises:
-            Unusable: one of the errors tells that this is not possible here.
+            Unusable: not every layer is there.
         """
         try:
             self([np.zeros(CLIP_SHAPE, np.float32)])
-        except errors as error:
-            raise Unusable(f"{self.name}: torch cannot compute this here ({_first_line(error)})") from error
+        except RuntimeError as error:
+            raise Unusable(f"{self.name}: torch cannot compute this here ({first_line(error)})") from error
 
 
 def find_device(name: str, choices: str = "auto, triton, fused, openvino, cpu, cuda, cuda:N, mps") -> torch.device:
@@ -96,11 +87,12 @@ def find_device(name: str, choices: str = "auto, triton, fused, openvino, cpu, c
         # With its number: which GPU is the current one is told to each thread apart.
         device = torch.empty(0, device=torch.device(place)).device
     except (RuntimeError, AssertionError) as error:
-        raise Unusable(f"device {name!r} cannot be used here (choose from {choices}): {_first_line(error)}") from error
+        raise Unusable(f"device {name!r} cannot be used here (choose from {choices}): {first_line(error)}") from error
     if device.type == "meta":
         raise Unusable("device 'meta' computes nothing")
     return device
 
 
-def _first_line(error: BaseException) -> str:
+def first_line(error: BaseException) -> str:
+    """Return the first line of what an error says, for a message of one line."""
     return str(error).strip().partition("\n")[0]

@@ -283,7 +283,7 @@ def accelerated(student: nn.Module, device: torch.device) -> bool:
     """Give a student kernels of our own, where torch is slow; return whether they can be had here, else say why not."""
     try:
         if device.type == "cuda":
-            from tinyhd_lib.runtime.depthwise import accelerate
+            from tinyhd_lib.training.gpu_layers import accelerate
         else:
             from tinyhd_lib.training.layers import accelerate
         accelerate(student)

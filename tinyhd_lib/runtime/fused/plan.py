@@ -1,4 +1,4 @@
-"""What is to be computed for a student, step by step: data that need no torch."""
+"""What is to be computed for a student, step by step, on a CPU or a GPU: data that need no torch."""
 
 import json
 import math
@@ -9,12 +9,16 @@ from typing import Any
 import numpy as np
 from safetensors.numpy import load, save
 
+from tinyhd_lib.cache import Cache
 from tinyhd_lib.data.transforms import Map
 from tinyhd_lib.models.spec import CLIP_SHAPE
 from tinyhd_lib.runtime.fused.kernels import LINE
 
 Shape = tuple[int, ...]
 """(C, T, H, W) of a map."""
+
+PLANS = Cache("plans", most_bytes=2**30)
+"""Plans that were held against torch before, as `Plan.to_bytes` writes them."""
 
 CLIP = -1
 """The number of the clip among the steps' results."""
@@ -57,14 +61,16 @@ class Plan:
     Attributes:
         steps: in an order in which they can be computed.
         weights: flat float32, by the step's number and their own: ``12.0``.
+        clip: the shape of what it is made for.
     """
 
     steps: tuple[Step, ...]
     weights: Mapping[str, Map]
+    clip: Shape = CLIP_SHAPE
 
     def shape(self, number: int) -> Shape:
         """Return the shape of a step's result, or of the clip."""
-        return CLIP_SHAPE if number == CLIP else self.steps[number].shape
+        return self.clip if number == CLIP else self.steps[number].shape
 
     def to_bytes(self) -> bytes:
         """Return the plan as it is kept: safetensors, with the steps as JSON among the weights."""

@@ -19,7 +19,7 @@ from torchvision.ops.misc import Conv2dNormActivation
 
 from tinyhd_lib.data.transforms import Map
 from tinyhd_lib.models.decoders import DecoderBlock
-from tinyhd_lib.models.spec import INPUT_SIZE
+from tinyhd_lib.models.spec import CLIP_SHAPE
 from tinyhd_lib.models.student import TinyHD
 from tinyhd_lib.models.upsampling import enlarge, shuffle_pixels, upsample_space
 from tinyhd_lib.runtime.fused.kernels import STRIP, pitch
@@ -38,10 +38,15 @@ _TRACING = Lock()
 """Torch traces one model at a time: it replaces what all threads call."""
 
 
-def make_plan(model: TinyHD) -> Plan:
-    """Return the steps of a student in evaluation mode, for clips of the published size."""
+def make_plan(model: TinyHD, clip: Shape = CLIP_SHAPE) -> Plan:
+    """Return the steps of a student in evaluation mode.
+
+    Args:
+        model: the student.
+        clip: the shape (3, T, H, W) of what it will get; a CPU's kernels know the published one alone.
+    """
     with _TRACING, torch.no_grad():
-        return _Planner(model.eval()).plan
+        return _Planner(model.eval(), clip).plan
 
 
 class _Logits(nn.Module):
@@ -74,7 +79,8 @@ class _Tracer(fx.Tracer):
 
 
 class _Planner:
-    def __init__(self, model: TinyHD) -> None:
+    def __init__(self, model: TinyHD, clip: Shape) -> None:
+        self._clip = clip
         self._steps: list[Step] = []
         self._weights: dict[str, Map] = {}
         self._numbers: dict[fx.Node, int] = {}
@@ -93,7 +99,7 @@ class _Planner:
 
     @property
     def plan(self) -> Plan:
-        return Plan(tuple(self._steps), self._weights)
+        return Plan(tuple(self._steps), self._weights, self._clip)
 
     def _add(self, step: Step, *weights: Any) -> int:
         number = len(self._steps)
@@ -195,8 +201,9 @@ class _Planner:
         """Add the fusion, whose weights are in its own order of the decoders."""
         ordered = [logits[place] for place in model.spec.fusion_order]
         counts, lengths, *_ = zip(*map(self._shape, ordered), strict=True)
-        frames, pixels = model.spec.outputs, INPUT_SIZE[0] * INPUT_SIZE[1]
-        shape, settings = (1, frames, *INPUT_SIZE), (counts, lengths, frames, pixels)
+        frames, (height, width) = model.spec.outputs, self._clip[2:]
+        pixels = height * width
+        shape, settings = (1, frames, height, width), (counts, lengths, frames, pixels)
         step = Step("fuse", tuple(ordered), shape, settings=settings, extent=pixels, grain=STRIP)
         self._add(step, model.fusion.weight, model.fusion.bias)
 

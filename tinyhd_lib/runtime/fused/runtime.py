@@ -12,14 +12,13 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
-from tinyhd_lib.cache import Cache
 from tinyhd_lib.data.transforms import Map
 from tinyhd_lib.models.source import ModelSource
 from tinyhd_lib.models.spec import CLIP_SHAPE
 from tinyhd_lib.records import usable_cores
 from tinyhd_lib.runtime.base import check_precision, conversion_key
 from tinyhd_lib.runtime.fused import kernels, residual
-from tinyhd_lib.runtime.fused.plan import CLIP, Plan, share_buffers
+from tinyhd_lib.runtime.fused.plan import CLIP, PLANS, Plan, share_buffers
 
 _NOTHING = np.empty(0, np.float32)
 _CACHE_LINE = 64
@@ -135,9 +134,6 @@ def _aligned(count: int) -> Map:
 
 
 logger = logging.getLogger(__name__)
-
-PLANS = Cache("plans", most_bytes=2**30)
-"""Plans that were made before, as `Plan.to_bytes` writes them."""
 
 _MOST_THREADS = 16
 

@@ -1,4 +1,4 @@
-"""Depthwise 3-D convolutions for GPUs, which torch is slow at: Triton kernels, and what gives them to a model.
+"""What a student's training is slow at in torch on a GPU, as Triton kernels; see `gpu_layers`.
 
 Tensors are contiguous (N, C, T, H, W) of any floating type; sums are float32. Nothing is added by atomics, so that a
 step of training gives the same numbers each time. In the kernels, sizes have an o behind them where the result has
@@ -6,22 +6,9 @@ others; ``plane`` is a channel of a clip, ``pad`` and ``edge`` are the paddings 
 environment variable ``TRITON_INTERPRET=1`` they run on a CPU, as in the tests.
 """
 
-from typing import Any
-
-import torch
 import triton
 import triton.language as tl
-from torch import Tensor, nn
-from torch.autograd.function import once_differentiable
 from triton.language import constexpr
-
-_PIXELS = 1024
-"""That a program works on at once."""
-
-_PROGRAMS = 4096
-"""That sum up a weight's gradient, at most."""
-
-Triple = tuple[int, ...]
 
 
 @triton.jit
@@ -90,54 +77,56 @@ def weight_gradient_kernel(x, gradient, out, sizes, frames, share, P_TILE: const
     tl.store(to_taps + 2, tl.sum(right, 0))
 
 
-class DepthwiseFunction(torch.autograd.Function):
-    """A depthwise convolution of x (N, C, T, H, W) by weight (C, 1, k, 3, 3), strides and paddings alike in space."""
-
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, weight: Tensor, stride: Triple, padding: Triple) -> Tensor:
-        x, taps = x.contiguous(), weight.float().contiguous()
-        sizes = [
-            (size + 2 * pad - kernel) // step + 1
-            for size, pad, kernel, step in zip(x.shape[2:], padding, weight.shape[2:], stride, strict=True)
-        ]
-        out = x.new_empty((*x.shape[:2], *sizes))
-        ctx.save_for_backward(x, taps)
-        ctx.sizes = *x.shape[1:], *sizes, weight.shape[2], *stride[:2], *padding[:2]
-        ctx.kind = weight.dtype
-        tile, grid = _tiles(out)
-        convolve_kernel[grid](x, taps, out, ctx.sizes, P_TILE=tile)
-        return out
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, None, None]:
-        x, taps = ctx.saved_tensors
-        gradient, of_input = gradient.contiguous(), torch.empty_like(x)
-        tile, grid = _tiles(of_input)
-        input_gradient_kernel[grid](gradient, taps, of_input, ctx.sizes, P_TILE=tile)
-        (channels, _, kernel), frames = taps.shape[:3], len(x) * gradient.shape[2]
-        share = triton.cdiv(frames, max(1, _PROGRAMS // (3 * kernel * channels)))
-        parts = torch.empty((triton.cdiv(frames, share), *taps.shape), device=x.device)
-        tile, _ = _tiles(gradient)
-        programs = 3 * kernel, channels, len(parts)
-        weight_gradient_kernel[programs](x, gradient, parts, ctx.sizes, frames, share, P_TILE=tile)
-        return of_input, parts.sum(0).to(ctx.kind), None, None
+@triton.jit
+def statistics_kernel(x, out, size, P_TILE: constexpr):
+    """Write mean and sum of squared distances of a tile. Programs: tiles of a plane, channels of all clips."""
+    p, plane = tl.program_id(0) * P_TILE + tl.arange(0, P_TILE), tl.program_id(1).to(tl.int64)
+    value = tl.load(x + plane * size + p, mask=p < size, other=0.0).to(tl.float32)
+    mean = tl.sum(value, 0) / tl.minimum(P_TILE, size - tl.program_id(0) * P_TILE)
+    apart = tl.where(p < size, value - mean, 0.0)
+    to = out + (plane * tl.num_programs(0) + tl.program_id(0)) * 2
+    tl.store(to, mean)
+    tl.store(to + 1, tl.sum(apart * apart, 0))
 
 
-class _Depthwise(nn.Conv3d):
-    def forward(self, x: Tensor) -> Tensor:
-        return DepthwiseFunction.apply(x, self.weight, self.stride, self.padding)
+@triton.jit
+def normalise_kernel(x, scale, shift, out, C, size, CLIP: constexpr, P_TILE: constexpr):
+    """Scale and shift every channel, with ReLU6 if ``CLIP``. Programs: tiles of a plane, channels of all clips."""
+    p, plane = tl.program_id(0) * P_TILE + tl.arange(0, P_TILE), tl.program_id(1).to(tl.int64)
+    value = tl.load(x + plane * size + p, mask=p < size, other=0.0).to(tl.float32)
+    value = value * tl.load(scale + plane % C) + tl.load(shift + plane % C)
+    if CLIP:
+        value = tl.minimum(tl.maximum(value, 0.0), 6.0)
+    tl.store(out + plane * size + p, value.to(out.dtype.element_ty), mask=p < size)
 
 
-def accelerate(model: nn.Module) -> None:
-    """Give a model's depthwise convolutions these kernels; names and values of its parameters stay."""
-    for layer in model.modules():
-        if isinstance(layer, nn.Conv3d) and layer.groups == layer.in_channels > 1:
-            layer.__class__ = _Depthwise
+@triton.jit
+def passed(x, gradient, folded, plane, p, C, size, CLIP: constexpr):
+    """Return what of a gradient passes ReLU6, and the normalised input."""
+    (scale, shift, mean, deviation), c = folded, plane % C
+    value = tl.load(x + plane * size + p, mask=p < size, other=0.0).to(tl.float32)
+    given = tl.load(gradient + plane * size + p, mask=p < size, other=0.0).to(tl.float32)
+    if CLIP:
+        made = value * tl.load(scale + c) + tl.load(shift + c)
+        given = tl.where((made > 0.0) & (made < 6.0), given, 0.0)
+    return given, (value - tl.load(mean + c)) / tl.load(deviation + c)
 
 
-def _tiles(planes: Tensor) -> tuple[int, tuple[int, int, int]]:
-    """Return the pixels of a tile, and the programs for all tiles, frames and channels."""
-    n, channels, frames, height, width = planes.shape
-    tile = min(_PIXELS, triton.next_power_of_2(height * width))
-    return tile, (triton.cdiv(height * width, tile), frames, n * channels)
+@triton.jit
+def gradient_sums_kernel(x, gradient, folded, out, C, size, CLIP: constexpr, P_TILE: constexpr):
+    """Write a tile's sums of the gradient, and of it times the normalised input. Programs as in `statistics_kernel`."""
+    p, plane = tl.program_id(0) * P_TILE + tl.arange(0, P_TILE), tl.program_id(1).to(tl.int64)
+    given, normal = passed(x, gradient, folded, plane, p, C, size, CLIP)
+    to = out + (plane * tl.num_programs(0) + tl.program_id(0)) * 2
+    tl.store(to, tl.sum(given, 0))
+    tl.store(to + 1, tl.sum(given * normal, 0))
+
+
+@triton.jit
+def norm_gradient_kernel(x, gradient, folded, means, out, C, size, CLIP: constexpr, P_TILE: constexpr):
+    """Make the gradient of a batch norm's input, by the means (C, 2) of what `gradient_sums_kernel` sums up."""
+    p, plane = tl.program_id(0) * P_TILE + tl.arange(0, P_TILE), tl.program_id(1).to(tl.int64)
+    given, normal = passed(x, gradient, folded, plane, p, C, size, CLIP)
+    c = plane % C
+    made = tl.load(folded[0] + c) * (given - tl.load(means + c * 2) - normal * tl.load(means + c * 2 + 1))
+    tl.store(out + plane * size + p, made.to(out.dtype.element_ty), mask=p < size)

@@ -1,0 +1,150 @@
+"""Computes a plan on a GPU, a batch of clips at a time."""
+
+import math
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+import triton
+from torch import Tensor
+
+from tinyhd_lib.models.upsampling import enlarge
+from tinyhd_lib.runtime.fused.plan import CLIP, Plan, Step
+from tinyhd_lib.runtime.fused.residual import COPY, ENLARGE
+from tinyhd_lib.runtime.gpu import kernels
+
+_LEAST = 16
+"""Of a side of what matrix units multiply."""
+
+_FEW = 4
+"""Channels of a result that are summed up without matrix units."""
+
+_MOST = 64
+"""Channels that a program makes, or keeps for three frames, at once."""
+
+_TILE = 2048
+"""Numbers that a program keeps of one thing: 16 for each of its threads."""
+
+
+class Engine:
+    """A plan with its weights on a GPU.
+
+    Args:
+        plan: what to compute.
+        device: of torch; a CPU where Triton interprets.
+        kind: float32, bfloat16 or float16: what maps are kept in, and what is multiplied.
+        tile: numbers that a program keeps of one thing; the interpreter is the faster the more they are.
+    """
+
+    def __init__(self, plan: Plan, device: torch.device, kind: torch.dtype, tile: int = _TILE) -> None:
+        self._kind, self._tile, self._precision = kind, tile, _precision(device)
+        weights = {name: torch.from_numpy(weight.copy()).to(device) for name, weight in plan.weights.items()}
+        self._steps = [
+            (step, [weights[f"{number}.{each}"] for each in range(step.weights)])
+            for number, step in enumerate(plan.steps)
+        ]
+        self._last_use = {source: number for number, step in enumerate(plan.steps) for source in step.sources}
+
+    def __call__(self, clips: Tensor) -> Tensor:
+        """Return the fused maps (N, outputs, H, W) in float32 of clips (N, 3, T, H, W)."""
+        results = {CLIP: clips.to(self._kind)}
+        for number, (step, weights) in enumerate(self._steps):
+            inputs = [results[each] for each in step.inputs]
+            other = None if step.other is None else results[step.other]
+            results[number] = self._result(step, inputs, weights, other)
+            for source in step.sources:
+                if self._last_use[source] == number:
+                    results.pop(source, None)
+        return results[len(self._steps) - 1]
+
+    def _result(  # noqa: PLR0911
+        self, step: Step, inputs: list[Tensor], weights: list[Tensor], other: Tensor | None
+    ) -> Tensor:
+        x = inputs[0]
+        match step.kernel:
+            case "stem":
+                kernel, bias = (each.to(self._kind) for each in weights)
+                return F.conv3d(x, kernel.view(-1, 3, 3, 3, 3), bias, stride=2, padding=1).clamp_(0, 6)
+            case "pointwise":
+                return self._pointwise(x, weights, clip=step.settings[2])
+            case "enlarge" | "shuffle":
+                made = enlarge(x, shuffle=step.kernel == "shuffle", lengthen=step.shape[1] == 2 * x.shape[2])
+                return (made if other is None else made + other).contiguous()
+            case "join":
+                return torch.cat(inputs, dim=1)
+            case "block":
+                return self._block(step, x, weights, other)
+            case "fuse":
+                return _fused(inputs, *weights, frames=step.shape[1])
+        return x  # "widen", which a CPU does beforehand: here both ways are enlarged at once
+
+    def _pointwise(self, x: Tensor, weights: list[Tensor], *, clip: bool) -> Tensor:
+        outputs, inputs, pixels = weights[1].numel(), x.shape[1], math.prod(x.shape[2:])
+        out = x.new_empty(len(x), outputs, *x.shape[2:])
+        tiles = self._tiles(inputs, outputs, pixels)
+        grid = triton.cdiv(pixels, tiles["P_TILE"]), triton.cdiv(outputs, tiles["CO_TILE"]), len(x)
+        kernels.pointwise_kernel[grid](x, tuple(weights), out, (inputs, outputs, pixels), CLIP=clip, **tiles)
+        return out
+
+    def _block(self, step: Step, x: Tensor, weights: list[Tensor], other: Tensor | None) -> Tensor:
+        expand, bias, depthwise, *rest = weights
+        mode, (_, hidden, outputs), shape, _, lasting, (kernel, stride, pad), space_stride = step.settings
+        if mode == ENLARGE:
+            x = self._stretched(x, shape)
+        elif mode != COPY:
+            x = self._pointwise(x, [expand, bias], clip=True)
+        out = x.new_empty(len(x), *step.shape)
+        frames, plane, sizes = shape[0], math.prod(step.shape[2:]), (hidden, outputs, *shape)
+        tiles = self._tiles(hidden, outputs, plane)
+        columns = triton.cdiv(plane, tiles["P_TILE"])
+        if (kernel, stride, space_stride) == (3, 1, 1) and frames > 1 and hidden <= _MOST:
+            tiles["C_TILE"] = max(tiles["C_TILE"], _power(hidden))
+            kernels.rolling_kernel[columns, len(x)](x, (depthwise, *rest), other, out, sizes, **tiles)
+            return out
+        if frames == 1 and pad:  # the padding hides all but the middle of the kernel
+            depthwise = depthwise.view(hidden, kernel, 9)[:, pad].contiguous()
+            kernel, pad = 1, 0
+        sizes = *sizes, *step.shape[1:], kernel, stride, space_stride, pad
+        grid = columns, lasting * len(x), triton.cdiv(outputs, tiles["CO_TILE"])
+        kernels.block_kernel[grid](x, (depthwise, *rest), other, out, sizes, **tiles)
+        return out
+
+    def _stretched(self, x: Tensor, shape: tuple[int, ...]) -> Tensor:
+        out = x.new_empty(*x.shape[:2], *shape)
+        numbers = out[0, :, 0].numel()
+        tile = min(self._tile // 4, _power(numbers))
+        grid, steps = (triton.cdiv(numbers, tile), shape[0], len(x)), tuple(map(_step, x.shape[2:], shape))
+        lengthen = shape[0] != x.shape[2]
+        kernels.stretch_kernel[grid](x, out, tuple(x.shape[1:]), steps, LENGTHEN=lengthen, P_TILE=tile)
+        return out
+
+    def _tiles(self, inputs: int, outputs: int, pixels: int) -> dict[str, Any]:
+        """Return how large the tiles of a product are, and how it is made."""
+        least = 1 if outputs <= _FEW else _LEAST
+        read = max(least, min(_power(inputs), self._tile // _MOST))
+        made = max(least, min(_power(outputs), _MOST))
+        tile = max(least, min(self._tile // max(read, made), _power(pixels)))
+        return {"C_TILE": read, "CO_TILE": made, "P_TILE": tile, "PRECISION": self._precision}
+
+
+def _fused(logits: list[Tensor], weight: Tensor, bias: Tensor, *, frames: int) -> Tensor:
+    """Return the fused maps (N, frames, H, W); a decoder's one frame stands for all of them."""
+    total = bias
+    for x, share in zip(logits, weight.split([each.shape[1] for each in logits]), strict=True):
+        total = total + torch.einsum("c,nc...->n...", share, x.float().sigmoid())
+    return total.sigmoid().expand(-1, frames, -1, -1)
+
+
+def _precision(device: torch.device) -> str:
+    """Return how float32 is multiplied: by three products of fewer bits, as exact, where there are units for it."""
+    modern = device.type == "cuda" and not torch.version.hip and torch.cuda.get_device_capability(device) >= (8, 0)
+    return "tf32x3" if modern else "ieee"
+
+
+def _step(count: int, longer: int) -> float:
+    """Return the step between aligned corners in float32, as torch computes it."""
+    return float(torch.tensor(count - 1, dtype=torch.float32) / max(1, longer - 1))
+
+
+def _power(number: int) -> int:
+    return int(triton.next_power_of_2(number))

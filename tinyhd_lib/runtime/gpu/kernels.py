@@ -1,0 +1,193 @@
+"""The steps of a student that torch is slow at, as Triton kernels on contiguous (N, C, T, H, W) tensors.
+
+A program makes a tile of channels and pixels. Numbers are float32 in registers, whatever the tensors hold. Parameters
+are named alike in all of them: ``x`` is read, ``out`` written, and ``other`` added if it is not None. Sizes are C
+(channels), T, H, W, with an o behind them where the result has others; what ends in ``_TILE`` is a power of two. With
+the environment variable ``TRITON_INTERPRET=1`` they run on a CPU, as in the tests.
+"""
+
+import triton
+import triton.language as tl
+from triton.language import constexpr
+
+
+@triton.jit
+def relu6(x):
+    return tl.minimum(tl.maximum(x, 0.0), 6.0)
+
+
+@triton.jit
+def product(weight, x, PRECISION: constexpr):
+    """Return weight (A, B) times x (B, P): where A is less than matrix units take, by a sum, else by them.
+
+    They multiply in what x is kept in.
+    """
+    if weight.shape[0] < 16:
+        made = tl.sum(weight[:, :, None] * x.to(tl.float32)[None, :, :], 1)
+    else:
+        made = tl.dot(weight.to(x.dtype), x, input_precision=PRECISION)
+    return made
+
+
+@triton.jit
+def matrix(weight, first_row, rows, first, columns, ROW_TILE: constexpr, TILE: constexpr):
+    """Load a tile of weights (rows, columns); what lies beyond them is zero."""
+    row, column = first_row + tl.arange(0, ROW_TILE)[:, None], first + tl.arange(0, TILE)[None, :]
+    return tl.load(weight + row * columns + column, mask=(row < rows) & (column < columns), other=0.0)
+
+
+@triton.jit
+def pointwise_kernel(
+    x,
+    weights,
+    out,
+    sizes,
+    CLIP: constexpr,
+    C_TILE: constexpr,
+    CO_TILE: constexpr,
+    P_TILE: constexpr,
+    PRECISION: constexpr,
+):
+    """Convolve 1x1, with ReLU6 if ``CLIP``, all frames' ``pixels``. Programs: their tiles, channels' tiles, clips."""
+    (weight, bias), (C, Co, pixels) = weights, sizes
+    p, n = tl.program_id(0) * P_TILE + tl.arange(0, P_TILE), tl.program_id(2).to(tl.int64)
+    first = tl.program_id(1) * CO_TILE
+    co = first + tl.arange(0, CO_TILE)
+    total = tl.zeros((CO_TILE, P_TILE), tl.float32)
+    for begin in range(0, C, C_TILE):
+        c = begin + tl.arange(0, C_TILE)
+        there = (c < C)[:, None] & (p < pixels)[None, :]
+        tile = tl.load(x + n * C * pixels + c[:, None] * pixels + p[None, :], mask=there, other=0.0)
+        total += product(matrix(weight, first, Co, begin, C, CO_TILE, C_TILE), tile, PRECISION)
+    total += tl.load(bias + co, mask=co < Co, other=0.0)[:, None]
+    if CLIP:
+        total = relu6(total)
+    inside = (co < Co)[:, None] & (p < pixels)[None, :]
+    place = co[:, None] * pixels + p[None, :]
+    tl.store(out + n * Co * pixels + place, total.to(out.dtype.element_ty), mask=inside)
+
+
+@triton.jit
+def finish(total, first, bias, other, out, n, t, p, Co, To, plane, CO_TILE: constexpr):
+    """Add bias and ``other`` to a tile from channel ``first``, and write it into frame t."""
+    co, clip = first + tl.arange(0, CO_TILE), n * Co * To * plane
+    inside = (co < Co)[:, None] & (p < plane)[None, :]
+    place = (co[:, None] * To + t) * plane + p[None, :]
+    total += tl.load(bias + co, mask=co < Co, other=0.0)[:, None]
+    if other is not None:
+        total += tl.load(other + clip + place, mask=inside, other=0.0).to(tl.float32)
+    tl.store(out + clip + place, total.to(out.dtype.element_ty), mask=inside)
+
+
+@triton.jit
+def block_kernel(
+    x, weights, other, out, sizes, C_TILE: constexpr, CO_TILE: constexpr, P_TILE: constexpr, PRECISION: constexpr
+):
+    """Convolve a hidden layer depthwise (kernel, 3, 3), with ReLU6, and project it: an inverted residual's second half.
+
+    Programs: tiles of pixels, frames of the result and clips, tiles of its channels.
+    """
+    depthwise, bias, projection, last_bias = weights
+    C, Co, T, H, W, To, Ho, Wo, kernel, stride, space_stride, pad = sizes
+    p, first = tl.program_id(0) * P_TILE + tl.arange(0, P_TILE), tl.program_id(2) * CO_TILE
+    to, n = tl.program_id(1) % To, (tl.program_id(1) // To).to(tl.int64)
+    y, across = p // Wo * space_stride - 1, p % Wo * space_stride - 1
+    total = tl.zeros((CO_TILE, P_TILE), tl.float32)
+    for begin in range(0, C, C_TILE):
+        c = begin + tl.arange(0, C_TILE)
+        there = (c < C)[:, None] & (p < Ho * Wo)[None, :]
+        hidden = tl.zeros((C_TILE, P_TILE), tl.float32)
+        for line in range(3 * kernel):
+            t, iy = to * stride + line // 3 - pad, y + line % 3
+            row = (c * T + t)[:, None] * H * W + (iy * W)[None, :]
+            kept = there & ((t >= 0) & (t < T) & (iy >= 0) & (iy < H))[None, :]
+            for kx in tl.static_range(3):
+                ix = across + kx
+                seen = kept & ((ix >= 0) & (ix < W))[None, :]
+                value = tl.load(x + n * C * T * H * W + row + ix[None, :], mask=seen, other=0.0)
+                tap = tl.load(depthwise + c * kernel * 9 + line * 3 + kx, mask=c < C, other=0.0)
+                hidden += tap[:, None] * value.to(tl.float32)
+        hidden = relu6(hidden + tl.load(bias + c, mask=c < C, other=0.0)[:, None])
+        weight = matrix(projection, first, Co, begin, C, CO_TILE, C_TILE)
+        total += product(weight, hidden.to(x.dtype.element_ty), PRECISION)
+    finish(total, first, last_bias, other, out, n, to, p, Co, To, Ho * Wo, CO_TILE)
+
+
+@triton.jit
+def rolling_kernel(
+    x, weights, other, out, sizes, C_TILE: constexpr, CO_TILE: constexpr, P_TILE: constexpr, PRECISION: constexpr
+):
+    """Do as `block_kernel` with a depthwise 3x3x3 of stride 1, where the hidden channels fit into one tile.
+
+    Every frame is read once, for the three results that it is in. Programs: tiles of pixels, clips.
+    """
+    (depthwise, bias, projection, last_bias), (C, Co, T, H, W) = weights, sizes
+    p, n = tl.program_id(0) * P_TILE + tl.arange(0, P_TILE), tl.program_id(1).to(tl.int64)
+    c, y, across = tl.arange(0, C_TILE), p // W - 1, p % W - 1
+    there = (c < C)[:, None] & (p < H * W)[None, :]
+    bias_tile = tl.load(bias + c, mask=c < C, other=0.0)[:, None]
+    past = tl.zeros((C_TILE, P_TILE), tl.float32)
+    now = tl.zeros((C_TILE, P_TILE), tl.float32)
+    for t in range(T + 1):  # one more, in which nothing is read, for the last result
+        coming = tl.zeros((C_TILE, P_TILE), tl.float32)
+        for line in range(3):
+            iy = y + line
+            row = (c * T + t)[:, None] * H * W + (iy * W)[None, :]
+            kept = there & ((t < T) & (iy >= 0) & (iy < H))[None, :]
+            for kx in tl.static_range(3):
+                ix = across + kx
+                seen = kept & ((ix >= 0) & (ix < W))[None, :]
+                value = tl.load(x + n * C * T * H * W + row + ix[None, :], mask=seen, other=0.0).to(tl.float32)
+                tap = depthwise + c * 27 + line * 3 + kx
+                coming += tl.load(tap, mask=c < C, other=0.0)[:, None] * value
+                now += tl.load(tap + 9, mask=c < C, other=0.0)[:, None] * value
+                past += tl.load(tap + 18, mask=c < C, other=0.0)[:, None] * value
+        if t > 0:
+            hidden = relu6(past + bias_tile).to(x.dtype.element_ty)
+            for first in range(0, Co, CO_TILE):
+                total = product(matrix(projection, first, Co, 0, C, CO_TILE, C_TILE), hidden, PRECISION)
+                finish(total, first, last_bias, other, out, n, t - 1, p, Co, T, H * W, CO_TILE)
+        past = now
+        now = coming
+
+
+@triton.jit
+def between(place, count, ratio):
+    """Return the two sources, of ``count``, of a place between them, and the second one's share, as torch has it."""
+    source = place.to(tl.float32) * ratio
+    near = source.to(tl.int32)
+    return near, tl.minimum(near + 1, count - 1), source - near.to(tl.float32)
+
+
+@triton.jit
+def stretched(frame, H, W, y, across, down, right, inside):
+    """Return pixels of a frame of twice the size, linear with aligned corners."""
+    top, bottom, low = between(y, H, down)
+    left, end, late = between(across, W, right)
+    one = tl.load(frame + top * W + left, mask=inside, other=0.0).to(tl.float32)
+    two = tl.load(frame + top * W + end, mask=inside, other=0.0).to(tl.float32)
+    three = tl.load(frame + bottom * W + left, mask=inside, other=0.0).to(tl.float32)
+    four = tl.load(frame + bottom * W + end, mask=inside, other=0.0).to(tl.float32)
+    return (1.0 - low) * ((1.0 - late) * one + late * two) + low * ((1.0 - late) * three + late * four)
+
+
+@triton.jit
+def stretch_kernel(x, out, sizes, steps, LENGTHEN: constexpr, P_TILE: constexpr):
+    """Make linear frames of twice the height and width, and more of them if ``LENGTHEN``, with ReLU6.
+
+    ``steps`` lead in the source from one frame, row and column to the next. Programs: tiles of all channels' pixels,
+    frames of the result, clips.
+    """
+    (C, T, H, W), (later, down, right) = sizes, steps
+    p, to = tl.program_id(0) * P_TILE + tl.arange(0, P_TILE), tl.program_id(1)
+    n, To, plane = tl.program_id(2).to(tl.int64), tl.num_programs(1), H * W
+    c, y, across, inside = p // (4 * plane), p % (4 * plane) // (2 * W), p % (2 * W), p < C * 4 * plane
+    frames = x + (n * C + c) * T * plane
+    if LENGTHEN:
+        early, late, share = between(to, T, later)
+        value = (1.0 - share) * stretched(frames + early * plane, H, W, y, across, down, right, inside)
+        value += share * stretched(frames + late * plane, H, W, y, across, down, right, inside)
+    else:
+        value = stretched(frames + to * plane, H, W, y, across, down, right, inside)
+    place = ((n * C + c) * To + to) * 4 * plane + p % (4 * plane)
+    tl.store(out + place, relu6(value).to(out.dtype.element_ty), mask=inside)

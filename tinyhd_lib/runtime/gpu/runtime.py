@@ -1,0 +1,111 @@
+"""The forward pass on a GPU, recorded as one CUDA graph for each size of a batch."""
+
+import logging
+from collections.abc import Sequence
+from importlib.metadata import version
+from pathlib import Path
+from threading import Lock
+
+import numpy as np
+import torch
+from triton.errors import TritonError
+
+from tinyhd_lib.data.transforms import Map
+from tinyhd_lib.models.source import ModelSource
+from tinyhd_lib.models.spec import CLIP_SHAPE
+from tinyhd_lib.runtime.base import Unusable, check_precision, conversion_key
+from tinyhd_lib.runtime.eager import PRECISIONS, TorchRuntime, find_device, first_line
+from tinyhd_lib.runtime.exactness import check_exact
+from tinyhd_lib.runtime.fused.plan import PLANS, Plan
+from tinyhd_lib.runtime.fused.planner import make_plan
+from tinyhd_lib.runtime.gpu.engine import Engine
+
+logger = logging.getLogger(__name__)
+
+_BATCH = 16
+
+
+class TritonRuntime:
+    """Folded and fused; see `Runtime`.
+
+    The kernels are compiled when they first run on a machine, which Triton keeps; batches have a power of two of clips,
+    so that there are few graphs.
+
+    Args:
+        source: the model.
+        device: ``triton`` or ``triton:1``.
+        precision: what maps are kept in between two steps, and multiplied in.
+
+    Raises:
+        BadInput: there is no such precision.
+        Unusable: the device is not there, the kernels cannot be compiled for it, or the maps differ from torch's on it:
+            in float32 by more than 1e-5, with fewer bits by more than their precision allows.
+    """
+
+    def __init__(self, source: ModelSource, device: str = "triton", precision: str = "float32") -> None:
+        check_precision(precision, PRECISIONS, "triton")
+        self._device = find_device(device)
+        numbers = "" if precision == "float32" else f" {precision}"
+        self.name = f"triton {version('triton')} {self._device}{numbers}"
+        self.spec = source.spec
+        self.digest, self.sampling = source.digest, source.sampling
+        self.precision = precision
+        self.batch = _BATCH
+        self._alone = Lock()
+        self._graphs: dict[int, _Graph] = {}
+        rooms = Path(__file__).parents[1]
+        code = [*sorted((rooms / "fused").glob("*.py")), *sorted((rooms / "gpu").glob("*.py"))]
+        card = f"{precision} {torch.cuda.get_device_name(self._device)}"
+        key = conversion_key(source, ("triton", "torch", "torchvision"), card, code)
+        kept = PLANS.read(key)
+        plan = Plan.from_bytes(kept) if kept else make_plan(source.load())
+        self._engine = Engine(plan, self._device, getattr(torch, precision))
+        if not kept:
+            logger.info("compiling %s for this GPU, once (a minute or two)", source.spec.label)
+            self._try_out()
+            check_exact(self, TorchRuntime(source, str(self._device)))
+            PLANS.write(key, plan.to_bytes())
+
+    def __call__(self, clips: Sequence[Map] | Map) -> Map:
+        """See `Runtime`."""
+        with self._alone:  # a graph has one set of results
+            parts = [self._batch(clips[first : first + _BATCH]) for first in range(0, len(clips), _BATCH)]
+        return np.concatenate(parts)
+
+    def _batch(self, clips: Sequence[Map] | Map) -> Map:
+        size = 1 << (len(clips) - 1).bit_length()
+        if size not in self._graphs:
+            self._graphs[size] = _Graph(self._engine, size, self._device)
+        return self._graphs[size](clips)
+
+    def _try_out(self) -> None:
+        try:
+            self([np.zeros(CLIP_SHAPE, np.float32)])
+        except (TritonError, RuntimeError) as error:
+            raise Unusable(f"{self.name}: its kernels cannot be compiled here ({first_line(error)})") from error
+
+
+class _Graph:
+    """A pass over so many clips, recorded once and repeated from then on."""
+
+    def __init__(self, engine: Engine, size: int, device: torch.device) -> None:
+        self._filled = torch.zeros(size, *CLIP_SHAPE, pin_memory=True)
+        self._clips = self._filled.to(device)
+        self._graph = torch.cuda.CUDAGraph()
+        with (
+            torch.cuda.device(device),
+            torch.inference_mode(),
+            torch.backends.cudnn.flags(enabled=True, benchmark=False, allow_tf32=False),
+        ):
+            engine(self._clips)  # which compiles
+            torch.cuda.synchronize()
+            with torch.cuda.graph(self._graph, capture_error_mode="thread_local"):
+                self._maps = engine(self._clips).contiguous()
+
+    def __call__(self, clips: Sequence[Map] | Map) -> Map:
+        """Return the maps of clips, at most as many as it was made for."""
+        np.stack(list(clips), out=self._filled.numpy()[: len(clips)])
+        with torch.cuda.device(self._clips.device):
+            self._clips.copy_(self._filled, non_blocking=True)
+            self._graph.replay()
+            return np.asarray(self._maps[: len(clips)].cpu())

@@ -1,0 +1,160 @@
+"""Depthwise convolutions and batch norms that learn fast on a GPU.
+
+To each channel of a batch norm torch gives one block of threads: with few channels most of a GPU stands idle. Here many
+blocks sum up their parts.
+"""
+
+from itertools import pairwise
+from typing import Any
+
+import torch
+import triton
+from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
+from torch.nn.functional import relu6
+
+from tinyhd_lib.training import gpu_kernels as kernels
+
+_PIXELS = 1024
+"""That a program works on at once."""
+
+_PROGRAMS = 4096
+"""That sum up a weight's gradient, at most."""
+
+Triple = tuple[int, ...]
+
+
+def accelerate(model: nn.Module) -> None:
+    """Give a model's depthwise convolutions, and its batch norms with the ReLU6 behind them, these ways to compute.
+
+    Names and values of its parameters stay, and in evaluation mode its batch norms compute as before.
+    """
+    for sequence in [each for each in model.modules() if isinstance(each, nn.Sequential)]:
+        for place, (layer, following) in enumerate(pairwise([*sequence, None]), start=1):
+            if isinstance(layer, nn.Conv3d) and layer.groups == layer.in_channels > 1:
+                layer.__class__ = _Depthwise
+            elif isinstance(layer, nn.BatchNorm3d) and isinstance(following, nn.ReLU6):
+                layer.__class__, sequence[place] = _ClippedBatchNorm, nn.Identity()
+            elif isinstance(layer, nn.BatchNorm3d):
+                layer.__class__ = _BatchNorm
+
+
+class DepthwiseFunction(torch.autograd.Function):
+    """A depthwise convolution of x (N, C, T, H, W) by weight (C, 1, k, 3, 3), strides and paddings alike in space."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: Tensor, stride: Triple, padding: Triple) -> Tensor:
+        x, taps = x.contiguous(), weight.float().contiguous()
+        sizes = [
+            (size + 2 * pad - kernel) // step + 1
+            for size, pad, kernel, step in zip(x.shape[2:], padding, weight.shape[2:], stride, strict=True)
+        ]
+        out = x.new_empty((*x.shape[:2], *sizes))
+        ctx.save_for_backward(x, taps)
+        ctx.sizes = *x.shape[1:], *sizes, weight.shape[2], *stride[:2], *padding[:2]
+        ctx.kind = weight.dtype
+        tile, grid = _tiles(out)
+        kernels.convolve_kernel[grid](x, taps, out, ctx.sizes, P_TILE=tile)
+        return out
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, None, None]:
+        x, taps = ctx.saved_tensors
+        gradient, of_input = gradient.contiguous(), torch.empty_like(x)
+        tile, grid = _tiles(of_input)
+        kernels.input_gradient_kernel[grid](gradient, taps, of_input, ctx.sizes, P_TILE=tile)
+        (channels, _, kernel), frames = taps.shape[:3], len(x) * gradient.shape[2]
+        share = triton.cdiv(frames, max(1, _PROGRAMS // (3 * kernel * channels)))
+        parts = torch.empty((triton.cdiv(frames, share), *taps.shape), device=x.device)
+        tile, _ = _tiles(gradient)
+        programs = 3 * kernel, channels, len(parts)
+        kernels.weight_gradient_kernel[programs](x, gradient, parts, ctx.sizes, frames, share, P_TILE=tile)
+        return of_input, parts.sum(0).to(ctx.kind), None, None
+
+
+class BatchNormFunction(torch.autograd.Function):
+    """A batch norm of x (N, C, T, H, W) by the batch's own statistics, with ReLU6 if ``clip6``.
+
+    Returns the result, and mean and biased variance (C,) of the batch.
+    """
+
+    @staticmethod
+    def forward(  # noqa: PLR0913, PLR0917
+        ctx: Any,
+        x: Tensor,
+        weight: Tensor,
+        bias: Tensor,
+        epsilon: float,
+        clip6: bool,  # noqa: FBT001
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        x = x.contiguous()
+        size, channels, grid = x[0, 0].numel(), x.shape[1], _planes(x)
+        parts = torch.empty((len(x), channels, grid[0], 2), device=x.device)
+        kernels.statistics_kernel[grid](x, parts, size, P_TILE=_PIXELS)
+        counts = torch.full((grid[0], 1, 1), _PIXELS, dtype=torch.float64, device=x.device)
+        counts[-1] = size - (grid[0] - 1) * _PIXELS
+        means, squares = parts.double().permute(3, 2, 0, 1)  # (tiles, N, C)
+        total = len(x) * size
+        mean = (counts * means).sum((0, 1)) / total
+        variance = (squares + counts * (means - mean).square()).sum((0, 1)) / total
+        deviation = (variance + epsilon).sqrt()
+        scale = weight.double() / deviation
+        folded = [each.float() for each in (scale, bias.double() - mean * scale, mean, deviation)]
+        out = torch.empty_like(x)
+        kernels.normalise_kernel[grid](x, *folded[:2], out, channels, size, CLIP=clip6, P_TILE=_PIXELS)
+        ctx.save_for_backward(x, *folded)
+        ctx.clip6 = clip6
+        mean, variance = mean.float(), variance.float()
+        ctx.mark_non_differentiable(mean, variance)
+        return out, mean, variance
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor, *_: Tensor) -> tuple[Tensor | None, ...]:
+        x, *folded = ctx.saved_tensors
+        gradient = gradient.contiguous()
+        size, channels, grid = x[0, 0].numel(), x.shape[1], _planes(x)
+        parts = torch.empty((len(x), channels, grid[0], 2), device=x.device)
+        flags = {"CLIP": ctx.clip6, "P_TILE": _PIXELS}
+        kernels.gradient_sums_kernel[grid](x, gradient, tuple(folded), parts, channels, size, **flags)
+        sums = parts.sum((0, 2))  # (C, 2)
+        out, means = torch.empty_like(x), sums / (len(x) * size)
+        kernels.norm_gradient_kernel[grid](x, gradient, tuple(folded), means, out, channels, size, **flags)
+        return out, sums[:, 1], sums[:, 0], None, None
+
+
+class _Depthwise(nn.Conv3d):
+    def forward(self, x: Tensor) -> Tensor:
+        return DepthwiseFunction.apply(x, self.weight, self.stride, self.padding)
+
+
+class _BatchNorm(nn.BatchNorm3d):
+    clip6 = False
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not self.training:
+            return relu6(super().forward(x)) if self.clip6 else super().forward(x)
+        out, mean, variance = BatchNormFunction.apply(x, self.weight, self.bias, self.eps, self.clip6)
+        count, share = x.numel() // x.shape[1], float(self.momentum or 0)
+        with torch.no_grad():
+            self.get_buffer("running_mean").lerp_(mean, share)
+            self.get_buffer("running_var").lerp_(variance * count / (count - 1), share)
+            self.get_buffer("num_batches_tracked").add_(1)
+        return out
+
+
+class _ClippedBatchNorm(_BatchNorm):
+    clip6 = True
+
+
+def _tiles(planes: Tensor) -> tuple[int, tuple[int, int, int]]:
+    """Return the pixels of a tile, and the programs for all tiles, frames and channels."""
+    n, channels, frames, height, width = planes.shape
+    tile = min(_PIXELS, triton.next_power_of_2(height * width))
+    return tile, (triton.cdiv(height * width, tile), frames, n * channels)
+
+
+def _planes(x: Tensor) -> tuple[int, int]:
+    """Return the programs for all tiles of every clip's channels."""
+    return triton.cdiv(x[0, 0].numel(), _PIXELS), x.shape[0] * x.shape[1]
