@@ -23,7 +23,8 @@ from triton.compiler import ASTSource
 
 from tinyhd_lib import MODEL_SPECS, build_model
 from tinyhd_lib.runtime.fused.planner import make_plan
-from tinyhd_lib.runtime.gpu import engine
+from tinyhd_lib.runtime.gpu import engine, kernels
+from tinyhd_lib.training import gpu_kernels
 from tinyhd_lib.training import gpu_layers as layers
 
 TYPES = {torch.float32: "*fp32", torch.bfloat16: "*bf16", torch.float16: "*fp16"}
@@ -52,20 +53,14 @@ def type_of(arg: Any) -> Any:
 
 def recorded(module: Any, found: dict[Any, Any]) -> SimpleNamespace:
     """Return a module of kernels whose launches are written down."""
-    return SimpleNamespace(
-        **{
-            name: Recorder(getattr(value, "kernel", value), found)
-            for name, value in vars(module).items()
-            if name.endswith("_kernel")
-        }
-    )
+    named = {name: Recorder(value, found) for name, value in vars(module).items() if name.endswith("_kernel")}
+    return SimpleNamespace(**named)
 
 
 def launches_of(model: str, precision: str) -> list[Any]:
     """Return all launches of a forward pass in two precisions, and of layers that learn."""
     found: dict[Any, Any] = {}
-    for module in (engine, layers):
-        module.kernels = recorded(module.kernels, found)
+    engine.kernels, layers.kernels = recorded(kernels, found), recorded(gpu_kernels, found)
     engine._precision = lambda _device: precision
     plan = make_plan(build_model(MODEL_SPECS[model]))
     for kind in (torch.float32, torch.bfloat16):

@@ -11,6 +11,7 @@ Numba compiles a file's functions anew when that file changes; it does not notic
 import numpy as np
 from numba import njit
 
+from tinyhd_lib.runtime.fused.plan import LINE
 from tinyhd_lib.runtime.fused.simd import (
     LANES,
     add,
@@ -32,12 +33,6 @@ from tinyhd_lib.runtime.fused.simd import (
     zip_first,
     zip_last,
 )
-
-LINE = 16
-"""Numbers that are left free after each channel.
-
-Without them the channels of a pixel would lie at distances of a power of two, and compete for few places of a cache.
-"""
 
 STRIP = 4 * LANES
 """Pixels that are computed at once, in registers."""

@@ -1,4 +1,4 @@
-"""What is to be computed for a student, step by step, on a CPU or a GPU: data that need no torch."""
+"""What is to be computed for a student, step by step, on a CPU or a GPU: data that need neither torch nor Numba."""
 
 import json
 import math
@@ -12,13 +12,21 @@ from safetensors.numpy import load, save
 from tinyhd_lib.cache import Cache
 from tinyhd_lib.data.transforms import Map
 from tinyhd_lib.models.spec import CLIP_SHAPE
-from tinyhd_lib.runtime.fused.kernels import LINE
 
 Shape = tuple[int, ...]
 """(C, T, H, W) of a map."""
 
 PLANS = Cache("plans", most_bytes=2**30)
 """Plans that were held against torch before, as `Plan.to_bytes` writes them."""
+
+LINE = 16
+"""Numbers that are left free after each channel, on a CPU.
+
+Without them the channels of a pixel would lie at distances of a power of two, and compete for few places of a cache.
+"""
+
+EXPAND, COPY, ENLARGE = 0, 1, 2
+"""Where a block's hidden channels come from: a 1x1 convolution, the input, or an expansion made at half the size."""
 
 CLIP = -1
 """The number of the clip among the steps' results."""

@@ -23,8 +23,7 @@ from tinyhd_lib.models.spec import CLIP_SHAPE
 from tinyhd_lib.models.student import TinyHD
 from tinyhd_lib.models.upsampling import enlarge, shuffle_pixels, upsample_space
 from tinyhd_lib.runtime.fused.kernels import STRIP, pitch
-from tinyhd_lib.runtime.fused.plan import CLIP, Plan, Shape, Step
-from tinyhd_lib.runtime.fused.residual import COPY, ENLARGE, EXPAND
+from tinyhd_lib.runtime.fused.plan import CLIP, COPY, ENLARGE, EXPAND, Plan, Shape, Step
 from tinyhd_lib.runtime.fused.simd import LANES
 
 _ENLARGEMENTS = (enlarge, shuffle_pixels, upsample_space)

@@ -9,14 +9,12 @@ from typing import Any
 
 import numpy as np
 
-from tinyhd_lib.runtime.fused.kernels import LINE, STRIP, blend, clipped, compiled, fma4, load4, mix, pitch, relu6
+from tinyhd_lib.runtime.fused.kernels import STRIP, blend, clipped, compiled, fma4, load4, mix, pitch, relu6
+from tinyhd_lib.runtime.fused.plan import COPY, EXPAND, LINE
 from tinyhd_lib.runtime.fused.simd import LANES, add, evens, fma, load, splat, store
 
 PAD = LANES
 """Zeros on either side of a hidden row."""
-
-EXPAND, COPY, ENLARGE = 0, 1, 2
-"""Where hidden channels come from: a 1x1 convolution, the input itself, or an expansion made at half the size."""
 
 _F = np.float32
 

@@ -9,8 +9,7 @@ import triton
 from torch import Tensor
 
 from tinyhd_lib.models.upsampling import enlarge
-from tinyhd_lib.runtime.fused.plan import CLIP, Plan, Step
-from tinyhd_lib.runtime.fused.residual import COPY, ENLARGE
+from tinyhd_lib.runtime.fused.plan import CLIP, COPY, ENLARGE, Plan, Step
 from tinyhd_lib.runtime.gpu import kernels
 
 _LEAST = 16
@@ -95,10 +94,10 @@ class Engine:
             x = self._pointwise(x, [expand, bias], clip=True)
         out = x.new_empty(len(x), *step.shape)
         frames, plane, sizes = shape[0], math.prod(step.shape[2:]), (hidden, outputs, *shape)
-        tiles = self._tiles(hidden, outputs, plane)
+        rolling = (kernel, stride, space_stride) == (3, 1, 1) and frames > 1 and hidden <= _MOST
+        tiles = self._tiles(hidden, outputs, plane, whole=rolling)
         columns = triton.cdiv(plane, tiles["P_TILE"])
-        if (kernel, stride, space_stride) == (3, 1, 1) and frames > 1 and hidden <= _MOST:
-            tiles["C_TILE"] = max(tiles["C_TILE"], _power(hidden))
+        if rolling:
             kernels.rolling_kernel[columns, len(x)](x, (depthwise, *rest), other, out, sizes, **tiles)
             return out
         if frames == 1 and pad:  # the padding hides all but the middle of the kernel
@@ -118,11 +117,11 @@ class Engine:
         kernels.stretch_kernel[grid](x, out, tuple(x.shape[1:]), steps, LENGTHEN=lengthen, P_TILE=tile)
         return out
 
-    def _tiles(self, inputs: int, outputs: int, pixels: int) -> dict[str, Any]:
-        """Return how large the tiles of a product are, and how it is made."""
+    def _tiles(self, inputs: int, outputs: int, pixels: int, *, whole: bool = False) -> dict[str, Any]:
+        """Return how large the tiles of a product are, one of all inputs if ``whole``, and how it is made."""
         least = 1 if outputs <= _FEW else _LEAST
-        read = max(least, min(_power(inputs), self._tile // _MOST))
-        made = max(least, min(_power(outputs), _MOST))
+        read = max(least, _power(inputs) if whole else min(_power(inputs), self._tile // _MOST))
+        made = max(least, min(_power(outputs), _MOST // 2 if whole else _MOST))
         tile = max(least, min(self._tile // max(read, made), _power(pixels)))
         return {"C_TILE": read, "CO_TILE": made, "P_TILE": tile, "PRECISION": self._precision}
 

@@ -15,9 +15,7 @@ from tinyhd_lib.models.source import ModelSource
 from tinyhd_lib.models.spec import CLIP_SHAPE
 from tinyhd_lib.runtime.base import Unusable, check_precision, conversion_key
 from tinyhd_lib.runtime.eager import PRECISIONS, TorchRuntime, find_device, first_line
-from tinyhd_lib.runtime.exactness import check_exact
 from tinyhd_lib.runtime.fused.plan import PLANS, Plan
-from tinyhd_lib.runtime.fused.planner import make_plan
 from tinyhd_lib.runtime.gpu.engine import Engine
 
 logger = logging.getLogger(__name__)
@@ -58,10 +56,11 @@ class TritonRuntime:
         card = f"{precision} {torch.cuda.get_device_name(self._device)}"
         key = conversion_key(source, ("triton", "torch", "torchvision"), card, code)
         kept = PLANS.read(key)
-        plan = Plan.from_bytes(kept) if kept else make_plan(source.load())
+        plan = Plan.from_bytes(kept) if kept else _made(source)
         self._engine = Engine(plan, self._device, getattr(torch, precision))
         if not kept:
-            logger.info("compiling %s for this GPU, once (a minute or two)", source.spec.label)
+            from tinyhd_lib.runtime.exactness import check_exact
+
             self._try_out()
             check_exact(self, TorchRuntime(source, str(self._device)))
             PLANS.write(key, plan.to_bytes())
@@ -104,8 +103,16 @@ class _Graph:
 
     def __call__(self, clips: Sequence[Map] | Map) -> Map:
         """Return the maps of clips, at most as many as it was made for."""
-        np.stack(list(clips), out=self._filled.numpy()[: len(clips)])
         with torch.cuda.device(self._clips.device):
-            self._clips.copy_(self._filled, non_blocking=True)
+            for clip, filled, there in zip(clips, self._filled, self._clips, strict=False):
+                np.copyto(filled.numpy(), clip)
+                there.copy_(filled, non_blocking=True)  # while the next one is filled in
             self._graph.replay()
             return np.asarray(self._maps[: len(clips)].cpu())
+
+
+def _made(source: ModelSource) -> Plan:
+    from tinyhd_lib.runtime.fused.planner import make_plan
+
+    logger.info("compiling %s for this GPU, once (a minute or two)", source.spec.label)
+    return make_plan(source.load())
