@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from tinyhd_lib.errors import BadInput
 from tinyhd_lib.files import git_blob_id, sha256, write_atomically
-from tinyhd_lib.models.decoders import block_counts
+from tinyhd_lib.models.decoders import BLOCK_COUNTS
 from tinyhd_lib.models.spec import DECODERS, FOREIGN_SUFFIXES, PREPROCESSING, REDUCTIONS, ModelSpec
 from tinyhd_lib.models.student import TinyHD, build_model
 from tinyhd_lib.models.teacher import HD2S, LEVELS
@@ -207,9 +207,8 @@ _BLOCK_PATTERN = r"aggregator\.aggregate_adapter\.(\d+)\."
 
 def _decoders_of(blocks: int, maps: int) -> tuple[str, ...]:
     """Return the one to three decoders that have so many blocks and maps; no two mixes have as many of both."""
-    counts = block_counts()
     mixes = (names for size in range(1, 4) for names in combinations_with_replacement(DECODERS, size))
-    has = ((names, sum(counts[name] for name in names), len(names) + 3 * names.count("d1")) for names in mixes)
+    has = ((names, sum(BLOCK_COUNTS[name] for name in names), len(names) + 3 * names.count("d1")) for names in mixes)
     return next((names for names, *numbers in has if numbers == [blocks, maps]), ())
 
 
@@ -221,7 +220,7 @@ def _published_name(own: str, spec: ModelSpec) -> str:
         return f"decoder.decoder.0.{rest}"
     decoder, _, number, tail = rest.split(".", 3)
     earlier = spec.decoders[: spec.names.index(decoder)]
-    offset = sum(block_counts()[name] for name in earlier)
+    offset = sum(BLOCK_COUNTS[name] for name in earlier)
     return f"aggregator.aggregate_adapter.{offset + int(number)}.conv.{tail}"
 
 

@@ -34,9 +34,7 @@ class TinyHD(nn.Module):
         self.encoder = Encoder(spec.reduction, multi=spec.multi)
         self.decoders = nn.ModuleDict(
             {
-                name: DECODER_CLASSES[kind](
-                    spec.reduction, multi_model=spec.multi, multi=not single, outputs=spec.outputs
-                )
+                name: DECODER_CLASSES[kind](spec, 1 if single else spec.outputs)
                 for name, kind, single in zip(spec.names, spec.decoders, spec.single_frame, strict=True)
             }
         )
