@@ -53,8 +53,8 @@ _D3_CHANNELS: dict[int, Channels] = {
     8: ((8, 12), (12, 68), (68, 260), (12, 8), (68, 32), (260, 128), (8, 2), (12, 8), (68, 32), *_D3_TAIL),
 }
 
-# Block by block, by how many maps a decoder gives: where it halves the frames (d), keeps them apart in S and blends them
-# in M (k), halves them in S and blends them in M (s), and blends them (b).
+# Block by block, by how many maps a decoder gives: where it halves the frames (d), keeps them apart in S and blends
+# them in M (k), halves them in S and blends them in M (s), and blends them (b).
 _D1_TIMES = {1: "dkdddkdkdkkkskkk", 16: "b" * 16}
 _D2_TIMES = {1: "kkdkdddd", 8: "b" * 8, 16: "b" * 8}
 _D3_TIMES = {1: "ddkkkdddddddk", 8: "dddbbbbbbbbbb", 16: "b" * 13}
