@@ -15,8 +15,7 @@ from conftest import published_file, random_model
 from tinyhd_lib import BadInput, TinyHD, build_teacher, save_model
 from tinyhd_lib.data.clips import Clip, without
 from tinyhd_lib.data.layouts import Video
-from tinyhd_lib.models.checkpoints import _collapse_names, _decoder_names
-from tinyhd_lib.models.teacher import LEVELS
+from tinyhd_lib.models.checkpoints import _TEACHER_PARTS
 from tinyhd_lib.models.weights import TEACHER_NOTE
 from tinyhd_lib.training import teachers
 from tinyhd_lib.training.learner import build_student
@@ -331,15 +330,12 @@ def hd2s_file(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, torch.nn.
 
 
 def hd2s_state(teacher: torch.nn.Module) -> dict[str, torch.Tensor]:
-    """A teacher's numbers under the published names."""
-    own = teacher.state_dict()
-    backbone = [values for name, values in own.items() if name.startswith("backbone.")]
-    state = {f"featureExtractor.{number}": values for number, values in enumerate(backbone)}
-    for group, naming in (("collapse", _collapse_names), ("decoders", _decoder_names)):
-        for level in LEVELS:
-            values = [each for name, each in own.items() if name.startswith(f"{group}.{level}.")]
-            state |= dict(zip(naming(level), values, strict=True))
-    return state | {f"last_conv.{name}": own[f"fusion.{name}"] for name in ("weight", "bias")}
+    """A teacher's numbers in the published parts and order; what entries are called there, only the real file tells."""
+    own, state = teacher.state_dict(), {}
+    for part, own_part in _TEACHER_PARTS.items():
+        values = [each for name, each in own.items() if name.startswith(own_part)]
+        state |= {f"{part}{number}": each for number, each in enumerate(values)}
+    return state
 
 
 def test_hd2s_says_what_its_network_says(hd2s_file: tuple[Path, torch.nn.Module]) -> None:

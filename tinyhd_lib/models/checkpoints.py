@@ -8,9 +8,9 @@ into ours, and nothing else about them changes.
 import json
 import logging
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict
-from itertools import chain, combinations_with_replacement
+from itertools import combinations_with_replacement
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,14 @@ from tinyhd_lib.models.teacher import HD2S, LEVELS
 from tinyhd_lib.models.weights import LICENCE_NOTE, locate_weights, model_of_metadata, read_metadata, recognise_file
 
 logger = logging.getLogger(__name__)
+
+_TEACHER_PARTS = {
+    "featureExtractor.": "backbone.",
+    **{f"conv_t{level}": f"collapse.{level}." for level in LEVELS},
+    **{f"decoder{level}.": f"decoders.{level}." for level in LEVELS},
+    "last_conv.": "fusion.",
+}
+"""Published parts of HD2S, and ours: their entries have other names, and the same order."""
 
 _WRAPPINGS = ("student_model", "ema", "model_ema", "state_dict", "model_state_dict", "model")
 
@@ -131,13 +139,12 @@ def load_published_teacher_state(model: HD2S, state_dict: Mapping[str, Tensor]) 
     Raises:
         BadInput: keys are missing, surplus or of another shape; the message names them.
     """
-    own = list(model.state_dict())
-    size = sum(key.startswith("backbone.") for key in own)
-    # torchvision's S3D and the published backbone name their entries differently and list them in the same order.
-    backbone = [key for key in state_dict if key.startswith("featureExtractor.")]
-    backbone += [f"featureExtractor.<entry {n}>" for n in range(len(backbone), size)]
-    rest = chain(*map(_collapse_names, LEVELS), *map(_decoder_names, LEVELS), ("last_conv.weight", "last_conv.bias"))
-    _load_renamed(model, state_dict, dict(zip([*backbone[:size], *rest], own, strict=True)))
+    names: dict[str, str] = {}
+    for part, own_part in _TEACHER_PARTS.items():
+        theirs = (key for key in state_dict if key.startswith(part))
+        own = (key for key in model.state_dict() if key.startswith(own_part))
+        names |= {next(theirs, f"{part}<entry {number}>"): key for number, key in enumerate(own)}
+    _load_renamed(model, state_dict, names)
 
 
 def recognise_spec(state_dict: Mapping[str, Tensor]) -> ModelSpec:
@@ -222,31 +229,6 @@ def _published_name(own: str, spec: ModelSpec) -> str:
     earlier = spec.decoders[: spec.names.index(decoder)]
     offset = sum(BLOCK_COUNTS[name] for name in earlier)
     return f"aggregator.aggregate_adapter.{offset + int(number)}.conv.{tail}"
-
-
-def _layer_names(prefix: str, suffix: str = "") -> Iterator[str]:
-    """Yield the entries of a convolution without bias and of its batch norm."""
-    yield f"{prefix}.conv{suffix}.weight"
-    for entry in ("weight", "bias", "running_mean", "running_var", "num_batches_tracked"):
-        yield f"{prefix}.bn{suffix}.{entry}"
-
-
-def _collapse_names(level: int) -> Iterator[str]:
-    count = LEVELS[level].halvings
-    for number in range(1, count + 1):
-        yield from _layer_names(f"conv_t{level}_{number}" if count > 1 else f"conv_t{level}")
-
-
-def _decoder_names(level: int) -> Iterator[str]:
-    stages = LEVELS[level].stages
-    for number, (_, depth) in zip(range(len(stages), 0, -1), stages, strict=True):
-        stage = f"decoder{level}.deconvlayer{level}_{number}"
-        yield from _layer_names(f"{stage}.0")
-        for layer in range(1, depth):
-            yield from _layer_names(f"{stage}.{layer}", "_s")
-            yield from _layer_names(f"{stage}.{layer}", "_t")
-    yield f"decoder{level}.last_conv{level}.weight"
-    yield f"decoder{level}.last_conv{level}.bias"
 
 
 def _load_renamed(model: nn.Module, state_dict: Mapping[str, Tensor], names: Mapping[str, str]) -> None:
