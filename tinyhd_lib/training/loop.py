@@ -22,7 +22,7 @@ from tqdm.auto import tqdm
 from tinyhd_lib.data.clips import Clip
 from tinyhd_lib.errors import BadInput
 from tinyhd_lib.files import alone_in
-from tinyhd_lib.losses import DistillationLoss, distillation_terms
+from tinyhd_lib.losses import distillation_terms, weighted_sum
 from tinyhd_lib.models.checkpoints import load_model, save_model
 from tinyhd_lib.records import RunRecord, check_same, read_record
 from tinyhd_lib.runtime import UNCOMPILED
@@ -109,7 +109,6 @@ class _Training:
         self.precision = "float32" if exact else recipe.precision
         self.optimiser = learner.build_optimiser(self.student, recipe)
         self.scaler = torch.amp.GradScaler(group.device.type, enabled=self.precision == "float16")
-        self.loss = DistillationLoss({str(name): weight for name, weight in recipe.terms.items()})
         if state.model:
             logger.info("%s: goes on at epoch %d, step %d", out, state.epoch, state.steps)
             self.student.load_state_dict(state.model)
@@ -164,8 +163,8 @@ class _Training:
             targets = {name: values.to(device, non_blocking=True) for name, values in batch.items()}
             with self.group.exchange(self.shared, last=number == len(batches)):
                 terms = self._terms(targets.pop("clip"), targets)
-                loss = self._loss(terms)
-                told = {name: float(value.detach()) for name, value in terms.items() if name in self.loss.weights}
+                loss = weighted_sum(terms, recipe.terms)
+                told = {name: float(value.detach()) for name, value in terms.items()}
                 if not torch.isfinite(loss):
                     raise self._not_finite("loss", told)
                 self.scaler.scale(loss / len(batches)).backward()
@@ -183,10 +182,11 @@ class _Training:
         return self.group.mean(means)
 
     def _terms(self, clip: Tensor, targets: dict[str, Tensor]) -> dict[str, Tensor]:
-        """Return every term of the loss that the targets allow, in float32."""
+        """Return every term of the loss that has a weight and that the targets allow, in float32."""
         with torch.autocast(clip.device.type, getattr(torch, self.precision), enabled=self.precision != "float32"):
             output = self.shared(clip)
-        return distillation_terms(output, self.recipe.spec.names, targets)
+        terms = distillation_terms(output, self.recipe.spec.names, targets)
+        return {name: terms[name] for name, weight in self.recipe.terms.items() if weight and name in terms}
 
     def _not_finite(self, what: str, terms: dict[str, float]) -> NonFiniteLossError:
         return NonFiniteLossError(
@@ -240,13 +240,6 @@ class _Training:
         if self.group.first:
             checkpoint.append_log(self.out, entry)
         return entry
-
-    def _loss(self, terms: Mapping[str, Tensor]) -> Tensor:
-        try:
-            return self.loss(terms)
-        except ValueError as error:
-            given = ", ".join(self.loss.weights)
-            raise BadInput(f"TERMS: of {given} these data and teachers give none") from error
 
     def _save(self) -> None:
         if self.group.first:
