@@ -222,22 +222,16 @@ def open_sources(recipe: Recipe) -> tuple[list[Source], list[Source]]:
         BadInput: a data set is not there, or nothing of it can be used.
     """
     make = clips.stored if recipe.store else clips.decoded
-    names: list[str] = []
+    datasets = [each for use in ("labelled", "auxiliary") for each in _datasets(recipe, use, f"{use}_split")]
     learnt: list[Source] = []
-    for kind, folders, split in (
-        (recipe.labelled, recipe.labelled_dir, recipe.labelled_split),
-        (recipe.auxiliary, recipe.auxiliary_dir, recipe.auxiliary_split),
-    ):
-        for dataset in _datasets(kind, folders, split):
-            for each in dataset.skipped:
-                logger.warning("skipped: %s: %s", each.path.name, each.reason)
-            if recipe.store:
-                gibibytes = clips.stored_bytes(dataset.videos) / 2**30
-                logger.info("%s: up to %.1f GiB of decoded frames in the cache", dataset.root.name, gibibytes)
-            names += [video.name for video in dataset.videos]
-            learnt += [
-                part for source in _usable(dataset.videos, make) for part in clips.without(source, recipe.exclude)
-            ]
+    for dataset in datasets:
+        for each in dataset.skipped:
+            logger.warning("skipped: %s: %s", each.path.name, each.reason)
+        if recipe.store:
+            gibibytes = clips.stored_bytes(dataset.videos) / 2**30
+            logger.info("%s: up to %.1f GiB of decoded frames in the cache", dataset.root.name, gibibytes)
+        learnt += [part for source in _usable(dataset.videos, make) for part in clips.without(source, recipe.exclude)]
+    names = {video.name for dataset in datasets for video in dataset.videos}
     for entry in recipe.exclude:
         if entry.partition(":")[0] not in names:
             logger.warning("EXCLUDE %r: there is no such video, nothing is left out for it", entry)
@@ -245,18 +239,15 @@ def open_sources(recipe: Recipe) -> tuple[list[Source], list[Source]]:
         raise BadInput("nothing to learn from: every video was left out or cannot be read")
     if recipe.validation_split is None:
         return learnt, []
-    kind, folders = recipe.auxiliary, recipe.auxiliary_dir
-    if recipe.labelled:
-        kind, folders = recipe.labelled, recipe.labelled_dir
-    seen, measured = partial(make, view=recipe.validation_view), _datasets(kind, folders, recipe.validation_split)
+    seen = partial(make, view=recipe.validation_view)
+    measured = _datasets(recipe, "labelled" if recipe.labelled else "auxiliary", "validation_split")
     return learnt, [source for dataset in measured for source in _usable(dataset.videos, seen)]
 
 
-def _datasets(kind: str | None, folders: Sequence[str], split: str | None) -> list[Dataset]:
-    """Return the data sets of a kind, one for each folder, or that of its environment variable."""
-    if kind is None:
-        return []
-    return [open_dataset(kind, folder, split) for folder in folders] or [open_dataset(kind, None, split)]
+def _datasets(recipe: Recipe, use: str, split: str) -> list[Dataset]:
+    """Return the data sets of a recipe for a use, one for each folder, or that of the kind's environment variable."""
+    kind, folders = getattr(recipe, use), getattr(recipe, f"{use}_dir") or (None,)
+    return [open_dataset(kind, folder, getattr(recipe, split)) for folder in folders] if kind else []
 
 
 def _usable(videos: Sequence[Video], make: Callable[[Video], Source]) -> Iterator[Source]:
