@@ -15,9 +15,8 @@ from torch.utils.data import get_worker_info
 
 from tinyhd_lib.cache import Cache
 from tinyhd_lib.data.clips import Clip, Source, clip_frames, resized
-from tinyhd_lib.data.transforms import Map
 from tinyhd_lib.errors import BadInput
-from tinyhd_lib.evaluation.predictions import read_any_map
+from tinyhd_lib.evaluation.predictions import find_maps
 from tinyhd_lib.models.spec import CLIP_FRAMES, INPUT_SIZE
 from tinyhd_lib.runtime.foreign import foreign_runtime
 from tinyhd_lib.training.models import Answers, ForeignModel, OpenModel, open_model
@@ -146,7 +145,7 @@ class WindowTeacher(Teacher):
 
 
 class MapTeacher(Teacher):
-    """Maps on disk, a folder a video, as ``tinyhd generate --maps npz`` writes them: raw (h, w), or grey levels."""
+    """Maps on disk, as `find_maps` finds them: in a folder a video, as ``tinyhd generate --maps npz`` writes them."""
 
     def __init__(self, folder: Path) -> None:
         if not folder.is_dir():
@@ -161,17 +160,16 @@ class MapTeacher(Teacher):
         Raises:
             BadInput: a frame has no map.
         """
-        video = source.video
-        maps = [self._map(Path(video.name) / video.names[index]) for index in clip.indices(source.count)]
-        stacked = np.stack(maps)[None]
+        maps, wanted = find_maps(self._folder, source.video), [source.first + n for n in clip.indices(source.count)]
+        try:
+            found = dict(maps.read(sorted(set(wanted))))
+        except KeyError as error:
+            frame = Path(source.video.name) / source.video.names[error.args[0]]
+            raise BadInput(
+                f"{self._folder / frame}: no map of this frame; make it with generate, `maps=npz`"
+            ) from error
+        stacked = np.stack([resized(found[index][None], INPUT_SIZE)[0] for index in wanted])[None]
         return {"map": stacked[..., ::-1] if clip.flip else stacked}
-
-    def _map(self, name: Path) -> Map:
-        places = [self._folder / name.parent / f"{name.name}{suffix}" for suffix in (".npz", ".png")]
-        path = next((place for place in places if place.exists()), None)
-        if path is None:
-            raise BadInput(f"{places[0]}: no map of this frame; make them with generate, `maps=npz`")
-        return resized(read_any_map(path)[None], INPUT_SIZE)[0]
 
 
 class Ensemble(Teacher):
