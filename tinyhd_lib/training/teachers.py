@@ -5,7 +5,6 @@ answers for which frame is decided here, once (docs/model.md). Answers are compu
 folder, and shared by all trainings on a machine.
 """
 
-import io
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -92,7 +91,8 @@ class WindowTeacher(Teacher):
         for window in (window for clip in clips for window in self.windows(clip)):
             source = sources[window.video]
             needed.setdefault(self._key(source, window), (source, window))
-        return [partial(self._fill, key, *what) for key, what in needed.items() if not _ANSWERS.path(key).exists()]
+        missing = {key: what for key, what in needed.items() if not _ANSWERS.path(key).exists()}
+        return [partial(_ANSWERS.file, key, partial(self._fill, *what)) for key, what in missing.items()]
 
     def size(self, clips: Mapping[int, int]) -> int:
         """See `Teacher`."""
@@ -116,32 +116,25 @@ class WindowTeacher(Teacher):
             return self._model(clip_frames(source, window))
         key = self._key(source, window)
         if key not in read:
-            read[key] = self._read(key) or self._fill(key, source, window)
+            with np.load(_ANSWERS.file(key, partial(self._fill, source, window))) as arrays:
+                read[key] = dict(arrays)
         return {name: values[window.start % self._chunk].astype(np.float32) for name, values in read[key].items()}
 
     def _key(self, source: Source, window: Clip) -> str:
         way = f"{window.step}{'f' if window.flip else ''}"
         return f"{self.digest[:16]}-{self._chunk}/{source.digest}/{way}_{window.start // self._chunk}.npz"
 
-    def _read(self, key: str) -> Answers | None:
-        content = _ANSWERS.read(key)
-        if content is not None:
-            with np.load(io.BytesIO(content)) as arrays:
-                return {name: arrays[name] for name in arrays.files}
-        if get_worker_info() is not None:  # the model is in another process
-            raise BadInput(f"{_ANSWERS.path(key)}: a teacher's answers are missing; the next epoch computes them anew")
-        return None
-
-    def _fill(self, key: str, source: Source, window: Clip) -> Answers:
+    def _fill(self, source: Source, window: Clip, path: Path) -> None:
         """Compute an entry of the cache."""
+        if get_worker_info() is not None:  # the model is in another process
+            place = _ANSWERS.path(self._key(source, window))
+            raise BadInput(f"{place}: a teacher's answers are missing; the next epoch computes them anew")
         first = window.start // self._chunk * self._chunk
         windows = [Clip(window.video, first + n, window.step, window.flip) for n in range(self._chunk)]
         answers = [self._model(clip_frames(source, each)) for each in windows]
         chunk = {name: np.stack([answer[name] for answer in answers]).astype(_KEPT) for name in answers[0]}
-        content = io.BytesIO()
-        np.savez(content, **chunk)  # type: ignore[arg-type]
-        _ANSWERS.write(key, content.getvalue())
-        return chunk
+        with path.open("wb") as file:
+            np.savez(file, **chunk)  # type: ignore[arg-type]
 
 
 class MapTeacher(Teacher):
