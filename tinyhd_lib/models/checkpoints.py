@@ -25,7 +25,7 @@ from tinyhd_lib.models.decoders import BLOCK_COUNTS
 from tinyhd_lib.models.spec import DECODERS, FOREIGN_SUFFIXES, PREPROCESSING, REDUCTIONS, ModelSpec
 from tinyhd_lib.models.student import TinyHD, build_model
 from tinyhd_lib.models.teacher import HD2S, LEVELS
-from tinyhd_lib.models.weights import LICENCE_NOTE, locate_weights, model_of_metadata, read_metadata, recognise_file
+from tinyhd_lib.models.weights import LICENCE_NOTE, locate_weights, model_of_file, recognise_file
 
 logger = logging.getLogger(__name__)
 
@@ -180,10 +180,7 @@ def _with_metadata(content: bytes, metadata: dict[str, str]) -> bytes:
 
 
 def _read_own(path: Path) -> TinyHD:
-    metadata = read_metadata(path)
-    if metadata["preprocessing"] != PREPROCESSING:
-        raise BadInput(f"{path}: made for another preprocessing, {metadata['preprocessing']}")
-    spec, sampling = model_of_metadata(path, metadata)
+    spec, sampling = model_of_file(path)
     model = build_model(spec)
     model.sampling = sampling
     try:

@@ -13,7 +13,7 @@ from safetensors import SafetensorError, safe_open
 
 from tinyhd_lib.errors import BadInput
 from tinyhd_lib.files import git_blob_id, sha256, shipped
-from tinyhd_lib.models.spec import MODEL_SPECS, ModelSpec, Sampling
+from tinyhd_lib.models.spec import MODEL_SPECS, PREPROCESSING, ModelSpec, Sampling
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -243,29 +243,28 @@ def download(weights: Weights) -> Path:
 def read_metadata(path: Path) -> dict[str, Any]:
     """Return what one of our own files says of itself: ``spec``, ``sampling``, ``preprocessing`` and ``provenance``.
 
-    Files of before version 0.2 have no ``sampling``: that is None.
-
     Raises:
         BadInput: it is not one of our files.
     """
     try:
         with safe_open(path, framework="numpy") as file:
             metadata = file.metadata() or {}
-        found = {key: json.loads(metadata[key]) for key in ("spec", "preprocessing", "provenance")}
-        return found | {"sampling": json.loads(metadata.get("sampling", "null"))}
+        return {key: json.loads(metadata[key]) for key in ("spec", "sampling", "preprocessing", "provenance")}
     except (SafetensorError, KeyError, ValueError, TypeError, RecursionError, OSError) as error:
         raise BadInput(f"{path}: damaged, or without the metadata of a file written by TinyHD Workbench") from error
 
 
-def model_of_metadata(path: Path, metadata: dict[str, Any]) -> tuple[ModelSpec, Sampling]:
-    """Return which model the metadata of one of our own files name, and when it looks; as published if they do not say.
+def model_of_file(path: Path) -> tuple[ModelSpec, Sampling]:
+    """Return which model one of our own files holds, and when that looks.
 
     Raises:
-        BadInput: there is no such model, or no such sampling.
+        BadInput: there is no such model, or no such sampling, or it is made for another preprocessing.
     """
+    metadata = read_metadata(path)
+    if metadata["preprocessing"] != PREPROCESSING:
+        raise BadInput(f"{path}: made for another preprocessing, {metadata['preprocessing']}")
     try:
-        spec = ModelSpec(**metadata["spec"])
-        return spec, Sampling(**metadata["sampling"]) if metadata["sampling"] else Sampling.published(spec)
+        return ModelSpec(**metadata["spec"]), Sampling(**metadata["sampling"])
     except (TypeError, ValueError) as error:
         raise BadInput(f"{path}: its metadata name what is none ({error})") from error
 
