@@ -1,7 +1,6 @@
 """Weights by name or path: what there is, where it lies, how it is fetched, what a file says. Nothing needs torch."""
 
 import json
-import logging
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -17,15 +16,9 @@ from tinyhd_lib.models.spec import MODEL_SPECS, PREPROCESSING, ModelSpec, Sampli
 
 if TYPE_CHECKING:
     import pandas as pd
-    import pooch
-
-
-logger = logging.getLogger(__name__)
 
 LICENCE_NOTE = "released by the paper's authors without a licence: for your own research, not for redistribution"
 TEACHER_NOTE = "HD2S's file (CC BY-NC 4.0) has been missing at its authors' address since 2025; others can teach too"
-
-DOWNLOAD_ATTEMPTS = 3
 
 
 @dataclass(frozen=True)
@@ -69,16 +62,12 @@ class Weights:
 
     @property
     def path(self) -> Path:
-        """Return where the file lies, or a published one will when it was downloaded.
+        """Return where a file of ours lies.
 
         Raises:
-            BadInput: a file of ours is missing.
+            BadInput: it is missing.
         """
-        if not self.published:
-            return shipped("weights", f"{self.file}.safetensors")
-        from tinyhd_lib.cache import cache_folder
-
-        return cache_folder() / "weights" / f"{self.file}.pth"
+        return shipped("weights", f"{self.file}.safetensors")
 
     def is_content_of(self, path: Path) -> bool:
         """Return whether a file is this one, by all hashes that are known."""
@@ -205,34 +194,24 @@ def short_names(weights: Sequence[str], least: int = 1) -> dict[str, str]:
 
 
 def download(weights: Weights) -> Path:
-    """Return a published file in the cache, fetched if it is not there yet.
+    """Return a published file in the cache, fetched if it is not there yet, or damaged.
 
     The content is verified before the file appears under its name; what does not match is discarded.
 
     Raises:
         BadInput: it cannot be fetched, or its content is not the published one.
     """
-    import pooch
+    from pooch import HTTPDownloader
 
-    path = weights.path
-    if path.exists() and not weights.is_content_of(path):
-        logger.warning("%s is damaged: fetching it again", path)
-        path.unlink()
+    from tinyhd_lib.cache import Cache
 
-    def fetch_verified(url: str, output_file: str, registry: "pooch.Pooch") -> None:
-        pooch.HTTPDownloader(progressbar=True, timeout=30)(url, output_file, registry)
-        if not weights.is_content_of(Path(output_file)):
-            raise BadInput(f"{url}: not the published file (its checksum differs); nothing was kept")
+    def fetch(path: Path) -> None:
+        HTTPDownloader(progressbar=True, timeout=30)(weights.url, str(path), None)
+        if not weights.is_content_of(path):
+            raise BadInput(f"{weights.url}: not the published file (its checksum differs); nothing was kept")
 
-    source = pooch.create(
-        path=path.parent,
-        base_url="",
-        registry={path.name: None},
-        urls={path.name: weights.url},
-        retry_if_failed=DOWNLOAD_ATTEMPTS - 1,
-    )
     try:
-        return Path(source.fetch(path.name, downloader=fetch_verified))
+        return Cache("weights").file(f"{weights.file}.pth", fetch)
     except OSError as error:  # as requests' errors are
         raise BadInput(
             f"weights {weights.name!r}: cannot be downloaded from {weights.url} ({type(error).__name__}); "
