@@ -143,11 +143,6 @@ def test_a_model_of_whole_clips_answers_for_the_clip_itself(timing: str, clip: C
     assert answer["d1"].shape == (4, 1, 4, 8)
 
 
-def test_an_unknown_timing_is_refused() -> None:
-    with pytest.raises(BadInput, match="timing 'late': aligned or published"):
-        WindowTeacher(NumberModel(), "late")
-
-
 # What is kept.
 
 

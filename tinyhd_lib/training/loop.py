@@ -164,16 +164,17 @@ class _Training:
             with self.group.exchange(self.shared, last=number == len(batches)):
                 terms = self._terms(targets.pop("clip"), targets)
                 loss = weighted_sum(terms, recipe.terms)
-                told = {name: float(value.detach()) for name, value in terms.items()}
-                if not torch.isfinite(loss):
-                    raise self._not_finite("loss", told)
                 self.scaler.scale(loss / len(batches)).backward()
-            for name, value in {**told, "loss": float(loss.detach())}.items():
-                means[name] = means.get(name, 0.0) + value / len(batches)
+            for name, value in {**terms, "loss": loss}.items():
+                means[name] = means.get(name, 0.0) + float(value.detach()) / len(batches)
         self.scaler.unscale_(self.optimiser)
         norm = nn.utils.clip_grad_norm_(self.student.parameters(), recipe.clip_norm or math.inf)
-        if not (torch.isfinite(norm) or self.scaler.is_enabled()):  # a scaler passes over such a step
-            raise self._not_finite("gradient", means)
+        what = "gradient" if math.isfinite(means["loss"]) else "loss"
+        if what == "loss" or not (torch.isfinite(norm) or self.scaler.is_enabled()):  # a scaler passes over such a step
+            raise NonFiniteLossError(
+                f"the {what} is not finite at step {self.state.steps + 1}: {means}; {checkpoint.LAST_NAME} is as it "
+                "was: try a lower LR, CLIP_NORM 1, or PRECISION float32"
+            )
         self.scaler.step(self.optimiser)
         self.scaler.update()
         self.optimiser.zero_grad(set_to_none=True)
@@ -187,12 +188,6 @@ class _Training:
             output = self.shared(clip)
         terms = distillation_terms(output, self.recipe.spec.names, targets)
         return {name: terms[name] for name, weight in self.recipe.terms.items() if weight and name in terms}
-
-    def _not_finite(self, what: str, terms: dict[str, float]) -> NonFiniteLossError:
-        return NonFiniteLossError(
-            f"the {what} is not finite at step {self.state.steps + 1}: {terms}; {checkpoint.LAST_NAME} is as it was: "
-            "try a lower LR, CLIP_NORM 1, or PRECISION float32"
-        )
 
     def _prepare(self, clips: Sequence[Clip]) -> None:
         """Have the teacher's answers to an epoch computed, each process its share."""

@@ -7,8 +7,7 @@ from functools import partial
 from importlib.metadata import version
 from itertools import pairwise
 from pathlib import Path
-from queue import SimpleQueue
-from threading import Lock
+from threading import Lock, local
 from typing import Any
 
 import numpy as np
@@ -145,9 +144,7 @@ class FusedRuntime:
         kept = PLANS.read(key)
         plan = Plan.from_bytes(kept) if kept else _make(source)
         self._shared = Engine(plan, threads)
-        self._own: SimpleQueue[Engine] = SimpleQueue()
-        for _ in range(threads):
-            self._own.put(Engine(plan, 1))
+        self._plan, self._own = plan, local()
         if not kept:
             from tinyhd_lib.runtime.eager import TorchRuntime
             from tinyhd_lib.runtime.exactness import check_exact
@@ -163,11 +160,11 @@ class FusedRuntime:
             return np.stack(list(self._pool.map(self._run_one, clips)))
 
     def _run_one(self, clip: Map) -> Map:
-        engine = self._own.get()
-        try:
-            return engine(clip).copy()
-        finally:
-            self._own.put(engine)
+        """Return the maps of a clip, by the engine of the thread that is at it."""
+        if not hasattr(self._own, "engine"):
+            self._own.engine = Engine(self._plan, 1)
+        maps: Map = self._own.engine(clip)
+        return maps.copy()
 
 
 def _make(source: ModelSource) -> Plan:
