@@ -9,7 +9,7 @@ Under torchrun every process takes its share of each batch, and only the first o
 import logging
 import math
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from copy import deepcopy
 from pathlib import Path
@@ -190,21 +190,17 @@ class _Training:
         return {name: terms[name] for name, weight in self.recipe.terms.items() if weight and name in terms}
 
     def _prepare(self, clips: Sequence[Clip]) -> None:
-        """Have the teacher's answers to an epoch computed, each process its share."""
+        """Have the teacher's answers to an epoch computed, each process its share; what cannot be read is left out."""
         if self.teacher is None:
             return
         jobs = self.teacher.prepare(self.sources, clips)[self.group.rank :: self.group.count]
         self.group.wait()  # until all have counted what is missing: who came late would find less to share
-        self._do(jobs)
-        self.group.wait()
-
-    def _do(self, jobs: Sequence[Callable[[], object]]) -> None:
-        """Do what a teacher has to, with a bar; what cannot be read is left out."""
         for job in tqdm(jobs, desc="teacher", **self.group.bars) if jobs else ():
             try:
                 job()
             except BadInput as error:
                 self.left_out.tell(error)
+        self.group.wait()
 
     def _measure(self) -> Iterator[checkpoint.Entry]:
         """Score the student on the validation set; the best one so far is kept."""
@@ -216,9 +212,6 @@ class _Training:
             student.load_state_dict(state.average)
         if self.measured:
             clips = samples.validation_clips(self.measured, self.recipe.validation_clips)
-            if self.teacher is not None:
-                unlabelled = [clip for clip in clips if not self.measured[clip.video].labelled]
-                self._do(self.teacher.prepare(self.measured, unlabelled))
             view = self.recipe.validation_view
             frames = learner.frame_scores(student, self.measured, clips, self.teacher, view, left_out=self.left_out)
             scores = learner.means_over_videos(frames)
