@@ -40,7 +40,6 @@ from tinyhd_lib.training.recipe import Recipe
 from tinyhd_lib.training.samples import (
     DistillationSet,
     Sample,
-    Variation,
     clip_counts,
     cut,
     epoch_samples,
@@ -58,6 +57,7 @@ counts = st.integers(1, 120)
 steps = st.integers(-4, 4).filter(bool)
 
 S, M, EIGHT = "d123s_rc4_rc1T", "d123m_rc4_rc1T", "d123_M_8out"
+CLIP = Clip(0, 0)
 RECIPE = Recipe(model=M, labelled="gaze", auxiliary="folder", teachers=("x",), size=(32, 64))
 VARIED = replace(RECIPE, crop=0.4, colour=1.0, speeds=(1, 2, -1), clips_per_video=30)
 
@@ -440,7 +440,7 @@ def test_over_epochs_every_video_gets_its_turn() -> None:
 def test_clips_are_inside_and_varied_within_bounds(epoch: int) -> None:
     sources = LABELLED + AUXILIARY
     for sample in epoch_samples(sources, VARIED, epoch):
-        clip, (top, left, height, width) = sample.clip, sample.variation.box
+        clip, (top, left, height, width) = sample.clip, sample.box
         count = sources[clip.video].count
         assert clip.start in clip_starts(count, clip.step)
         assert clip.step in (1, 2, -1)
@@ -455,12 +455,12 @@ def test_half_of_the_clips_are_flipped_and_all_speeds_come() -> None:
     assert np.mean([sample.clip.flip for sample in drawn]) == pytest.approx(0.5, abs=0.05)
     shares = Counter(sample.clip.step for sample in drawn)
     assert [shares[step] / 1000 for step in (1, 2, -1)] == pytest.approx([1 / 3] * 3, abs=0.05)
-    assert np.mean([sample.variation.saturation == 0 for sample in drawn]) == pytest.approx(0.15, abs=0.04)
+    assert np.mean([sample.saturation == 0 for sample in drawn]) == pytest.approx(0.15, abs=0.04)
 
 
 def test_by_default_nothing_but_the_flip_varies() -> None:
     drawn = epoch_samples(LABELLED, replace(RECIPE, clips_per_video=20), 0)
-    assert {sample.variation for sample in drawn} == {Variation()}
+    assert {replace(sample, clip=CLIP) for sample in drawn} == {Sample(CLIP)}
     assert {sample.clip.step for sample in drawn} == {1}
 
 
@@ -486,29 +486,29 @@ def test_what_is_not_cut_and_not_varied_stays() -> None:
     frames = np.random.default_rng(0).integers(0, 256, (3, 32, 64, 3), np.uint8)
     assert (cut(frames, (0.0, 0.0, 1.0, 1.0), (32, 64)) == frames).all()
     expected = (frames / 255 - np.array(MEAN)) / np.array(STD)
-    plain = vary(frames, Variation())
+    plain = vary(frames, Sample(CLIP))
     assert plain.dtype == np.float32
     np.testing.assert_allclose(plain, expected, atol=1e-5)
-    np.testing.assert_array_equal(vary(frames, Variation(box=(0.1, 0.2, 0.3, 0.4))), plain)
-    np.testing.assert_allclose(vary(frames, Variation(brightness=1e-9)), expected, atol=1e-5)
+    np.testing.assert_array_equal(vary(frames, Sample(CLIP, box=(0.1, 0.2, 0.3, 0.4))), plain)
+    np.testing.assert_allclose(vary(frames, Sample(CLIP, brightness=1e-9)), expected, atol=1e-5)
 
 
-def colours(frames: np.ndarray, variation: Variation) -> np.ndarray:
+def colours(frames: np.ndarray, sample: Sample) -> np.ndarray:
     """Varied frames as colours of 0 to 1."""
-    return vary(frames, variation) * np.array(STD) + np.array(MEAN)
+    return vary(frames, sample) * np.array(STD) + np.array(MEAN)
 
 
 def test_colours_are_varied_as_named() -> None:
     frames = np.random.default_rng(0).integers(90, 160, (3, 8, 8, 3), np.uint8)
     plain = frames / 255
-    grey = colours(frames, Variation(saturation=0.0))
+    grey = colours(frames, Sample(CLIP, saturation=0.0))
     np.testing.assert_allclose(grey, np.repeat(grey[..., :1], 3, axis=-1), atol=1e-6)
     np.testing.assert_allclose(grey[..., 0], plain @ [0.299, 0.587, 0.114], atol=1e-6)
-    np.testing.assert_allclose(colours(frames, Variation(brightness=0.1)), plain + 0.1, atol=1e-6)
-    flat = colours(frames, Variation(contrast=0.5))
+    np.testing.assert_allclose(colours(frames, Sample(CLIP, brightness=0.1)), plain + 0.1, atol=1e-6)
+    flat = colours(frames, Sample(CLIP, contrast=0.5))
     assert flat.mean() == pytest.approx(plain.mean(), abs=1e-6)
     assert flat.std() == pytest.approx(0.5 * plain.std(), abs=1e-6)
-    assert (colours(frames, Variation(brightness=1.0)) == pytest.approx(1, abs=1e-6)) is True
+    assert (colours(frames, Sample(CLIP, brightness=1.0)) == pytest.approx(1, abs=1e-6)) is True
 
 
 @quick
@@ -521,9 +521,9 @@ def test_varied_colours_are_finite_and_colours(epoch: int, kind: str) -> None:
         "white": np.full((2, 8, 16, 3), 255, np.uint8),
     }[kind]
     for sample in epoch_samples(LABELLED, replace(VARIED, clips_per_video=2), epoch):
-        cut_out = cut(frames, sample.variation.box, (8, 16))
+        cut_out = cut(frames, sample.box, (8, 16))
         assert cut_out.shape == frames.shape
-        varied = colours(cut_out, sample.variation)
+        varied = colours(cut_out, sample)
         assert np.isfinite(varied).all()
         assert varied.min() >= -1e-6
         assert varied.max() <= 1 + 1e-6
@@ -596,7 +596,7 @@ def test_items_make_a_batch() -> None:
 
 
 def test_the_label_of_an_auxiliary_video_is_zero_and_there_is_none_without_any_gaze() -> None:
-    sample = Sample(Clip(1, 0), Variation())
+    sample = Sample(Clip(1, 0))
     item = item_of(RECIPE, sample, [FakeSource(), FakeSource(labelled=False)], FakeTeacher())
     assert not item["label"].any()
     assert item["map"].any()
@@ -610,7 +610,7 @@ def test_the_label_of_an_auxiliary_video_is_zero_and_there_is_none_without_any_g
 def test_labels_are_of_the_frames_that_the_outputs_stand_for(model: str, frames: list[int]) -> None:
     assert list(range(16))[output_frames(MODEL_SPECS[model].outputs)] == frames
     source, clip = FakeSource(), Clip(0, 3, step=2)
-    item = item_of(replace(RECIPE, model=model), Sample(clip, Variation()), [source], FakeTeacher())
+    item = item_of(replace(RECIPE, model=model), Sample(clip), [source], FakeTeacher())
     expected = resized(clip_truth(source, clip)[frames], (32, 64))
     np.testing.assert_allclose(item["label"][0], expected, atol=1e-6)
     np.testing.assert_allclose(item["map"][0], expected, atol=1e-6)
@@ -625,11 +625,11 @@ def test_a_crop_cuts_picture_label_and_answer_alike(
     box: tuple[float, float, float, float], step: int, *, flip: bool
 ) -> None:
     source = FakeSource(count=60, size=(192, 256))
-    item = item_of(RECIPE, Sample(Clip(0, 20, step, flip), Variation(box=box)), [source], FakeTeacher())
+    item = item_of(RECIPE, Sample(Clip(0, 20, step, flip), box=box), [source], FakeTeacher())
     # Frames are of grey levels below 60: what is bright is the square.
     picture = (item["clip"].mean(0) * np.mean(STD) + np.mean(MEAN)).numpy() > 0.6
     label, answer = item["label"][0].numpy() > 0.5, item["map"][0].numpy() > 0.5
-    whole = item_of(RECIPE, Sample(Clip(0, 20, step), Variation()), [source], FakeTeacher())["label"][0].numpy() > 0.5
+    whole = item_of(RECIPE, Sample(Clip(0, 20, step)), [source], FakeTeacher())["label"][0].numpy() > 0.5
     assert label.any(axis=(1, 2)).all()
     assert (label == whole).all() == (box[2] == 1 and not flip)
     assert np.logical_xor(picture, label).mean() < 0.02
@@ -648,7 +648,7 @@ class BrokenSource(FakeSource):
 
 def test_the_place_of_a_damaged_clip_is_taken_by_the_next_one(caplog: pytest.LogCaptureFixture) -> None:
     sources = [BrokenSource("broken"), FakeSource()]
-    samples = [Sample(Clip(video, start), Variation()) for video, start in ((1, 0), (0, 5), (0, 7), (1, 20), (0, 1))]
+    samples = [Sample(Clip(video, start)) for video, start in ((1, 0), (0, 5), (0, 7), (1, 20), (0, 1))]
     items = DistillationSet(sources, FakeTeacher(), samples, RECIPE)
     shown = [items[place]["clip"] for place in range(5)]
     for place, instead in enumerate((0, 3, 3, 3, 0)):

@@ -24,6 +24,7 @@ from tinyhd_lib.data.gaze import read_arrays, read_fixations
 from tinyhd_lib.data.images import decode_image, read_grey
 from tinyhd_lib.evaluation.predictions import read_any_map
 from tinyhd_lib.models.checkpoints import _published_name
+from tinyhd_lib.models.spec import PREPROCESSING
 
 MODEL = "d123s_rc4_rc1T"
 
@@ -104,7 +105,9 @@ def test_weights_of_ours_that_are_not_finite_are_refused(tmp_path: Path) -> None
     ids=["half a reduction", "no decoders", "deep JSON", "null", "preprocessing", "sampling", "nothing"],
 )
 def test_crafted_metadata_are_one_line(change: dict[str, str], tmp_path: Path) -> None:
-    words = {"spec": json.dumps(random_model(MODEL).spec.to_dict()), "preprocessing": "{}", "provenance": "{}"}
+    model = random_model(MODEL)
+    words = {"spec": json.dumps(model.spec.to_dict()), "sampling": json.dumps(vars(model.sampling))}
+    words |= {"preprocessing": json.dumps(PREPROCESSING), "provenance": "{}"}
     save_file({"x": torch.ones(1)}, tmp_path / "x.safetensors", {**words, **change} if change else {})
     with pytest.raises(BadInput, match=r"x\.safetensors") as refused:
         load_model(tmp_path / "x.safetensors")

@@ -1,15 +1,16 @@
 """The losses of distillation: one divergence of maps, and a table of terms that a recipe weighs.
 
 Source: the paper's section 3.4 and docs/model.md. Pure functions on tensors, computed in float32 whatever
-the precision around them: of what they use, torch's autocast touches nothing. `DistillationLoss` is their thin module.
+the precision around them: of what they use, torch's autocast touches nothing.
 """
 
 from collections.abc import Mapping
 from typing import Literal, get_args
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
+from tinyhd_lib.errors import BadInput
 from tinyhd_lib.models.student import SaliencyOutput
 
 Targets = Mapping[str, Tensor]
@@ -123,29 +124,17 @@ def distillation_terms(output: SaliencyOutput, decoders: tuple[str, ...], target
     return terms
 
 
-class DistillationLoss(nn.Module):
-    """The weighted sum of the terms of `distillation_terms`.
-
-    Args:
-        weights: of the terms, by name; terms without a weight are left out.
+def weighted_sum(terms: Mapping[str, Tensor], weights: Mapping[Term, float]) -> Tensor:
+    """Return the loss: terms of `distillation_terms`, weighed; those that the targets did not allow count nothing.
 
     Raises:
-        ValueError: there is no such term.
+        BadInput: of what has a weight there is nothing.
     """
-
-    def __init__(self, weights: Mapping[str, float]) -> None:
-        super().__init__()
-        unknown = [name for name in weights if name not in TERMS]
-        if unknown:
-            raise ValueError(f"no such term: {unknown[0]!r}; there are {', '.join(TERMS)}")
-        self.weights = {name: weight for name, weight in weights.items() if weight}
-
-    def forward(self, terms: Mapping[str, Tensor]) -> Tensor:
-        """Return the sum; what a term needs and the targets lack counts nothing."""
-        present = [weight * terms[name] for name, weight in self.weights.items() if name in terms]
-        if not present:
-            raise ValueError(f"nothing to learn: of {', '.join(self.weights)} the data give none")
-        return torch.stack(present).sum()
+    weighed = {name: weight for name, weight in weights.items() if weight}
+    present = [weight * terms[name] for name, weight in weighed.items() if name in terms]
+    if not present:
+        raise BadInput(f"TERMS: of {', '.join(weighed)} these data and teachers give none")
+    return torch.stack(present).sum()
 
 
 def _standardised(maps: Tensor) -> Tensor:

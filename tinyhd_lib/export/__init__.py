@@ -162,6 +162,7 @@ def export_model(
         BadInput: the weights cannot be used; there is no such format or input; what the format needs is not installed;
             the file is there already, or would be called what it is not; its maps differ by more than 1e-5. Then no
             file is left.
+        OSError: there can be no such folder.
     """
     if to not in FORMATS:
         raise BadInput(f"`to={to}`: choose from {', '.join(FORMATS)}")
@@ -176,10 +177,7 @@ def export_model(
     there = next((place for place in map(path.with_suffix, chosen.suffixes) if place.exists()), None)
     if there and not force:
         raise BadInput(f"{there}: is there already; give another `out`, or `force=True` to replace it")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-    except (FileExistsError, NotADirectoryError) as error:
-        raise BadInput(f"{path.parent}: a file is in the way of the folder; give another `out`") from error
+    path.parent.mkdir(parents=True, exist_ok=True)
     source = model_source(model)
     loaded, wanted = source.load(), INPUTS[takes]
     program = exported_program(wanted.module(loaded), wanted.example(), wanted.free)

@@ -8,9 +8,9 @@ into ours, and nothing else about them changes.
 import json
 import logging
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict
-from itertools import chain, combinations_with_replacement
+from itertools import combinations_with_replacement
 from pathlib import Path
 from typing import Any
 
@@ -21,13 +21,21 @@ from torch import Tensor, nn
 
 from tinyhd_lib.errors import BadInput
 from tinyhd_lib.files import git_blob_id, sha256, write_atomically
-from tinyhd_lib.models.decoders import block_counts
+from tinyhd_lib.models.decoders import BLOCK_COUNTS
 from tinyhd_lib.models.spec import DECODERS, FOREIGN_SUFFIXES, PREPROCESSING, REDUCTIONS, ModelSpec
 from tinyhd_lib.models.student import TinyHD, build_model
 from tinyhd_lib.models.teacher import HD2S, LEVELS
-from tinyhd_lib.models.weights import LICENCE_NOTE, locate_weights, model_of_metadata, read_metadata, recognise_file
+from tinyhd_lib.models.weights import LICENCE_NOTE, locate_weights, model_of_file, recognise_file
 
 logger = logging.getLogger(__name__)
+
+_TEACHER_PARTS = {
+    "featureExtractor.": "backbone.",
+    **{f"conv_t{level}": f"collapse.{level}." for level in LEVELS},
+    **{f"decoder{level}.": f"decoders.{level}." for level in LEVELS},
+    "last_conv.": "fusion.",
+}
+"""Published parts of HD2S, and ours: their entries have other names, and the same order."""
 
 _WRAPPINGS = ("student_model", "ema", "model_ema", "state_dict", "model_state_dict", "model")
 
@@ -131,13 +139,12 @@ def load_published_teacher_state(model: HD2S, state_dict: Mapping[str, Tensor]) 
     Raises:
         BadInput: keys are missing, surplus or of another shape; the message names them.
     """
-    own = list(model.state_dict())
-    size = sum(key.startswith("backbone.") for key in own)
-    # torchvision's S3D and the published backbone name their entries differently and list them in the same order.
-    backbone = [key for key in state_dict if key.startswith("featureExtractor.")]
-    backbone += [f"featureExtractor.<entry {n}>" for n in range(len(backbone), size)]
-    rest = chain(*map(_collapse_names, LEVELS), *map(_decoder_names, LEVELS), ("last_conv.weight", "last_conv.bias"))
-    _load_renamed(model, state_dict, dict(zip([*backbone[:size], *rest], own, strict=True)))
+    names: dict[str, str] = {}
+    for part, own_part in _TEACHER_PARTS.items():
+        theirs = (key for key in state_dict if key.startswith(part))
+        own = (key for key in model.state_dict() if key.startswith(own_part))
+        names |= {next(theirs, f"{part}<entry {number}>"): key for number, key in enumerate(own)}
+    _load_renamed(model, state_dict, names)
 
 
 def recognise_spec(state_dict: Mapping[str, Tensor]) -> ModelSpec:
@@ -173,10 +180,7 @@ def _with_metadata(content: bytes, metadata: dict[str, str]) -> bytes:
 
 
 def _read_own(path: Path) -> TinyHD:
-    metadata = read_metadata(path)
-    if metadata["preprocessing"] != PREPROCESSING:
-        raise BadInput(f"{path}: made for another preprocessing, {metadata['preprocessing']}")
-    spec, sampling = model_of_metadata(path, metadata)
+    spec, sampling = model_of_file(path)
     model = build_model(spec)
     model.sampling = sampling
     try:
@@ -207,9 +211,8 @@ _BLOCK_PATTERN = r"aggregator\.aggregate_adapter\.(\d+)\."
 
 def _decoders_of(blocks: int, maps: int) -> tuple[str, ...]:
     """Return the one to three decoders that have so many blocks and maps; no two mixes have as many of both."""
-    counts = block_counts()
     mixes = (names for size in range(1, 4) for names in combinations_with_replacement(DECODERS, size))
-    has = ((names, sum(counts[name] for name in names), len(names) + 3 * names.count("d1")) for names in mixes)
+    has = ((names, sum(BLOCK_COUNTS[name] for name in names), len(names) + 3 * names.count("d1")) for names in mixes)
     return next((names for names, *numbers in has if numbers == [blocks, maps]), ())
 
 
@@ -221,33 +224,8 @@ def _published_name(own: str, spec: ModelSpec) -> str:
         return f"decoder.decoder.0.{rest}"
     decoder, _, number, tail = rest.split(".", 3)
     earlier = spec.decoders[: spec.names.index(decoder)]
-    offset = sum(block_counts()[name] for name in earlier)
+    offset = sum(BLOCK_COUNTS[name] for name in earlier)
     return f"aggregator.aggregate_adapter.{offset + int(number)}.conv.{tail}"
-
-
-def _layer_names(prefix: str, suffix: str = "") -> Iterator[str]:
-    """Yield the entries of a convolution without bias and of its batch norm."""
-    yield f"{prefix}.conv{suffix}.weight"
-    for entry in ("weight", "bias", "running_mean", "running_var", "num_batches_tracked"):
-        yield f"{prefix}.bn{suffix}.{entry}"
-
-
-def _collapse_names(level: int) -> Iterator[str]:
-    count = LEVELS[level].halvings
-    for number in range(1, count + 1):
-        yield from _layer_names(f"conv_t{level}_{number}" if count > 1 else f"conv_t{level}")
-
-
-def _decoder_names(level: int) -> Iterator[str]:
-    stages = LEVELS[level].stages
-    for number, (_, depth) in zip(range(len(stages), 0, -1), stages, strict=True):
-        stage = f"decoder{level}.deconvlayer{level}_{number}"
-        yield from _layer_names(f"{stage}.0")
-        for layer in range(1, depth):
-            yield from _layer_names(f"{stage}.{layer}", "_s")
-            yield from _layer_names(f"{stage}.{layer}", "_t")
-    yield f"decoder{level}.last_conv{level}.weight"
-    yield f"decoder{level}.last_conv{level}.bias"
 
 
 def _load_renamed(model: nn.Module, state_dict: Mapping[str, Tensor], names: Mapping[str, str]) -> None:

@@ -4,12 +4,15 @@ Source: the paper's section 3.2; see docs/model.md. L1..L4 are the pyramid's lev
 returns logits.
 """
 
+from typing import ClassVar
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torchvision.ops import Conv3dNormActivation
 
 from tinyhd_lib.models.encoder import Triple
+from tinyhd_lib.models.spec import CLIP_FRAMES, ModelSpec
 from tinyhd_lib.models.upsampling import enlarge
 
 Levels = tuple[Tensor, Tensor, Tensor, Tensor]
@@ -29,7 +32,13 @@ _D1_BRANCHES: tuple[tuple[int, Channels], ...] = (
     (56, ((14, 56), (14, 56), (14, 1))),
     (136, ((34, 136), (34, 136), (34, 1))),
 )
-# D2 and D3 by the encoder's reduction.
+# All three by the encoder's reduction.
+_D1_CHANNELS: dict[int, Channels] = {
+    reduction: tuple(
+        pair for read, (width, rest) in zip(inputs, _D1_BRANCHES, strict=True) for pair in ((read, width), *rest)
+    )
+    for reduction, inputs in _D1_INPUTS.items()
+}
 _D2_CHANNELS: dict[int, Channels] = {
     1: ((520, 544), (136, 96), (24, 24), (24, 112), (28, 28), (28, 28), (28, 28), (7, 1)),
     2: ((260, 272), (68, 48), (12, 12), (12, 56), (14, 14), (14, 14), (14, 14), (14, 1)),
@@ -44,17 +53,11 @@ _D3_CHANNELS: dict[int, Channels] = {
     8: ((8, 12), (12, 68), (68, 260), (12, 8), (68, 32), (260, 128), (8, 2), (12, 8), (68, 32), *_D3_TAIL),
 }
 
-# Where a single-map decoder halves the frames (d) and where it keeps them (k), block by block.
-_D1_TIME_S = "dkdd dkdk dkkk dkkk"
-_D1_TIME_M = "dkdd dkdk dkkk kkkk"
-_D2_TIME = "kkdkdddd"
-_D3_TIME = "ddkkkdddddddk"
-_D3_TIME_8_OUTPUTS = "dddbbbbbbbbbb"
-
-
-def _d1_channels(reduction: int) -> Channels:
-    branches = zip(_D1_INPUTS[reduction], _D1_BRANCHES, strict=True)
-    return tuple(pair for read, (width, rest) in branches for pair in ((read, width), *rest))
+# Block by block, by how many maps a decoder gives: where it halves the frames (d), keeps them apart in S and blends
+# them in M (k), halves them in S and blends them in M (s), and blends them (b).
+_D1_TIMES = {1: "dkdddkdkdkkkskkk", 16: "b" * 16}
+_D2_TIMES = {1: "kkdkdddd", 8: "b" * 8, 16: "b" * 8}
+_D3_TIMES = {1: "ddkkkdddddddk", 8: "dddbbbbbbbbbb", 16: "b" * 13}
 
 
 class DepthwiseConvolution(nn.Conv3d):
@@ -100,16 +103,27 @@ class DecoderBlock(nn.Sequential):
 
 
 class Decoder(nn.Module):
-    """What the three have in common: their blocks, and the frames that double on the way if they are multi-map."""
+    """What the three have in common: their blocks, and the frames that double on the way if they are multi-map.
 
-    def __init__(self, channels: Channels, times: str, *, multi_model: bool, multi: bool) -> None:
+    Attributes:
+        channels: (input, output) of every block, by the encoder's reduction.
+        times: what every block does to the frames, by the decoder's number of maps.
+
+    Args:
+        spec: of the model.
+        maps: that the decoder gives a clip: 1, or as many as the model.
+    """
+
+    channels: ClassVar[dict[int, Channels]]
+    times: ClassVar[dict[int, str]]
+
+    def __init__(self, spec: ModelSpec, maps: int) -> None:
         super().__init__()
-        self.multi = multi
-        keep = _BLEND if multi_model else _FRAMEWISE
-        triples = {"d": _HALVE, "k": keep, "b": _BLEND}
-        self.blocks = nn.ModuleList(
-            DecoderBlock(*pair, time=triples[time]) for pair, time in zip(channels, times.replace(" ", ""), strict=True)
-        )
+        self.reduction, self.multi, self.full_length = spec.reduction, maps > 1, maps == CLIP_FRAMES
+        keep, halve_in_s = (_BLEND, _BLEND) if spec.multi else (_FRAMEWISE, _HALVE)
+        triples = {"d": _HALVE, "k": keep, "s": halve_in_s, "b": _BLEND}
+        blocks = zip(self.channels[spec.reduction], self.times[maps], strict=True)
+        self.blocks = nn.ModuleList(DecoderBlock(*pair, time=triples[time]) for pair, time in blocks)
 
     def shuffle(self, x: Tensor) -> Tensor:
         """Shuffle pixels, and double the frames in a multi-map decoder."""
@@ -119,10 +133,7 @@ class Decoder(nn.Module):
 class HierarchicalDecoder(Decoder):
     """D1: an independent map from every level, to be matched to the teacher's conspicuity maps."""
 
-    def __init__(self, reduction: int, *, multi_model: bool, multi: bool, outputs: int) -> None:  # noqa: ARG002
-        times = "b" * 16 if multi else _D1_TIME_M if multi_model else _D1_TIME_S
-        super().__init__(_d1_channels(reduction), times, multi_model=multi_model, multi=multi)
-        self.reduction = reduction
+    channels, times = _D1_CHANNELS, _D1_TIMES
 
     def forward(self, levels: Levels) -> Tensor:
         """Return logits (N, 4, T, H, W), from L1 to L4."""
@@ -139,11 +150,7 @@ class HierarchicalDecoder(Decoder):
 class UNetDecoder(Decoder):
     """D2: from coarse to fine, adding the level of the same size at each step, as U-Net does."""
 
-    def __init__(self, reduction: int, *, multi_model: bool, multi: bool, outputs: int) -> None:
-        times = "b" * 8 if multi else _D2_TIME
-        super().__init__(_D2_CHANNELS[reduction], times, multi_model=multi_model, multi=multi)
-        self.reduction = reduction
-        self.full_length = multi and outputs == 16
+    channels, times = _D2_CHANNELS, _D2_TIMES
 
     def forward(self, levels: Levels) -> Tensor:
         """Return logits (N, 1, T, H, W)."""
@@ -158,11 +165,7 @@ class UNetDecoder(Decoder):
 class AggregationDecoder(Decoder):
     """D3: neighbouring levels are merged pair by pair until one is left, as deep layer aggregation does."""
 
-    def __init__(self, reduction: int, *, multi_model: bool, multi: bool, outputs: int) -> None:
-        times = _D3_TIME if not multi else _D3_TIME_8_OUTPUTS if outputs == 8 else "b" * 13
-        super().__init__(_D3_CHANNELS[reduction], times, multi_model=multi_model, multi=multi)
-        self.reduction = reduction
-        self.full_length = multi and outputs == 16
+    channels, times = _D3_CHANNELS, _D3_TIMES
 
     def forward(self, levels: Levels) -> Tensor:
         """Return logits (N, 1, T, H, W)."""
@@ -178,7 +181,5 @@ class AggregationDecoder(Decoder):
 
 DECODER_CLASSES = {"d1": HierarchicalDecoder, "d2": UNetDecoder, "d3": AggregationDecoder}
 
-
-def block_counts() -> dict[str, int]:
-    """Return how many blocks each decoder has; the published checkpoints number them in one run."""
-    return {"d1": len(_d1_channels(1)), "d2": len(_D2_CHANNELS[1]), "d3": len(_D3_CHANNELS[1])}
+BLOCK_COUNTS = {name: len(kind.channels[1]) for name, kind in DECODER_CLASSES.items()}
+"""How many blocks each decoder has; the published checkpoints number them in one run."""

@@ -70,15 +70,11 @@ def _inflate_convolution(layer: nn.Conv2d, reduction: int, time: Triple | None) 
     )
 
 
-def inflate_kernel(kernel: Tensor, shape: torch.Size) -> Tensor:
-    """Return a 2-D kernel (O, I, k, k) as a 3-D one of ``shape`` (O', I', t, k, k).
+def inflated(values: Tensor, shape: torch.Size) -> Tensor:
+    """Return a 2-D kernel (O, I, k, k) as a 3-D one of ``shape`` (O', I', t, k, k), or a batch norm's (O,) as (O',).
 
-    It is repeated along time without dividing by t; surplus channels are averaged in blocks of consecutive entries.
+    A kernel is repeated along time without dividing by t; surplus channels are averaged in blocks of consecutive ones.
     """
-    repeated = kernel.unsqueeze(2).expand(-1, -1, shape[2], -1, -1)
-    return repeated.reshape(-1, *shape).mean(dim=0)
-
-
-def inflate_norm(parameter: Tensor, channels: int) -> Tensor:
-    """Return a batch norm's scale or shift (C,) averaged down to (channels,)."""
-    return parameter.reshape(-1, channels).mean(dim=0)
+    if values.ndim == 4:
+        values = values.unsqueeze(2).expand(-1, -1, shape[2], -1, -1)
+    return values.reshape(-1, *shape).mean(dim=0)

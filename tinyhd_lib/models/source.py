@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from tinyhd_lib.files import sha256
 from tinyhd_lib.models.spec import ModelSpec, Sampling
-from tinyhd_lib.models.weights import locate_weights, model_of_metadata, read_metadata, recognise_file
+from tinyhd_lib.models.weights import locate_weights, model_of_file, recognise_file
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -51,7 +51,7 @@ def model_source(model: "TinyHD | str | Path") -> ModelSource:
         return load_model(path)
 
     if path.suffix == ".safetensors":
-        spec, sampling = model_of_metadata(path, read_metadata(path))
+        spec, sampling = model_of_file(path)
     else:
         known = recognise_file(path)
         spec = known.spec if known else load().spec

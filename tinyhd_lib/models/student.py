@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from tinyhd_lib.models.decoders import DECODER_CLASSES
-from tinyhd_lib.models.encoder import Encoder, inflate_kernel, inflate_norm
+from tinyhd_lib.models.encoder import Encoder, inflated
 from tinyhd_lib.models.spec import CLIP_FRAMES, INPUT_SIZE, ModelSpec, Sampling
 
 
@@ -34,9 +34,7 @@ class TinyHD(nn.Module):
         self.encoder = Encoder(spec.reduction, multi=spec.multi)
         self.decoders = nn.ModuleDict(
             {
-                name: DECODER_CLASSES[kind](
-                    spec.reduction, multi_model=spec.multi, multi=not single, outputs=spec.outputs
-                )
+                name: DECODER_CLASSES[kind](spec, 1 if single else spec.outputs)
                 for name, kind, single in zip(spec.names, spec.decoders, spec.single_frame, strict=True)
             }
         )
@@ -101,22 +99,15 @@ def inflate_mobilenet_v2(model: TinyHD, state_dict: dict[str, Tensor]) -> None:
     Raises:
         ValueError: an entry that the encoder needs is missing.
     """
-    for name, layer in model.encoder.features.named_modules():
-        if not isinstance(layer, nn.Conv3d | nn.BatchNorm3d):
-            continue
-        weight = _entry(state_dict, f"features.{name}.weight")
-        if isinstance(layer, nn.Conv3d):
-            layer.weight.copy_(inflate_kernel(weight, layer.weight.shape))
-        else:
+    features = model.encoder.features
+    for name, parameter in features.named_parameters():
+        key = f"features.{name}"
+        if key not in state_dict:
+            raise ValueError(f"not a torchvision mobilenet_v2 state dict: {key!r} is missing")
+        parameter.copy_(inflated(state_dict[key], parameter.shape))
+    for layer in features.modules():
+        if isinstance(layer, nn.BatchNorm3d):
             layer.reset_running_stats()
-            layer.weight.copy_(inflate_norm(weight, layer.num_features))
-            layer.bias.copy_(inflate_norm(_entry(state_dict, f"features.{name}.bias"), layer.num_features))
-
-
-def _entry(state_dict: dict[str, Tensor], key: str) -> Tensor:
-    if key not in state_dict:
-        raise ValueError(f"not a torchvision mobilenet_v2 state dict: {key!r} is missing")
-    return state_dict[key]
 
 
 def _check_clip(clip: Tensor) -> None:

@@ -17,6 +17,7 @@ from tinyhd_lib.models.student import SaliencyOutput
 # Where torchvision's S3D features are cut into the backbone's five blocks.
 _BLOCKS = (slice(0, 2), slice(2, 5), slice(5, 8), slice(8, 14), slice(14, 16))
 _NORM: dict[str, Any] = {"eps": 1e-3, "momentum": 1e-3}
+_HALVING: dict[str, Any] = {"kernel_size": (3, 1, 1), "stride": (2, 1, 1), "padding": (1, 0, 0)}
 
 
 class Level(NamedTuple):
@@ -75,19 +76,9 @@ def build_teacher() -> HD2S:
 
 def _collapse_time(level: Level) -> nn.Sequential:
     """Temporal convolutions that halve the frames until one is left."""
-    return nn.Sequential(
-        *(
-            Conv3dNormActivation(
-                level.channels,
-                level.channels,
-                kernel_size=(3, 1, 1),
-                stride=(2, 1, 1),
-                padding=(1, 0, 0),
-                norm_layer=partial(nn.BatchNorm3d, **_NORM),
-            )
-            for _ in range(level.halvings)
-        )
-    )
+    norm, width = partial(nn.BatchNorm3d, **_NORM), level.channels
+    halvings = [Conv3dNormActivation(width, width, norm_layer=norm, **_HALVING) for _ in range(level.halvings)]
+    return nn.Sequential(*halvings)
 
 
 def _conspicuity_decoder(level: Level) -> nn.Sequential:

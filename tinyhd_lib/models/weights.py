@@ -1,7 +1,6 @@
 """Weights by name or path: what there is, where it lies, how it is fetched, what a file says. Nothing needs torch."""
 
 import json
-import logging
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -13,19 +12,13 @@ from safetensors import SafetensorError, safe_open
 
 from tinyhd_lib.errors import BadInput
 from tinyhd_lib.files import git_blob_id, sha256, shipped
-from tinyhd_lib.models.spec import MODEL_SPECS, ModelSpec, Sampling
+from tinyhd_lib.models.spec import MODEL_SPECS, PREPROCESSING, ModelSpec, Sampling
 
 if TYPE_CHECKING:
     import pandas as pd
-    import pooch
-
-
-logger = logging.getLogger(__name__)
 
 LICENCE_NOTE = "released by the paper's authors without a licence: for your own research, not for redistribution"
 TEACHER_NOTE = "HD2S's file (CC BY-NC 4.0) has been missing at its authors' address since 2025; others can teach too"
-
-DOWNLOAD_ATTEMPTS = 3
 
 
 @dataclass(frozen=True)
@@ -69,16 +62,12 @@ class Weights:
 
     @property
     def path(self) -> Path:
-        """Return where the file lies, or a published one will when it was downloaded.
+        """Return where a file of ours lies.
 
         Raises:
-            BadInput: a file of ours is missing.
+            BadInput: it is missing.
         """
-        if not self.published:
-            return shipped("weights", f"{self.file}.safetensors")
-        from tinyhd_lib.cache import cache_folder
-
-        return cache_folder() / "weights" / f"{self.file}.pth"
+        return shipped("weights", f"{self.file}.safetensors")
 
     def is_content_of(self, path: Path) -> bool:
         """Return whether a file is this one, by all hashes that are known."""
@@ -205,34 +194,24 @@ def short_names(weights: Sequence[str], least: int = 1) -> dict[str, str]:
 
 
 def download(weights: Weights) -> Path:
-    """Return a published file in the cache, fetched if it is not there yet.
+    """Return a published file in the cache, fetched if it is not there yet, or damaged.
 
     The content is verified before the file appears under its name; what does not match is discarded.
 
     Raises:
         BadInput: it cannot be fetched, or its content is not the published one.
     """
-    import pooch
+    from pooch import HTTPDownloader
 
-    path = weights.path
-    if path.exists() and not weights.is_content_of(path):
-        logger.warning("%s is damaged: fetching it again", path)
-        path.unlink()
+    from tinyhd_lib.cache import Cache
 
-    def fetch_verified(url: str, output_file: str, registry: "pooch.Pooch") -> None:
-        pooch.HTTPDownloader(progressbar=True, timeout=30)(url, output_file, registry)
-        if not weights.is_content_of(Path(output_file)):
-            raise BadInput(f"{url}: not the published file (its checksum differs); nothing was kept")
+    def fetch(path: Path) -> None:
+        HTTPDownloader(progressbar=True, timeout=30)(weights.url, str(path), None)
+        if not weights.is_content_of(path):
+            raise BadInput(f"{weights.url}: not the published file (its checksum differs); nothing was kept")
 
-    source = pooch.create(
-        path=path.parent,
-        base_url="",
-        registry={path.name: None},
-        urls={path.name: weights.url},
-        retry_if_failed=DOWNLOAD_ATTEMPTS - 1,
-    )
     try:
-        return Path(source.fetch(path.name, downloader=fetch_verified))
+        return Cache("weights").file(f"{weights.file}.pth", fetch)
     except OSError as error:  # as requests' errors are
         raise BadInput(
             f"weights {weights.name!r}: cannot be downloaded from {weights.url} ({type(error).__name__}); "
@@ -243,29 +222,28 @@ def download(weights: Weights) -> Path:
 def read_metadata(path: Path) -> dict[str, Any]:
     """Return what one of our own files says of itself: ``spec``, ``sampling``, ``preprocessing`` and ``provenance``.
 
-    Files of before version 0.2 have no ``sampling``: that is None.
-
     Raises:
         BadInput: it is not one of our files.
     """
     try:
         with safe_open(path, framework="numpy") as file:
             metadata = file.metadata() or {}
-        found = {key: json.loads(metadata[key]) for key in ("spec", "preprocessing", "provenance")}
-        return found | {"sampling": json.loads(metadata.get("sampling", "null"))}
+        return {key: json.loads(metadata[key]) for key in ("spec", "sampling", "preprocessing", "provenance")}
     except (SafetensorError, KeyError, ValueError, TypeError, RecursionError, OSError) as error:
         raise BadInput(f"{path}: damaged, or without the metadata of a file written by TinyHD Workbench") from error
 
 
-def model_of_metadata(path: Path, metadata: dict[str, Any]) -> tuple[ModelSpec, Sampling]:
-    """Return which model the metadata of one of our own files name, and when it looks; as published if they do not say.
+def model_of_file(path: Path) -> tuple[ModelSpec, Sampling]:
+    """Return which model one of our own files holds, and when that looks.
 
     Raises:
-        BadInput: there is no such model, or no such sampling.
+        BadInput: there is no such model, or no such sampling, or it is made for another preprocessing.
     """
+    metadata = read_metadata(path)
+    if metadata["preprocessing"] != PREPROCESSING:
+        raise BadInput(f"{path}: made for another preprocessing, {metadata['preprocessing']}")
     try:
-        spec = ModelSpec(**metadata["spec"])
-        return spec, Sampling(**metadata["sampling"]) if metadata["sampling"] else Sampling.published(spec)
+        return ModelSpec(**metadata["spec"]), Sampling(**metadata["sampling"])
     except (TypeError, ValueError) as error:
         raise BadInput(f"{path}: its metadata name what is none ({error})") from error
 

@@ -9,7 +9,7 @@ Under torchrun every process takes its share of each batch, and only the first o
 import logging
 import math
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from copy import deepcopy
 from pathlib import Path
@@ -22,7 +22,7 @@ from tqdm.auto import tqdm
 from tinyhd_lib.data.clips import Clip
 from tinyhd_lib.errors import BadInput
 from tinyhd_lib.files import alone_in
-from tinyhd_lib.losses import DistillationLoss, distillation_terms
+from tinyhd_lib.losses import distillation_terms, weighted_sum
 from tinyhd_lib.models.checkpoints import load_model, save_model
 from tinyhd_lib.records import RunRecord, check_same, read_record
 from tinyhd_lib.runtime import UNCOMPILED
@@ -109,7 +109,6 @@ class _Training:
         self.precision = "float32" if exact else recipe.precision
         self.optimiser = learner.build_optimiser(self.student, recipe)
         self.scaler = torch.amp.GradScaler(group.device.type, enabled=self.precision == "float16")
-        self.loss = DistillationLoss({str(name): weight for name, weight in recipe.terms.items()})
         if state.model:
             logger.info("%s: goes on at epoch %d, step %d", out, state.epoch, state.steps)
             self.student.load_state_dict(state.model)
@@ -164,17 +163,18 @@ class _Training:
             targets = {name: values.to(device, non_blocking=True) for name, values in batch.items()}
             with self.group.exchange(self.shared, last=number == len(batches)):
                 terms = self._terms(targets.pop("clip"), targets)
-                loss = self._loss(terms)
-                told = {name: float(value.detach()) for name, value in terms.items() if name in self.loss.weights}
-                if not torch.isfinite(loss):
-                    raise self._not_finite("loss", told)
+                loss = weighted_sum(terms, recipe.terms)
                 self.scaler.scale(loss / len(batches)).backward()
-            for name, value in {**told, "loss": float(loss.detach())}.items():
-                means[name] = means.get(name, 0.0) + value / len(batches)
+            for name, value in {**terms, "loss": loss}.items():
+                means[name] = means.get(name, 0.0) + float(value.detach()) / len(batches)
         self.scaler.unscale_(self.optimiser)
         norm = nn.utils.clip_grad_norm_(self.student.parameters(), recipe.clip_norm or math.inf)
-        if not (torch.isfinite(norm) or self.scaler.is_enabled()):  # a scaler passes over such a step
-            raise self._not_finite("gradient", means)
+        what = "gradient" if math.isfinite(means["loss"]) else "loss"
+        if what == "loss" or not (torch.isfinite(norm) or self.scaler.is_enabled()):  # a scaler passes over such a step
+            raise NonFiniteLossError(
+                f"the {what} is not finite at step {self.state.steps + 1}: {means}; {checkpoint.LAST_NAME} is as it "
+                "was: try a lower LR, CLIP_NORM 1, or PRECISION float32"
+            )
         self.scaler.step(self.optimiser)
         self.scaler.update()
         self.optimiser.zero_grad(set_to_none=True)
@@ -183,33 +183,24 @@ class _Training:
         return self.group.mean(means)
 
     def _terms(self, clip: Tensor, targets: dict[str, Tensor]) -> dict[str, Tensor]:
-        """Return every term of the loss that the targets allow, in float32."""
+        """Return every term of the loss that has a weight and that the targets allow, in float32."""
         with torch.autocast(clip.device.type, getattr(torch, self.precision), enabled=self.precision != "float32"):
             output = self.shared(clip)
-        return distillation_terms(output, self.recipe.spec.names, targets)
-
-    def _not_finite(self, what: str, terms: dict[str, float]) -> NonFiniteLossError:
-        return NonFiniteLossError(
-            f"the {what} is not finite at step {self.state.steps + 1}: {terms}; {checkpoint.LAST_NAME} is as it was: "
-            "try a lower LR, CLIP_NORM 1, or PRECISION float32"
-        )
+        terms = distillation_terms(output, self.recipe.spec.names, targets)
+        return {name: terms[name] for name, weight in self.recipe.terms.items() if weight and name in terms}
 
     def _prepare(self, clips: Sequence[Clip]) -> None:
-        """Have the teacher's answers to an epoch computed, each process its share."""
+        """Have the teacher's answers to an epoch computed, each process its share; what cannot be read is left out."""
         if self.teacher is None:
             return
         jobs = self.teacher.prepare(self.sources, clips)[self.group.rank :: self.group.count]
         self.group.wait()  # until all have counted what is missing: who came late would find less to share
-        self._do(jobs)
-        self.group.wait()
-
-    def _do(self, jobs: Sequence[Callable[[], object]]) -> None:
-        """Do what a teacher has to, with a bar; what cannot be read is left out."""
         for job in tqdm(jobs, desc="teacher", **self.group.bars) if jobs else ():
             try:
                 job()
             except BadInput as error:
                 self.left_out.tell(error)
+        self.group.wait()
 
     def _measure(self) -> Iterator[checkpoint.Entry]:
         """Score the student on the validation set; the best one so far is kept."""
@@ -221,9 +212,6 @@ class _Training:
             student.load_state_dict(state.average)
         if self.measured:
             clips = samples.validation_clips(self.measured, self.recipe.validation_clips)
-            if self.teacher is not None:
-                unlabelled = [clip for clip in clips if not self.measured[clip.video].labelled]
-                self._do(self.teacher.prepare(self.measured, unlabelled))
             view = self.recipe.validation_view
             frames = learner.frame_scores(student, self.measured, clips, self.teacher, view, left_out=self.left_out)
             scores = learner.means_over_videos(frames)
@@ -240,13 +228,6 @@ class _Training:
         if self.group.first:
             checkpoint.append_log(self.out, entry)
         return entry
-
-    def _loss(self, terms: Mapping[str, Tensor]) -> Tensor:
-        try:
-            return self.loss(terms)
-        except ValueError as error:
-            given = ", ".join(self.loss.weights)
-            raise BadInput(f"TERMS: of {given} these data and teachers give none") from error
 
     def _save(self) -> None:
         if self.group.first:

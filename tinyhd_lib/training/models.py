@@ -29,6 +29,7 @@ class OpenModel:
     Attributes:
         name: for people.
         digest: of its weights and of everything else that its answers depend on.
+        multi: whether it answers for every frame of the window; else for the last one only.
 
     Args:
         network: the teacher or a student.
@@ -43,6 +44,7 @@ class OpenModel:
         size: tuple[int, int] = INPUT_SIZE, digest: str = "",
     ) -> None:  # fmt: skip
         self.network, self.name, self.size = network.eval(), name, size
+        self.multi = isinstance(network, TinyHD) and network.spec.multi
         self.digest = digest_of(digest or state_digest(network), str(size))
         self._module = _Answering(network).eval()
         self._compiled = None
@@ -59,11 +61,6 @@ class OpenModel:
             device = "cpu"
         self._device = device
         network.to(device)
-
-    @property
-    def multi(self) -> bool:
-        """Return whether it answers for every frame of the window; else for the last one only."""
-        return isinstance(self.network, TinyHD) and self.network.spec.multi
 
     @property
     def levels(self) -> list[str]:

@@ -5,7 +5,7 @@ Clips and variations are a pure function of the seed, the epoch and the position
 
 import logging
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field
 from functools import partial
 
 import cv2
@@ -31,28 +31,22 @@ _GREY = np.array((0.299, 0.587, 0.114), np.float32)
 
 
 @dataclass(frozen=True)
-class Variation:
-    """What happens to a clip on its way to the student.
+class Sample:
+    """A clip, and what happens to it on its way to the student.
 
     Attributes:
+        clip: of a video.
         box: (top, left, height, width) of the part that is kept, each in parts of the whole.
         brightness: added to colours of 0 to 1.
         contrast: colours are spread about their mean by this.
         saturation: 0 for grey, 1 for as it is.
     """
 
+    clip: Clip
     box: tuple[float, float, float, float] = (0.0, 0.0, 1.0, 1.0)
     brightness: float = 0.0
     contrast: float = 1.0
     saturation: float = 1.0
-
-
-@dataclass(frozen=True)
-class Sample:
-    """A clip and its variation."""
-
-    clip: Clip
-    variation: Variation
 
 
 def epoch_samples(sources: Sequence[Source], recipe: Recipe, epoch: int) -> list[Sample]:
@@ -91,13 +85,13 @@ def _sample(video: int, count: int, recipe: Recipe, rng: np.random.Generator) ->
     top, left = rng.random(2) * (1 - np.array([height, width]))
     low, high = 1 - 0.5 * recipe.colour, 1 + 0.5 * recipe.colour
     grey = rng.random() < 0.15 * recipe.colour
-    variation = Variation(
+    return Sample(
+        clip,
         box=(float(top), float(left), float(height), float(width)),
         brightness=float(rng.uniform(-0.2, 0.2) * recipe.colour),
         contrast=float(rng.uniform(low, high)),
         saturation=0.0 if grey else float(rng.uniform(low, high)),
     )
-    return Sample(clip, variation)
 
 
 def clip_counts(sources: Sequence[Source], recipe: Recipe) -> dict[int, int]:
@@ -128,6 +122,7 @@ class LeftOut(set[str]):
             logger.warning("left out: %s", error)
 
 
+@dataclass(eq=False)
 class DistillationSet(TorchDataset[dict[str, Tensor]]):
     """The samples of an epoch as dicts of tensors: ``clip`` (3, 16, H, W) and targets (C, T, H, W).
 
@@ -141,20 +136,14 @@ class DistillationSet(TorchDataset[dict[str, Tensor]]):
         left_out: tells what cannot be read.
     """
 
-    def __init__(
-        self,
-        sources: Sequence[Source],
-        teacher: Teacher | None,
-        samples: Sequence[Sample],
-        recipe: Recipe,
-        left_out: LeftOut | None = None,
-    ) -> None:
-        self._sources, self._teacher, self._samples, self._recipe = sources, teacher, samples, recipe
-        self._left_out = LeftOut() if left_out is None else left_out
-        self._labelled = any(source.labelled for source in sources)
+    sources: Sequence[Source]
+    teacher: Teacher | None
+    samples: Sequence[Sample]
+    recipe: Recipe
+    left_out: LeftOut = field(default_factory=LeftOut)
 
     def __len__(self) -> int:
-        return len(self._samples)
+        return len(self.samples)
 
     def __getitem__(self, place: int) -> dict[str, Tensor]:
         """Return the sample of a place.
@@ -164,21 +153,21 @@ class DistillationSet(TorchDataset[dict[str, Tensor]]):
         """
         for number in range(place, place + len(self)):
             try:
-                return self._item(self._samples[number % len(self)])
+                return self._item(self.samples[number % len(self)])
             except BadInput as error:
-                self._left_out.tell(error)
+                self.left_out.tell(error)
                 reason = error
         raise BadInput(f"nothing to learn from: no clip of the epoch can be read ({reason})")
 
     def _item(self, sample: Sample) -> dict[str, Tensor]:
-        clip, box, size = sample.clip, sample.variation.box, self._recipe.size
-        source, frames = self._sources[clip.video], output_frames(self._recipe.spec.outputs)
+        clip, box, size = sample.clip, sample.box, self.recipe.size
+        source, frames = self.sources[clip.video], output_frames(self.recipe.spec.outputs)
         cv2.setNumThreads(1)
-        colours = vary(cut(clips.clip_frames(source, clip), box, size), sample.variation)
+        colours = vary(cut(clips.clip_frames(source, clip), box, size), sample)
         item = {"clip": colours.transpose(3, 0, 1, 2)}
-        if self._labelled:
+        if any(each.labelled for each in self.sources):
             item["label"] = cut(clips.clip_truth(source, clip), box, size)[frames][None]
-        for name, values in (self._teacher.targets(source, clip) if self._teacher else {}).items():
+        for name, values in (self.teacher.targets(source, clip) if self.teacher else {}).items():
             chosen = values[:, frames] if values.shape[1] == CLIP_FRAMES else values
             sized = cut(chosen.reshape(-1, *chosen.shape[-2:]), box, size)
             item[name] = sized.reshape(*chosen.shape[:2], *size)
@@ -204,14 +193,14 @@ def cut(images: Image, box: tuple[float, float, float, float], size: tuple[int, 
     return clips.resized(images[:, top : top + round(box[2] * height), left : left + round(box[3] * width)], size)
 
 
-def vary(frames: Image, variation: Variation) -> Map:
-    """Return frames (n, H, W, 3) uint8 with other colours, normalised as a student wants them; float32."""
+def vary(frames: Image, sample: Sample) -> Map:
+    """Return frames (n, H, W, 3) uint8 in a sample's colours, normalised as a student wants them; float32."""
     colours = frames.astype(np.float32) / 255
-    if variation != replace(Variation(), box=variation.box):
+    if (sample.brightness, sample.contrast, sample.saturation) != (0, 1, 1):
         grey = (colours @ _GREY)[..., None]
-        colours = grey + variation.saturation * (colours - grey)
+        colours = grey + sample.saturation * (colours - grey)
         mean = colours.mean()
-        colours = (mean + variation.contrast * (colours - mean) + variation.brightness).clip(0, 1)
+        colours = (mean + sample.contrast * (colours - mean) + sample.brightness).clip(0, 1)
     return normalise(colours).astype(np.float32)
 
 
@@ -222,22 +211,16 @@ def open_sources(recipe: Recipe) -> tuple[list[Source], list[Source]]:
         BadInput: a data set is not there, or nothing of it can be used.
     """
     make = clips.stored if recipe.store else clips.decoded
-    names: list[str] = []
+    datasets = [each for use in ("labelled", "auxiliary") for each in _datasets(recipe, use, f"{use}_split")]
     learnt: list[Source] = []
-    for kind, folders, split in (
-        (recipe.labelled, recipe.labelled_dir, recipe.labelled_split),
-        (recipe.auxiliary, recipe.auxiliary_dir, recipe.auxiliary_split),
-    ):
-        for dataset in _datasets(kind, folders, split):
-            for each in dataset.skipped:
-                logger.warning("skipped: %s: %s", each.path.name, each.reason)
-            if recipe.store:
-                gibibytes = clips.stored_bytes(dataset.videos) / 2**30
-                logger.info("%s: up to %.1f GiB of decoded frames in the cache", dataset.root.name, gibibytes)
-            names += [video.name for video in dataset.videos]
-            learnt += [
-                part for source in _usable(dataset.videos, make) for part in clips.without(source, recipe.exclude)
-            ]
+    for dataset in datasets:
+        for each in dataset.skipped:
+            logger.warning("skipped: %s: %s", each.path.name, each.reason)
+        if recipe.store:
+            gibibytes = clips.stored_bytes(dataset.videos) / 2**30
+            logger.info("%s: up to %.1f GiB of decoded frames in the cache", dataset.root.name, gibibytes)
+        learnt += [part for source in _usable(dataset.videos, make) for part in clips.without(source, recipe.exclude)]
+    names = {video.name for dataset in datasets for video in dataset.videos}
     for entry in recipe.exclude:
         if entry.partition(":")[0] not in names:
             logger.warning("EXCLUDE %r: there is no such video, nothing is left out for it", entry)
@@ -245,18 +228,15 @@ def open_sources(recipe: Recipe) -> tuple[list[Source], list[Source]]:
         raise BadInput("nothing to learn from: every video was left out or cannot be read")
     if recipe.validation_split is None:
         return learnt, []
-    kind, folders = recipe.auxiliary, recipe.auxiliary_dir
-    if recipe.labelled:
-        kind, folders = recipe.labelled, recipe.labelled_dir
-    seen, measured = partial(make, view=recipe.validation_view), _datasets(kind, folders, recipe.validation_split)
+    seen = partial(make, view=recipe.validation_view)
+    measured = _datasets(recipe, "labelled" if recipe.labelled else "auxiliary", "validation_split")
     return learnt, [source for dataset in measured for source in _usable(dataset.videos, seen)]
 
 
-def _datasets(kind: str | None, folders: Sequence[str], split: str | None) -> list[Dataset]:
-    """Return the data sets of a kind, one for each folder, or that of its environment variable."""
-    if kind is None:
-        return []
-    return [open_dataset(kind, folder, split) for folder in folders] or [open_dataset(kind, None, split)]
+def _datasets(recipe: Recipe, use: str, split: str) -> list[Dataset]:
+    """Return the data sets of a recipe for a use, one for each folder, or that of the kind's environment variable."""
+    kind, folders = getattr(recipe, use), getattr(recipe, f"{use}_dir") or (None,)
+    return [open_dataset(kind, folder, getattr(recipe, split)) for folder in folders] if kind else []
 
 
 def _usable(videos: Sequence[Video], make: Callable[[Video], Source]) -> Iterator[Source]:

@@ -5,7 +5,6 @@ answers for which frame is decided here, once (docs/model.md). Answers are compu
 folder, and shared by all trainings on a machine.
 """
 
-import io
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -15,9 +14,8 @@ from torch.utils.data import get_worker_info
 
 from tinyhd_lib.cache import Cache
 from tinyhd_lib.data.clips import Clip, Source, clip_frames, resized
-from tinyhd_lib.data.transforms import Map
 from tinyhd_lib.errors import BadInput
-from tinyhd_lib.evaluation.predictions import read_any_map
+from tinyhd_lib.evaluation.predictions import find_maps
 from tinyhd_lib.models.spec import CLIP_FRAMES, INPUT_SIZE
 from tinyhd_lib.runtime.foreign import foreign_runtime
 from tinyhd_lib.training.models import Answers, ForeignModel, OpenModel, open_model
@@ -69,8 +67,6 @@ class WindowTeacher(Teacher):
     def __init__(
         self, model: OpenModel | ForeignModel, timing: str = "aligned", *, single: bool = False, cache: bool = False
     ) -> None:
-        if timing not in TIMINGS:
-            raise BadInput(f"timing {timing!r}: {' or '.join(TIMINGS)}")
         self.name, self.digest = model.name, model.digest
         self._model, self._single, self._cache = model, single, cache
         self._shift = 0 if single else TIMINGS[timing]
@@ -93,7 +89,8 @@ class WindowTeacher(Teacher):
         for window in (window for clip in clips for window in self.windows(clip)):
             source = sources[window.video]
             needed.setdefault(self._key(source, window), (source, window))
-        return [partial(self._fill, key, *what) for key, what in needed.items() if not _ANSWERS.path(key).exists()]
+        missing = {key: what for key, what in needed.items() if not _ANSWERS.path(key).exists()}
+        return [partial(_ANSWERS.file, key, partial(self._fill, *what)) for key, what in missing.items()]
 
     def size(self, clips: Mapping[int, int]) -> int:
         """See `Teacher`."""
@@ -117,36 +114,29 @@ class WindowTeacher(Teacher):
             return self._model(clip_frames(source, window))
         key = self._key(source, window)
         if key not in read:
-            read[key] = self._read(key) or self._fill(key, source, window)
+            with np.load(_ANSWERS.file(key, partial(self._fill, source, window))) as arrays:
+                read[key] = dict(arrays)
         return {name: values[window.start % self._chunk].astype(np.float32) for name, values in read[key].items()}
 
     def _key(self, source: Source, window: Clip) -> str:
         way = f"{window.step}{'f' if window.flip else ''}"
         return f"{self.digest[:16]}-{self._chunk}/{source.digest}/{way}_{window.start // self._chunk}.npz"
 
-    def _read(self, key: str) -> Answers | None:
-        content = _ANSWERS.read(key)
-        if content is not None:
-            with np.load(io.BytesIO(content)) as arrays:
-                return {name: arrays[name] for name in arrays.files}
-        if get_worker_info() is not None:  # the model is in another process
-            raise BadInput(f"{_ANSWERS.path(key)}: a teacher's answers are missing; the next epoch computes them anew")
-        return None
-
-    def _fill(self, key: str, source: Source, window: Clip) -> Answers:
+    def _fill(self, source: Source, window: Clip, path: Path) -> None:
         """Compute an entry of the cache."""
+        if get_worker_info() is not None:  # the model is in another process
+            place = _ANSWERS.path(self._key(source, window))
+            raise BadInput(f"{place}: a teacher's answers are missing; the next epoch computes them anew")
         first = window.start // self._chunk * self._chunk
         windows = [Clip(window.video, first + n, window.step, window.flip) for n in range(self._chunk)]
         answers = [self._model(clip_frames(source, each)) for each in windows]
         chunk = {name: np.stack([answer[name] for answer in answers]).astype(_KEPT) for name in answers[0]}
-        content = io.BytesIO()
-        np.savez(content, **chunk)  # type: ignore[arg-type]
-        _ANSWERS.write(key, content.getvalue())
-        return chunk
+        with path.open("wb") as file:
+            np.savez(file, **chunk)  # type: ignore[arg-type]
 
 
 class MapTeacher(Teacher):
-    """Maps on disk, a folder a video, as ``tinyhd generate --maps npz`` writes them: raw (h, w), or grey levels."""
+    """Maps on disk, as `find_maps` finds them: in a folder a video, as ``tinyhd generate --maps npz`` writes them."""
 
     def __init__(self, folder: Path) -> None:
         if not folder.is_dir():
@@ -161,17 +151,16 @@ class MapTeacher(Teacher):
         Raises:
             BadInput: a frame has no map.
         """
-        video = source.video
-        maps = [self._map(Path(video.name) / video.names[index]) for index in clip.indices(source.count)]
-        stacked = np.stack(maps)[None]
+        maps, wanted = find_maps(self._folder, source.video), [source.first + n for n in clip.indices(source.count)]
+        try:
+            found = dict(maps.read(sorted(set(wanted))))
+        except KeyError as error:
+            frame = Path(source.video.name) / source.video.names[error.args[0]]
+            raise BadInput(
+                f"{self._folder / frame}: no map of this frame; make it with generate, `maps=npz`"
+            ) from error
+        stacked = np.stack([resized(found[index][None], INPUT_SIZE)[0] for index in wanted])[None]
         return {"map": stacked[..., ::-1] if clip.flip else stacked}
-
-    def _map(self, name: Path) -> Map:
-        places = [self._folder / name.parent / f"{name.name}{suffix}" for suffix in (".npz", ".png")]
-        path = next((place for place in places if place.exists()), None)
-        if path is None:
-            raise BadInput(f"{places[0]}: no map of this frame; make them with generate, `maps=npz`")
-        return resized(read_any_map(path)[None], INPUT_SIZE)[0]
 
 
 class Ensemble(Teacher):

@@ -1,9 +1,9 @@
 """What is to be computed for a student, step by step, on a CPU or a GPU: data that need neither torch nor Numba."""
 
-import json
 import math
+from ast import literal_eval
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import astuple, dataclass
 from typing import Any
 
 import numpy as np
@@ -81,16 +81,16 @@ class Plan:
         return self.clip if number == CLIP else self.steps[number].shape
 
     def to_bytes(self) -> bytes:
-        """Return the plan as it is kept: safetensors, with the steps as JSON among the weights."""
-        steps = json.dumps([asdict(step) for step in self.steps]).encode()
+        """Return the plan as it is kept: safetensors, with the steps as Python literals among the weights."""
+        steps = repr([astuple(step) for step in self.steps]).encode()
         return save({**self.weights, "steps": np.frombuffer(steps, np.uint8)})
 
     @classmethod
     def from_bytes(cls, content: bytes) -> "Plan":
         """Return what `to_bytes` wrote."""
         weights = load(content)
-        steps = json.loads(weights.pop("steps").tobytes())
-        return cls(tuple(Step(**{name: _tuples(value) for name, value in step.items()}) for step in steps), weights)
+        steps = literal_eval(weights.pop("steps").tobytes().decode())
+        return cls(tuple(Step(*step) for step in steps), weights)
 
 
 def share_buffers(plan: Plan) -> tuple[list[int], list[int]]:
@@ -116,8 +116,3 @@ def share_buffers(plan: Plan) -> tuple[list[int], list[int]]:
         chosen.append(buffer)
         free += {chosen[source] for source in step.sources if source != CLIP and last_use[source] == number}
     return chosen, sizes
-
-
-def _tuples(value: Any) -> Any:
-    """Return what JSON has as lists as the tuples that it was."""
-    return tuple(map(_tuples, value)) if isinstance(value, list) else value

@@ -64,9 +64,6 @@ class _Logits(nn.Module):
 class _Tracer(fx.Tracer):
     """Sees blocks and enlargements as wholes."""
 
-    def __init__(self) -> None:
-        super().__init__(autowrap_functions=_ENLARGEMENTS)
-
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:  # noqa: ARG002
         return isinstance(m, DecoderBlock | InvertedResidual | Conv2dNormActivation)
 
@@ -85,7 +82,7 @@ class _Planner:
         self._numbers: dict[fx.Node, int] = {}
         logits = _Logits(model)
         self._modules = dict(logits.named_modules())
-        for node in _Tracer().trace(logits).nodes:
+        for node in _Tracer(autowrap_functions=_ENLARGEMENTS).trace(logits).nodes:
             match node.op:
                 case "placeholder":
                     self._numbers[node] = CLIP

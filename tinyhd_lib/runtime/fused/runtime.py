@@ -3,11 +3,12 @@
 import logging
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from importlib.metadata import version
+from itertools import pairwise
 from pathlib import Path
-from queue import SimpleQueue
-from threading import Lock
-from typing import Any, NamedTuple
+from threading import Lock, local
+from typing import Any
 
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
@@ -17,8 +18,9 @@ from tinyhd_lib.models.source import ModelSource
 from tinyhd_lib.models.spec import CLIP_SHAPE
 from tinyhd_lib.records import usable_cores
 from tinyhd_lib.runtime.base import check_precision, conversion_key
-from tinyhd_lib.runtime.fused import kernels, residual
-from tinyhd_lib.runtime.fused.plan import CLIP, PLANS, Plan, share_buffers
+from tinyhd_lib.runtime.fused.kernels import enlarge, fuse, pointwise, shuffle, stem, widen
+from tinyhd_lib.runtime.fused.plan import CLIP, PLANS, Plan, Step, share_buffers
+from tinyhd_lib.runtime.fused.residual import block, room
 
 _NOTHING = np.empty(0, np.float32)
 _CACHE_LINE = 64
@@ -35,13 +37,18 @@ class Engine:
     def __init__(self, plan: Plan, threads: int) -> None:
         self._threads = threads
         self._helpers = ThreadPoolExecutor(max(1, threads - 1))
+        self._steps = plan.steps
+        self._weights = [
+            tuple(plan.weights[f"{number}.{each}"] for each in range(step.weights))
+            for number, step in enumerate(plan.steps)
+        ]
         buffers, sizes = share_buffers(plan)
         rooms = [_aligned(size) for size in sizes]
-        results = [rooms[buffer] for buffer in buffers]
-        scratch = [_aligned(_scratch(plan)) for _ in range(threads)]
-        self._work = [_bound(plan, number, results, scratch) for number in range(len(plan.steps))]
+        self._results = [rooms[buffer] for buffer in buffers]
+        kept = max(room(step.settings) for step in plan.steps if step.kernel == "block")
+        self._scratch = [_aligned(kept) for _ in range(threads)]
         _, *shape = plan.steps[-1].shape
-        self._maps = results[-1][: int(np.prod(shape))].reshape(shape)
+        self._maps = self._results[-1][: int(np.prod(shape))].reshape(shape)
 
     def __call__(self, clip: Map) -> Map:
         """Return the fused maps (outputs, 192, 256) of a clip (3, 16, 192, 256); the next call writes over them.
@@ -58,71 +65,34 @@ class Engine:
             clip = np.ascontiguousarray(clip, np.float32)
         apart = clip.strides[0] // clip.itemsize
         flat = as_strided(clip, (2 * apart + clip[0].size,), (clip.itemsize,), writeable=False)
-        for work in self._work:
-            self._spread(work, flat, apart)
+        for number, step in enumerate(self._steps):
+            self._make(number, step, flat, apart)
         return self._maps
 
-    def _spread(self, work: "_Work", *clip: Any) -> None:
-        parts = min(self._threads, work.extent // work.grain)
-        cuts = [part * (work.extent // work.grain) // parts * work.grain for part in range(parts + 1)]
-        others = [self._helpers.submit(work.run, part, cuts[part], cuts[part + 1], clip) for part in range(1, parts)]
-        work.run(0, 0, cuts[1], clip)
-        for other in others:
-            other.result()
+    def _make(self, number: int, step: Step, clip: Map, apart: int) -> None:
+        """Make a step's result, each thread a part; what reads the clip is told how far its channels lie apart."""
+        inputs = tuple(clip if source == CLIP else self._results[source] for source in step.inputs)
+        other = _NOTHING if step.other is None else self._results[step.other]
+        settings = (apart, *step.settings) if CLIP in step.inputs else step.settings
+        kernel = partial(_KERNELS[step.kernel], inputs, self._weights[number], other, self._results[number])
+        pieces = (step.extent or step.shape[2]) // step.grain
+        parts = min(self._threads, pieces)
+        cuts = [part * pieces // parts * step.grain for part in range(parts + 1)]
+        first, *others = zip(self._scratch[:parts], pairwise(cuts), strict=True)
+        waiting = [self._helpers.submit(kernel, scratch, settings, *cut) for scratch, cut in others]
+        kernel(first[0], settings, *first[1])
+        for each in waiting:
+            each.result()
 
 
-class _Work(NamedTuple):
-    """A step made ready: ``run(thread, first, last, clip)`` makes a part of ``range(0, extent, grain)``."""
-
-    run: Callable[..., None]
-    extent: int
-    grain: int
-
-
-def _join(
-    inputs: tuple[Map, ...], _weights: Any, _other: Map, out: Map, _scratch: Map, sizes: tuple[int, ...], *_: int
-) -> None:
+def _join(inputs: tuple[Map, ...], _weights: Any, _other: Map, out: Map, _scratch: Map, sizes: Any, *_: int) -> None:
     """Put maps one behind the other."""
     parts = [whole[:size] for whole, size in zip(inputs, sizes, strict=True)]
     np.concatenate(parts, out=out[: sum(sizes)])
 
 
-_KERNELS: dict[str, Callable[..., None]] = {
-    "stem": kernels.stem,
-    "pointwise": kernels.pointwise,
-    "widen": kernels.widen,
-    "enlarge": kernels.enlarge,
-    "shuffle": kernels.shuffle,
-    "join": _join,
-    "block": residual.block,
-    "fuse": kernels.fuse,
-}
-
-
-def _bound(plan: Plan, number: int, results: list[Map], scratch: list[Map]) -> _Work:
-    """Give a step all that it reads and writes."""
-    step, kernel = plan.steps[number], _KERNELS[plan.steps[number].kernel]
-    weights = tuple(plan.weights[f"{number}.{each}"] for each in range(step.weights))
-    other = _NOTHING if step.other is None else results[step.other]
-    settings = step.settings
-    if step.inputs == (CLIP,):
-
-        def run(thread: int, first: int, last: int, clip: tuple[Map, int]) -> None:
-            flat, apart = clip
-            kernel((flat,), weights, other, results[number], scratch[thread], (apart, *settings), first, last)
-
-    else:
-        inputs = tuple(results[each] for each in step.inputs)
-
-        def run(thread: int, first: int, last: int, clip: tuple[Map, int]) -> None:  # noqa: ARG001
-            kernel(inputs, weights, other, results[number], scratch[thread], settings, first, last)
-
-    return _Work(run, step.extent or step.shape[2], step.grain)
-
-
-def _scratch(plan: Plan) -> int:
-    """Return the numbers that the largest block keeps between its three layers."""
-    return max(residual.room(step.settings) for step in plan.steps if step.kernel == "block")
+_COMPILED = (stem, pointwise, widen, enlarge, shuffle, fuse, block)
+_KERNELS: dict[str, Callable[..., None]] = {"join": _join, **{each.py_func.__name__: each for each in _COMPILED}}
 
 
 def _aligned(count: int) -> Map:
@@ -170,9 +140,7 @@ class FusedRuntime:
         kept = PLANS.read(key)
         plan = Plan.from_bytes(kept) if kept else _make(source)
         self._shared = Engine(plan, threads)
-        self._own: SimpleQueue[Engine] = SimpleQueue()
-        for _ in range(threads):
-            self._own.put(Engine(plan, 1))
+        self._plan, self._own = plan, local()
         if not kept:
             from tinyhd_lib.runtime.eager import TorchRuntime
             from tinyhd_lib.runtime.exactness import check_exact
@@ -188,11 +156,11 @@ class FusedRuntime:
             return np.stack(list(self._pool.map(self._run_one, clips)))
 
     def _run_one(self, clip: Map) -> Map:
-        engine = self._own.get()
-        try:
-            return engine(clip).copy()
-        finally:
-            self._own.put(engine)
+        """Return the maps of a clip, by the engine of the thread that is at it."""
+        if not hasattr(self._own, "engine"):
+            self._own.engine = Engine(self._plan, 1)
+        maps: Map = self._own.engine(clip)
+        return maps.copy()
 
 
 def _make(source: ModelSource) -> Plan:
