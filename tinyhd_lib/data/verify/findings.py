@@ -8,8 +8,6 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
-from tinyhd_lib.errors import BadInput
-
 CHECKS: dict[str, str] = {
     "unreadable": "a file cannot be read or used, or a video does not decode to its end",
     "count": "the frames that decode, those that are promised and the maps differ in number",
@@ -61,9 +59,8 @@ class VideoCheck(NamedTuple):
     findings: tuple[Finding, ...]
 
 
-def unreadable(file: Path, error: BadInput | OSError) -> Finding:
-    """Return what is wrong with a file that cannot be read."""
-    told = f"cannot be read ({error.strerror})" if isinstance(error, OSError) else str(error)
+def unreadable(file: Path, told: str) -> Finding:
+    """Return what is wrong with a file that cannot be read, of which an error told this."""
     return Finding("unreadable", file, with_remedy(file, told))
 
 
