@@ -19,15 +19,6 @@ from tinyhd_lib.data.transforms import Image, Map
 from tinyhd_lib.errors import BadInput
 
 
-def read_map(path: Path) -> Map:
-    """Return a saliency map (H, W) float32.
-
-    Raises:
-        BadInput: it cannot be read.
-    """
-    return read_grey(path).astype(np.float32)
-
-
 def read_fixations(path: Path) -> Image:
     """Return a fixation map (H, W) bool from a PNG, or from the variable ``I`` of a .mat file.
 
