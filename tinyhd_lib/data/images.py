@@ -8,7 +8,6 @@ from typing import Any
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 from isal import isal_zlib
 
 from tinyhd_lib.data.transforms import Image
@@ -136,7 +135,7 @@ _GREY = 0
 _UP = 2  # each byte less the one above it: maps are smooth
 
 
-def encode_grey(levels: npt.NDArray[Any]) -> bytes:
+def encode_grey(levels: Image) -> bytes:
     """Return a picture of grey levels, (H, W) uint8 or uint16, as the content of a PNG file."""
     height, width = levels.shape
     rows = np.ascontiguousarray(levels, levels.dtype.newbyteorder(">")).view(np.uint8).reshape(height, -1)

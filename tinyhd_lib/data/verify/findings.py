@@ -60,19 +60,14 @@ class VideoCheck(NamedTuple):
 
 
 def unreadable(file: Path, told: str) -> Finding:
-    """Return what is wrong with a file that cannot be read, of which an error told this."""
-    return Finding("unreadable", file, with_remedy(file, told))
-
-
-def with_remedy(file: Path, told: str) -> str:
-    """Return what an error tells of a file, on one line, without naming the file, and with a remedy if it told none.
+    """Return what an error tells of a file: on one line, without naming the file, and with a remedy if it told none.
 
     Examples:
-        >>> with_remedy(Path("a/001.AVI"), "a/001.AVI: the file is empty")
+        >>> unreadable(Path("a/001.AVI"), "a/001.AVI: the file is empty").message
         'the file is empty; fetch or make it anew'
     """
     line = " ".join(told.split()).removeprefix(str(file)).lstrip(f":{os.sep} ")
-    return line if "anew" in line else f"{line}; fetch or make it anew"
+    return Finding("unreadable", file, line if "anew" in line else f"{line}; fetch or make it anew")
 
 
 _MOST = 10
