@@ -212,7 +212,7 @@ def video(path):
     for task in (probe, count_frames_in, lambda path: [0 for _ in read_frames(path)]):
         task(path)
     with VideoReader(path) as reader:
-        reader[len(reader) // 2]
+        reader[reader.count // 2]
 
 READERS = {".mp4": video, ".mkv": video, ".avi": video, ".ts": video, ".png": read_any_map, ".npz": read_gaze,
            ".mat": read_fixations, ".pth": load_model, ".safetensors": load_model,

@@ -361,7 +361,7 @@ def _short_film(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
-        (_unreadable, "3.png: not an image that can be read"),
+        (_unreadable, "3.png: this image does not decode"),
         (_unknown, "20.png: belongs to no frame; they are called 0 to 19 here"),
         (_twice, "3.png: a second map of the frame of 3.npz"),
         (_not_finite, "3.npz: holds NaN or infinite values"),

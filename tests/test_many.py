@@ -41,7 +41,7 @@ def films(tmp_path: Path, video_file: Path) -> Path:
 
 
 def jobs_of(films: Path, out: Path, **options: object) -> list[Job]:
-    return [Job(path, out / name, **options) for path, name in videos_below(films)]
+    return [Job(path, out / name, **options) for name, path in videos_below(films).items()]
 
 
 @pytest.fixture
@@ -71,8 +71,8 @@ def test_films_and_folders_of_frames_are_found_at_any_depth(tmp_path: Path) -> N
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).touch()
     found = videos_below(tmp_path, [tmp_path / "films"])
-    assert [each.name for each in found] == ["a/b", "a/x", "z"]
-    assert [each.path.relative_to(tmp_path).as_posix() for each in found] == ["a/b", "a/x.avi", "z.MP4"]
+    assert list(found) == ["a/b", "a/x", "z"]
+    assert [path.relative_to(tmp_path).as_posix() for path in found.values()] == ["a/b", "a/x.avi", "z.MP4"]
 
 
 def test_names_that_would_mix_and_folders_of_nothing_are_refused(tmp_path: Path) -> None:
@@ -84,7 +84,7 @@ def test_names_that_would_mix_and_folders_of_nothing_are_refused(tmp_path: Path)
     for name in ("x.mp4", ".hidden.png", "cover.jpg"):
         (tmp_path / "mixed" / name).touch()
         if name == ".hidden.png":
-            assert [each.name for each in videos_below(tmp_path)] == ["mixed/x"]
+            assert list(videos_below(tmp_path)) == ["mixed/x"]
     with pytest.raises(BadInput, match="holds images and videos; move one or the other away"):
         videos_below(tmp_path)
     shutil.rmtree(tmp_path / "mixed")

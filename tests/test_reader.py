@@ -24,7 +24,7 @@ def in_any_order(path: Path, frames: int | None = None) -> None:
     order = rng.sample(range(len(wanted)), min(8, len(wanted)))
     last = len(wanted) - 1
     with VideoReader(path, frames) as reader:
-        assert len(reader) == len(wanted)
+        assert reader.count == len(wanted)
         for index in [*order, last, max(last - 1, 0), 0]:
             assert hash(reader[index].tobytes()) == wanted[index], index
 

@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import shutil
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -88,7 +89,7 @@ def is_whole(path: Path) -> bool:
 
 @contextmanager
 def appears_whole(path: Path) -> Iterator[Path]:
-    """Give a place to write a file to; it appears in one step, as a reader or an interruption sees it.
+    """Give a place to write a file or folder to; it appears in one step, as a reader or an interruption sees it.
 
     Raises:
         OSError: it cannot be written (no space, no permission); nothing is left behind.
@@ -98,6 +99,7 @@ def appears_whole(path: Path) -> Iterator[Path]:
         yield partial
         partial.replace(path)
     except BaseException as error:
+        shutil.rmtree(partial, ignore_errors=True)  # if it is a folder
         partial.unlink(missing_ok=True)
         if isinstance(error, OSError) and error.errno and error.filename in {None, str(partial)}:
             with suppress(AttributeError):  # FFmpeg's errors keep what they name

@@ -7,7 +7,7 @@ data set is too large for that (`decoded`).
 import json
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -54,58 +54,34 @@ class Source:
 
     Attributes:
         video: where it comes from.
+        view: how it is looked at, a name of `VIEWS`.
         digest: changes when the frames do.
         count: how many frames there are.
-        labelled: whether anything is known of where people looked.
         first: which frame of the video is the first.
+        folder: of its arrays in the cache; None where it is decoded anew, from its start, for every clip.
     """
 
     video: Video
+    view: str
     digest: str
     count: int
-    labelled: bool
-    first: int = field(default=0, kw_only=True)
+    first: int = 0
+    folder: Path | None = None
+
+    @property
+    def labelled(self) -> bool:
+        """Return whether anything is known of where people looked."""
+        return self.video.has_truth
 
     def frames(self, indices: Sequence[int]) -> Image:
-        """Return (n, 192, 256, 3) uint8 RGB."""
-        raise NotImplementedError
-
-    def truth(self, indices: Sequence[int]) -> Map:
-        """Return (n, 192, 256) float32, a density up to a factor; zero where nothing is known."""
-        raise NotImplementedError
-
-
-@dataclass(frozen=True)
-class StoredSource(Source):
-    """A video as arrays in the cache folder; see `Source`."""
-
-    folder: Path
-
-    def frames(self, indices: Sequence[int]) -> Image:
-        """See `Source`."""
-        return np.load(self.folder / "frames.npy", mmap_mode="r")[[self.first + index for index in indices]]
-
-    def truth(self, indices: Sequence[int]) -> Map:
-        """See `Source`."""
-        if not self.labelled:
-            return np.zeros((len(indices), *INPUT_SIZE), np.float32)
-        truth = np.load(self.folder / "truth.npy", mmap_mode="r")[[self.first + index for index in indices]]
-        return truth.astype(np.float32)
-
-
-@dataclass(frozen=True)
-class DecodedSource(Source):
-    """A video that is decoded anew, from its start, for every clip; see `Source`."""
-
-    view: str
-
-    def frames(self, indices: Sequence[int]) -> Image:
-        """See `Source`.
+        """Return (n, 192, 256, 3) uint8 RGB.
 
         Raises:
             BadInput: the video is damaged.
         """
         numbers = [self.first + index for index in indices]
+        if self.folder:
+            return np.load(self.folder / "frames.npy", mmap_mode="r")[numbers]
         last = max(numbers)
         passed = islice(self.video.frames(), last + 1)
         found = {frame.index: _seen(frame.image, self.view) for frame in passed if frame.index in numbers}
@@ -114,16 +90,19 @@ class DecodedSource(Source):
         return np.stack([found[number] for number in numbers])
 
     def truth(self, indices: Sequence[int]) -> Map:
-        """See `Source`."""
-        return np.stack([_density(self.video, self.first + index, self.view) for index in indices])
+        """Return (n, 192, 256) float32, a density up to a factor; zero where nothing is known."""
+        numbers = [self.first + index for index in indices]
+        if self.folder and self.labelled:
+            return np.load(self.folder / "truth.npy", mmap_mode="r")[numbers].astype(np.float32)
+        return np.stack([_density(self.video, number, self.view) for number in numbers])
 
 
-def decoded(video: Video, view: str = "whole") -> DecodedSource:
+def decoded(video: Video, view: str = "whole") -> Source:
     """Leave a video as it is, to be looked at in a way of `VIEWS`."""
-    return DecodedSource(video, _digest(video, view), len(video.names), video.has_truth, view)
+    return Source(video, view, _digest(video, view), len(video.names))
 
 
-def stored(video: Video, view: str = "whole") -> StoredSource:
+def stored(video: Video, view: str = "whole") -> Source:
     """Decode a video into the cache folder, unless it is there already.
 
     Args:
@@ -136,8 +115,7 @@ def stored(video: Video, view: str = "whole") -> StoredSource:
     """
     digest = _digest(video, view)
     path = _CLIPS.file(f"{digest}/video.json", partial(_store, video, view))
-    record = json.loads(path.read_bytes())
-    return StoredSource(video, digest, record["frames"], record["labelled"], path.parent)
+    return Source(video, view, digest, json.loads(path.read_bytes())["frames"], folder=path.parent)
 
 
 def _store(video: Video, view: str, path: Path) -> None:
@@ -146,8 +124,7 @@ def _store(video: Video, view: str, path: Path) -> None:
     if video.has_truth:
         truth = (_density(video, index, view).astype(np.float16) for index in range(min(count, len(video.names))))
         count = write_array(path.with_name("truth.npy"), truth)
-    record = {"source": video.source.name, "frames": count, "labelled": video.has_truth}
-    path.write_bytes(json.dumps(record).encode())
+    path.write_bytes(json.dumps({"source": video.source.name, "frames": count}).encode())
 
 
 def stored_bytes(videos: Iterable[Video]) -> int:
@@ -171,13 +148,10 @@ def without(source: Source, exclude: Iterable[str]) -> list[Source]:
         if entry.partition(":")[0] == source.video.name:
             kept[_span(entry)] = False
     runs = np.flatnonzero(np.diff(kept, prepend=False, append=False)).reshape(-1, 2).tolist()
-    return [_part(source, first, end - first) for first, end in runs]
-
-
-def _part(source: Source, first: int, count: int) -> Source:
-    if count == source.count:
-        return source
-    return replace(source, digest=f"{source.digest}-{first}-{count}", first=source.first + first, count=count)
+    return [
+        replace(source, digest=f"{source.digest}-{first}-{end}", first=source.first + first, count=end - first)
+        for first, end in runs
+    ]
 
 
 def _span(entry: str) -> slice:

@@ -10,7 +10,6 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from pathlib import Path
-from typing import NamedTuple
 
 from tinyhd_lib.data.gaze import read_gaze
 from tinyhd_lib.data.layouts import KINDS, Kind, Skipped, Video
@@ -142,22 +141,11 @@ def _with_sigma(video: Video, sigma: float | str) -> Video:
     return replace(video, viewing=replace(video.viewing, sigma_degrees=degrees))
 
 
-class Found(NamedTuple):
-    """A video of a collection.
+def videos_below(folder: Path, besides: Collection[Path] = ()) -> dict[str, Path]:
+    """Return all videos in a folder and in the folders below: files, and folders of frames, by name.
 
-    Attributes:
-        path: a file, or a folder of frames.
-        name: its path below the collection, without the file's suffix, with slashes.
-    """
-
-    path: Path
-    name: str
-
-
-def videos_below(folder: Path, besides: Collection[Path] = ()) -> list[Found]:
-    """Return all videos in a folder and in the folders below, by name.
-
-    Hidden ones are left out, links to folders are not followed, and the results of earlier runs are no videos.
+    A name is the path below the folder, without a file's suffix, with slashes. Hidden videos are left out, links to
+    folders are not followed, and the results of earlier runs are no videos.
 
     Args:
         folder: of the collection.
@@ -187,7 +175,7 @@ def videos_below(folder: Path, besides: Collection[Path] = ()) -> list[Found]:
             found[name] = video
     if not found:
         raise BadInput(f"{folder}: holds no videos and no images")
-    return [Found(found[name], name) for name in sorted(found)]
+    return dict(sorted(found.items()))
 
 
 def _fail(error: OSError) -> None:

@@ -10,22 +10,12 @@ from typing import Any, NamedTuple, Self
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 from scipy.io import loadmat
 from scipy.sparse import issparse
 
 from tinyhd_lib.data.images import most_pixels, read_grey
 from tinyhd_lib.data.transforms import Image, Map
 from tinyhd_lib.errors import BadInput
-
-
-def read_map(path: Path) -> Map:
-    """Return a saliency map (H, W) float32.
-
-    Raises:
-        BadInput: it cannot be read.
-    """
-    return read_grey(path).astype(np.float32)
 
 
 def read_fixations(path: Path) -> Image:
@@ -42,7 +32,7 @@ def read_fixations(path: Path) -> Image:
     return fixations > 0
 
 
-def read_arrays(path: Path) -> dict[str, npt.NDArray[Any]]:
+def read_arrays(path: Path) -> dict[str, np.ndarray]:
     """Return all arrays of an .npz or a .mat, sparse ones in full, or the one of an .npy, which has no name.
 
     Raises:
@@ -65,7 +55,7 @@ def read_arrays(path: Path) -> dict[str, npt.NDArray[Any]]:
     raise BadInput(f"{path}: unpacks to {size:,} bytes, which are too many; see TINYHD_MOST_PIXELS")
 
 
-def read_fields(path: Path, names: Sequence[str], what: str) -> list[npt.NDArray[Any]]:
+def read_fields(path: Path, names: Sequence[str], what: str) -> list[np.ndarray]:
     """Return the arrays of these names out of an .npz or a .mat that holds ``what``.
 
     Raises:

@@ -8,7 +8,6 @@ from typing import Any
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 from isal import isal_zlib
 
 from tinyhd_lib.data.transforms import Image
@@ -67,10 +66,12 @@ def decode_image(path: Path, mode: int) -> Image | None:
         mode: one of OpenCV's, such as ``cv2.IMREAD_COLOR``.
 
     Raises:
-        BadInput: it is a PNG of more than `most_pixels`.
-        OSError: it cannot be read.
+        BadInput: it is a PNG of more than `most_pixels`, or cannot be read.
     """
-    content = path.read_bytes() or b"\0"
+    try:
+        content = path.read_bytes() or b"\0"
+    except OSError as error:
+        raise BadInput(f"{path}: cannot be read ({error.strerror})") from error
     if content.startswith(_SIGNATURE) and len(content) >= 24:  # a small file may say that it is very large
         width, height = struct.unpack(">II", content[16:24])
         if width * height > most_pixels():
@@ -90,13 +91,9 @@ def read_colours(path: Path) -> Image:
     """Return (H, W, 3) uint8 RGB of an image file, turned where it says so.
 
     Raises:
-        BadInput: it does not decode.
-        OSError: it cannot be read.
+        BadInput: it cannot be read, or does not decode.
     """
-    image = decode_image(path, cv2.IMREAD_COLOR)
-    if image is None:
-        raise BadInput(f"{path}: this image does not decode; fetch or make it anew")
-    return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
+    return cv2.cvtColor(_decoded(path, cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB)
 
 
 def as_jpeg(image: Image) -> bytes:
@@ -117,26 +114,28 @@ def read_grey(path: Path) -> Image:
     """Return the grey levels (H, W) of an image file, 8 or 16 bits deep.
 
     Raises:
-        BadInput: it cannot be read.
+        BadInput: it cannot be read, does not decode, or is a colour picture.
     """
-    try:
-        image = decode_image(path, cv2.IMREAD_UNCHANGED)
-    except OSError as error:
-        raise BadInput(f"{path}: cannot be read ({error.strerror})") from error
-    if image is None:
-        raise BadInput(f"{path}: not an image that can be read; fetch or make it anew")
+    image = _decoded(path, cv2.IMREAD_UNCHANGED)
     if image.ndim == 2:
         return image
-    if (image[..., :3].max(axis=-1) - image[..., :3].min(axis=-1)).max() > _COLOUR:
+    if np.ptp(image[..., :3], axis=-1).max() > _COLOUR:
         raise BadInput(f"{path}: a colour picture, of which nobody can tell what is more salient; save grey levels")
     return cv2.cvtColor(image[..., :3], cv2.COLOR_BGR2GRAY)
+
+
+def _decoded(path: Path, mode: int) -> Image:
+    image = decode_image(path, mode)
+    if image is None:
+        raise BadInput(f"{path}: this image does not decode; fetch or make it anew")
+    return image
 
 
 _GREY = 0
 _UP = 2  # each byte less the one above it: maps are smooth
 
 
-def encode_grey(levels: npt.NDArray[Any]) -> bytes:
+def encode_grey(levels: Image) -> bytes:
     """Return a picture of grey levels, (H, W) uint8 or uint16, as the content of a PNG file."""
     height, width = levels.shape
     rows = np.ascontiguousarray(levels, levels.dtype.newbyteorder(">")).view(np.uint8).reshape(height, -1)

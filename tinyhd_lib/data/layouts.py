@@ -5,14 +5,17 @@ Source: the layouts of the data sets as their authors published them, see docs/m
 
 import json
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
+import numpy as np
+
 from tinyhd_lib.cache import Cache
-from tinyhd_lib.data.gaze import GroundTruth, Viewing, read_fixations, read_gaze, read_map, read_viewing, truth_of
-from tinyhd_lib.data.video import Frame, count_frames_in, holds_images, is_video, read_frames, source_files
+from tinyhd_lib.data.gaze import GroundTruth, Viewing, read_fixations, read_gaze, read_viewing, truth_of
+from tinyhd_lib.data.images import images_in, read_grey
+from tinyhd_lib.data.video import Frame, count_frames_in, holds_images, is_video, read_frames
 from tinyhd_lib.errors import BadInput
 from tinyhd_lib.files import digest_of, fingerprint
 from tinyhd_lib.overlap import parallel_map
@@ -158,7 +161,7 @@ class Video:
         files = self.truth_files(index)
         if files is None:
             return None
-        saliency, fixations = read_map(files[0]), read_fixations(files[1])
+        saliency, fixations = read_grey(files[0]).astype(np.float32), read_fixations(files[1])
         if saliency.shape != fixations.shape:
             raise BadInput(f"{files[0]}: {saliency.shape}, but its fixations {files[1]} are {fixations.shape}")
         return GroundTruth(saliency, fixations)
@@ -167,22 +170,23 @@ class Video:
         """Return the files of a frame's saliency map and fixations, None if one of them is not there."""
         if self.maps is None or self.fixations is None:
             return None
-        saliency = _picture(self.maps, self.names[index])
-        fixations = _picture(self.fixations, self.names[index])
-        if not fixations.exists():
-            fixations = self.fixations / "maps" / f"{self.names[index]}.mat"
-        return (saliency, fixations) if saliency.exists() and fixations.exists() else None
+        saliency = _first_of(self.maps, self.names[index], _PICTURES)
+        fixations = _first_of(self.fixations, self.names[index], (*_PICTURES, "maps/{}.mat"))
+        return (saliency, fixations) if saliency and fixations else None
 
 
 PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg")
 """Of maps and fixations; as published, they are PNG."""
 
 
-def _picture(folder: Path, name: str) -> Path:
-    """Return the picture of a frame: a PNG of its name, or what it is called where others have stored the set."""
+_PICTURES = tuple(f"{{}}{suffix}" for suffix in PICTURE_SUFFIXES)
+
+
+def _first_of(folder: Path, name: str, patterns: Sequence[str]) -> Path | None:
+    """Return the first file of a frame that is there, its name with leading zeros or without them; None without."""
     names = (name, str(int(name))) if name.isdecimal() else (name,)
-    places = [folder / f"{each}{suffix}" for each in names for suffix in PICTURE_SUFFIXES]
-    return next((place for place in places if place.exists()), places[0])
+    places = (folder / pattern.format(each) for pattern in patterns for each in names)
+    return next((place for place in places if place.exists()), None)
 
 
 _DHF1K_TRUTHS = ("annotation", "train", "val", "validation", "test", "")
@@ -242,14 +246,11 @@ def find_shots(root: Path) -> Iterator[Video | Skipped]:
         for folder in filter(Path.is_dir, _listed(root / split)):
             images = folder / "images"
             try:
-                names = tuple(path.stem for path in source_files(images)) if images.is_dir() else ()
+                names = tuple(path.stem for path in images_in(images))
             except BadInput as error:
                 yield Skipped(folder, str(error), split, folder.name)
-                continue
-            if names:
-                yield Video(folder.name, split, images, names, _folder(folder / "maps"), _folder(folder / "fixation"))
             else:
-                yield Skipped(folder, "it has no folder images", split, folder.name)
+                yield Video(folder.name, split, images, names, _folder(folder / "maps"), _folder(folder / "fixation"))
 
 
 def find_kinetics(root: Path) -> Iterator[Video | Skipped]:

@@ -64,9 +64,6 @@ class VideoReader(ExitStack):
         self.count = min(frames or len(self.times), len(self.times))
         self._video = None if self._images else self.enter_context(_OpenVideo(path, list(marks)))
 
-    def __len__(self) -> int:
-        return self.count
-
     def __getitem__(self, index: int) -> Image:
         """(H, W, 3) uint8 RGB, upright.
 
@@ -95,9 +92,8 @@ class VideoReader(ExitStack):
 
     def _keep(self, index: int, image: Image) -> None:
         self._kept[index] = image
-        held = sum(each.nbytes for each in self._kept.values())
-        while held > self._most and len(self._kept) > 1:
-            held -= self._kept.popitem(last=False)[1].nbytes
+        while len(self._kept) > 1 and sum(each.nbytes for each in self._kept.values()) > self._most:
+            self._kept.popitem(last=False)
 
 
 class _OpenVideo(ExitStack):

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tinyhd_lib.data.datasets import Found, videos_below
+from tinyhd_lib.data.datasets import videos_below
 from tinyhd_lib.data.layouts import Video
 from tinyhd_lib.data.video import Frame, holds_images, read_frames
 from tinyhd_lib.errors import BadInput
@@ -104,22 +104,22 @@ def jobs_of(
         raise BadInput(f'`overlay="{overlay}"`: with several videos it names a folder of overlay videos')
     out = out or Path(f"{only.resolve().name}_saliency" if only else "saliency")
     places = [place for place in (out, overlay) if place]
-    found: list[Found] = []
+    found: list[tuple[str, Path]] = []
     for path in videos:
         if not is_collection(path):
-            found.append(Found(path, path.name if path.is_dir() else path.stem))
+            found.append((path.name if path.is_dir() else path.stem, path))
         elif any(place.resolve() == path.resolve() for place in places):
             raise BadInput(f"{path}: holds the videos; give another `out` or `overlay`")
         else:
-            found += videos_below(path, places)
-    repeated = [name for name, count in Counter(each.name for each in found).items() if count > 1]
+            found += videos_below(path, places).items()
+    repeated = [name for name, count in Counter(name for name, _ in found).items() if count > 1]
     if repeated:
         raise BadInput(
             f"several videos are called {repeated[0]!r}: their results would mix; give the folder that holds them all"
         )
     return [
         Job(path, out / name, overlay / f"{name}.mp4" if overlay else None, drawing, **vars(options))
-        for path, name in found
+        for name, path in found
     ]
 
 

@@ -8,7 +8,7 @@ import pandas as pd
 import torch
 
 from tinyhd_lib import metrics
-from tinyhd_lib.data.clips import Clip, DecodedSource, Source, decoded, resized
+from tinyhd_lib.data.clips import Clip, Source, decoded, resized
 from tinyhd_lib.data.layouts import Video
 from tinyhd_lib.data.transforms import Image, Map
 from tinyhd_lib.data.video import count_frames_in
@@ -17,7 +17,7 @@ from tinyhd_lib.models.spec import CLIP_FRAMES, INPUT_SIZE
 from tinyhd_lib.training.models import Answers, OpenModel
 
 
-def open_clip(path: Path) -> DecodedSource:
+def open_clip(path: Path) -> Source:
     """Open any video as a source of clips, at the models' size.
 
     Raises:

@@ -19,7 +19,7 @@ from tinyhd_lib.data.layouts import DHF1K_SPLITS
 from tinyhd_lib.data.synthetic.files import SMALLEST, WRITERS, Order
 from tinyhd_lib.data.synthetic.scenes import GazeModel
 from tinyhd_lib.errors import BadInput
-from tinyhd_lib.files import partial_path
+from tinyhd_lib.files import appears_whole
 
 KINDS = tuple(WRITERS)
 """The layouts that can be written."""
@@ -73,25 +73,19 @@ def _check(kind: str, folder: Path, order: Order) -> None:
             raise BadInput(f"{name} {getattr(order, name)}: too low; give {least} or more")
     most = min(len(split.numbers) for split in DHF1K_SPLITS)
     if kind == "dhf1k" and order.videos > most:
-        raise BadInput(
-            f"videos {order.videos}: DHF1K has numbers for {most} videos for validation; give at most {most}"
-        )
+        raise BadInput(f"videos {order.videos}: DHF1K's splits have numbers for fewer; give at most {most}")
     height, width = order.size
     if min(height, width) < SMALLEST or height % 2 or width % 2:
-        raise BadInput(
-            f"size {height}x{width} (HxW): a video needs even sides, and things need room; give {SMALLEST} or more"
-        )
+        raise BadInput(f"size {height}x{width} (HxW): a side is even, with room for things; give {SMALLEST} or more")
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise BadInput(f"{folder}: it exists and is not empty, and nothing is overwritten; name another folder")
 
 
 def _build(kind: str, folder: Path, order: Order) -> Iterator[Path]:
-    """Write everything beside its place, then move it there in one step."""
-    partial = partial_path(folder.absolute())
-    # What a killed run left behind.
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True)
-    try:
+    """Write everything beside its place, from where it moves there in one step."""
+    with appears_whole(folder.absolute()) as partial:
+        shutil.rmtree(partial, ignore_errors=True)  # what a killed run left behind
+        partial.mkdir(parents=True)
         made = {}
         for name, path, recipe in WRITERS[kind](partial, order):
             made[name] = asdict(recipe)
@@ -106,6 +100,3 @@ def _build(kind: str, folder: Path, order: Order) -> Iterator[Path]:
         (partial / RECORD_NAME).write_text(json.dumps(record, indent=1))
         if folder.exists():
             folder.rmdir()
-        partial.rename(folder)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)

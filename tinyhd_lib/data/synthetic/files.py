@@ -8,7 +8,6 @@ import io
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from fractions import Fraction
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -40,7 +39,6 @@ class VideoSettings:
         seed: of the clip.
         frames: of each of its shots.
         size: (H, W).
-        rate: frames a second, as text.
         shot: the only one that the video shows, counted from 0; None if it shows all of them.
         observers: how many; 0 if the set holds nobody's gaze at this video.
         observers_seed: of their gaze.
@@ -52,10 +50,9 @@ class VideoSettings:
     observers: int
     observers_seed: int
     shot: int | None = None
-    rate: str = "25"
 
     def clip(self) -> SyntheticVideo:
-        clip = make_video(self.seed, self.frames, self.size, Fraction(self.rate))
+        clip = make_video(self.seed, self.frames, self.size)
         return clip if self.shot is None else only_shot(clip, self.shot)
 
     def gaze(self) -> Gaze:
@@ -81,24 +78,18 @@ class Order:
     seed: int = 0
 
     def recipe(self, number: int, **changes: Any) -> VideoSettings:
-        """Of the video of this number, which no other of the set has: by default one cut after two thirds."""
+        """Of the video of this number, which no other of the set has: by default one cut after two thirds.
+
+        What follows the cut is shorter than a window; a video that is too short has none.
+        """
         seed, observers_seed = (int(word) for word in np.random.SeedSequence((self.seed, number)).generate_state(2))
-        shots = two_shots(self.frames, self.frames // 3)
+        last = min(self.frames // 3, 13)
+        shots = (self.frames - last, last) if last else (self.frames,)
         return replace(VideoSettings(seed, shots, self.size, self.observers, observers_seed), **changes)
 
 
 Made = tuple[str, Path, VideoSettings]
 """A finished video: its name, as data sets have it, the file or folder that shows it, and what it was made of."""
-
-
-def two_shots(frames: int, last: int) -> tuple[int, ...]:
-    """Return the lengths of two shots, the second with ``last`` frames; of one if that leaves none for either.
-
-    Examples:
-        >>> two_shots(24, 8), two_shots(2, 0)
-        ((16, 8), (2,))
-    """
-    return (frames - last, last) if 0 < last < frames else (frames,)
 
 
 def _write_dhf1k(root: Path, order: Order) -> Iterator[Made]:
@@ -129,16 +120,14 @@ def _write_ucf(root: Path, order: Order) -> Iterator[Made]:
 
 
 def _write_hollywood2(root: Path, order: Order) -> Iterator[Made]:
-    shots = two_shots(order.frames, min(order.frames // 3, 13))
     for number, (split, position) in enumerate(product(("training", "testing"), range(order.videos))):
         name = f"actionclip{split.removesuffix('ing')}{position + 1:05d}"
-        video = order.recipe(number * len(shots))
-        for shot in range(len(shots)):
+        video = order.recipe(2 * number)
+        for shot in range(len(video.frames)):
             # The shots are of one clip, but observers see them apart.
-            observers_seed = order.recipe(number * len(shots) + shot).observers_seed
-            recipe = replace(video, frames=shots, shot=shot, observers_seed=observers_seed)
+            recipe = replace(video, shot=shot, observers_seed=order.recipe(2 * number + shot).observers_seed)
             folder = root / split / f"{name}_{shot + 1}"
-            _write_frames(folder, name + "_{:05d}.png", recipe, first=1 + sum(shots[:shot]))
+            _write_frames(folder, name + "_{:05d}.png", recipe, first=1 + sum(video.frames[:shot]))
             yield folder.name, folder, recipe
 
 
@@ -165,7 +154,7 @@ def _write_folder(root: Path, order: Order, observers: int = 0) -> Iterator[Made
 def _write_gaze(root: Path, order: Order) -> Iterator[Made]:
     described = {}
     for name, path, recipe in _write_folder(root, order, order.observers):
-        gaze, fps = recipe.gaze(), float(Fraction(recipe.rate))
+        gaze, fps = recipe.gaze(), float(recipe.clip().rate)
         height, width = gaze.size
         write(path.with_suffix(".npz"), gaze_file(gaze, fps))
         described[name] = {

@@ -8,8 +8,6 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
-from tinyhd_lib.errors import BadInput
-
 CHECKS: dict[str, str] = {
     "unreadable": "a file cannot be read or used, or a video does not decode to its end",
     "count": "the frames that decode, those that are promised and the maps differ in number",
@@ -61,21 +59,15 @@ class VideoCheck(NamedTuple):
     findings: tuple[Finding, ...]
 
 
-def unreadable(file: Path, error: BadInput | OSError) -> Finding:
-    """Return what is wrong with a file that cannot be read."""
-    told = f"cannot be read ({error.strerror})" if isinstance(error, OSError) else str(error)
-    return Finding("unreadable", file, with_remedy(file, told))
-
-
-def with_remedy(file: Path, told: str) -> str:
-    """Return what an error tells of a file, on one line, without naming the file, and with a remedy if it told none.
+def unreadable(file: Path, told: str) -> Finding:
+    """Return what an error tells of a file: on one line, without naming the file, and with a remedy if it told none.
 
     Examples:
-        >>> with_remedy(Path("a/001.AVI"), "a/001.AVI: the file is empty")
+        >>> unreadable(Path("a/001.AVI"), "a/001.AVI: the file is empty").message
         'the file is empty; fetch or make it anew'
     """
     line = " ".join(told.split()).removeprefix(str(file)).lstrip(f":{os.sep} ")
-    return line if "anew" in line else f"{line}; fetch or make it anew"
+    return Finding("unreadable", file, line if "anew" in line else f"{line}; fetch or make it anew")
 
 
 _MOST = 10

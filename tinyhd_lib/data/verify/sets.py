@@ -8,7 +8,7 @@ from itertools import chain, pairwise
 
 from tinyhd_lib.data.datasets import Dataset
 from tinyhd_lib.data.layouts import DHF1K_SPLITS, PUBLISHED_SPLITS, PublishedSplit, Skipped, Video, dhf1k_split
-from tinyhd_lib.data.verify.findings import CHECKS, Finding, Report, SplitCounts, VideoCheck, with_remedy
+from tinyhd_lib.data.verify.findings import CHECKS, Finding, Report, SplitCounts, VideoCheck, unreadable
 from tinyhd_lib.data.video import is_video
 
 
@@ -82,7 +82,7 @@ def _count(dataset: Dataset, results: Sequence[VideoCheck]) -> Iterator[SplitCou
 def _tell_skipped(dataset: Dataset) -> Iterator[Finding]:
     for file, why, split, name in dataset.skipped:
         if why.startswith(str(file)):
-            yield Finding("unreadable", file, with_remedy(file, why), split, name)
+            yield unreadable(file, why)._replace(split=split, video=name)
         else:  # nothing is wrong with the file itself: it belongs to nothing
             yield Finding("pairing", file, f"{why}; mend that, or take it away", split, name)
 
