@@ -2,7 +2,7 @@
 
 import base64
 import io
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from itertools import cycle, islice
 from typing import Any, NamedTuple
@@ -16,7 +16,6 @@ from matplotlib.figure import Figure
 
 from tinyhd_lib.data.gaze import GroundTruth
 from tinyhd_lib.data.images import as_jpeg
-from tinyhd_lib.data.layouts import Video
 from tinyhd_lib.data.transforms import Image, Map, to_grey
 from tinyhd_lib.errors import BadInput
 from tinyhd_lib.evaluation.plan import Pair
@@ -95,8 +94,6 @@ def _bare(axes: Axes) -> None:
 
 
 _WORST = 6
-_WORST_OF_A_VIDEO = 2
-_APART = 25
 _WIDTH = 320
 
 
@@ -136,37 +133,19 @@ def as_html(summary: Summary, frames: pd.DataFrame, pairs: Sequence[Pair]) -> st
 
 
 def worst_frames(frames: pd.DataFrame, pairs: Sequence[Pair]) -> list[Worst]:
-    """Return the frames of lowest NSS: at most two of a video, and those apart; none of videos that do not decode."""
+    """Return the frames of lowest NSS, one of a video at most; none of videos that do not decode."""
     rows = frames[(frames["predictor"] == PREDICTION) & frames["NSS"].notna()].sort_values(["NSS", "video", "index"])
-    chosen = rows.loc[_apart(rows)].head(_WORST)
+    chosen = rows.drop_duplicates("video").head(_WORST)
     pair_of = {pair.video.name: pair for pair in pairs}
     found = []
-    for video, part in chosen.set_index("index").groupby("video", sort=False):
-        pair = pair_of[str(video)]
-        maps = dict(pair.maps.read(sorted(part.index)))
-        for index, image in _images(pair.video, set(part.index)):
-            picture = _beside(image, pair.video.truth(index), maps[index])
-            found.append(Worst(str(video), part["frame"][index], float(part["NSS"][index]), picture))
-    return sorted(found, key=lambda each: each.nss)
-
-
-def _apart(rows: pd.DataFrame) -> list[int]:
-    """Return the labels of the first rows of each video that are not of neighbouring frames."""
-    taken: dict[str, list[int]] = {}
-    labels = []
-    for label, video, index in zip(rows.index, rows["video"], rows["index"], strict=True):
-        others = taken.setdefault(video, [])
-        if len(others) < _WORST_OF_A_VIDEO and all(abs(index - other) >= _APART for other in others):
-            others.append(index)
-            labels.append(label)
-    return labels
-
-
-def _images(video: Video, indices: set[int]) -> Iterator[tuple[int, Image]]:
-    with suppress(BadInput):  # scores need no pictures
-        for frame in islice(video.frames(), max(indices) + 1):
-            if frame.index in indices:
-                yield frame.index, frame.image
+    for video, name, index, nss in zip(*(chosen[each] for each in ("video", "frame", "index", "NSS")), strict=True):
+        pair = pair_of[video]
+        (saliency,) = pair.maps.read([index])
+        with suppress(BadInput):  # scores need no pictures
+            for frame in islice(pair.video.frames(), index, index + 1):
+                picture = _beside(frame.image, pair.video.truth(index), saliency)
+                found.append(Worst(video, name, nss, picture))
+    return found
 
 
 def _beside(image: Image, truth: GroundTruth | None, saliency: Map) -> Image:

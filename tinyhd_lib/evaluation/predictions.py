@@ -2,10 +2,10 @@
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
-from functools import lru_cache
+from itertools import islice
 from pathlib import Path
 
 import cv2
@@ -17,7 +17,6 @@ from tinyhd_lib.data.layouts import Video
 from tinyhd_lib.data.transforms import Map
 from tinyhd_lib.data.video import VIDEO_SUFFIXES, count_frames_in, read_frames
 from tinyhd_lib.errors import BadInput
-from tinyhd_lib.files import fingerprint
 
 _ARRAYS = frozenset({".npz", ".npy", ".mat"})
 MAP_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp"}) | _ARRAYS
@@ -39,27 +38,20 @@ class Maps:
     files: dict[int, Path]
     video: Path | None = None
 
-    def read(self, indices: Iterable[int]) -> Iterator[tuple[int, Map]]:
+    def read(self, indices: Sequence[int]) -> Iterator[Map]:
         """Yield the maps (h, w) of some frames, in ascending order; their scale and size are the author's own.
 
         Raises:
             BadInput: one of them cannot be read.
         """
         if self.video is None:
-            yield from ((index, read_any_map(self.files[index])) for index in indices)
-            return
-        wanted = set(indices)
-        if self.video.suffix.lower() in _ARRAYS:
-            stack = _read_array(self.video, fingerprint([self.video]))
-            yield from ((index, _checked(self.video, stack[index])) for index in sorted(wanted))
-            return
-        for frame in read_frames(self.video, strict=True):
-            if frame.index in wanted:
-                yield frame.index, cv2.cvtColor(frame.image, cv2.COLOR_RGB2GRAY)
-                wanted.remove(frame.index)
-            if not wanted:
-                return
-        raise BadInput(f"{self.video}: ends before frame {min(wanted)}; make it anew")
+            yield from (read_any_map(self.files[index]) for index in indices)
+        elif self.video.suffix.lower() in _ARRAYS:
+            stack = _read_array(self.video)
+            yield from (_checked(self.video, stack[index]) for index in indices)
+        else:
+            wanted, frames = set(indices), islice(read_frames(self.video, strict=True), indices[-1] + 1)
+            yield from (cv2.cvtColor(each.image, cv2.COLOR_RGB2GRAY) for each in frames if each.index in wanted)
 
     def sources(self, indices: Iterable[int]) -> list[Path]:
         """Return the files that the maps of some frames are read from."""
@@ -100,7 +92,7 @@ def find_maps(root: Path, video: Video, first: int | None = None) -> Maps:
         )
         raise NoMaps(f"{folder}: not there, nor {folder.name}.mp4 or .npy; there are {seen}{near}")
     is_array = found[0].suffix.lower() in _ARRAYS
-    count = len(_read_array(found[0], fingerprint(found))) if is_array else count_frames_in(found[0])
+    count = len(_read_array(found[0])) if is_array else count_frames_in(found[0])
     if count != len(video.names):
         raise BadInput(f"{found[0]}: {count} maps, but the video has {len(video.names)} frames: they cannot be paired")
     return Maps({}, found[0])
@@ -141,7 +133,7 @@ def read_any_map(path: Path, kinds: str = "fiu") -> Map:
         BadInput: it cannot be read, or holds no map.
     """
     is_array = path.suffix.lower() in _ARRAYS
-    return _checked(path, _read_array(path, fingerprint([path])) if is_array else read_grey(path), kinds)
+    return _checked(path, _read_array(path) if is_array else read_grey(path), kinds)
 
 
 def _checked(path: Path, saliency: Map, kinds: str = "fiu") -> Map:
@@ -154,8 +146,7 @@ def _checked(path: Path, saliency: Map, kinds: str = "fiu") -> Map:
     return saliency
 
 
-@lru_cache(maxsize=2)
-def _read_array(path: Path, _written: str) -> Map:
+def _read_array(path: Path) -> Map:
     arrays = read_arrays(path)
     if "saliency" not in arrays and len(arrays) != 1:
         raise BadInput(f"{path}: which array is the map? it holds {', '.join(arrays) or 'none'}; call it 'saliency'")

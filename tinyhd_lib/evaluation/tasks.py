@@ -3,11 +3,10 @@
 That is chance, a centre bias, and how well people predict one another.
 """
 
-import hashlib
-import json
 import os
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
+from hashlib import sha256
 from itertools import cycle, islice
 from pathlib import Path
 from typing import Any
@@ -25,7 +24,7 @@ from tinyhd_lib.errors import BadInput
 from tinyhd_lib.evaluation.options import PROTOCOLS, EvaluateOptions
 from tinyhd_lib.evaluation.predictions import Maps
 from tinyhd_lib.evaluation.scores import Target, score
-from tinyhd_lib.files import fingerprint, write_atomically
+from tinyhd_lib.files import digest_of, fingerprint, is_whole, write_atomically
 from tinyhd_lib.metrics.arrays import resize
 from tinyhd_lib.overlap import keep_freed_memory
 
@@ -135,19 +134,10 @@ class Task:
         """Return the name of its result: a hash of everything that decides it."""
         video, options = self.video, self.options
         pictures = [path for index in self.indices for path in video.truth_files(index) or ()]
-        stated = {
-            "version": _VERSION,
-            "video": [video.split, video.name],
-            "viewing": video.viewing and asdict(video.viewing),
-            "indices": self.indices,
-            "truth": fingerprint(pictures if video.gaze is None else [video.gaze]),
-            "predictions": fingerprint(self.maps.sources(self.indices)),
-            "how": [self.others_know_centre, options.protocol, options.matched, options.seed],
-        }
-        digest = hashlib.sha256(json.dumps(stated).encode())
-        digest.update(self.centre.tobytes())
-        digest.update(b"" if self.others is None else self.others.tobytes())
-        return digest.hexdigest()
+        stated = (video.split, video.name, video.viewing, self.indices, options.protocol, options.matched, options.seed)
+        files = fingerprint([video.gaze] if video.gaze else pictures), fingerprint(self.maps.sources(self.indices))
+        arrays = [sha256(each.tobytes()).hexdigest() for each in (self.centre, self.others) if each is not None]
+        return digest_of(str(_VERSION), repr(stated), *files, *arrays)
 
 
 def run_task(job: tuple[Task, Path]) -> int:
@@ -160,7 +150,7 @@ def run_task(job: tuple[Task, Path]) -> int:
         BadInput: a prediction or its ground truth cannot be read.
     """
     task, place = job
-    if not place.exists():
+    if not is_whole(place):
         keep_freed_memory()
         write_atomically(place, pd.DataFrame(_rows(task)).to_parquet(index=False))
     return len(task.indices)
@@ -170,7 +160,7 @@ def _rows(task: Task) -> list[dict[str, Any]]:
     options, centre, viewing = task.options, task.centre, task.video.viewing
     parts = halves(task.video, options.seed)
     rows = []
-    for index, saliency in task.maps.read(task.indices):
+    for index, saliency in zip(task.indices, task.maps.read(task.indices), strict=True):
         truth = task.video.truth(index)
         if truth is None:
             raise BadInput(f"{task.video.name}: the ground truth of frame {task.video.names[index]} went missing")
