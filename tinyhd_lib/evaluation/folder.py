@@ -2,7 +2,6 @@
 
 import json
 import logging
-import re
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -117,9 +116,7 @@ def read_evaluation(out: Path) -> Evaluation:
     lost = {"predictions", "data", "averaging", "seed"}.difference(settings)
     if lost:
         raise BadInput(f"{path}: its settings have no {min(lost)}; run tinyhd evaluate again")
-    table = next((out / name for name in _TABLE_NAMES if (out / name).exists()), None)
-    if table is None:
-        raise BadInput(f"{out}: its table of frames is gone; run tinyhd evaluate again")
+    table = next((out / name for name in _TABLE_NAMES if (out / name).exists()), out / _TABLE_NAMES[0])
     try:
         frames = _READERS[table.suffix[1:]](table)
     except (OSError, ValueError) as error:
@@ -184,22 +181,13 @@ def _score(
         for done in results(run_task, list(zip(plan.tasks, places, strict=True)), client):
             progress.update(done)
     for stale in set(parts.glob("*.parquet")).difference(places):
-        if re.fullmatch(r"[0-9a-f]{64}", stale.stem):  # nobody else's file is called so
-            stale.unlink()
-    frames = pd.concat([_read_part(place) for place in places], ignore_index=True)
+        stale.unlink()
+    frames = pd.concat(map(pd.read_parquet, places), ignore_index=True)
     frames = frames[frames["fixations"] >= options.min_fixations]
     if frames.empty:
         raise BadInput(f"{dataset.root}: no frame has {options.min_fixations} fixations; nothing to score")
     frames["predictor"] = pd.Categorical(frames["predictor"], PREDICTORS)
     return plan, frames.sort_values(["predictor", "video", "index"], ignore_index=True)
-
-
-def _read_part(place: Path) -> pd.DataFrame:
-    try:
-        return pd.read_parquet(place)
-    except (OSError, ValueError) as error:
-        place.unlink(missing_ok=True)
-        raise BadInput(f"{place}: was damaged, and is removed; run the same command again") from error
 
 
 def _write(out: Path, evaluation: Evaluation, table_format: str) -> None:
