@@ -153,7 +153,6 @@ def _run(run: Run, *, timeout: float | None, progress: bool) -> Ending:
 def _recorded(run: Run, timeout: float | None, *, progress: bool) -> str | None:
     """Run a notebook and write down what came of it; return why it failed, None if it did not."""
     record = run.record()
-    run.folder.mkdir(parents=True, exist_ok=True)
     remove_partials(run.folder)
     for left in (run.folder / COPY_NAME, *run.artefacts.values()):  # what lies there will not have been made
         left.unlink(missing_ok=True)
