@@ -21,7 +21,7 @@ from tinyhd_lib.evaluation.page import as_html
 from tinyhd_lib.evaluation.plan import Pair, Plan, make_plan
 from tinyhd_lib.evaluation.summary import Summary, summarise
 from tinyhd_lib.evaluation.tasks import PREDICTORS, run_task
-from tinyhd_lib.files import alone_in, remove_partials, write_atomically
+from tinyhd_lib.files import alone_in, remove_partials, write_atomically, write_json
 from tinyhd_lib.records import RECORD_NAME, RunRecord, check_same, read_record
 
 if TYPE_CHECKING:
@@ -174,7 +174,6 @@ def _score(
     """
     with tqdm(desc="scoring", unit=" frames", smoothing=0.1) as progress:
         plan = make_plan(options, dataset, videos, partial(results, client=client))
-        parts.mkdir(parents=True, exist_ok=True)
         remove_partials(parts)
         places = [parts / f"{task.key()}.parquet" for task in plan.tasks]
         progress.reset(total=sum(len(task.indices) for task in plan.tasks))
@@ -199,7 +198,7 @@ def _write(out: Path, evaluation: Evaluation, table_format: str) -> None:
     write_atomically(out / "videos.csv", _encoded(summary.videos, "csv"))
     write_atomically(out / "table.tex", summary.to_latex().encode())
     write_atomically(out / "report.html", as_html(summary, evaluation.frames, evaluation.pairs).encode())
-    write_atomically(out / SUMMARY_NAME, json.dumps(summary.to_json(), indent=2, allow_nan=False).encode())
+    write_json(out / SUMMARY_NAME, summary.to_json())
 
 
 def _encoded(table: pd.DataFrame, table_format: str) -> bytes:
