@@ -14,7 +14,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from tinyhd_lib.data.gaze import GroundTruth
+from tinyhd_lib.data.gaze import GroundTruth, places_of
 from tinyhd_lib.data.images import as_jpeg
 from tinyhd_lib.data.transforms import Image, Map, to_grey
 from tinyhd_lib.errors import BadInput
@@ -23,7 +23,7 @@ from tinyhd_lib.evaluation.summary import Summary
 from tinyhd_lib.evaluation.tasks import CEILING, CENTRE, CHANCE, PREDICTION
 from tinyhd_lib.prediction.map_files import own_bounds
 from tinyhd_lib.prediction.options import Drawing
-from tinyhd_lib.prediction.overlay import draw
+from tinyhd_lib.prediction.overlay import draw, mark_points
 
 # Okabe and Ito's colours, which the colour-blind tell apart, and a marker besides.
 _BASELINES = {CHANCE: ("#999999", "o"), CENTRE: ("#e69f00", "s"), CEILING: ("#009e73", "^")}
@@ -155,9 +155,8 @@ def _beside(image: Image, truth: GroundTruth | None, saliency: Map) -> Image:
     small = cv2.resize(image, size[::-1], interpolation=cv2.INTER_AREA)
     greys = [to_grey(each.astype(np.float32), size, own_bounds(each)) for each in (truth.saliency, saliency)]
     looked, predicted = (draw(small, grey, Drawing()) for grey in greys)
-    for row, column in np.argwhere(truth.fixations) * np.divide(size, truth.fixations.shape):
-        cv2.circle(looked, (round(column), round(row)), 2, (255, 255, 255), 1, cv2.LINE_AA)
-    return np.hstack([looked, predicted])
+    points = places_of(truth.fixations)[:, ::-1] * size[::-1]
+    return np.hstack([mark_points(looked, points), predicted])
 
 
 def _said(value: Any) -> str:

@@ -22,10 +22,6 @@ _ARRAYS = frozenset({".npz", ".npy", ".mat"})
 MAP_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp"}) | _ARRAYS
 
 
-class NoMaps(BadInput):
-    """Tell that there is nothing for a video."""
-
-
 @dataclass(frozen=True)
 class Maps:
     """Say where the maps of one video are.
@@ -58,7 +54,7 @@ class Maps:
         return [self.video] if self.video else [self.files[index] for index in indices]
 
 
-def find_maps(root: Path, video: Video, first: int | None = None) -> Maps:
+def find_maps(root: Path, video: Video, first: int | None, *, optional: bool) -> Maps:
     """Find the maps of a video: files in ``root/<video>/`` called as its frames are, or one file for all of them.
 
     A folder may have them in ``maps/``; the file may be ``root/<video>.mp4``, or an array (frames, h, w) ``.npy``,
@@ -68,9 +64,10 @@ def find_maps(root: Path, video: Video, first: int | None = None) -> Maps:
         root: somebody's maps of a data set.
         video: of that data set.
         first: the number of the first frame, where files are numbered in another way than the data set's frames.
+        optional: whether there may be none.
 
     Raises:
-        BadInput: nothing is found, or a file belongs to no frame, or two to the same.
+        BadInput: nothing is found that is needed, or a file belongs to no frame, or two to the same.
     """
     names = [video.name, str(int(video.name))] if video.name.isdecimal() else [video.name]
     folder = next((root / name for name in names if (root / name).is_dir()), root / video.name)
@@ -84,13 +81,14 @@ def find_maps(root: Path, video: Video, first: int | None = None) -> Maps:
         return Maps(_files(flat, video, first, f"{flat[0].stem.rpartition('_')[0]}_"))
     if len(found) > 1:
         raise BadInput(f"{found[1]}: a second video of maps beside {found[0].name}; keep one of them")
+    if not found and optional:
+        return Maps({})
     if not found:
         kinds = Counter(path.suffix or "folders" for path in beside).most_common(2)
         seen = ", ".join(f"{count} {kind}" for kind, count in kinds) or "nothing"
-        near = "".join(
-            f", such as {name}" for name in get_close_matches(folder.name, [path.name for path in beside], 1)
-        )
-        raise NoMaps(f"{folder}: not there, nor {folder.name}.mp4 or .npy; there are {seen}{near}")
+        near = get_close_matches(folder.name, [path.name for path in beside], 1)
+        such = f"{seen}, such as {near[0]}" if near else seen
+        raise BadInput(f"{folder}: not there, nor {folder.name}.mp4 or .npy; there are {such}")
     is_array = found[0].suffix.lower() in _ARRAYS
     count = len(_read_array(found[0])) if is_array else count_frames_in(found[0])
     if count != len(video.names):

@@ -66,11 +66,11 @@ def centre_bias(means: Sequence[Map | None], without: int | None = None) -> Map:
     return np.mean(others, axis=0) if others else np.ones(CENTRE_SIZE)
 
 
-def other_fixations(videos: Sequence[Video], without: int, seed: int) -> np.ndarray | None:
+def other_fixations(videos: Sequence[Video], without: int, seed: int) -> np.ndarray:
     """Return where people looked in up to ten frames of other videos: (n, 2), row and column as parts of the sides.
 
-    None if there is no other video, or nothing is known of the drawn frames. Frames are drawn from the videos in turn,
-    so that each has its share.
+    None, (0, 2), if there is no other video, or nothing is known of the drawn frames. Frames are drawn from the videos
+    in turn, so that each has its share.
     """
     others = [video for index, video in enumerate(videos) if index != without]
     rng = np.random.default_rng([seed, crc32(os.fsencode(videos[without].name))])
@@ -78,7 +78,7 @@ def other_fixations(videos: Sequence[Video], without: int, seed: int) -> np.ndar
     drawn = islice(cycle(chosen), OTHER_FRAMES)
     truths = [video.truth(int(rng.integers(len(video.names)))) for video in drawn]
     places = [places_of(truth.fixations) for truth in truths if truth is not None]
-    return np.concatenate(places) if places else None
+    return np.concatenate([np.empty((0, 2)), *places])
 
 
 def halves(video: Video, seed: int) -> tuple[Gaze, Gaze] | None:
@@ -116,7 +116,7 @@ class Task:
         indices: of its frames, ascending.
         maps: the predictions.
         centre: a centre bias, of any size.
-        others: where people looked in other videos, see `other_fixations`; None without.
+        others: where people looked in other videos, see `other_fixations`.
         others_know_centre: whether the centre bias was learnt from those videos: then its shuffled AUC, whose false
             alarms are drawn from what it knows, says nothing.
         options: how it is scored: by its ``protocol``, ``matched`` and ``seed``.
@@ -126,7 +126,7 @@ class Task:
     indices: tuple[int, ...]
     maps: Maps
     centre: Map
-    others: np.ndarray | None
+    others: np.ndarray
     others_know_centre: bool
     options: EvaluateOptions
 
@@ -136,7 +136,7 @@ class Task:
         pictures = [path for index in self.indices for path in video.truth_files(index) or ()]
         stated = (video.split, video.name, video.viewing, self.indices, options.protocol, options.matched, options.seed)
         files = fingerprint([video.gaze] if video.gaze else pictures), fingerprint(self.maps.sources(self.indices))
-        arrays = [sha256(each.tobytes()).hexdigest() for each in (self.centre, self.others) if each is not None]
+        arrays = [sha256(each.tobytes()).hexdigest() for each in (self.centre, self.others)]
         return digest_of(str(_VERSION), repr(stated), *files, *arrays)
 
 
@@ -165,13 +165,13 @@ def _rows(task: Task) -> list[dict[str, Any]]:
         if truth is None:
             raise BadInput(f"{task.video.name}: the ground truth of frame {task.video.names[index]} went missing")
         size = truth.fixations.shape
-        others = None if task.others is None else as_fixations(task.others, size)
         if centre.shape != size:
             centre = resize(task.centre, size)
         baseline = None if saliency.dtype == np.uint8 else centre  # grey levels are stretched, and no density
         sigma = viewing.sigma if viewing else DHF1K_SIGMA * size[1]  # as the maps of the ground truth spread
         if options.matched and baseline is None:
             raise BadInput(f"{task.video.name}: `matched` is for densities, not for 8-bit maps; make .npz or 16 bits")
+        others = as_fixations(task.others, size)
         target = Target(truth, others, PROTOCOLS[options.protocol], baseline, sigma if options.matched else None)
         predictions = {CHANCE: np.zeros(size), CENTRE: centre, PREDICTION: saliency}
         found = {predictor: score(each, target) for predictor, each in predictions.items()}
