@@ -73,9 +73,8 @@ def find_notebooks(names: Sequence[str] = (), folder: Path | None = None) -> lis
         raise BadInput(f"{folder}: {'no notebooks in it' if folder.is_dir() else 'no such folder'}")
     paths = list(dict.fromkeys(_find(name, there) for name in names)) or there
     stems = [path.stem for path in paths]
-    twice = next((stem for stem in stems if stems.count(stem) > 1), None)
-    if twice:
-        raise BadInput(f"several notebooks are called {twice!r}, and would share a folder; run them one by one")
+    if twice := [stem for stem in stems if stems.count(stem) > 1]:
+        raise BadInput(f"several notebooks are called {twice[0]!r}, and would share a folder; run them one by one")
     return [read_notebook(path) for path in paths]
 
 
