@@ -94,8 +94,7 @@ def generate(
 
     if submission and (kind != submission or split not in {None, "test"} or writing.maps != "png"):
         raise BadInput(f"`submission={submission}` is of dhf1k's test split, as 8-bit PNG: leave out what differs")
-    split = split or ("test" if submission else find_kind(kind).evaluated)
-    dataset = open_dataset(kind, dir, None if split == "all" else split)
+    dataset = open_dataset(kind, dir, split or ("test" if submission else find_kind(kind).evaluated))
     for each in dataset.skipped:
         logger.warning("skipped: %s", each.reason)
     check_names(dataset.videos)

@@ -83,7 +83,7 @@ def evaluate(options: EvaluateOptions, cluster: "Client | None" = None) -> Evalu
     for each in dataset.skipped:
         logger.warning("skipped: %s", each.reason)
     split = options.split or dataset.kind.evaluated or "all"
-    videos = dataset.of_split(None if split == "all" else split).videos
+    videos = dataset.of_split(split).videos
     settings = _asked(options, dataset, videos) | {"split": split}
     record = RunRecord("evaluate", settings | {"predictions": str(whole), "root": str(dataset.root.resolve())})
     with alone_in(out):
