@@ -9,7 +9,6 @@ from contextlib import suppress
 from dataclasses import dataclass
 from itertools import accumulate
 from pathlib import Path
-from typing import NamedTuple
 
 import pooch
 from filelock import FileLock
@@ -97,25 +96,11 @@ class Cache:
                 _remove(path)
 
 
-class Usage(NamedTuple):
-    """What a kind takes.
-
-    Attributes:
-        kind: of the entries.
-        entries: how many there are.
-        size: of them all, in bytes.
-    """
-
-    kind: str
-    entries: int
-    size: int
-
-
-def cache_usage() -> list[Usage]:
-    """List what the cache folder holds, a row a kind, the largest first; downloads are one of them."""
-    found = {path.name: _entries(path).values() for path in sorted(cache_folder().glob("*/"))}
-    usages = [Usage(kind, len(entries), sum(each.st_size for each in entries)) for kind, entries in found.items()]
-    return sorted(usages, key=lambda usage: usage.size, reverse=True)
+def cache_usage() -> list[tuple[str, int, int]]:
+    """List what the cache folder holds, the largest kind first: kind, number of entries, bytes; downloads are one."""
+    found = {path.name: _entries(path).values() for path in cache_folder().glob("*/")}
+    usages = [(kind, len(entries), sum(each.st_size for each in entries)) for kind, entries in found.items()]
+    return sorted(usages, key=lambda usage: usage[-1], reverse=True)
 
 
 def clear_cache(kind: str | None = None, days: float = 0.0) -> int:

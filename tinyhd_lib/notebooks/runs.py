@@ -131,9 +131,7 @@ def run_notebooks(
     if timeout is not None and timeout <= 0:
         raise BadInput(f"`timeout` {timeout:g}: seconds, more than 0")
     if find_spec("papermill") is None:
-        raise BadInput(
-            "papermill, which runs notebooks, is not installed; pip install -e '.[notebooks]' from the checkout"
-        )
+        raise BadInput("papermill is not installed; pip install -e '.[notebooks]' from the checkout")
     waiting = [run for run in runs if force or not run.is_done()]
     outcomes = results(partial(_run, timeout=timeout, progress=cluster is None), waiting, cluster)
     for run in runs:
