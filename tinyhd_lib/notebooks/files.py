@@ -52,9 +52,9 @@ class Notebook:
         """Return all the names that a parameter may have."""
         if not self.recipe:
             return list(self.parameters)
-        from tinyhd_lib.notebooks.helpers import recipe_entries
+        from tinyhd_lib.training.recipe import Recipe
 
-        return [*self.parameters, *map(str.upper, recipe_entries())]
+        return [*self.parameters, *map(str.upper, Recipe.__annotations__)]
 
 
 def find_notebooks(names: Sequence[str] = (), folder: Path | None = None) -> list[Notebook]:
@@ -162,7 +162,7 @@ def gather_parameters(notebook: Notebook, sources: Sequence[str], settings: Mapp
             remedy = f"the nearest are {near}" if near else f"it has {', '.join(notebook.parameters) or 'none'}"
             raise BadInput(f"{notebook.name}: no parameter {name}; {remedy}")
         try:
-            json.dumps(value)
+            parameters[name] = json.loads(json.dumps(value))  # as a record will give it back: a tuple is a list there
         except TypeError as error:
             raise BadInput(f"{name} {value!r}: neither text nor a number; put it in quotes") from error
     return parameters

@@ -1,6 +1,5 @@
 """Notebooks run headless by papermill, each into a folder of its own; what is done is not run again."""
 
-import json
 import logging
 import os
 import time
@@ -108,9 +107,7 @@ def plan(
     for notebook in notebooks:
         folder = out / notebook.name
         own = {"OUT": str(folder)} if "OUT" in notebook.parameters else {}
-        # As the record will give them back: a tuple is a list there, and every name text.
-        parameters = json.loads(json.dumps(own | gather_parameters(notebook, sources, settings)))
-        runs.append(Run(notebook, parameters, folder))
+        runs.append(Run(notebook, own | gather_parameters(notebook, sources, settings), folder))
     return runs
 
 
