@@ -192,7 +192,7 @@ def copy_notebooks(folder: Positional[Path]) -> None:
     """Put the notebooks and their sets of parameters into a folder of your own.
 
     Args:
-        folder: May not hold any of them yet.
+        folder: Is made, or empty.
     """
     from tinyhd_lib.notebooks.files import copy_notebooks
 

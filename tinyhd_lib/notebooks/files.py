@@ -93,20 +93,16 @@ def copy_notebooks(folder: Path) -> list[Path]:
     """Copy the notebooks that come with the library, and their sets of parameters; return where the notebooks are.
 
     Args:
-        folder: where they go; it is made.
+        folder: where they go; it is made, or empty.
 
     Raises:
-        BadInput: a file of theirs is there already.
+        BadInput: something is in the folder.
     """
-    source = shipped("notebooks")
-    names = [path.relative_to(source) for path in source.rglob("*") if path.suffix in {".ipynb", ".yaml"}]
-    taken = next((folder / name for name in names if (folder / name).exists()), None)
-    if taken:
-        raise BadInput(f"{taken}: is there already; give another `folder`")
-    for name in names:
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(source / name, folder / name)
-    return sorted(folder / name for name in names if name.suffix == ".ipynb")
+    if folder.exists() and any(folder.iterdir()):
+        raise BadInput(f"{folder}: something is there already; give another `folder`")
+    ours = shutil.ignore_patterns("runs", ".*")  # and not what somebody made of them in a checkout
+    shutil.copytree(shipped("notebooks"), folder, ignore=ours, dirs_exist_ok=True)
+    return sorted(folder.glob("*.ipynb"))
 
 
 def read_notebook(path: Path) -> Notebook:
