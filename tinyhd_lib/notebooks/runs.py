@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tinyhd_lib.engine import results
 from tinyhd_lib.errors import BadInput
-from tinyhd_lib.files import alone_in, is_whole, partial_path, remove_partials, sha256
+from tinyhd_lib.files import alone_in, appears_whole, is_whole, remove_partials, sha256
 from tinyhd_lib.notebooks.files import Notebook, gather_parameters, is_set
 from tinyhd_lib.records import RunRecord, read_record
 
@@ -182,15 +182,14 @@ def execute(
     import papermill  # type: ignore[import-untyped]
     from nbclient.exceptions import CellTimeoutError, DeadKernelError
 
-    partial, failure = partial_path(copy), None
-    deadline = time.monotonic() + (timeout or 0)
+    failure, deadline = None, time.monotonic() + (timeout or 0)
     # Jupyter and papermill tell what they do, and what they would like better; what goes wrong, they raise.
     logging.getLogger("papermill").setLevel(logging.CRITICAL + 1)
-    try:
-        with warnings.catch_warnings(action="ignore"):
+    with appears_whole(copy) as place, warnings.catch_warnings(action="ignore"):
+        try:
             papermill.execute_notebook(
                 _verbatim(source),
-                _verbatim(partial),
+                _verbatim(place),
                 parameters=dict(parameters),
                 kernel_name="python3",
                 language="python",
@@ -202,13 +201,12 @@ def execute(
                 # Never 0, which nbclient takes for as long as it likes.
                 timeout_func=(lambda _cell: max(0.001, deadline - time.monotonic())) if timeout else None,
             )
-    except papermill.PapermillExecutionError as error:
-        failure = f"In [{error.exec_count}]: {error.ename}: {error.evalue}"
-    except DeadKernelError:
-        failure = "its kernel died, perhaps for want of memory"
-    except CellTimeoutError:
-        failure = f"took longer than {timeout:g} s, and was stopped"
-    partial.replace(copy)
+        except papermill.PapermillExecutionError as error:
+            failure = f"In [{error.exec_count}]: {error.ename}: {error.evalue}"
+        except DeadKernelError:
+            failure = "its kernel died, perhaps for want of memory"
+        except CellTimeoutError:
+            failure = f"took longer than {timeout:g} s, and was stopped"
     return failure
 
 
