@@ -100,9 +100,9 @@ def test_it_is_shown_and_cleared() -> None:
     Cache("small").write("entry", b"0")
     Cache("large").write("entry", b"0123456789")
     Cache("large").write("other/entry", b"0123456789")
-    assert [tuple(usage) for usage in cache_usage()] == [("large", 2, 20), ("small", 1, 1)]
+    assert cache_usage() == [("large", 2, 20), ("small", 1, 1)]
     assert clear_cache("large", days=1) == 0
     assert clear_cache("large") == 20
-    assert [usage.kind for usage in cache_usage()] == ["small"]
+    assert [kind for kind, *_ in cache_usage()] == ["small"]
     assert clear_cache() == 1
     assert cache_usage() == []

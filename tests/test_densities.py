@@ -29,6 +29,7 @@ MadeUp = Callable[[str], Path]
 NAMES = [metric.name for metric in METRICS]
 IN_BITS = [metric.name for metric in OF_DENSITIES]
 OF_BLURRED = [metric.name for metric in MATCHED]
+NOWHERE = np.zeros((12, 16), bool)
 
 
 def drawn(seed: int, size: tuple[int, int] = (12, 16)) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -91,12 +92,12 @@ def test_a_fixation_on_a_zero_costs_52_bits_and_not_everything() -> None:
 def test_bits_are_gained_over_the_centre_bias_and_over_a_uniform_map() -> None:
     saliency, centre, fixations = drawn(3)
     truth = GroundTruth(blur(fixations.astype(np.float32), 1.5), fixations)
-    found = score(saliency, Target(truth, None, PROTOCOLS["dhf1k"], centre))
+    found = score(saliency, Target(truth, NOWHERE, PROTOCOLS["dhf1k"], centre))
     assert list(found) == NAMES + IN_BITS
     assert found["IG"] == information_gain(saliency, fixations, centre)
     assert found["LL"] == pytest.approx(log_likelihood(saliency, fixations) + np.log2(saliency.size))
-    assert score(centre, Target(truth, None, PROTOCOLS["dhf1k"], centre))["IG"] == 0
-    assert score(np.ones_like(centre), Target(truth, None, PROTOCOLS["dhf1k"], centre))["LL"] == 0
+    assert score(centre, Target(truth, NOWHERE, PROTOCOLS["dhf1k"], centre))["IG"] == 0
+    assert score(np.ones_like(centre), Target(truth, NOWHERE, PROTOCOLS["dhf1k"], centre))["LL"] == 0
 
 
 # The map that a density calls for -------------------------------------------------------------------------------------
@@ -126,13 +127,13 @@ def test_no_other_map_is_expected_to_score_better_than_the_blurred_density(seed:
 def test_matched_columns_are_those_of_the_blurred_density() -> None:
     saliency, centre, fixations = drawn(4)
     truth = GroundTruth(blur(fixations.astype(np.float32), 1.5), fixations)
-    found = score(saliency, Target(truth, None, PROTOCOLS["dhf1k"], centre, sigma=1.5))
+    found = score(saliency, Target(truth, NOWHERE, PROTOCOLS["dhf1k"], centre, sigma=1.5))
     assert list(found) == NAMES + IN_BITS + OF_BLURRED
     blurred = cv2.GaussianBlur(saliency, (13, 13), 1.5, borderType=cv2.BORDER_REFLECT)
     assert found["CC matched"] == pytest.approx(cc(blurred, truth.saliency), abs=1e-3)
     assert found["KL matched"] == pytest.approx(kl_div(blurred, truth.saliency), abs=1e-3)
     assert found["CC"] == cc(saliency, truth.saliency)
-    again = score(1e-30 * saliency, Target(truth, None, PROTOCOLS["dhf1k"], centre, sigma=1.5))
+    again = score(1e-30 * saliency, Target(truth, NOWHERE, PROTOCOLS["dhf1k"], centre, sigma=1.5))
     assert again["KL matched"] == pytest.approx(found["KL matched"], abs=1e-6), "no scale is too small"
 
 

@@ -355,4 +355,5 @@ def test_a_list_is_a_file_with_a_video_a_line(
     assert "several videos are called 'a'" in capsys.readouterr().err
     assert main(["predict", "@nowhere.txt"]) == 2
     assert "nowhere.txt" in capsys.readouterr().err
-    assert main(["predict", "a.mp4", "--json", "x.json", "--weights", str(weights_file)]) == 2
+    assert main(["predict", "a.mp4", "--json", "x.json", "--weights", str(weights_file)]) == 0
+    assert [each["frames"] for each in json.loads(Path("x.json").read_text())["videos"]] == [40]

@@ -1,15 +1,14 @@
 """One cache for all that is computed once: entries appear whole, are checked when they are read, and can be cleared."""
 
-import hashlib
 import logging
 import os
 import shutil
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import accumulate
 from pathlib import Path
-from typing import NamedTuple
 
 import pooch
 from filelock import FileLock
@@ -51,22 +50,18 @@ class Cache:
     def read(self, key: str) -> bytes | None:
         """Return an entry's content, None if it is not there or damaged."""
         path = self.path(key)
-        try:
-            content = path.read_bytes()
-        except OSError:
-            return None
-        return content if self._is_sound(path, hashlib.sha256(content).hexdigest()) else None
+        with suppress(OSError):  # another process may evict it meanwhile
+            return path.read_bytes() if _is_sound(path) else None
+        return None
 
     def write(self, key: str, content: bytes) -> None:
         """Keep an entry; where that is not possible, one line says so and nothing else happens."""
         path = self.path(key)
         try:
             with _alone_with(path):
-                write_atomically(path, content)
-                _write_sum(path, hashlib.sha256(content).hexdigest())
+                self._keep(path, lambda partial: partial.write_bytes(content))
         except OSError as error:
             logger.warning("%s: cannot be kept (%s); it will be computed again", path, error.strerror or error)
-        self._evict()
 
     def file(self, key: str, make: Callable[[Path], object]) -> Path:
         """Return the path of an entry that is read where it lies; it is made if it is missing or damaged.
@@ -80,25 +75,15 @@ class Cache:
         """
         path = self.path(key)
         with _alone_with(path):
-            if path.exists() and self._is_sound(path, sha256(path)):
-                return path
-            with appears_whole(path) as partial:
-                make(partial)
-            _write_sum(path, sha256(path))
-        self._evict()
+            if not _is_sound(path):
+                self._keep(path, make)
         return path
 
-    def _is_sound(self, path: Path, digest: str) -> bool:
-        try:
-            sound = path.with_name(path.name + _SUM).read_text() == digest
-        except (OSError, UnicodeDecodeError):
-            sound = False
-        if sound:
-            os.utime(path)  # what was read last is evicted last
-        else:
-            logger.warning("%s: damaged, thrown away and made anew", path)
-            path.unlink(missing_ok=True)
-        return sound
+    def _keep(self, path: Path, make: Callable[[Path], object]) -> None:
+        with appears_whole(path) as partial:
+            make(partial)
+        write_atomically(_sum_of(path), sha256(path).encode())
+        self._evict()
 
     def _evict(self) -> None:
         if self.most_bytes is None:
@@ -111,25 +96,11 @@ class Cache:
                 _remove(path)
 
 
-class Usage(NamedTuple):
-    """What a kind takes.
-
-    Attributes:
-        kind: of the entries.
-        entries: how many there are.
-        size: of them all, in bytes.
-    """
-
-    kind: str
-    entries: int
-    size: int
-
-
-def cache_usage() -> list[Usage]:
-    """List what the cache folder holds, a row a kind, the largest first; downloads are one of them."""
-    found = {path.name: _entries(path).values() for path in sorted(cache_folder().glob("*/"))}
-    usages = [Usage(kind, len(entries), sum(each.st_size for each in entries)) for kind, entries in found.items()]
-    return sorted(usages, key=lambda usage: usage.size, reverse=True)
+def cache_usage() -> list[tuple[str, int, int]]:
+    """List what the cache folder holds, the largest kind first: kind, number of entries, bytes; downloads are one."""
+    found = {path.name: _entries(path).values() for path in cache_folder().glob("*/")}
+    usages = [(kind, len(entries), sum(each.st_size for each in entries)) for kind, entries in found.items()]
+    return sorted(usages, key=lambda usage: usage[-1], reverse=True)
 
 
 def clear_cache(kind: str | None = None, days: float = 0.0) -> int:
@@ -155,6 +126,26 @@ def _entries(folder: Path) -> dict[Path, os.stat_result]:
     return {path: path.stat() for path in folder.rglob("*") if path.is_file() and path.suffix not in {_SUM, _LOCK}}
 
 
+def _is_sound(path: Path) -> bool:
+    """Return whether an entry is there as it was written, and note that it was used; throw it away if it is damaged."""
+    if not path.exists():
+        return False
+    try:
+        sound = _sum_of(path).read_text() == sha256(path)
+    except (OSError, UnicodeDecodeError):
+        sound = False
+    if sound:
+        os.utime(path)  # what was read last is evicted last
+    else:
+        logger.warning("%s: damaged, thrown away and made anew", path)
+        path.unlink(missing_ok=True)
+    return sound
+
+
+def _sum_of(path: Path) -> Path:
+    return path.with_name(path.name + _SUM)
+
+
 def _alone_with(path: Path) -> FileLock:
     """Return a lock that keeps other processes from an entry, in whose folder it lies, which is made."""
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -164,7 +155,3 @@ def _alone_with(path: Path) -> FileLock:
 def _remove(path: Path) -> None:
     for suffix in ("", _SUM, _LOCK):
         path.with_name(path.name + suffix).unlink(missing_ok=True)
-
-
-def _write_sum(path: Path, digest: str) -> None:
-    write_atomically(path.with_name(path.name + _SUM), digest.encode())

@@ -1,7 +1,6 @@
 """The one kind of error that a user can mend."""
 
-from types import UnionType
-from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 
 class BadInput(ValueError):
@@ -23,8 +22,8 @@ def check_choices(options: Any) -> None:
         BadInput: there is one.
     """
     for name, kind in get_type_hints(type(options)).items():
-        kinds = get_args(kind) if get_origin(kind) in {Union, UnionType} else (kind,)
-        choices = [choice for each in kinds if get_origin(each) is Literal for choice in get_args(each)]
+        literals = [each for each in (kind, *get_args(kind)) if get_origin(each) is Literal]  # itself, or of a union
+        choices = [choice for each in literals for choice in get_args(each)]
         value = getattr(options, name)
         if choices and value not in {None, *choices}:
             raise BadInput(f'`{name}="{value}"`: choose from {", ".join(choices)}')

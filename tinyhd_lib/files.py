@@ -1,6 +1,7 @@
 """Files that appear whole or not at all, the hashes that name their content, and folders that one run has to itself."""
 
 import hashlib
+import json
 import os
 import shutil
 from collections.abc import Iterable, Iterator
@@ -89,12 +90,13 @@ def is_whole(path: Path) -> bool:
 
 @contextmanager
 def appears_whole(path: Path) -> Iterator[Path]:
-    """Give a place to write a file or folder to; it appears in one step, as a reader or an interruption sees it.
+    """Give a place to write a file or folder to, in a folder that is made; it appears in one step.
 
     Raises:
         OSError: it cannot be written (no space, no permission); nothing is left behind.
     """
     partial = partial_path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
     try:
         yield partial
         partial.replace(path)
@@ -111,6 +113,15 @@ def write_atomically(path: Path, content: bytes) -> None:
     """Write a file in one step, see `appears_whole`."""
     with appears_whole(path) as partial:
         partial.write_bytes(content)
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Write a JSON file in one step, see `appears_whole`.
+
+    Raises:
+        ValueError: NaN or infinity is in it, for which JSON has no number.
+    """
+    write_atomically(path, json.dumps(content, indent=2, allow_nan=False).encode())
 
 
 def write_array(path: Path, rows: "Iterable[npt.NDArray[Any]]") -> int:

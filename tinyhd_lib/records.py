@@ -30,8 +30,11 @@ def versions() -> dict[str, str]:
 
 
 def hardware() -> str:
-    """Describe this machine in one line: processor, cores, memory, system."""
-    return f"{_processor()}, {usable_cores()} cores{_memory()}, {platform.system()} {platform.machine()}"
+    """Describe this machine in one line: processor, cores, memory where Linux tells it, system."""
+    processor = _linux_tells("cpuinfo", "model name") or platform.processor() or platform.machine()
+    memory = _linux_tells("meminfo", "MemTotal").removesuffix(" kB")
+    size = f", {int(memory) / 2**20:.0f} GiB" if memory else ""
+    return f"{processor}, {usable_cores()} cores{size}, {platform.system()} {platform.machine()}"
 
 
 def usable_cores() -> int:
@@ -49,15 +52,15 @@ def torchrun_rank(environment: Mapping[str, str]) -> tuple[int, int]:
 
 def peak_memory() -> int | None:
     """Return the most memory that this process has held, in MiB; None where the system does not tell."""
-    status = Path("/proc/self/status")
-    if status.exists():  # what getrusage says on Linux counts the parent process in
-        peak = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM"))
-        return int(peak.split()[1]) // 2**10
-    try:
-        from resource import RUSAGE_SELF, getrusage
-    except ImportError:
-        return None
-    return getrusage(RUSAGE_SELF).ru_maxrss // 2**20
+    peak = _linux_tells("self/status", "VmHWM").removesuffix(" kB")
+    return int(peak) // 2**10 if peak else None
+
+
+def _linux_tells(file: str, what: str) -> str:
+    """Return what a file of ``/proc`` says of one thing, empty where there is none."""
+    path = Path("/proc", file)
+    told = re.search(rf"^{what}\s*:(.*)", path.read_text(), re.MULTILINE) if path.exists() else None
+    return told[1].strip() if told else ""
 
 
 @dataclass
@@ -126,17 +129,3 @@ def check_same(folder: Path, earlier: RunRecord | None, record: RunRecord) -> No
     raise BadInput(
         f"{folder}: holds the results of another run ({told}); give another `out`, or `force=True` to replace them"
     )
-
-
-def _processor() -> str:
-    cpuinfo = Path("/proc/cpuinfo")
-    named = re.search(r"^model name\s*:(.*)", cpuinfo.read_text(), re.MULTILINE) if cpuinfo.exists() else None
-    return named[1].strip() if named else platform.processor() or platform.machine()
-
-
-def _memory() -> str:
-    try:
-        size = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    except (AttributeError, ValueError, OSError):  # Windows does not say so
-        return ""
-    return f", {size / 2**30:.0f} GiB"

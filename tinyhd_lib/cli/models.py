@@ -192,7 +192,7 @@ def copy_notebooks(folder: Positional[Path]) -> None:
     """Put the notebooks and their sets of parameters into a folder of your own.
 
     Args:
-        folder: May not hold any of them yet.
+        folder: Is made, or empty.
     """
     from tinyhd_lib.notebooks.files import copy_notebooks
 
@@ -243,8 +243,8 @@ def show_cache() -> None:
     """Show what is kept on this machine, and how large it is."""
     from tinyhd_lib.cache import cache_folder, cache_usage
 
-    for usage in cache_usage():
-        print(f"{usage.kind:12} {usage.entries:7,} entries {usage.size / 2**20:10,.1f} MiB")
+    for kind, entries, size in cache_usage():
+        print(f"{kind:12} {entries:7,} entries {size / 2**20:10,.1f} MiB")
     print(cache_folder())
 
 

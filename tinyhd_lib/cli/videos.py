@@ -3,14 +3,14 @@
 What of the library is slow to import is imported when a command runs.
 """
 
-import json as json_format
 import logging
 import time
 import webbrowser
 from collections.abc import Iterable, Sequence
+from os.path import commonpath
 from pathlib import Path
 from tempfile import mkdtemp
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from tqdm import tqdm
 from tyro.conf import Positional, PositionalRequiredArgs, UseAppendAction, arg
@@ -19,7 +19,7 @@ from tinyhd_lib.data.options import GazeImport
 from tinyhd_lib.engine import connected
 from tinyhd_lib.errors import BadInput
 from tinyhd_lib.evaluation.options import EvaluateOptions
-from tinyhd_lib.files import write_atomically
+from tinyhd_lib.files import write_atomically, write_json
 from tinyhd_lib.live.options import LiveOptions
 from tinyhd_lib.models.weights import DEFAULT_WEIGHTS, short_names
 from tinyhd_lib.prediction.options import Drawing, ModelOptions, PredictOptions
@@ -52,15 +52,13 @@ def predict(
         overlay: Also write an overlay video, FILE.mp4; a folder of overlay videos if there are several videos.
         workers: Of many videos, how many at once, in a process each.
         cluster: A Dask scheduler to do many videos instead (tcp://host:8786), or a YAML file of a cluster.
-        json: Of many videos, also write there how long each took.
+        json: Also write there how long each video took.
     """
-    from tinyhd_lib.prediction.jobs import is_collection, jobs_of
+    from tinyhd_lib.prediction.jobs import jobs_of
 
     paths = [Path(video) for word in videos for video in _listed(word)]
     if not paths:
         raise BadInput("name a video: tinyhd predict VIDEO")
-    if json and len(paths) == 1 and not is_collection(paths[0]):
-        raise BadInput("`json` sums up many videos; of one, run.json beside its maps tells")
     _do(jobs_of(paths, out, overlay, writing, drawing), model, workers, cluster, json)
 
 
@@ -96,8 +94,7 @@ def generate(
 
     if submission and (kind != submission or split not in {None, "test"} or writing.maps != "png"):
         raise BadInput(f"`submission={submission}` is of dhf1k's test split, as 8-bit PNG: leave out what differs")
-    split = split or ("test" if submission else find_kind(kind).evaluated)
-    dataset = open_dataset(kind, dir, None if split == "all" else split)
+    dataset = open_dataset(kind, dir, split or ("test" if submission else find_kind(kind).evaluated))
     for each in dataset.skipped:
         logger.warning("skipped: %s", each.reason)
     check_names(dataset.videos)
@@ -129,8 +126,7 @@ def view(
         raise BadInput(f"`html={html}`: a page is an .html file")
     sources = short_names([*map(str, maps), *weights] or [DEFAULT_WEIGHTS])
     place = html or Path(mkdtemp(prefix="tinyhd-view-")) / f"{videos[0].stem}.html"
-    each = [sources] if len(videos) == 1 else [_of_one(sources, video) for video in videos]
-    print(SaliencyViewers(list(map(SaliencyViewer, videos, each))).save_html(place))
+    print(SaliencyViewers([SaliencyViewer(video, sources) for video in videos]).save_html(place))
     if html is None:
         webbrowser.open(place.as_uri())
 
@@ -184,7 +180,7 @@ def compare(
     comparison = compare_evaluations([read_evaluation(each) for each in scores])
     print(comparison)
     if json:
-        _write_json(json, comparison.to_json())
+        write_json(json, comparison.to_json())
     for place, as_text in ((latex, comparison.to_latex), (html, comparison.to_html)):
         if place:
             write_atomically(place, as_text().encode())
@@ -277,7 +273,7 @@ def verify(
         report = check_set(dataset, checks, complete=complete)
     print(report)
     if json:
-        _write_json(json, report.to_json())
+        write_json(json, report.to_json())
     return 1 if report.findings else 0
 
 
@@ -295,8 +291,6 @@ def _do(jobs: "Sequence[Job]", model: ModelOptions, workers: int, cluster: str |
 
     alone = jobs[0] if len(jobs) == 1 else None
     frames = probe(alone.video).frames if alone else None  # a typing mistake is told before a model is loaded
-    if json:
-        json.parent.mkdir(parents=True, exist_ok=True)
     cv2.setNumThreads(1)  # decoding, forward pass and writing have threads of their own; more only get in their way
     done, begun = [], time.perf_counter()
     bar = tqdm(desc=f"0/{len(jobs)} videos", total=frames * alone.passes if alone and frames else None, unit=" frames")
@@ -315,32 +309,15 @@ def _do(jobs: "Sequence[Job]", model: ModelOptions, workers: int, cluster: str |
         if json:
             seconds = time.perf_counter() - begun
             told = [each._asdict() | {"job": str(each.job.video), "out": str(each.job.out)} for each in done]
-            _write_json(json, {"hardware": hardware(), "versions": versions(), "seconds": seconds, "videos": told})
+            write_json(json, {"hardware": hardware(), "versions": versions(), "seconds": seconds, "videos": told})
     refused = [each.refused for each in done if each.refused]
     if refused and alone:
         raise BadInput(refused[0])
     fresh = sum(each.frames > 0 for each in done)
     logger.info("%d videos done, %d were done already", fresh, len(jobs) - fresh - len(refused))
-    if alone and fresh:
-        places = [alone.out] if alone.maps != "none" else []
-        places += [alone.overlay] if alone.overlay else []
-        logger.info("%d frames -> %s", done[0].frames, " and ".join(map(str, places)))
+    logger.info("%d frames -> %s", sum(each.frames for each in done), commonpath([job.out for job in jobs]))
     if refused:
         raise BadInput(f"{len(refused)} of {len(jobs)} videos could not be used; the others are done")
-
-
-def _of_one(sources: dict[str, str], video: Path) -> dict[str, str]:
-    """Return the maps of one of several videos: of a folder, the one within that `predict` writes for it.
-
-    Raises:
-        BadInput: there is none.
-    """
-    name = video.name if video.is_dir() else video.stem
-    folders = {each: Path(source) / name for each, source in sources.items() if Path(source).is_dir()}
-    for folder in folders.values():
-        if not folder.is_dir():
-            raise BadInput(f"{folder}: no folder with the maps of {video}; tinyhd predict makes one")
-    return sources | {each: str(folder) for each, folder in folders.items()}
 
 
 def _listed(word: str) -> Iterable[str]:
@@ -349,7 +326,3 @@ def _listed(word: str) -> Iterable[str]:
         return [word]
     lines = map(str.strip, Path(word[1:]).read_text(encoding="utf-8").splitlines())
     return [line for line in lines if line and not line.startswith("#")]
-
-
-def _write_json(path: Path, content: Any) -> None:
-    write_atomically(path, json_format.dumps(content, indent=2, allow_nan=False).encode())

@@ -40,12 +40,12 @@ class Dataset:
     skipped: tuple[Skipped, ...]
 
     def of_split(self, split: str | None) -> "Dataset":
-        """Return the part of it that one split is.
+        """Return the part of it that one split is; itself, of None or ``all``.
 
         Raises:
             BadInput: it has no such split.
         """
-        if split is None:
+        if split in {None, "all"}:
             return self
         videos = tuple(video for video in self.videos if video.split == split)
         if not videos:
@@ -66,7 +66,7 @@ def open_dataset(
     Args:
         kind: a name of `KINDS`.
         root: its folder; the environment variable ``TINYHD_<KIND>`` if None.
-        split: one of its splits, None for all.
+        split: one of its splits; None or ``all`` for all.
         sigma_degrees: how far gaze points spread in their saliency maps: degrees, or text such as ``1.5deg``, ``20px``
             or ``dhf1k`` (12.7 pixels of 640, as in that data set's own maps); 1 degree if None. Only for gaze points.
 

@@ -38,7 +38,6 @@ def clips_of_stills(folder: Path, out: Path, seed: int = 0) -> Iterator[Path]:
     shown = [number for number in numbered if (image == number).any()]
     if not shown:
         raise BadInput(f"{folder}: no picture is called like a number in image of fixations.npz")
-    out.mkdir(parents=True, exist_ok=True)
     for number in shown:
         observer, x, y = (field[image == number] for field in fixations)
         photograph = read_colours(numbered[number])

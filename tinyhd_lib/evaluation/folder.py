@@ -2,7 +2,6 @@
 
 import json
 import logging
-import re
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -22,7 +21,7 @@ from tinyhd_lib.evaluation.page import as_html
 from tinyhd_lib.evaluation.plan import Pair, Plan, make_plan
 from tinyhd_lib.evaluation.summary import Summary, summarise
 from tinyhd_lib.evaluation.tasks import PREDICTORS, run_task
-from tinyhd_lib.files import alone_in, remove_partials, write_atomically
+from tinyhd_lib.files import alone_in, remove_partials, write_atomically, write_json
 from tinyhd_lib.records import RECORD_NAME, RunRecord, check_same, read_record
 
 if TYPE_CHECKING:
@@ -84,7 +83,7 @@ def evaluate(options: EvaluateOptions, cluster: "Client | None" = None) -> Evalu
     for each in dataset.skipped:
         logger.warning("skipped: %s", each.reason)
     split = options.split or dataset.kind.evaluated or "all"
-    videos = dataset.of_split(None if split == "all" else split).videos
+    videos = dataset.of_split(split).videos
     settings = _asked(options, dataset, videos) | {"split": split}
     record = RunRecord("evaluate", settings | {"predictions": str(whole), "root": str(dataset.root.resolve())})
     with alone_in(out):
@@ -117,9 +116,7 @@ def read_evaluation(out: Path) -> Evaluation:
     lost = {"predictions", "data", "averaging", "seed"}.difference(settings)
     if lost:
         raise BadInput(f"{path}: its settings have no {min(lost)}; run tinyhd evaluate again")
-    table = next((out / name for name in _TABLE_NAMES if (out / name).exists()), None)
-    if table is None:
-        raise BadInput(f"{out}: its table of frames is gone; run tinyhd evaluate again")
+    table = next((out / name for name in _TABLE_NAMES if (out / name).exists()), out / _TABLE_NAMES[0])
     try:
         frames = _READERS[table.suffix[1:]](table)
     except (OSError, ValueError) as error:
@@ -177,29 +174,19 @@ def _score(
     """
     with tqdm(desc="scoring", unit=" frames", smoothing=0.1) as progress:
         plan = make_plan(options, dataset, videos, partial(results, client=client))
-        parts.mkdir(parents=True, exist_ok=True)
         remove_partials(parts)
         places = [parts / f"{task.key()}.parquet" for task in plan.tasks]
         progress.reset(total=sum(len(task.indices) for task in plan.tasks))
         for done in results(run_task, list(zip(plan.tasks, places, strict=True)), client):
             progress.update(done)
     for stale in set(parts.glob("*.parquet")).difference(places):
-        if re.fullmatch(r"[0-9a-f]{64}", stale.stem):  # nobody else's file is called so
-            stale.unlink()
-    frames = pd.concat([_read_part(place) for place in places], ignore_index=True)
+        stale.unlink()
+    frames = pd.concat(map(pd.read_parquet, places), ignore_index=True)
     frames = frames[frames["fixations"] >= options.min_fixations]
     if frames.empty:
         raise BadInput(f"{dataset.root}: no frame has {options.min_fixations} fixations; nothing to score")
     frames["predictor"] = pd.Categorical(frames["predictor"], PREDICTORS)
     return plan, frames.sort_values(["predictor", "video", "index"], ignore_index=True)
-
-
-def _read_part(place: Path) -> pd.DataFrame:
-    try:
-        return pd.read_parquet(place)
-    except (OSError, ValueError) as error:
-        place.unlink(missing_ok=True)
-        raise BadInput(f"{place}: was damaged, and is removed; run the same command again") from error
 
 
 def _write(out: Path, evaluation: Evaluation, table_format: str) -> None:
@@ -211,7 +198,7 @@ def _write(out: Path, evaluation: Evaluation, table_format: str) -> None:
     write_atomically(out / "videos.csv", _encoded(summary.videos, "csv"))
     write_atomically(out / "table.tex", summary.to_latex().encode())
     write_atomically(out / "report.html", as_html(summary, evaluation.frames, evaluation.pairs).encode())
-    write_atomically(out / SUMMARY_NAME, json.dumps(summary.to_json(), indent=2, allow_nan=False).encode())
+    write_json(out / SUMMARY_NAME, summary.to_json())
 
 
 def _encoded(table: pd.DataFrame, table_format: str) -> bytes:

@@ -2,7 +2,7 @@
 
 import base64
 import io
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from itertools import cycle, islice
 from typing import Any, NamedTuple
@@ -14,9 +14,8 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from tinyhd_lib.data.gaze import GroundTruth
+from tinyhd_lib.data.gaze import GroundTruth, places_of
 from tinyhd_lib.data.images import as_jpeg
-from tinyhd_lib.data.layouts import Video
 from tinyhd_lib.data.transforms import Image, Map, to_grey
 from tinyhd_lib.errors import BadInput
 from tinyhd_lib.evaluation.plan import Pair
@@ -24,7 +23,7 @@ from tinyhd_lib.evaluation.summary import Summary
 from tinyhd_lib.evaluation.tasks import CEILING, CENTRE, CHANCE, PREDICTION
 from tinyhd_lib.prediction.map_files import own_bounds
 from tinyhd_lib.prediction.options import Drawing
-from tinyhd_lib.prediction.overlay import draw
+from tinyhd_lib.prediction.overlay import draw, mark_points
 
 # Okabe and Ito's colours, which the colour-blind tell apart, and a marker besides.
 _BASELINES = {CHANCE: ("#999999", "o"), CENTRE: ("#e69f00", "s"), CEILING: ("#009e73", "^")}
@@ -95,8 +94,6 @@ def _bare(axes: Axes) -> None:
 
 
 _WORST = 6
-_WORST_OF_A_VIDEO = 2
-_APART = 25
 _WIDTH = 320
 
 
@@ -136,37 +133,19 @@ def as_html(summary: Summary, frames: pd.DataFrame, pairs: Sequence[Pair]) -> st
 
 
 def worst_frames(frames: pd.DataFrame, pairs: Sequence[Pair]) -> list[Worst]:
-    """Return the frames of lowest NSS: at most two of a video, and those apart; none of videos that do not decode."""
+    """Return the frames of lowest NSS, one of a video at most; none of videos that do not decode."""
     rows = frames[(frames["predictor"] == PREDICTION) & frames["NSS"].notna()].sort_values(["NSS", "video", "index"])
-    chosen = rows.loc[_apart(rows)].head(_WORST)
+    chosen = rows.drop_duplicates("video").head(_WORST)
     pair_of = {pair.video.name: pair for pair in pairs}
     found = []
-    for video, part in chosen.set_index("index").groupby("video", sort=False):
-        pair = pair_of[str(video)]
-        maps = dict(pair.maps.read(sorted(part.index)))
-        for index, image in _images(pair.video, set(part.index)):
-            picture = _beside(image, pair.video.truth(index), maps[index])
-            found.append(Worst(str(video), part["frame"][index], float(part["NSS"][index]), picture))
-    return sorted(found, key=lambda each: each.nss)
-
-
-def _apart(rows: pd.DataFrame) -> list[int]:
-    """Return the labels of the first rows of each video that are not of neighbouring frames."""
-    taken: dict[str, list[int]] = {}
-    labels = []
-    for label, video, index in zip(rows.index, rows["video"], rows["index"], strict=True):
-        others = taken.setdefault(video, [])
-        if len(others) < _WORST_OF_A_VIDEO and all(abs(index - other) >= _APART for other in others):
-            others.append(index)
-            labels.append(label)
-    return labels
-
-
-def _images(video: Video, indices: set[int]) -> Iterator[tuple[int, Image]]:
-    with suppress(BadInput):  # scores need no pictures
-        for frame in islice(video.frames(), max(indices) + 1):
-            if frame.index in indices:
-                yield frame.index, frame.image
+    for video, name, index, nss in zip(*(chosen[each] for each in ("video", "frame", "index", "NSS")), strict=True):
+        pair = pair_of[video]
+        (saliency,) = pair.maps.read([index])
+        with suppress(BadInput):  # scores need no pictures
+            for frame in islice(pair.video.frames(), index, index + 1):
+                picture = _beside(frame.image, pair.video.truth(index), saliency)
+                found.append(Worst(video, name, nss, picture))
+    return found
 
 
 def _beside(image: Image, truth: GroundTruth | None, saliency: Map) -> Image:
@@ -176,9 +155,8 @@ def _beside(image: Image, truth: GroundTruth | None, saliency: Map) -> Image:
     small = cv2.resize(image, size[::-1], interpolation=cv2.INTER_AREA)
     greys = [to_grey(each.astype(np.float32), size, own_bounds(each)) for each in (truth.saliency, saliency)]
     looked, predicted = (draw(small, grey, Drawing()) for grey in greys)
-    for row, column in np.argwhere(truth.fixations) * np.divide(size, truth.fixations.shape):
-        cv2.circle(looked, (round(column), round(row)), 2, (255, 255, 255), 1, cv2.LINE_AA)
-    return np.hstack([looked, predicted])
+    points = places_of(truth.fixations)[:, ::-1] * size[::-1]
+    return np.hstack([mark_points(looked, points), predicted])
 
 
 def _said(value: Any) -> str:

@@ -14,7 +14,7 @@ from tinyhd_lib.data.layouts import Video
 from tinyhd_lib.data.transforms import Map
 from tinyhd_lib.errors import BadInput
 from tinyhd_lib.evaluation.options import EvaluateOptions
-from tinyhd_lib.evaluation.predictions import Maps, NoMaps, find_maps, read_any_map
+from tinyhd_lib.evaluation.predictions import Maps, find_maps, read_any_map
 from tinyhd_lib.evaluation.statistics import chosen_frames
 from tinyhd_lib.evaluation.tasks import Task, centre_bias, mean_truth, other_fixations
 
@@ -107,12 +107,7 @@ def _pair(video: Video, options: EvaluateOptions) -> Pair:
         raise BadInput(f"{video.name}: where people looked is not known; score a split that has ground truth")
     count = len(video.names)
     known = [index for index in range(count) if video.gaze is not None or video.truth_files(index) is not None]
-    try:
-        maps = find_maps(options.predictions, video, options.first)
-    except NoMaps:
-        if not _is_allowed(options.allow_missing, video.name):
-            raise
-        maps = Maps({})
+    maps = find_maps(options.predictions, video, options.first, optional=_is_allowed(options.allow_missing, video.name))
     wanted = range(count) if options.every == 1 else known[:: options.every]
     missing = set() if maps.video else set(wanted).difference(maps.files)
     lacking = [video.names[index] for index in sorted(missing)]
@@ -151,13 +146,12 @@ def _choose(pairs: Sequence[Pair], options: EvaluateOptions) -> dict[int, list[i
 def _centres(dataset: Dataset, videos: Sequence[Video], run_all: MapFunction) -> tuple[list[Map], str, bool]:
     """Return a centre bias for each video, in words what it was learnt from, and whether that is the other videos."""
     fitted = dataset.kind.fitted
-    if fitted in dataset.splits and videos[0].split != fitted:
-        means = list(run_all(mean_truth, dataset.of_split(fitted).videos))
-        learnt = sum(mean is not None for mean in means)
-        if learnt:
-            return [centre_bias(means)] * len(videos), f"learnt from {learnt} videos of {fitted}", False
-    means = list(run_all(mean_truth, videos))
+    apart = [each for each in dataset.videos if each.has_truth and each.split == fitted and fitted != videos[0].split]
+    means = list(run_all(mean_truth, apart or videos))
+    learnt = sum(mean is not None for mean in means)
+    if apart:
+        return [centre_bias(means)] * len(videos), f"learnt from {learnt} videos of {fitted}", False
     maps = [centre_bias(means, without=number) for number in range(len(videos))]
-    if sum(mean is not None for mean in means) < 2:
+    if learnt < 2:
         return maps, "uniform, for there is nothing to learn it from", False
     return maps, "learnt from the other videos", True

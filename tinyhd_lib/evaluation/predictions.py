@@ -2,10 +2,10 @@
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
-from functools import lru_cache
+from itertools import islice
 from pathlib import Path
 
 import cv2
@@ -17,14 +17,9 @@ from tinyhd_lib.data.layouts import Video
 from tinyhd_lib.data.transforms import Map
 from tinyhd_lib.data.video import VIDEO_SUFFIXES, count_frames_in, read_frames
 from tinyhd_lib.errors import BadInput
-from tinyhd_lib.files import fingerprint
 
 _ARRAYS = frozenset({".npz", ".npy", ".mat"})
 MAP_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp"}) | _ARRAYS
-
-
-class NoMaps(BadInput):
-    """Tell that there is nothing for a video."""
 
 
 @dataclass(frozen=True)
@@ -39,34 +34,27 @@ class Maps:
     files: dict[int, Path]
     video: Path | None = None
 
-    def read(self, indices: Iterable[int]) -> Iterator[tuple[int, Map]]:
+    def read(self, indices: Sequence[int]) -> Iterator[Map]:
         """Yield the maps (h, w) of some frames, in ascending order; their scale and size are the author's own.
 
         Raises:
             BadInput: one of them cannot be read.
         """
         if self.video is None:
-            yield from ((index, read_any_map(self.files[index])) for index in indices)
-            return
-        wanted = set(indices)
-        if self.video.suffix.lower() in _ARRAYS:
-            stack = _read_array(self.video, fingerprint([self.video]))
-            yield from ((index, _checked(self.video, stack[index])) for index in sorted(wanted))
-            return
-        for frame in read_frames(self.video, strict=True):
-            if frame.index in wanted:
-                yield frame.index, cv2.cvtColor(frame.image, cv2.COLOR_RGB2GRAY)
-                wanted.remove(frame.index)
-            if not wanted:
-                return
-        raise BadInput(f"{self.video}: ends before frame {min(wanted)}; make it anew")
+            yield from (read_any_map(self.files[index]) for index in indices)
+        elif self.video.suffix.lower() in _ARRAYS:
+            stack = _read_array(self.video)
+            yield from (_checked(self.video, stack[index]) for index in indices)
+        else:
+            wanted, frames = set(indices), islice(read_frames(self.video, strict=True), indices[-1] + 1)
+            yield from (cv2.cvtColor(each.image, cv2.COLOR_RGB2GRAY) for each in frames if each.index in wanted)
 
     def sources(self, indices: Iterable[int]) -> list[Path]:
         """Return the files that the maps of some frames are read from."""
         return [self.video] if self.video else [self.files[index] for index in indices]
 
 
-def find_maps(root: Path, video: Video, first: int | None = None) -> Maps:
+def find_maps(root: Path, video: Video, first: int | None, *, optional: bool) -> Maps:
     """Find the maps of a video: files in ``root/<video>/`` called as its frames are, or one file for all of them.
 
     A folder may have them in ``maps/``; the file may be ``root/<video>.mp4``, or an array (frames, h, w) ``.npy``,
@@ -76,9 +64,10 @@ def find_maps(root: Path, video: Video, first: int | None = None) -> Maps:
         root: somebody's maps of a data set.
         video: of that data set.
         first: the number of the first frame, where files are numbered in another way than the data set's frames.
+        optional: whether there may be none.
 
     Raises:
-        BadInput: nothing is found, or a file belongs to no frame, or two to the same.
+        BadInput: nothing is found that is needed, or a file belongs to no frame, or two to the same.
     """
     names = [video.name, str(int(video.name))] if video.name.isdecimal() else [video.name]
     folder = next((root / name for name in names if (root / name).is_dir()), root / video.name)
@@ -92,15 +81,16 @@ def find_maps(root: Path, video: Video, first: int | None = None) -> Maps:
         return Maps(_files(flat, video, first, f"{flat[0].stem.rpartition('_')[0]}_"))
     if len(found) > 1:
         raise BadInput(f"{found[1]}: a second video of maps beside {found[0].name}; keep one of them")
+    if not found and optional:
+        return Maps({})
     if not found:
         kinds = Counter(path.suffix or "folders" for path in beside).most_common(2)
         seen = ", ".join(f"{count} {kind}" for kind, count in kinds) or "nothing"
-        near = "".join(
-            f", such as {name}" for name in get_close_matches(folder.name, [path.name for path in beside], 1)
-        )
-        raise NoMaps(f"{folder}: not there, nor {folder.name}.mp4 or .npy; there are {seen}{near}")
+        near = get_close_matches(folder.name, [path.name for path in beside], 1)
+        such = f"{seen}, such as {near[0]}" if near else seen
+        raise BadInput(f"{folder}: not there, nor {folder.name}.mp4 or .npy; there are {such}")
     is_array = found[0].suffix.lower() in _ARRAYS
-    count = len(_read_array(found[0], fingerprint(found))) if is_array else count_frames_in(found[0])
+    count = len(_read_array(found[0])) if is_array else count_frames_in(found[0])
     if count != len(video.names):
         raise BadInput(f"{found[0]}: {count} maps, but the video has {len(video.names)} frames: they cannot be paired")
     return Maps({}, found[0])
@@ -141,7 +131,7 @@ def read_any_map(path: Path, kinds: str = "fiu") -> Map:
         BadInput: it cannot be read, or holds no map.
     """
     is_array = path.suffix.lower() in _ARRAYS
-    return _checked(path, _read_array(path, fingerprint([path])) if is_array else read_grey(path), kinds)
+    return _checked(path, _read_array(path) if is_array else read_grey(path), kinds)
 
 
 def _checked(path: Path, saliency: Map, kinds: str = "fiu") -> Map:
@@ -154,8 +144,7 @@ def _checked(path: Path, saliency: Map, kinds: str = "fiu") -> Map:
     return saliency
 
 
-@lru_cache(maxsize=2)
-def _read_array(path: Path, _written: str) -> Map:
+def _read_array(path: Path) -> Map:
     arrays = read_arrays(path)
     if "saliency" not in arrays and len(arrays) != 1:
         raise BadInput(f"{path}: which array is the map? it holds {', '.join(arrays) or 'none'}; call it 'saliency'")

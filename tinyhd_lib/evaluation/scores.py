@@ -18,7 +18,7 @@ class Target:
 
     Attributes:
         truth: where people looked in this frame.
-        others: (H, W) bool: where they looked in other videos, None where there are none.
+        others: (H, W) bool: where they looked in other videos.
         protocol: how to compute.
         centre: (H, W) a centre bias, where predictions are densities; None where they are not.
         sigma: how far a fixation spreads in the saliency map, in pixels, where densities are also scored by the maps
@@ -26,7 +26,7 @@ class Target:
     """
 
     truth: GroundTruth
-    others: Image | None
+    others: Image
     protocol: ScoringProtocol
     centre: Map | None = None
     sigma: float | None = None
@@ -47,12 +47,6 @@ class Metric:
     higher_is_better: bool = True
 
 
-def _shuffled(saliency: Map, target: Target) -> float:
-    if target.others is None:
-        return float("nan")
-    return metrics.auc_shuffled(saliency, target.truth.fixations, target.others)
-
-
 def _kl(saliency: Map, target: Target) -> float:
     return metrics.kl_div(saliency, target.truth.saliency, target.protocol.kl_epsilon)
 
@@ -61,7 +55,7 @@ METRICS: tuple[Metric, ...] = (
     Metric("AUC-J", lambda saliency, target: metrics.auc_judd(saliency, target.truth.fixations)),
     Metric("AUC", lambda saliency, target: metrics.auc_rank(saliency, target.truth.fixations)),
     Metric("AUC-B", lambda saliency, target: metrics.auc_borji(saliency, target.truth.fixations)),
-    Metric("sAUC", _shuffled),
+    Metric("sAUC", lambda saliency, target: metrics.auc_shuffled(saliency, target.truth.fixations, target.others)),
     Metric("CC", lambda saliency, target: metrics.cc(saliency, target.truth.saliency)),
     Metric("SIM", lambda saliency, target: metrics.sim(saliency, target.truth.saliency)),
     Metric("NSS", lambda saliency, target: metrics.nss(saliency, target.truth.fixations)),

@@ -11,6 +11,7 @@ from tinyhd_lib.evaluation.options import PROTOCOLS
 from tinyhd_lib.evaluation.scores import MATCHED, OF_DENSITIES, Metric, metrics_in
 from tinyhd_lib.evaluation.statistics import Estimate, estimate, totals, units
 
+_TITLE = "{predictions} on {data}{split}: {videos} videos, {frames} frames; protocol {protocol}, averaging {averaging}"
 _FEW_VIDEOS = 20
 _MANY_ZEROS = 0.01
 
@@ -66,12 +67,8 @@ class Summary:
 
     def headline(self) -> str:
         """Return what was scored, in one line."""
-        said = self.settings
-        split = "" if said["split"] == "all" else f", {said['split']}"
-        return (
-            f"{said['predictions']} on {said['data']}{split}: {said['videos']} videos, {said['frames']} frames; "
-            f"protocol {said['protocol']}, averaging {said['averaging']}"
-        )
+        split = "" if self.settings["split"] == "all" else f", {self.settings['split']}"
+        return _TITLE.format_map(self.settings | {"split": split})
 
     def notes(self) -> list[str]:
         """Return what a reader must know to use the figures."""

@@ -3,11 +3,10 @@
 That is chance, a centre bias, and how well people predict one another.
 """
 
-import hashlib
-import json
 import os
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
+from hashlib import sha256
 from itertools import cycle, islice
 from pathlib import Path
 from typing import Any
@@ -25,7 +24,7 @@ from tinyhd_lib.errors import BadInput
 from tinyhd_lib.evaluation.options import PROTOCOLS, EvaluateOptions
 from tinyhd_lib.evaluation.predictions import Maps
 from tinyhd_lib.evaluation.scores import Target, score
-from tinyhd_lib.files import fingerprint, write_atomically
+from tinyhd_lib.files import digest_of, fingerprint, is_whole, write_atomically
 from tinyhd_lib.metrics.arrays import resize
 from tinyhd_lib.overlap import keep_freed_memory
 
@@ -67,11 +66,11 @@ def centre_bias(means: Sequence[Map | None], without: int | None = None) -> Map:
     return np.mean(others, axis=0) if others else np.ones(CENTRE_SIZE)
 
 
-def other_fixations(videos: Sequence[Video], without: int, seed: int) -> np.ndarray | None:
+def other_fixations(videos: Sequence[Video], without: int, seed: int) -> np.ndarray:
     """Return where people looked in up to ten frames of other videos: (n, 2), row and column as parts of the sides.
 
-    None if there is no other video, or nothing is known of the drawn frames. Frames are drawn from the videos in turn,
-    so that each has its share.
+    None, (0, 2), if there is no other video, or nothing is known of the drawn frames. Frames are drawn from the videos
+    in turn, so that each has its share.
     """
     others = [video for index, video in enumerate(videos) if index != without]
     rng = np.random.default_rng([seed, crc32(os.fsencode(videos[without].name))])
@@ -79,7 +78,7 @@ def other_fixations(videos: Sequence[Video], without: int, seed: int) -> np.ndar
     drawn = islice(cycle(chosen), OTHER_FRAMES)
     truths = [video.truth(int(rng.integers(len(video.names)))) for video in drawn]
     places = [places_of(truth.fixations) for truth in truths if truth is not None]
-    return np.concatenate(places) if places else None
+    return np.concatenate([np.empty((0, 2)), *places])
 
 
 def halves(video: Video, seed: int) -> tuple[Gaze, Gaze] | None:
@@ -117,7 +116,7 @@ class Task:
         indices: of its frames, ascending.
         maps: the predictions.
         centre: a centre bias, of any size.
-        others: where people looked in other videos, see `other_fixations`; None without.
+        others: where people looked in other videos, see `other_fixations`.
         others_know_centre: whether the centre bias was learnt from those videos: then its shuffled AUC, whose false
             alarms are drawn from what it knows, says nothing.
         options: how it is scored: by its ``protocol``, ``matched`` and ``seed``.
@@ -127,7 +126,7 @@ class Task:
     indices: tuple[int, ...]
     maps: Maps
     centre: Map
-    others: np.ndarray | None
+    others: np.ndarray
     others_know_centre: bool
     options: EvaluateOptions
 
@@ -135,19 +134,10 @@ class Task:
         """Return the name of its result: a hash of everything that decides it."""
         video, options = self.video, self.options
         pictures = [path for index in self.indices for path in video.truth_files(index) or ()]
-        stated = {
-            "version": _VERSION,
-            "video": [video.split, video.name],
-            "viewing": video.viewing and asdict(video.viewing),
-            "indices": self.indices,
-            "truth": fingerprint(pictures if video.gaze is None else [video.gaze]),
-            "predictions": fingerprint(self.maps.sources(self.indices)),
-            "how": [self.others_know_centre, options.protocol, options.matched, options.seed],
-        }
-        digest = hashlib.sha256(json.dumps(stated).encode())
-        digest.update(self.centre.tobytes())
-        digest.update(b"" if self.others is None else self.others.tobytes())
-        return digest.hexdigest()
+        stated = (video.split, video.name, video.viewing, self.indices, options.protocol, options.matched, options.seed)
+        files = fingerprint([video.gaze] if video.gaze else pictures), fingerprint(self.maps.sources(self.indices))
+        arrays = [sha256(each.tobytes()).hexdigest() for each in (self.centre, self.others)]
+        return digest_of(str(_VERSION), repr(stated), *files, *arrays)
 
 
 def run_task(job: tuple[Task, Path]) -> int:
@@ -160,7 +150,7 @@ def run_task(job: tuple[Task, Path]) -> int:
         BadInput: a prediction or its ground truth cannot be read.
     """
     task, place = job
-    if not place.exists():
+    if not is_whole(place):
         keep_freed_memory()
         write_atomically(place, pd.DataFrame(_rows(task)).to_parquet(index=False))
     return len(task.indices)
@@ -170,18 +160,18 @@ def _rows(task: Task) -> list[dict[str, Any]]:
     options, centre, viewing = task.options, task.centre, task.video.viewing
     parts = halves(task.video, options.seed)
     rows = []
-    for index, saliency in task.maps.read(task.indices):
+    for index, saliency in zip(task.indices, task.maps.read(task.indices), strict=True):
         truth = task.video.truth(index)
         if truth is None:
             raise BadInput(f"{task.video.name}: the ground truth of frame {task.video.names[index]} went missing")
         size = truth.fixations.shape
-        others = None if task.others is None else as_fixations(task.others, size)
         if centre.shape != size:
             centre = resize(task.centre, size)
         baseline = None if saliency.dtype == np.uint8 else centre  # grey levels are stretched, and no density
         sigma = viewing.sigma if viewing else DHF1K_SIGMA * size[1]  # as the maps of the ground truth spread
         if options.matched and baseline is None:
             raise BadInput(f"{task.video.name}: `matched` is for densities, not for 8-bit maps; make .npz or 16 bits")
+        others = as_fixations(task.others, size)
         target = Target(truth, others, PROTOCOLS[options.protocol], baseline, sigma if options.matched else None)
         predictions = {CHANCE: np.zeros(size), CENTRE: centre, PREDICTION: saliency}
         found = {predictor: score(each, target) for predictor, each in predictions.items()}

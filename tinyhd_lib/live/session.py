@@ -121,7 +121,6 @@ def _keep(seen: LivePrediction, options: LiveOptions, overlay: VideoWriter | Non
         return
     grey = to_grey(seen.map, (seen.image.shape[0], seen.image.shape[1]), own_bounds(seen.map))
     if options.out:
-        options.out.mkdir(parents=True, exist_ok=True)
         write_atomically(options.out / f"{seen.frame}.png", encode_grey(grey))
     if overlay or watched:
         picture = draw(seen.image, grey, options.drawing)

@@ -52,9 +52,9 @@ class Notebook:
         """Return all the names that a parameter may have."""
         if not self.recipe:
             return list(self.parameters)
-        from tinyhd_lib.notebooks.helpers import recipe_entries
+        from tinyhd_lib.training.recipe import Recipe
 
-        return [*self.parameters, *map(str.upper, recipe_entries())]
+        return [*self.parameters, *map(str.upper, Recipe.__annotations__)]
 
 
 def find_notebooks(names: Sequence[str] = (), folder: Path | None = None) -> list[Notebook]:
@@ -73,9 +73,8 @@ def find_notebooks(names: Sequence[str] = (), folder: Path | None = None) -> lis
         raise BadInput(f"{folder}: {'no notebooks in it' if folder.is_dir() else 'no such folder'}")
     paths = list(dict.fromkeys(_find(name, there) for name in names)) or there
     stems = [path.stem for path in paths]
-    twice = next((stem for stem in stems if stems.count(stem) > 1), None)
-    if twice:
-        raise BadInput(f"several notebooks are called {twice!r}, and would share a folder; run them one by one")
+    if twice := [stem for stem in stems if stems.count(stem) > 1]:
+        raise BadInput(f"several notebooks are called {twice[0]!r}, and would share a folder; run them one by one")
     return [read_notebook(path) for path in paths]
 
 
@@ -94,20 +93,16 @@ def copy_notebooks(folder: Path) -> list[Path]:
     """Copy the notebooks that come with the library, and their sets of parameters; return where the notebooks are.
 
     Args:
-        folder: where they go; it is made.
+        folder: where they go; it is made, or empty.
 
     Raises:
-        BadInput: a file of theirs is there already.
+        BadInput: something is in the folder.
     """
-    source = shipped("notebooks")
-    names = [path.relative_to(source) for path in source.rglob("*") if path.suffix in {".ipynb", ".yaml"}]
-    taken = next((folder / name for name in names if (folder / name).exists()), None)
-    if taken:
-        raise BadInput(f"{taken}: is there already; give another `folder`")
-    for name in names:
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(source / name, folder / name)
-    return sorted(folder / name for name in names if name.suffix == ".ipynb")
+    if folder.exists() and any(folder.iterdir()):
+        raise BadInput(f"{folder}: something is there already; give another `folder`")
+    ours = shutil.ignore_patterns("runs", ".*")  # and not what somebody made of them in a checkout
+    shutil.copytree(shipped("notebooks"), folder, ignore=ours, dirs_exist_ok=True)
+    return sorted(folder.glob("*.ipynb"))
 
 
 def read_notebook(path: Path) -> Notebook:
@@ -163,7 +158,7 @@ def gather_parameters(notebook: Notebook, sources: Sequence[str], settings: Mapp
             remedy = f"the nearest are {near}" if near else f"it has {', '.join(notebook.parameters) or 'none'}"
             raise BadInput(f"{notebook.name}: no parameter {name}; {remedy}")
         try:
-            json.dumps(value)
+            parameters[name] = json.loads(json.dumps(value))  # as a record will give it back: a tuple is a list there
         except TypeError as error:
             raise BadInput(f"{name} {value!r}: neither text nor a number; put it in quotes") from error
     return parameters

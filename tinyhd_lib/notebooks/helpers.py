@@ -86,16 +86,11 @@ def find_video(name: str | Path) -> Path:
     return found
 
 
-def recipe_entries() -> list[str]:
-    """Return the names of a recipe's entries."""
-    from tinyhd_lib.training.recipe import Recipe
-
-    return list(Recipe.__annotations__)
-
-
 def recipe_changes(parameters: Mapping[str, Any]) -> dict[str, Any]:
     """Return what of a notebook's parameters, ``globals()``, is called like an entry of a recipe, in capitals."""
-    return {name: parameters[name.upper()] for name in recipe_entries() if name.upper() in parameters}
+    from tinyhd_lib.training.recipe import Recipe
+
+    return {name: parameters[name.upper()] for name in Recipe.__annotations__ if name.upper() in parameters}
 
 
 _BRIGHTEST = 99.5

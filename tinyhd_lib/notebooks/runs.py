@@ -1,6 +1,5 @@
 """Notebooks run headless by papermill, each into a folder of its own; what is done is not run again."""
 
-import json
 import logging
 import os
 import time
@@ -17,7 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tinyhd_lib.engine import results
 from tinyhd_lib.errors import BadInput
-from tinyhd_lib.files import alone_in, is_whole, partial_path, remove_partials, sha256
+from tinyhd_lib.files import alone_in, appears_whole, is_whole, remove_partials, sha256
 from tinyhd_lib.notebooks.files import Notebook, gather_parameters, is_set
 from tinyhd_lib.records import RunRecord, read_record
 
@@ -108,9 +107,7 @@ def plan(
     for notebook in notebooks:
         folder = out / notebook.name
         own = {"OUT": str(folder)} if "OUT" in notebook.parameters else {}
-        # As the record will give them back: a tuple is a list there, and every name text.
-        parameters = json.loads(json.dumps(own | gather_parameters(notebook, sources, settings)))
-        runs.append(Run(notebook, parameters, folder))
+        runs.append(Run(notebook, own | gather_parameters(notebook, sources, settings), folder))
     return runs
 
 
@@ -131,9 +128,7 @@ def run_notebooks(
     if timeout is not None and timeout <= 0:
         raise BadInput(f"`timeout` {timeout:g}: seconds, more than 0")
     if find_spec("papermill") is None:
-        raise BadInput(
-            "papermill, which runs notebooks, is not installed; pip install -e '.[notebooks]' from the checkout"
-        )
+        raise BadInput("papermill is not installed; pip install -e '.[notebooks]' from the checkout")
     waiting = [run for run in runs if force or not run.is_done()]
     outcomes = results(partial(_run, timeout=timeout, progress=cluster is None), waiting, cluster)
     for run in runs:
@@ -153,7 +148,6 @@ def _run(run: Run, *, timeout: float | None, progress: bool) -> Ending:
 def _recorded(run: Run, timeout: float | None, *, progress: bool) -> str | None:
     """Run a notebook and write down what came of it; return why it failed, None if it did not."""
     record = run.record()
-    run.folder.mkdir(parents=True, exist_ok=True)
     remove_partials(run.folder)
     for left in (run.folder / COPY_NAME, *run.artefacts.values()):  # what lies there will not have been made
         left.unlink(missing_ok=True)
@@ -188,15 +182,14 @@ def execute(
     import papermill  # type: ignore[import-untyped]
     from nbclient.exceptions import CellTimeoutError, DeadKernelError
 
-    partial, failure = partial_path(copy), None
-    deadline = time.monotonic() + (timeout or 0)
+    failure, deadline = None, time.monotonic() + (timeout or 0)
     # Jupyter and papermill tell what they do, and what they would like better; what goes wrong, they raise.
     logging.getLogger("papermill").setLevel(logging.CRITICAL + 1)
-    try:
-        with warnings.catch_warnings(action="ignore"):
+    with appears_whole(copy) as place, warnings.catch_warnings(action="ignore"):
+        try:
             papermill.execute_notebook(
                 _verbatim(source),
-                _verbatim(partial),
+                _verbatim(place),
                 parameters=dict(parameters),
                 kernel_name="python3",
                 language="python",
@@ -208,13 +201,12 @@ def execute(
                 # Never 0, which nbclient takes for as long as it likes.
                 timeout_func=(lambda _cell: max(0.001, deadline - time.monotonic())) if timeout else None,
             )
-    except papermill.PapermillExecutionError as error:
-        failure = f"In [{error.exec_count}]: {error.ename}: {error.evalue}"
-    except DeadKernelError:
-        failure = "its kernel died, perhaps for want of memory"
-    except CellTimeoutError:
-        failure = f"took longer than {timeout:g} s, and was stopped"
-    partial.replace(copy)
+        except papermill.PapermillExecutionError as error:
+            failure = f"In [{error.exec_count}]: {error.ename}: {error.evalue}"
+        except DeadKernelError:
+            failure = "its kernel died, perhaps for want of memory"
+        except CellTimeoutError:
+            failure = f"took longer than {timeout:g} s, and was stopped"
     return failure
 
 

@@ -146,8 +146,6 @@ def _prepare_folder(job: Job, record: RunRecord) -> None:
     for path in _maps_in(job) if job.force else ():
         path.unlink()
     record.write(job.out)
-    if job.overlay:
-        job.overlay.parent.mkdir(parents=True, exist_ok=True)
 
 
 def _write_results(job: Job, items: Iterator[Seen], info: VideoInfo) -> Iterator[None]:

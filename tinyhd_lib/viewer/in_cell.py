@@ -52,6 +52,4 @@ class InCell(DOMWidget):  # type: ignore[misc]
         return place
 
     def _place(self, path: str | Path | None, name: str) -> Path:
-        place = self.out / name if path is None else Path(path)
-        place.parent.mkdir(parents=True, exist_ok=True)
-        return place
+        return self.out / name if path is None else Path(path)

@@ -68,7 +68,7 @@ def open_maps(maps: Maps, video: Path) -> MapSource:
     if isinstance(maps, np.ndarray):
         return _of_array(maps)
     if Path(maps).is_dir():
-        return _of_folder(Path(maps))
+        return _of_folder(Path(maps), video)
     source = foreign_runtime(maps) or model_source(maps)
     return _of_array(_kept(video, f"fused {source.sampling}", source.digest, lambda: _fused_maps(video, maps)))
 
@@ -131,17 +131,20 @@ def _of_array(maps: Map) -> MapSource:
     return MapSource(len(maps), lambda index: maps[index].astype(np.float32) if index < len(maps) else None)
 
 
-def _of_folder(folder: Path) -> MapSource:
-    """Return map files, as `predict` and others write them.
+def _of_folder(folder: Path, video: Path) -> MapSource:
+    """Return map files, as `predict` and others write them: in a folder, or in the one of this video's name within it.
 
     A file whose name is a number is that frame's, from 0, or from 1 if none is called 0; others are taken in order.
 
     Raises:
         BadInput: there are no map files; later, where one cannot be read.
     """
-    paths = sorted(path for path in folder.iterdir() if path.suffix.lower() in MAP_SUFFIXES and path.is_file())
+    own = folder / (video.name if video.is_dir() else video.stem)
+    place = own if own.is_dir() else folder
+    paths = sorted(path for path in place.iterdir() if path.suffix.lower() in MAP_SUFFIXES and path.is_file())
     if not paths:
-        raise BadInput(f"{folder}: no map files in it; tinyhd predict makes some")
+        told = f"{place}: no map files in it, and {own}: no folder with the maps of {video}"
+        raise BadInput(f"{told}; tinyhd predict makes one")
     known = dict(enumerate(paths))
     if all(path.stem.isdecimal() for path in paths):
         first = min(1, *(int(path.stem) for path in paths))

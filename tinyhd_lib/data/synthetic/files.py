@@ -23,6 +23,7 @@ from tinyhd_lib.data.synthetic.drawing import render
 from tinyhd_lib.data.synthetic.scenes import SyntheticVideo, make_video, only_shot, simulate_observers
 from tinyhd_lib.data.transforms import Image
 from tinyhd_lib.data.writer import VideoWriter
+from tinyhd_lib.files import write_atomically
 
 SMALLEST = 32
 """Pixels a side: below, things would be specks."""
@@ -100,7 +101,7 @@ def _write_dhf1k(root: Path, order: Order) -> Iterator[Made]:
             write_avi(path, recipe.clip())
             folder = root / "annotation" / f"{number:04d}"
             for count, fixations in enumerate(_write_truth(folder, "{:04d}.png", recipe), start=1):
-                write(folder / "fixation" / "maps" / f"{count:04d}.mat", mat(fixations))
+                write_atomically(folder / "fixation" / "maps" / f"{count:04d}.mat", mat(fixations))
             yield folder.name, path, recipe
 
 
@@ -140,7 +141,7 @@ def _write_kinetics(root: Path, order: Order) -> Iterator[Made]:
         if position == 0:
             # As of a download that broke off: the index, which comes last, is missing.
             content = b"\0\0\0\x18ftypmp42\0\0\0\0mp42isom" + b"\0\1\0\0mdat" + bytes(4096)
-            write(folder / "synthbroken_000000_000010.mp4", content)
+            write_atomically(folder / "synthbroken_000000_000010.mp4", content)
         yield f"{folder.name}/{path.stem}", path, recipe
 
 
@@ -156,7 +157,7 @@ def _write_gaze(root: Path, order: Order) -> Iterator[Made]:
     for name, path, recipe in _write_folder(root, order, order.observers):
         gaze, fps = recipe.gaze(), float(recipe.clip().rate)
         height, width = gaze.size
-        write(path.with_suffix(".npz"), gaze_file(gaze, fps))
+        write_atomically(path.with_suffix(".npz"), gaze_file(gaze, fps))
         described[name] = {
             "frames": gaze.frames,
             "fps": fps,
@@ -167,7 +168,7 @@ def _write_gaze(root: Path, order: Order) -> Iterator[Made]:
             "pixels_per_degree": width / ASSUMED_WIDTH_DEGREES,
         }
         yield name, path, recipe
-    write(root / "GAZE.json", json.dumps(described, indent=1).encode())
+    write_atomically(root / "GAZE.json", json.dumps(described, indent=1).encode())
 
 
 WRITERS: dict[str, Callable[[Path, Order], Iterator[Made]]] = {
@@ -195,8 +196,8 @@ def _write_truth(folder: Path, pattern: str, recipe: VideoSettings, first: int =
     gaze = recipe.gaze()
     for index in range(gaze.frames if recipe.observers else 0):
         name, fixations = pattern.format(first + index), (gaze.at(index).counts() > 0).astype(np.uint8)
-        write(folder / "maps" / name, encode_grey(ground_truth(fixations)))
-        write(folder / "fixation" / name, encode_grey(fixations * 255))
+        write_atomically(folder / "maps" / name, encode_grey(ground_truth(fixations)))
+        write_atomically(folder / "fixation" / name, encode_grey(fixations * 255))
         yield fixations
 
 
@@ -204,7 +205,7 @@ def _write_frames(folder: Path, pattern: str, recipe: VideoSettings, first: int 
     """Write the pictures, maps and fixations of a video that somebody watched, likewise."""
     clip = recipe.clip()
     for index, _ in enumerate(_write_truth(folder, pattern, recipe, first)):
-        write(folder / "images" / pattern.format(first + index), as_png(render(clip, index)))
+        write_atomically(folder / "images" / pattern.format(first + index), as_png(render(clip, index)))
 
 
 _MAT_HEADER = b"MATLAB 5.0 MAT-file, synthetic".ljust(116)
@@ -224,7 +225,6 @@ def ground_truth(fixations: Image) -> Image:
 
 
 def write_mp4(path: Path, clip: SyntheticVideo) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
     with VideoWriter(path, clip.rate) as video:
         for index in range(clip.frames):
             video.write(render(clip, index), float(index / clip.rate))
@@ -238,11 +238,6 @@ def write_avi(path: Path, clip: SyntheticVideo) -> None:
         for index in range(clip.frames):
             container.mux(stream.encode(av.VideoFrame.from_ndarray(render(clip, index), format="rgb24")))
         container.mux(stream.encode(None))
-
-
-def write(path: Path, content: bytes) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(content)
 
 
 def mat(fixations: Image) -> bytes:
