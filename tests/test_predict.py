@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from tinyhd_lib import MODEL_SPECS, BadInput, load_model, predict, save_model
 from tinyhd_lib.data.video import Frame
-from tinyhd_lib.data.windows import windows_ending
+from tinyhd_lib.data.windows import looks
 from tinyhd_lib.models.spec import Sampling
 from tinyhd_lib.prediction.inference import _overlapping, frames_of, saliency_maps
 from tinyhd_lib.prediction.time import Asked
@@ -123,7 +123,7 @@ def test_some_frames_get_the_maps_that_they_have_among_all(
 
 def test_windows_that_lie_far_apart_hold_their_own_frames_only() -> None:
     frames = [Asked(frame, wanted=True, needed=True) for frame in numbered(200)]
-    clips = _overlapping(list(windows_ending(frames, 90)))
+    clips = _overlapping(list(looks(frames, MODEL_SPECS[S], 90)))
     assert clips[0].base.shape[1] == 4 * 16
     last = [[round(float((clip[0, place, 0, 0] * 0.229 + 0.485) * 255)) for place in (0, 15)] for clip in clips]
     assert last == [[0, 0], [75, 90], [165, 180], [184, 199]]
