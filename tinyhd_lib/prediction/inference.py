@@ -17,7 +17,7 @@ from tinyhd_lib.models.spec import CLIP_FRAMES, Sampling
 from tinyhd_lib.models.weights import DEFAULT_WEIGHTS
 from tinyhd_lib.overlap import prefetch
 from tinyhd_lib.prediction.options import WindowOptions
-from tinyhd_lib.prediction.time import REACH, Asked, Planned, between, needs, planned, smoothed
+from tinyhd_lib.prediction.time import REACH, Asked, between, needs, planned, smoothed
 from tinyhd_lib.runtime import Runtime, open_runtime
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from tinyhd_lib.runtime.foreign import Saliency
 
 
-Batch = tuple[list[Planned], list[Map]]
+Batch = tuple[list[tuple[Window[Asked], bool]], list[Map]]
 _MARGIN = 1.01  # so that no neighbour is missed by rounding
 _WAITING_FRAMES = 128  # decoded, for one batch of windows that lie far apart
 
@@ -142,29 +142,30 @@ def saliency_maps(
     used = planned(windows, lambda index: asked[index].needed, linear=linear)
     looked = _computed(prefetch(_batches(used, size), depth=1), runtime)
     maps = between(looked, outputs, linear=linear)
-    answers = ((asked.pop(index), saliency) for index, saliency in enumerate(maps))
+    every = ((asked.pop(index), saliency) for index, saliency in enumerate(maps))
+    answers = ((each, saliency if each.needed else None) for each, saliency in every)
     unsmoothed = ((each.frame, saliency) for each, saliency in answers)
     yield from smoothed(answers, sampling.smooth) if sampling.smooth else unsmoothed
 
 
-def _computed(batches: Iterable[Batch], runtime: Runtime) -> Iterator[tuple[Planned, Map | None]]:
+def _computed(batches: Iterable[Batch], runtime: Runtime) -> Iterator[tuple[Window[Asked], Map | None]]:
     """Each window with the maps of its look, None where that is not needed."""
     for group, clips in batches:
         maps: Map = runtime(clips) if clips else np.empty((0, 0, 0, 0), np.float32)
         if not np.isfinite(maps).all():
             raise BadInput(f"{runtime.name}: the model's maps are not finite; try another device, or precision float32")
         found: Iterator[Map] = iter(maps)
-        for each in group:
-            yield each, next(found) if each.needed else None
+        for window, is_needed in group:
+            yield window, next(found) if is_needed else None
 
 
-def _batches(source: Iterator[Planned], size: int) -> Iterator[Batch]:
+def _batches(source: Iterator[tuple[Window[Asked], bool]], size: int) -> Iterator[Batch]:
     """Windows in groups, and the clips (3, 16, H, W) of those that are needed.
 
     The clips of a group are views of one array, in which a frame that several of them see is there once.
     """
     while group := list(islice(source, size)):
-        yield group, _overlapping([each.window for each in group if each.needed])
+        yield group, _overlapping([window for window, is_needed in group if is_needed])
 
 
 def _overlapping(windows: Sequence[Window[Asked]]) -> list[Map]:

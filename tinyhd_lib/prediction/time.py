@@ -8,7 +8,8 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import NamedTuple, TypeVar
+from itertools import chain, pairwise
+from typing import TypeVar
 
 import numpy as np
 
@@ -44,14 +45,6 @@ class Asked:
         return preprocess(self.frame.image)
 
 
-class Planned(NamedTuple):
-    """Hold a window, which of its frames need maps, and whether a look at it is needed for any."""
-
-    window: Window[Asked]
-    chosen: frozenset[int]
-    needed: bool
-
-
 def needs(frames: Iterable[Frame], wanted: Callable[[int], bool], reach: float) -> Iterator[Asked]:
     """Yield every frame with what its map is for; those within ``reach`` seconds of a wanted one are needed.
 
@@ -68,7 +61,9 @@ def needs(frames: Iterable[Frame], wanted: Callable[[int], bool], reach: float) 
         yield Asked(frame, chosen, near)
 
 
-def planned(windows: Iterable[Window[Asked]], needed: Callable[[int], bool], *, linear: bool) -> Iterator[Planned]:
+def planned(
+    windows: Iterable[Window[Asked]], needed: Callable[[int], bool], *, linear: bool
+) -> Iterator[tuple[Window[Asked], bool]]:
     """Yield every window with whether it must be computed.
 
     Args:
@@ -76,18 +71,14 @@ def planned(windows: Iterable[Window[Asked]], needed: Callable[[int], bool], *, 
         needed: whether a frame's map is, by its number.
         linear: frames in front of the next window's end need this one's map too.
     """
-    held: Planned | None = None
-    for window in windows:
-        chosen = frozenset(filter(needed, window.owned))
-        if held:
-            yield held._replace(needed=held.needed or (linear and bool(chosen - {window.owned[-1]})))
-        held = Planned(window, chosen, bool(chosen))
-    if held:
-        yield held
+    behind_the_last = Window[Asked]([], 0, range(0))
+    for window, following in pairwise(chain(windows, [behind_the_last])):
+        later = following.owned[:-1] if linear else ()
+        yield window, any(map(needed, (*window.owned, *later)))
 
 
-def between(looked: Iterable[tuple[Planned, Map | None]], outputs: int, *, linear: bool) -> Iterator[Map | None]:
-    """Yield a map for every frame, None where none is needed.
+def between(looked: Iterable[tuple[Window[Asked], Map | None]], outputs: int, *, linear: bool) -> Iterator[Map | None]:
+    """Yield a map for every frame, None where its window was not computed.
 
     Args:
         looked: windows with their maps (outputs, 192, 256), None where they were not computed.
@@ -95,13 +86,12 @@ def between(looked: Iterable[tuple[Planned, Map | None]], outputs: int, *, linea
         linear: frames between two ends get both in proportion; else the later one.
     """
     earlier: Map | None = None
-    for (window, chosen, _), maps in looked:
-        end = window.owned[-1]
-        for index in window.owned:
-            if maps is None or index not in chosen:
+    for window, maps in looked:
+        for place, index in enumerate(window.owned, start=1):
+            if maps is None:
                 yield None
-            elif linear and earlier is not None and index < end:
-                share = np.float32((index - window.owned[0] + 1) / len(window.owned))
+            elif linear and earlier is not None and place < len(window.owned):
+                share = np.float32(place / len(window.owned))
                 yield (1 - share) * earlier[0] + share * maps[0]
             else:
                 yield maps[window.output(index, outputs)]
