@@ -24,7 +24,7 @@ from tinyhd_lib.live.page import Page
 from tinyhd_lib.live.sources import Pictures, Source
 from tinyhd_lib.live.statistics import as_table
 from tinyhd_lib.prediction.inference import predict
-from tinyhd_lib.prediction.map_files import encode_map, own_bounds
+from tinyhd_lib.prediction.map_files import encode_map
 from tinyhd_lib.records import read_record
 
 pytestmark = pytest.mark.slow
@@ -46,7 +46,7 @@ def test_a_film_is_seen_written_and_summed_up(
     assert main(["live", str(video_file), *options, *places]) == 0
     assert len(list(out.glob("*.png"))) == 40
     for frame, _, saliency in predict(video_file, weights_file, device="cpu"):
-        content, _ = encode_map("png", saliency, (72, 96), own_bounds(saliency))
+        content, _ = encode_map("png", saliency, (72, 96))
         assert (out / f"{frame}.png").read_bytes() == content
     shown = list(read_frames(film))
     assert len(shown) == 40

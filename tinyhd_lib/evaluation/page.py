@@ -22,7 +22,6 @@ from tinyhd_lib.errors import BadInput
 from tinyhd_lib.evaluation.plan import Pair
 from tinyhd_lib.evaluation.summary import Summary
 from tinyhd_lib.evaluation.tasks import CEILING, CENTRE, CHANCE, PREDICTION
-from tinyhd_lib.prediction.map_files import own_bounds
 from tinyhd_lib.prediction.options import Drawing
 from tinyhd_lib.prediction.overlay import draw
 
@@ -174,7 +173,7 @@ def _beside(image: Image, truth: GroundTruth | None, saliency: Map) -> Image:
     assert truth is not None
     size = (round(_WIDTH * image.shape[0] / image.shape[1]), _WIDTH)
     small = cv2.resize(image, size[::-1], interpolation=cv2.INTER_AREA)
-    greys = [to_grey(each.astype(np.float32), size, own_bounds(each)) for each in (truth.saliency, saliency)]
+    greys = [to_grey(each.astype(np.float32), size) for each in (truth.saliency, saliency)]
     looked, predicted = (draw(small, grey, Drawing()) for grey in greys)
     for row, column in np.argwhere(truth.fixations) * np.divide(size, truth.fixations.shape):
         cv2.circle(looked, (round(column), round(row)), 2, (255, 255, 255), 1, cv2.LINE_AA)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from tinyhd_lib.data.transforms import Image, Map, to_grey
+from tinyhd_lib.data.transforms import Bounds, Image, own_bounds, to_grey
 from tinyhd_lib.data.video import Frame, VideoInfo, probe, source_files
 from tinyhd_lib.data.writer import VideoWriter
 from tinyhd_lib.engine import run
@@ -24,7 +24,7 @@ from tinyhd_lib.models.weights import locate_weights
 from tinyhd_lib.overlap import parallel_map, prefetch
 from tinyhd_lib.prediction.inference import saliency_maps
 from tinyhd_lib.prediction.jobs import Job
-from tinyhd_lib.prediction.map_files import MAP_SUFFIXES, Bounds, encode_map, own_bounds, read_grey
+from tinyhd_lib.prediction.map_files import MAP_SUFFIXES, encode_map, read_grey
 from tinyhd_lib.prediction.options import ModelOptions
 from tinyhd_lib.prediction.overlay import draw
 from tinyhd_lib.prediction.time import Answer
@@ -170,10 +170,7 @@ def _write_results(job: Job, items: Iterator[Answer], info: VideoInfo) -> Iterat
 
 def _write_items(job: Job, items: Iterator[Answer], info: VideoInfo, bounds: Bounds | None) -> Iterator[None]:
     """Write the maps and the overlay video; ``bounds`` None means each map's own."""
-
-    def keep(item: Answer) -> tuple[Frame, Image | None]:
-        return item[0], _keep_map(job, bounds, *item)
-
+    keep = partial(_keep_map, job, bounds)
     sound = job.video if info.has_audio else None
     with VideoWriter(job.overlay, info.rate, sound, info.pixel_aspect) if job.overlay else nullcontext() as writer:
         # The maps of a forward pass come all at once: while they are written, the next one runs.
@@ -184,18 +181,20 @@ def _write_items(job: Job, items: Iterator[Answer], info: VideoInfo, bounds: Bou
             yield
 
 
-def _keep_map(job: Job, bounds: Bounds | None, frame: Frame, saliency: Map | None) -> Image | None:
+def _keep_map(job: Job, bounds: Bounds | None, answer: Answer) -> tuple[Frame, Image | None]:
     """Write a frame's map, or read it where it is there already; its grey levels, if an overlay video wants them."""
-    size = frame.image.shape[0], frame.image.shape[1]
-    if saliency is None:
-        return read_grey(job.maps, job.map_path(frame.index).read_bytes(), size, bounds) if job.overlay else None
-    bounds = bounds or own_bounds(saliency)
+    frame, saliency = answer
+    size = frame.image.shape[:2]
     if job.maps == "none":
-        return to_grey(saliency, size, bounds)
+        assert saliency is not None
+        return frame, to_grey(saliency, size, bounds)
+    path = job.map_path(frame.index)
+    if saliency is None:
+        return frame, read_grey(job.maps, path.read_bytes(), size, bounds) if job.overlay else None
     content, grey = encode_map(job.maps, saliency, size, bounds)
-    if not is_whole(job.map_path(frame.index)):  # of the same run, which left a gap before it
-        write_atomically(job.map_path(frame.index), content)
-    return grey
+    if not is_whole(path):  # of the same run, which left a gap before it
+        write_atomically(path, content)
+    return frame, grey
 
 
 class Predicted(NamedTuple):
