@@ -339,7 +339,7 @@ def test_a_model_is_asked_once(video_file: Path, weights_file: Path, monkeypatch
         found = source.map(frame)
         assert found is not None
         np.testing.assert_allclose(found, saliency, atol=1e-3)
-    monkeypatch.setattr("tinyhd_lib.viewer.sources.open_runtime", None)
+    monkeypatch.setattr("tinyhd_lib.viewer.sources.predict", None)
     assert open_maps(weights_file, video_file).count == FRAMES
 
 

@@ -135,10 +135,9 @@ class Stream:
         multi, drops = runtime.spec.multi, drop == "latest"
         if not (drops or drop == "block"):
             raise BadInput(f"`drop` {drop!r}: choose from latest, block")
-        if every is not None and multi and not 1 <= every <= CLIP_FRAMES:
-            raise BadInput(f"`every` {every}: 1 to {CLIP_FRAMES} frames from one pass of an M model to the next")
-        if every is not None and every < 1:
-            raise BadInput(f"`every` {every}: at least 1 frame")
+        if every is not None and not 1 <= every <= (CLIP_FRAMES if multi else every):
+            most = f"1 to {CLIP_FRAMES} frames" if multi else "at least 1 frame"
+            raise BadInput(f"`every` {every}: {most} from one pass of the model to the next")
         if queue is not None and queue < 1:
             raise BadInput(f"`queue` {queue}: at least 1 frame must be able to wait")
         self.every = every or (CLIP_FRAMES if multi else None if drops else 1)
@@ -260,7 +259,7 @@ def _one_line(who: str, failure: Exception) -> BadInput:
     """Return an error of another thread as the one kind that a user is shown."""
     if isinstance(failure, BadInput):
         return failure
-    reason = (str(failure).strip().splitlines() or [""])[0]
+    reason = str(failure).strip().partition("\n")[0]
     error = BadInput(f"{who} failed ({type(failure).__name__}): {reason}")
     error.__cause__ = failure
     return error
