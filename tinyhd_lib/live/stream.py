@@ -5,6 +5,7 @@ from collections import deque
 from collections.abc import Generator, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import closing, nullcontext
+from threading import Thread
 from typing import Literal, NamedTuple, Self
 
 import numpy as np
@@ -145,7 +146,8 @@ class Stream:
         # What one pass adds to the window may wait: older frames no pass would see.
         self._frames = Waiting[Arrival](queue or max(_SHORTEST_QUEUE, self.every or CLIP_FRAMES), drops=drops)
         self._passes = passes(self._frames, runtime, self.every, holds=multi and not drops)
-        self._threads = ThreadPoolExecutor(2, "tinyhd-stream")
+        self._thread = Thread(target=self._receive, name="tinyhd-source", daemon=True)
+        self._model = ThreadPoolExecutor(1, "tinyhd-model")
         self._failure: BadInput | None = None  # of the source
         self._latest: list[Latency] = []
         self._latencies: deque[Latency] = deque(maxlen=_REMEMBERED)
@@ -154,13 +156,14 @@ class Stream:
 
     def __enter__(self) -> Self:
         self._since = self._begun = time.monotonic()
-        self._threads.submit(self._receive)
+        self._thread.start()
         return self
 
     def __exit__(self, *_: object) -> None:
         """Stop: join the threads and release the source. A source that blocks is waited for."""
         self.end()
-        self._threads.shutdown(cancel_futures=True)
+        self._model.shutdown(cancel_futures=True)
+        self._thread.join()
 
     def __iter__(self) -> Iterator[LivePrediction]:
         """Yield the maps, in order of their frames, until the source ends."""
@@ -235,13 +238,13 @@ class Stream:
 
     def _coming(self) -> Iterator[list[Computed]]:
         """Yield the maps of each pass while the next one is computed; where none ends for a while, no maps."""
-        coming = self._threads.submit(next, self._passes, None)
+        coming = self._model.submit(next, self._passes, None)
         while True:
             maps = coming.result() if wait([coming], _POLL).done else []
             if maps is None:
                 return
             if maps:  # frames that the next pass cannot take are dropped before
-                coming = self._threads.submit(next, self._passes, None)
+                coming = self._model.submit(next, self._passes, None)
             yield maps
 
     def _tick(self) -> Statistics:
