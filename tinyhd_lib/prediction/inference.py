@@ -141,12 +141,13 @@ def saliency_maps(
         runtime: the model, ready to run.
         sampling: when it looks, and what becomes of its maps; what its weights say if None.
         batch: windows a forward pass; what the runtime likes best if None.
-        first: frame that a map is wanted of; those before it get None, and windows that only they need are left out.
+        first: number of the first frame whose map is wanted; those before it get None, and windows that only they
+            need are left out.
     """
     sampling = sampling or runtime.sampling
     outputs = runtime.spec.outputs
     linear = sampling.between == "linear" and outputs == 1
-    needed = first - MOST_NEIGHBOURS if sampling.smooth else first
+    needed = first - MOST_NEIGHBOURS if sampling.smooth else first  # a mean takes in the frames before, too
     unanswered: deque[Frame] = deque()
 
     def prepared() -> Iterator[Ready]:

@@ -51,7 +51,7 @@ def smoothed(answers: Iterable[Answer], seconds: float, first: int = 0) -> Itera
     Args:
         answers: frames with their own maps.
         seconds: the Gaussian's standard deviation; it ends at three of them.
-        first: frame that is smoothed; those before it get no map.
+        first: number of the first frame whose map is wanted; those before it get None.
     """
     earlier: deque[tuple[float, Map]] = deque()
     for (frame, saliency), ahead in _held_back(answers, _REACH * seconds):
