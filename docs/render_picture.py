@@ -12,7 +12,6 @@ import numpy as np
 from tinyhd_lib import predict
 from tinyhd_lib.data.transforms import to_grey
 from tinyhd_lib.data.video import read_frames
-from tinyhd_lib.prediction.map_files import own_bounds
 from tinyhd_lib.prediction.options import Drawing
 from tinyhd_lib.prediction.overlay import draw
 
@@ -30,7 +29,7 @@ def main() -> None:
     columns = []
     for part in PARTS:
         frame, saliency = frames[int(part * len(frames))], maps[int(part * len(frames))]
-        grey = to_grey(saliency, frame.image.shape[:2], own_bounds(saliency))
+        grey = to_grey(saliency, frame.image.shape[:2])
         pair = np.vstack([frame.image, draw(frame.image, grey, Drawing())])
         columns.append(cv2.resize(pair, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA))
     picture = cv2.cvtColor(np.hstack(columns), cv2.COLOR_RGB2BGR)

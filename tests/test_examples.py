@@ -17,7 +17,7 @@ from tinyhd_lib import BadInput
 from tinyhd_lib.data.datasets import Dataset, open_dataset
 from tinyhd_lib.data.synthetic import synthesise_once
 from tinyhd_lib.data.synthetic.scenes import density
-from tinyhd_lib.data.transforms import to_grey
+from tinyhd_lib.data.transforms import own_bounds, to_grey
 from tinyhd_lib.evaluation.compare import compare
 from tinyhd_lib.evaluation.folder import Evaluation, evaluate, read_evaluation
 from tinyhd_lib.evaluation.options import PROTOCOLS, EvaluateOptions
@@ -29,7 +29,6 @@ from tinyhd_lib.evaluation.tasks import PREDICTION
 from tinyhd_lib.models.weights import short_names
 from tinyhd_lib.prediction.files import predict_files
 from tinyhd_lib.prediction.jobs import dataset_jobs
-from tinyhd_lib.prediction.map_files import own_bounds
 from tinyhd_lib.prediction.options import PredictOptions
 from tinyhd_lib.runtime import open_runtime
 

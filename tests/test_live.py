@@ -18,13 +18,13 @@ from conftest import moving_dot
 
 from tinyhd_lib.cli import main
 from tinyhd_lib.data.images import as_jpeg
-from tinyhd_lib.data.video import Frame, read_frames
+from tinyhd_lib.data.video import read_frames
 from tinyhd_lib.live import session
 from tinyhd_lib.live.page import Page
-from tinyhd_lib.live.sources import Source
+from tinyhd_lib.live.sources import Pictures, Source
 from tinyhd_lib.live.statistics import as_table
 from tinyhd_lib.prediction.inference import predict
-from tinyhd_lib.prediction.map_files import encode_map, own_bounds
+from tinyhd_lib.prediction.map_files import encode_map
 from tinyhd_lib.records import read_record
 
 pytestmark = pytest.mark.slow
@@ -46,7 +46,7 @@ def test_a_film_is_seen_written_and_summed_up(
     assert main(["live", str(video_file), *options, *places]) == 0
     assert len(list(out.glob("*.png"))) == 40
     for frame, _, saliency in predict(video_file, weights_file, device="cpu"):
-        content, _ = encode_map("png", saliency, (72, 96), own_bounds(saliency))
+        content, _ = encode_map("png", saliency, (72, 96))
         assert (out / f"{frame}.png").read_bytes() == content
     shown = list(read_frames(film))
     assert len(shown) == 40
@@ -78,15 +78,15 @@ def test_it_stops_after_some_seconds_and_draws_nothing_that_nobody_wants(
 def test_a_signal_is_a_normal_end(
     number: signal.Signals, weights_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys
 ) -> None:
-    def endless(closed: threading.Event) -> Iterator[Frame]:
+    def endless(closed: threading.Event) -> Pictures:
         for index in count():
             if closed.wait(0.01):
                 return
             if index == 40:
                 os.kill(os.getpid(), number)
-            yield Frame(index, index / 100, np.full((24, 32, 3), index % 256, np.uint8))
+            yield np.full((24, 32, 3), index % 256, np.uint8), index / 100
 
-    monkeypatch.setattr(session, "open_source", lambda *_: Source("endless", live=True, _frames=endless))
+    monkeypatch.setattr(session, "open_source", lambda *_: Source("endless", endless, live=True))
     usual = signal.getsignal(number)
     film = tmp_path / "film.mp4"
     assert main(["live", "0", "--weights", str(weights_file), "--device", "cpu", "--overlay", str(film)]) == 0
@@ -98,11 +98,11 @@ def test_a_signal_is_a_normal_end(
 def test_what_was_seen_before_a_source_broke_off_is_kept(
     weights_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys
 ) -> None:
-    def breaks(_closed: threading.Event) -> Iterator[Frame]:
-        yield from (Frame(index, index / 25, image) for index, image in enumerate(moving_dot(5)))
+    def breaks(_closed: threading.Event) -> Pictures:
+        yield from ((image, index / 25) for index, image in enumerate(moving_dot(5)))
         raise OSError(5, "unplugged")
 
-    monkeypatch.setattr(session, "open_source", lambda *_: Source("camera 0", live=True, _frames=breaks))
+    monkeypatch.setattr(session, "open_source", lambda *_: Source("camera 0", breaks, live=True))
     film = tmp_path / "film.mp4"
     assert main(["live", "0", "--weights", str(weights_file), "--device", "cpu", "--overlay", str(film)]) == 2
     captured = capsys.readouterr()

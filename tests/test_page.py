@@ -26,10 +26,9 @@ from playwright.sync_api import Browser, Page
 from tinyhd_lib import open_dataset
 from tinyhd_lib.cli import main
 from tinyhd_lib.data.reader import VideoReader
-from tinyhd_lib.data.transforms import to_grey
+from tinyhd_lib.data.transforms import own_bounds, to_grey
 from tinyhd_lib.data.video import read_frames
 from tinyhd_lib.data.writer import VideoWriter
-from tinyhd_lib.prediction.map_files import own_bounds
 from tinyhd_lib.prediction.options import Drawing
 from tinyhd_lib.prediction.overlay import colours_of, draw, draw_difference, wipe
 from tinyhd_lib.viewer import SaliencyViewer, SaliencyViewers

@@ -1,5 +1,6 @@
 """What `tinyhd live` can look at: a camera, an address, a film at its own speed, a folder that fills."""
 
+import math
 import shutil
 import threading
 import time
@@ -90,7 +91,8 @@ def test_a_film_is_played_by_its_times() -> None:
             return False
 
     times = []
-    for frame in paced(numbered(50), 2.0, Waits(), lambda: now[0]):
+    pictures = ((frame.image, frame.time) for frame in numbered(50))
+    for frame in paced(pictures, Waits(), 2.0, lambda: now[0]):
         times.append((frame.index, round(now[0] - 100, 6)))
         if frame.index == 10:
             now[0] += 0.3  # a slow consumer: the frames that are late by then come at once
@@ -124,7 +126,7 @@ def test_a_folder_that_fills_is_read_in_the_order_of_its_numbers(tmp_path: Path)
         (tmp_path / "notes.txt").write_text("no image")
 
     with meanwhile(write):
-        frames = list(from_folder(tmp_path, 1.0, Event(), poll=0.02))
+        frames = list(paced(from_folder(tmp_path, 1.0, Event(), poll=0.02), Event(), speed=math.inf))
     assert [int(frame.image[0, 0, 0]) for frame in frames] == list(range(0, 120, 10))
     assert [frame.index for frame in frames] == list(range(12))
 
@@ -133,11 +135,11 @@ def test_of_a_folder_what_is_late_or_damaged_is_passed_over(tmp_path: Path, capl
     for number in (2, 10, 9):
         cv2.imwrite(str(tmp_path / f"{number}.png"), np.full((24, 32, 3), number, np.uint8))
     (tmp_path / "3.png").write_bytes(b"no image")
-    frames = from_folder(tmp_path, 0.3, Event(), poll=0.02)
-    found = [next(frames) for _ in range(3)]
+    pictures = from_folder(tmp_path, 0.3, Event(), poll=0.02)
+    found = [next(pictures) for _ in range(3)]
     cv2.imwrite(str(tmp_path / "4.png"), np.zeros((24, 32, 3), np.uint8))
-    assert list(frames) == []
-    assert [int(frame.image[0, 0, 0]) for frame in found] == [2, 9, 10]
+    assert list(pictures) == []
+    assert [int(image[0, 0, 0]) for image, _ in found] == [2, 9, 10]
     assert "3.png: this image does not decode" in caplog.text
 
 
@@ -162,7 +164,7 @@ def test_a_folder_that_nobody_fills_can_be_closed(tmp_path: Path) -> None:
 def test_a_film_by_http_is_the_same_as_from_the_disk(video_file: Path) -> None:
     with serving(video_file.parent) as address:
         begun = time.monotonic()
-        frames = list(from_address(f"{address}/{video_file.name}", Event()))
+        frames = list(open_source(f"{address}/{video_file.name}"))
     assert time.monotonic() - begun > frames[-1].time  # at its own speed, however fast the network
     for frame, expected in zip(frames, read_frames(video_file), strict=True):
         assert (frame.index, frame.time) == (expected.index, pytest.approx(expected.time, abs=1e-3))
@@ -228,7 +230,7 @@ def test_a_live_address_that_breaks_off_is_asked_again_and_at_last_given_up(capl
 
     frames: list[Frame] = []
     with meanwhile(twice), pytest.raises(BadInput, match=r"broke off after \d+ frames"):
-        frames.extend(from_address(f"{address}video", Event(), pause=0.1))
+        frames.extend(paced(from_address(f"{address}video", Event(), pause=0.1), Event()))
     assert [frame.index for frame in frames] == list(range(len(frames)))
     assert len(frames) > len(images)  # some came after the break
     assert all(earlier.time <= later.time for earlier, later in pairwise(frames))

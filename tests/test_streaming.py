@@ -20,7 +20,8 @@ from tinyhd_lib.data.video import Frame, read_frames
 from tinyhd_lib.live import Stream
 from tinyhd_lib.live.session import eased
 from tinyhd_lib.live.statistics import Latency, Statistics, summarise
-from tinyhd_lib.live.stream import Arrival, Arrivals, LivePrediction, passes
+from tinyhd_lib.live.stream import Arrival, LivePrediction, passes
+from tinyhd_lib.live.waiting import Waiting
 from tinyhd_lib.models.spec import CLIP_FRAMES, Sampling
 from tinyhd_lib.prediction.inference import predict, saliency_maps
 
@@ -111,11 +112,11 @@ def test_a_stream_over_a_file_equals_predict_exactly(row: str, frames: int, vide
 
 @pytest.mark.parametrize(("stride", "chunks"), [(None, [16, 16, 8]), (7, [7] * 5 + [5])])
 def test_m_answers_in_chunks_and_at_the_end_for_the_rest(stride: int | None, chunks: list[int]) -> None:
-    arrivals, runtime = Arrivals(40), Fake(M)
+    arrivals, runtime = Waiting[Arrival](40), Fake(M)
     for frame in numbered(40):
         arrivals.put(Arrival(frame, 0.0))
     arrivals.end()
-    found = [maps for maps in passes(arrivals, runtime, stride or CLIP_FRAMES, holds=False) if maps]
+    found = list(passes(arrivals, runtime, stride or CLIP_FRAMES))
     assert [len(maps) for maps in found] == chunks
     assert [number(each.map) for maps in found for each in maps] == list(range(40))
     assert runtime.passes == len(chunks)
@@ -148,7 +149,7 @@ def test_a_camera_too_fast_for_the_machine_gets_bounded_latency_and_counted_drop
 
 
 def test_what_s_drops_by_default_its_window_would_have_forgotten() -> None:
-    arrivals = Arrivals(CLIP_FRAMES, drops=True)
+    arrivals = Waiting[Arrival](CLIP_FRAMES, drops=True)
     camera = numbered(200)
     windows: list[list[int]] = []
 
@@ -165,7 +166,7 @@ def test_what_s_drops_by_default_its_window_would_have_forgotten() -> None:
             arrivals.put(Arrival(frame, 0.0))
 
     arrive(20)
-    found = [each.frame.index for maps in passes(arrivals, Busy(S), None, holds=False) for each in maps]
+    found = [each.frame.index for maps in passes(arrivals, Busy(S), None) for each in maps]
     assert found == [19, 49, 79, 109, 139]
     assert arrivals.dropped == 4 + 4 * 14
     assert windows == [list(range(last - 15, last + 1)) for last in found]
@@ -332,19 +333,20 @@ def test_latency_as_stated() -> None:
 
 
 def test_a_full_queue_keeps_the_newest_or_makes_the_source_wait() -> None:
-    frames = [Arrival(frame, 0.0) for frame in numbered(5)]
-    newest = Arrivals(2, drops=True)
+    frames = list(numbered(5))
+    newest = Waiting[Frame](2, drops=True)
     assert all(newest.put(frame) for frame in frames)
     assert (newest.arrived, newest.dropped, len(newest)) == (5, 3, 2)
     newest.end()
     assert not newest.put(frames[0])
-    assert [newest.take(0), newest.take(0), newest.take(0)] == [[frames[3]], [frames[4]], None]
-    waits = Arrivals(2)
+    assert list(newest) == frames[3:]
+    waits = Waiting[Frame](2)
     thread = threading.Thread(target=lambda: [waits.put(frame) for frame in frames])
     thread.start()
-    assert Arrivals(1).take(timeout=0.05) == []
+    thread.join(0.05)
+    assert thread.is_alive()
     assert (waits.arrived, waits.dropped, len(waits)) == (2, 0, 2)
-    assert [waits.take(1) for _ in range(5)] == [[frame] for frame in frames]
+    assert list(islice(waits, 5)) == frames
     thread.join()
 
 

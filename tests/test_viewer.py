@@ -19,9 +19,8 @@ from conftest import moving_dot, random_model
 from tinyhd_lib import BadInput, metrics, open_dataset, predict, save_model
 from tinyhd_lib.data.gaze import read_gaze
 from tinyhd_lib.data.reader import VideoReader
-from tinyhd_lib.data.transforms import to_grey
+from tinyhd_lib.data.transforms import own_bounds, to_grey
 from tinyhd_lib.data.video import read_frames
-from tinyhd_lib.prediction.map_files import own_bounds
 from tinyhd_lib.prediction.options import Drawing
 from tinyhd_lib.prediction.overlay import draw
 from tinyhd_lib.viewer import SaliencyViewer, SaliencyViewers
@@ -340,7 +339,7 @@ def test_a_model_is_asked_once(video_file: Path, weights_file: Path, monkeypatch
         found = source.map(frame)
         assert found is not None
         np.testing.assert_allclose(found, saliency, atol=1e-3)
-    monkeypatch.setattr("tinyhd_lib.viewer.sources.open_runtime", None)
+    monkeypatch.setattr("tinyhd_lib.viewer.sources.predict", None)
     assert open_maps(weights_file, video_file).count == FRAMES
 
 

@@ -59,7 +59,7 @@ def test_published_m_goes_on_by_16_and_the_later_window_wins(count: int) -> None
 
 @given(counts, st.integers(1, 80))
 def test_windows_end_on_the_first_on_every_nth_and_on_the_last_frame(count: int, every: int) -> None:
-    found = list(windows_ending(range(count), every))
+    found = list(looks(range(count), MODEL_SPECS["d123s_rc4_rc1T"], every))
     assert [window.owned[-1] for window in found] == sorted({*range(0, count, every), count - 1})
     assert [index for window in found for index in window.owned] == list(range(count))
     for window in found:
@@ -82,7 +82,7 @@ def test_no_more_than_a_window_and_two_strides_are_held(count: int, stride: int)
 
 
 def test_a_video_without_frames_has_no_windows() -> None:
-    assert list(windows([], 16)) == list(windows_ending([], 8)) == []
+    assert list(windows([], 16)) == list(windows_ending([], bool)) == []
 
 
 @pytest.mark.parametrize("stride", [0, -1, 17])

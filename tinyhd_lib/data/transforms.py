@@ -17,6 +17,9 @@ Image = npt.NDArray[Any]
 Map = npt.NDArray[Any]
 """float32: a saliency map, or what the model computes it from."""
 
+Bounds = tuple[float, float]
+"""The saliencies that become black and white."""
+
 _MEAN = np.array(MEAN, np.float32)
 _STD = np.array(STD, np.float32)
 
@@ -45,13 +48,18 @@ def preprocess(image: Image) -> Map:
     return planes
 
 
-def to_grey(saliency: Map, size: tuple[int, int], bounds: tuple[float, float], levels: type[Any] = np.uint8) -> Image:
+def own_bounds(saliency: Map) -> Bounds:
+    """Return the extremes of a map, which the published post-processing makes black and white."""
+    return float(saliency.min()), float(saliency.max())
+
+
+def to_grey(saliency: Map, size: tuple[int, ...], bounds: Bounds | None = None, levels: type[Any] = np.uint8) -> Image:
     """Return a map as grey levels at the video's size: stretched, cut off, enlarged bicubically, blurred by 5x5.
 
     Args:
         saliency: (h, w) raw map.
         size: (height, width) of the video.
-        bounds: the saliencies that become black and white; the map's own extremes as published.
+        bounds: the saliencies that become black and white; the map's own extremes, as published, if None.
         levels: ``np.uint8`` (published) or ``np.uint16``.
 
     Returns:
@@ -61,9 +69,9 @@ def to_grey(saliency: Map, size: tuple[int, int], bounds: tuple[float, float], l
     return cv2.GaussianBlur(large, (5, 5), 0)
 
 
-def stretched(saliency: Map, bounds: tuple[float, float], levels: type[Any] = np.uint8) -> Image:
+def stretched(saliency: Map, bounds: Bounds | None = None, levels: type[Any] = np.uint8) -> Image:
     """Return a map's grey levels (h, w) at its own size, cut off; black where the bounds coincide: see `to_grey`."""
-    low, high = bounds
+    low, high = bounds or own_bounds(saliency)
     white = np.iinfo(levels).max
     scale = white / (high - low) if high > low else 0.0
     return ((saliency - np.float32(low)) * np.float32(scale)).clip(0, white).astype(levels)

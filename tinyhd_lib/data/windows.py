@@ -6,7 +6,7 @@ get the model's maps. In front of the first frame that frame is repeated. As pub
 """
 
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 from typing import Generic, TypeVar
@@ -37,27 +37,27 @@ class Window(Generic[Frame]):
 
 def looks(frames: Iterable[Frame], spec: ModelSpec | ForeignSpec, every: int) -> Iterator[Window[Frame]]:
     """Cut a video into the windows that a model looks at: `windows` for M, `windows_ending` for S."""
-    return windows(frames, every) if spec.multi else windows_ending(frames, every)
+    return windows(frames, every) if spec.multi else windows_ending(frames, lambda fresh: fresh[-1] % every == 0)
 
 
-def windows_ending(frames: Iterable[Frame], every: int) -> Iterator[Window[Frame]]:
-    """Cut a video into windows that end on its first frame, on every ``every``-th after that, and on its last one.
+def windows_ending(frames: Iterable[Frame], due: Callable[[range], bool]) -> Iterator[Window[Frame]]:
+    """Cut a video into windows that end wherever one is due, and on its last frame, while it arrives.
 
     Each owns the frames since the end of the one before, and no more than its 16 frames are held.
 
     Args:
         frames: the video's frames (or ``range(count)``, for their indices).
-        every: frames from one end to the next, 1 and more.
+        due: asked with the indices of the frames since the last end, whenever one has come.
 
     Examples:
-        >>> [(w.clip[-1], w.owned) for w in windows_ending(range(20), every=8)]
-        [(0, range(0, 1)), (8, range(1, 9)), (16, range(9, 17)), (19, range(17, 20))]
+        >>> [(w.clip[-1], w.owned) for w in windows_ending(range(20), lambda fresh: len(fresh) == 8)]
+        [(7, range(0, 8)), (15, range(8, 16)), (19, range(16, 20))]
     """
     clip: deque[Frame] = deque(maxlen=CLIP_FRAMES)
     index, first = -1, 0
     for index, frame in enumerate(frames):
         clip.extend([frame] * (1 if clip else CLIP_FRAMES))
-        if index % every == 0:
+        if due(range(first, index + 1)):
             yield Window(list(clip), index + 1 - CLIP_FRAMES, range(first, index + 1))
             first = index + 1
     if first <= index:

@@ -21,7 +21,6 @@ from tinyhd_lib.errors import BadInput
 from tinyhd_lib.evaluation.plan import Pair
 from tinyhd_lib.evaluation.summary import Summary
 from tinyhd_lib.evaluation.tasks import CEILING, CENTRE, CHANCE, PREDICTION
-from tinyhd_lib.prediction.map_files import own_bounds
 from tinyhd_lib.prediction.options import Drawing
 from tinyhd_lib.prediction.overlay import draw, mark_points
 
@@ -153,7 +152,7 @@ def _beside(image: Image, truth: GroundTruth | None, saliency: Map) -> Image:
     assert truth is not None
     size = (round(_WIDTH * image.shape[0] / image.shape[1]), _WIDTH)
     small = cv2.resize(image, size[::-1], interpolation=cv2.INTER_AREA)
-    greys = [to_grey(each.astype(np.float32), size, own_bounds(each)) for each in (truth.saliency, saliency)]
+    greys = [to_grey(each.astype(np.float32), size) for each in (truth.saliency, saliency)]
     looked, predicted = (draw(small, grey, Drawing()) for grey in greys)
     points = places_of(truth.fixations)[:, ::-1] * size[::-1]
     return np.hstack([mark_points(looked, points), predicted])

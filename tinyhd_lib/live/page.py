@@ -2,16 +2,16 @@
 
 import math
 import time
-from collections import deque
 from collections.abc import Generator
 from contextlib import closing, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib.resources import files
 from ipaddress import ip_address
-from threading import Condition, Event, Thread
+from threading import Event, Thread
 from typing import Self
 
 from tinyhd_lib.errors import BadInput
+from tinyhd_lib.live.waiting import Waiting
 
 _BOUNDARY = "tinyhd-frame"
 _TIMEOUT = 2.0
@@ -42,8 +42,7 @@ class Page:
         host = host or "127.0.0.1"
         if not port.isdecimal() or int(port) > 65535:
             raise BadInput(f"`serve` {address}: a port, such as 8000, or host and port, such as 0.0.0.0:8000")
-        self._waiting: list[deque[tuple[bytes, float]]] = []  # for each who looks, what is still to be seen
-        self._changed = Condition()
+        self._waiting: list[Waiting[tuple[bytes, float]]] = []  # for each who looks, what is still to be seen
         self._closed = Event()
         self.line = ""
         try:
@@ -59,9 +58,9 @@ class Page:
         return self
 
     def __exit__(self, *_: object) -> None:
-        with self._changed:
-            self._closed.set()
-            self._changed.notify_all()
+        self._closed.set()
+        for waiting in list(self._waiting):
+            waiting.end()
         self._server.shutdown()
         self._thread.join()
         self._server.server_close()
@@ -73,31 +72,24 @@ class Page:
 
     def show(self, jpeg: bytes, at: float) -> None:
         """Give the next picture, a JPEG file, ``at`` seconds after the first."""
-        with self._changed:
-            for waiting in self._waiting:
-                waiting.append((jpeg, at))
-            self._changed.notify_all()
+        for waiting in list(self._waiting):
+            waiting.put((jpeg, at))
 
     def pictures(self) -> Generator[bytes]:
         """Yield the JPEG files that come from now on, at the pace of their times, until the page closes."""
-        waiting: deque[tuple[bytes, float]] = deque(maxlen=_KEPT)
+        waiting = Waiting[tuple[bytes, float]](_KEPT, drops=True)
+        self._waiting.append(waiting)
+        if self._closed.is_set():  # and nobody else would end it
+            waiting.end()
         shown, sent = math.inf, 0.0
-        with self._changed:
-            self._waiting.append(waiting)
         try:
-            while True:
-                with self._changed:
-                    self._changed.wait_for(lambda: waiting or self._closed.is_set())
-                    if self._closed.is_set():
-                        return
-                    jpeg, at = waiting.popleft()
-                self._closed.wait(max(0.0, _CATCHING_UP * (at - shown) - (time.monotonic() - sent)))
-                sent = time.monotonic()
+            for jpeg, at in waiting:
+                if self._closed.wait(max(0.0, _CATCHING_UP * (at - shown) - (time.monotonic() - sent))):
+                    return
+                shown, sent = at, time.monotonic()
                 yield jpeg
-                shown = at
         finally:
-            with self._changed:
-                self._waiting = [each for each in self._waiting if each is not waiting]
+            self._waiting.remove(waiting)
 
 
 class _Handler(BaseHTTPRequestHandler):

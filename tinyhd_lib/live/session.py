@@ -23,7 +23,6 @@ from tinyhd_lib.live.page import Page
 from tinyhd_lib.live.sources import open_source
 from tinyhd_lib.live.statistics import Statistics, as_table
 from tinyhd_lib.live.stream import LivePrediction, Stream
-from tinyhd_lib.prediction.map_files import own_bounds
 from tinyhd_lib.prediction.overlay import draw
 from tinyhd_lib.records import RunRecord, peak_memory
 
@@ -119,7 +118,7 @@ def _keep(seen: LivePrediction, options: LiveOptions, overlay: VideoWriter | Non
     watched = page is not None and page.watched
     if not (options.out or overlay or watched):
         return
-    grey = to_grey(seen.map, (seen.image.shape[0], seen.image.shape[1]), own_bounds(seen.map))
+    grey = to_grey(seen.map, seen.image.shape[:2])
     if options.out:
         write_atomically(options.out / f"{seen.frame}.png", encode_grey(grey))
     if overlay or watched:

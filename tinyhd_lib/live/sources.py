@@ -7,10 +7,10 @@ import logging
 import math
 import re
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
-from itertools import takewhile
+from itertools import count, takewhile
 from pathlib import Path
 from threading import Event
 from urllib.parse import urlsplit, urlunsplit
@@ -36,6 +36,8 @@ _POLL = 0.1
 _PATIENCE = 1.0
 
 Clock = Callable[[], float]
+Pictures = Iterator[tuple[Image, float | None]]
+"""Pictures (H, W, 3) uint8 RGB, each with its time in seconds since the first, None for when it comes."""
 
 
 @dataclass(frozen=True)
@@ -45,11 +47,13 @@ class Source:
     Attributes:
         name: what to call it; no password is in it.
         live: it does not wait for who takes its frames.
+        speed: at which frames are given that have times, 1 for as these say.
     """
 
     name: str
+    _pictures: Callable[[Event], Pictures]
     live: bool
-    _frames: Callable[[Event], Iterator[Frame]]
+    speed: float = 1.0
     _closed: Event = field(default_factory=Event)
 
     def __iter__(self) -> Iterator[Frame]:
@@ -58,7 +62,7 @@ class Source:
         Raises:
             BadInput: the source cannot be opened, or broke off.
         """
-        return self._frames(self._closed)
+        return paced(self._pictures(self._closed), self._closed, self.speed)
 
     def close(self) -> None:
         """Let the frames end; from any thread. A read that hangs does so within its timeout."""
@@ -83,13 +87,14 @@ def open_source(text: str, speed: float = 1.0, idle: float | None = None) -> Sou
     """
     path = Path(text)
     if text.isdecimal():
-        return Source(f"camera {int(text)}", live=True, _frames=partial(from_camera, int(text)))
+        return Source(f"camera {int(text)}", partial(from_camera, int(text)), live=True)
     if _ADDRESS.match(text):
-        return Source(without_password(text), live=True, _frames=partial(from_address, text))
+        return Source(without_password(text), partial(from_address, text), live=True)
     if path.is_dir():
-        return Source(path.name, live=False, _frames=partial(from_folder, path, idle))
+        return Source(path.name, partial(from_folder, path, idle), live=False, speed=math.inf)
     probe(path)
-    return Source(path.name, live=speed > 0, _frames=partial(paced, read_frames(path), speed or math.inf))
+    frames = ((frame.image, frame.time) for frame in read_frames(path))
+    return Source(path.name, lambda _closed: frames, live=speed > 0, speed=speed or math.inf)
 
 
 def without_password(address: str) -> str:
@@ -98,17 +103,17 @@ def without_password(address: str) -> str:
     return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
 
 
-def paced(frames: Iterable[Frame], speed: float, closed: Event, clock: Clock = time.monotonic) -> Iterator[Frame]:
-    """Yield frames no sooner than their times come; late ones at once."""
+def paced(pictures: Pictures, closed: Event, speed: float = 1.0, clock: Clock = time.monotonic) -> Iterator[Frame]:
+    """Yield pictures as frames, none sooner than its time comes; late ones at once, until the source is closed."""
     begun = None
-    for frame in frames:
+    for index, (image, due) in enumerate(pictures):
         begun = clock() if begun is None else begun
-        if closed.wait(max(0.0, begun + frame.time / speed - clock())):
+        if closed.wait(max(0.0, begun + (due or 0.0) / speed - clock())):
             return
-        yield frame
+        yield Frame(index, clock() - begun if due is None else due, image)
 
 
-def from_camera(index: int, closed: Event) -> Iterator[Frame]:
+def from_camera(index: int, _closed: Event) -> Pictures:
     """Yield what a camera of this machine sees.
 
     Raises:
@@ -119,54 +124,46 @@ def from_camera(index: int, closed: Event) -> Iterator[Frame]:
         if not capture.isOpened():
             raise BadInput(f"camera {index}: cannot be opened; is it there, and does nobody else use it?")
         capture.set(cv2.CAP_PROP_BUFFERSIZE, 1)
-        count, begun = 0, 0.0
-        while not closed.is_set():
+        for seen in count():
             there, image = capture.read()
             if not there:
-                raise BadInput(f"camera {index}: gives no more pictures, after {count}; is it still connected?")
-            begun = begun if count else time.monotonic()
-            yield Frame(count, time.monotonic() - begun, cv2.cvtColor(image, cv2.COLOR_BGR2RGB))
-            count += 1
+                raise BadInput(f"camera {index}: gives no more pictures, after {seen}; is it still connected?")
+            yield cv2.cvtColor(image, cv2.COLOR_BGR2RGB), None
     finally:
         capture.release()
 
 
 def from_address(
     address: str, closed: Event, timeouts: tuple[float, float] = TIMEOUTS, pause: float = _PAUSE
-) -> Iterator[Frame]:
+) -> Pictures:
     """Yield what an address sends: a video at its own speed, or what is live, as it comes.
 
-    A live stream that breaks off is asked for again, five times, ``pause`` seconds apart; where that helps, counting
-    goes on. Its end is the end.
+    A live stream that breaks off is asked for again, five times, ``pause`` seconds apart.
 
     Raises:
         BadInput: it cannot be opened; it broke off for good.
     """
-    name, count, failures, begun = without_password(address), 0, 0, 0.0
+    name, seen, failures = without_password(address), 0, 0
     while not closed.is_set():
         finite = False
         try:
             for image, due in _received(address, name, timeouts):
-                finite = due is not None
-                begun = begun if count else time.monotonic()
-                if closed.wait(max(0.0, begun + due - time.monotonic()) if due else 0):
-                    return
-                yield Frame(count, time.monotonic() - begun if due is None else due, image)
-                count, failures = count + 1, 0
+                yield image, due
+                finite, seen, failures = due is not None, seen + 1, 0
         except (av.error.FFmpegError, OSError) as error:
             reason = error.strerror or error
             failures += 1
-            if not count:
+            if not seen:
                 raise BadInput(f"{name}: cannot be opened ({reason})") from error
             if finite or failures > _ATTEMPTS:
-                raise BadInput(f"{name}: broke off after {count} frames ({reason})") from error
-            logger.warning("%s: broke off after %d frames (%s), trying again", name, count, reason)
+                raise BadInput(f"{name}: broke off after {seen} frames ({reason})") from error
+            logger.warning("%s: broke off after %d frames (%s), trying again", name, seen, reason)
         else:
             return
         closed.wait(pause)
 
 
-def _received(address: str, name: str, timeouts: tuple[float, float]) -> Iterator[tuple[Image, float | None]]:
+def _received(address: str, name: str, timeouts: tuple[float, float]) -> Pictures:
     """Yield decoded pictures, each with its time in seconds if they are a video's; damaged packets are passed over."""
     upright = Upright()
     options = {"rtsp_transport": "tcp", "fflags": "nobuffer"} if address.lower().startswith("rtsp") else {}
@@ -187,7 +184,7 @@ def _received(address: str, name: str, timeouts: tuple[float, float]) -> Iterato
                 yield upright(picture), None if container.duration is None else seconds - start
 
 
-def from_folder(folder: Path, idle: float | None, closed: Event, poll: float = _POLL) -> Iterator[Frame]:
+def from_folder(folder: Path, idle: float | None, closed: Event, poll: float = _POLL) -> Pictures:
     """Yield the images of a folder in the order of their numbers, those to come as well.
 
     An image is taken when it has not changed for ``poll`` seconds. One that does not decode is waited for; a second
@@ -198,7 +195,7 @@ def from_folder(folder: Path, idle: float | None, closed: Event, poll: float = _
         BadInput: the folder cannot be read; an image differs from the first in size.
     """
     last: list[str] = []
-    count, shape, quiet_since = 0, None, time.monotonic()
+    times, shape, quiet_since = count(), None, time.monotonic()
     while not (idle is not None and time.monotonic() - quiet_since > idle):
         fresh = _images_after(folder, last)
         quiet_since = time.monotonic() if fresh else quiet_since
@@ -211,10 +208,7 @@ def from_folder(folder: Path, idle: float | None, closed: Event, poll: float = _
                 logger.warning("%s: this image does not decode and is passed over", path)
                 continue
             shape = check_shape(path, image, shape)
-            yield Frame(count, count / float(DEFAULT_RATE), cv2.cvtColor(image, cv2.COLOR_BGR2RGB))
-            count += 1
-            if closed.is_set():
-                return
+            yield cv2.cvtColor(image, cv2.COLOR_BGR2RGB), next(times) / float(DEFAULT_RATE)
         if closed.wait(poll):
             return
 

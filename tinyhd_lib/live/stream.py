@@ -2,19 +2,21 @@
 
 import time
 from collections import deque
-from collections.abc import Generator, Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import closing, nullcontext
-from threading import Condition, Thread
-from typing import Any, Literal, NamedTuple, Self
+from threading import Thread
+from typing import Literal, NamedTuple, Self
 
 import numpy as np
 
 from tinyhd_lib.data.transforms import Image, Map, preprocess
 from tinyhd_lib.data.video import Frame
+from tinyhd_lib.data.windows import windows, windows_ending
 from tinyhd_lib.errors import BadInput
 from tinyhd_lib.live.statistics import Latency, Statistics, summarise
+from tinyhd_lib.live.waiting import Waiting
 from tinyhd_lib.models.spec import CLIP_FRAMES
-from tinyhd_lib.overlap import prefetch
 from tinyhd_lib.runtime import Runtime
 
 _SHORTEST_QUEUE = 2
@@ -47,117 +49,46 @@ class Arrival(NamedTuple):
     at: float
 
 
-class Arrivals:
-    """The frames that wait between the source's thread and the model's.
-
-    Args:
-        size: how many may wait.
-        drops: whether the oldest makes room for a new one when it is full; else who puts it waits.
-
-    Attributes:
-        arrived: how many frames came.
-        dropped: how many of them made room for others.
-        error: what ended it, None if nothing went wrong.
-    """
-
-    def __init__(self, size: int, *, drops: bool = False) -> None:
-        self._size, self._drops = size, drops
-        self._items: deque[Arrival] = deque(maxlen=size)
-        self._changed = Condition()
-        self._ended = False
-        self.arrived = self.dropped = 0
-        self.error: BadInput | None = None
-
-    def __len__(self) -> int:
-        """Return how many frames wait."""
-        return len(self._items)
-
-    def put(self, item: Arrival) -> bool:
-        """Append a frame; False if no more are taken."""
-        with self._changed:
-            self._changed.wait_for(lambda: self._drops or self._ended or len(self._items) < self._size)
-            if self._ended:
-                return False
-            self.dropped += len(self._items) == self._size
-            self._items.append(item)  # in the place of the oldest, if there is no other
-            self.arrived += 1
-            self._changed.notify_all()
-            return True
-
-    def take(self, timeout: float) -> list[Arrival] | None:
-        """Return the oldest frame, or none if nothing came for so long; None after the last one."""
-        with self._changed:
-            self._changed.wait_for(lambda: self._items or self._ended, timeout)
-            taken = [self._items.popleft()] if self._items else None if self._ended else []
-            self._changed.notify_all()
-            return taken
-
-    def end(self, error: BadInput | None = None, *, forget: bool = False) -> None:
-        """Let no more in; what waits can still be taken, unless it is forgotten. The first error stays."""
-        with self._changed:
-            self.error = self.error if self._ended else error
-            self._ended = True
-            if forget:
-                self._items.clear()
-            self._changed.notify_all()
-
-
 class Computed(NamedTuple):
-    """A frame with its map (192, 256), and when it arrived, its forward pass began, and that ended."""
+    """A frame, when it arrived, its map (192, 256), and when its forward pass began, and ended."""
 
     frame: Frame
-    map: Map
     arrived: float
+    map: Map
     begun: float
     done: float
 
 
-def passes(arrivals: Arrivals, runtime: Runtime, every: int | None, *, holds: bool) -> Iterator[list[Computed]]:
+def passes(
+    arrivals: Waiting[Arrival], runtime: Runtime, every: int | None, *, holds: bool = False
+) -> Iterator[list[Computed]]:
     """Run the model on the 16 newest frames until no more come; yield each pass's maps, in order of their frames.
-
-    In front of the first frame that frame is repeated. Where no frame comes for a while, no maps are given.
 
     Args:
         arrivals: the frames.
         runtime: the model, ready to run.
         every: frames from one pass to the next; None runs one whenever no frame waits.
-        holds: maps wait for the next pass, since the last one of a video may claim some of them (as `windows` has it).
-
-    Raises:
-        BadInput: the source failed; after the maps of all frames before.
+        holds: each pass waits for the frames of the next, since the last one of a video may claim some of its own (as
+            `windows` has it); of M only.
     """
-    clip: deque[Map] = deque(maxlen=CLIP_FRAMES)
-    answered: deque[Arrival] = deque(maxlen=every if every and runtime.spec.multi else 1)
-    held: list[Computed] = []
-    fresh = 0
-    while (taken := arrivals.take(_POLL)) is not None or fresh:
-        for arrival in taken or ():
-            ready = preprocess(arrival.frame.image)
-            clip.extend([ready] * (1 if clip else CLIP_FRAMES))
+    multi = runtime.spec.multi
+    answered: deque[Arrival] = deque(maxlen=None if multi else 1)
+
+    def ready() -> Iterator[Map]:
+        for arrival in arrivals:
             answered.append(arrival)
-            fresh += 1
+            yield preprocess(arrival.frame.image)
+
+    def due(fresh: range) -> bool:
         # Without ``every``, as soon as nothing waits, and at the latest before a frame would be seen by no pass.
-        due = fresh >= every if every else fresh >= CLIP_FRAMES or not len(arrivals)
-        if fresh and (due or taken is None):
-            maps = _forward(runtime, clip, answered)
-            again = max(0, len(maps) - fresh)  # only in the last pass: frames that have a map of the pass before
-            yield held[: len(held) - again] if holds else maps[again:]
-            held = maps if holds else []
-            fresh = 0
-        elif not taken:
-            yield []
-    yield held
-    if arrivals.error:
-        raise arrivals.error
+        return len(fresh) == every if every else len(fresh) == CLIP_FRAMES or not len(arrivals)
 
-
-def _forward(runtime: Runtime, clip: Sequence[Map], answered: Sequence[Arrival]) -> list[Computed]:
-    """Return the maps of the frames at the end of a clip."""
-    begun = time.monotonic()
-    (maps,) = runtime(np.stack(clip, axis=1)[np.newaxis])
-    done = time.monotonic()
-    places = enumerate(answered, start=CLIP_FRAMES - len(answered))
-    return [Computed(each.frame, maps[n * len(maps) // CLIP_FRAMES], each.at, begun, done) for n, each in places]
+    for window in windows(ready(), every or CLIP_FRAMES) if holds else windows_ending(ready(), due):
+        begun = time.monotonic()
+        (maps,) = runtime(np.stack(window.clip, axis=1)[np.newaxis])
+        done = time.monotonic()
+        owned = window.owned if multi else window.owned[-1:]
+        yield [Computed(*answered.popleft(), maps[window.output(index, len(maps))], begun, done) for index in owned]
 
 
 class Stream:
@@ -205,20 +136,19 @@ class Stream:
         multi, drops = runtime.spec.multi, drop == "latest"
         if not (drops or drop == "block"):
             raise BadInput(f"`drop` {drop!r}: choose from latest, block")
-        if every is not None and multi and not 1 <= every <= CLIP_FRAMES:
-            raise BadInput(f"`every` {every}: 1 to {CLIP_FRAMES} frames from one pass of an M model to the next")
-        if every is not None and every < 1:
-            raise BadInput(f"`every` {every}: at least 1 frame")
+        if every is not None and not 1 <= every <= (CLIP_FRAMES if multi else every):
+            most = f"1 to {CLIP_FRAMES} frames" if multi else "at least 1 frame"
+            raise BadInput(f"`every` {every}: {most} from one pass of the model to the next")
         if queue is not None and queue < 1:
             raise BadInput(f"`queue` {queue}: at least 1 frame must be able to wait")
         self.every = every or (CLIP_FRAMES if multi else None if drops else 1)
         self._source, self._multi = source, multi
         # What one pass adds to the window may wait: older frames no pass would see.
-        self._frames = Arrivals(queue or max(_SHORTEST_QUEUE, self.every or CLIP_FRAMES), drops=drops)
-        # One pass is computed while the consumer is at work on another: frames that it cannot take are dropped before.
-        maps = passes(self._frames, runtime, self.every, holds=multi and not drops)
-        self._outputs: Any = prefetch(maps, depth=1)  # a generator
+        self._frames = Waiting[Arrival](queue or max(_SHORTEST_QUEUE, self.every or CLIP_FRAMES), drops=drops)
+        self._passes = passes(self._frames, runtime, self.every, holds=multi and not drops)
         self._thread = Thread(target=self._receive, name="tinyhd-source", daemon=True)
+        self._model = ThreadPoolExecutor(1, "tinyhd-model")
+        self._failure: BadInput | None = None  # of the source
         self._latest: list[Latency] = []
         self._latencies: deque[Latency] = deque(maxlen=_REMEMBERED)
         self._counted = (0, 0, 0)
@@ -232,8 +162,7 @@ class Stream:
     def __exit__(self, *_: object) -> None:
         """Stop: join the threads and release the source. A source that blocks is waited for."""
         self.end()
-        self._frames.end(forget=True)
-        self._outputs.close()
+        self._model.shutdown(cancel_futures=True)
         self._thread.join()
 
     def __iter__(self) -> Iterator[LivePrediction]:
@@ -249,24 +178,24 @@ class Stream:
         """
         if not self._begun:
             raise RuntimeError("a stream runs within its block: with Stream(...) as stream")
-        error = None
-        due = self._since + every
+        failure, due = None, self._since + every
         try:
-            for maps in self._outputs:
-                for frame, saliency, arrived, begun, done in maps:
+            for maps in self._coming():
+                for frame, arrived, saliency, begun, done in maps:
                     latency = Latency(begun - arrived, done - begun, time.monotonic() - done)
                     self._latest.append(latency)
                     yield LivePrediction(frame.index, frame.time, saliency, latency, frame.image)
                 if time.monotonic() >= due:
                     yield self._tick()
                     due = self._since + every
-        except Exception as failure:  # noqa: BLE001  (what was counted until then is told first)
-            error = _one_line("the model", failure)
+            failure = self._failure
+        except Exception as error:  # noqa: BLE001  (what was counted until then is told first)
+            failure = _one_line("the model", error)
         last = self._tick()
         if last.frames or last.maps:
             yield last
-        if error:
-            raise error
+        if failure:
+            raise failure
 
     def summary(self) -> Statistics:
         """Return the statistics from the beginning until the last ones that `watch` gave.
@@ -295,7 +224,6 @@ class Stream:
 
     def _receive(self) -> None:
         """Do the work of the source's thread."""
-        error = None
         try:
             frames = iter(self._source)
             with closing(frames) if isinstance(frames, Generator) else nullcontext():
@@ -304,9 +232,20 @@ class Stream:
                     self._first = self._first or self._last
                     if not self._frames.put(Arrival(frame, self._last)):
                         break
-        except Exception as failure:  # noqa: BLE001  (whatever it is, it must not get lost in a thread)
-            error = _one_line("the source", failure)
-        self._frames.end(error)
+        except Exception as error:  # noqa: BLE001  (whatever it is, it must not get lost in a thread)
+            self._failure = None if self._frames.ended else _one_line("the source", error)
+        self._frames.end()
+
+    def _coming(self) -> Iterator[list[Computed]]:
+        """Yield the maps of each pass while the next one is computed; where none ends for a while, no maps."""
+        coming = self._model.submit(next, self._passes, None)
+        while True:
+            maps = coming.result() if wait([coming], _POLL).done else []
+            if maps is None:
+                return
+            if maps:  # frames that the next pass cannot take are dropped before
+                coming = self._model.submit(next, self._passes, None)
+            yield maps
 
     def _tick(self) -> Statistics:
         """Return the statistics since the last ones, and add them to those of the whole stream."""
@@ -323,7 +262,7 @@ def _one_line(who: str, failure: Exception) -> BadInput:
     """Return an error of another thread as the one kind that a user is shown."""
     if isinstance(failure, BadInput):
         return failure
-    reason = (str(failure).strip().splitlines() or [""])[0]
+    reason = str(failure).strip().partition("\n")[0]
     error = BadInput(f"{who} failed ({type(failure).__name__}): {reason}")
     error.__cause__ = failure
     return error

@@ -11,29 +11,21 @@ import numpy as np
 
 from tinyhd_lib.data.images import encode_grey
 from tinyhd_lib.data.layouts import Video
-from tinyhd_lib.data.transforms import Image, Map, to_grey
+from tinyhd_lib.data.transforms import Bounds, Image, Map, to_grey
 from tinyhd_lib.files import appears_whole
-
-Size = tuple[int, int]
-Bounds = tuple[float, float]
 
 MAP_SUFFIXES = {"png": ".png", "png16": ".png", "npz": ".npz"}
 """Ways to keep maps: ``png`` as published, ``png16`` of 65,536 levels, ``npz`` the raw float32 map of the model."""
 
 
-def own_bounds(saliency: Map) -> Bounds:
-    """Return the extremes of a map, which the published post-processing makes black and white."""
-    return float(saliency.min()), float(saliency.max())
-
-
-def encode_map(maps: str, saliency: Map, size: Size, bounds: Bounds) -> tuple[bytes, Image]:
+def encode_map(maps: str, saliency: Map, size: tuple[int, ...], bounds: Bounds | None = None) -> tuple[bytes, Image]:
     """Return the content of a map's file, and its 8-bit grey levels (H, W).
 
     Args:
         maps: a name of `MAP_SUFFIXES`.
         saliency: the raw map.
         size: (H, W) of the video.
-        bounds: saliencies of black and white.
+        bounds: saliencies of black and white, None for the map's own extremes.
     """
     if maps == "npz":
         buffer = io.BytesIO()
@@ -43,7 +35,7 @@ def encode_map(maps: str, saliency: Map, size: Size, bounds: Bounds) -> tuple[by
     return encode_grey(levels), _as_8_bit(levels)
 
 
-def read_grey(maps: str, content: bytes, size: Size, bounds: Bounds | None) -> Image:
+def read_grey(maps: str, content: bytes, size: tuple[int, ...], bounds: Bounds | None = None) -> Image:
     """Return the 8-bit grey levels (H, W) of a map's file, the same as when it was written.
 
     Args:
@@ -55,7 +47,7 @@ def read_grey(maps: str, content: bytes, size: Size, bounds: Bounds | None) -> I
     if maps == "npz":
         with np.load(io.BytesIO(content), allow_pickle=False) as file:
             saliency = file["saliency"]
-        return to_grey(saliency, size, bounds or own_bounds(saliency))
+        return to_grey(saliency, size, bounds)
     return _as_8_bit(cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED))
 
 

@@ -151,9 +151,11 @@ class MapTeacher(Teacher):
         Raises:
             BadInput: a frame has no map.
         """
-        maps, wanted = find_maps(self._folder, source.video), [source.first + n for n in clip.indices(source.count)]
+        maps = find_maps(self._folder, source.video, None, optional=False)
+        wanted = [source.first + n for n in clip.indices(source.count)]
+        once = sorted(set(wanted))
         try:
-            found = dict(maps.read(sorted(set(wanted))))
+            found = dict(zip(once, maps.read(once), strict=True))
         except KeyError as error:
             frame = Path(source.video.name) / source.video.names[error.args[0]]
             raise BadInput(

@@ -13,7 +13,6 @@ from tinyhd_lib.cache import Cache
 from tinyhd_lib.data.reader import VideoReader, narrowed
 from tinyhd_lib.data.video import probe, read_frames, source_files
 from tinyhd_lib.data.writer import VideoWriter
-from tinyhd_lib.errors import BadInput
 from tinyhd_lib.files import digest_of, fingerprint
 
 CHUNK = 64
@@ -29,7 +28,7 @@ class BrowserVideo(NamedTuple):
 
     Attributes:
         path: of the file.
-        starts: where each fragment begins, behind a head that describes them all, and where the last one ends.
+        starts: where the head begins that describes all chunks, where each of them does, and where the last one ends.
     """
 
     path: Path
@@ -39,15 +38,12 @@ class BrowserVideo(NamedTuple):
         """Return the bytes of a chunk of frames; -1 for the head.
 
         Raises:
-            BadInput: there is no such chunk.
+            IndexError: there is no such chunk.
         """
-        fragments = CHUNK // _FRAGMENT
-        if not -1 <= chunk < -(-(len(self.starts) - 1) // fragments):
-            raise BadInput(f"{self.path}: has no chunk {chunk}")
-        starts = self.starts[chunk * fragments : (chunk + 1) * fragments + 1] if chunk >= 0 else [0, self.starts[0]]
+        start, end = self.starts[chunk + 1], self.starts[chunk + 2]
         with self.path.open("rb") as file:
-            file.seek(starts[0])
-            return file.read(starts[-1] - starts[0])
+            file.seek(start)
+            return file.read(end - start)
 
 
 def browser_video(reader: VideoReader, width: int, told: Callable[[int, int], None]) -> BrowserVideo:
@@ -72,7 +68,7 @@ def browser_video(reader: VideoReader, width: int, told: Callable[[int, int], No
 
 
 def _parsed(path: Path) -> BrowserVideo:
-    """Find the parts of a fragmented mp4: boxes of a length and a name of four bytes each."""
+    """Find the chunks of a fragmented mp4: boxes of a length and a name of four bytes each."""
     starts, at = [], 0
     with path.open("rb") as file:
         while box := file.read(8):
@@ -80,4 +76,4 @@ def _parsed(path: Path) -> BrowserVideo:
                 starts.append(at)
             at += int.from_bytes(box[:4])
             file.seek(at)
-    return BrowserVideo(path, starts)
+    return BrowserVideo(path, [0, *starts[: -1 : CHUNK // _FRAGMENT], starts[-1]])

@@ -13,11 +13,10 @@ import numpy as np
 
 from tinyhd_lib.data.images import as_jpeg
 from tinyhd_lib.data.reader import VideoReader, narrowed
-from tinyhd_lib.data.transforms import Image, Map, to_grey
+from tinyhd_lib.data.transforms import Bounds, Image, own_bounds, to_grey
 from tinyhd_lib.data.video import probe
 from tinyhd_lib.data.writer import VideoWriter
 from tinyhd_lib.errors import BadInput
-from tinyhd_lib.prediction.map_files import Bounds, own_bounds
 from tinyhd_lib.prediction.overlay import draw, draw_difference, mark_peak, mark_points, mark_region, wipe, write
 from tinyhd_lib.viewer.sources import MapSource
 from tinyhd_lib.viewer.state import NORMALISATIONS, Settings, corners_at
@@ -87,13 +86,10 @@ class Scene:
         saliency = self.sources[name].map(settings.frame)
         if saliency is None:
             return np.zeros(size, np.uint8)
-        return to_grey(saliency, (size[0], size[1]), self.bounds(name, saliency, settings.normalise))
-
-    def bounds(self, name: str, saliency: Map, normalise: str) -> Bounds:
-        """Return the saliencies that are black and white."""
-        if normalise == "raw":
-            return 0.0, self.clip_bounds(name)[1]
-        return self.clip_bounds(name) if normalise == "clip" else own_bounds(saliency)
+        bounds = None if settings.normalise == "frame" else self.clip_bounds(name)
+        if bounds and settings.normalise == "raw":
+            bounds = 0.0, bounds[1]
+        return to_grey(saliency, size, bounds)
 
     def caption(self, settings: Settings) -> str:
         """Say what is seen, in words: for those who read, and those who have it read to them."""

@@ -12,9 +12,8 @@ from isal import isal_zlib
 
 from tinyhd_lib.data.images import as_jpeg
 from tinyhd_lib.data.reader import narrowed
-from tinyhd_lib.data.transforms import Map, stretched
+from tinyhd_lib.data.transforms import Map, own_bounds, stretched
 from tinyhd_lib.errors import BadInput
-from tinyhd_lib.prediction.map_files import own_bounds
 from tinyhd_lib.prediction.overlay import colours_of
 from tinyhd_lib.viewer.browser_video import CHUNK, BrowserVideo
 from tinyhd_lib.viewer.drawing import Scene
@@ -140,7 +139,7 @@ def packed_maps(maps: list[Map | None]) -> bytes:
     for index, saliency in enumerate(maps):
         if saliency is not None:
             small = cv2.resize(narrowed(saliency, _WIDEST_MAP), shape[::-1], interpolation=cv2.INTER_AREA)
-            levels[index] = stretched(small, own_bounds(small))
+            levels[index] = stretched(small)
             about[index] = (*own_bounds(saliency), *peak_of(saliency))
     changes = np.diff(levels, axis=0, prepend=np.uint8(0))
     packed = isal_zlib.compress(np.diff(changes, axis=2, prepend=np.uint8(0)).tobytes(), 3)

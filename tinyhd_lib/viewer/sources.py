@@ -20,8 +20,7 @@ from tinyhd_lib.evaluation.predictions import MAP_SUFFIXES, read_any_map
 from tinyhd_lib.files import digest_of, fingerprint, write_array
 from tinyhd_lib.models.source import model_source
 from tinyhd_lib.models.spec import INPUT_SIZE, Sampling
-from tinyhd_lib.prediction.inference import saliency_maps
-from tinyhd_lib.runtime import open_runtime
+from tinyhd_lib.prediction.inference import predict
 from tinyhd_lib.runtime.foreign import foreign_runtime
 
 _CACHE = Cache("viewer", version=3, most_bytes=4 * 2**30)
@@ -70,7 +69,8 @@ def open_maps(maps: Maps, video: Path) -> MapSource:
     if Path(maps).is_dir():
         return _of_folder(Path(maps), video)
     source = foreign_runtime(maps) or model_source(maps)
-    return _of_array(_kept(video, f"fused {source.sampling}", source.digest, lambda: _fused_maps(video, maps)))
+    frames, what = _told(video, source.spec.label), f"fused {source.sampling}"
+    return _of_array(_kept(video, what, source.digest, lambda: (each.map for each in predict(frames, maps))))
 
 
 def open_decoders(video: Path, weights: str | Path) -> dict[str, MapSource]:
@@ -158,13 +158,6 @@ def _kept(video: Path, what: str, digest: str, compute: Callable[[], Iterable[Ma
     key = digest_of(what, fingerprint(source_files(video)), digest)
     place = _CACHE.file(key, lambda path: write_array(path, (maps.astype(np.float16) for maps in compute())))
     return np.load(place, mmap_mode="r")
-
-
-def _fused_maps(video: Path, weights: str | Path) -> Iterator[Map]:
-    """Yield the raw map of every frame."""
-    runtime = open_runtime(weights)
-    frames = _told(video, runtime.spec.label)
-    return (saliency for _, saliency in saliency_maps(frames, runtime) if saliency is not None)
 
 
 def _side_maps(video: Path, weights: str | Path) -> Iterator[Map]:
