@@ -169,7 +169,7 @@ def scored(gaze: Dataset, tmp_path_factory: pytest.TempPathFactory) -> dict[str,
     root = tmp_path_factory.mktemp("densities")
     for form in ("npz", "png16", "png"):
         assert evaluate(write_maps(gaze, root / form, form), gaze, root / f"{form}_scores") == 0
-    assert evaluate(root / "npz", gaze, root / "matched_scores", "--matched") == 0
+    assert evaluate(root / "npz", gaze, root / "matched_scores", "--matched", "--emd") == 0
     return {form: read_evaluation(root / f"{form}_scores") for form in ("npz", "png16", "png", "matched")}
 
 
@@ -205,14 +205,16 @@ def test_a_score_in_bits_is_what_numpy_says(scored: dict[str, Evaluation], gaze:
 
 def test_both_ways_stand_beside_each_other(scored: dict[str, Evaluation]) -> None:
     matched, plain = scored["matched"], scored["npz"]
-    assert [each.name for each in matched.summary.metrics] == NAMES + IN_BITS + OF_BLURRED
+    assert [each.name for each in matched.summary.metrics] == [*NAMES, *IN_BITS, *OF_BLURRED, "EMD"]
     means = means_of(matched).loc["prediction"]
     own = matched.frames.query("predictor == 'prediction'")
     assert means["KL matched"] < own["KL"].mean(), "the made-up observers look where the density says, and are blurred"
     assert means["CC matched"] > own["CC"].mean()
+    assert means["EMD"] < means_of(matched).loc["chance", "EMD"]
     pd.testing.assert_frame_equal(matched.frames[list(plain.frames)], plain.frames)
     assert "KL matched$\\downarrow$" in matched.summary.to_latex()
     assert "matched: of the density, blurred as the ground truth is." in str(matched)
+    assert "EMD: in cells of 32 x 32 pixels." in str(matched)
 
 
 def test_densities_and_grey_levels_are_compared_in_what_both_have(scored: dict[str, Evaluation]) -> None:
@@ -221,12 +223,12 @@ def test_densities_and_grey_levels_are_compared_in_what_both_have(scored: dict[s
 
 
 def test_the_pages_have_the_columns(scored: dict[str, Evaluation], gaze: Dataset, tmp_path: Path) -> None:
-    assert evaluate(write_maps(gaze, tmp_path / "maps", "npz"), gaze, tmp_path / "scores", "--matched") == 0
+    assert evaluate(write_maps(gaze, tmp_path / "maps", "npz"), gaze, tmp_path / "scores", "--matched", "--emd") == 0
     page, told = (
         (tmp_path / "scores/report.html").read_text(),
         json.loads((tmp_path / "scores/summary.json").read_bytes()),
     )
-    assert all(f'<th scope="col">{name} <span' in page for name in IN_BITS + OF_BLURRED)
+    assert all(f'<th scope="col">{name} <span' in page for name in [*IN_BITS, *OF_BLURRED, "EMD"])
     assert told["figures"]["prediction"].keys() == scored["matched"].summary.to_json()["figures"]["prediction"].keys()
 
 
@@ -254,3 +256,11 @@ def test_what_is_no_density_calls_for_no_map(
     shutil.rmtree(grey)
     assert evaluate(write_maps(ucf.of_split("testing"), grey, "npz"), ucf, tmp_path / "ucf", "--matched") == 2
     assert "--matched: how far fixations spread in the maps of ucf is not known" in capsys.readouterr().err
+
+
+def test_without_pot_its_column_is_refused_in_one_line(
+    gaze: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("tinyhd_lib.evaluation.plan.find_spec", lambda _name: None)
+    assert evaluate(write_maps(gaze, tmp_path / "maps", "npz"), gaze, tmp_path / "scores", "--emd") == 2
+    assert "needs POT (pip install -e '.[emd]'" in capsys.readouterr().err

@@ -14,6 +14,7 @@ from conftest import REFERENCE, needs_shared
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from scipy.stats import wasserstein_distance
 
 from benchmarks.metrics import loop_auc_judd
 from tinyhd_lib import metrics
@@ -25,6 +26,7 @@ from tinyhd_lib.metrics import (
     auc_rank,
     auc_shuffled,
     cc,
+    emd,
     information_gain,
     kl_div,
     log_likelihood,
@@ -68,10 +70,11 @@ METRICS: dict[str, Callable[[Scene], Any]] = {
     "sim": lambda scene: sim(scene.saliency, scene.truth),
     "kl_div": lambda scene: kl_div(scene.saliency, scene.truth),
     "kl_div 0": lambda scene: kl_div(scene.saliency, scene.truth, epsilon=0.0),
+    "emd": lambda scene: emd(scene.saliency, scene.truth),
     "information_gain": lambda scene: information_gain(scene.saliency, scene.fixations, scene.truth),
     "log_likelihood": lambda scene: log_likelihood(scene.saliency, scene.fixations),
 }
-OF_MAPS = ["cc", "sim", "kl_div", "kl_div 0"]
+OF_MAPS = ["cc", "sim", "kl_div", "kl_div 0", "emd"]
 OF_FIXATIONS = [name for name in METRICS if name not in OF_MAPS]
 AUCS = [name for name in METRICS if name.startswith("auc")]
 DRAWN = ["auc_borji 9", "auc_shuffled 9"]
@@ -961,11 +964,11 @@ def test_the_filter_is_keys_with_antialiasing(size: tuple[int, int]) -> None:
 
 
 @pytest.mark.parametrize("scale", [1e-310, 1e-200, 1e-100, 1e100, 1e300])
-@pytest.mark.parametrize("name", ["cc", "nss", "sim", "kl_div", "auc_judd", "auc_rank", "auc_borji"])
+@pytest.mark.parametrize("name", ["cc", "nss", "sim", "kl_div", "auc_judd", "auc_rank", "auc_borji", "emd"])
 def test_no_scale_is_too_small_or_too_large(name: str, scale: float) -> None:
     rng = np.random.default_rng(5)
     saliency, truth = rng.random((2, 20, 30))
-    against = truth if name in {"cc", "sim", "kl_div"} else truth > 0.95
+    against = truth if name in {"cc", "emd", "sim", "kl_div"} else truth > 0.95
     score = getattr(metrics, name)
     assert score(scale * saliency, against) == pytest.approx(score(saliency, against), abs=1e-9)
 
@@ -974,7 +977,7 @@ def test_what_is_no_array_of_real_numbers_is_refused_by_all_metrics() -> None:
     saliency, fixations = np.eye(4), np.eye(4) > 0
     others = {"auc_shuffled": (fixations,), "information_gain": (saliency,)}
     for name in metrics.__all__:
-        against = saliency if name in {"cc", "sim", "kl_div"} else fixations
+        against = saliency if name in {"cc", "emd", "sim", "kl_div"} else fixations
         score, more = getattr(metrics, name), others.get(name, ())
         for wrong in (saliency + 1j, np.ma.masked_array(saliency, saliency > 0)):
             with pytest.raises(ValueError, match="real numbers, without a mask"):
@@ -987,3 +990,19 @@ def test_what_is_no_array_of_real_numbers_is_refused_by_all_metrics() -> None:
 def test_a_matrix_is_taken_as_the_array_that_it_is() -> None:
     saliency, truth = np.random.default_rng(0).random((2, 5, 6))
     assert metrics.cc(np.matrix(saliency), truth) == metrics.cc(saliency, truth)
+
+
+@quick
+@given(cells=st.integers(1, 8), seed=st.integers(0, 1000))
+def test_in_a_row_of_cells_the_earth_movers_distance_is_scipys(cells: int, seed: int) -> None:
+    maps = np.random.default_rng(seed).random((2, 32, 32 * cells)) ** 9
+    masses = resize(maps, (1, cells))[:, 0]
+    assert emd(*maps) == pytest.approx(wasserstein_distance(range(cells), range(cells), *masses), abs=1e-9)
+
+
+@pytest.mark.parametrize(("down", "right"), [(0, 0), (0, 3), (2, 0), (3, 4)])
+def test_mass_that_is_moved_by_cells_is_that_far_away(down: int, right: int) -> None:
+    one, other = np.zeros((2, 10 * 32, 12 * 32))
+    one[96:128, 96:128] = other[96 + 32 * down : 128 + 32 * down, 96 + 32 * right : 128 + 32 * right] = 1
+    assert emd(one, other) == pytest.approx(np.hypot(down, right), abs=1e-4)
+    assert emd(7 * one, one) == pytest.approx(0, abs=1e-9)

@@ -71,6 +71,8 @@ class EvaluateOptions:
     ten frames of the others that are scored if None."""
     matched: bool = False
     """Also score the map that a density calls for, where it is not the density itself: columns CC and KL 'matched'."""
+    emd: bool = False
+    """Also the earth mover's distance, for which POT must be installed."""
     first: int | None = None
     """The number of the first frame in the names of the predictions' files; as the data set's own if None."""
     allow_missing: tuple[str, ...] = ()

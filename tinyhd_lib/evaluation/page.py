@@ -27,7 +27,7 @@ from tinyhd_lib.prediction.overlay import draw, mark_points
 # Okabe and Ito's colours, which the colour-blind tell apart, and a marker besides.
 _BASELINES = {CHANCE: ("#999999", "o"), CENTRE: ("#e69f00", "s"), CEILING: ("#009e73", "^")}
 _PREDICTIONS = (("#0072b2", "D"), ("#d55e00", "v"), ("#cc79a7", "P"), ("#56b4e9", "X"))
-_UNITS = {"NSS": "deviations", "KL": "nats", "KL matched": "nats", "IG": "bits", "LL": "bits"}
+_UNITS = {"NSS": "deviations", "KL": "nats", "KL matched": "nats", "IG": "bits", "LL": "bits", "EMD": "cells"}
 _MOST_TIMELINES = 6
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from fnmatch import fnmatch
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -74,6 +75,8 @@ def make_plan(options: EvaluateOptions, dataset: Dataset, videos: Sequence[Video
         raise BadInput(f"{predictions}: no such folder; predictions are a folder with one for each video")
     if options.matched and dataset.kind.name not in {"dhf1k", "gaze"}:
         raise BadInput(f"`matched`: how far fixations spread in the maps of {dataset.kind.name} is not known")
+    if options.emd and not find_spec("ot"):
+        raise BadInput("`emd`: needs POT (pip install -e '.[emd]' from the checkout)")
     check_names(videos)
     _check_patterns(videos, options.allow_missing)
     pairs = [_pair(video, options) for video in videos]

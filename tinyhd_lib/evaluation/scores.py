@@ -23,6 +23,7 @@ class Target:
         centre: (H, W) a centre bias, where predictions are densities; None where they are not.
         sigma: how far a fixation spreads in the saliency map, in pixels, where densities are also scored by the maps
             that they call for; None where they are not.
+        emd: whether the earth mover's distance is asked for, too.
     """
 
     truth: GroundTruth
@@ -30,6 +31,7 @@ class Target:
     protocol: ScoringProtocol
     centre: Map | None = None
     sigma: float | None = None
+    emd: bool = False
 
 
 @dataclass(frozen=True)
@@ -83,10 +85,12 @@ MATCHED = (
 Source: Kuemmerer, Wallis and Bethge, "Saliency Benchmarking Made Easy", ECCV 2018; see docs/evaluation.md.
 """
 
+EMD = Metric("EMD", lambda saliency, target: metrics.emd(saliency, target.truth.saliency), higher_is_better=False)
+
 
 def metrics_in(columns: Iterable[str]) -> list[Metric]:
     """Return the metrics that a table has, in their order."""
-    return [metric for metric in METRICS + OF_DENSITIES + MATCHED if metric.name in set(columns)]
+    return [metric for metric in (*METRICS, *OF_DENSITIES, *MATCHED, EMD) if metric.name in set(columns)]
 
 
 def score(saliency: Map, target: Target) -> dict[str, float]:
@@ -96,4 +100,4 @@ def score(saliency: Map, target: Target) -> dict[str, float]:
     if saliency.shape != size:
         saliency = resize(saliency, size)
     chosen = [*METRICS, *(OF_DENSITIES if target.centre is not None else ()), *(MATCHED if target.sigma else ())]
-    return {metric.name: metric.score(saliency, target) for metric in chosen}
+    return {metric.name: metric.score(saliency, target) for metric in chosen + [EMD] * target.emd}

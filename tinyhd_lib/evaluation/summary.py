@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from tinyhd_lib.evaluation.options import PROTOCOLS
-from tinyhd_lib.evaluation.scores import MATCHED, OF_DENSITIES, Metric, metrics_in
+from tinyhd_lib.evaluation.scores import EMD, MATCHED, OF_DENSITIES, Metric, metrics_in
 from tinyhd_lib.evaluation.statistics import Estimate, estimate, totals, units
 
 _TITLE = "{predictions} on {data}{split}: {videos} videos, {frames} frames; protocol {protocol}, averaging {averaging}"
@@ -88,6 +88,7 @@ class Summary:
             "It has no sAUC: the false alarms would come from the videos that it was learnt from.": without,
             "IG and LL: bits a fixation more than the centre bias, and than a uniform map.": metrics & {*OF_DENSITIES},
             "matched: of the density, blurred as the ground truth is.": metrics & {*MATCHED},
+            "EMD: in cells of 32 x 32 pixels.": EMD in metrics,
             f"Maps of gaze points: {'; '.join(said['gaze_maps'])}.": said["gaze_maps"],
             f"In {zeros:.0%} of the frames people looked at zeros, which KL counts: give 16 bits or .npz.": many,
             f"Of every {said['every']} frames, one was scored.": said["every"] > 1,

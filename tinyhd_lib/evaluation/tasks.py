@@ -134,7 +134,8 @@ class Task:
         """Return the name of its result: a hash of everything that decides it."""
         video, options = self.video, self.options
         pictures = [path for index in self.indices for path in video.truth_files(index) or ()]
-        stated = (video.split, video.name, video.viewing, self.indices, options.protocol, options.matched, options.seed)
+        how = options.protocol, options.matched, options.emd, options.seed
+        stated = video.split, video.name, video.viewing, self.indices, how
         files = fingerprint([video.gaze] if video.gaze else pictures), fingerprint(self.maps.sources(self.indices))
         arrays = [sha256(each.tobytes()).hexdigest() for each in (self.centre, self.others)]
         return digest_of(str(_VERSION), repr(stated), *files, *arrays)
@@ -169,10 +170,11 @@ def _rows(task: Task) -> list[dict[str, Any]]:
             centre = resize(task.centre, size)
         baseline = None if saliency.dtype == np.uint8 else centre  # grey levels are stretched, and no density
         sigma = viewing.sigma if viewing else DHF1K_SIGMA * size[1]  # as the maps of the ground truth spread
+        spread = sigma if options.matched else None
         if options.matched and baseline is None:
             raise BadInput(f"{task.video.name}: `matched` is for densities, not for 8-bit maps; make .npz or 16 bits")
         others = as_fixations(task.others, size)
-        target = Target(truth, others, PROTOCOLS[options.protocol], baseline, sigma if options.matched else None)
+        target = Target(truth, others, PROTOCOLS[options.protocol], baseline, spread, options.emd)
         predictions = {CHANCE: np.zeros(size), CENTRE: centre, PREDICTION: saliency}
         found = {predictor: score(each, target) for predictor, each in predictions.items()}
         if parts is not None:

@@ -19,6 +19,7 @@ What the definitions leave open is decided here once, for all of them:
 
 from tinyhd_lib.metrics.auc import auc_borji, auc_judd, auc_rank, auc_shuffled
 from tinyhd_lib.metrics.maps import cc, information_gain, kl_div, log_likelihood, nss, sim
+from tinyhd_lib.metrics.transport import emd
 
 __all__ = [
     "auc_borji",
@@ -26,6 +27,7 @@ __all__ = [
     "auc_rank",
     "auc_shuffled",
     "cc",
+    "emd",
     "information_gain",
     "kl_div",
     "log_likelihood",

@@ -92,7 +92,7 @@ def kl_div(saliency: Array, ground_truth: Array, epsilon: float = EPSILON) -> Ar
     """
     frames = with_maps(saliency, ground_truth)
     xp = frames.xp
-    prediction, truth = _density(xp, frames.saliency), _density(xp, frames.truths[0])
+    prediction, truth = density(xp, frames.saliency), density(xp, frames.truths[0])
     with np.errstate(divide="ignore", invalid="ignore"):
         terms = truth * xp.log(truth / (prediction + epsilon) + epsilon)
     terms = xp.where(truth > 0, terms, 0.0)  # 0 log 0 = 0
@@ -139,7 +139,7 @@ def information_gain(saliency: Array, fixations: Array, baseline: Array) -> Arra
 def _log_likelihood(saliency: Array, fixations: Array, what: str) -> Array:
     frames = with_fixations(saliency, fixations, what=what)
     xp = frames.xp
-    bits = xp.log2(xp.clip(_density(xp, frames.saliency), EPSILON))
+    bits = xp.log2(xp.clip(density(xp, frames.saliency), EPSILON))
     return frames.answer(_mean_at(xp, bits, frames.truths[0]))
 
 
@@ -161,7 +161,12 @@ def _distribution(xp: Any, values: Array) -> Array:
     return values / total
 
 
-def _density(xp: Any, values: Array) -> Array:
+def density(xp: Any, values: Array) -> Array:
+    """Return rows (N, P) that sum to 1, of the array library ``xp``; uniform where a row is all zero.
+
+    Raises:
+        ValueError: one has negative values.
+    """
     if float(xp.min(values)) < 0:
         raise ValueError("a density has no negative values: subtract the minimum, or take exp of a log density")
     return _distribution(xp, values)
