@@ -14,7 +14,7 @@ import cv2
 from av.container import InputContainer
 
 from tinyhd_lib.data.transforms import Image
-from tinyhd_lib.data.video import open_media, picture_stream
+from tinyhd_lib.data.video import open_media, picture_stream, probe
 from tinyhd_lib.files import appears_whole
 
 logger = logging.getLogger(__name__)
@@ -35,7 +35,7 @@ class VideoWriter(ExitStack):
     Args:
         path: of the .mp4 file.
         rate: frames a second, exact.
-        sound_of: a video whose sound track it takes over.
+        sound_of: a video whose sound track it takes over, if that has one.
         sound_from: seconds of that video that are left out at its beginning.
         pixel_aspect: width of a pixel to its height, where it is shown.
         fragment: of so many frames the video is made of, each to be played alone after the head; None for a plain one.
@@ -84,7 +84,7 @@ class VideoWriter(ExitStack):
         context = self._stream.codec_context
         context.time_base, context.sample_aspect_ratio = Fraction(1, self._ticks), self.pixel_aspect
         context.colorspace, context.color_range = _SMPTE_170M, _LIMITED_RANGE
-        if self.sound_of is not None:
+        if self.sound_of is not None and probe(self.sound_of).has_audio:
             try:
                 source = self.enter_context(open_media(self.sound_of))
                 self._sound = AudioTrack(source, self._container, fragmented=bool(self.fragment), start=self.sound_from)

@@ -169,8 +169,7 @@ def _write_results(job: Job, items: Iterator[Answer], info: VideoInfo) -> Iterat
 def _write_items(job: Job, items: Iterator[Answer], info: VideoInfo, bounds: Bounds | None) -> Iterator[None]:
     """Write the maps and the overlay video; ``bounds`` None means each map's own."""
     keep = partial(_keep_map, job, bounds)
-    sound = job.video if info.has_audio else None
-    with VideoWriter(job.overlay, info.rate, sound, info.pixel_aspect) if job.overlay else nullcontext() as writer:
+    with VideoWriter(job.overlay, info.rate, job.video, info.pixel_aspect) if job.overlay else nullcontext() as writer:
         # The maps of a forward pass come all at once: while they are written, the next one runs.
         waiting = max(2, min(64, _WAITING_BYTES // info.frame_bytes))
         for frame, grey in parallel_map(keep, prefetch(items, waiting), _WRITERS, _WRITERS):

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from tinyhd_lib.cache import Cache
 from tinyhd_lib.data.reader import VideoReader, narrowed
-from tinyhd_lib.data.video import probe, read_frames, source_files
+from tinyhd_lib.data.video import read_frames, source_files
 from tinyhd_lib.data.writer import VideoWriter
 from tinyhd_lib.files import digest_of, fingerprint
 
@@ -56,8 +56,7 @@ def browser_video(reader: VideoReader, width: int, told: Callable[[int, int], No
     """
 
     def write(path: Path) -> None:
-        sound_of = reader.path if probe(reader.path).has_audio else None
-        with VideoWriter(path, reader.rate, sound_of, fragment=_FRAGMENT) as writer:
+        with VideoWriter(path, reader.rate, reader.path, fragment=_FRAGMENT) as writer:
             for frame in islice(read_frames(reader.path), reader.count):
                 writer.write(narrowed(frame.image, width), reader.times[frame.index])
                 told(frame.index + 1, reader.count)

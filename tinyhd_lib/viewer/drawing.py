@@ -14,7 +14,6 @@ import numpy as np
 from tinyhd_lib.data.images import as_jpeg
 from tinyhd_lib.data.reader import VideoReader, narrowed
 from tinyhd_lib.data.transforms import Bounds, Image, own_bounds, to_grey
-from tinyhd_lib.data.video import probe
 from tinyhd_lib.data.writer import VideoWriter
 from tinyhd_lib.errors import BadInput
 from tinyhd_lib.prediction.overlay import draw, draw_difference, mark_peak, mark_points, mark_region, wipe, write
@@ -45,14 +44,13 @@ class Scene:
     def __init__(self, video: Path, sources: Mapping[str, MapSource], width: int | None = 960) -> None:
         self.video = video
         self.sources = dict(sources)
-        self.reader = VideoReader(video, width=width)
-        longest, most = max((source.count, name) for name, source in sources.items())[::-1]
-        if most > self.reader.count:
-            raise BadInput(f"{longest}: maps of {most} frames, but {video} has {self.reader.count}")
-        if most < self.reader.count:  # not all of the video decodes, or not all of it is of interest
-            told = longest, most, video, self.reader.count
-            logger.warning("%s: maps of %d frames, but %s has %d; only the first ones are shown", *told)
-            self.reader = VideoReader(video, most, width)
+        most, longest = max((source.count, name) for name, source in sources.items())
+        self.reader = VideoReader(video, most, width)
+        told = f"{longest}: maps of {most} frames, but {video} has {len(self.reader.times)}"
+        if most > len(self.reader.times):
+            raise BadInput(told)
+        if most < len(self.reader.times):  # not all of the video decodes, or not all of it is of interest
+            logger.warning("%s; only the first ones are shown", told)
         self.clip_bounds = lru_cache(maxsize=None)(self._bounds_of_clip)
 
     def draw(self, settings: Settings) -> Image:
@@ -151,8 +149,7 @@ def write_video(scene: Scene, shown: Sequence[Settings], path: Path, frames: Seq
         frames: which ones.
     """
     times = scene.reader.times
-    sound_of = scene.video if probe(scene.video).has_audio else None
-    with VideoWriter(path, scene.reader.rate, sound_of, sound_from=times[frames[0]]) as writer:
+    with VideoWriter(path, scene.reader.rate, scene.video, sound_from=times[frames[0]]) as writer:
         for done, index in enumerate(frames, start=1):
             drawn = np.hstack([scene.draw(replace(settings, frame=index)) for settings in shown])
             writer.write(drawn, times[index] - times[frames[0]])
