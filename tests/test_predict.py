@@ -17,7 +17,8 @@ from tinyhd_lib import MODEL_SPECS, BadInput, load_model, predict, save_model
 from tinyhd_lib.data.video import Frame
 from tinyhd_lib.data.windows import looks
 from tinyhd_lib.models.spec import Sampling
-from tinyhd_lib.prediction.inference import Ready, _overlapping, frames_of, saliency_maps
+from tinyhd_lib.prediction.inference import _overlapping, frames_of, saliency_maps
+from tinyhd_lib.prediction.time import Asked
 
 
 class NamedFrames:
@@ -61,9 +62,22 @@ def test_every_frame_gets_the_map_of_its_own_time(row: str, distance: int, batch
 @pytest.mark.parametrize("row", ["d123m_rc4_rc1T", "d123s_rc4_rc1T"])
 def test_windows_of_unwanted_frames_are_not_computed(row: str) -> None:
     runtime = NamedFrames(row, batch=2)
-    found = list(saliency_maps(numbered(64), runtime, first=40))
+    found = list(saliency_maps(numbered(64), runtime, wanted=lambda index: index >= 40))
     assert [saliency is not None for _, saliency in found] == [index >= 40 for index in range(64)]
     assert runtime.clips == (24 if runtime.spec.outputs == 1 else 2)
+
+
+def test_frames_whose_maps_appear_meanwhile_do_not_shift_the_others() -> None:
+    asked: set[int] = set()
+
+    def wanted(index: int) -> bool:
+        """Yes when it is asked first, no ever after."""
+        first = index not in asked
+        asked.add(index)
+        return first
+
+    found = saliency_maps(numbered(40), NamedFrames("d123s_rc4_rc1T", batch=3), wanted=wanted)
+    assert [number(saliency) for _, saliency in found] == list(range(40))
 
 
 S, M = "d123s_rc4_rc1T", "d123m_rc4_rc1T"
@@ -93,34 +107,32 @@ def test_or_the_later_map_holds(count: int, every: int) -> None:
 
 
 @settings(deadline=None, max_examples=40)
-@given(counts, numbers, st.sampled_from([0.0, 0.08, 0.3]), st.integers(0, 80), st.sampled_from([S, M]))
-def test_later_frames_get_the_maps_that_they_have_among_all(
-    count: int, every: int, smooth: float, first: int, row: str
+@given(counts, numbers, st.sampled_from([0.0, 0.08, 0.3]), st.sets(st.integers(0, 69)), st.sampled_from([S, M]))
+def test_some_frames_get_the_maps_that_they_have_among_all(
+    count: int, every: int, smooth: float, some: set[int], row: str
 ) -> None:
     sampling = Sampling(min(every, 16) if row == M else every, smooth=smooth)
     whole, part = NamedFrames(row, 2), NamedFrames(row, 2)
     expected = dict(enumerate(saliency for _, saliency in saliency_maps(numbered(count), whole, sampling)))
-    for frame, saliency in saliency_maps(numbered(count), part, sampling, first=first):
-        assert (saliency is not None) == (frame.index >= first)
+    for frame, saliency in saliency_maps(numbered(count), part, sampling, wanted=some.__contains__):
+        assert (saliency is not None) == (frame.index in some)
         if saliency is not None:
             np.testing.assert_allclose(saliency, expected[frame.index], rtol=0, atol=1e-5)
     assert part.clips <= whole.clips
 
 
 def test_windows_that_lie_far_apart_hold_their_own_frames_only() -> None:
-    frames = list(map(Ready, numbered(200)))
+    frames = [Asked(frame, wanted=True, needed=True) for frame in numbered(200)]
     clips = _overlapping(list(looks(frames, MODEL_SPECS[S], 90)))
     assert clips[0].base.shape[1] == 4 * 16
     last = [[round(float((clip[0, place, 0, 0] * 0.229 + 0.485) * 255)) for place in (0, 15)] for clip in clips]
     assert last == [[0, 0], [75, 90], [165, 180], [184, 199]]
 
 
-@pytest.mark.parametrize(("smooth", "clips"), [(0, 14), (0.04, 46)])
-def test_windows_far_before_what_is_wanted_are_not_computed(smooth: float, clips: int) -> None:
+def test_windows_far_from_what_is_wanted_are_not_computed() -> None:
     runtime = NamedFrames(S, 2)
-    frames = (Frame(index, index / 25, np.zeros((24, 32, 3), np.uint8)) for index in range(500))
-    list(saliency_maps(frames, runtime, Sampling(8, smooth=smooth), first=400))
-    assert runtime.clips == clips, "ends on 400, 408, ... 496 and 499, and on 144, ... for 256 neighbours"
+    list(saliency_maps(numbered(200), runtime, Sampling(8, smooth=0.04), wanted=lambda index: index == 100))
+    assert runtime.clips == 2, "frames 97 to 103 lie between 96 and 104"
 
 
 @pytest.mark.parametrize("seconds", [0.04, 0.2, 5.0])

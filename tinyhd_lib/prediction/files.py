@@ -5,7 +5,7 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing, nullcontext, suppress
 from dataclasses import asdict
 from functools import lru_cache, partial
-from itertools import chain, count, takewhile
+from itertools import chain
 from pathlib import Path
 from tempfile import TemporaryFile
 from time import perf_counter
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from tinyhd_lib.data.transforms import Bounds, Image, own_bounds, to_grey
+from tinyhd_lib.data.transforms import Bounds, Image, Map, own_bounds, to_grey
 from tinyhd_lib.data.video import Frame, VideoInfo, probe, source_files
 from tinyhd_lib.data.writer import VideoWriter
 from tinyhd_lib.engine import run
@@ -27,7 +27,6 @@ from tinyhd_lib.prediction.jobs import Job
 from tinyhd_lib.prediction.map_files import MAP_SUFFIXES, encode_map, read_grey
 from tinyhd_lib.prediction.options import ModelOptions
 from tinyhd_lib.prediction.overlay import draw
-from tinyhd_lib.prediction.time import Answer
 from tinyhd_lib.records import RunRecord, check_same, peak_memory, read_record
 from tinyhd_lib.runtime import Runtime
 
@@ -35,6 +34,7 @@ if TYPE_CHECKING:
     from distributed import Client
 
 
+Seen = tuple[Frame, Map | None]
 _WRITERS = 2
 _WAITING_BYTES = 256 * 2**20
 
@@ -42,8 +42,8 @@ _WAITING_BYTES = 256 * 2**20
 def predict_files(job: Job, runtime: Runtime, weights: str) -> Generator[int, None, None]:
     """Do a job and yield the number of steps done after each: one a frame, two with ``normalise="clip"``.
 
-    Map files that an interrupted run of the same job left are kept; it goes on at the first that is missing. Nothing is
-    yielded if the whole job is done already. Files appear whole or not at all.
+    Map files that an interrupted run of the same job left are kept and not computed again; nothing is yielded if the
+    whole job is done already. Files appear whole or not at all.
 
     Args:
         job: what to do.
@@ -73,8 +73,12 @@ def predict_files(job: Job, runtime: Runtime, weights: str) -> Generator[int, No
         frames = chain([next(frames)], frames)  # a video without any fails before anything is written
         _prepare_folder(job, record)
         # Maps stretched over the whole video depend on all of it.
-        first = _first_missing(job) if earlier and job.normalise != "clip" else 0
-        items = saliency_maps(frames, runtime, sampling, batch=job.batch, first=first)
+        reuse = earlier is not None and job.maps != "none" and job.normalise != "clip"
+
+        def wanted(index: int) -> bool:
+            return not (reuse and is_whole(job.map_path(index)))
+
+        items = saliency_maps(frames, runtime, sampling, batch=job.batch, wanted=wanted)
         for steps, _ in enumerate(_write_results(job, items, info), start=1):
             yield steps
         record.finish(
@@ -127,13 +131,7 @@ def _is_done(job: Job, earlier: RunRecord) -> bool:
     is_drawn = not job.overlay or (job.overlay.exists() and earlier.details.get("overlay") == _overlay(job))
     if not (earlier.complete and is_drawn):
         return False
-    return job.maps == "none" or _first_missing(job) >= earlier.details["frames"]
-
-
-def _first_missing(job: Job) -> int:
-    """Return the number of the first frame whose map file is not there."""
-    indices = count() if job.names is None else range(len(job.names))
-    return 0 if job.maps == "none" else sum(1 for _ in takewhile(is_whole, map(job.map_path, indices)))
+    return job.maps == "none" or all(is_whole(job.map_path(index)) for index in range(earlier.details["frames"]))
 
 
 def _maps_in(job: Job) -> list[Path]:
@@ -150,7 +148,7 @@ def _prepare_folder(job: Job, record: RunRecord) -> None:
     record.write(job.out)
 
 
-def _write_results(job: Job, items: Iterator[Answer], info: VideoInfo) -> Iterator[None]:
+def _write_results(job: Job, items: Iterator[Seen], info: VideoInfo) -> Iterator[None]:
     """Write the maps and the overlay video; those stretched over the whole video wait until all raw ones are known."""
     if job.normalise != "clip":
         yield from _write_items(job, items, info, (0.0, 1.0) if job.normalise == "none" else None)
@@ -166,7 +164,7 @@ def _write_results(job: Job, items: Iterator[Answer], info: VideoInfo) -> Iterat
         yield from _write_items(job, again, info, own_bounds(maps))
 
 
-def _write_items(job: Job, items: Iterator[Answer], info: VideoInfo, bounds: Bounds | None) -> Iterator[None]:
+def _write_items(job: Job, items: Iterator[Seen], info: VideoInfo, bounds: Bounds | None) -> Iterator[None]:
     """Write the maps and the overlay video; ``bounds`` None means each map's own."""
     keep = partial(_keep_map, job, bounds)
     with VideoWriter(job.overlay, info.rate, job.video, info.pixel_aspect) if job.overlay else nullcontext() as writer:
@@ -178,9 +176,9 @@ def _write_items(job: Job, items: Iterator[Answer], info: VideoInfo, bounds: Bou
             yield
 
 
-def _keep_map(job: Job, bounds: Bounds | None, answer: Answer) -> tuple[Frame, Image | None]:
+def _keep_map(job: Job, bounds: Bounds | None, seen: Seen) -> tuple[Frame, Image | None]:
     """Write a frame's map, or read it where it is there already; its grey levels, if an overlay video wants them."""
-    frame, saliency = answer
+    frame, saliency = seen
     size = frame.image.shape[:2]
     if job.maps == "none":
         assert saliency is not None
@@ -189,8 +187,7 @@ def _keep_map(job: Job, bounds: Bounds | None, answer: Answer) -> tuple[Frame, I
     if saliency is None:
         return frame, read_grey(job.maps, path.read_bytes(), size, bounds) if job.overlay else None
     content, grey = encode_map(job.maps, saliency, size, bounds)
-    if not is_whole(path):  # of the same run, which left a gap before it
-        write_atomically(path, content)
+    write_atomically(path, content)
     return frame, grey
 
 

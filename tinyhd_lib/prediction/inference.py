@@ -1,10 +1,7 @@
 """A video in, saliency maps out: a generator that knows no file format."""
 
 import os
-from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from functools import cached_property
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
@@ -12,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 import numpy as np
 
 from tinyhd_lib.data.images import PICTURE_SHAPES, to_image
-from tinyhd_lib.data.transforms import Map, preprocess
+from tinyhd_lib.data.transforms import Map
 from tinyhd_lib.data.video import Frame, probe, read_frames
 from tinyhd_lib.data.windows import Window, looks
 from tinyhd_lib.errors import BadInput
@@ -20,7 +17,7 @@ from tinyhd_lib.models.spec import CLIP_FRAMES, Sampling
 from tinyhd_lib.models.weights import DEFAULT_WEIGHTS
 from tinyhd_lib.overlap import prefetch
 from tinyhd_lib.prediction.options import WindowOptions
-from tinyhd_lib.prediction.time import MOST_NEIGHBOURS, Answer, between, smoothed
+from tinyhd_lib.prediction.time import REACH, Asked, between, needs, planned, smoothed
 from tinyhd_lib.runtime import Runtime, open_runtime
 
 if TYPE_CHECKING:
@@ -28,6 +25,8 @@ if TYPE_CHECKING:
     from tinyhd_lib.runtime.foreign import Saliency
 
 
+Batch = tuple[list[tuple[Window[Asked], bool]], list[Map]]
+_MARGIN = 1.01  # so that no neighbour is missed by rounding
 _WAITING_FRAMES = 128  # decoded, for one batch of windows that lie far apart
 
 
@@ -109,85 +108,70 @@ def _frame(index: int, fps: float, picture: Any) -> Frame:
     return Frame(index, index / fps, to_image(picture, f"picture {index} of a video"))
 
 
-@dataclass(frozen=True)
-class Ready:
-    """Hold a frame, and make of it what a model takes when a window that is computed sees it."""
-
-    frame: Frame
-
-    @cached_property
-    def planes(self) -> Map:
-        """Return the picture as a model wants it, (3, 192, 256) float32."""
-        return preprocess(self.frame.image)
-
-
-Batch = tuple[list[Window[Ready]], list[Map]]
-
-
 def saliency_maps(
     frames: Iterable[Frame],
     runtime: Runtime,
     sampling: Sampling | None = None,
     *,
     batch: int | None = None,
-    first: int = 0,
-) -> Iterator[Answer]:
-    """Yield every frame with its raw map (192, 256).
+    wanted: Callable[[int], bool] = lambda _index: True,
+) -> Iterator[tuple[Frame, Map | None]]:
+    """Yield every frame with its raw map (192, 256), None where the frame is not wanted.
 
-    The windows of one batch wait decoded while another is computed.
+    The windows of one batch wait decoded while another is computed. Those that no wanted frame needs are left out.
 
     Args:
         frames: of a video, in order.
         runtime: the model, ready to run.
         sampling: when it looks, and what becomes of its maps; what its weights say if None.
         batch: windows a forward pass; what the runtime likes best if None.
-        first: number of the first frame whose map is wanted; those before it get None, and windows that only they
-            need are left out.
+        wanted: asked once a frame, by its number; its answer may change while files appear.
     """
     sampling = sampling or runtime.sampling
+    asked: dict[int, Asked] = {}
     outputs = runtime.spec.outputs
     linear = sampling.between == "linear" and outputs == 1
-    needed = first - MOST_NEIGHBOURS if sampling.smooth else first  # a mean takes in the frames before, too
-    unanswered: deque[Frame] = deque()
 
-    def prepared() -> Iterator[Ready]:
-        for frame in frames:
-            unanswered.append(frame)
-            yield Ready(frame)
+    def prepared() -> Iterator[Asked]:
+        for index, each in enumerate(needs(frames, wanted, _MARGIN * REACH * sampling.smooth)):
+            asked[index] = each
+            yield each
 
     size = batch or max(1, min(runtime.batch, _WAITING_FRAMES // sampling.every))
     windows = looks(prepared(), runtime.spec, sampling.every)
-    # Frames in front of a window's end need the map of the window before, too, if theirs is in proportion.
-    earliest = needed - sampling.every + 1 if linear else needed
-    looked = _computed(prefetch(_batches(windows, size, earliest), depth=1), runtime)
+    used = planned(windows, lambda index: asked[index].needed, linear=linear)
+    looked = _computed(prefetch(_batches(used, size), depth=1), runtime)
     maps = between(looked, outputs, linear=linear)
-    every = ((unanswered.popleft(), saliency) for saliency in maps)
-    answers = ((frame, saliency if frame.index >= needed else None) for frame, saliency in every)
-    yield from smoothed(answers, sampling.smooth, first) if sampling.smooth else answers
+    every = ((asked.pop(index), saliency) for index, saliency in enumerate(maps))
+    answers = ((each, saliency if each.needed else None) for each, saliency in every)
+    unsmoothed = ((each.frame, saliency) for each, saliency in answers)
+    yield from smoothed(answers, sampling.smooth) if sampling.smooth else unsmoothed
 
 
-def _computed(batches: Iterable[Batch], runtime: Runtime) -> Iterator[tuple[Window[Ready], Map | None]]:
-    """Each window with the maps of its look, None for the first ones, which need none."""
+def _computed(batches: Iterable[Batch], runtime: Runtime) -> Iterator[tuple[Window[Asked], Map | None]]:
+    """Each window with the maps of its look, None where that is not needed."""
     for group, clips in batches:
-        maps: Map = runtime(clips) if clips else np.empty(0, np.float32)
+        maps: Map = runtime(clips) if clips else np.empty((0, 0, 0, 0), np.float32)
         if not np.isfinite(maps).all():
             raise BadInput(f"{runtime.name}: the model's maps are not finite; try another device, or precision float32")
-        yield from zip(group, [*[None] * (len(group) - len(clips)), *maps], strict=True)
+        found: Iterator[Map] = iter(maps)
+        for window, is_needed in group:
+            yield window, next(found) if is_needed else None
 
 
-def _batches(source: Iterator[Window[Ready]], size: int, earliest: int) -> Iterator[Batch]:
-    """Windows in groups, and the clips (3, 16, H, W) of those that end on a frame from the earliest on.
+def _batches(source: Iterator[tuple[Window[Asked], bool]], size: int) -> Iterator[Batch]:
+    """Windows in groups, and the clips (3, 16, H, W) of those that are needed.
 
     The clips of a group are views of one array, in which a frame that several of them see is there once.
     """
     while group := list(islice(source, size)):
-        yield group, _overlapping([window for window in group if window.owned[-1] >= earliest])
+        yield group, _overlapping([window for window, is_needed in group if is_needed])
 
 
-def _overlapping(windows: Sequence[Window[Ready]]) -> list[Map]:
+def _overlapping(windows: Sequence[Window[Asked]]) -> list[Map]:
     if not windows:
         return []
     seen = {number: each for window in windows for number, each in enumerate(window.clip, start=window.start)}
-    frames = np.stack([each.planes for each in seen.values()], axis=1)
+    frames = np.stack([each.ready for each in seen.values()], axis=1)
     places = {number: place for place, number in enumerate(seen)}
     return [frames[:, places[window.start] :][:, :CLIP_FRAMES] for window in windows]

@@ -1,28 +1,83 @@
-"""Maps over time: how a model's looks at a video become a map for each of its frames. Pure functions.
+"""Maps over time: which looks of a model are needed, and how their maps become one a frame. Pure functions.
 
 Source: docs/model.md, maps over time.
 """
 
+import math
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import chain, pairwise
+from typing import TypeVar
 
 import numpy as np
 
-from tinyhd_lib.data.transforms import Map
+from tinyhd_lib.data.transforms import Map, preprocess
 from tinyhd_lib.data.video import Frame
 from tinyhd_lib.data.windows import Window
 
-MOST_NEIGHBOURS = 256
-"""Frames that a map is smoothed over on each side, at most, however their times run."""
+Item = TypeVar("Item")
 
-_REACH = 3.0  # standard deviations beyond which a Gaussian over time counts nothing
+REACH = 3.0
+"""Standard deviations beyond which a Gaussian over time counts nothing."""
 
-Answer = tuple[Frame, Map | None]
-"""A frame with its map, None where it has none."""
+_MOST_NEIGHBOURS = 256  # frames, however their times run
 
 
-def between(looked: Iterable[tuple[Window[Any], Map | None]], outputs: int, *, linear: bool) -> Iterator[Map | None]:
+@dataclass(frozen=True)
+class Asked:
+    """Hold a frame, and what its map is for.
+
+    Attributes:
+        frame: of the video.
+        wanted: somebody wants its map.
+        needed: its own map, before it is smoothed, is needed for that of a wanted frame.
+    """
+
+    frame: Frame
+    wanted: bool
+    needed: bool
+
+    @cached_property
+    def ready(self) -> Map:
+        """Return the picture as a model wants it; made when a window that is computed sees it."""
+        return preprocess(self.frame.image)
+
+
+def needs(frames: Iterable[Frame], wanted: Callable[[int], bool], reach: float) -> Iterator[Asked]:
+    """Yield every frame with what its map is for; those within ``reach`` seconds of a wanted one are needed.
+
+    Args:
+        frames: of a video, in order.
+        wanted: asked once a frame, by its number.
+        reach: seconds; 0 where each map stands for itself, and then no frame is held back.
+    """
+    last = -math.inf
+    asked = ((frame, wanted(frame.index)) for frame in frames)
+    for (frame, chosen), ahead in _held_back(asked, lambda item: item[0].time, reach):
+        last = frame.time if chosen else last
+        near = frame.time - last <= reach or any(each.time - frame.time <= reach for each, other in ahead if other)
+        yield Asked(frame, chosen, near)
+
+
+def planned(
+    windows: Iterable[Window[Asked]], needed: Callable[[int], bool], *, linear: bool
+) -> Iterator[tuple[Window[Asked], bool]]:
+    """Yield every window with whether it must be computed.
+
+    Args:
+        windows: of a video, in order.
+        needed: whether a frame's map is, by its number.
+        linear: frames in front of the next window's end need this one's map too.
+    """
+    behind_the_last = Window[Asked]([], 0, range(0))
+    for window, following in pairwise(chain(windows, [behind_the_last])):
+        later = following.owned[:-1] if linear else ()
+        yield window, any(map(needed, (*window.owned, *later)))
+
+
+def between(looked: Iterable[tuple[Window[Asked], Map | None]], outputs: int, *, linear: bool) -> Iterator[Map | None]:
     """Yield a map for every frame, None where its window was not computed.
 
     Args:
@@ -43,33 +98,34 @@ def between(looked: Iterable[tuple[Window[Any], Map | None]], outputs: int, *, l
         earlier = maps
 
 
-def smoothed(answers: Iterable[Answer], seconds: float, first: int = 0) -> Iterator[Answer]:
-    """Yield every frame with its map smoothed by a Gaussian over time.
+def smoothed(answers: Iterable[tuple[Asked, Map | None]], seconds: float) -> Iterator[tuple[Frame, Map | None]]:
+    """Yield every frame with its map smoothed by a Gaussian over time, None where it is not wanted.
 
     Near the video's ends the mean is over what is there.
 
     Args:
-        answers: frames with their own maps.
-        seconds: the Gaussian's standard deviation; it ends at three of them.
-        first: number of the first frame whose map is wanted; those before it get None.
+        answers: frames with their own maps, where they are needed.
+        seconds: the Gaussian's standard deviation; it ends at `REACH` of them.
     """
     earlier: deque[tuple[float, Map]] = deque()
-    for (frame, saliency), ahead in _held_back(answers, _REACH * seconds):
-        while earlier and earlier[0][0] < frame.time - _REACH * seconds:
+    for (each, saliency), ahead in _held_back(answers, lambda item: item[0].frame.time, REACH * seconds):
+        time = each.frame.time
+        while earlier and earlier[0][0] < time - REACH * seconds:
             earlier.popleft()
         if saliency is not None:
-            earlier.append((frame.time, saliency))
-        later = ((other.time, maps) for other, maps in ahead if maps is not None)
-        near = [*earlier, *later] if frame.index >= first else []
-        yield frame, _weighted(near, frame.time, seconds) if near else None
+            earlier.append((time, saliency))
+        later = ((other.frame.time, maps) for other, maps in ahead if maps is not None)
+        yield each.frame, _weighted([*earlier, *later], time, seconds) if each.wanted else None
 
 
-def _held_back(answers: Iterable[Answer], reach: float) -> Iterator[tuple[Answer, Iterable[Answer]]]:
-    """Yield every answer, when all within ``reach`` seconds are known, with those that are known to follow it."""
-    waiting: deque[Answer] = deque()
-    for answer in answers:
-        waiting.append(answer)
-        while waiting and (waiting[0][0].time + reach <= answer[0].time or len(waiting) > MOST_NEIGHBOURS):
+def _held_back(
+    items: Iterable[Item], time: Callable[[Item], float], reach: float
+) -> Iterator[tuple[Item, Iterable[Item]]]:
+    """Yield every item, when all within ``reach`` seconds are known, with those that are known to follow it."""
+    waiting: deque[Item] = deque()
+    for item in items:
+        waiting.append(item)
+        while waiting and (time(waiting[0]) + reach <= time(item) or len(waiting) > _MOST_NEIGHBOURS):
             yield waiting.popleft(), waiting
     while waiting:
         yield waiting.popleft(), waiting
@@ -78,7 +134,7 @@ def _held_back(answers: Iterable[Answer], reach: float) -> Iterator[tuple[Answer
 def _weighted(near: Sequence[tuple[float, Map]], time: float, seconds: float) -> Map:
     """Return the mean of maps around a time, weighted by a Gaussian."""
     distances = np.array([each - time for each, _ in near]) / seconds
-    weights = np.where(np.abs(distances) <= _REACH, np.exp(-(distances**2) / 2), 0)
+    weights = np.where(np.abs(distances) <= REACH, np.exp(-(distances**2) / 2), 0)
     mean = np.zeros_like(near[0][1])
     for weight, (_, saliency) in zip(weights / weights.sum(), near, strict=True):
         if weight:
