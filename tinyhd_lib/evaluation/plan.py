@@ -74,7 +74,7 @@ def make_plan(options: EvaluateOptions, dataset: Dataset, videos: Sequence[Video
         raise BadInput(f"{predictions}: no such folder; predictions are a folder with one for each video")
     if options.matched and dataset.kind.name not in {"dhf1k", "gaze"}:
         raise BadInput(f"`matched`: how far fixations spread in the maps of {dataset.kind.name} is not known")
-    check_names(videos)
+    check_names((video.name for video in videos), "choose one split by `split`")
     _check_patterns(videos, options.allow_missing)
     pairs = [_pair(video, options) for video in videos]
     centres, source, from_others = _centres(dataset, videos, run_all)
