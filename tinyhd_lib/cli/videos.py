@@ -97,7 +97,7 @@ def generate(
     dataset = open_dataset(kind, dir, split or ("test" if submission else find_kind(kind).evaluated))
     for each in dataset.skipped:
         logger.warning("skipped: %s", each.reason)
-    check_names(dataset.videos)
+    check_names((video.name for video in dataset.videos), "choose one split by `split`")
     _do(dataset_jobs(dataset.videos, out, writing), model, workers, cluster, json)
     if submission:
         logger.info("%d videos -> %s", len(dataset.videos), pack_maps(out, dataset.videos))

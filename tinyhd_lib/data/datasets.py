@@ -6,7 +6,7 @@ A kind of data set is a row of `KINDS` in `tinyhd_lib.data.layouts`: kinds diffe
 import os
 import re
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from pathlib import Path
@@ -91,15 +91,15 @@ def open_dataset(
     return Dataset(row, folder, None, tuple(videos.values()), tuple(skipped)).of_split(split)
 
 
-def check_names(videos: Sequence[Video]) -> None:
-    """Refuse videos of several splits that would share a folder of maps.
+def check_names(names: Iterable[str], remedy: str) -> None:
+    """Refuse names of videos that would share a folder of maps.
 
     Raises:
-        BadInput: two have the same name.
+        BadInput: two are the same; the message ends with the remedy.
     """
-    repeated = [name for name, count in Counter(video.name for video in videos).items() if count > 1]
+    repeated = [name for name, count in Counter(names).items() if count > 1]
     if repeated:
-        raise BadInput(f"{repeated[0]}: there is one in several splits; choose one by `split`")
+        raise BadInput(f"several videos are called {repeated[0]!r}: their results would mix; {remedy}")
 
 
 def find_kind(name: str) -> Kind:

@@ -92,8 +92,9 @@ class VideoReader(ExitStack):
 
     def _keep(self, index: int, image: Image) -> None:
         self._kept[index] = image
-        while len(self._kept) > 1 and sum(each.nbytes for each in self._kept.values()) > self._most:
-            self._kept.popitem(last=False)
+        held = sum(each.nbytes for each in self._kept.values())
+        while held > self._most and len(self._kept) > 1:
+            held -= self._kept.popitem(last=False)[1].nbytes
 
 
 class _OpenVideo(ExitStack):

@@ -77,7 +77,7 @@ def make_plan(options: EvaluateOptions, dataset: Dataset, videos: Sequence[Video
         raise BadInput(f"`matched`: how far fixations spread in the maps of {dataset.kind.name} is not known")
     if options.emd and not find_spec("ot"):
         raise BadInput("`emd`: needs POT (pip install -e '.[emd]' from the checkout)")
-    check_names(videos)
+    check_names((video.name for video in videos), "choose one split by `split`")
     _check_patterns(videos, options.allow_missing)
     pairs = [_pair(video, options) for video in videos]
     centres, source, from_others = _centres(dataset, videos, run_all)

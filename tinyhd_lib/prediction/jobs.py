@@ -1,11 +1,10 @@
 """What is to be predicted into files: a job a video, made from what people name (videos, folders, a data set)."""
 
-from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tinyhd_lib.data.datasets import videos_below
+from tinyhd_lib.data.datasets import check_names, videos_below
 from tinyhd_lib.data.layouts import Video
 from tinyhd_lib.data.video import Frame, holds_images, read_frames
 from tinyhd_lib.errors import BadInput
@@ -112,11 +111,7 @@ def jobs_of(
             raise BadInput(f"{path}: holds the videos; give another `out` or `overlay`")
         else:
             found += videos_below(path, places).items()
-    repeated = [name for name, count in Counter(name for name, _ in found).items() if count > 1]
-    if repeated:
-        raise BadInput(
-            f"several videos are called {repeated[0]!r}: their results would mix; give the folder that holds them all"
-        )
+    check_names((name for name, _ in found), "give the folder that holds them all")
     return [
         Job(path, out / name, overlay / f"{name}.mp4" if overlay else None, drawing, **vars(options))
         for name, path in found

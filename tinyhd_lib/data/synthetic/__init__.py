@@ -76,7 +76,7 @@ def _check(kind: str, folder: Path, order: Order) -> None:
         raise BadInput(f"videos {order.videos}: DHF1K's splits have numbers for fewer; give at most {most}")
     height, width = order.size
     if min(height, width) < SMALLEST or height % 2 or width % 2:
-        raise BadInput(f"size {height}x{width} (HxW): a side is even, with room for things; give {SMALLEST} or more")
+        raise BadInput(f"size {height}x{width} (HxW): only even sides, with room for things; give {SMALLEST} or more")
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise BadInput(f"{folder}: it exists and is not empty, and nothing is overwritten; name another folder")
 

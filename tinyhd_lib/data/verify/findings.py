@@ -1,7 +1,6 @@
 """What can be found wrong with a data set, and how it is said."""
 
 import os
-from dataclasses import asdict, dataclass
 from itertools import groupby
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -73,8 +72,7 @@ def unreadable(file: Path, told: str) -> Finding:
 _MOST = 10
 
 
-@dataclass(frozen=True)
-class SplitCounts:
+class SplitCounts(NamedTuple):
     """Count how much of a split there is.
 
     Attributes:
@@ -94,8 +92,7 @@ class SplitCounts:
     annotated: int
 
 
-@dataclass(frozen=True)
-class Report:
+class Report(NamedTuple):
     """Hold what a verification found.
 
     Attributes:
@@ -118,7 +115,7 @@ class Report:
             "kind": self.kind,
             "root": str(self.root),
             "layout": self.layout,
-            "splits": [asdict(counts) for counts in self.counts],
+            "splits": [counts._asdict() for counts in self.counts],
             "findings": [{**finding._asdict(), "file": self._place(finding.file)} for finding in self.findings],
         }
 

@@ -106,8 +106,7 @@ def _check_maps(video: Video, frames: list[Seen], decoded: int | None) -> tuple[
     annotated = maps.keys() & fixations.keys() & set(video.names)
     return len(annotated), chain(
         _faults([*maps.values(), *marked]),
-        _check_count(video, decoded, None if video.maps is None else len(maps)),
-        _check_numbers(video),
+        _check_frames(video, decoded, None if video.maps is None else len(maps)),
         _check_pairs(video, maps, plain, matlab),
         _check_sizes({"frames": frames, "saliency maps": maps.values(), "fixation maps": marked}),
         _check_shares(maps.values(), "the saliency map is black", most=1.0),
@@ -133,23 +132,22 @@ def _check_gaze(video: Video, file: Path, frames: list[Seen], decoded: int | Non
     shown = (gaze.frame >= 0) & (gaze.frame < count)
     seen = len(np.unique(gaze.frame[shown]))
     return seen, chain(
-        _check_count(video, decoded, None),
+        _check_frames(video, decoded, None),
         _check_sizes({"frames": frames, "files of gaze points": [Seen(file, _size(gaze.size))]}),
-        _check_times(file, int((~shown).sum()), seen, count),
-        _check_places(file, gaze),
+        _check_points(file, gaze, int((~shown).sum()), seen, count),
     )
 
 
-def _check_count(video: Video, decoded: int | None, maps: int | None) -> Iterator[Finding]:
-    """Compare counts; a damaged video is told already: of it, only what it promises is compared with its maps."""
+def _check_frames(video: Video, decoded: int | None, maps: int | None) -> Iterator[Finding]:
+    """Compare counts, and look for gaps between numbers.
+
+    A damaged video is told already: of it, only what it promises is compared with its maps.
+    """
     counts = {"decoded": decoded, "promised": len(video.names), "maps": maps}
     known = {what: count for what, count in counts.items() if count is not None}
     if len(set(known.values())) > 1:
         told = ", ".join(f"{count} {what}" for what, count in known.items())
         yield Finding("count", video.source, f"frames: {told}; fetch the video and its ground truth anew")
-
-
-def _check_numbers(video: Video) -> Iterator[Finding]:
     numbers = map(last_number, video.names)
     for missing in gaps(number for number in numbers if number is not None):
         yield Finding("gap", video.source, f"no frame {spoken(missing)}; fetch what is missing")
@@ -201,16 +199,13 @@ def _check_match(plain: dict[str, Seen], matlab: dict[str, Seen]) -> Iterator[Fi
             yield Finding("mismatch", picture.file, f"not the same fixations as in {other.file.name}; fetch both anew")
 
 
-def _check_times(file: Path, surplus: int, seen: int, frames: int) -> Iterator[Finding]:
-    """Tell of points at no frame, and of too many frames without points."""
+def _check_points(file: Path, gaze: Gaze, surplus: int, seen: int, frames: int) -> Iterator[Finding]:
+    """Tell of points at no frame or outside of the picture, and of too many frames without points."""
     if surplus:
         told = f"{surplus} points are not at frames 0 to {frames - 1}, which is all that the video has"
         yield Finding("pairing", file, f"{told}; fetch both anew, or remove the points")
     if frames - seen > _MOST_UNSEEN * frames:
         yield Finding("empty", file, f"{frames - seen} of {frames} frames have no point; fetch or make it anew")
-
-
-def _check_places(file: Path, gaze: Gaze) -> Iterator[Finding]:
     known = np.isfinite(gaze.x) & np.isfinite(gaze.y)  # where it is not, eyes were shut
     if known.sum() > _FEW and max(np.ptp(gaze.x[known]), np.ptp(gaze.y[known])) <= 1:
         yield Finding("outside", file, "all points are within one pixel; give x and y in pixels, not in parts of it")
