@@ -119,7 +119,7 @@ class _Training:
             state.average = {name: value.clone() for name, value in self.student.state_dict().items()}
         if group.first:
             checkpoint.rewind_log(out, state.steps, state.epoch)
-            if teacher and (size := teacher.size(samples.clip_counts(self.sources, recipe))):
+            if teacher and (size := teacher.size(samples.clip_count(self.sources, recipe))):
                 logger.info("%s: up to %.1f GiB of answers in the cache", teacher.name, size / 2**30)
         self.shared = group.share(self.student)
 

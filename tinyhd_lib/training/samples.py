@@ -94,12 +94,10 @@ def _sample(video: int, count: int, recipe: Recipe, rng: np.random.Generator) ->
     )
 
 
-def clip_counts(sources: Sequence[Source], recipe: Recipe) -> dict[int, int]:
-    """Return how many different clips of each video the recipe may ever draw, flips counted."""
-    return {
-        number: sum(2 * len(clips.clip_starts(source.count, step, recipe.every)) for step in recipe.speeds)
-        for number, source in enumerate(sources)
-    }
+def clip_count(sources: Sequence[Source], recipe: Recipe) -> int:
+    """Return how many different clips the recipe may ever draw, flips counted."""
+    starts = (clips.clip_starts(source.count, step, recipe.every) for source in sources for step in recipe.speeds)
+    return 2 * sum(map(len, starts))
 
 
 def validation_clips(sources: Sequence[Source], most: int) -> list[Clip]:
