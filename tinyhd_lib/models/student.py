@@ -51,7 +51,9 @@ class TinyHD(nn.Module):
         Raises:
             ValueError: the clip has another shape.
         """
-        _check_clip(clip)
+        shape = tuple(clip.shape)
+        if len(shape) != 5 or shape[1:3] != (3, CLIP_FRAMES) or shape[3] % 32 or shape[4] % 32:
+            raise ValueError(f"a clip is (N, 3, {CLIP_FRAMES}, H, W) with H and W multiples of 32; got {shape}")
         levels = self.encoder(clip)
         side_maps = tuple(decoder(levels).sigmoid() for decoder in self.decoders.values())
         return SaliencyOutput(self._fuse(side_maps), side_maps)
@@ -108,9 +110,3 @@ def inflate_mobilenet_v2(model: TinyHD, state_dict: dict[str, Tensor]) -> None:
     for layer in features.modules():
         if isinstance(layer, nn.BatchNorm3d):
             layer.reset_running_stats()
-
-
-def _check_clip(clip: Tensor) -> None:
-    shape = tuple(clip.shape)
-    if len(shape) != 5 or shape[1:3] != (3, CLIP_FRAMES) or shape[3] % 32 or shape[4] % 32:
-        raise ValueError(f"a clip is (N, 3, {CLIP_FRAMES}, H, W) with H and W multiples of 32; got {shape}")

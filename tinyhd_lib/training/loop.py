@@ -84,7 +84,9 @@ def train(  # noqa: PLR0913
         teacher = teacher or open_teacher(recipe, "auto" if device in {"auto", "fused"} else str(group.device))
         training = _Training(recipe, out, group, loaders, teacher)
         if group.first:
-            record.details |= training.describe()
+            videos = {source.video.name: source.digest for source in training.sources}
+            known = {"name": teacher.name, "digest": teacher.digest} if teacher else None
+            record.details |= {"recipe": recipe.to_dict(), "teacher": known, "videos": videos}
             record.write(out)
         while training.state.epoch < recipe.epochs and not stalled(checkpoint.read_log(out), recipe):
             yield from training.epoch()
@@ -235,12 +237,6 @@ class _Training:
             state.model, state.optimiser = self.student.state_dict(), self.optimiser.state_dict()
             state.scaler = self.scaler.state_dict()
             state.write(self.out)
-
-    def describe(self) -> dict[str, object]:
-        """Return what a record tells beside the recipe's own key."""
-        teacher = {"name": self.teacher.name, "digest": self.teacher.digest} if self.teacher else None
-        videos = {source.video.name: source.digest for source in self.sources}
-        return {"recipe": self.recipe.to_dict(), "teacher": teacher, "videos": videos}
 
 
 def cost_of(scores: Mapping[str, float], recipe: Recipe) -> float:
