@@ -32,12 +32,9 @@ class TinyHD(nn.Module):
         super().__init__()
         self.spec, self.sampling = spec, Sampling.published(spec)
         self.encoder = Encoder(spec.reduction, multi=spec.multi)
-        self.decoders = nn.ModuleDict(
-            {
-                name: DECODER_CLASSES[kind](spec, 1 if single else spec.outputs)
-                for name, kind, single in zip(spec.names, spec.decoders, spec.single_frame, strict=True)
-            }
-        )
+        self.decoders = nn.ModuleDict()
+        for name, kind, single in zip(spec.names, spec.decoders, spec.single_frame, strict=True):
+            self.decoders[name] = DECODER_CLASSES[kind](spec, 1 if single else spec.outputs)
         maps = sum(4 if name == "d1" else 1 for name in spec.decoders)
         self.fusion = nn.Conv3d(maps, 1, kernel_size=1) if spec.multi else nn.Conv2d(maps, 1, kernel_size=1)
 

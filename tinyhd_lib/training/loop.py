@@ -279,9 +279,7 @@ def on_tensorboard(entries: Iterable[checkpoint.Entry], out: Path) -> Iterator[c
     try:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError as error:
-        raise BadInput(
-            "`tensorboard=True`: it is not installed; pip install -e '.[tensorboard]' from the checkout"
-        ) from error
+        raise BadInput("`tensorboard=True`: missing; pip install -e '.[tensorboard]' from the checkout") from error
     with SummaryWriter(str(out / "tensorboard")) as writer:
         for entry in entries:
             for kind in ("terms", "scores"):

@@ -68,10 +68,8 @@ def epoch_samples(sources: Sequence[Source], recipe: Recipe, epoch: int) -> list
 
 
 def _clips_of(source: Source, recipe: Recipe) -> int:
-    """Return how many clips an epoch draws from a video."""
-    if len(recipe.clips_per_video) == 1:
-        return recipe.clips_per_video[0]
-    folders = zip(recipe.labelled_dir, recipe.clips_per_video, strict=True)
+    """Return how many clips an epoch draws from a video: as its folder says, else as the first or only one does."""
+    folders = zip(recipe.labelled_dir, recipe.clips_per_video, strict=False)
     own = (wanted for folder, wanted in folders if source.video.source.is_relative_to(folder))
     return next(own, recipe.clips_per_video[0])  # a link may have led elsewhere
 
