@@ -23,7 +23,7 @@ from tinyhd_lib.models.spec import INPUT_SIZE
 from tinyhd_lib.models.student import TinyHD
 from tinyhd_lib.models.upsampling import enlarge, shuffle_pixels, upsample_space
 from tinyhd_lib.runtime.fused.kernels import STRIP, pitch
-from tinyhd_lib.runtime.fused.plan import CLIP, Plan, Step
+from tinyhd_lib.runtime.fused.plan import CLIP, Plan, Shape, Step
 from tinyhd_lib.runtime.fused.residual import COPY, ENLARGE, EXPAND
 from tinyhd_lib.runtime.fused.simd import LANES
 
@@ -99,6 +99,9 @@ class _Planner:
         self._steps.append(replace(step, weights=len(weights)))
         return number
 
+    def _shape(self, number: int) -> Shape:
+        return self.plan.shape(number)
+
     def _is_absorbed(self, node: fx.Node) -> bool:
         """Return whether an enlargement is made by the only step that reads it."""
         if node.target not in _ENLARGEMENTS or len(node.users) > 1:
@@ -113,7 +116,7 @@ class _Planner:
             parts = tuple(self._numbers[each] for each in node.args[0])  # type: ignore[union-attr, index]
             if len(parts) == 1:
                 return parts[0]
-            shapes = [self.plan.shape(part) for part in parts]
+            shapes = [self._shape(part) for part in parts]
             shape = (sum(each[0] for each in shapes), *shapes[0][1:])
             sizes = tuple(channels * pitch(*frame) for channels, *frame in shapes)
             return self._add(Step("join", parts, shape, settings=sizes, extent=1))
@@ -124,21 +127,21 @@ class _Planner:
 
     def _enlarge(self, node: fx.Node, other: int | None = None) -> int:
         source = self._numbers[node.args[0]]  # type: ignore[index]
-        channels, frames, height, width = low = self.plan.shape(source)
+        channels, frames, height, width = low = self._shape(source)
         frames *= _lengthening(node)
         if other is not None:
-            frames = max(frames, self.plan.shape(other)[1])  # a single frame is added to each of the other's
+            frames = max(frames, self._shape(other)[1])  # a single frame is added to each of the other's
         if not _is_linear(node):
             shape = (channels // 4, frames, 2 * height, 2 * width)
             return self._add(Step("shuffle", (source,), shape, other, settings=(low, frames)))
         wide = self._widen(source)
         shape = (channels, frames, 2 * height, 2 * width)
-        return self._add(Step("enlarge", (wide,), shape, other, settings=(self.plan.shape(wide), frames)))
+        return self._add(Step("enlarge", (wide,), shape, other, settings=(self._shape(wide), frames)))
 
     def _widen(self, source: int) -> int:
-        channels, frames, height, width = self.plan.shape(source)
+        channels, frames, height, width = self._shape(source)
         shape = (channels, frames, height, 2 * width)
-        return self._add(Step("widen", (source,), shape, settings=self.plan.shape(source)), _shares(width))
+        return self._add(Step("widen", (source,), shape, settings=self._shape(source)), _shares(width))
 
     def _module(self, node: fx.Node) -> int:
         module, source = self._modules[str(node.target)], node.args[0]
@@ -152,12 +155,12 @@ class _Planner:
         weights = _folded(convolution, module[1])
         if convolution.stride == (1, 1, 1):
             return self._pointwise(number, weights, clip6=True)
-        _, frames, height, width = low = self.plan.shape(number)
+        _, frames, height, width = low = self._shape(number)
         shape = (convolution.out_channels, frames // 2, height // 2, width // 2)
         return self._add(Step("stem", (number,), shape, settings=(low, shape[0])), *weights)
 
     def _pointwise(self, source: int, weights: Folded, *, clip6: bool) -> int:
-        channels, *frame = self.plan.shape(source)
+        channels, *frame = self._shape(source)
         pixels, outputs = int(np.prod(frame)), weights[1].size
         settings = (channels, outputs), pixels, clip6
         step = Step("pointwise", (source,), (outputs, *frame), settings=settings, extent=pixels, grain=LANES)
@@ -171,7 +174,7 @@ class _Planner:
         if x is None:  # an enlargement: the expansion of what is to be enlarged, widened
             mode, low = ENLARGE, self._numbers[source.args[0]]  # type: ignore[index]
             x = self._widen(self._pointwise(low, expand, clip6=False))
-        inputs, few, height, width = self.plan.shape(x)
+        inputs, few, height, width = self._shape(x)
         frames = few
         if mode == ENLARGE:
             frames, height = _lengthening(source) * few, 2 * height
@@ -188,7 +191,7 @@ class _Planner:
     def _fuse(self, model: TinyHD, logits: list[int]) -> None:
         """Add the fusion, whose weights are in its own order of the decoders."""
         ordered = [logits[place] for place in model.spec.fusion_order]
-        counts, lengths, *_ = zip(*map(self.plan.shape, ordered), strict=True)
+        counts, lengths, *_ = zip(*map(self._shape, ordered), strict=True)
         frames, pixels = model.spec.outputs, INPUT_SIZE[0] * INPUT_SIZE[1]
         shape, settings = (1, frames, *INPUT_SIZE), (counts, lengths, frames, pixels)
         step = Step("fuse", tuple(ordered), shape, settings=settings, extent=pixels, grain=STRIP)
