@@ -21,7 +21,7 @@ from tinyhd_lib.training import teachers
 from tinyhd_lib.training.learner import build_student
 from tinyhd_lib.training.models import normalised, open_model
 from tinyhd_lib.training.recipe import Recipe
-from tinyhd_lib.training.samples import clip_counts
+from tinyhd_lib.training.samples import clip_count
 from tinyhd_lib.training.teachers import Ensemble, MapTeacher, WindowTeacher, open_teacher
 
 needs_openvino = pytest.mark.skipif(not find_spec("openvino"), reason="OpenVINO is not installed")
@@ -185,7 +185,7 @@ def test_what_was_kept_equals_what_is_computed_live(timing: str, *, multi: bool,
 def test_a_teacher_without_a_cache_prepares_nothing() -> None:
     teacher = WindowTeacher(NumberModel())
     assert teacher.prepare([NumberedSource()], CLIPS) == []
-    assert teacher.size({0: 100}) == 0
+    assert teacher.size(100) == 0
 
 
 def test_windows_of_single_maps_share_files_and_whole_clips_have_their_own(kept: Path) -> None:
@@ -207,9 +207,9 @@ def test_the_promised_size_is_that_of_the_files(kept: Path) -> None:
     recipe = Recipe(model=M, auxiliary="folder", teachers=("x",), speeds=(1, -1), every=2)
     clips = [Clip(0, start, 1, flip) for start in range(0, 10, 2) for flip in (False, True)]
     clips += [Clip(0, start, -1, flip) for start in range(15, 25, 2) for flip in (False, True)]
-    assert clip_counts([source], recipe) == {0: len(clips)}
+    assert clip_count([source], recipe) == len(clips)
     teacher = WindowTeacher(NumberModel(multi=True), cache=True)
-    promised = teacher.size(clip_counts([source], recipe))
+    promised = teacher.size(clip_count([source], recipe))
     run_all(teacher, clips, [source])
     written = 0
     for path in kept.rglob("*.npz"):

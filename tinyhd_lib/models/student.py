@@ -32,12 +32,9 @@ class TinyHD(nn.Module):
         super().__init__()
         self.spec, self.sampling = spec, Sampling.published(spec)
         self.encoder = Encoder(spec.reduction, multi=spec.multi)
-        self.decoders = nn.ModuleDict(
-            {
-                name: DECODER_CLASSES[kind](spec, 1 if single else spec.outputs)
-                for name, kind, single in zip(spec.names, spec.decoders, spec.single_frame, strict=True)
-            }
-        )
+        self.decoders = nn.ModuleDict()
+        for name, kind, single in zip(spec.names, spec.decoders, spec.single_frame, strict=True):
+            self.decoders[name] = DECODER_CLASSES[kind](spec, 1 if single else spec.outputs)
         maps = sum(4 if name == "d1" else 1 for name in spec.decoders)
         self.fusion = nn.Conv3d(maps, 1, kernel_size=1) if spec.multi else nn.Conv2d(maps, 1, kernel_size=1)
 
@@ -51,7 +48,9 @@ class TinyHD(nn.Module):
         Raises:
             ValueError: the clip has another shape.
         """
-        _check_clip(clip)
+        shape = tuple(clip.shape)
+        if len(shape) != 5 or shape[1:3] != (3, CLIP_FRAMES) or shape[3] % 32 or shape[4] % 32:
+            raise ValueError(f"a clip is (N, 3, {CLIP_FRAMES}, H, W) with H and W multiples of 32; got {shape}")
         levels = self.encoder(clip)
         side_maps = tuple(decoder(levels).sigmoid() for decoder in self.decoders.values())
         return SaliencyOutput(self._fuse(side_maps), side_maps)
@@ -108,9 +107,3 @@ def inflate_mobilenet_v2(model: TinyHD, state_dict: dict[str, Tensor]) -> None:
     for layer in features.modules():
         if isinstance(layer, nn.BatchNorm3d):
             layer.reset_running_stats()
-
-
-def _check_clip(clip: Tensor) -> None:
-    shape = tuple(clip.shape)
-    if len(shape) != 5 or shape[1:3] != (3, CLIP_FRAMES) or shape[3] % 32 or shape[4] % 32:
-        raise ValueError(f"a clip is (N, 3, {CLIP_FRAMES}, H, W) with H and W multiples of 32; got {shape}")

@@ -84,7 +84,9 @@ def train(  # noqa: PLR0913
         teacher = teacher or open_teacher(recipe, "auto" if device in {"auto", "fused"} else str(group.device))
         training = _Training(recipe, out, group, loaders, teacher)
         if group.first:
-            record.details |= training.describe()
+            videos = {source.video.name: source.digest for source in training.sources}
+            known = {"name": teacher.name, "digest": teacher.digest} if teacher else None
+            record.details |= {"recipe": recipe.to_dict(), "teacher": known, "videos": videos}
             record.write(out)
         while training.state.epoch < recipe.epochs and not stalled(checkpoint.read_log(out), recipe):
             yield from training.epoch()
@@ -119,7 +121,7 @@ class _Training:
             state.average = {name: value.clone() for name, value in self.student.state_dict().items()}
         if group.first:
             checkpoint.rewind_log(out, state.steps, state.epoch)
-            if teacher and (size := teacher.size(samples.clip_counts(self.sources, recipe))):
+            if teacher and (size := teacher.size(samples.clip_count(self.sources, recipe))):
                 logger.info("%s: up to %.1f GiB of answers in the cache", teacher.name, size / 2**30)
         self.shared = group.share(self.student)
 
@@ -236,12 +238,6 @@ class _Training:
             state.scaler = self.scaler.state_dict()
             state.write(self.out)
 
-    def describe(self) -> dict[str, object]:
-        """Return what a record tells beside the recipe's own key."""
-        teacher = {"name": self.teacher.name, "digest": self.teacher.digest} if self.teacher else None
-        videos = {source.video.name: source.digest for source in self.sources}
-        return {"recipe": self.recipe.to_dict(), "teacher": teacher, "videos": videos}
-
 
 def cost_of(scores: Mapping[str, float], recipe: Recipe) -> float:
     """Return what the best student has least of: KL, or the negative of another score; infinite without scores.
@@ -283,9 +279,7 @@ def on_tensorboard(entries: Iterable[checkpoint.Entry], out: Path) -> Iterator[c
     try:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError as error:
-        raise BadInput(
-            "`tensorboard=True`: it is not installed; pip install -e '.[tensorboard]' from the checkout"
-        ) from error
+        raise BadInput("`tensorboard=True`: missing; pip install -e '.[tensorboard]' from the checkout") from error
     with SummaryWriter(str(out / "tensorboard")) as writer:
         for entry in entries:
             for kind in ("terms", "scores"):

@@ -68,10 +68,8 @@ def epoch_samples(sources: Sequence[Source], recipe: Recipe, epoch: int) -> list
 
 
 def _clips_of(source: Source, recipe: Recipe) -> int:
-    """Return how many clips an epoch draws from a video."""
-    if len(recipe.clips_per_video) == 1:
-        return recipe.clips_per_video[0]
-    folders = zip(recipe.labelled_dir, recipe.clips_per_video, strict=True)
+    """Return how many clips an epoch draws from a video: as its folder says, else as the first or only one does."""
+    folders = zip(recipe.labelled_dir, recipe.clips_per_video, strict=False)
     own = (wanted for folder, wanted in folders if source.video.source.is_relative_to(folder))
     return next(own, recipe.clips_per_video[0])  # a link may have led elsewhere
 
@@ -94,12 +92,10 @@ def _sample(video: int, count: int, recipe: Recipe, rng: np.random.Generator) ->
     )
 
 
-def clip_counts(sources: Sequence[Source], recipe: Recipe) -> dict[int, int]:
-    """Return how many different clips of each video the recipe may ever draw, flips counted."""
-    return {
-        number: sum(2 * len(clips.clip_starts(source.count, step, recipe.every)) for step in recipe.speeds)
-        for number, source in enumerate(sources)
-    }
+def clip_count(sources: Sequence[Source], recipe: Recipe) -> int:
+    """Return how many different clips the recipe may ever draw, flips counted."""
+    starts = (clips.clip_starts(source.count, step, recipe.every) for source in sources for step in recipe.speeds)
+    return 2 * sum(map(len, starts))
 
 
 def validation_clips(sources: Sequence[Source], most: int) -> list[Clip]:

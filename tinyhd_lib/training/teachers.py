@@ -5,7 +5,7 @@ answers for which frame is decided here, once (docs/model.md). Answers are compu
 folder, and shared by all trainings on a machine.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -45,8 +45,8 @@ class Teacher:
         """Return what is to be computed before these clips can be answered from the cache, as jobs."""
         return []
 
-    def size(self, clips: Mapping[int, int]) -> int:  # noqa: ARG002
-        """Return how many bytes the answers to so many different clips of each source take in the cache."""
+    def size(self, clips: int) -> int:  # noqa: ARG002
+        """Return how many bytes the answers to so many different clips take in the cache."""
         return 0
 
     def targets(self, source: Source, clip: Clip) -> Answers:
@@ -92,13 +92,13 @@ class WindowTeacher(Teacher):
         missing = {key: what for key, what in needed.items() if not _ANSWERS.path(key).exists()}
         return [partial(_ANSWERS.file, key, partial(self._fill, *what)) for key, what in missing.items()]
 
-    def size(self, clips: Mapping[int, int]) -> int:
+    def size(self, clips: int) -> int:
         """See `Teacher`."""
         if not self._cache:
             return 0
         window = self._model(np.zeros((CLIP_FRAMES, *INPUT_SIZE, 3), np.uint8))
         # Clips of a model of single maps share their windows: there are as many as there are places for a clip.
-        return sum(clips.values()) * sum(values.size for values in window.values()) * np.dtype(_KEPT).itemsize
+        return clips * sum(values.size for values in window.values()) * np.dtype(_KEPT).itemsize
 
     def targets(self, source: Source, clip: Clip) -> Answers:
         """See `Teacher`."""
@@ -177,7 +177,7 @@ class Ensemble(Teacher):
         """See `Teacher`."""
         return [job for member in self._members for job in member.prepare(sources, clips)]
 
-    def size(self, clips: Mapping[int, int]) -> int:
+    def size(self, clips: int) -> int:
         """See `Teacher`."""
         return sum(member.size(clips) for member in self._members)
 

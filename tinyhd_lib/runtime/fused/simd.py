@@ -42,28 +42,17 @@ def _generator(build: Build) -> Build:
     return lambda _context, builder, _signature, vectors: build(builder, *vectors)
 
 
+# Numba reads off how many arguments an operation has.
 def _of_one(build: Build) -> Any:
-    @intrinsic
-    def operation(_typing_context: Any, a: Any) -> Any:  # noqa: ARG001
-        return _vector(_vector), _generator(build)
-
-    return operation
+    return intrinsic(lambda _context, a: (_vector(_vector), _generator(build)))  # noqa: ARG005
 
 
 def _of_two(build: Build) -> Any:
-    @intrinsic
-    def operation(_typing_context: Any, a: Any, b: Any) -> Any:  # noqa: ARG001
-        return _vector(_vector, _vector), _generator(build)
-
-    return operation
+    return intrinsic(lambda _context, a, b: (_vector(_vector, _vector), _generator(build)))  # noqa: ARG005
 
 
 def _of_three(build: Build) -> Any:
-    @intrinsic
-    def operation(_typing_context: Any, a: Any, b: Any, c: Any) -> Any:  # noqa: ARG001
-        return _vector(_vector, _vector, _vector), _generator(build)
-
-    return operation
+    return intrinsic(lambda _context, a, b, c: (_vector(_vector, _vector, _vector), _generator(build)))  # noqa: ARG005
 
 
 def _library(name: str) -> Build:
