@@ -55,14 +55,28 @@ class Runtime(Protocol):
         """
 
 
-def check_precision(precision: str, choices: tuple[str, ...], where: str) -> None:
-    """Refuse a precision that a runtime does not compute in.
+class StudentRuntime:
+    """What all runtimes of our own models tell of themselves; see `Runtime`.
+
+    Args:
+        source: the model.
+        name: what it runs on.
+        precision: of its numbers.
+        batch: clips at once.
 
     Raises:
-        BadInput: it is none of the choices.
+        BadInput: it has no such precision.
     """
-    if precision not in choices:
-        raise BadInput(f"precision {precision!r}: {where} computes in {', '.join(choices)}")
+
+    precisions: tuple[str, ...] = ("float32", "bfloat16", "float16")
+
+    def __init__(self, source: ModelSource, name: str, precision: str, batch: int = 1) -> None:
+        if precision not in self.precisions:
+            what = name.partition(" ")[0]
+            raise BadInput(f"precision {precision!r}: {what} computes in {', '.join(self.precisions)}")
+        self.name = name if precision == "float32" else f"{name} {precision}"
+        self.spec, self.digest, self.sampling = source.spec, source.digest, source.sampling
+        self.precision, self.batch = precision, batch
 
 
 def conversion_key(source: ModelSource, packages: Sequence[str], precision: str, code: Sequence[Path] = ()) -> str:

@@ -9,12 +9,10 @@ import torch
 from tinyhd_lib.data.transforms import Map
 from tinyhd_lib.models.source import ModelSource
 from tinyhd_lib.models.spec import CLIP_SHAPE
-from tinyhd_lib.runtime.base import Unusable, check_precision
-
-PRECISIONS = ("float32", "bfloat16", "float16")
+from tinyhd_lib.runtime.base import StudentRuntime, Unusable
 
 
-class TorchRuntime:
+class TorchRuntime(StudentRuntime):
     """Torch; see `Runtime`. TF32 is off, so that a GPU agrees with the CPU.
 
     Args:
@@ -28,14 +26,9 @@ class TorchRuntime:
     """
 
     def __init__(self, source: ModelSource, device: str, precision: str = "float32") -> None:
-        check_precision(precision, PRECISIONS, "torch")
         self._device = find_device(device)
+        super().__init__(source, f"torch {self._device}", precision, 1 if self._device.type == "cpu" else 8)
         self._model = source.load().to(self._device)
-        self.name = f"torch {self._device}" + ("" if precision == "float32" else f" {precision}")
-        self.spec = source.spec
-        self.digest, self.sampling = source.digest, source.sampling
-        self.precision = precision
-        self.batch = 1 if self._device.type == "cpu" else 8
         if self._device.type == "mps":
             self._try_out()
         if precision != "float32":

@@ -11,19 +11,17 @@ from tinyhd_lib.cache import Cache
 from tinyhd_lib.data.transforms import Map
 from tinyhd_lib.models.source import ModelSource
 from tinyhd_lib.models.spec import CLIP_SHAPE, INPUT_SIZE
-from tinyhd_lib.runtime.base import Unusable, check_precision, conversion_key
+from tinyhd_lib.runtime.base import StudentRuntime, Unusable, conversion_key
 
 logger = logging.getLogger(__name__)
 
 SETTINGS = {"INFERENCE_PRECISION_HINT": "f32", "PERFORMANCE_HINT": "LATENCY"}
 
-PRECISIONS = ("float32", "bfloat16")
-
 CONVERSIONS = Cache("conversions", most_bytes=2 * 2**30)
 """Compiled models, as OpenVINO exports them for a processor."""
 
 
-class OpenVINORuntime:
+class OpenVINORuntime(StudentRuntime):
     """OpenVINO; see `Runtime`.
 
     Every clip is a request of its own with a fixed shape: on a CPU that is faster than batches or a free shape.
@@ -38,12 +36,10 @@ class OpenVINORuntime:
             float32 by more than their precision allows.
     """
 
+    precisions = ("float32", "bfloat16")
+
     def __init__(self, source: ModelSource, precision: str = "float32") -> None:
-        check_precision(precision, PRECISIONS, "openvino")
-        self.name = f"openvino {version('openvino')}" + ("" if precision == "float32" else f" {precision}")
-        self.spec = source.spec
-        self.digest, self.sampling = source.digest, source.sampling
-        self.precision = precision
+        super().__init__(source, f"openvino {version('openvino')}", precision)
         core = openvino.Core()
         settings = SETTINGS | ({"INFERENCE_PRECISION_HINT": "bf16"} if precision == "bfloat16" else {})
         if precision == "bfloat16" and "BF16" not in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"):

@@ -17,7 +17,7 @@ from tinyhd_lib.data.transforms import Map
 from tinyhd_lib.models.source import ModelSource
 from tinyhd_lib.models.spec import CLIP_SHAPE
 from tinyhd_lib.records import usable_cores
-from tinyhd_lib.runtime.base import check_precision, conversion_key
+from tinyhd_lib.runtime.base import StudentRuntime, conversion_key
 from tinyhd_lib.runtime.fused.kernels import enlarge, fuse, pointwise, shuffle, stem, widen
 from tinyhd_lib.runtime.fused.plan import CLIP, PLANS, Plan, Step, share_buffers
 from tinyhd_lib.runtime.fused.residual import block, room
@@ -111,7 +111,7 @@ _WINDOWS_A_THREAD = 4
 """Windows of one map: the more, the less often threads wait for the slowest. With 16 maps, frames would wait."""
 
 
-class FusedRuntime:
+class FusedRuntime(StudentRuntime):
     """Float32, folded and fused; see `Runtime`.
 
     One clip is shared by all cores; of several, every core computes its own, which is the faster for them all.
@@ -125,14 +125,12 @@ class FusedRuntime:
         Unusable: a fresh plan differs from torch by more than 1e-5 on this machine.
     """
 
+    precisions = ("float32",)
+
     def __init__(self, source: ModelSource, precision: str = "float32") -> None:
-        check_precision(precision, ("float32",), "fused")
-        self.name = f"fused (numba {version('numba')})"
-        self.spec = source.spec
-        self.digest, self.sampling = source.digest, source.sampling
-        self.precision = precision
         threads = min(usable_cores(), _MOST_THREADS)
-        self.batch = threads * (_WINDOWS_A_THREAD if source.spec.outputs == 1 else 1)
+        batch = threads * (_WINDOWS_A_THREAD if source.spec.outputs == 1 else 1)
+        super().__init__(source, f"fused (numba {version('numba')})", precision, batch)
         self._alone = Lock()
         self._pool = ThreadPoolExecutor(threads)
         code = sorted(Path(__file__).parent.glob("*.py"))

@@ -9,7 +9,7 @@ import triton
 from torch import Tensor
 
 from tinyhd_lib.models.upsampling import enlarge
-from tinyhd_lib.runtime.fused.plan import CLIP, COPY, ENLARGE, Plan, Step
+from tinyhd_lib.runtime.fused.plan import CLIP, ENLARGE, EXPAND, Plan, Step
 from tinyhd_lib.runtime.gpu import kernels
 
 _LEAST = 16
@@ -89,13 +89,13 @@ class Engine:
         expand, bias, depthwise, *rest = weights
         mode, (_, hidden, outputs), shape, _, lasting, (kernel, stride, pad), space_stride = step.settings
         if mode == ENLARGE:
-            x = self._stretched(x, shape)
-        elif mode != COPY:
+            x = enlarge(x, shuffle=False, lengthen=shape[0] != x.shape[2])
+        elif mode == EXPAND:
             x = self._pointwise(x, [expand, bias], clip=True)
         out = x.new_empty(len(x), *step.shape)
         frames, plane, sizes = shape[0], math.prod(step.shape[2:]), (hidden, outputs, *shape)
         rolling = (kernel, stride, space_stride) == (3, 1, 1) and frames > 1 and hidden <= _MOST
-        tiles = self._tiles(hidden, outputs, plane, whole=rolling)
+        tiles = self._tiles(hidden, outputs, plane, whole=rolling) | {"CLIP": mode == ENLARGE}
         columns = triton.cdiv(plane, tiles["P_TILE"])
         if rolling:
             kernels.rolling_kernel[columns, len(x)](x, (depthwise, *rest), other, out, sizes, **tiles)
@@ -106,15 +106,6 @@ class Engine:
         sizes = *sizes, *step.shape[1:], kernel, stride, space_stride, pad
         grid = columns, lasting * len(x), triton.cdiv(outputs, tiles["CO_TILE"])
         kernels.block_kernel[grid](x, (depthwise, *rest), other, out, sizes, **tiles)
-        return out
-
-    def _stretched(self, x: Tensor, shape: tuple[int, ...]) -> Tensor:
-        out = x.new_empty(*x.shape[:2], *shape)
-        numbers = out[0, :, 0].numel()
-        tile = min(self._tile // 4, _power(numbers))
-        grid, steps = (triton.cdiv(numbers, tile), shape[0], len(x)), tuple(map(_step, x.shape[2:], shape))
-        lengthen = shape[0] != x.shape[2]
-        kernels.stretch_kernel[grid](x, out, tuple(x.shape[1:]), steps, LENGTHEN=lengthen, P_TILE=tile)
         return out
 
     def _tiles(self, inputs: int, outputs: int, pixels: int, *, whole: bool = False) -> dict[str, Any]:
@@ -138,11 +129,6 @@ def _precision(device: torch.device) -> str:
     """Return how float32 is multiplied: by three products of fewer bits, as exact, where there are units for it."""
     modern = device.type == "cuda" and not torch.version.hip and torch.cuda.get_device_capability(device) >= (8, 0)
     return "tf32x3" if modern else "ieee"
-
-
-def _step(count: int, longer: int) -> float:
-    """Return the step between aligned corners in float32, as torch computes it."""
-    return float(torch.tensor(count - 1, dtype=torch.float32) / max(1, longer - 1))
 
 
 def _power(number: int) -> int:

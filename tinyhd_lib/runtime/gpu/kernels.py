@@ -81,11 +81,21 @@ def finish(total, first, bias, other, out, n, t, p, Co, To, plane, CO_TILE: cons
 
 @triton.jit
 def block_kernel(
-    x, weights, other, out, sizes, C_TILE: constexpr, CO_TILE: constexpr, P_TILE: constexpr, PRECISION: constexpr
+    x,
+    weights,
+    other,
+    out,
+    sizes,
+    CLIP: constexpr,
+    C_TILE: constexpr,
+    CO_TILE: constexpr,
+    P_TILE: constexpr,
+    PRECISION: constexpr,
 ):
     """Convolve a hidden layer depthwise (kernel, 3, 3), with ReLU6, and project it: an inverted residual's second half.
 
-    Programs: tiles of pixels, frames of the result and clips, tiles of its channels.
+    The layer's own ReLU6 is made while it is read if ``CLIP``. Programs: tiles of pixels, frames of the result and
+    clips, tiles of its channels.
     """
     depthwise, bias, projection, last_bias = weights
     C, Co, T, H, W, To, Ho, Wo, kernel, stride, space_stride, pad = sizes
@@ -104,9 +114,11 @@ def block_kernel(
             for kx in tl.static_range(3):
                 ix = across + kx
                 seen = kept & ((ix >= 0) & (ix < W))[None, :]
-                value = tl.load(x + n * C * T * H * W + row + ix[None, :], mask=seen, other=0.0)
+                value = tl.load(x + n * C * T * H * W + row + ix[None, :], mask=seen, other=0.0).to(tl.float32)
+                if CLIP:
+                    value = relu6(value)
                 tap = tl.load(depthwise + c * kernel * 9 + line * 3 + kx, mask=c < C, other=0.0)
-                hidden += tap[:, None] * value.to(tl.float32)
+                hidden += tap[:, None] * value
         hidden = relu6(hidden + tl.load(bias + c, mask=c < C, other=0.0)[:, None])
         weight = matrix(projection, first, Co, begin, C, CO_TILE, C_TILE)
         total += product(weight, hidden.to(x.dtype.element_ty), PRECISION)
@@ -115,7 +127,16 @@ def block_kernel(
 
 @triton.jit
 def rolling_kernel(
-    x, weights, other, out, sizes, C_TILE: constexpr, CO_TILE: constexpr, P_TILE: constexpr, PRECISION: constexpr
+    x,
+    weights,
+    other,
+    out,
+    sizes,
+    CLIP: constexpr,
+    C_TILE: constexpr,
+    CO_TILE: constexpr,
+    P_TILE: constexpr,
+    PRECISION: constexpr,
 ):
     """Do as `block_kernel` with a depthwise 3x3x3 of stride 1, where the hidden channels fit into one tile.
 
@@ -138,6 +159,8 @@ def rolling_kernel(
                 ix = across + kx
                 seen = kept & ((ix >= 0) & (ix < W))[None, :]
                 value = tl.load(x + n * C * T * H * W + row + ix[None, :], mask=seen, other=0.0).to(tl.float32)
+                if CLIP:
+                    value = relu6(value)
                 tap = depthwise + c * 27 + line * 3 + kx
                 coming += tl.load(tap, mask=c < C, other=0.0)[:, None] * value
                 now += tl.load(tap + 9, mask=c < C, other=0.0)[:, None] * value
@@ -149,45 +172,3 @@ def rolling_kernel(
                 finish(total, first, last_bias, other, out, n, t - 1, p, Co, T, H * W, CO_TILE)
         past = now
         now = coming
-
-
-@triton.jit
-def between(place, count, ratio):
-    """Return the two sources, of ``count``, of a place between them, and the second one's share, as torch has it."""
-    source = place.to(tl.float32) * ratio
-    near = source.to(tl.int32)
-    return near, tl.minimum(near + 1, count - 1), source - near.to(tl.float32)
-
-
-@triton.jit
-def stretched(frame, H, W, y, across, down, right, inside):
-    """Return pixels of a frame of twice the size, linear with aligned corners."""
-    top, bottom, low = between(y, H, down)
-    left, end, late = between(across, W, right)
-    one = tl.load(frame + top * W + left, mask=inside, other=0.0).to(tl.float32)
-    two = tl.load(frame + top * W + end, mask=inside, other=0.0).to(tl.float32)
-    three = tl.load(frame + bottom * W + left, mask=inside, other=0.0).to(tl.float32)
-    four = tl.load(frame + bottom * W + end, mask=inside, other=0.0).to(tl.float32)
-    return (1.0 - low) * ((1.0 - late) * one + late * two) + low * ((1.0 - late) * three + late * four)
-
-
-@triton.jit
-def stretch_kernel(x, out, sizes, steps, LENGTHEN: constexpr, P_TILE: constexpr):
-    """Make linear frames of twice the height and width, and more of them if ``LENGTHEN``, with ReLU6.
-
-    ``steps`` lead in the source from one frame, row and column to the next. Programs: tiles of all channels' pixels,
-    frames of the result, clips.
-    """
-    (C, T, H, W), (later, down, right) = sizes, steps
-    p, to = tl.program_id(0) * P_TILE + tl.arange(0, P_TILE), tl.program_id(1)
-    n, To, plane = tl.program_id(2).to(tl.int64), tl.num_programs(1), H * W
-    c, y, across, inside = p // (4 * plane), p % (4 * plane) // (2 * W), p % (2 * W), p < C * 4 * plane
-    frames = x + (n * C + c) * T * plane
-    if LENGTHEN:
-        early, late, share = between(to, T, later)
-        value = (1.0 - share) * stretched(frames + early * plane, H, W, y, across, down, right, inside)
-        value += share * stretched(frames + late * plane, H, W, y, across, down, right, inside)
-    else:
-        value = stretched(frames + to * plane, H, W, y, across, down, right, inside)
-    place = ((n * C + c) * To + to) * 4 * plane + p % (4 * plane)
-    tl.store(out + place, relu6(value).to(out.dtype.element_ty), mask=inside)

@@ -13,8 +13,8 @@ from triton.errors import TritonError
 from tinyhd_lib.data.transforms import Map
 from tinyhd_lib.models.source import ModelSource
 from tinyhd_lib.models.spec import CLIP_SHAPE
-from tinyhd_lib.runtime.base import Unusable, check_precision, conversion_key
-from tinyhd_lib.runtime.eager import PRECISIONS, TorchRuntime, find_device, first_line
+from tinyhd_lib.runtime.base import StudentRuntime, Unusable, conversion_key
+from tinyhd_lib.runtime.eager import TorchRuntime, find_device, first_line
 from tinyhd_lib.runtime.fused.plan import PLANS, Plan
 from tinyhd_lib.runtime.gpu.engine import Engine
 
@@ -23,7 +23,7 @@ logger = logging.getLogger(__name__)
 _BATCH = 16
 
 
-class TritonRuntime:
+class TritonRuntime(StudentRuntime):
     """Folded and fused; see `Runtime`.
 
     The kernels are compiled when they first run on a machine, which Triton keeps; batches have a power of two of clips,
@@ -41,14 +41,8 @@ class TritonRuntime:
     """
 
     def __init__(self, source: ModelSource, device: str = "triton", precision: str = "float32") -> None:
-        check_precision(precision, PRECISIONS, "triton")
         self._device = find_device(device)
-        numbers = "" if precision == "float32" else f" {precision}"
-        self.name = f"triton {version('triton')} {self._device}{numbers}"
-        self.spec = source.spec
-        self.digest, self.sampling = source.digest, source.sampling
-        self.precision = precision
-        self.batch = _BATCH
+        super().__init__(source, f"triton {version('triton')} {self._device}", precision, _BATCH)
         self._alone = Lock()
         self._graphs: dict[int, _Graph] = {}
         rooms = Path(__file__).parents[1]
