@@ -7,6 +7,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Protocol
 
+import numpy as np
+
 from tinyhd_lib import models
 from tinyhd_lib.data.transforms import Map
 from tinyhd_lib.errors import BadInput
@@ -77,6 +79,26 @@ class StudentRuntime:
         self.name = name if precision == "float32" else f"{name} {precision}"
         self.spec, self.digest, self.sampling = source.spec, source.digest, source.sampling
         self.precision, self.batch = precision, batch
+
+    def __call__(self, clips: Sequence[Map] | Map) -> Map:
+        """See `Runtime`."""
+        raise NotImplementedError
+
+    def try_out(self, *errors: type[Exception]) -> None:
+        """Run once.
+
+        Raises:
+            Unusable: one of the errors tells that this is not possible here.
+        """
+        try:
+            self([np.zeros(CLIP_SHAPE, np.float32)])
+        except errors as error:
+            raise Unusable(f"{self.name}: cannot compute this here ({first_line(error)})") from error
+
+
+def first_line(error: BaseException) -> str:
+    """Return the first line of what an error says, for a message of one line."""
+    return str(error).strip().partition("\n")[0]
 
 
 def conversion_key(source: ModelSource, packages: Sequence[str], precision: str, code: Sequence[Path] = ()) -> str:

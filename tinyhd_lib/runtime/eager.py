@@ -8,8 +8,7 @@ import torch
 
 from tinyhd_lib.data.transforms import Map
 from tinyhd_lib.models.source import ModelSource
-from tinyhd_lib.models.spec import CLIP_SHAPE
-from tinyhd_lib.runtime.base import StudentRuntime, Unusable
+from tinyhd_lib.runtime.base import StudentRuntime, Unusable, first_line
 
 
 class TorchRuntime(StudentRuntime):
@@ -30,7 +29,7 @@ class TorchRuntime(StudentRuntime):
         super().__init__(source, f"torch {self._device}", precision, 1 if self._device.type == "cpu" else 8)
         self._model = source.load().to(self._device)
         if self._device.type == "mps":
-            self._try_out()
+            self.try_out(RuntimeError)  # where not every layer is there
         if precision != "float32":
             from tinyhd_lib.runtime.exactness import check_exact
 
@@ -46,17 +45,6 @@ class TorchRuntime(StudentRuntime):
         ):
             maps = self._model(torch.from_numpy(np.stack(list(clips))).to(self._device)).map
             return np.asarray(maps.reshape(len(clips), self.spec.outputs, *maps.shape[-2:]).float().cpu())
-
-    def _try_out(self) -> None:
-        """Run once.
-
-        Raises:
-            Unusable: not every layer is there.
-        """
-        try:
-            self([np.zeros(CLIP_SHAPE, np.float32)])
-        except RuntimeError as error:
-            raise Unusable(f"{self.name}: torch cannot compute this here ({first_line(error)})") from error
 
 
 def find_device(name: str, choices: str = "auto, triton, fused, openvino, cpu, cuda, cuda:N, mps") -> torch.device:
@@ -84,8 +72,3 @@ def find_device(name: str, choices: str = "auto, triton, fused, openvino, cpu, c
     if device.type == "meta":
         raise Unusable("device 'meta' computes nothing")
     return device
-
-
-def first_line(error: BaseException) -> str:
-    """Return the first line of what an error says, for a message of one line."""
-    return str(error).strip().partition("\n")[0]

@@ -1,6 +1,5 @@
 """The forward pass on a CPU by compiled loops of our own, which never write an inverted residual's hidden layer."""
 
-import logging
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -19,7 +18,7 @@ from tinyhd_lib.models.spec import CLIP_SHAPE
 from tinyhd_lib.records import usable_cores
 from tinyhd_lib.runtime.base import StudentRuntime, conversion_key
 from tinyhd_lib.runtime.fused.kernels import enlarge, fuse, pointwise, shuffle, stem, widen
-from tinyhd_lib.runtime.fused.plan import CLIP, PLANS, Plan, Step, share_buffers
+from tinyhd_lib.runtime.fused.plan import CLIP, PLANS, Plan, Step, plan_of, share_buffers
 from tinyhd_lib.runtime.fused.residual import block, room
 
 _NOTHING = np.empty(0, np.float32)
@@ -103,8 +102,6 @@ def _aligned(count: int) -> Map:
     return room[start : start + count]
 
 
-logger = logging.getLogger(__name__)
-
 _MOST_THREADS = 16
 
 _WINDOWS_A_THREAD = 4
@@ -135,8 +132,7 @@ class FusedRuntime(StudentRuntime):
         self._pool = ThreadPoolExecutor(threads)
         code = sorted(Path(__file__).parent.glob("*.py"))
         key = conversion_key(source, ("numba", "torch", "torchvision"), self.precision, code)
-        kept = PLANS.read(key)
-        plan = Plan.from_bytes(kept) if kept else _make(source)
+        plan, kept = plan_of(source, key, "this processor, once (10 to 20 seconds)")
         self._shared = Engine(plan, threads)
         self._plan, self._own = plan, local()
         if not kept:
@@ -159,10 +155,3 @@ class FusedRuntime(StudentRuntime):
             self._own.engine = Engine(self._plan, 1)
         maps: Map = self._own.engine(clip)
         return maps.copy()
-
-
-def _make(source: ModelSource) -> Plan:
-    from tinyhd_lib.runtime.fused.planner import make_plan
-
-    logger.info("planning %s for this processor, once (10 to 20 seconds)", source.spec.label)
-    return make_plan(source.load())

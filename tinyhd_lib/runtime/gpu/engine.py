@@ -65,7 +65,8 @@ class Engine:
                 kernel, bias = (each.to(self._kind) for each in weights)
                 return F.conv3d(x, kernel.view(-1, 3, 3, 3, 3), bias, stride=2, padding=1).clamp_(0, 6)
             case "pointwise":
-                return self._pointwise(x, weights, clip=step.settings[2])
+                made = self._pointwise(x, weights)
+                return made.clamp_(0, 6) if step.settings[2] else made
             case "enlarge" | "shuffle":
                 made = enlarge(x, shuffle=step.kernel == "shuffle", lengthen=step.shape[1] == 2 * x.shape[2])
                 return (made if other is None else made + other).contiguous()
@@ -77,12 +78,12 @@ class Engine:
                 return _fused(inputs, *weights, frames=step.shape[1])
         return x  # "widen", which a CPU does beforehand: here both ways are enlarged at once
 
-    def _pointwise(self, x: Tensor, weights: list[Tensor], *, clip: bool) -> Tensor:
+    def _pointwise(self, x: Tensor, weights: list[Tensor]) -> Tensor:
         outputs, inputs, pixels = weights[1].numel(), x.shape[1], math.prod(x.shape[2:])
         out = x.new_empty(len(x), outputs, *x.shape[2:])
         tiles = self._tiles(inputs, outputs, pixels)
         grid = triton.cdiv(pixels, tiles["P_TILE"]), triton.cdiv(outputs, tiles["CO_TILE"]), len(x)
-        kernels.pointwise_kernel[grid](x, tuple(weights), out, (inputs, outputs, pixels), CLIP=clip, **tiles)
+        kernels.pointwise_kernel[grid](x, tuple(weights), out, (inputs, outputs, pixels), **tiles)
         return out
 
     def _block(self, step: Step, x: Tensor, weights: list[Tensor], other: Tensor | None) -> Tensor:
@@ -91,11 +92,11 @@ class Engine:
         if mode == ENLARGE:
             x = enlarge(x, shuffle=False, lengthen=shape[0] != x.shape[2])
         elif mode == EXPAND:
-            x = self._pointwise(x, [expand, bias], clip=True)
+            x = self._pointwise(x, [expand, bias])
         out = x.new_empty(len(x), *step.shape)
         frames, plane, sizes = shape[0], math.prod(step.shape[2:]), (hidden, outputs, *shape)
         rolling = (kernel, stride, space_stride) == (3, 1, 1) and frames > 1 and hidden <= _MOST
-        tiles = self._tiles(hidden, outputs, plane, whole=rolling) | {"CLIP": mode == ENLARGE}
+        tiles = self._tiles(hidden, outputs, plane, whole=rolling)
         columns = triton.cdiv(plane, tiles["P_TILE"])
         if rolling:
             kernels.rolling_kernel[columns, len(x)](x, (depthwise, *rest), other, out, sizes, **tiles)

@@ -38,17 +38,9 @@ def matrix(weight, first_row, rows, first, columns, ROW_TILE: constexpr, TILE: c
 
 @triton.jit
 def pointwise_kernel(
-    x,
-    weights,
-    out,
-    sizes,
-    CLIP: constexpr,
-    C_TILE: constexpr,
-    CO_TILE: constexpr,
-    P_TILE: constexpr,
-    PRECISION: constexpr,
+    x, weights, out, sizes, C_TILE: constexpr, CO_TILE: constexpr, P_TILE: constexpr, PRECISION: constexpr
 ):
-    """Convolve 1x1, with ReLU6 if ``CLIP``, all frames' ``pixels``. Programs: their tiles, channels' tiles, clips."""
+    """Convolve all frames' ``pixels`` 1x1. Programs: their tiles, channels' tiles, clips."""
     (weight, bias), (C, Co, pixels) = weights, sizes
     p, n = tl.program_id(0) * P_TILE + tl.arange(0, P_TILE), tl.program_id(2).to(tl.int64)
     first = tl.program_id(1) * CO_TILE
@@ -60,8 +52,6 @@ def pointwise_kernel(
         tile = tl.load(x + n * C * pixels + c[:, None] * pixels + p[None, :], mask=there, other=0.0)
         total += product(matrix(weight, first, Co, begin, C, CO_TILE, C_TILE), tile, PRECISION)
     total += tl.load(bias + co, mask=co < Co, other=0.0)[:, None]
-    if CLIP:
-        total = relu6(total)
     inside = (co < Co)[:, None] & (p < pixels)[None, :]
     place = co[:, None] * pixels + p[None, :]
     tl.store(out + n * Co * pixels + place, total.to(out.dtype.element_ty), mask=inside)
@@ -81,21 +71,12 @@ def finish(total, first, bias, other, out, n, t, p, Co, To, plane, CO_TILE: cons
 
 @triton.jit
 def block_kernel(
-    x,
-    weights,
-    other,
-    out,
-    sizes,
-    CLIP: constexpr,
-    C_TILE: constexpr,
-    CO_TILE: constexpr,
-    P_TILE: constexpr,
-    PRECISION: constexpr,
+    x, weights, other, out, sizes, C_TILE: constexpr, CO_TILE: constexpr, P_TILE: constexpr, PRECISION: constexpr
 ):
     """Convolve a hidden layer depthwise (kernel, 3, 3), with ReLU6, and project it: an inverted residual's second half.
 
-    The layer's own ReLU6 is made while it is read if ``CLIP``. Programs: tiles of pixels, frames of the result and
-    clips, tiles of its channels.
+    The layer's own ReLU6 is made while it is read. Programs: tiles of pixels, frames of the result and clips, tiles of
+    its channels.
     """
     depthwise, bias, projection, last_bias = weights
     C, Co, T, H, W, To, Ho, Wo, kernel, stride, space_stride, pad = sizes
@@ -114,9 +95,8 @@ def block_kernel(
             for kx in tl.static_range(3):
                 ix = across + kx
                 seen = kept & ((ix >= 0) & (ix < W))[None, :]
-                value = tl.load(x + n * C * T * H * W + row + ix[None, :], mask=seen, other=0.0).to(tl.float32)
-                if CLIP:
-                    value = relu6(value)
+                value = tl.load(x + n * C * T * H * W + row + ix[None, :], mask=seen, other=0.0)
+                value = relu6(value.to(tl.float32))
                 tap = tl.load(depthwise + c * kernel * 9 + line * 3 + kx, mask=c < C, other=0.0)
                 hidden += tap[:, None] * value
         hidden = relu6(hidden + tl.load(bias + c, mask=c < C, other=0.0)[:, None])
@@ -127,16 +107,7 @@ def block_kernel(
 
 @triton.jit
 def rolling_kernel(
-    x,
-    weights,
-    other,
-    out,
-    sizes,
-    CLIP: constexpr,
-    C_TILE: constexpr,
-    CO_TILE: constexpr,
-    P_TILE: constexpr,
-    PRECISION: constexpr,
+    x, weights, other, out, sizes, C_TILE: constexpr, CO_TILE: constexpr, P_TILE: constexpr, PRECISION: constexpr
 ):
     """Do as `block_kernel` with a depthwise 3x3x3 of stride 1, where the hidden channels fit into one tile.
 
@@ -158,9 +129,8 @@ def rolling_kernel(
             for kx in tl.static_range(3):
                 ix = across + kx
                 seen = kept & ((ix >= 0) & (ix < W))[None, :]
-                value = tl.load(x + n * C * T * H * W + row + ix[None, :], mask=seen, other=0.0).to(tl.float32)
-                if CLIP:
-                    value = relu6(value)
+                value = tl.load(x + n * C * T * H * W + row + ix[None, :], mask=seen, other=0.0)
+                value = relu6(value.to(tl.float32))
                 tap = depthwise + c * 27 + line * 3 + kx
                 coming += tl.load(tap, mask=c < C, other=0.0)[:, None] * value
                 now += tl.load(tap + 9, mask=c < C, other=0.0)[:, None] * value

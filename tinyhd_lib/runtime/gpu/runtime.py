@@ -1,6 +1,5 @@
 """The forward pass on a GPU, recorded as one CUDA graph for each size of a batch."""
 
-import logging
 from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
@@ -13,12 +12,10 @@ from triton.errors import TritonError
 from tinyhd_lib.data.transforms import Map
 from tinyhd_lib.models.source import ModelSource
 from tinyhd_lib.models.spec import CLIP_SHAPE
-from tinyhd_lib.runtime.base import StudentRuntime, Unusable, conversion_key
-from tinyhd_lib.runtime.eager import TorchRuntime, find_device, first_line
-from tinyhd_lib.runtime.fused.plan import PLANS, Plan
+from tinyhd_lib.runtime.base import StudentRuntime, conversion_key
+from tinyhd_lib.runtime.eager import TorchRuntime, find_device
+from tinyhd_lib.runtime.fused.plan import PLANS, plan_of
 from tinyhd_lib.runtime.gpu.engine import Engine
-
-logger = logging.getLogger(__name__)
 
 _BATCH = 16
 
@@ -49,13 +46,12 @@ class TritonRuntime(StudentRuntime):
         code = [*sorted((rooms / "fused").glob("*.py")), *sorted((rooms / "gpu").glob("*.py"))]
         card = f"{precision} {torch.cuda.get_device_name(self._device)}"
         key = conversion_key(source, ("triton", "torch", "torchvision"), card, code)
-        kept = PLANS.read(key)
-        plan = Plan.from_bytes(kept) if kept else _made(source)
+        plan, kept = plan_of(source, key, "this GPU, once (with compiling, a minute or two)")
         self._engine = Engine(plan, self._device, getattr(torch, precision))
         if not kept:
             from tinyhd_lib.runtime.exactness import check_exact
 
-            self._try_out()
+            self.try_out(TritonError, RuntimeError)
             check_exact(self, TorchRuntime(source, str(self._device)))
             PLANS.write(key, plan.to_bytes())
 
@@ -70,12 +66,6 @@ class TritonRuntime(StudentRuntime):
         if size not in self._graphs:
             self._graphs[size] = _Graph(self._engine, size, self._device)
         return self._graphs[size](clips)
-
-    def _try_out(self) -> None:
-        try:
-            self([np.zeros(CLIP_SHAPE, np.float32)])
-        except (TritonError, RuntimeError) as error:
-            raise Unusable(f"{self.name}: its kernels cannot be compiled here ({first_line(error)})") from error
 
 
 class _Graph:
@@ -103,10 +93,3 @@ class _Graph:
                 there.copy_(filled, non_blocking=True)  # while the next one is filled in
             self._graph.replay()
             return np.asarray(self._maps[: len(clips)].cpu())
-
-
-def _made(source: ModelSource) -> Plan:
-    from tinyhd_lib.runtime.fused.planner import make_plan
-
-    logger.info("compiling %s for this GPU, once (a minute or two)", source.spec.label)
-    return make_plan(source.load())
