@@ -5,7 +5,6 @@ python tests/compile_ahead.py MODEL TARGET...
 A target is sm_80, sm_90, gfx942 and the like. Prints a line for each: how many kernels, and how many registers spilt.
 """
 
-import os
 import re
 import subprocess
 import sys
@@ -13,8 +12,6 @@ import tempfile
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
-
-os.environ.pop("TRITON_INTERPRET", None)
 
 import torch
 import triton

@@ -174,7 +174,7 @@ def scored(gaze: Dataset, tmp_path_factory: pytest.TempPathFactory) -> dict[str,
 
 
 def means_of(evaluation: Evaluation) -> pd.DataFrame:
-    columns = [name for name in IN_BITS + OF_BLURRED if name in evaluation.frames]
+    columns = [name for name in [*IN_BITS, *OF_BLURRED, "EMD"] if name in evaluation.frames]
     return evaluation.frames.groupby("predictor", observed=True)[columns].mean()
 
 

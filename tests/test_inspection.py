@@ -19,7 +19,6 @@ from tinyhd_lib.data.clips import Clip
 from tinyhd_lib.losses import kl_divergence
 from tinyhd_lib.models.teacher import HD2S
 from tinyhd_lib.training.inspection import (
-    decoder_maps,
     maps_over_time,
     matching_table,
     open_clip,
@@ -33,6 +32,7 @@ centre_bias, centred_gaussian = TEACHER_NOTEBOOK["centre_bias"], TEACHER_NOTEBOO
 map_entropy, end_to_end = TEACHER_NOTEBOOK["map_entropy"], TEACHER_NOTEBOOK["end_to_end"]
 milliseconds_in_turns = TEACHER_NOTEBOOK["milliseconds_in_turns"]
 ABLATIONS_NOTEBOOK = defined_in("03_decoder_ablations.ipynb")
+decoder_maps = ABLATIONS_NOTEBOOK["decoder_maps"]
 similarity_table, fusion_weights = ABLATIONS_NOTEBOOK["similarity_table"], ABLATIONS_NOTEBOOK["fusion_weights"]
 
 SMALL = (32, 32)

@@ -71,8 +71,8 @@ def _of_block(step: Step) -> tuple[Any, ...]:
     """What decides how a block is computed."""
     if step.kernel != "block":
         return ()
-    mode, (_, hidden, outputs), (frames, *_), few, _, time, space_stride = step.settings
-    return mode, hidden <= 64, outputs <= 4, frames == few, time, space_stride
+    mode, (_, hidden, _), (frames, *_), few, _, time, space_stride = step.settings
+    return mode, hidden <= 64, frames == few, time, space_stride
 
 
 @interpreted

@@ -80,20 +80,17 @@ class StudentRuntime:
         self.spec, self.digest, self.sampling = source.spec, source.digest, source.sampling
         self.precision, self.batch = precision, batch
 
-    def __call__(self, clips: Sequence[Map] | Map) -> Map:
-        """See `Runtime`."""
-        raise NotImplementedError
 
-    def try_out(self, *errors: type[Exception]) -> None:
-        """Run once.
+def try_out(runtime: Runtime, *errors: type[Exception]) -> None:
+    """Run a model once.
 
-        Raises:
-            Unusable: one of the errors tells that this is not possible here.
-        """
-        try:
-            self([np.zeros(CLIP_SHAPE, np.float32)])
-        except errors as error:
-            raise Unusable(f"{self.name}: cannot compute this here ({first_line(error)})") from error
+    Raises:
+        Unusable: one of the errors tells that this is not possible here.
+    """
+    try:
+        runtime([np.zeros(CLIP_SHAPE, np.float32)])
+    except errors as error:
+        raise Unusable(f"{runtime.name}: cannot compute this here ({first_line(error)})") from error
 
 
 def first_line(error: BaseException) -> str:

@@ -8,7 +8,7 @@ import torch
 
 from tinyhd_lib.data.transforms import Map
 from tinyhd_lib.models.source import ModelSource
-from tinyhd_lib.runtime.base import StudentRuntime, Unusable, first_line
+from tinyhd_lib.runtime.base import StudentRuntime, Unusable, first_line, try_out
 
 
 class TorchRuntime(StudentRuntime):
@@ -29,7 +29,7 @@ class TorchRuntime(StudentRuntime):
         super().__init__(source, f"torch {self._device}", precision, 1 if self._device.type == "cpu" else 8)
         self._model = source.load().to(self._device)
         if self._device.type == "mps":
-            self.try_out(RuntimeError)  # where not every layer is there
+            try_out(self, RuntimeError)  # where not every layer is there
         if precision != "float32":
             from tinyhd_lib.runtime.exactness import check_exact
 

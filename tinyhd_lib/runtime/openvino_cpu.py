@@ -43,9 +43,7 @@ class OpenVINORuntime(StudentRuntime):
         core = openvino.Core()
         settings = SETTINGS | ({"INFERENCE_PRECISION_HINT": "bf16"} if precision == "bfloat16" else {})
         if precision == "bfloat16" and "BF16" not in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
-            raise Unusable(
-                "precision 'bfloat16': this processor has no instructions for it; use `precision=\"float32\"`"
-            )
+            raise Unusable("precision 'bfloat16': this processor has none; use `precision=\"float32\"`")
         key = _key(source, precision, core.get_property("CPU", "FULL_DEVICE_NAME"))
         kept = CONVERSIONS.read(key)
         compiled = (

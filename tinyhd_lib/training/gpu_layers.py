@@ -21,8 +21,6 @@ _PIXELS = 1024
 _PROGRAMS = 4096
 """That sum up a weight's gradient, at most."""
 
-Triple = tuple[int, ...]
-
 
 def accelerate(model: nn.Module) -> None:
     """Give a model's depthwise convolutions, and its batch norms with the ReLU6 behind them, these ways to compute.
@@ -40,11 +38,11 @@ def accelerate(model: nn.Module) -> None:
 
 
 class DepthwiseFunction(torch.autograd.Function):
-    """A depthwise convolution of x (N, C, T, H, W) by weight (C, 1, k, 3, 3), strides and paddings alike in space."""
+    """A depthwise convolution of x (N, C, T, H, W) by float32 weight (C, 1, k, 3, 3), alike in both axes of space."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, weight: Tensor, stride: Triple, padding: Triple) -> Tensor:
-        x, taps = x.contiguous(), weight.float().contiguous()
+    def forward(ctx: Any, x: Tensor, weight: Tensor, stride: tuple[int, ...], padding: tuple[int, ...]) -> Tensor:
+        x, taps = x.contiguous(), weight.contiguous()
         sizes = [
             (size + 2 * pad - kernel) // step + 1
             for size, pad, kernel, step in zip(x.shape[2:], padding, weight.shape[2:], stride, strict=True)
@@ -52,7 +50,6 @@ class DepthwiseFunction(torch.autograd.Function):
         out = x.new_empty((*x.shape[:2], *sizes))
         ctx.save_for_backward(x, taps)
         ctx.sizes = *x.shape[1:], *sizes, weight.shape[2], *stride[:2], *padding[:2]
-        ctx.kind = weight.dtype
         tile, grid = _tiles(out)
         kernels.convolve_kernel[grid](x, taps, out, ctx.sizes, P_TILE=tile)
         return out
@@ -70,24 +67,17 @@ class DepthwiseFunction(torch.autograd.Function):
         tile, _ = _tiles(gradient)
         programs = 3 * kernel, channels, len(parts)
         kernels.weight_gradient_kernel[programs](x, gradient, parts, ctx.sizes, frames, share, P_TILE=tile)
-        return of_input, parts.sum(0).to(ctx.kind), None, None
+        return of_input, parts.sum(0), None, None
 
 
 class BatchNormFunction(torch.autograd.Function):
-    """A batch norm of x (N, C, T, H, W) by the batch's own statistics, with ReLU6 if ``clip6``.
+    """A batch norm of x (N, C, T, H, W) by the batch's own statistics, of which the layer's running ones learn.
 
-    Returns the result, and mean and biased variance (C,) of the batch.
+    With ReLU6, if the layer has ``clip6``.
     """
 
     @staticmethod
-    def forward(  # noqa: PLR0913, PLR0917
-        ctx: Any,
-        x: Tensor,
-        weight: Tensor,
-        bias: Tensor,
-        epsilon: float,
-        clip6: bool,  # noqa: FBT001
-    ) -> tuple[Tensor, Tensor, Tensor]:
+    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, layer: "_BatchNorm") -> Tensor:
         x = x.contiguous()
         size, channels, grid = x[0, 0].numel(), x.shape[1], _planes(x)
         parts = torch.empty((len(x), channels, grid[0], 2), device=x.device)
@@ -98,20 +88,22 @@ class BatchNormFunction(torch.autograd.Function):
         total = len(x) * size
         mean = (counts * means).sum((0, 1)) / total
         variance = (squares + counts * (means - mean).square()).sum((0, 1)) / total
-        deviation = (variance + epsilon).sqrt()
+        deviation = (variance + layer.eps).sqrt()
         scale = weight.double() / deviation
         folded = [each.float() for each in (scale, bias.double() - mean * scale, mean, deviation)]
         out = torch.empty_like(x)
-        kernels.normalise_kernel[grid](x, *folded[:2], out, channels, size, CLIP=clip6, P_TILE=_PIXELS)
+        kernels.normalise_kernel[grid](x, *folded[:2], out, channels, size, CLIP=layer.clip6, P_TILE=_PIXELS)
         ctx.save_for_backward(x, *folded)
-        ctx.clip6 = clip6
-        mean, variance = mean.float(), variance.float()
-        ctx.mark_non_differentiable(mean, variance)
-        return out, mean, variance
+        ctx.clip6 = layer.clip6
+        share = float(layer.momentum or 0)
+        layer.get_buffer("running_mean").lerp_(mean.float(), share)
+        layer.get_buffer("running_var").lerp_((variance * total / (total - 1)).float(), share)
+        layer.get_buffer("num_batches_tracked").add_(1)
+        return out
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, gradient: Tensor, *_: Tensor) -> tuple[Tensor | None, ...]:
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         x, *folded = ctx.saved_tensors
         gradient = gradient.contiguous()
         size, channels, grid = x[0, 0].numel(), x.shape[1], _planes(x)
@@ -121,7 +113,7 @@ class BatchNormFunction(torch.autograd.Function):
         sums = parts.sum((0, 2))  # (C, 2)
         out, means = torch.empty_like(x), sums / (len(x) * size)
         kernels.norm_gradient_kernel[grid](x, gradient, tuple(folded), means, out, channels, size, **flags)
-        return out, sums[:, 1], sums[:, 0], None, None
+        return out, sums[:, 1], sums[:, 0], None
 
 
 class _Depthwise(nn.Conv3d):
@@ -135,13 +127,7 @@ class _BatchNorm(nn.BatchNorm3d):
     def forward(self, x: Tensor) -> Tensor:
         if not self.training:
             return relu6(super().forward(x)) if self.clip6 else super().forward(x)
-        out, mean, variance = BatchNormFunction.apply(x, self.weight, self.bias, self.eps, self.clip6)
-        count, share = x.numel() // x.shape[1], float(self.momentum or 0)
-        with torch.no_grad():
-            self.get_buffer("running_mean").lerp_(mean, share)
-            self.get_buffer("running_var").lerp_(variance * count / (count - 1), share)
-            self.get_buffer("num_batches_tracked").add_(1)
-        return out
+        return BatchNormFunction.apply(x, self.weight, self.bias, self)
 
 
 class _ClippedBatchNorm(_BatchNorm):

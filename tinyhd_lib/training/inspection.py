@@ -47,17 +47,6 @@ def maps_over_time(model: OpenModel, windows: Iterable[Image]) -> Answers:
     return {name: maps if name.startswith("d1") else maps[:, 0] for name, maps in last.items()}
 
 
-def decoder_maps(answers: Answers) -> dict[str, Map]:
-    """Return the answers of `maps_over_time` one by one, (n, H, W) each: D1's four maps, D2, D3, and ``fused`` last."""
-    found: dict[str, Map] = {}
-    for name, maps in answers.items():
-        if name.startswith("d1"):
-            found |= {f"{name.upper()} map {number}": maps[:, number - 1] for number in range(1, 5)}
-        elif name != "map":
-            found[name.upper()] = maps
-    return found | {"fused": answers["map"]}
-
-
 def matching_table(names: Sequence[str], target: Map, found: Map) -> pd.DataFrame:
     """Return how far maps are from what they are to be.
 

@@ -122,10 +122,6 @@ class SaliencyViewer(InCell, _WithSettings):  # type: ignore[misc]
         """Return what is shown, (H, W, 3) RGB at the video's own size."""
         return self._whole().draw(self.settings)
 
-    def step(self, frames: int) -> None:
-        """Go forward by so many frames, or back; not beyond an end."""
-        self.frame = min(max(self.settings.frame + frames, 0), self.frames - 1)
-
     def save_frame(self, path: str | Path | None = None) -> Path:
         """Write what is shown as a PNG at the video's own size; answers where.
 

@@ -15,9 +15,6 @@ from tinyhd_lib.runtime.gpu import kernels
 _LEAST = 16
 """Of a side of what matrix units multiply."""
 
-_FEW = 4
-"""Channels of a result that are summed up without matrix units."""
-
 _MOST = 64
 """Channels that a program makes, or keeps for three frames, at once."""
 
@@ -36,47 +33,42 @@ class Engine:
     """
 
     def __init__(self, plan: Plan, device: torch.device, kind: torch.dtype, tile: int = _TILE) -> None:
-        self._kind, self._tile, self._precision = kind, tile, _precision(device)
-        weights = {name: torch.from_numpy(weight.copy()).to(device) for name, weight in plan.weights.items()}
-        self._steps = [
-            (step, [weights[f"{number}.{each}"] for each in range(step.weights)])
-            for number, step in enumerate(plan.steps)
-        ]
+        self._plan, self._kind, self._tile, self._precision = plan, kind, tile, _precision(device)
+        self._weights = {name: torch.from_numpy(weight.copy()).to(device) for name, weight in plan.weights.items()}
         self._last_use = {source: number for number, step in enumerate(plan.steps) for source in step.sources}
 
     def __call__(self, clips: Tensor) -> Tensor:
         """Return the fused maps (N, outputs, H, W) in float32 of clips (N, 3, T, H, W)."""
         results = {CLIP: clips.to(self._kind)}
-        for number, (step, weights) in enumerate(self._steps):
+        for number, step in enumerate(self._plan.steps):
             inputs = [results[each] for each in step.inputs]
+            weights = [self._weights[f"{number}.{each}"] for each in range(step.weights)]
             other = None if step.other is None else results[step.other]
             results[number] = self._result(step, inputs, weights, other)
             for source in step.sources:
                 if self._last_use[source] == number:
                     results.pop(source, None)
-        return results[len(self._steps) - 1]
+        return results[number]
 
-    def _result(  # noqa: PLR0911
-        self, step: Step, inputs: list[Tensor], weights: list[Tensor], other: Tensor | None
-    ) -> Tensor:
-        x = inputs[0]
+    def _result(self, step: Step, inputs: list[Tensor], weights: list[Tensor], other: Tensor | None) -> Tensor:
+        x = inputs[0]  # as it is for "widen", which a CPU does beforehand: here both ways are enlarged at once
         match step.kernel:
             case "stem":
                 kernel, bias = (each.to(self._kind) for each in weights)
-                return F.conv3d(x, kernel.view(-1, 3, 3, 3, 3), bias, stride=2, padding=1).clamp_(0, 6)
+                x = F.conv3d(x, kernel.view(-1, 3, 3, 3, 3), bias, stride=2, padding=1).clamp_(0, 6)
             case "pointwise":
-                made = self._pointwise(x, weights)
-                return made.clamp_(0, 6) if step.settings[2] else made
+                x = self._pointwise(x, weights)
+                x = x.clamp_(0, 6) if step.settings[2] else x
             case "enlarge" | "shuffle":
-                made = enlarge(x, shuffle=step.kernel == "shuffle", lengthen=step.shape[1] == 2 * x.shape[2])
-                return (made if other is None else made + other).contiguous()
+                x = enlarge(x, shuffle=step.kernel == "shuffle", lengthen=step.shape[1] == 2 * x.shape[2])
+                x = (x if other is None else x + other).contiguous()
             case "join":
-                return torch.cat(inputs, dim=1)
+                x = torch.cat(inputs, dim=1)
             case "block":
-                return self._block(step, x, weights, other)
+                x = self._block(step, x, weights, other)
             case "fuse":
-                return _fused(inputs, *weights, frames=step.shape[1])
-        return x  # "widen", which a CPU does beforehand: here both ways are enlarged at once
+                x = _fused(inputs, *weights, frames=step.shape[1])
+        return x
 
     def _pointwise(self, x: Tensor, weights: list[Tensor]) -> Tensor:
         outputs, inputs, pixels = weights[1].numel(), x.shape[1], math.prod(x.shape[2:])
@@ -111,10 +103,9 @@ class Engine:
 
     def _tiles(self, inputs: int, outputs: int, pixels: int, *, whole: bool = False) -> dict[str, Any]:
         """Return how large the tiles of a product are, one of all inputs if ``whole``, and how it is made."""
-        least = 1 if outputs <= _FEW else _LEAST
-        read = max(least, _power(inputs) if whole else min(_power(inputs), self._tile // _MOST))
-        made = max(least, min(_power(outputs), _MOST // 2 if whole else _MOST))
-        tile = max(least, min(self._tile // max(read, made), _power(pixels)))
+        read = max(_LEAST, _power(inputs) if whole else min(_power(inputs), self._tile // _MOST))
+        made = max(_LEAST, min(_power(outputs), _MOST // 2 if whole else _MOST))
+        tile = max(_LEAST, min(self._tile // max(read, made), _power(pixels)))
         return {"C_TILE": read, "CO_TILE": made, "P_TILE": tile, "PRECISION": self._precision}
 
 

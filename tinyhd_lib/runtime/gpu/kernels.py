@@ -17,19 +17,6 @@ def relu6(x):
 
 
 @triton.jit
-def product(weight, x, PRECISION: constexpr):
-    """Return weight (A, B) times x (B, P): where A is less than matrix units take, by a sum, else by them.
-
-    They multiply in what x is kept in.
-    """
-    if weight.shape[0] < 16:
-        made = tl.sum(weight[:, :, None] * x.to(tl.float32)[None, :, :], 1)
-    else:
-        made = tl.dot(weight.to(x.dtype), x, input_precision=PRECISION)
-    return made
-
-
-@triton.jit
 def matrix(weight, first_row, rows, first, columns, ROW_TILE: constexpr, TILE: constexpr):
     """Load a tile of weights (rows, columns); what lies beyond them is zero."""
     row, column = first_row + tl.arange(0, ROW_TILE)[:, None], first + tl.arange(0, TILE)[None, :]
@@ -50,7 +37,8 @@ def pointwise_kernel(
         c = begin + tl.arange(0, C_TILE)
         there = (c < C)[:, None] & (p < pixels)[None, :]
         tile = tl.load(x + n * C * pixels + c[:, None] * pixels + p[None, :], mask=there, other=0.0)
-        total += product(matrix(weight, first, Co, begin, C, CO_TILE, C_TILE), tile, PRECISION)
+        part = matrix(weight, first, Co, begin, C, CO_TILE, C_TILE).to(x.dtype.element_ty)
+        total = tl.dot(part, tile, total, input_precision=PRECISION)
     total += tl.load(bias + co, mask=co < Co, other=0.0)[:, None]
     inside = (co < Co)[:, None] & (p < pixels)[None, :]
     place = co[:, None] * pixels + p[None, :]
@@ -100,8 +88,8 @@ def block_kernel(
                 tap = tl.load(depthwise + c * kernel * 9 + line * 3 + kx, mask=c < C, other=0.0)
                 hidden += tap[:, None] * value
         hidden = relu6(hidden + tl.load(bias + c, mask=c < C, other=0.0)[:, None])
-        weight = matrix(projection, first, Co, begin, C, CO_TILE, C_TILE)
-        total += product(weight, hidden.to(x.dtype.element_ty), PRECISION)
+        weight = matrix(projection, first, Co, begin, C, CO_TILE, C_TILE).to(x.dtype.element_ty)
+        total = tl.dot(weight, hidden.to(x.dtype.element_ty), total, input_precision=PRECISION)
     finish(total, first, last_bias, other, out, n, to, p, Co, To, Ho * Wo, CO_TILE)
 
 
@@ -138,7 +126,8 @@ def rolling_kernel(
         if t > 0:
             hidden = relu6(past + bias_tile).to(x.dtype.element_ty)
             for first in range(0, Co, CO_TILE):
-                total = product(matrix(projection, first, Co, 0, C, CO_TILE, C_TILE), hidden, PRECISION)
+                weight = matrix(projection, first, Co, 0, C, CO_TILE, C_TILE).to(x.dtype.element_ty)
+                total = tl.dot(weight, hidden, input_precision=PRECISION)
                 finish(total, first, last_bias, other, out, n, t - 1, p, Co, T, H * W, CO_TILE)
         past = now
         now = coming

@@ -12,7 +12,7 @@ from triton.errors import TritonError
 from tinyhd_lib.data.transforms import Map
 from tinyhd_lib.models.source import ModelSource
 from tinyhd_lib.models.spec import CLIP_SHAPE
-from tinyhd_lib.runtime.base import StudentRuntime, conversion_key
+from tinyhd_lib.runtime.base import StudentRuntime, conversion_key, try_out
 from tinyhd_lib.runtime.eager import TorchRuntime, find_device
 from tinyhd_lib.runtime.fused.plan import PLANS, plan_of
 from tinyhd_lib.runtime.gpu.engine import Engine
@@ -42,8 +42,7 @@ class TritonRuntime(StudentRuntime):
         super().__init__(source, f"triton {version('triton')} {self._device}", precision, _BATCH)
         self._alone = Lock()
         self._graphs: dict[int, _Graph] = {}
-        rooms = Path(__file__).parents[1]
-        code = [*sorted((rooms / "fused").glob("*.py")), *sorted((rooms / "gpu").glob("*.py"))]
+        code = sorted(Path(__file__).parents[1].rglob("*.py"))
         card = f"{precision} {torch.cuda.get_device_name(self._device)}"
         key = conversion_key(source, ("triton", "torch", "torchvision"), card, code)
         plan, kept = plan_of(source, key, "this GPU, once (with compiling, a minute or two)")
@@ -51,7 +50,7 @@ class TritonRuntime(StudentRuntime):
         if not kept:
             from tinyhd_lib.runtime.exactness import check_exact
 
-            self.try_out(TritonError, RuntimeError)
+            try_out(self, TritonError, RuntimeError)
             check_exact(self, TorchRuntime(source, str(self._device)))
             PLANS.write(key, plan.to_bytes())
 
