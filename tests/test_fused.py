@@ -84,7 +84,7 @@ def test_a_plan_that_differs_from_torch_is_refused_and_not_kept(
     monkeypatch.setenv("TINYHD_CACHE", str(tmp_path))
     honest = make_plan(random_model("d2_S"))
     wrong = Plan(honest.steps, {name: weight + np.float32(1e-2) for name, weight in honest.weights.items()})
-    monkeypatch.setattr("tinyhd_lib.runtime.fused.runtime._make", lambda _source: wrong)
+    monkeypatch.setattr("tinyhd_lib.runtime.fused.planner.make_plan", lambda _model: wrong)
     with pytest.raises(BadInput, match=r"fused .* differs from torch by"):
         open_runtime(random_model("d2_S"), "fused")
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == []

@@ -2,6 +2,7 @@
 
 import ast
 import json
+import logging
 from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
@@ -15,6 +16,9 @@ from tinyhd_lib.errors import BadInput
 from tinyhd_lib.files import digest_of
 from tinyhd_lib.models.source import ModelSource
 from tinyhd_lib.models.spec import CLIP_SHAPE, ForeignSpec, ModelSpec, Sampling
+from tinyhd_lib.runtime.fused.plan import PLANS, Plan
+
+logger = logging.getLogger(__name__)
 
 LEAST_CC = {"float32": 1.0, "bfloat16": 0.999, "float16": 0.999}
 """Precisions, and the least mean CC to the float32 maps of the example clips; float32 is held to 1e-5 instead."""
@@ -96,6 +100,16 @@ def try_out(runtime: Runtime, *errors: type[Exception]) -> None:
 def first_line(error: BaseException) -> str:
     """Return the first line of what an error says, for a message of one line."""
     return str(error).strip().partition("\n")[0]
+
+
+def plan_of(source: ModelSource, key: str, where: str) -> tuple[Plan, bool]:
+    """Return a model's plan, and whether it was kept by its key; else it is made for ``where``, as the log says."""
+    if kept := PLANS.read(key):
+        return Plan.from_bytes(kept), True
+    from tinyhd_lib.runtime.fused.planner import make_plan
+
+    logger.info("planning %s for %s", source.spec.label, where)
+    return make_plan(source.load()), False
 
 
 def conversion_key(source: ModelSource, packages: Sequence[str], precision: str, code: Sequence[Path] = ()) -> str:

@@ -1,6 +1,5 @@
 """What is to be computed for a student, step by step, on a CPU or a GPU: data that need neither torch nor Numba."""
 
-import logging
 import math
 from ast import literal_eval
 from collections.abc import Mapping
@@ -12,10 +11,7 @@ from safetensors.numpy import load, save
 
 from tinyhd_lib.cache import Cache
 from tinyhd_lib.data.transforms import Map
-from tinyhd_lib.models.source import ModelSource
 from tinyhd_lib.models.spec import CLIP_SHAPE
-
-logger = logging.getLogger(__name__)
 
 Shape = tuple[int, ...]
 """(C, T, H, W) of a map."""
@@ -95,16 +91,6 @@ class Plan:
         weights = load(content)
         steps = literal_eval(weights.pop("steps").tobytes().decode())
         return cls(tuple(Step(*step) for step in steps), weights)
-
-
-def plan_of(source: ModelSource, key: str, where: str) -> tuple[Plan, bool]:
-    """Return a model's plan, and whether it was kept by its key; else it is made for ``where``, as the log says."""
-    if kept := PLANS.read(key):
-        return Plan.from_bytes(kept), True
-    from tinyhd_lib.runtime.fused.planner import make_plan
-
-    logger.info("planning %s for %s", source.spec.label, where)
-    return make_plan(source.load()), False
 
 
 def share_buffers(plan: Plan) -> tuple[list[int], list[int]]:

@@ -16,9 +16,9 @@ from tinyhd_lib.data.transforms import Map
 from tinyhd_lib.models.source import ModelSource
 from tinyhd_lib.models.spec import CLIP_SHAPE
 from tinyhd_lib.records import usable_cores
-from tinyhd_lib.runtime.base import StudentRuntime, conversion_key
+from tinyhd_lib.runtime.base import StudentRuntime, conversion_key, plan_of
 from tinyhd_lib.runtime.fused.kernels import enlarge, fuse, pointwise, shuffle, stem, widen
-from tinyhd_lib.runtime.fused.plan import CLIP, PLANS, Plan, Step, plan_of, share_buffers
+from tinyhd_lib.runtime.fused.plan import CLIP, PLANS, Plan, Step, share_buffers
 from tinyhd_lib.runtime.fused.residual import block, room
 
 _NOTHING = np.empty(0, np.float32)

@@ -12,9 +12,9 @@ from triton.errors import TritonError
 from tinyhd_lib.data.transforms import Map
 from tinyhd_lib.models.source import ModelSource
 from tinyhd_lib.models.spec import CLIP_SHAPE
-from tinyhd_lib.runtime.base import StudentRuntime, conversion_key, try_out
+from tinyhd_lib.runtime.base import StudentRuntime, conversion_key, plan_of, try_out
 from tinyhd_lib.runtime.eager import TorchRuntime, find_device
-from tinyhd_lib.runtime.fused.plan import PLANS, plan_of
+from tinyhd_lib.runtime.fused.plan import PLANS
 from tinyhd_lib.runtime.gpu.engine import Engine
 
 _BATCH = 16
