@@ -39,7 +39,8 @@ class Recorder:
     def launch(self, *args: Any, **constants: Any) -> None:
         types = tuple(map(type_of, args))
         constants |= {self.kernel.arg_names[place]: None for place, arg in enumerate(args) if arg is None}
-        self.launches[self.kernel.fn.__name__, types, *constants.items()] = self.kernel, types, constants
+        options = {name: constants.pop(name) for name in ("num_warps",) if name in constants}
+        self.launches[self.kernel.fn.__name__, types, *constants.items()] = self.kernel, types, constants, options
 
 
 def type_of(arg: Any) -> Any:
@@ -70,11 +71,13 @@ def launches_of(model: str, precision: str) -> list[Any]:
     return list(found.values())
 
 
-def compiled(kernel: Any, types: tuple[Any, ...], constants: dict[str, Any], target: GPUTarget) -> Any:
+def compiled(
+    kernel: Any, types: tuple[Any, ...], constants: dict[str, Any], options: dict[str, int], target: GPUTarget
+) -> Any:
     names = kernel.arg_names
     signature = dict(zip(names, types, strict=False)) | dict.fromkeys(constants, "constexpr")
     values = {(names.index(name),): value for name, value in constants.items()}
-    return triton.compile(ASTSource(fn=kernel, signature=signature, constexprs=values), target=target)
+    return triton.compile(ASTSource(fn=kernel, signature=signature, constexprs=values), target=target, options=options)
 
 
 def spilt(cubin: bytes) -> int:

@@ -32,9 +32,6 @@ _CHOICES = {
 }
 """What ``auto`` tries, the fastest first, and the precisions that it tries there."""
 
-UNCOMPILED = (ImportError, RuntimeError, EOFError, LookupError, PickleError)
-"""What is raised where Numba finds no place for what it compiles, or a damaged one, or a library is not there."""
-
 _PACKAGES = {"triton": "triton", "fused": "numba", "openvino": "openvino"}
 _NOT_TORCH = {"fused": "fused.runtime:FusedRuntime", "openvino": "openvino_cpu:OpenVINORuntime"}
 
@@ -89,7 +86,8 @@ def _open(source: ModelSource, device: str, precision: str) -> Runtime:
         from tinyhd_lib.runtime.eager import TorchRuntime
 
         return TorchRuntime(source, device, precision)
-    except UNCOMPILED as error:
+    # Raised where Numba finds no place for what it compiles, or a damaged one, or a library is not there.
+    except (ImportError, RuntimeError, EOFError, LookupError, PickleError) as error:
         if not package:
             raise
         raise Unusable(f"{package} cannot be used here ({error}; if it could, clear its cache)") from error

@@ -44,7 +44,8 @@ class OpenVINORuntime(StudentRuntime):
         settings = SETTINGS | ({"INFERENCE_PRECISION_HINT": "bf16"} if precision == "bfloat16" else {})
         if precision == "bfloat16" and "BF16" not in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
             raise Unusable("precision 'bfloat16': this processor has none; use `precision=\"float32\"`")
-        key = _key(source, precision, core.get_property("CPU", "FULL_DEVICE_NAME"))
+        place = f"{precision} {core.get_property('CPU', 'FULL_DEVICE_NAME')}"
+        key = conversion_key(source, ("openvino", "torch", "torchvision"), place)
         kept = CONVERSIONS.read(key)
         compiled = (
             core.import_model(kept, "CPU", settings)
@@ -72,10 +73,6 @@ class OpenVINORuntime(StudentRuntime):
             self._requests.start_async([np.ascontiguousarray(clip)[np.newaxis]], position)
         self._requests.wait_all()
         return maps
-
-
-def _key(source: ModelSource, precision: str, processor: str) -> str:
-    return conversion_key(source, ("openvino", "torch", "torchvision"), f"{precision} {processor}")
 
 
 def _converted(source: ModelSource) -> openvino.Model:

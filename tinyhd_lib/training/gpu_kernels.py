@@ -103,7 +103,8 @@ def normalise_kernel(x, scale, shift, out, C, size, CLIP: constexpr, P_TILE: con
 @triton.jit
 def passed(x, gradient, folded, plane, p, C, size, CLIP: constexpr):
     """Return what of a gradient passes ReLU6, and the normalised input."""
-    (scale, shift, mean, deviation), c = folded, plane % C
+    scale, shift, mean, deviation = folded
+    c = plane % C
     value = tl.load(x + plane * size + p, mask=p < size, other=0.0).to(tl.float32)
     given = tl.load(gradient + plane * size + p, mask=p < size, other=0.0).to(tl.float32)
     if CLIP:

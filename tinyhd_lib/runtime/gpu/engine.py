@@ -5,8 +5,8 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-import triton
 from torch import Tensor
+from triton import cdiv, next_power_of_2
 
 from tinyhd_lib.models.upsampling import enlarge
 from tinyhd_lib.runtime.fused.plan import CLIP, ENLARGE, EXPAND, Plan, Step
@@ -19,7 +19,7 @@ _MOST = 64
 """Channels that a program makes, or keeps for three frames, at once."""
 
 _TILE = 2048
-"""Numbers that a program keeps of one thing: 16 for each of its threads."""
+"""Numbers that a program keeps of one thing: 8 for each thread of its 8 warps; with more, registers do not suffice."""
 
 
 class Engine:
@@ -74,7 +74,7 @@ class Engine:
         outputs, inputs, pixels = weights[1].numel(), x.shape[1], math.prod(x.shape[2:])
         out = x.new_empty(len(x), outputs, *x.shape[2:])
         tiles = self._tiles(inputs, outputs, pixels)
-        grid = triton.cdiv(pixels, tiles["P_TILE"]), triton.cdiv(outputs, tiles["CO_TILE"]), len(x)
+        grid = cdiv(pixels, tiles["P_TILE"]), cdiv(outputs, tiles["CO_TILE"]), len(x)
         kernels.pointwise_kernel[grid](x, tuple(weights), out, (inputs, outputs, pixels), **tiles)
         return out
 
@@ -89,7 +89,7 @@ class Engine:
         frames, plane, sizes = shape[0], math.prod(step.shape[2:]), (hidden, outputs, *shape)
         rolling = (kernel, stride, space_stride) == (3, 1, 1) and frames > 1 and hidden <= _MOST
         tiles = self._tiles(hidden, outputs, plane, whole=rolling)
-        columns = triton.cdiv(plane, tiles["P_TILE"])
+        columns = cdiv(plane, tiles["P_TILE"])
         if rolling:
             kernels.rolling_kernel[columns, len(x)](x, (depthwise, *rest), other, out, sizes, **tiles)
             return out
@@ -97,16 +97,17 @@ class Engine:
             depthwise = depthwise.view(hidden, kernel, 9)[:, pad].contiguous()
             kernel, pad = 1, 0
         sizes = *sizes, *step.shape[1:], kernel, stride, space_stride, pad
-        grid = columns, lasting * len(x), triton.cdiv(outputs, tiles["CO_TILE"])
+        grid = columns, lasting * len(x), cdiv(outputs, tiles["CO_TILE"])
         kernels.block_kernel[grid](x, (depthwise, *rest), other, out, sizes, **tiles)
         return out
 
     def _tiles(self, inputs: int, outputs: int, pixels: int, *, whole: bool = False) -> dict[str, Any]:
         """Return how large the tiles of a product are, one of all inputs if ``whole``, and how it is made."""
-        read = max(_LEAST, _power(inputs) if whole else min(_power(inputs), self._tile // _MOST))
-        made = max(_LEAST, min(_power(outputs), _MOST // 2 if whole else _MOST))
-        tile = max(_LEAST, min(self._tile // max(read, made), _power(pixels)))
-        return {"C_TILE": read, "CO_TILE": made, "P_TILE": tile, "PRECISION": self._precision}
+        most_read, most_made = (_MOST, _MOST // 2) if whole else (self._tile // _MOST, _MOST)
+        read = max(_LEAST, min(next_power_of_2(inputs), most_read))
+        made = max(_LEAST, min(next_power_of_2(outputs), most_made))
+        tile = max(_LEAST, min(self._tile // max(read, made), next_power_of_2(pixels)))
+        return {"C_TILE": read, "CO_TILE": made, "P_TILE": tile, "PRECISION": self._precision, "num_warps": 8}
 
 
 def _fused(logits: list[Tensor], weight: Tensor, bias: Tensor, *, frames: int) -> Tensor:
@@ -121,7 +122,3 @@ def _precision(device: torch.device) -> str:
     """Return how float32 is multiplied: by three products of fewer bits, as exact, where there are units for it."""
     modern = device.type == "cuda" and not torch.version.hip and torch.cuda.get_device_capability(device) >= (8, 0)
     return "tf32x3" if modern else "ieee"
-
-
-def _power(number: int) -> int:
-    return int(triton.next_power_of_2(number))

@@ -28,7 +28,8 @@ def pointwise_kernel(
     x, weights, out, sizes, C_TILE: constexpr, CO_TILE: constexpr, P_TILE: constexpr, PRECISION: constexpr
 ):
     """Convolve all frames' ``pixels`` 1x1. Programs: their tiles, channels' tiles, clips."""
-    (weight, bias), (C, Co, pixels) = weights, sizes
+    weight, bias = weights
+    C, Co, pixels = sizes
     p, n = tl.program_id(0) * P_TILE + tl.arange(0, P_TILE), tl.program_id(2).to(tl.int64)
     first = tl.program_id(1) * CO_TILE
     co = first + tl.arange(0, CO_TILE)
@@ -101,7 +102,8 @@ def rolling_kernel(
 
     Every frame is read once, for the three results that it is in. Programs: tiles of pixels, clips.
     """
-    (depthwise, bias, projection, last_bias), (C, Co, T, H, W) = weights, sizes
+    depthwise, bias, projection, last_bias = weights
+    C, Co, T, H, W = sizes
     p, n = tl.program_id(0) * P_TILE + tl.arange(0, P_TILE), tl.program_id(1).to(tl.int64)
     c, y, across = tl.arange(0, C_TILE), p // W - 1, p % W - 1
     there = (c < C)[:, None] & (p < H * W)[None, :]

@@ -7,7 +7,6 @@ from threading import Lock
 
 import numpy as np
 import torch
-from triton.errors import TritonError
 
 from tinyhd_lib.data.transforms import Map
 from tinyhd_lib.models.source import ModelSource
@@ -50,7 +49,7 @@ class TritonRuntime(StudentRuntime):
         if not kept:
             from tinyhd_lib.runtime.exactness import check_exact
 
-            try_out(self, TritonError, RuntimeError)
+            try_out(self, Exception)  # whatever a compiler raises, torch can do without it
             check_exact(self, TorchRuntime(source, str(self._device)))
             PLANS.write(key, plan.to_bytes())
 
