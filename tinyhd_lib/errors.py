@@ -27,3 +27,8 @@ def check_choices(options: Any) -> None:
         value = getattr(options, name)
         if choices and value not in {None, *choices}:
             raise BadInput(f'`{name}="{value}"`: choose from {", ".join(choices)}')
+
+
+def first_line(error: BaseException) -> str:
+    """Return the first line of what an error says, for a message of one line."""
+    return str(error).strip().partition("\n")[0]

@@ -13,7 +13,7 @@ import numpy as np
 from tinyhd_lib.data.transforms import Image, Map, preprocess
 from tinyhd_lib.data.video import Frame
 from tinyhd_lib.data.windows import windows, windows_ending
-from tinyhd_lib.errors import BadInput
+from tinyhd_lib.errors import BadInput, first_line
 from tinyhd_lib.live.statistics import Latency, Statistics, summarise
 from tinyhd_lib.live.waiting import Waiting
 from tinyhd_lib.models.spec import CLIP_FRAMES
@@ -262,7 +262,7 @@ def _one_line(who: str, failure: Exception) -> BadInput:
     """Return an error of another thread as the one kind that a user is shown."""
     if isinstance(failure, BadInput):
         return failure
-    reason = str(failure).strip().partition("\n")[0]
+    reason = first_line(failure)
     error = BadInput(f"{who} failed ({type(failure).__name__}): {reason}")
     error.__cause__ = failure
     return error

@@ -12,7 +12,7 @@ import numpy as np
 
 from tinyhd_lib import models
 from tinyhd_lib.data.transforms import Map
-from tinyhd_lib.errors import BadInput
+from tinyhd_lib.errors import BadInput, first_line
 from tinyhd_lib.files import digest_of
 from tinyhd_lib.models.source import ModelSource
 from tinyhd_lib.models.spec import CLIP_SHAPE, ForeignSpec, ModelSpec, Sampling
@@ -95,11 +95,6 @@ def try_out(runtime: Runtime, *errors: type[Exception]) -> None:
         runtime([np.zeros(CLIP_SHAPE, np.float32)])
     except errors as error:
         raise Unusable(f"{runtime.name}: cannot compute this here ({first_line(error)})") from error
-
-
-def first_line(error: BaseException) -> str:
-    """Return the first line of what an error says, for a message of one line."""
-    return str(error).strip().partition("\n")[0]
 
 
 def plan_of(source: ModelSource, key: str, where: str) -> tuple[Plan, bool]:

@@ -7,8 +7,9 @@ import numpy as np
 import torch
 
 from tinyhd_lib.data.transforms import Map
+from tinyhd_lib.errors import first_line
 from tinyhd_lib.models.source import ModelSource
-from tinyhd_lib.runtime.base import StudentRuntime, Unusable, first_line, try_out
+from tinyhd_lib.runtime.base import StudentRuntime, Unusable, try_out
 
 
 class TorchRuntime(StudentRuntime):

@@ -82,8 +82,7 @@ class BatchNormFunction(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, layer: "_BatchNorm") -> Tensor:
         x = x.contiguous()
-        size, channels, grid = x[0, 0].numel(), x.shape[1], _planes(x)
-        parts = torch.empty((len(x), channels, grid[0], 2), device=x.device)
+        channels, size, grid, parts = _planes(x)
         kernels.statistics_kernel[grid](x, parts, size, P_TILE=_PIXELS)
         counts = torch.full((grid[0], 1, 1), _PIXELS, dtype=torch.float64, device=x.device)
         counts[-1] = size - (grid[0] - 1) * _PIXELS
@@ -109,8 +108,7 @@ class BatchNormFunction(torch.autograd.Function):
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         x, *folded = ctx.saved_tensors
         gradient = gradient.contiguous()
-        size, channels, grid = x[0, 0].numel(), x.shape[1], _planes(x)
-        parts = torch.empty((len(x), channels, grid[0], 2), device=x.device)
+        channels, size, grid, parts = _planes(x)
         flags = {"CLIP": ctx.clip6, "P_TILE": _PIXELS}
         kernels.gradient_sums_kernel[grid](x, gradient, tuple(folded), parts, channels, size, **flags)
         sums = parts.sum((0, 2))  # (C, 2)
@@ -144,6 +142,8 @@ def _tiles(planes: Tensor) -> tuple[int, tuple[int, int, int]]:
     return tile, (triton.cdiv(height * width, tile), frames, n * channels)
 
 
-def _planes(x: Tensor) -> tuple[int, int]:
-    """Return the programs for all tiles of every clip's channels."""
-    return triton.cdiv(x[0, 0].numel(), _PIXELS), x.shape[0] * x.shape[1]
+def _planes(x: Tensor) -> tuple[int, int, tuple[int, int], Tensor]:
+    """Return channels, a plane's pixels, the programs for all planes' tiles, and room for two sums (N, C, tiles, 2)."""
+    channels, size = x.shape[1], x[0, 0].numel()
+    tiles = triton.cdiv(size, _PIXELS)
+    return channels, size, (tiles, len(x) * channels), torch.empty((len(x), channels, tiles, 2), device=x.device)

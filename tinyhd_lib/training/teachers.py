@@ -157,10 +157,8 @@ class MapTeacher(Teacher):
         try:
             found = dict(zip(once, maps.read(once), strict=True))
         except KeyError as error:
-            frame = Path(source.video.name) / source.video.names[error.args[0]]
-            raise BadInput(
-                f"{self._folder / frame}: no map of this frame; make it with generate, `maps=npz`"
-            ) from error
+            place = self._folder / source.video.name / source.video.names[error.args[0]]
+            raise BadInput(f"{place}: no map of this frame; make it with generate, `maps=npz`") from error
         stacked = np.stack([resized(found[index][None], INPUT_SIZE)[0] for index in wanted])[None]
         return {"map": stacked[..., ::-1] if clip.flip else stacked}
 

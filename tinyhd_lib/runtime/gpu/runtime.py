@@ -41,7 +41,7 @@ class TritonRuntime(StudentRuntime):
         super().__init__(source, f"triton {version('triton')} {self._device}", precision, _BATCH)
         self._alone = Lock()
         self._graphs: dict[int, _Graph] = {}
-        code = sorted(Path(__file__).parents[1].rglob("*.py"))
+        code = sorted(each for part in ("gpu/*.py", "fused/plan*.py") for each in Path(__file__).parents[1].glob(part))
         card = f"{precision} {torch.cuda.get_device_name(self._device)}"
         key = conversion_key(source, ("triton", "torch", "torchvision"), card, code)
         plan, kept = plan_of(source, key, "this GPU, once (with compiling, a minute or two)")
