@@ -44,7 +44,7 @@ class TritonRuntime(StudentRuntime):
         code = sorted(each for part in ("gpu/*.py", "fused/plan*.py") for each in Path(__file__).parents[1].glob(part))
         card = f"{precision} {torch.cuda.get_device_name(self._device)}"
         key = conversion_key(source, ("triton", "torch", "torchvision"), card, code)
-        plan, kept = plan_of(source, key, "this GPU, once (with compiling, a minute or two)")
+        plan, kept = plan_of(source, key, "this GPU, once (its kernels are compiled, too, which takes a while)")
         self._engine = Engine(plan, self._device, getattr(torch, precision))
         if not kept:
             from tinyhd_lib.runtime.exactness import check_exact
