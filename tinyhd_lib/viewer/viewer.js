@@ -1854,6 +1854,10 @@ var Player = class {
   }
   show(frame) {
     if (!this.plays) return;
+    if (this.playing && frame > this.range[1] && frame !== this.wanted) {
+      this.turn();
+      return;
+    }
     this.shown = frame;
     this.watcher.frame(frame, this.video);
     if (!this.playing) {
@@ -1868,6 +1872,7 @@ var Player = class {
     if (!this.playing) return;
     if (!this.loop) {
       this.stop();
+      this.seek(this.range[1]);
       return;
     }
     this.video.currentTime = middleOf(this.times, this.range[0], this.meta.duration);

@@ -232,6 +232,10 @@ export class Player {
 
   private show(frame: number): void {
     if (!this.plays) return;
+    if (this.playing && frame > this.range[1] && frame !== this.wanted) {
+      this.turn(); // a busy browser jumps over the end of the range: what lies beyond is not shown
+      return;
+    }
     this.shown = frame;
     this.watcher.frame(frame, this.video);
     if (!this.playing) {
@@ -247,6 +251,7 @@ export class Player {
     if (!this.playing) return;
     if (!this.loop) {
       this.stop();
+      this.seek(this.range[1]);
       return;
     }
     this.video.currentTime = middleOf(this.times, this.range[0], this.meta.duration);
