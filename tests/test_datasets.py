@@ -30,6 +30,7 @@ MadeUp = Callable[[str], Path]
         ("kinetics", {"train": 3, "val": 3}, None, ("0", "1")),
         ("folder", {"all": 3}, "clip_000", ("0", "1")),
         ("gaze", {"all": 3}, None, ("0", "1")),
+        ("avimos", {"train": 3, "test": 3}, "000", ("0", "1")),
     ],
 )
 def test_every_kind_is_found_and_named_as_published(
@@ -50,7 +51,7 @@ def test_hollywoods_numbering_goes_on_across_shots(made_up: MadeUp) -> None:
     assert len(second.names) < 16, "a shot shorter than a window belongs to the set"
 
 
-@pytest.mark.parametrize("kind", ["dhf1k", "ucf", "hollywood2", "gaze"])
+@pytest.mark.parametrize("kind", ["dhf1k", "ucf", "hollywood2", "gaze", "avimos"])
 def test_ground_truth_is_a_map_and_fixations_of_the_frames_size(made_up: MadeUp, kind: str) -> None:
     video = next(video for video in open_dataset(kind, made_up(kind)).videos if video.has_truth)
     frame = next(video.frames())
@@ -361,3 +362,34 @@ def test_few_points_are_blurred_as_many_are(size: tuple[int, int], points: int) 
     np.add.at(counts, (rng.integers(0, size[0], points), rng.integers(0, size[1], points)), 1)
     expected = cv2.GaussianBlur(counts, (0, 0), 6.5, borderType=cv2.BORDER_REFLECT)
     np.testing.assert_allclose(blur(counts, 6.5), expected, rtol=1e-5, atol=1e-6)
+
+
+def test_avimos_has_the_points_of_every_frame(made_up: MadeUp) -> None:
+    root = made_up("avimos")
+    video = open_dataset("avimos", root, "train").videos[0]
+    folder = root / "FixationsTrain/Train" / video.name
+    points = json.loads((folder / "fixations.json").read_bytes())
+    truth = video.truth(3)
+    assert truth is not None
+    assert set(map(tuple, np.argwhere(truth.fixations))) == {(y, x) for x, y in points[3]}
+    assert np.array_equal(truth.fixations, read_fixations(folder / "fixations/00003.png"))
+    assert video.viewing is not None
+    assert video.viewing.assumed
+
+
+def test_videos_of_avimos_without_points_are_of_the_test(made_up: MadeUp, tmp_path: Path) -> None:
+    root = shutil.copytree(made_up("avimos"), tmp_path / "set")
+    shutil.rmtree(root / "FixationsTest")
+    dataset = open_dataset("avimos", root)
+    assert dataset.splits == {"train": 3, "test": 3}
+    assert not any(video.has_truth for video in dataset.of_split("test").videos)
+
+
+@pytest.mark.parametrize("content", ["{}", "7", "[[1, 2, 3, 4]]", '[[["a", "b"]]]', '[{"x": 1, "y": 2}]', "[", "[]"])
+def test_other_json_than_points_of_frames_is_refused(made_up: MadeUp, tmp_path: Path, content: str) -> None:
+    root = shutil.copytree(made_up("avimos"), tmp_path / "set")
+    video = open_dataset("avimos", root, "train").videos[0]
+    assert video.gaze is not None
+    video.gaze.write_text(content)
+    with pytest.raises(BadInput, match=r"fixations\.json: not a list with the points \[x, y\] of every frame"):
+        video.truth(0)

@@ -20,6 +20,9 @@ from tinyhd_lib.runtime.fused.runtime import Engine
 
 pytestmark = pytest.mark.slow
 
+EVERY_KIND = ["d123m_rc4_rc1T", "d1_M", "d123s_rc4_rc1T", "rc8_M", "d123_allM_rc4"]
+"""Models that have between them every kind of step; a test of the GPU's engine says that none is missing."""
+
 
 def clip_of(seed: int) -> np.ndarray:
     return np.random.default_rng(seed).standard_normal((3, 16, 192, 256), np.float32)
@@ -46,16 +49,19 @@ def in_double(model: torch.nn.Module) -> torch.nn.Module:
 
 
 @pytest.mark.parametrize("row", MODEL_SPECS)
-def test_every_model_is_as_near_to_double_precision_as_torch_is(row: str) -> None:
+def test_every_model_gives_torchs_maps(row: str) -> None:
+    """Every kind of step is held against double precision, too: it is as near to that as torch is."""
     model = random_model(row)
-    wake(model, torch.randn(2, 3, 16, 96, 128, generator=torch.Generator().manual_seed(1)))
+    wake(model, torch.randn(2, 3, 16, 64, 96, generator=torch.Generator().manual_seed(1)))
     clip = clip_of(0)
     with torch.inference_mode():
         ours = Engine(make_plan(model), 2)(clip).copy()
         torchs = model(torch.from_numpy(clip)[None]).map.reshape(ours.shape).numpy()
-        exact = in_double(model)(torch.from_numpy(clip).double()[None]).map.reshape(ours.shape).numpy()
-    assert exact.std() > 5e-3
-    assert np.abs(ours - exact).max() < 3 * np.abs(torchs - exact).max() < 1e-4
+        assert torchs.std() > 5e-3
+        assert np.abs(ours - torchs).max() < 1e-4
+        if row in EVERY_KIND:
+            exact = in_double(model)(torch.from_numpy(clip).double()[None]).map.reshape(ours.shape).numpy()
+            assert np.abs(ours - exact).max() < 3 * np.abs(torchs - exact).max() < 1e-4
 
 
 def test_the_maps_do_not_depend_on_who_shares_the_work() -> None:

@@ -306,7 +306,9 @@ def test_a_busy_browser_shows_nothing_beyond_the_range(page: Page) -> None:
     page.mouse.move(box["x"] + 0.3 * box["width"], box["y"] + 30, steps=5)
     page.mouse.up()
     page.locator(".tinyhd-viewer").focus()
-    page.evaluate("setInterval(() => { for (const begun = performance.now(); performance.now() < begun + 150; ); }, 160)")
+    page.evaluate(
+        "setInterval(() => { for (const begun = performance.now(); performance.now() < begun + 150; ); }, 160)"
+    )
     page.keyboard.press("l")
     page.keyboard.press("Space")
     assert max(_frames_seen(page, seconds=4)) <= 45

@@ -13,7 +13,6 @@ from conftest import random_model
 from tinyhd_lib import MODEL_SPECS, BadInput, open_runtime
 from tinyhd_lib.models import decoders
 from tinyhd_lib.models.source import model_source
-from tinyhd_lib.models.weights import WEIGHTS
 from tinyhd_lib.runtime import base, eager
 from tinyhd_lib.runtime.base import Unusable, conversion_key
 from tinyhd_lib.runtime.eager import TorchRuntime
@@ -23,7 +22,6 @@ pytestmark = pytest.mark.slow
 needs_openvino = pytest.mark.skipif(not find_spec("openvino"), reason="OpenVINO is not installed")
 
 SMALL = "d2_S"  # the fewest layers
-PUBLISHED = [name for name, weights in WEIGHTS.items() if weights.published and not name.endswith("ucf")]
 
 
 def clips_of(number: int, seed: int = 1) -> np.ndarray:
@@ -80,9 +78,10 @@ def test_a_device_that_is_not_there_is_named(device: str) -> None:
 
 
 @needs_openvino
-@pytest.mark.parametrize("name", PUBLISHED)
-def test_openvino_agrees_with_torch_for_every_published_model(name: str) -> None:
-    model, clips = random_model(name), clips_of(2)
+@pytest.mark.parametrize("row", ["d123m_rc4_rc1T", "d1d2d3_S_lt"])
+def test_openvino_agrees_with_torch(row: str) -> None:
+    """M and S, one of them with reduced channels; what a user converts is held against torch there and then."""
+    model, clips = random_model(row), clips_of(2)
     expected = open_runtime(model, "cpu")(clips)
     assert expected.shape == (2, model.spec.outputs, 192, 256)
     np.testing.assert_allclose(open_runtime(model, "openvino")(clips), expected, rtol=0, atol=1e-5)

@@ -313,6 +313,15 @@ def wake(model: torch.nn.Module, clips: torch.Tensor) -> None:
     model.eval()
 
 
+def gentle_model(row: str) -> TinyHD:
+    """A student whose maps depend on its input, and hardly on how numbers are rounded."""
+    model = random_model(row)
+    wake(model, torch.randn(2, 3, 16, 64, 96, generator=torch.Generator().manual_seed(1)))
+    with torch.no_grad():
+        model.fusion.weight *= 0.1
+    return model
+
+
 @pytest.fixture(scope="module")
 def hd2s_file(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, torch.nn.Module]:
     """A teacher that learnt nothing, and its file with the published names."""

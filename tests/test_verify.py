@@ -26,7 +26,7 @@ from tinyhd_lib.data.verify.videos import check_video
 from tinyhd_lib.engine import connected
 
 SIZE, FRAMES, VIEWERS = (48, 64), 6, 4
-KINDS = ("dhf1k", "ucf", "hollywood2", "kinetics", "folder", "gaze")
+KINDS = ("dhf1k", "ucf", "hollywood2", "kinetics", "folder", "gaze", "avimos")
 
 CLIP = "synth{:06d}_000000_000010"
 FILMS = {

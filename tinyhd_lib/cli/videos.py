@@ -77,7 +77,7 @@ def generate(
     """Write the maps of a whole data set, named as published.
 
     Args:
-        kind: dhf1k, ucf, hollywood2, kinetics, folder or gaze.
+        kind: dhf1k, ucf, hollywood2, kinetics, folder, gaze or avimos.
         model: Which model runs, and where.
         writing: What is written.
         out: Where a folder a video goes.
@@ -198,7 +198,7 @@ def synthesise(
     """Write a small made-up data set in the layout of a real one.
 
     Args:
-        kind: dhf1k, ucf, hollywood2, kinetics, folder or gaze.
+        kind: dhf1k, ucf, hollywood2, kinetics, folder, gaze or avimos.
         dir: A folder that does not exist yet.
         videos: In each split.
         frames: Of a video.
@@ -255,7 +255,7 @@ def verify(
     """Read all of a data set and tell what is wrong; exit status 1 if so.
 
     Args:
-        kind: dhf1k, ucf, hollywood2, kinetics, folder or gaze.
+        kind: dhf1k, ucf, hollywood2, kinetics, folder, gaze or avimos.
         dir: The data set's folder; $TINYHD_<KIND> if not given.
         split: Only this one.
         complete: It is wrong too if it is not all that was published.

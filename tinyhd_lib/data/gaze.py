@@ -13,7 +13,7 @@ import numpy as np
 from scipy.io import loadmat
 from scipy.sparse import issparse
 
-from tinyhd_lib.data.images import most_pixels, read_grey
+from tinyhd_lib.data.images import images_in, most_pixels, read_grey
 from tinyhd_lib.data.transforms import Image, Map
 from tinyhd_lib.errors import BadInput
 
@@ -177,7 +177,7 @@ def _gaussians(places: np.ndarray, length: int, sigma: float) -> Map:
 
 
 def read_gaze(path: Path) -> Gaze:
-    """Read an .npz with frame, viewer, x, y of every point, and frames, width, height of the video.
+    """Read an .npz with frame, viewer, x, y of every point, and frames, width, height of the video; or AViMoS' JSON.
 
     Raises:
         BadInput: it is no such file.
@@ -187,6 +187,8 @@ def read_gaze(path: Path) -> Gaze:
 
 @lru_cache(maxsize=16)
 def _read_gaze(path: Path, _written: int) -> Gaze:
+    if path.suffix == ".json":
+        return _read_lists(path)
     fields = read_fields(path, FIELDS_OF_POINTS + FIELDS_OF_VIDEO, "gaze points")
     given, sizes = fields[: len(FIELDS_OF_POINTS)], fields[len(FIELDS_OF_POINTS) :]
     if any(each.ndim != 1 or each.dtype.kind not in "fiu" or len(each) != len(given[0]) for each in given):
@@ -199,6 +201,26 @@ def _read_gaze(path: Path, _written: int) -> Gaze:
     frame, observer, x, y = (each[order] for each in given)
     frames, width, height = map(int, sizes)
     return Gaze(frame.astype(int), observer.astype(int), x.astype(float), y.astype(float), (height, width), frames)
+
+
+def _read_lists(path: Path) -> Gaze:
+    """Read a JSON list with the points [x, y] of every frame, in pixels; who looked is not told, so all are of one."""
+    try:
+        lists = [np.array(points, float).reshape(len(points), 2) for points in json.loads(path.read_bytes())]
+        x, y = np.concatenate(lists).T
+    except (ValueError, TypeError) as error:
+        raise BadInput(f"{path}: not a list with the points [x, y] of every frame ({error})") from error
+    frame = np.repeat(np.arange(len(lists)), [len(points) for points in lists])
+    return Gaze(frame, np.zeros_like(frame), x, y, size_beside(path), len(lists))
+
+
+def size_beside(path: Path) -> tuple[int, ...]:
+    """Return (height, width) of the pictures of fixations beside AViMoS' JSON, which are as large as the video.
+
+    Raises:
+        BadInput: they are not there.
+    """
+    return read_grey(images_in(path.with_name("fixations"))[0]).shape
 
 
 def gaze_file(gaze: Gaze, fps: float) -> bytes:

@@ -6,14 +6,14 @@ Source: the layouts of the data sets as their authors published them, see docs/m
 import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
 import numpy as np
 
 from tinyhd_lib.cache import Cache
-from tinyhd_lib.data.gaze import GroundTruth, Viewing, read_fixations, read_gaze, read_viewing, truth_of
+from tinyhd_lib.data.gaze import GroundTruth, Viewing, read_fixations, read_gaze, read_viewing, size_beside, truth_of
 from tinyhd_lib.data.images import images_in, read_grey
 from tinyhd_lib.data.video import Frame, count_frames_in, holds_images, is_video, read_frames
 from tinyhd_lib.errors import BadInput
@@ -284,6 +284,22 @@ def find_gaze(root: Path) -> Iterator[Video | Skipped]:
         yield Video(name, split, sources[0], tuple(map(str, range(gaze.frames))), gaze=points, viewing=viewing)
 
 
+def find_avimos(root: Path) -> Iterator[Video | Skipped]:
+    """AViMoS (AIM 2024) and the set of NTIRE 2026: videos, and the points of each frame of a video in a JSON file.
+
+    Videos without points are of the split test, where the benchmark keeps them.
+    """
+    points = {path.parent.name: path for path in root.glob("Fixations*/**/fixations.json")}
+    for each in _videos_below(root / "Videos", root / "Videos", "test"):
+        gaze = points.get(Path(each.name).name)
+        if isinstance(each, Skipped) or gaze is None:
+            yield each
+        else:
+            split = "train" if "FixationsTrain" in gaze.parts else "test"
+            viewing = read_viewing(root, each.name, size_beside(gaze)[1])
+            yield replace(each, split=split, gaze=gaze, viewing=viewing)
+
+
 def _videos_below(folder: Path, root: Path, split: str) -> Iterator[Video | Skipped]:
     paths = [path for below in (folder, *sorted(filter(Path.is_dir, folder.rglob("*")))) for path in _videos_in(below)]
     for path, count in count_frames(root, paths).items():
@@ -335,6 +351,13 @@ KINDS: dict[str, Kind] = {
         Kind("hollywood2", find_shots, "testing", "training", "{training,testing}/<shot>/{images,maps,fixation}/*.png"),
         Kind("kinetics", find_kinetics, None, None, "{train,val}[_256]/<class>/<clip>"),
         Kind("folder", find_folder, None, None, "videos, in folders of any depth"),
+        Kind(
+            "avimos",
+            find_avimos,
+            "test",
+            "train",
+            "Videos/<video>.mp4, Fixations{Train,Test}/.../<video>/fixations.json",
+        ),
         Kind("gaze", find_gaze, None, None, "[<split>/]<video>.mp4 and .npz with frame, viewer, x, y of every point"),
     )
 }

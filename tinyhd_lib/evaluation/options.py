@@ -48,7 +48,7 @@ class EvaluateOptions:
     predictions: Path
     """A folder with the maps of each video: a folder of images or arrays, one array, a video, or files VIDEO_FRAME."""
     kind: str
-    """Of the data set: dhf1k, ucf, hollywood2, kinetics, folder or gaze."""
+    """Of the data set: dhf1k, ucf, hollywood2, kinetics, folder, gaze or avimos."""
     dir: Positional[Path | None] = None
     """Its folder; $TINYHD_<KIND> if None."""
     split: str | None = None

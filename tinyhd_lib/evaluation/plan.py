@@ -73,8 +73,6 @@ def make_plan(options: EvaluateOptions, dataset: Dataset, videos: Sequence[Video
     predictions = options.predictions
     if not predictions.is_dir():
         raise BadInput(f"{predictions}: no such folder; predictions are a folder with one for each video")
-    if options.matched and dataset.kind.name not in {"dhf1k", "gaze"}:
-        raise BadInput(f"`matched`: how far fixations spread in the maps of {dataset.kind.name} is not known")
     if options.emd and not find_spec("ot"):
         raise BadInput("`emd`: needs POT (pip install -e '.[emd]' from the checkout)")
     check_names((video.name for video in videos), "choose one split by `split`")

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.optimize import minimize_scalar
 
 from tinyhd_lib import metrics
 from tinyhd_lib.data.gaze import GroundTruth, blur
@@ -69,6 +70,13 @@ OF_DENSITIES = (
     Metric("LL", lambda given, target: metrics.information_gain(given, target.truth.fixations, np.ones_like(given))),
 )
 """In bits a fixation: how much more a density knows than the centre bias, and than a uniform one."""
+
+
+def spread_of(truth: GroundTruth) -> float:
+    """Return the standard deviation, in pixels, with which blurred fixations are most like the saliency map."""
+    counts = truth.fixations.astype(np.float32)
+    unlike = lambda sigma: -metrics.cc(blur(counts, sigma), truth.saliency)  # noqa: E731
+    return float(minimize_scalar(unlike, bounds=(0.5, len(counts) / 4), method="bounded").x)
 
 
 def _blurred(density: Map, target: Target) -> Map:

@@ -16,14 +16,13 @@ import cv2
 import numpy as np
 import pandas as pd
 
-from tinyhd_lib.data.datasets import DHF1K_SIGMA
 from tinyhd_lib.data.gaze import Gaze, GroundTruth, as_fixations, places_of, read_gaze, truth_of
 from tinyhd_lib.data.layouts import Video
 from tinyhd_lib.data.transforms import Map
 from tinyhd_lib.errors import BadInput
 from tinyhd_lib.evaluation.options import PROTOCOLS, EvaluateOptions
 from tinyhd_lib.evaluation.predictions import Maps
-from tinyhd_lib.evaluation.scores import Target, score
+from tinyhd_lib.evaluation.scores import Target, score, spread_of
 from tinyhd_lib.files import digest_of, fingerprint, is_whole, write_atomically
 from tinyhd_lib.metrics.arrays import resize
 from tinyhd_lib.overlap import keep_freed_memory
@@ -169,8 +168,7 @@ def _rows(task: Task) -> list[dict[str, Any]]:
         if centre.shape != size:
             centre = resize(task.centre, size)
         baseline = None if saliency.dtype == np.uint8 else centre  # grey levels are stretched, and no density
-        sigma = viewing.sigma if viewing else DHF1K_SIGMA * size[1]  # as the maps of the ground truth spread
-        spread = sigma if options.matched else None
+        spread = (viewing.sigma if viewing else spread_of(truth)) if options.matched else None
         if options.matched and baseline is None:
             raise BadInput(f"{task.video.name}: `matched` is for densities, not for 8-bit maps; make .npz or 16 bits")
         others = as_fixations(task.others, size)

@@ -29,7 +29,7 @@ def _model(name: str) -> str:
     return MODEL_SPECS.published_name(name)
 
 
-_Kind = Literal["dhf1k", "ucf", "hollywood2", "kinetics", "folder", "gaze"]
+_Kind = Literal["dhf1k", "ucf", "hollywood2", "kinetics", "folder", "gaze", "avimos"]
 _Flag = Annotated[bool, Field(strict=True)]
 _Integer = Annotated[int, Field(strict=True)]
 _Count = Annotated[_Integer, Field(gt=0)]

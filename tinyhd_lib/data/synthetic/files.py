@@ -171,6 +171,22 @@ def _write_gaze(root: Path, order: Order) -> Iterator[Made]:
     write_atomically(root / "GAZE.json", json.dumps(described, indent=1).encode())
 
 
+def _write_avimos(root: Path, order: Order) -> Iterator[Made]:
+    for number, (split, _) in enumerate(product(("Train", "Test"), range(order.videos))):
+        recipe = order.recipe(number)
+        path = root / "Videos" / f"{number:03d}.mp4"
+        write_mp4(path, recipe.clip())
+        gaze, folder = recipe.gaze(), root / f"Fixations{split}" / split / path.stem
+        frames = [gaze.at(index) for index in range(gaze.frames)]
+        points = [np.rint(np.stack([each.x, each.y], axis=1)).astype(int).tolist() for each in frames]
+        write_atomically(folder / "fixations.json", json.dumps(points).encode())
+        for index, each in enumerate(frames):
+            write_atomically(
+                folder / "fixations" / f"{index:05d}.png", encode_grey(255 * (each.counts() > 0).astype(np.uint8))
+            )
+        yield path.stem, path, recipe
+
+
 WRITERS: dict[str, Callable[[Path, Order], Iterator[Made]]] = {
     "dhf1k": _write_dhf1k,
     "ucf": _write_ucf,
@@ -178,6 +194,7 @@ WRITERS: dict[str, Callable[[Path, Order], Iterator[Made]]] = {
     "kinetics": _write_kinetics,
     "folder": _write_folder,
     "gaze": _write_gaze,
+    "avimos": _write_avimos,
 }
 """How each kind is written below a root; every video is given as soon as it is finished."""
 
