@@ -30,7 +30,7 @@ from tinyhd_lib.training.experiment import (
 )
 from tinyhd_lib.training.models import normalised
 
-QUICK = {"epochs": 1, "clips_per_video": 2, "validation_clips": 2, "size": (64, 64), "teacher_size": (64, 64)}
+QUICK = {"epochs": 1, "clips_per_video": 1, "validation_clips": 1, "size": (64, 64), "teacher_size": (64, 64)}
 KINDS = ("dhf1k", "ucf", "hollywood2", "kinetics", "folder", "gaze")
 PLACE = str(Path(__file__).parent)  # a folder, as long as nothing is read
 SMALL = """
@@ -236,7 +236,7 @@ def test_alike_is_the_squared_correlation_of_the_decoders_maps(tmp_path: Path, m
     ((run, frames),) = conduct(tmp_path / "mine.yaml", tmp_path, options(data={"gaze": made_up("gaze")}), device="cpu")
     _, sources = samples.open_sources(run.measured)
     student, expected = load_model(run.folder / "best.safetensors"), []
-    for clip in samples.validation_clips(sources, 2):
+    for clip in samples.validation_clips(sources, 1):
         with torch.inference_mode():
             maps = student(normalised(torch.from_numpy(clip_frames(sources[clip.video], clip))[None])).side_maps
         d2, d3 = (each.flatten().double().numpy() for each in maps)
