@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, fx, nn
+from torch import fx, nn
 from torchvision.models.mobilenetv2 import InvertedResidual
 from torchvision.ops.misc import Conv2dNormActivation
 
@@ -46,21 +46,10 @@ def make_plan(model: TinyHD, clip: Shape = CLIP_SHAPE) -> Plan:
         return _Planner(model.eval(), clip).plan
 
 
-class _Logits(nn.Module):
-    """A student without its fusion."""
-
-    def __init__(self, model: TinyHD) -> None:
-        super().__init__()
-        self.model = model
-
-    def forward(self, clip: Tensor) -> tuple[Tensor, ...]:
-        """Return what every decoder says before its sigmoid."""
-        levels = self.model.encoder(clip)
-        return tuple(decoder(levels) for decoder in self.model.decoders.values())
-
-
 class _Tracer(fx.Tracer):
-    """Sees blocks and enlargements as wholes."""
+    """Sees a student without its fusion, and blocks and enlargements as wholes."""
+
+    traced_func_name = "logits"
 
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:  # noqa: ARG002
         return isinstance(m, DecoderBlock | InvertedResidual | Conv2dNormActivation)
@@ -76,9 +65,8 @@ class _Planner:
     def __init__(self, model: TinyHD, clip: Shape) -> None:
         self.plan = Plan((), {}, clip)
         self._numbers: dict[fx.Node, int] = {}
-        logits = _Logits(model)
-        self._modules = dict(logits.named_modules())
-        for node in _Tracer(autowrap_functions=(enlarge,)).trace(logits).nodes:
+        self._modules = dict(model.named_modules())
+        for node in _Tracer(autowrap_functions=(enlarge,)).trace(model).nodes:
             match node.op:
                 case "placeholder":
                     self._numbers[node] = CLIP
