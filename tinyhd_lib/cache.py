@@ -128,15 +128,13 @@ def _entries(folder: Path) -> dict[Path, os.stat_result]:
 
 def _is_sound(path: Path) -> bool:
     """Return whether an entry is there as it was written, and note that it was used; throw it away if it is damaged."""
-    if not path.exists():
-        return False
     try:
-        sound = _sum_of(path).read_text() == sha256(path)
-    except (OSError, UnicodeDecodeError):
+        sound = _sum_of(path).read_bytes() == sha256(path).encode()
+    except OSError:
         sound = False
     if sound:
         os.utime(path)  # what was read last is evicted last
-    else:
+    elif path.exists():
         logger.warning("%s: damaged, thrown away and made anew", path)
         path.unlink(missing_ok=True)
     return sound

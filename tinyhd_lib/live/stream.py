@@ -262,7 +262,6 @@ def _one_line(who: str, failure: Exception) -> BadInput:
     """Return an error of another thread as the one kind that a user is shown."""
     if isinstance(failure, BadInput):
         return failure
-    reason = first_line(failure)
-    error = BadInput(f"{who} failed ({type(failure).__name__}): {reason}")
+    error = BadInput(f"{who} failed ({type(failure).__name__}): {first_line(failure)}")
     error.__cause__ = failure
     return error

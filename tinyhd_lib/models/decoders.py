@@ -61,11 +61,15 @@ _D3_TIMES = {1: "ddkkkdddddddk", 8: "dddbbbbbbbbbb", 16: "b" * 13}
 
 
 class DepthwiseConvolution(nn.Conv3d):
-    """A depthwise 3-D convolution that sees when a clip is one frame long.
+    """A depthwise convolution, 3x3 in space and (kernel, stride, padding) in time, that sees when a clip is one frame.
 
     Then the padding hides all but the middle of its kernel. Leaving the rest out is exact, and spares a CPU the
     gradient of a padded axis, which takes torch many times longer than all the others together.
     """
+
+    def __init__(self, width: int, time: Triple) -> None:
+        kernel, stride, padding = time
+        super().__init__(width, width, (kernel, 3, 3), (stride, 1, 1), (padding, 1, 1), groups=width, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (N, C, T, H, W) to (N, C, T', H, W)."""
@@ -81,22 +85,9 @@ class DecoderBlock(nn.Sequential):
 
     def __init__(self, in_channels: int, out_channels: int, time: Triple) -> None:
         hidden = 2 * in_channels
-        kernel, stride, padding = time
         super().__init__(
             Conv3dNormActivation(in_channels, hidden, kernel_size=1, activation_layer=nn.ReLU6),
-            nn.Sequential(
-                DepthwiseConvolution(
-                    hidden,
-                    hidden,
-                    kernel_size=(kernel, 3, 3),
-                    stride=(stride, 1, 1),
-                    padding=(padding, 1, 1),
-                    groups=hidden,
-                    bias=False,
-                ),
-                nn.BatchNorm3d(hidden),
-                nn.ReLU6(),
-            ),
+            nn.Sequential(DepthwiseConvolution(hidden, time), nn.BatchNorm3d(hidden), nn.ReLU6()),
             nn.Conv3d(hidden, out_channels, kernel_size=1, bias=False),
             nn.BatchNorm3d(out_channels),
         )

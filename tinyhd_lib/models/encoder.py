@@ -3,11 +3,13 @@
 Source: the paper's section 3.1; see docs/model.md.
 """
 
+from itertools import accumulate
+
 import torch
 from torch import Tensor, nn
 from torchvision.models import mobilenet_v2
 
-from tinyhd_lib.models.upsampling import shuffle_pixels, upsample_space
+from tinyhd_lib.models.upsampling import enlarge
 
 Triple = tuple[int, int, int]
 
@@ -45,29 +47,20 @@ class Encoder(nn.Module):
         Returns:
             Levels 1..4 at 1/2, 1/4, 1/8 and 1/16 of H x W, with 8, 4, 2 and 2 (S) or 1 (M) frames.
         """
-        outputs = [clip]
-        for block in self.features:
-            outputs.append(block(outputs[-1]))
-        features = outputs[1:]
+        _, *features = accumulate(self.features, lambda x, block: block(x), initial=clip)
         finest, *groups = (torch.cat(features[group], dim=1) for group in _PYRAMID_GROUPS)
-        enlarge = upsample_space if self.reduction == 8 else shuffle_pixels
-        level1, level2, level3, level4 = map(enlarge, groups)
+        shuffle = self.reduction != 8
+        level1, level2, level3, level4 = (enlarge(group, shuffle=shuffle, lengthen=False) for group in groups)
         return torch.cat([finest, level1], dim=1), level2, level3, level4
 
 
 def _inflate_convolution(layer: nn.Conv2d, reduction: int, time: Triple | None) -> nn.Conv3d:
     """Return the 3-D twin: a k x k kernel gets temporal kernel k, stride and padding alike, unless ``time`` differs."""
-    kernel, stride, padding = time or (layer.kernel_size[0], layer.stride[0], int(layer.padding[0]))
-    is_rgb = layer.in_channels == 3
-    return nn.Conv3d(
-        in_channels=3 if is_rgb else layer.in_channels // reduction,
-        out_channels=layer.out_channels // reduction,
-        kernel_size=(kernel, layer.kernel_size[0], layer.kernel_size[1]),
-        stride=(stride, layer.stride[0], layer.stride[1]),
-        padding=(padding, int(layer.padding[0]), int(layer.padding[1])),
-        groups=layer.groups if layer.groups == 1 else layer.groups // reduction,
-        bias=False,
-    )
+    space = layer.kernel_size[0], layer.stride[0], int(layer.padding[0])  # alike in both axes
+    kernel, stride, padding = ((along_time, each, each) for along_time, each in zip(time or space, space, strict=True))
+    inputs = 3 if layer.in_channels == 3 else layer.in_channels // reduction
+    outputs, groups = layer.out_channels // reduction, max(1, layer.groups // reduction)
+    return nn.Conv3d(inputs, outputs, kernel, stride, padding, groups=groups, bias=False)
 
 
 def inflated(values: Tensor, shape: torch.Size) -> Tensor:

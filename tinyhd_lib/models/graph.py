@@ -24,8 +24,7 @@ class FromClips(nn.Module):
 
     def forward(self, clips: Tensor) -> Tensor:
         """Return the fused maps (N, outputs, H, W) of clips (N, 3, 16, H, W)."""
-        fused: Tensor = self.model(clips).map
-        return fused.flatten(1, -3)
+        return self.model(clips).map.flatten(1, -3)
 
 
 class FromFrames(nn.Module):
@@ -42,8 +41,7 @@ class FromFrames(nn.Module):
         images = frames.flatten(0, 1).permute(0, 3, 1, 2).float()
         small = F.interpolate(images, INPUT_SIZE, mode="bilinear", align_corners=False)
         clips = small.unflatten(0, (-1, CLIP_FRAMES)).transpose(1, 2) / 255
-        maps: Tensor = self.maps((clips - self.mean) / self.deviation)
-        return maps
+        return self.maps((clips - self.mean) / self.deviation)
 
 
 @dataclass(frozen=True)

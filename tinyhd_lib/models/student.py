@@ -51,9 +51,13 @@ class TinyHD(nn.Module):
         shape = tuple(clip.shape)
         if len(shape) != 5 or shape[1:3] != (3, CLIP_FRAMES) or shape[3] % 32 or shape[4] % 32:
             raise ValueError(f"a clip is (N, 3, {CLIP_FRAMES}, H, W) with H and W multiples of 32; got {shape}")
-        levels = self.encoder(clip)
-        side_maps = tuple(decoder(levels).sigmoid() for decoder in self.decoders.values())
+        side_maps = tuple(logits.sigmoid() for logits in self.logits(clip))
         return SaliencyOutput(self._fuse(side_maps), side_maps)
+
+    def logits(self, clip: Tensor) -> tuple[Tensor, ...]:
+        """Return what every decoder says of a clip before its sigmoid, as `SaliencyOutput` has the side maps."""
+        levels = self.encoder(clip)
+        return tuple(decoder(levels) for decoder in self.decoders.values())
 
     def _fuse(self, side_maps: tuple[Tensor, ...]) -> Tensor:
         ordered = [side_maps[place] for place in self.spec.fusion_order]

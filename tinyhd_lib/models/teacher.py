@@ -5,6 +5,7 @@ docs/model.md.
 """
 
 from functools import partial
+from itertools import accumulate
 from typing import Any, NamedTuple
 
 import torch
@@ -49,10 +50,8 @@ class HD2S(nn.Module):
 
     def taps(self, clip: Tensor) -> tuple[Tensor, ...]:
         """Return the backbone's output after each of its five blocks, (N, C, T, H, W) each."""
-        taps = [clip]
-        for block in self.backbone:
-            taps.append(block(taps[-1]))
-        return tuple(taps[1:])
+        _, *taps = accumulate(self.backbone, lambda x, block: block(x), initial=clip)
+        return tuple(taps)
 
     def forward(self, clip: Tensor) -> SaliencyOutput:
         """Return the saliency of the clip's last frame.

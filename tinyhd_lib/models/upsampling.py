@@ -1,4 +1,4 @@
-"""The three ways in which TinyHD makes a feature map larger. Pure functions on (N, C, T, H, W) tensors."""
+"""The ways in which TinyHD makes a feature map larger. Pure functions on (N, C, T, H, W) tensors."""
 
 import torch.nn.functional as F
 from torch import Tensor
@@ -13,23 +13,12 @@ def shuffle_pixels(x: Tensor) -> Tensor:
     return rows.permute(0, 4, 1, 2, 3)
 
 
-def upsample_space(x: Tensor) -> Tensor:
-    """Linear x2 in space with aligned corners: (N, C, T, H, W) -> (N, C, T, 2H, 2W)."""
-    return F.interpolate(x, scale_factor=(1.0, 2.0, 2.0), mode="trilinear", align_corners=True)
-
-
-def upsample_time(x: Tensor) -> Tensor:
-    """Linear x2 in time with aligned corners: (N, C, T, H, W) -> (N, C, 2T, H, W); one frame is repeated."""
-    return F.interpolate(x, scale_factor=(2.0, 1.0, 1.0), mode="trilinear", align_corners=True)
-
-
-def upsample_space_time(x: Tensor) -> Tensor:
-    """Return `upsample_time` of `upsample_space` in one pass: (N, C, T, H, W) -> (N, C, 2T, 2H, 2W)."""
-    return F.interpolate(x, scale_factor=(2.0, 2.0, 2.0), mode="trilinear", align_corners=True)
-
-
 def enlarge(x: Tensor, *, shuffle: bool, lengthen: bool) -> Tensor:
-    """x2 in space, by pixel shuffle or linearly, and x2 in time if asked."""
-    if shuffle:
-        return shuffle_pixels(upsample_time(x) if lengthen else x)
-    return upsample_space_time(x) if lengthen else upsample_space(x)
+    """Return (N, C, T, H, W) twice as large in space, by pixel shuffle or linearly, and twice as long if asked.
+
+    What is linear has aligned corners; a single frame is repeated.
+    """
+    longer, larger = (2.0 if lengthen else 1.0), (1.0 if shuffle else 2.0)
+    if lengthen or not shuffle:
+        x = F.interpolate(x, scale_factor=(longer, larger, larger), mode="trilinear", align_corners=True)
+    return shuffle_pixels(x) if shuffle else x

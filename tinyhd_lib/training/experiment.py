@@ -261,8 +261,8 @@ def measure(run: Run) -> pd.DataFrame:
     The columns are those of `tinyhd_lib.training.learner.frame_scores`.
     """
     student, (_, sources) = load_model(run.folder / BEST_NAME), samples.open_sources(run.measured)
+    frames = frame_scores(student, sources, run.measured, None, samples.LeftOut())
     clips = samples.validation_clips(sources, run.measured.validation_clips)
-    frames = frame_scores(student, sources, clips, None, run.measured.validation_view)
     last = {(sources[clip.video].video.name, clip.indices(sources[clip.video].count)[-1]) for clip in clips}
     frames = frames[[place in last for place in zip(frames["video"], frames["index"], strict=True)]]
     return frames.rename(columns={"kl": "KL", "cc": "CC", "nss": "NSS"})

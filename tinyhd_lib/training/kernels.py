@@ -7,8 +7,8 @@ It is 3x3 in space, of stride 1 there, and has any kernel and stride in time. Ar
 
 import numpy as np
 
-from tinyhd_lib.runtime.fused.kernels import compiled
-from tinyhd_lib.runtime.fused.simd import LANES, add, after_zero, before_zero, fma, load, splat, store
+from tinyhd_lib.runtime.fused.kernels import around, compiled
+from tinyhd_lib.runtime.fused.simd import LANES, add, fma, load, splat, store
 
 
 @compiled
@@ -62,10 +62,10 @@ def weight_gradient(x, gradient, out, sizes, first, last):
                         given = load(gradient, ((plane * lasting + later) * height + row) * width + w)
                         i = ((plane * frames + t) * height + row) * width + w
                         if row:
-                            above = _fma3(given, _around(x, i - width, w, width), above)
-                        here = _fma3(given, _around(x, i, w, width), here)
+                            above = _fma3(given, around(x, i - width, w, width), above)
+                        here = _fma3(given, around(x, i, w, width), here)
                         if row + 1 < height:
-                            below = _fma3(given, _around(x, i + width, w, width), below)
+                            below = _fma3(given, around(x, i + width, w, width), below)
                 _grow3(out, o, above)
                 _grow3(out, o + 3 * LANES, here)
                 _grow3(out, o + 6 * LANES, below)
@@ -78,21 +78,12 @@ def _add_frame(x, i, taps, k, step, out, o, height, width):
         for w in range(0, width, LANES):
             total = load(out, o + row * width + w)
             for dr in range(max(0, 1 - row), min(3, height + 1 - row)):
-                left, here, right = _around(x, i + (row + dr - 1) * width + w, w, width)
+                left, here, right = around(x, i + (row + dr - 1) * width + w, w, width)
                 j = k + step * 3 * dr
                 total = fma(splat(taps[j]), left, total)
                 total = fma(splat(taps[j + step]), here, total)
                 total = fma(splat(taps[j + 2 * step]), right, total)
             store(out, o + row * width + w, total)
-
-
-@compiled
-def _around(x, i, w, width):
-    """Return what lies to the left of a vector of a row, the vector, and what lies to the right."""
-    here = load(x, i)
-    left = load(x, i - 1) if w else after_zero(here)
-    right = load(x, i + 1) if w + LANES < width else before_zero(here)
-    return left, here, right
 
 
 @compiled

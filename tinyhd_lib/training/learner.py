@@ -24,7 +24,7 @@ from tinyhd_lib.models.spec import Sampling
 from tinyhd_lib.models.student import TinyHD, build_model, inflate_mobilenet_v2
 from tinyhd_lib.training.models import normalised
 from tinyhd_lib.training.recipe import Recipe
-from tinyhd_lib.training.samples import LeftOut, output_frames
+from tinyhd_lib.training.samples import LeftOut, output_frames, validation_clips
 from tinyhd_lib.training.teachers import Teacher
 
 logger = logging.getLogger(__name__)
@@ -141,23 +141,16 @@ def update_average(average: Mapping[str, Tensor], state: Mapping[str, Tensor], d
 
 
 @torch.inference_mode()
-def frame_scores(  # noqa: PLR0913
-    student: TinyHD,
-    sources: Sequence[Source],
-    clips: Sequence[Clip],
-    teacher: Teacher | None,
-    view: str = "whole",
-    *,
-    left_out: LeftOut | None = None,
+def frame_scores(
+    student: TinyHD, sources: Sequence[Source], recipe: Recipe, teacher: Teacher | None, left_out: LeftOut
 ) -> pd.DataFrame:
-    """Return scores of a student, a row a frame of which anything is known.
+    """Return scores of a student on clips of validation videos, a row a frame of which anything is known.
 
     Args:
         student: in evaluation mode.
-        sources: videos.
-        clips: of them.
+        sources: the videos.
+        recipe: says how they are looked at, and at how many clips of each, see `validation_clips`.
         teacher: is held against the student where nothing is known of where people looked.
-        view: how the sources are looked at.
         left_out: tells what cannot be read.
 
     Returns:
@@ -166,13 +159,13 @@ def frame_scores(  # noqa: PLR0913
         squared of any two of them, by their last maps of the clip.
     """
     rows: list[dict[str, Any]] = []
-    left_out, device = LeftOut() if left_out is None else left_out, next(student.parameters()).device
-    for clip in clips:
+    device = next(student.parameters()).device
+    for clip in validation_clips(sources, recipe.validation_clips):
         source = sources[clip.video]
         try:
             output = student(normalised(torch.from_numpy(clip_frames(source, clip))[None].to(device)))
             maps = output.map.float().cpu().reshape(student.spec.outputs, *output.map.shape[-2:])
-            scores = _scores(maps, source, clip, teacher, view)
+            scores = _scores(maps, source, clip, teacher, recipe.validation_view)
         except BadInput as error:
             left_out.tell(error)
             continue

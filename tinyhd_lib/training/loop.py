@@ -212,9 +212,7 @@ class _Training:
         if state.average:
             student.load_state_dict(state.average)
         if self.measured:
-            clips = samples.validation_clips(self.measured, self.recipe.validation_clips)
-            view = self.recipe.validation_view
-            frames = learner.frame_scores(student, self.measured, clips, self.teacher, view, left_out=self.left_out)
+            frames = learner.frame_scores(student, self.measured, self.recipe, self.teacher, self.left_out)
             scores = learner.means_over_videos(frames)
             yield self._log({"epoch": state.epoch, "scores": scores})
         cost = cost_of(scores, self.recipe)

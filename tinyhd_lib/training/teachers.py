@@ -152,14 +152,13 @@ class MapTeacher(Teacher):
             BadInput: a frame has no map.
         """
         maps = find_maps(self._folder, source.video, None, optional=False)
-        wanted = [source.first + n for n in clip.indices(source.count)]
-        once = sorted(set(wanted))
+        once, places = np.unique([source.first + n for n in clip.indices(source.count)], return_inverse=True)
         try:
-            found = dict(zip(once, maps.read(once), strict=True))
+            found = [resized(each[None], INPUT_SIZE)[0] for each in maps.read(once.tolist())]
         except KeyError as error:
             place = self._folder / source.video.name / source.video.names[error.args[0]]
             raise BadInput(f"{place}: no map of this frame; make it with generate, `maps=npz`") from error
-        stacked = np.stack([resized(found[index][None], INPUT_SIZE)[0] for index in wanted])[None]
+        stacked = np.stack(found)[None, places]
         return {"map": stacked[..., ::-1] if clip.flip else stacked}
 
 

@@ -73,6 +73,15 @@ def store4(out, o, v):
 
 
 @compiled
+def around(x, i, w, width):
+    """Return what lies to the left of a vector of a row, the vector, and what lies to the right."""
+    here = load(x, i)
+    left = load(x, i - 1) if w else after_zero(here)
+    right = load(x, i + 1) if w + LANES < width else before_zero(here)
+    return left, here, right
+
+
+@compiled
 def pitch(frames, height, width):
     """Return the numbers from one channel to the next."""
     return frames * height * width + LINE
@@ -188,9 +197,7 @@ def widen(inputs, weights, other, out, scratch, settings, first, last):
                 for w in range(0, width, LANES):
                     i = c * pitch(frames, height, width) + row * width + w
                     o = c * pitch(frames, height, 2 * width) + 2 * (row * width + w)
-                    here = load(x, i)
-                    left = load(x, i - 1) if w else after_zero(here)
-                    right = load(x, i + 1) if w + LANES < width else before_zero(here)
+                    left, here, right = around(x, i, w, width)
                     even = fma(load(shares, w), subtract(left, here), here)
                     odd = fma(load(shares, width + w), subtract(right, here), here)
                     store(out, o, zip_first(even, odd))

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, fx, nn
+from torch import fx, nn
 from torchvision.models.mobilenetv2 import InvertedResidual
 from torchvision.ops.misc import Conv2dNormActivation
 
@@ -21,12 +21,10 @@ from tinyhd_lib.data.transforms import Map
 from tinyhd_lib.models.decoders import DecoderBlock
 from tinyhd_lib.models.spec import CLIP_SHAPE
 from tinyhd_lib.models.student import TinyHD
-from tinyhd_lib.models.upsampling import enlarge, shuffle_pixels, upsample_space
+from tinyhd_lib.models.upsampling import enlarge
 from tinyhd_lib.runtime.fused.kernels import STRIP, pitch
 from tinyhd_lib.runtime.fused.plan import CLIP, COPY, ENLARGE, EXPAND, Plan, Shape, Step
 from tinyhd_lib.runtime.fused.simd import LANES
-
-_ENLARGEMENTS = (enlarge, shuffle_pixels, upsample_space)
 
 Folded = tuple[Map, Map]
 """Weight and bias."""
@@ -48,21 +46,10 @@ def make_plan(model: TinyHD, clip: Shape = CLIP_SHAPE) -> Plan:
         return _Planner(model.eval(), clip).plan
 
 
-class _Logits(nn.Module):
-    """A student without its fusion."""
-
-    def __init__(self, model: TinyHD) -> None:
-        super().__init__()
-        self.model = model
-
-    def forward(self, clip: Tensor) -> tuple[Tensor, ...]:
-        """Return what every decoder says before its sigmoid."""
-        levels = self.model.encoder(clip)
-        return tuple(decoder(levels) for decoder in self.model.decoders.values())
-
-
 class _Tracer(fx.Tracer):
-    """Sees blocks and enlargements as wholes."""
+    """Sees a student without its fusion, and blocks and enlargements as wholes."""
+
+    traced_func_name = "logits"
 
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:  # noqa: ARG002
         return isinstance(m, DecoderBlock | InvertedResidual | Conv2dNormActivation)
@@ -76,13 +63,10 @@ class _Tracer(fx.Tracer):
 
 class _Planner:
     def __init__(self, model: TinyHD, clip: Shape) -> None:
-        self._clip = clip
-        self._steps: list[Step] = []
-        self._weights: dict[str, Map] = {}
+        self.plan = Plan((), {}, clip)
         self._numbers: dict[fx.Node, int] = {}
-        logits = _Logits(model)
-        self._modules = dict(logits.named_modules())
-        for node in _Tracer(autowrap_functions=_ENLARGEMENTS).trace(logits).nodes:
+        self._modules = dict(model.named_modules())
+        for node in _Tracer(autowrap_functions=(enlarge,)).trace(model).nodes:
             match node.op:
                 case "placeholder":
                     self._numbers[node] = CLIP
@@ -93,27 +77,22 @@ class _Planner:
                 case "output":
                     self._fuse(model, [self._numbers[each] for each in node.args[0]])
 
-    @property
-    def plan(self) -> Plan:
-        return Plan(tuple(self._steps), self._weights, self._clip)
-
     def _add(self, step: Step, *weights: Any) -> int:
-        number = len(self._steps)
-        for place, array in enumerate(weights):
-            self._weights[f"{number}.{place}"] = np.ascontiguousarray(array, np.float32).reshape(-1)
-        self._steps.append(replace(step, weights=len(weights)))
+        """Let the plan grow by a step with its weights; return the step's number."""
+        number = len(self.plan.steps)
+        flat = [np.ascontiguousarray(each, np.float32).reshape(-1) for each in weights]
+        named = {f"{number}.{place}": array for place, array in enumerate(flat)}
+        steps = *self.plan.steps, replace(step, weights=len(weights))
+        self.plan = replace(self.plan, steps=steps, weights={**self.plan.weights, **named})
         return number
-
-    def _shape(self, number: int) -> Shape:
-        return self.plan.shape(number)
 
     def _is_absorbed(self, node: fx.Node) -> bool:
         """Return whether an enlargement is made by the only step that reads it."""
-        if node.target not in _ENLARGEMENTS or len(node.users) > 1:
+        if node.target is not enlarge or len(node.users) > 1:
             return False
         (user,) = node.users
         if user.op == "call_module":
-            return _is_linear(node)
+            return not node.kwargs["shuffle"]
         return user.target is operator.add and user.args[0] is node
 
     def _function(self, node: fx.Node) -> int:
@@ -121,7 +100,7 @@ class _Planner:
             parts = tuple(self._numbers[each] for each in node.args[0])  # type: ignore[union-attr, index]
             if len(parts) == 1:
                 return parts[0]
-            shapes = [self._shape(part) for part in parts]
+            shapes = [self.plan.shape(part) for part in parts]
             shape = (sum(each[0] for each in shapes), *shapes[0][1:])
             sizes = tuple(channels * pitch(*frame) for channels, *frame in shapes)
             return self._add(Step("join", parts, shape, settings=sizes, extent=1))
@@ -132,21 +111,21 @@ class _Planner:
 
     def _enlarge(self, node: fx.Node, other: int | None = None) -> int:
         source = self._numbers[node.args[0]]  # type: ignore[index]
-        channels, frames, height, width = low = self._shape(source)
-        frames *= _lengthening(node)
+        channels, frames, height, width = low = self.plan.shape(source)
+        frames *= 2 if node.kwargs["lengthen"] else 1
         if other is not None:
-            frames = max(frames, self._shape(other)[1])  # a single frame is added to each of the other's
-        if not _is_linear(node):
+            frames = max(frames, self.plan.shape(other)[1])  # a single frame is added to each of the other's
+        if node.kwargs["shuffle"]:
             shape = (channels // 4, frames, 2 * height, 2 * width)
             return self._add(Step("shuffle", (source,), shape, other, settings=(low, frames)))
         wide = self._widen(source)
         shape = (channels, frames, 2 * height, 2 * width)
-        return self._add(Step("enlarge", (wide,), shape, other, settings=(self._shape(wide), frames)))
+        return self._add(Step("enlarge", (wide,), shape, other, settings=(self.plan.shape(wide), frames)))
 
     def _widen(self, source: int) -> int:
-        channels, frames, height, width = self._shape(source)
+        channels, frames, height, width = self.plan.shape(source)
         shape = (channels, frames, height, 2 * width)
-        return self._add(Step("widen", (source,), shape, settings=self._shape(source)), _shares(width))
+        return self._add(Step("widen", (source,), shape, settings=self.plan.shape(source)), _shares(width))
 
     def _module(self, node: fx.Node) -> int:
         module, source = self._modules[str(node.target)], node.args[0]
@@ -160,12 +139,12 @@ class _Planner:
         weights = _folded(convolution, module[1])
         if convolution.stride == (1, 1, 1):
             return self._pointwise(number, weights, clip6=True)
-        _, frames, height, width = low = self._shape(number)
+        _, frames, height, width = low = self.plan.shape(number)
         shape = (convolution.out_channels, frames // 2, height // 2, width // 2)
         return self._add(Step("stem", (number,), shape, settings=(low, shape[0])), *weights)
 
     def _pointwise(self, source: int, weights: Folded, *, clip6: bool) -> int:
-        channels, *frame = self._shape(source)
+        channels, *frame = self.plan.shape(source)
         pixels, outputs = int(np.prod(frame)), weights[1].size
         settings = (channels, outputs), pixels, clip6
         step = Step("pointwise", (source,), (outputs, *frame), settings=settings, extent=pixels, grain=LANES)
@@ -179,10 +158,10 @@ class _Planner:
         if x is None:  # an enlargement: the expansion of what is to be enlarged, widened
             mode, low = ENLARGE, self._numbers[source.args[0]]  # type: ignore[index]
             x = self._widen(self._pointwise(low, expand, clip6=False))
-        inputs, few, height, width = self._shape(x)
+        inputs, few, height, width = self.plan.shape(x)
         frames = few
         if mode == ENLARGE:
-            frames, height = _lengthening(source) * few, 2 * height
+            frames, height = 2 * few if source.kwargs["lengthen"] else few, 2 * height
         convolution = depthwise[0]
         kernel, stride, padding = convolution.kernel_size[0], convolution.stride, convolution.padding[0]
         lasting = (frames + 2 * padding - kernel) // stride[0] + 1
@@ -196,23 +175,12 @@ class _Planner:
     def _fuse(self, model: TinyHD, logits: list[int]) -> None:
         """Add the fusion, whose weights are in its own order of the decoders."""
         ordered = [logits[place] for place in model.spec.fusion_order]
-        counts, lengths, *_ = zip(*map(self._shape, ordered), strict=True)
-        frames, (height, width) = model.spec.outputs, self._clip[2:]
+        counts, lengths, *_ = zip(*map(self.plan.shape, ordered), strict=True)
+        frames, (height, width) = model.spec.outputs, self.plan.clip[2:]
         pixels = height * width
         shape, settings = (1, frames, height, width), (counts, lengths, frames, pixels)
         step = Step("fuse", tuple(ordered), shape, settings=settings, extent=pixels, grain=STRIP)
         self._add(step, model.fusion.weight, model.fusion.bias)
-
-
-def _is_linear(enlargement: fx.Node) -> bool:
-    if enlargement.target is enlarge:
-        return not enlargement.kwargs["shuffle"]
-    return enlargement.target is upsample_space
-
-
-def _lengthening(enlargement: fx.Node) -> int:
-    """Return how many times the frames it makes."""
-    return 2 if enlargement.kwargs.get("lengthen") else 1
 
 
 def _folded(convolution: nn.Conv3d, norm: nn.BatchNorm3d) -> Folded:

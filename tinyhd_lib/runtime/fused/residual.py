@@ -155,21 +155,18 @@ def _tap(e, i, weight, k, past, now, coming):
 @compiled
 def _convolve(e, c, frames, width, row, weight, k, bias, out, o, lasting, time, stride):
     """Make a row of a depthwise convolution with any kernel and stride in time."""
-    step = 3 * _span(width)
-    above, here, below = _places(c, frames, width, row)
+    step, places = 3 * _span(width), _places(c, frames, width, row)
     b = splat(bias)
     for t in range(lasting):
         begin, end = max(0, time[2] - t * time[1]), min(time[0], frames + time[2] - t * time[1])
         for w in range(0, width, STRIP):
             total = b, b, b, b
             for dt in range(begin, end):
-                i, j = (t * time[1] + dt - time[2]) * step + w - 1, k + 9 * dt
-                for dc in range(3):
-                    total = fma4(splat(weight[j + dc]), load4(e, above + i + dc), total)
-                for dc in range(3):
-                    total = fma4(splat(weight[j + 3 + dc]), load4(e, here + i + dc), total)
-                for dc in range(3):
-                    total = fma4(splat(weight[j + 6 + dc]), load4(e, below + i + dc), total)
+                i = (t * time[1] + dt - time[2]) * step + w - 1
+                for dr in range(3):
+                    for dc in range(3):
+                        tap = splat(weight[k + 9 * dt + 3 * dr + dc])
+                        total = fma4(tap, load4(e, places[dr] + i + dc), total)
             _keep(out, o + (t * width + w) // stride, clipped(total), width, stride)
 
 

@@ -153,5 +153,4 @@ class FusedRuntime(StudentRuntime):
         """Return the maps of a clip, by the engine of the thread that is at it."""
         if not hasattr(self._own, "engine"):
             self._own.engine = Engine(self._plan, 1)
-        maps: Map = self._own.engine(clip)
-        return maps.copy()
+        return self._own.engine(clip).copy()
