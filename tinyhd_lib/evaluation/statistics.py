@@ -38,27 +38,26 @@ def units(videos: pd.Series, data: str) -> "pd.Series[str]":
 
 
 def totals(scores: npt.ArrayLike, videos: npt.ArrayLike) -> tuple[np.ndarray, np.ndarray]:
-    """Return sums and counts (V,) of the scores of each video, NaN left out.
+    """Return sums and counts (V,) of the scores of each video that has any, NaN left out.
 
     Args:
         scores: (n,) of frames.
         videos: (n,) the video of each, by any name.
     """
-    values, codes = np.asarray(scores, float), np.unique(np.asarray(videos), return_inverse=True)[1]
-    valid, size = ~np.isnan(values), int(codes.max(initial=-1)) + 1
-    sums = np.bincount(codes[valid], values[valid], minlength=size).astype(float)
-    return sums, np.bincount(codes[valid], minlength=size).astype(float)
+    values = np.asarray(scores, float)
+    valid = ~np.isnan(values)
+    codes = np.unique(np.asarray(videos)[valid], return_inverse=True)[1]
+    return np.bincount(codes, values[valid]), np.bincount(codes).astype(float)
 
 
 def average(sums: np.ndarray, counts: np.ndarray, averaging: str) -> float:
     """Return the mean of a set, NaN where nothing is defined.
 
     Args:
-        sums: (V,) of the scores of each video.
-        counts: (V,) of its frames.
+        sums: (V,) of the scores of each video, see `totals`.
+        counts: (V,) of its frames that have one, 1 or more.
         averaging: one of `AVERAGINGS`.
     """
-    sums, counts = sums[counts > 0], counts[counts > 0]
     if not len(counts):
         return float("nan")
     return float(sums.sum() / counts.sum() if averaging == "pooled" else (sums / counts).mean())
@@ -71,7 +70,6 @@ def estimate(sums: np.ndarray, counts: np.ndarray, averaging: str) -> Estimate:
     of sums over videos, whose spread is that of what each video adds to it (Cochran, Sampling Techniques, 1977, 6.3).
     """
     mean = average(sums, counts, averaging)
-    sums, counts = sums[counts > 0], counts[counts > 0]
     videos = len(counts)
     if videos < 2 or not np.isfinite(mean):
         return Estimate(mean, float("nan"), float("nan"))
@@ -86,13 +84,12 @@ def paired_p(differences: np.ndarray, counts: np.ndarray, averaging: str, seed: 
     All sign patterns are tried up to 13 videos, 9,999 random ones beyond.
 
     Args:
-        differences: (V,) sums over the frames of each video, NaN left out.
-        counts: (V,) of those frames.
+        differences: (V,) sums over the frames of each video, see `totals`.
+        counts: (V,) of those frames, 1 or more.
         averaging: one of `AVERAGINGS`.
         seed: of the patterns.
     """
-    seen = counts > 0
-    each = differences[seen] if averaging == "pooled" else differences[seen] / counts[seen]
+    each = differences if averaging == "pooled" else differences / counts
     if len(each) < 2 or not np.isfinite(each).all():
         return float("nan")
     each = each / (np.abs(each).max() or 1)
