@@ -1,6 +1,5 @@
 """From settings to a picture: a video, its maps, and one frame of both drawn by the code that draws overlay videos."""
 
-import base64
 import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -11,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tinyhd_lib.data.images import as_jpeg
+from tinyhd_lib.data.images import as_address, as_jpeg
 from tinyhd_lib.data.reader import VideoReader, narrowed
 from tinyhd_lib.data.transforms import Bounds, Image, own_bounds, to_grey
 from tinyhd_lib.data.writer import VideoWriter
@@ -159,8 +158,8 @@ def write_video(scene: Scene, shown: Sequence[Settings], path: Path, frames: Seq
 def as_html(scene: Scene, settings: Settings) -> str:
     """Return a sheet of moments as HTML that needs nothing else."""
     caption = escape(scene.caption(settings))
-    sheet = base64.b64encode(as_jpeg(contact_sheet(scene, settings))).decode()
+    sheet = as_address(as_jpeg(contact_sheet(scene, settings)), "jpeg")
     return (
-        f'<figure><img alt="moments; {caption}" src="data:image/jpeg;base64,{sheet}" style="max-width:100%">'
+        f'<figure><img alt="moments; {caption}" src="{sheet}" style="max-width:100%">'
         f"<figcaption>{caption}</figcaption></figure>"
     )

@@ -25,7 +25,7 @@ from traitlets import Bool, Dict, Float, Int, List, Unicode, validate
 from tinyhd_lib.data.images import as_png
 from tinyhd_lib.data.layouts import Video
 from tinyhd_lib.data.transforms import Image, Map
-from tinyhd_lib.errors import BadInput
+from tinyhd_lib.errors import BadInput, refusing
 from tinyhd_lib.models.weights import DEFAULT_WEIGHTS
 from tinyhd_lib.viewer.browser_video import BrowserVideo, browser_video
 from tinyhd_lib.viewer.drawing import Scene, contact_sheet, write_video
@@ -101,10 +101,8 @@ class SaliencyViewer(InCell, _WithSettings):  # type: ignore[misc]
         self._make_video, self._cancelled = lru_cache(1)(self._have_video), Event()
         names = list(self._scene.sources)
         start = {"source": names[0], "other": names[-1], "strips": self._parts.strips[:1]} | settings
-        try:
+        with refusing("settings: not those of a viewer", TypeError):
             shown = self._checked(Settings(**start))
-        except TypeError as error:
-            raise BadInput(f"settings: {error}") from error
         super().__init__(meta=self._parts.meta, **asdict(shown))
         self.on_msg(self._on_message)
 
