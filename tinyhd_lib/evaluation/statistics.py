@@ -15,7 +15,6 @@ AVERAGINGS = ("pooled", "per-video")
 """One mean over all frames (the benchmark), or over the frames of each video, then over videos (most papers)."""
 
 _CONFIDENCE = 0.95
-_DIGITS = 9
 
 
 class Estimate(NamedTuple):
@@ -99,7 +98,7 @@ def paired_p(differences: np.ndarray, counts: np.ndarray, averaging: str, seed: 
 
 def _rounded_mean(values: np.ndarray, axis: int) -> np.ndarray:
     """Return means without their last digits, in which sign patterns that tie differ by the order of adding up."""
-    return np.asarray(np.round(np.mean(values, axis=axis), _DIGITS))
+    return np.asarray(np.mean(values, axis=axis).round(9))
 
 
 def holm(p: np.ndarray) -> np.ndarray:

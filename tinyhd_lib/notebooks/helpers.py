@@ -18,8 +18,6 @@ from tinyhd_lib.data.transforms import Image, Map
 from tinyhd_lib.errors import BadInput
 from tinyhd_lib.files import shipped, write_atomically
 
-_DOTS_PER_INCH = 120
-
 
 def load_ipython_extension(shell: Any) -> None:
     """Let the notebook that says ``%load_ext tinyhd_lib.notebooks.helpers`` show tables as `as_html` does.
@@ -60,7 +58,7 @@ class Artefacts:
 
     def figure(self, figure: Figure, name: str) -> Figure:
         """Keep a figure as ``name``.png; return it, for the cell to show."""
-        figure.savefig(self.path(f"{name}.png"), dpi=_DOTS_PER_INCH)
+        figure.savefig(self.path(f"{name}.png"), dpi=120)
         return figure
 
     def table(self, table: pd.DataFrame, name: str) -> pd.DataFrame:

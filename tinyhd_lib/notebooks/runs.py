@@ -25,10 +25,7 @@ if TYPE_CHECKING:
 
 COPY_NAME = "notebook.ipynb"
 
-_DEFAULT_OUT = Path("runs/notebooks")
 _LONGEST_REASON = 300
-_START_SECONDS = 300
-_OUTPUT_SECONDS = 60  # nbclient waits 4 for the last output of a cell, which a busy machine exceeds
 
 
 @dataclass(frozen=True)
@@ -102,7 +99,7 @@ def plan(
     Raises:
         BadInput: see `gather_parameters`.
     """
-    out = out or _DEFAULT_OUT.joinpath(*filter(is_set, sources))
+    out = out or Path("runs/notebooks", *filter(is_set, sources))
     runs = []
     for notebook in notebooks:
         folder = out / notebook.name
@@ -194,9 +191,9 @@ def execute(
                 kernel_name="python3",
                 language="python",
                 progress_bar={"desc": source.stem, "leave": False} if progress else False,
-                start_timeout=_START_SECONDS,
+                start_timeout=300,
                 kernel_manager_class=_own_python(),
-                iopub_timeout=_OUTPUT_SECONDS,
+                iopub_timeout=60,  # nbclient waits 4 for the last output of a cell, which a busy machine exceeds
                 store_widget_state=False,  # no kernel would answer it: what stands in for a widget is shown
                 # Never 0, which nbclient takes for as long as it likes.
                 timeout_func=(lambda _cell: max(0.001, deadline - time.monotonic())) if timeout else None,

@@ -23,7 +23,6 @@ from tinyhd_lib.viewer.traces import peak_of
 logger = logging.getLogger(__name__)
 
 _MOST_SAMPLED = 300  # frames that the bounds of a clip are taken from
-_MOMENTS = 8
 _COLUMNS = 4
 _SMALL = 320  # width of a moment
 
@@ -109,7 +108,7 @@ class Scene:
         return (min(low for low, _ in known), max(high for _, high in known)) if known else (0.0, 1.0)
 
 
-def contact_sheet(scene: Scene, settings: Settings, moments: int = _MOMENTS) -> Image:
+def contact_sheet(scene: Scene, settings: Settings, moments: int = 8) -> Image:
     """Return moments as they are drawn, each with its number and time, in rows of four: (H, W, 3) RGB.
 
     They are evenly spaced; in a long video at the nearest key frames, which need no others to be decoded.

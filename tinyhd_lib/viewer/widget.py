@@ -37,7 +37,6 @@ from tinyhd_lib.viewer.state import COMPARING_VIEWS, Settings, as_state, read_st
 
 _KINDS: dict[type, Any] = {int: Int, float: Float, str: Unicode, bool: Bool, list: List}
 _TRAITS = {name: _KINDS[type(value)]().tag(sync=True) for name, value in asdict(Settings()).items()}
-_OBSERVERS = "observers"
 _MAKING = "making the video"
 _PAGE_WIDTH = 640
 _EXPORTS = ("save_frame", "save_video", "save_state", "save_html")
@@ -87,7 +86,7 @@ class SaliencyViewer(InCell, _WithSettings):  # type: ignore[misc]
         name = Path(maps).stem if isinstance(maps, str | Path) else "map"
         sources = dict(maps) if isinstance(maps, Mapping) else {name: maps}
         opened = {name: open_maps(source, path) for name, source in sources.items()}
-        gaze = {_OBSERVERS: open_maps(video, path)} if isinstance(video, Video) and video.has_truth else {}
+        gaze = {"observers": open_maps(video, path)} if isinstance(video, Video) and video.has_truth else {}
         decoded = {} if decoders is None else open_decoders(path, decoders)
         self._scene = Scene(path, opened | gaze | decoded, width)
         values = {name: np.asarray(each, float) for name, each in (scores or {}).items()}
