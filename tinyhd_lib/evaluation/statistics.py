@@ -8,8 +8,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from scipy.stats import permutation_test
-from scipy.stats import t as student
+from scipy import stats
 
 AVERAGINGS = ("pooled", "per-video")
 """One mean over all frames (the benchmark), or over the frames of each video, then over videos (most papers)."""
@@ -73,7 +72,7 @@ def estimate(sums: np.ndarray, counts: np.ndarray, averaging: str) -> Estimate:
     if videos < 2 or not np.isfinite(mean):
         return Estimate(mean, float("nan"), float("nan"))
     apart = (sums - mean * counts) / counts.mean() if averaging == "pooled" else sums / counts - mean
-    reach = float(student.ppf((1 + _CONFIDENCE) / 2, videos - 1) * np.sqrt((apart**2).sum() / (videos * (videos - 1))))
+    reach = float(stats.t.ppf((1 + _CONFIDENCE) / 2, videos - 1) * np.sqrt((apart**2).sum() / (videos * (videos - 1))))
     return Estimate(mean, mean - reach, mean + reach)
 
 
@@ -93,7 +92,7 @@ def paired_p(differences: np.ndarray, counts: np.ndarray, averaging: str, seed: 
         return float("nan")
     each = each / (np.abs(each).max() or 1)
     rng = np.random.default_rng(seed)
-    return float(permutation_test((each,), _rounded_mean, permutation_type="samples", n_resamples=9999, rng=rng).pvalue)
+    return stats.permutation_test((each,), _rounded_mean, permutation_type="samples", n_resamples=9999, rng=rng).pvalue
 
 
 def _rounded_mean(values: np.ndarray, axis: int) -> np.ndarray:
