@@ -158,7 +158,5 @@ def as_html(scene: Scene, settings: Settings) -> str:
     """Return a sheet of moments as HTML that needs nothing else."""
     caption = escape(scene.caption(settings))
     sheet = as_address(as_jpeg(contact_sheet(scene, settings)), "jpeg")
-    return (
-        f'<figure><img alt="moments; {caption}" src="{sheet}" style="max-width:100%">'
-        f"<figcaption>{caption}</figcaption></figure>"
-    )
+    picture = f'<img alt="moments; {caption}" src="{sheet}" style="max-width:100%">'
+    return f"<figure>{picture}<figcaption>{caption}</figcaption></figure>"
