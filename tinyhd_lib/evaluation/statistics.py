@@ -13,8 +13,6 @@ from scipy import stats
 AVERAGINGS = ("pooled", "per-video")
 """One mean over all frames (the benchmark), or over the frames of each video, then over videos (most papers)."""
 
-_CONFIDENCE = 0.95
-
 
 class Estimate(NamedTuple):
     """A score of a set, with how sure it is.
@@ -72,7 +70,7 @@ def estimate(sums: np.ndarray, counts: np.ndarray, averaging: str) -> Estimate:
     if videos < 2 or not np.isfinite(mean):
         return Estimate(mean, float("nan"), float("nan"))
     apart = (sums - mean * counts) / counts.mean() if averaging == "pooled" else sums / counts - mean
-    reach = float(stats.t.ppf((1 + _CONFIDENCE) / 2, videos - 1) * np.sqrt((apart**2).sum() / (videos * (videos - 1))))
+    reach = float(stats.t.ppf(0.975, videos - 1) * np.sqrt((apart**2).sum() / (videos * (videos - 1))))
     return Estimate(mean, mean - reach, mean + reach)
 
 

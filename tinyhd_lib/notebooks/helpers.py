@@ -91,7 +91,6 @@ def recipe_changes(parameters: Mapping[str, Any]) -> dict[str, Any]:
     return {name: parameters[name.upper()] for name in Recipe.__annotations__ if name.upper() in parameters}
 
 
-_BRIGHTEST = 99.5
 _LETTERS_PER_INCH = 11
 
 
@@ -118,7 +117,7 @@ def picture_grid(  # noqa: PLR0913
     values = np.concatenate([each.ravel() for each in pictures if each.ndim == 2] or [np.ones(1)])
     maps = values.size > 1
     # The root brings out what is faint beside what is bright.
-    scale = PowerNorm(0.5, 0, float(np.percentile(values, _BRIGHTEST)))
+    scale = PowerNorm(0.5, 0, float(np.percentile(values, 99.5)))
     height, breadth = pictures[0].shape[:2]
     tall = width * height / breadth + (0.22 if notes else 0.04)
     across = len(columns) * (width + 0.04) + (1.9 if maps else 1.0)

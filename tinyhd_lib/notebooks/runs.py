@@ -25,8 +25,6 @@ if TYPE_CHECKING:
 
 COPY_NAME = "notebook.ipynb"
 
-_LONGEST_REASON = 300
-
 
 @dataclass(frozen=True)
 class Run:
@@ -139,7 +137,7 @@ def _run(run: Run, *, timeout: float | None, progress: bool) -> Ending:
             failure = _recorded(run, timeout, progress=progress)
     except Exception as error:  # noqa: BLE001 - whatever it is, the other notebooks have nothing to do with it
         failure = str(error) if isinstance(error, BadInput) else f"{type(error).__name__}: {error}"
-    return Ending(run.notebook.name, time.perf_counter() - begun, failure and shorten(failure, _LONGEST_REASON))
+    return Ending(run.notebook.name, time.perf_counter() - begun, failure and shorten(failure, width=300))
 
 
 def _recorded(run: Run, timeout: float | None, *, progress: bool) -> str | None:

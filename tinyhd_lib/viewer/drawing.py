@@ -23,8 +23,6 @@ from tinyhd_lib.viewer.traces import peak_of
 logger = logging.getLogger(__name__)
 
 _MOST_SAMPLED = 300  # frames that the bounds of a clip are taken from
-_COLUMNS = 4
-_SMALL = 320  # width of a moment
 
 
 class Scene:
@@ -118,9 +116,9 @@ def contact_sheet(scene: Scene, settings: Settings, moments: int = 8) -> Image:
     frames = known if len(known) > 2 * moments else range(count)
     places = np.linspace(0, count - 1, min(moments, count))
     indices = sorted({min(frames, key=lambda frame: abs(frame - place)) for place in places})
-    pictures = (narrowed(scene.draw(replace(settings, frame=index)), _SMALL) for index in indices)
+    pictures = (narrowed(scene.draw(replace(settings, frame=index)), width=320) for index in indices)
     labels = (f"{index}  {scene.reader.times[index]:.2f} s" for index in indices)
-    return _in_rows(map(_labelled, pictures, labels), _COLUMNS)
+    return _in_rows(map(_labelled, pictures, labels), columns=4)
 
 
 def _labelled(picture: Image, text: str) -> Image:
