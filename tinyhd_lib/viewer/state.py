@@ -131,11 +131,15 @@ def as_state(video: Any, maps: Mapping[str, Any], decoders: Any, scores: Mapping
     }
 
 
-def read_state(state: str | Path | Mapping[str, Any], maps: Mapping[str, Any]) -> dict[str, Any]:
+State = str | Path | Mapping[str, Any]
+"""What `as_state` gives, with its ``settings``; or a file of that."""
+
+
+def read_state(state: State, maps: Mapping[str, Any]) -> dict[str, Any]:
     """Return the arguments of the viewer that a state was taken of.
 
     Args:
-        state: what `as_state` gives, with its ``settings``; or a file of that.
+        state: see `State`.
         maps: those that were only in memory, by name.
 
     Raises:

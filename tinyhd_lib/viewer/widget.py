@@ -33,7 +33,7 @@ from tinyhd_lib.viewer.in_cell import InCell
 from tinyhd_lib.viewer.page import SCRIPT, STYLE, Shown
 from tinyhd_lib.viewer.parts import Parts
 from tinyhd_lib.viewer.sources import Maps, open_decoders, open_maps
-from tinyhd_lib.viewer.state import COMPARING_VIEWS, Settings, as_state, read_state
+from tinyhd_lib.viewer.state import COMPARING_VIEWS, Settings, State, as_state, read_state
 
 _KINDS: dict[type, Any] = {int: Int, float: Float, str: Unicode, bool: Bool, list: List}
 _TRAITS = {name: _KINDS[type(value)]().tag(sync=True) for name, value in asdict(Settings()).items()}
@@ -171,9 +171,7 @@ class SaliencyViewer(InCell, _WithSettings):  # type: ignore[misc]
         return {**self._again, "settings": asdict(self.settings)}
 
     @classmethod
-    def from_state(
-        cls, state: str | Path | Mapping[str, Any], maps: Mapping[str, Maps] | None = None, **changes: Any
-    ) -> Self:
+    def from_state(cls, state: State, maps: Mapping[str, Maps] | None = None, **changes: Any) -> Self:
         """Return the view of a state.
 
         Args:
