@@ -71,7 +71,8 @@ def test_pictures_are_no_wider_than_wanted_and_keep_their_shape(video_file: Path
 
 def test_what_is_kept_stays_bounded(video_file: Path) -> None:
     size = 72 * 96 * 3
-    with VideoReader(video_file, cache_bytes=4 * size) as reader:
+    with VideoReader(video_file) as reader:
+        reader._most = 4 * size
         for index in (*range(40), *range(39, -1, -1)):
             reader[index]
             assert sum(image.nbytes for image in reader._kept.values()) <= 4 * size

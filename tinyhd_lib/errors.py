@@ -1,5 +1,7 @@
 """The one kind of error that a user can mend."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 
@@ -27,6 +29,26 @@ def check_choices(options: Any) -> None:
         value = getattr(options, name)
         if choices and value not in {None, *choices}:
             raise BadInput(f'`{name}="{value}"`: choose from {", ".join(choices)}')
+
+
+@contextmanager
+def refusing(what: str, *kinds: type[Exception], remedy: str = "") -> Iterator[None]:
+    """Tell errors of some kinds as `BadInput`: what is wrong, in brackets why, and the remedy if there is one.
+
+    Raises:
+        BadInput: there was such an error.
+
+    Examples:
+        >>> with refusing("7x: no size", ValueError, remedy="give 7x5"):
+        ...     int("x")
+        Traceback (most recent call last):
+        tinyhd_lib.errors.BadInput: 7x: no size (invalid literal for int() with base 10: 'x'); give 7x5
+    """
+    try:
+        yield
+    except kinds as error:
+        why = getattr(error, "strerror", None) or first_line(error)
+        raise BadInput(f"{what} ({why})" + (f"; {remedy}" if remedy else "")) from error
 
 
 def first_line(error: BaseException) -> str:

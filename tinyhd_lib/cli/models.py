@@ -224,18 +224,16 @@ def run_notebooks(
         notebooks: Where they lie; those that come with us if not given.
     """
     from tinyhd_lib.files import read_values
-    from tinyhd_lib.notebooks.files import find_notebooks
-    from tinyhd_lib.notebooks.runs import plan
-    from tinyhd_lib.notebooks.runs import run_notebooks as run
+    from tinyhd_lib.notebooks import files, runs
 
-    runs = plan(find_notebooks(names, notebooks), file, read_values(parameter), out)
+    planned = runs.plan(files.find_notebooks(names, notebooks), file, read_values(parameter), out)
     failed = 0
     with connected(workers, cluster) as client:
-        outcomes = run(runs, cluster=client, timeout=timeout, force=force)
-        for outcome in tqdm(outcomes, total=len(runs), unit=" notebooks", leave=False):
+        outcomes = runs.run_notebooks(planned, cluster=client, timeout=timeout, force=force)
+        for outcome in tqdm(outcomes, total=len(planned), unit=" notebooks", leave=False):
             logger.info("%s", outcome)
             failed += outcome.failure is not None
-    logger.info("%d of %d notebooks -> %s", len(runs) - failed, len(runs), runs[0].folder.parent)
+    logger.info("%d of %d notebooks -> %s", len(planned) - failed, len(planned), planned[0].folder.parent)
     return 1 if failed else 0
 
 

@@ -1,5 +1,6 @@
 """Images in files: colours and grey levels, read and written."""
 
+import base64
 import os
 import re
 import struct
@@ -11,7 +12,7 @@ import numpy as np
 from isal import isal_zlib
 
 from tinyhd_lib.data.transforms import Image
-from tinyhd_lib.errors import BadInput
+from tinyhd_lib.errors import BadInput, refusing
 
 PICTURE_SHAPES = "(T, H, W, 3) or (T, 3, H, W), of uint8 or of floats from 0 to 1"
 
@@ -36,10 +37,8 @@ def images_in(folder: Path) -> list[Path]:
     Raises:
         BadInput: there are none, or two of one name; the folder cannot be read.
     """
-    try:
+    with refusing(f"{folder}: cannot be read", OSError):
         images = [path for path in folder.iterdir() if is_image(path) and path.is_file()]
-    except OSError as error:
-        raise BadInput(f"{folder}: cannot be read ({error.strerror})") from error
     if not images:
         raise BadInput(f"{folder}: no images in this folder, and no video is a folder")
     if len({path.stem for path in images}) < len(images):
@@ -68,10 +67,8 @@ def decode_image(path: Path, mode: int) -> Image | None:
     Raises:
         BadInput: it is a PNG of more than `most_pixels`, or cannot be read.
     """
-    try:
+    with refusing(f"{path}: cannot be read", OSError):
         content = path.read_bytes() or b"\0"
-    except OSError as error:
-        raise BadInput(f"{path}: cannot be read ({error.strerror})") from error
     if content.startswith(_SIGNATURE) and len(content) >= 24:  # a small file may say that it is very large
         width, height = struct.unpack(">II", content[16:24])
         if width * height > most_pixels():
@@ -104,6 +101,11 @@ def as_jpeg(image: Image) -> bytes:
 def as_png(image: Image) -> bytes:
     """Return an RGB picture (H, W, 3) as a PNG file."""
     return cv2.imencode(".png", cv2.cvtColor(image, cv2.COLOR_RGB2BGR))[1].tobytes()
+
+
+def as_address(content: bytes, kind: str) -> str:
+    """Return an image file of a kind, such as ``png``, as an address that holds it, for a page that needs no others."""
+    return f"data:image/{kind};base64,{base64.b64encode(content).decode()}"
 
 
 # Channels of grey levels that differ by no more were written by a lossy encoder.

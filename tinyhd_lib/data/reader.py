@@ -31,7 +31,6 @@ class VideoReader(ExitStack):
         path: a video file or a folder of images.
         frames: how many decode, if that is known: a video that promises another number is damaged.
         width: of the pictures, at most; larger ones are scaled down. None for their own.
-        cache_bytes: how much is kept.
 
     Attributes:
         count: how many frames there are.
@@ -42,14 +41,12 @@ class VideoReader(ExitStack):
         BadInput: as `tinyhd_lib.data.video.probe`.
     """
 
-    def __init__(
-        self, path: Path, frames: int | None = None, width: int | None = None, cache_bytes: int = 128 * 2**20
-    ) -> None:
+    def __init__(self, path: Path, frames: int | None = None, width: int | None = None) -> None:
         super().__init__()
         self.path = path
         self.rate = probe(path).rate
         self._width = width
-        self._most = cache_bytes
+        self._most = 128 * 2**20  # bytes that are kept
         self._kept: OrderedDict[int, Image] = OrderedDict()
         self.callback(self._kept.clear)
         self._lock = Lock()

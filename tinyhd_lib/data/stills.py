@@ -66,9 +66,8 @@ def gliding(rng: np.random.Generator, size: tuple[int, int]) -> np.ndarray:
     corners = rng.random((2, 2)) * (1 - parts[:, None]) * size
     if rng.random() < 0.25:
         parts, corners = np.ones(2), np.zeros((2, 2))
-    along = np.linspace(0, 1, CLIP_FRAMES)[:, None]
-    part = parts[0] + along * (parts[1] - parts[0])
-    corner = corners[0] + along * (corners[1] - corners[0])
+    part = np.linspace(parts[0], parts[1], CLIP_FRAMES)[:, None]
+    corner = np.linspace(corners[0], corners[1], CLIP_FRAMES)
     views = np.zeros((CLIP_FRAMES, 2, 3))
     views[:, 0, 0] = views[:, 1, 1] = 1 / part[:, 0]
     views[:, :, 2] = -corner / part

@@ -11,7 +11,7 @@ import pandas as pd
 from tinyhd_lib.data.gaze import Gaze, gaze_file
 from tinyhd_lib.data.options import GazeImport
 from tinyhd_lib.data.video import probe, read_frames
-from tinyhd_lib.errors import BadInput
+from tinyhd_lib.errors import BadInput, refusing
 from tinyhd_lib.files import sha256, write_atomically
 
 _LAYOUTS = tomllib.loads(Path(__file__).with_name("trackers.toml").read_text(encoding="utf-8"))
@@ -93,10 +93,8 @@ def _table(path: Path) -> tuple[pd.DataFrame, pd.Series]:
     """Return a file's cells as text, and by the names of its columns the units that stood in brackets after them."""
     with path.open(encoding="utf-8-sig", errors="replace") as file:
         separator = max("\t;,", key=file.readline().count)
-    try:
+    with refusing(f"{path}: not a table that can be read", ValueError, remedy="export it anew as CSV"):
         table = pd.read_csv(path, sep=separator, dtype=str, encoding="utf-8-sig", encoding_errors="replace")
-    except ValueError as error:
-        raise BadInput(f"{path}: not a table that can be read ({str(error).strip()}); export it anew as CSV") from error
     names = table.columns.str.extract(r"^\s*(.*?)\s*(?:[\[(](.*)[\])])?\s*$").drop_duplicates(0)
     return table.iloc[:, names.index].set_axis(names[0], axis=1), names.set_index(0)[1]
 

@@ -19,7 +19,7 @@ from av.video.stream import VideoStream
 from tinyhd_lib.data.images import check_shape, images_in, is_image, read_colours
 from tinyhd_lib.data.transforms import Image
 from tinyhd_lib.data.upright import TONES, Upright
-from tinyhd_lib.errors import BadInput
+from tinyhd_lib.errors import BadInput, refusing
 
 logger = logging.getLogger(__name__)
 
@@ -318,10 +318,8 @@ def open_video(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
         raise BadInput(f"{path}: neither a file nor a folder")
     if not path.stat().st_size:
         raise BadInput(f"{path}: the file is empty")
-    try:
+    with refusing(f"{path}: not a video that can be read", av.error.FFmpegError, OSError):
         container = open_media(path)
-    except (av.error.FFmpegError, OSError) as error:
-        raise BadInput(f"{path}: not a video that can be read ({error.strerror})") from error
     with container:
         stream = picture_stream(container)
         if stream is None:

@@ -101,9 +101,6 @@ class VideoWriter(ExitStack):
                 self._sound.finish()
 
 
-_AAC_RATE = 48000
-
-
 class AudioTrack:
     """The first sound track of ``source``, muxed into ``container`` in step with the pictures.
 
@@ -125,7 +122,7 @@ class AudioTrack:
         if self._copied:
             self._stream = container.add_stream_from_template(heard)
         else:
-            self._stream = container.add_stream("aac", rate=_AAC_RATE)
+            self._stream = container.add_stream("aac", rate=48000)
             # Some formats do not say where their channels belong.
             self._stream.layout = "mono" if heard.codec_context.channels == 1 else "stereo"
         # Times in a video count from its first picture.

@@ -15,7 +15,7 @@ from tqdm import tqdm
 from tinyhd_lib.data.datasets import Dataset, open_dataset
 from tinyhd_lib.data.layouts import Video
 from tinyhd_lib.engine import connected, results
-from tinyhd_lib.errors import BadInput
+from tinyhd_lib.errors import BadInput, refusing
 from tinyhd_lib.evaluation.options import EvaluateOptions
 from tinyhd_lib.evaluation.page import as_html
 from tinyhd_lib.evaluation.plan import Pair, Plan, make_plan
@@ -107,20 +107,17 @@ def read_evaluation(out: Path) -> Evaluation:
         BadInput: the folder holds none.
     """
     path = out / SUMMARY_NAME
-    try:
+    if not path.exists():
+        raise BadInput(f"{out}: holds no evaluation; make one with tinyhd evaluate")
+    wrong = f"{path}: not the summary of an evaluation"
+    with refusing(wrong, ValueError, KeyError, TypeError, remedy="give another folder"):
         settings = dict(json.loads(path.read_bytes())["settings"])
-    except FileNotFoundError as error:
-        raise BadInput(f"{out}: holds no evaluation; make one with tinyhd evaluate") from error
-    except (ValueError, KeyError, TypeError) as error:
-        raise BadInput(f"{path}: not the summary of an evaluation; give another folder") from error
     lost = {"predictions", "data", "averaging", "seed"}.difference(settings)
     if lost:
         raise BadInput(f"{path}: its settings have no {min(lost)}; run tinyhd evaluate again")
     table = next((out / name for name in _TABLE_NAMES if (out / name).exists()), out / _TABLE_NAMES[0])
-    try:
+    with refusing(f"{table}: cannot be read", OSError, ValueError, remedy="run tinyhd evaluate again"):
         frames = _READERS[table.suffix[1:]](table)
-    except (OSError, ValueError) as error:
-        raise BadInput(f"{table}: cannot be read ({error}); run tinyhd evaluate again") from error
     if not {"predictor", "video", "index", "truth"} <= set(frames):
         raise BadInput(f"{table}: not the table of an evaluation of this version; run tinyhd evaluate again")
     return Evaluation(settings, frames)

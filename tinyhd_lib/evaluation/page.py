@@ -1,6 +1,5 @@
 """An evaluation as figures, and as one HTML page that needs no other file, with the frames that went worst."""
 
-import base64
 import io
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -15,7 +14,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from tinyhd_lib.data.gaze import GroundTruth, places_of
-from tinyhd_lib.data.images import as_jpeg
+from tinyhd_lib.data.images import as_address, as_jpeg
 from tinyhd_lib.data.transforms import Image, Map, to_grey
 from tinyhd_lib.errors import BadInput
 from tinyhd_lib.evaluation.plan import Pair
@@ -123,10 +122,10 @@ def as_html(summary: Summary, frames: pd.DataFrame, pairs: Sequence[Pair]) -> st
         notes=summary.notes(),
         metrics=summary.metrics,
         figures={name: zip(means.loc[name], intervals.loc[name], strict=True) for name in means.index},
-        plot=_as_data(_png(set_plots(summary)), "png"),
-        timelines=_as_data(_png(timelines({PREDICTION: frames})), "png"),
+        plot=as_address(_png(set_plots(summary)), "png"),
+        timelines=as_address(_png(timelines({PREDICTION: frames})), "png"),
         videos=[(row["video"], row["frames"], [f"{row[name]:.3f}" for name in means]) for _, row in videos.iterrows()],
-        worst=[(each, _as_data(as_jpeg(each.picture), "jpeg")) for each in worst_frames(frames, pairs)],
+        worst=[(each, as_address(as_jpeg(each.picture), "jpeg")) for each in worst_frames(frames, pairs)],
         settings={name: _said(value) for name, value in summary.settings.items() if value not in (None, [], {})},
     )
 
@@ -169,8 +168,3 @@ def _png(figure: Figure) -> bytes:
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", metadata={"Software": None})
     return buffer.getvalue()
-
-
-def _as_data(content: bytes, kind: str) -> str:
-    """Return an image file as an address that holds it."""
-    return f"data:image/{kind};base64,{base64.b64encode(content).decode()}"

@@ -8,14 +8,10 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from scipy.stats import permutation_test
-from scipy.stats import t as student
+from scipy import stats
 
 AVERAGINGS = ("pooled", "per-video")
 """One mean over all frames (the benchmark), or over the frames of each video, then over videos (most papers)."""
-
-_CONFIDENCE = 0.95
-_DIGITS = 9
 
 
 class Estimate(NamedTuple):
@@ -38,27 +34,26 @@ def units(videos: pd.Series, data: str) -> "pd.Series[str]":
 
 
 def totals(scores: npt.ArrayLike, videos: npt.ArrayLike) -> tuple[np.ndarray, np.ndarray]:
-    """Return sums and counts (V,) of the scores of each video, NaN left out.
+    """Return sums and counts (V,) of the scores of each video that has any, NaN left out.
 
     Args:
         scores: (n,) of frames.
         videos: (n,) the video of each, by any name.
     """
-    values, codes = np.asarray(scores, float), np.unique(np.asarray(videos), return_inverse=True)[1]
-    valid, size = ~np.isnan(values), int(codes.max(initial=-1)) + 1
-    sums = np.bincount(codes[valid], values[valid], minlength=size).astype(float)
-    return sums, np.bincount(codes[valid], minlength=size).astype(float)
+    values = np.asarray(scores, float)
+    valid = ~np.isnan(values)
+    codes = np.unique(np.asarray(videos)[valid], return_inverse=True)[1]
+    return np.bincount(codes, values[valid]), np.bincount(codes).astype(float)
 
 
 def average(sums: np.ndarray, counts: np.ndarray, averaging: str) -> float:
     """Return the mean of a set, NaN where nothing is defined.
 
     Args:
-        sums: (V,) of the scores of each video.
-        counts: (V,) of its frames.
+        sums: (V,) of the scores of each video, see `totals`.
+        counts: (V,) of its frames that have one, 1 or more.
         averaging: one of `AVERAGINGS`.
     """
-    sums, counts = sums[counts > 0], counts[counts > 0]
     if not len(counts):
         return float("nan")
     return float(sums.sum() / counts.sum() if averaging == "pooled" else (sums / counts).mean())
@@ -71,12 +66,11 @@ def estimate(sums: np.ndarray, counts: np.ndarray, averaging: str) -> Estimate:
     of sums over videos, whose spread is that of what each video adds to it (Cochran, Sampling Techniques, 1977, 6.3).
     """
     mean = average(sums, counts, averaging)
-    sums, counts = sums[counts > 0], counts[counts > 0]
     videos = len(counts)
     if videos < 2 or not np.isfinite(mean):
         return Estimate(mean, float("nan"), float("nan"))
     apart = (sums - mean * counts) / counts.mean() if averaging == "pooled" else sums / counts - mean
-    reach = float(student.ppf((1 + _CONFIDENCE) / 2, videos - 1) * np.sqrt((apart**2).sum() / (videos * (videos - 1))))
+    reach = float(stats.t.ppf(0.975, videos - 1) * np.sqrt((apart**2).sum() / (videos * (videos - 1))))
     return Estimate(mean, mean - reach, mean + reach)
 
 
@@ -86,23 +80,22 @@ def paired_p(differences: np.ndarray, counts: np.ndarray, averaging: str, seed: 
     All sign patterns are tried up to 13 videos, 9,999 random ones beyond.
 
     Args:
-        differences: (V,) sums over the frames of each video, NaN left out.
-        counts: (V,) of those frames.
+        differences: (V,) sums over the frames of each video, see `totals`.
+        counts: (V,) of those frames, 1 or more.
         averaging: one of `AVERAGINGS`.
         seed: of the patterns.
     """
-    seen = counts > 0
-    each = differences[seen] if averaging == "pooled" else differences[seen] / counts[seen]
+    each = differences if averaging == "pooled" else differences / counts
     if len(each) < 2 or not np.isfinite(each).all():
         return float("nan")
     each = each / (np.abs(each).max() or 1)
     rng = np.random.default_rng(seed)
-    return float(permutation_test((each,), _rounded_mean, permutation_type="samples", n_resamples=9999, rng=rng).pvalue)
+    return stats.permutation_test((each,), _rounded_mean, permutation_type="samples", n_resamples=9999, rng=rng).pvalue
 
 
 def _rounded_mean(values: np.ndarray, axis: int) -> np.ndarray:
     """Return means without their last digits, in which sign patterns that tie differ by the order of adding up."""
-    return np.asarray(np.round(np.mean(values, axis=axis), _DIGITS))
+    return np.asarray(np.mean(values, axis=axis).round(9))
 
 
 def holm(p: np.ndarray) -> np.ndarray:

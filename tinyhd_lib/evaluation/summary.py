@@ -12,8 +12,6 @@ from tinyhd_lib.evaluation.scores import EMD, MATCHED, OF_DENSITIES, Metric, met
 from tinyhd_lib.evaluation.statistics import Estimate, estimate, totals, units
 
 _TITLE = "{predictions} on {data}{split}: {videos} videos, {frames} frames; protocol {protocol}, averaging {averaging}"
-_FEW_VIDEOS = 20
-_MANY_ZEROS = 0.01
 
 
 @dataclass(frozen=True)
@@ -73,12 +71,12 @@ class Summary:
     def notes(self) -> list[str]:
         """Return what a reader must know to use the figures."""
         said, metrics = self.settings, set(self.metrics)
-        is_narrow = 1 < said["videos"] < _FEW_VIDEOS
+        is_narrow = 1 < said["videos"] < 20
         narrow = f" With only {said['videos']} videos, it may be a little too narrow." if is_narrow else ""
         shuffle, zeros = said.get("shuffle"), said.get("frames_looked_at_zeros", 0)
         missing, unknown = said["missing_maps"], said["frames_without_truth"]
         without = not shuffle and said["centre_bias"] == "learnt from the other videos"
-        many = zeros > _MANY_ZEROS
+        many = zeros > 0.01
         few, skipped = said["frames_with_too_few_fixations"], said["skipped_files"]
         notes: dict[str, Any] = {
             f"[95 % interval: Student's t over videos]{narrow}": True,

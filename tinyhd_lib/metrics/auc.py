@@ -96,6 +96,7 @@ def auc_shuffled(
     return frames.answer(_auc_by_levels(frames, others, splits, seed, replace=False))
 
 
+@np.errstate(divide="ignore", invalid="ignore")
 def _auc_by_values(saliency: Array, fixations: Array, area: Callable[[Any, Array, Array, Array], Array]) -> Array:
     """Return AUCs whose thresholds are the saliencies at the fixations.
 
@@ -145,8 +146,7 @@ def _rank_area(xp: Any, sorted_map: Array, fixated: Array, count: Array) -> Arra
     below = _search(sorted_map, fixated, "left") + _search(sorted_map, fixated, "right")
     total = xp.sum(xp.astype(below, sorted_map.dtype), axis=-1) / 2
     # Among themselves the fixations are below one another count^2 / 2 times.
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return (total - count**2 / 2) / (count * (sorted_map.shape[-1] - count))
+    return (total - count**2 / 2) / (count * (sorted_map.shape[-1] - count))
 
 
 def _random_ties(xp: Any, sorted_map: Array, fixated: Array, count: Array) -> Array:
@@ -158,8 +158,7 @@ def _random_ties(xp: Any, sorted_map: Array, fixated: Array, count: Array) -> Ar
     tied = xp.sum(xp.astype(fixated == lowest, sorted_map.dtype), axis=-1)
     # Of a pixel and so many fixations that are tied with it, any is the lowest as probably as any other.
     expected = (above - (count - tied)) + (reach - above - tied) * tied / (tied + 1)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return _rank_area(xp, sorted_map, fixated, count) + expected / (pixels - count) / (2 * count)
+    return _rank_area(xp, sorted_map, fixated, count) + expected / (pixels - count) / (2 * count)
 
 
 def _ties_below(xp: Any, sorted_map: Array, fixated: Array, count: Array) -> Array:
@@ -168,10 +167,9 @@ def _ties_below(xp: Any, sorted_map: Array, fixated: Array, count: Array) -> Arr
     rank = xp.arange(1, thresholds.shape[-1] + 1, dtype=sorted_map.dtype, device=sorted_map.device)[None]
     above = pixels - xp.astype(_search(sorted_map, thresholds, "left"), sorted_map.dtype)
     # Rows with fewer fixations than others end in points (1, 1), which add nothing.
-    with np.errstate(divide="ignore", invalid="ignore"):
-        hits = xp.where(rank <= count, rank / count, 1.0)
-        alarms = xp.where(rank <= count, (above - rank) / (pixels - count), 1.0)
-        return _area(xp, alarms, hits)
+    hits = xp.where(rank <= count, rank / count, 1.0)
+    alarms = xp.where(rank <= count, (above - rank) / (pixels - count), 1.0)
+    return _area(xp, alarms, hits)
 
 
 def _area(xp: Any, alarms: Array, hits: Array) -> Array:

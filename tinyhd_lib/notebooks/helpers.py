@@ -18,8 +18,6 @@ from tinyhd_lib.data.transforms import Image, Map
 from tinyhd_lib.errors import BadInput
 from tinyhd_lib.files import shipped, write_atomically
 
-_DOTS_PER_INCH = 120
-
 
 def load_ipython_extension(shell: Any) -> None:
     """Let the notebook that says ``%load_ext tinyhd_lib.notebooks.helpers`` show tables as `as_html` does.
@@ -60,7 +58,7 @@ class Artefacts:
 
     def figure(self, figure: Figure, name: str) -> Figure:
         """Keep a figure as ``name``.png; return it, for the cell to show."""
-        figure.savefig(self.path(f"{name}.png"), dpi=_DOTS_PER_INCH)
+        figure.savefig(self.path(f"{name}.png"), dpi=120)
         return figure
 
     def table(self, table: pd.DataFrame, name: str) -> pd.DataFrame:
@@ -93,7 +91,6 @@ def recipe_changes(parameters: Mapping[str, Any]) -> dict[str, Any]:
     return {name: parameters[name.upper()] for name in Recipe.__annotations__ if name.upper() in parameters}
 
 
-_BRIGHTEST = 99.5
 _LETTERS_PER_INCH = 11
 
 
@@ -120,7 +117,7 @@ def picture_grid(  # noqa: PLR0913
     values = np.concatenate([each.ravel() for each in pictures if each.ndim == 2] or [np.ones(1)])
     maps = values.size > 1
     # The root brings out what is faint beside what is bright.
-    scale = PowerNorm(0.5, 0, float(np.percentile(values, _BRIGHTEST)))
+    scale = PowerNorm(0.5, 0, float(np.percentile(values, 99.5)))
     height, breadth = pictures[0].shape[:2]
     tall = width * height / breadth + (0.22 if notes else 0.04)
     across = len(columns) * (width + 0.04) + (1.9 if maps else 1.0)

@@ -25,11 +25,6 @@ if TYPE_CHECKING:
 
 COPY_NAME = "notebook.ipynb"
 
-_DEFAULT_OUT = Path("runs/notebooks")
-_LONGEST_REASON = 300
-_START_SECONDS = 300
-_OUTPUT_SECONDS = 60  # nbclient waits 4 for the last output of a cell, which a busy machine exceeds
-
 
 @dataclass(frozen=True)
 class Run:
@@ -102,7 +97,7 @@ def plan(
     Raises:
         BadInput: see `gather_parameters`.
     """
-    out = out or _DEFAULT_OUT.joinpath(*filter(is_set, sources))
+    out = out or Path("runs/notebooks", *filter(is_set, sources))
     runs = []
     for notebook in notebooks:
         folder = out / notebook.name
@@ -142,7 +137,7 @@ def _run(run: Run, *, timeout: float | None, progress: bool) -> Ending:
             failure = _recorded(run, timeout, progress=progress)
     except Exception as error:  # noqa: BLE001 - whatever it is, the other notebooks have nothing to do with it
         failure = str(error) if isinstance(error, BadInput) else f"{type(error).__name__}: {error}"
-    return Ending(run.notebook.name, time.perf_counter() - begun, failure and shorten(failure, _LONGEST_REASON))
+    return Ending(run.notebook.name, time.perf_counter() - begun, failure and shorten(failure, width=300))
 
 
 def _recorded(run: Run, timeout: float | None, *, progress: bool) -> str | None:
@@ -194,9 +189,9 @@ def execute(
                 kernel_name="python3",
                 language="python",
                 progress_bar={"desc": source.stem, "leave": False} if progress else False,
-                start_timeout=_START_SECONDS,
+                start_timeout=300,
                 kernel_manager_class=_own_python(),
-                iopub_timeout=_OUTPUT_SECONDS,
+                iopub_timeout=60,  # nbclient waits 4 for the last output of a cell, which a busy machine exceeds
                 store_widget_state=False,  # no kernel would answer it: what stands in for a widget is shown
                 # Never 0, which nbclient takes for as long as it likes.
                 timeout_func=(lambda _cell: max(0.001, deadline - time.monotonic())) if timeout else None,

@@ -45,9 +45,7 @@ def read_grey(maps: str, content: bytes, size: tuple[int, ...], bounds: Bounds |
         bounds: saliencies of black and white, None for the map's own extremes.
     """
     if maps == "npz":
-        with np.load(io.BytesIO(content), allow_pickle=False) as file:
-            saliency = file["saliency"]
-        return to_grey(saliency, size, bounds)
+        return to_grey(np.load(io.BytesIO(content), allow_pickle=False)["saliency"], size, bounds)
     return _as_8_bit(cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED))
 
 

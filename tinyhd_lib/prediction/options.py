@@ -131,10 +131,8 @@ class Drawing:
             import matplotlib as mpl
 
             if self.colormap not in mpl.colormaps:
-                nearest = get_close_matches(self.colormap, mpl.colormaps) or ["inferno", "viridis", "turbo"]
-                raise BadInput(
-                    f"`colormap={self.colormap}`: no such matplotlib colour map; near are {', '.join(nearest)}"
-                )
+                near = ", ".join(get_close_matches(self.colormap, mpl.colormaps) or ["inferno", "viridis", "turbo"])
+                raise BadInput(f"`colormap={self.colormap}`: no such matplotlib colour map; near are {near}")
 
 
 @dataclass(frozen=True, kw_only=True)

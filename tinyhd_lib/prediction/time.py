@@ -45,6 +45,10 @@ class Asked:
         return preprocess(self.frame.image)
 
 
+Planned = tuple[Window[Asked], bool]
+"""A window, and whether it must be computed."""
+
+
 def needs(frames: Iterable[Frame], wanted: Callable[[int], bool], reach: float) -> Iterator[Asked]:
     """Yield every frame with what its map is for; those within ``reach`` seconds of a wanted one are needed.
 
@@ -61,9 +65,7 @@ def needs(frames: Iterable[Frame], wanted: Callable[[int], bool], reach: float) 
         yield Asked(frame, chosen, near)
 
 
-def planned(
-    windows: Iterable[Window[Asked]], needed: Callable[[int], bool], *, linear: bool
-) -> Iterator[tuple[Window[Asked], bool]]:
+def planned(windows: Iterable[Window[Asked]], needed: Callable[[int], bool], *, linear: bool) -> Iterator[Planned]:
     """Yield every window with whether it must be computed.
 
     Args:

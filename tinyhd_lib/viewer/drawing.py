@@ -1,6 +1,5 @@
 """From settings to a picture: a video, its maps, and one frame of both drawn by the code that draws overlay videos."""
 
-import base64
 import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -11,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tinyhd_lib.data.images import as_jpeg
+from tinyhd_lib.data.images import as_address, as_jpeg
 from tinyhd_lib.data.reader import VideoReader, narrowed
 from tinyhd_lib.data.transforms import Bounds, Image, own_bounds, to_grey
 from tinyhd_lib.data.writer import VideoWriter
@@ -24,9 +23,6 @@ from tinyhd_lib.viewer.traces import peak_of
 logger = logging.getLogger(__name__)
 
 _MOST_SAMPLED = 300  # frames that the bounds of a clip are taken from
-_MOMENTS = 8
-_COLUMNS = 4
-_SMALL = 320  # width of a moment
 
 
 class Scene:
@@ -110,7 +106,7 @@ class Scene:
         return (min(low for low, _ in known), max(high for _, high in known)) if known else (0.0, 1.0)
 
 
-def contact_sheet(scene: Scene, settings: Settings, moments: int = _MOMENTS) -> Image:
+def contact_sheet(scene: Scene, settings: Settings, moments: int = 8) -> Image:
     """Return moments as they are drawn, each with its number and time, in rows of four: (H, W, 3) RGB.
 
     They are evenly spaced; in a long video at the nearest key frames, which need no others to be decoded.
@@ -120,9 +116,9 @@ def contact_sheet(scene: Scene, settings: Settings, moments: int = _MOMENTS) -> 
     frames = known if len(known) > 2 * moments else range(count)
     places = np.linspace(0, count - 1, min(moments, count))
     indices = sorted({min(frames, key=lambda frame: abs(frame - place)) for place in places})
-    pictures = (narrowed(scene.draw(replace(settings, frame=index)), _SMALL) for index in indices)
+    pictures = (narrowed(scene.draw(replace(settings, frame=index)), width=320) for index in indices)
     labels = (f"{index}  {scene.reader.times[index]:.2f} s" for index in indices)
-    return _in_rows(map(_labelled, pictures, labels), _COLUMNS)
+    return _in_rows(map(_labelled, pictures, labels), columns=4)
 
 
 def _labelled(picture: Image, text: str) -> Image:
@@ -159,8 +155,6 @@ def write_video(scene: Scene, shown: Sequence[Settings], path: Path, frames: Seq
 def as_html(scene: Scene, settings: Settings) -> str:
     """Return a sheet of moments as HTML that needs nothing else."""
     caption = escape(scene.caption(settings))
-    sheet = base64.b64encode(as_jpeg(contact_sheet(scene, settings))).decode()
-    return (
-        f'<figure><img alt="moments; {caption}" src="data:image/jpeg;base64,{sheet}" style="max-width:100%">'
-        f"<figcaption>{caption}</figcaption></figure>"
-    )
+    sheet = as_address(as_jpeg(contact_sheet(scene, settings)), "jpeg")
+    picture = f'<img alt="moments; {caption}" src="{sheet}" style="max-width:100%">'
+    return f"<figure>{picture}<figcaption>{caption}</figcaption></figure>"

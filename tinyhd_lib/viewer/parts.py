@@ -13,7 +13,7 @@ from isal import isal_zlib
 from tinyhd_lib.data.images import as_jpeg
 from tinyhd_lib.data.reader import narrowed
 from tinyhd_lib.data.transforms import Map, own_bounds, stretched
-from tinyhd_lib.errors import BadInput
+from tinyhd_lib.errors import BadInput, refusing
 from tinyhd_lib.prediction.overlay import colours_of
 from tinyhd_lib.viewer.browser_video import CHUNK, BrowserVideo
 from tinyhd_lib.viewer.drawing import Scene
@@ -75,10 +75,8 @@ class Parts:
         """
         if kind not in KINDS:
             raise BadInput(f"{kind}: no kind of part; there are {', '.join(KINDS)}")
-        try:
+        with refusing(f"there is no {kind} {name} {index}", KeyError, IndexError):
             return getattr(self, f"_{kind}")(name, index)
-        except (KeyError, IndexError) as error:
-            raise BadInput(f"there is no {kind} {name} {index}") from error
 
     def _values(self, strip: str, source: str) -> Map:
         if strip in self._scores:

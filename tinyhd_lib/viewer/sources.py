@@ -80,11 +80,9 @@ def open_decoders(video: Path, weights: str | Path) -> dict[str, MapSource]:
         BadInput: the video or the weights cannot be used.
     """
     source = model_source(weights)
-    names = [
-        name
-        for each in map(str.upper, source.spec.names)
-        for name in ([f"{each} map {number}" for number in range(1, 5)] if each.startswith("D1") else [each])
-    ]
+    names: list[str] = []
+    for each in map(str.upper, source.spec.names):
+        names += [f"{each} map {number}" for number in range(1, 5)] if each.startswith("D1") else [each]
     maps = _kept(video, "decoders", source.digest, lambda: _side_maps(video, weights))
     return {name: _of_array(maps[:, n]) for n, name in enumerate(names)}
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from tinyhd_lib.data.layouts import Video
 from tinyhd_lib.data.transforms import Map
-from tinyhd_lib.errors import BadInput
+from tinyhd_lib.errors import BadInput, refusing
 from tinyhd_lib.prediction.options import Drawing
 
 VERSION = 3
@@ -93,12 +93,10 @@ class Settings:
             raise BadInput(f"border {self.border}: 0 (left) to 1 (right)")
         if any(set(note) != {"frame", "text"} for note in self.notes):
             raise BadInput(f"notes {self.notes}: each has a frame and a text")
-        try:
+        needed = "each has a name and keys, which have a frame and as many points [x, y] each"
+        with refusing(f"regions {self.regions}: {needed}", KeyError, TypeError, ValueError):
             for region in self.regions:
                 corners_at(region, self.frame)
-        except (KeyError, TypeError, ValueError) as error:
-            what = "each has a name and keys, which have a frame and as many points [x, y] each"
-            raise BadInput(f"regions {self.regions}: {what} ({error!r})") from error
         self.drawing  # noqa: B018  # refuses what it cannot be
 
     @property
@@ -133,26 +131,28 @@ def as_state(video: Any, maps: Mapping[str, Any], decoders: Any, scores: Mapping
     }
 
 
-def read_state(state: str | Path | Mapping[str, Any], maps: Mapping[str, Any]) -> dict[str, Any]:
+State = str | Path | Mapping[str, Any]
+"""What `as_state` gives, with its ``settings``; or a file of that."""
+
+
+def read_state(state: State, maps: Mapping[str, Any]) -> dict[str, Any]:
     """Return the arguments of the viewer that a state was taken of.
 
     Args:
-        state: what `as_state` gives, with its ``settings``; or a file of that.
+        state: see `State`.
         maps: those that were only in memory, by name.
 
     Raises:
         BadInput: it is no state, or needs maps that are not given.
         OSError: the file cannot be read.
     """
-    try:
+    with refusing("state: not the state of a viewer", json.JSONDecodeError, KeyError, TypeError):
         table = state if isinstance(state, Mapping) else json.loads(Path(state).read_bytes())
         if table["version"] != VERSION:
             raise BadInput(f"state: of version {table['version']}, this viewer reads {VERSION}; save it anew")
         sources = {name: _from_json(each) for name, each in table["maps"].items()} | dict(maps)
         scores = {name: np.array(values, float) for name, values in table["scores"].items()}
         again = {"video": _from_json(table["video"]), "decoders": table["decoders"], **table["settings"]}
-    except (json.JSONDecodeError, KeyError, TypeError) as error:
-        raise BadInput(f"state: not the state of a viewer ({error})") from error
     absent = next((name for name, source in sources.items() if source is None), None)
     if absent:
         raise BadInput(f"state: the maps {absent!r} were only in memory; give them as maps={{{absent!r}: ...}}")

@@ -25,7 +25,7 @@ from traitlets import Bool, Dict, Float, Int, List, Unicode, validate
 from tinyhd_lib.data.images import as_png
 from tinyhd_lib.data.layouts import Video
 from tinyhd_lib.data.transforms import Image, Map
-from tinyhd_lib.errors import BadInput
+from tinyhd_lib.errors import BadInput, refusing
 from tinyhd_lib.models.weights import DEFAULT_WEIGHTS
 from tinyhd_lib.viewer.browser_video import BrowserVideo, browser_video
 from tinyhd_lib.viewer.drawing import Scene, contact_sheet, write_video
@@ -33,11 +33,10 @@ from tinyhd_lib.viewer.in_cell import InCell
 from tinyhd_lib.viewer.page import SCRIPT, STYLE, Shown
 from tinyhd_lib.viewer.parts import Parts
 from tinyhd_lib.viewer.sources import Maps, open_decoders, open_maps
-from tinyhd_lib.viewer.state import COMPARING_VIEWS, Settings, as_state, read_state
+from tinyhd_lib.viewer.state import COMPARING_VIEWS, Settings, State, as_state, read_state
 
 _KINDS: dict[type, Any] = {int: Int, float: Float, str: Unicode, bool: Bool, list: List}
 _TRAITS = {name: _KINDS[type(value)]().tag(sync=True) for name, value in asdict(Settings()).items()}
-_OBSERVERS = "observers"
 _MAKING = "making the video"
 _PAGE_WIDTH = 640
 _EXPORTS = ("save_frame", "save_video", "save_state", "save_html")
@@ -87,7 +86,7 @@ class SaliencyViewer(InCell, _WithSettings):  # type: ignore[misc]
         name = Path(maps).stem if isinstance(maps, str | Path) else "map"
         sources = dict(maps) if isinstance(maps, Mapping) else {name: maps}
         opened = {name: open_maps(source, path) for name, source in sources.items()}
-        gaze = {_OBSERVERS: open_maps(video, path)} if isinstance(video, Video) and video.has_truth else {}
+        gaze = {"observers": open_maps(video, path)} if isinstance(video, Video) and video.has_truth else {}
         decoded = {} if decoders is None else open_decoders(path, decoders)
         self._scene = Scene(path, opened | gaze | decoded, width)
         values = {name: np.asarray(each, float) for name, each in (scores or {}).items()}
@@ -101,10 +100,8 @@ class SaliencyViewer(InCell, _WithSettings):  # type: ignore[misc]
         self._make_video, self._cancelled = lru_cache(1)(self._have_video), Event()
         names = list(self._scene.sources)
         start = {"source": names[0], "other": names[-1], "strips": self._parts.strips[:1]} | settings
-        try:
+        with refusing("settings: not those of a viewer", TypeError):
             shown = self._checked(Settings(**start))
-        except TypeError as error:
-            raise BadInput(f"settings: {error}") from error
         super().__init__(meta=self._parts.meta, **asdict(shown))
         self.on_msg(self._on_message)
 
@@ -174,9 +171,7 @@ class SaliencyViewer(InCell, _WithSettings):  # type: ignore[misc]
         return {**self._again, "settings": asdict(self.settings)}
 
     @classmethod
-    def from_state(
-        cls, state: str | Path | Mapping[str, Any], maps: Mapping[str, Maps] | None = None, **changes: Any
-    ) -> Self:
+    def from_state(cls, state: State, maps: Mapping[str, Maps] | None = None, **changes: Any) -> Self:
         """Return the view of a state.
 
         Args:

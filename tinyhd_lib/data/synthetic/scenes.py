@@ -189,8 +189,7 @@ def _popout(rng: np.random.Generator, size: tuple[int, int], share: float) -> It
 
 def _colour(hue: float) -> Colour:
     """Return a bright colour; hues go round from 0 to 1 and on."""
-    red, green, blue = colorsys.hsv_to_rgb(hue % 1, 0.75, 0.95)
-    return red * 255, green * 255, blue * 255
+    return colorsys.hsv_to_rgb(hue % 1, 0.75, 0.95 * 255)
 
 
 class Gaussians(NamedTuple):

@@ -38,6 +38,10 @@ class Seen(NamedTuple):
     fault: Finding | None = None
 
 
+ByFrame = dict[str, Seen]
+"""What files show, by the names of the frames that they belong to."""
+
+
 def _look(file: Path, reader: Callable[[Path], Image]) -> Seen:
     """Look at an image file with what gives its pixels, or raises BadInput."""
     try:
@@ -115,9 +119,7 @@ def _check_maps(video: Video, frames: list[Seen], decoded: int | None) -> tuple[
     )
 
 
-def _pictures(
-    video: Video, folder: Path | None, suffixes: Collection[str], reader: Callable[[Path], Image]
-) -> dict[str, Seen]:
+def _pictures(video: Video, folder: Path | None, suffixes: Collection[str], reader: Callable[[Path], Image]) -> ByFrame:
     """Return what the files of a folder that end like these show, by frame: numbers may lack the zeros in front."""
     width = len(video.names[0]) if video.names[0].isdecimal() else 0
     paths = sorted(folder.iterdir()) if folder is not None and folder.is_dir() else []
@@ -153,9 +155,7 @@ def _check_frames(video: Video, decoded: int | None, maps: int | None) -> Iterat
         yield Finding("gap", video.source, f"no frame {spoken(missing)}; fetch what is missing")
 
 
-def _check_pairs(
-    video: Video, maps: dict[str, Seen], plain: dict[str, Seen], matlab: dict[str, Seen]
-) -> Iterator[Finding]:
+def _check_pairs(video: Video, maps: ByFrame, plain: ByFrame, matlab: ByFrame) -> Iterator[Finding]:
     """Frames without ground truth and the reverse; whether a video may have none at all, its data set tells."""
     known = video.maps or video.fixations
     if known is None:
@@ -192,7 +192,7 @@ def _check_shares(pictures: Iterable[Seen], told: str, most: float) -> Iterator[
             yield Finding("dense", picture.file, f"{dense}; give the points themselves, as PNG")
 
 
-def _check_match(plain: dict[str, Seen], matlab: dict[str, Seen]) -> Iterator[Finding]:
+def _check_match(plain: ByFrame, matlab: ByFrame) -> Iterator[Finding]:
     for name, picture in plain.items():
         other = matlab.get(name, picture)
         if other.size == picture.size and other.digest != picture.digest:
