@@ -167,7 +167,7 @@ def test_whatever_the_times_all_frames_come_and_few_wait(times: np.ndarray) -> N
 
 
 def test_weights_say_how_they_are_used(tmp_path: Path) -> None:
-    model = random_model(S)
+    model = random_model("d2_S")
     frames = [Frame(index, index / 25, image) for index, image in enumerate(moving_dot(20))]
     published = np.stack([each.map for each in predict(frames, model, device="cpu")])
     model.sampling = Sampling(8)
@@ -181,8 +181,8 @@ def test_weights_say_how_they_are_used(tmp_path: Path) -> None:
 
 
 def test_a_time_is_a_number_of_frames(video_file: Path, weights_file: Path) -> None:
-    of_time = [each.map for each in predict(video_file, weights_file, device="cpu", every="0.2s")]
-    of_frames = [each.map for each in predict(video_file, weights_file, device="cpu", every=6)]
+    of_time = [each.map for each in predict(video_file, weights_file, device="cpu", every="0.4s")]
+    of_frames = [each.map for each in predict(video_file, weights_file, device="cpu", every=12)]
     assert np.array_equal(of_time, of_frames)
 
 

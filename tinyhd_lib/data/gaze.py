@@ -214,13 +214,14 @@ def _read_lists(path: Path) -> Gaze:
     return Gaze(frame, np.zeros_like(frame), x, y, size_beside(path), len(lists))
 
 
-def size_beside(path: Path) -> tuple[int, ...]:
+def size_beside(path: Path) -> tuple[int, int]:
     """Return (height, width) of the pictures of fixations beside AViMoS' JSON, which are as large as the video.
 
     Raises:
         BadInput: they are not there.
     """
-    return read_grey(images_in(path.with_name("fixations"))[0]).shape
+    height, width = read_grey(images_in(path.with_name("fixations"))[0]).shape
+    return height, width
 
 
 def gaze_file(gaze: Gaze, fps: float) -> bytes:

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
+from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
@@ -15,7 +16,7 @@ from tinyhd_lib.data.windows import Window, looks
 from tinyhd_lib.errors import BadInput
 from tinyhd_lib.models.spec import CLIP_FRAMES, Sampling
 from tinyhd_lib.models.weights import DEFAULT_WEIGHTS
-from tinyhd_lib.overlap import prefetch
+from tinyhd_lib.overlap import THREADS, parallel_map, prefetch
 from tinyhd_lib.prediction.options import WindowOptions
 from tinyhd_lib.prediction.time import REACH, Asked, between, needs, planned, smoothed
 from tinyhd_lib.runtime import Runtime, open_runtime
@@ -172,6 +173,7 @@ def _overlapping(windows: Sequence[Window[Asked]]) -> list[Map]:
     if not windows:
         return []
     seen = {number: each for window in windows for number, each in enumerate(window.clip, start=window.start)}
-    frames = np.stack([each.ready for each in seen.values()], axis=1)
+    ready = parallel_map(attrgetter("ready"), seen.values(), THREADS, 2 * THREADS)
+    frames = np.stack(list(ready), axis=1)
     places = {number: place for place, number in enumerate(seen)}
     return [frames[:, places[window.start] :][:, :CLIP_FRAMES] for window in windows]

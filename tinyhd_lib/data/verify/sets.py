@@ -91,7 +91,7 @@ def _check_annotated(dataset: Dataset) -> Iterator[Finding]:
     """Videos without maps in splits that are scored or learnt from. Where gaze points belong, their files say."""
     for video in dataset.videos:
         expected = video.split in (dataset.kind.evaluated, dataset.kind.fitted)
-        if expected and video.maps is None and video.fixations is None:
+        if expected and not (video.maps or video.fixations or video.gaze):
             told = "there are no maps and fixations of this video; fetch them"
             yield Finding("pairing", video.source, told, video.split, video.name)
 
