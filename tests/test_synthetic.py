@@ -175,6 +175,12 @@ def test_gaze_is_handed_round_as_the_real_one(sets: Path) -> None:
         np.testing.assert_allclose(found.y, expected.y, atol=0.13)
 
 
+def test_points_of_large_videos_keep_their_pixel() -> None:
+    places = np.array([3001.4, 2047.6]), np.array([1777.3, 2159.4])
+    points = np.load(io.BytesIO(gaze_file(Gaze(np.arange(2), np.ones(2, int), *places, (2160, 3840), 2), 25.0)))
+    np.testing.assert_allclose([points["x"], points["y"]], places, rtol=0, atol=1e-3)
+
+
 def test_points_at_the_edge_stay_in_the_frame() -> None:
     """Half precision has steps of 1/8 pixel here: 159.49 would become 159.5, which rounds to the pixel 160."""
     edge = np.array([159.49, -0.49]), np.array([95.49, -0.49])

@@ -302,6 +302,24 @@ def test_looks_beside_the_picture_are_left_out(video: Path, tmp_path: Path) -> N
     check(take([tmp_path / "away.csv"], "csv", video, tmp_path / "out"), by_hand(points[~away]))
 
 
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_headings_may_have_capitals_and_files_two_bytes_a_letter(encoding: str, video: Path, tmp_path: Path) -> None:
+    table = samples().rename(columns=str.upper)
+    table.to_csv(tmp_path / "unicode.tsv", sep="\t", index=False, encoding=encoding)
+    check(take([tmp_path / "unicode.tsv"], "csv", video, tmp_path / "out"), by_hand(samples()))
+
+
+def test_what_is_left_out_is_counted(video: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    points = samples()
+    late, away = points.assign(time=points["time"] + 1.9)[-20:], points.assign(x=-40.0)[:10]
+    pd.concat([points, late, away]).to_csv(tmp_path / "long.csv", index=False)
+    check(take([tmp_path / "long.csv"], "csv", video, tmp_path / "out"), by_hand(points))
+    assert caplog.messages == [
+        f"left out, for they are before or after the video: 20 of {len(points) + 30} points",
+        f"left out, for they are outside of 160x96: 10 of {len(points) + 10} points",
+    ]
+
+
 # What is wrong with it ------------------------------------------------------------------------------------------------
 
 

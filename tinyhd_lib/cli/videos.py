@@ -239,7 +239,7 @@ def import_gaze(export: GazeImport) -> int:
     from tinyhd_lib.data.trackers import import_gaze
 
     gaze = import_gaze(export)
-    logger.info("%d points of %d observers -> %s", len(gaze.x), len(set(gaze.observer)), export.out)
+    logger.info("points: %d, observers: %d -> %s", len(gaze.x), len(set(gaze.observer)), export.out)
     return verify("gaze", export.out, workers=1)
 
 

@@ -232,9 +232,10 @@ def gaze_file(gaze: Gaze, fps: float) -> bytes:
     for name, counts, kind in (("frame", gaze.frame, np.int16), ("viewer", gaze.observer, np.int8)):
         needed = np.min_scalar_type(-int(counts.max(initial=1)))
         fields[name] = counts[order].astype(np.promote_types(kind, needed))
+    exact = np.float16 if max(gaze.size) <= 2048 else np.float32  # to a pixel at least
     for name, places, end in (("x", gaze.x, width - 0.5), ("y", gaze.y, height - 0.5)):
-        # Half precision may round a point near the right edge, or the lower one, out of the frame.
-        fields[name] = np.minimum(places[order].astype(np.float16), np.nextafter(np.float16(end), np.float16(0)))
+        # Rounding may put a point near the right edge, or the lower one, out of the frame.
+        fields[name] = np.minimum(places[order].astype(exact), np.nextafter(exact(end), exact(0)))
     file = io.BytesIO()
     np.savez_compressed(file, **fields)
     return file.getvalue()

@@ -1,8 +1,10 @@
 """Gaze as eye trackers export it, made a video of a data set of the kind gaze."""
 
+import logging
 import re
 import shutil
 import tomllib
+from codecs import BOM_UTF16_BE, BOM_UTF16_LE
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +15,8 @@ from tinyhd_lib.data.options import GazeImport
 from tinyhd_lib.data.video import probe, read_frames
 from tinyhd_lib.errors import BadInput, refusing
 from tinyhd_lib.files import sha256, write_atomically
+
+logger = logging.getLogger(__name__)
 
 _LAYOUTS = tomllib.loads(Path(__file__).with_name("trackers.toml").read_text(encoding="utf-8"))
 _SECONDS = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "μs": 1e-6, "µs": 1e-6, "ns": 1e-9}
@@ -59,6 +63,9 @@ def import_gaze(export: GazeImport) -> Gaze:
 def _read(path: Path, export: GazeImport) -> pd.DataFrame:
     """Return a row a sample or fixation: time and end in seconds of the video, x, y and observer."""
     table, units = _table(path)
+    spelling = {str(name).lower(): name for each in _LAYOUTS[export.kind] for name in each.values()}
+    spell = lambda name: spelling.get(name.lower(), name)  # noqa: E731  # capitals or not
+    table, units = table.rename(columns=spell), units.rename(index=spell)
     if export.only:
         name, _, value = export.only.partition("=")
         table = table[table[name] == value] if name in table else table[:0]
@@ -91,10 +98,12 @@ def _read(path: Path, export: GazeImport) -> pd.DataFrame:
 
 def _table(path: Path) -> tuple[pd.DataFrame, pd.Series]:
     """Return a file's cells as text, and by the names of its columns the units that stood in brackets after them."""
-    with path.open(encoding="utf-8-sig", errors="replace") as file:
+    with path.open("rb") as file:
+        encoding = "utf-16" if file.read(2) in {BOM_UTF16_LE, BOM_UTF16_BE} else "utf-8-sig"
+    with path.open(encoding=encoding, errors="replace") as file:
         separator = max("\t;,", key=file.readline().count)
     with refusing(f"{path}: not a table that can be read", ValueError, remedy="export it anew as CSV"):
-        table = pd.read_csv(path, sep=separator, dtype=str, encoding="utf-8-sig", encoding_errors="replace")
+        table = pd.read_csv(path, sep=separator, dtype=str, encoding=encoding, encoding_errors="replace")
     names = table.columns.str.extract(r"^\s*(.*?)\s*(?:[\[(](.*)[\])])?\s*$").drop_duplicates(0)
     return table.iloc[:, names.index].set_axis(names[0], axis=1), names.set_index(0)[1]
 
@@ -106,7 +115,13 @@ def _during(points: pd.DataFrame, length: float) -> pd.DataFrame:
     if within.mean() < 0.5 or points["end"].max() < length / 50:
         told = f"times run from {points['time'].min():.4g} to {points['end'].max():.4g} s in a video of {length:.4g} s"
         raise BadInput(f"{told}: say by `unit` what they are in, or by `start` when the video began")
+    _tell_left_out(within, "before or after the video")
     return points[within].copy()
+
+
+def _tell_left_out(kept: pd.Series, why: str) -> None:
+    if not kept.all():
+        logger.warning("left out, for they are %s: %d of %d points", why, (~kept).sum(), len(kept))
 
 
 def _in_pixels(places: np.ndarray, size: np.ndarray, screen: str | None) -> np.ndarray:
@@ -137,4 +152,5 @@ def _inside(points: pd.DataFrame, width: int, height: int) -> pd.DataFrame:
         raise BadInput(f"{told}, and fewer if x and y are swapped: give them the right way round")
     if inside.mean() < 0.5:
         raise BadInput(f"{told}: say by `screen` what x and y are of")
+    _tell_left_out(inside, f"outside of {width}x{height}")
     return points[inside].copy()
