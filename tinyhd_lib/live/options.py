@@ -52,6 +52,9 @@ class LiveOptions(ModelOptions):
             raise BadInput(f"`speed={self.speed}`: 1 is a video's own, 2 twice that, 0 as fast as it can be read")
         if not 0 <= self.smooth < LONGEST_SMOOTHING:
             raise BadInput(f"`smooth={self.smooth:g}`: 0 to {LONGEST_SMOOTHING} seconds")
+        for name in ("every", "queue"):  # what else a model asks of them is told when it is there
+            if (frames := getattr(self, name)) is not None and frames < 1:
+                raise BadInput(f"`{name}={frames}`: at least 1 frame")
         for name in ("seconds", "idle"):
             value = getattr(self, name)
             if value is not None and not 0 < value < math.inf:
