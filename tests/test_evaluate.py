@@ -18,6 +18,7 @@ import pandas as pd
 import psutil
 import pytest
 from conftest import SHARED, needs_shared, video_settings
+from matplotlib.figure import Figure
 from scipy.io import savemat
 
 from tinyhd_lib import metrics
@@ -47,6 +48,14 @@ def write_maps(dataset: Dataset, out: Path) -> Path:
         for name, grey in densities(dataset.root, video):
             cv2.imwrite(str(out / video.name / f"{name}.png"), grey)
     return out
+
+
+@pytest.fixture(autouse=True)
+def _quick_pages(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Half of an evaluation's time goes into the plots of its page: where nobody looks at it, it has none."""
+    if "scored" not in request.fixturenames and not request.node.get_closest_marker("slow"):
+        for plot in ("set_plots", "timelines"):
+            monkeypatch.setattr(f"tinyhd_lib.evaluation.page.{plot}", lambda _: Figure((1, 1)))
 
 
 @pytest.fixture(scope="module")
@@ -752,7 +761,7 @@ def test_an_impatient_interruption_ends_at_once(maps: Path, gaze: Dataset, tmp_p
     for _ in range(2):
         process.send_signal(signal.SIGINT)
         time.sleep(0.4)
-    _, told = process.communicate(timeout=20)
+    _, told = process.communicate(timeout=60)
     assert process.returncode in {130, 1, -signal.SIGINT}, told  # the second one may meet it on its way out
 
 

@@ -97,7 +97,7 @@ def test_what_decodes_is_all_there_is_of_a_video(
 def test_every_frame_by_its_number_is_the_one_that_decodes(make: object, tmp_path: Path) -> None:
     path = make(tmp_path)
     wanted = list(read_frames(path))
-    for seed in range(3):
+    for seed in range(2):
         order = random.Random(seed).sample(range(len(wanted)), len(wanted))
         with VideoReader(path) as reader:
             reader._most = 1

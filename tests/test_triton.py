@@ -66,14 +66,14 @@ class Sparing(Engine):
         strides, padding = (stride, space_stride, space_stride), (pad, 1, 1)
         x = F.conv3d(x.clamp(0, 6), depthwise.view(hidden, 1, -1, 3, 3), middle, strides, padding, groups=hidden)
         x = product(x.clamp(0, 6), *last)
-        return x if other is None else x + other
+        return (x if other is None else x + other).contiguous()
 
     def _is_new(self, *kind: Any) -> bool:
         return kind not in self.made and not self.made.add(kind)
 
 
 def product(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-    return torch.einsum("oc,nc...->no...", weight.view(-1, x.shape[1]), x) + bias.view(-1, 1, 1, 1)
+    return (torch.einsum("oc,nc...->no...", weight.view(-1, x.shape[1]), x) + bias.view(-1, 1, 1, 1)).contiguous()
 
 
 def check_maps(engine: Engine, model: torch.nn.Module) -> None:
