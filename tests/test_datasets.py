@@ -345,6 +345,7 @@ def test_no_damage_to_an_archive_is_more_than_one_line(made_up: MadeUp, tmp_path
 
 
 @needs_shared
+@pytest.mark.slow
 def test_the_real_gaze_is_read() -> None:
     stated = json.loads((SHARED / "gaze/GAZE.json").read_bytes())
     for video in open_dataset("gaze", SHARED / "gaze").videos:

@@ -128,7 +128,9 @@ def png_of(width: int, height: int, rows: int) -> bytes:
     return b"\x89PNG\r\n\x1a\n" + header + pixels + chunk(b"IEND", b"")
 
 
-@pytest.mark.parametrize(("width", "height"), [(32_000, 32_000), (40_000, 40_000), (2**31 - 1, 1)])
+@pytest.mark.parametrize(
+    ("width", "height"), [(32_000, 32_000), (40_000, 40_000), pytest.param(2**31 - 1, 1, marks=pytest.mark.slow)]
+)
 def test_a_picture_that_says_it_is_huge_is_refused_before_it_is_unpacked(
     width: int, height: int, tmp_path: Path
 ) -> None:
@@ -150,6 +152,7 @@ def test_a_picture_of_no_size_does_not_decode(tmp_path: Path) -> None:
     assert decode_image(tmp_path / "x.png", 0) is None
 
 
+@pytest.mark.slow
 def test_an_archive_that_unpacks_to_far_more_is_refused(tmp_path: Path) -> None:
     header = io.BytesIO()
     np.lib.format.write_array_header_1_0(header, {"descr": "<f8", "fortran_order": False, "shape": (2 * 10**8,)})

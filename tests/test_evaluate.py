@@ -749,6 +749,7 @@ def test_a_mistyped_permission_is_refused(
 
 
 @pytest.mark.skipif(os.name != "posix", reason="signals as POSIX has them")
+@pytest.mark.slow
 def test_an_impatient_interruption_ends_at_once(maps: Path, gaze: Dataset, tmp_path: Path) -> None:
     # Started in the background by some shells, a process ignores interruptions, and its children do.
     heeds = "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler); "

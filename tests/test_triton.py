@@ -242,6 +242,7 @@ def test_batch_norm_gradients_are_torchs(size: tuple[int, ...], clip6: bool) -> 
 
 
 @interpreted
+@pytest.mark.slow
 @pytest.mark.parametrize("part", ["encoder.features.2", "decoders.d2.blocks.4"])
 def test_a_students_blocks_learn_the_same(part: str) -> None:
     model = random_model("d123m_rc4_rc1T").get_submodule(part).train()

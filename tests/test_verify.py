@@ -469,6 +469,7 @@ def test_a_table_of_nothing(bases: Path) -> None:
     assert lines[-1] == "findings: none"
 
 
+@pytest.mark.slow
 def test_other_processes_find_the_same(bases: Path, tmp_path: Path) -> None:
     dataset = planted(bases, "ucf", tmp_path / "ucf", garbled(f"{DIVING}/images/Diving-Side_001_002.png"))
     with connected(2) as client:
