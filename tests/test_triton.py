@@ -204,7 +204,7 @@ def test_the_sizes_are_those_of_the_table() -> None:
 
 
 @interpreted
-@pytest.mark.parametrize("frames", [1, 2, 5])
+@pytest.mark.parametrize("frames", [1, 2, pytest.param(5, marks=pytest.mark.slow)])
 @pytest.mark.parametrize(("kernel", "stride", "padding"), SIZES)
 def test_depthwise_gradients_are_torchs(kernel: tuple, stride: tuple, padding: tuple, frames: int) -> None:
     if frames + 2 * padding[0] < kernel[0]:
