@@ -15,6 +15,7 @@ from tinyhd_lib import BadInput
 from tinyhd_lib.data import layouts
 from tinyhd_lib.data.datasets import KINDS, open_dataset
 from tinyhd_lib.data.gaze import Viewing, blur, read_arrays, read_fixations, read_gaze
+from tinyhd_lib.data.verify import verify
 from tinyhd_lib.data.verify.videos import check_video
 from tinyhd_lib.data.video import read_frames
 
@@ -394,3 +395,32 @@ def test_other_json_than_points_of_frames_is_refused(made_up: MadeUp, tmp_path: 
     video.gaze.write_text(content)
     with pytest.raises(BadInput, match=r"fixations\.json: not a list with the points \[x, y\] of every frame"):
         video.truth(0)
+
+
+def test_videos_of_avimos_whose_pictures_are_missing_are_skipped(made_up: MadeUp, tmp_path: Path) -> None:
+    root = shutil.copytree(made_up("avimos"), tmp_path / "set")
+    shutil.rmtree(root / "FixationsTrain/Train/001/fixations")
+    dataset = open_dataset("avimos", root)
+    assert dataset.splits == {"train": 2, "test": 3}
+    (skipped,) = dataset.skipped
+    assert skipped.reason.startswith("its pictures tell the size of the video, but ")
+
+
+def test_equal_names_in_both_parts_of_avimos_keep_their_own_points(made_up: MadeUp, tmp_path: Path) -> None:
+    root = shutil.copytree(made_up("avimos"), tmp_path / "FixationsTrain")
+    for part, number, split in (("Train", "000", "train"), ("Test", "003", "test")):
+        (root / "Videos" / part).mkdir()
+        (root / f"Videos/{number}.mp4").rename(root / f"Videos/{part}/7.mp4")
+        (root / f"Fixations{part}/{part}/{number}").rename(root / f"Fixations{part}/{part}/7")
+        (video,) = (each for each in open_dataset("avimos", root, split).videos if each.name == f"{part}/7")
+        assert video.gaze == root / f"Fixations{part}/{part}/7/fixations.json"
+
+
+def test_damaged_and_short_points_of_avimos_are_findings(made_up: MadeUp, tmp_path: Path) -> None:
+    root = shutil.copytree(made_up("avimos"), tmp_path / "set")
+    damaged, short = (root / f"FixationsTrain/Train/{number}/fixations.json" for number in ("000", "001"))
+    damaged.write_text("{}")
+    short.write_text(json.dumps(json.loads(short.read_bytes())[:5]))
+    told = [(each.check, each.message) for each in verify(open_dataset("avimos", root)).findings]
+    assert any(check == "count" and "5 annotated" in message for check, message in told)
+    assert any(check == "unreadable" and "fetch it anew" in message for check, message in told)

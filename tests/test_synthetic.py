@@ -177,7 +177,9 @@ def test_gaze_is_handed_round_as_the_real_one(sets: Path) -> None:
 
 def test_points_of_large_videos_keep_their_pixel() -> None:
     places = np.array([3001.4, 2047.6]), np.array([1777.3, 2159.4])
-    points = np.load(io.BytesIO(gaze_file(Gaze(np.arange(2), np.ones(2, int), *places, (2160, 3840), 2), 25.0)))
+    points = np.load(
+        io.BytesIO(gaze_file(Gaze(np.arange(2), np.ones(2, int), *places, (2160, 3840), 2), 25.0, np.float32))
+    )
     np.testing.assert_allclose([points["x"], points["y"]], places, rtol=0, atol=1e-3)
 
 

@@ -309,6 +309,16 @@ def test_headings_may_have_capitals_and_files_two_bytes_a_letter(encoding: str, 
     check(take([tmp_path / "unicode.tsv"], "csv", video, tmp_path / "out"), by_hand(samples()))
 
 
+def test_of_equal_headings_the_first_counts_and_only_knows_no_capitals(video: Path, tmp_path: Path) -> None:
+    table = pd.concat([samples("ann"), samples("ben")]).rename(columns={"observer": "Observer"})
+    table.assign(Time=0, X="no").to_csv(tmp_path / "twice.csv", index=False)
+    for name in ("Observer", "observer", "OBSERVER"):
+        out = tmp_path / f"out {name}"
+        check(take([tmp_path / "twice.csv"], "csv", video, out, only=f"{name}=ann"), by_hand(samples("ann")))
+    with pytest.raises(BadInput, match=r"twice\.csv: no column stimulus, which `only` names; there are time, x, y"):
+        take([tmp_path / "twice.csv"], "csv", video, tmp_path / "out", only="stimulus=a")
+
+
 def test_what_is_left_out_is_counted(video: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     points = samples()
     late, away = points.assign(time=points["time"] + 1.9)[-20:], points.assign(x=-40.0)[:10]

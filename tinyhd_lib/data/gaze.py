@@ -208,8 +208,9 @@ def _read_lists(path: Path) -> Gaze:
     try:
         lists = [np.array(points, float).reshape(len(points), 2) for points in json.loads(path.read_bytes())]
         x, y = np.concatenate(lists).T
-    except (ValueError, TypeError) as error:
-        raise BadInput(f"{path}: not a list with the points [x, y] of every frame ({error})") from error
+    except (ValueError, TypeError, OverflowError, RecursionError) as error:
+        why = f"not a list with the points [x, y] of every frame ({error})"
+        raise BadInput(f"{path}: {why}; fetch it anew") from error
     frame = np.repeat(np.arange(len(lists)), [len(points) for points in lists])
     return Gaze(frame, np.zeros_like(frame), x, y, size_beside(path), len(lists))
 
@@ -224,18 +225,25 @@ def size_beside(path: Path) -> tuple[int, int]:
     return height, width
 
 
-def gaze_file(gaze: Gaze, fps: float) -> bytes:
-    """Return an .npz of gaze, by observer, in the small types in which it is handed round, wider where they must be."""
+def gaze_file(gaze: Gaze, fps: float, kind_of_places: type[np.floating[Any]] = np.float16) -> bytes:
+    """Return an .npz of gaze, by observer, in the small types in which it is handed round, wider where they must be.
+
+    Args:
+        gaze: of a video.
+        fps: of the video.
+        kind_of_places: float16, as others have it, moves points of pictures wider than 512 by up to a pixel.
+    """
     order = np.argsort(gaze.observer, kind="stable")
     height, width = gaze.size
     fields: dict[str, Any] = {"width": width, "height": height, "frames": gaze.frames, "fps": fps}
     for name, counts, kind in (("frame", gaze.frame, np.int16), ("viewer", gaze.observer, np.int8)):
         needed = np.min_scalar_type(-int(counts.max(initial=1)))
         fields[name] = counts[order].astype(np.promote_types(kind, needed))
-    exact = np.float16 if max(gaze.size) <= 2048 else np.float32  # to a pixel at least
     for name, places, end in (("x", gaze.x, width - 0.5), ("y", gaze.y, height - 0.5)):
         # Rounding may put a point near the right edge, or the lower one, out of the frame.
-        fields[name] = np.minimum(places[order].astype(exact), np.nextafter(exact(end), exact(0)))
+        fields[name] = np.minimum(
+            places[order].astype(kind_of_places), np.nextafter(kind_of_places(end), kind_of_places(0))
+        )
     file = io.BytesIO()
     np.savez_compressed(file, **fields)
     return file.getvalue()

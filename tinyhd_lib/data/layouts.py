@@ -289,15 +289,28 @@ def find_avimos(root: Path) -> Iterator[Video | Skipped]:
 
     Videos without points are of the split test, where the benchmark keeps them.
     """
-    points = {path.parent.name: path for path in root.glob("Fixations*/**/fixations.json")}
+    points: dict[tuple[str, str], Path] = {}
+    for path in sorted(root.glob("Fixations*/**/fixations.json")):
+        points[_part_of_avimos(path.relative_to(root)) or "test", path.parent.name] = path
     for each in _videos_below(root / "Videos", root / "Videos", "test"):
-        gaze = points.get(Path(each.name).name)
+        place = Path(each.name)
+        told = _part_of_avimos(place.parent)
+        split = told or ("train" if ("train", place.name) in points else "test")
+        gaze = points.get((split, place.name))
         if isinstance(each, Skipped) or gaze is None:
-            yield each
-        else:
-            split = "train" if "FixationsTrain" in gaze.parts else "test"
+            yield each._replace(split=split) if isinstance(each, Skipped) else replace(each, split=split)
+            continue
+        try:
             viewing = read_viewing(root, each.name, size_beside(gaze)[1])
+        except BadInput as error:
+            yield Skipped(gaze, f"its pictures tell the size of the video, but {error}", split, each.name)
+        else:
             yield replace(each, split=split, gaze=gaze, viewing=viewing)
+
+
+def _part_of_avimos(path: Path) -> str:
+    """Return the split that a path below the root names, empty if it names none."""
+    return next((part for part in ("train", "test") for place in path.parts if place.lower().endswith(part)), "")
 
 
 def _videos_below(folder: Path, root: Path, split: str) -> Iterator[Video | Skipped]:

@@ -56,19 +56,26 @@ def import_gaze(export: GazeImport) -> Gaze:
     export.out.mkdir(parents=True, exist_ok=True)
     if not video.exists():
         shutil.copyfile(export.video, video)
-    write_atomically(video.with_suffix(".npz"), gaze_file(gaze, rate))
+    write_atomically(video.with_suffix(".npz"), gaze_file(gaze, rate, np.float32))
     return gaze
 
 
 def _read(path: Path, export: GazeImport) -> pd.DataFrame:
     """Return a row a sample or fixation: time and end in seconds of the video, x, y and observer."""
     table, units = _table(path)
-    spelling = {str(name).lower(): name for each in _LAYOUTS[export.kind] for name in each.values()}
-    spell = lambda name: spelling.get(name.lower(), name)  # noqa: E731  # capitals or not
+    spelling = {str(name).lower(): str(name) for each in _LAYOUTS[export.kind] for name in each.values()}
+
+    def spell(name: str) -> str:
+        """Return a heading as the layouts have it, whatever its capitals."""
+        return spelling.get(name.lower(), name)
+
     table, units = table.rename(columns=spell), units.rename(index=spell)
     if export.only:
         name, _, value = export.only.partition("=")
-        table = table[table[name] == value] if name in table else table[:0]
+        columns = [column for column in table if column.lower() in (name.lower(), spell(name).lower())]
+        if not columns:
+            raise BadInput(f"{path}: no column {name}, which `only` names; there are {', '.join(table)}")
+        table = table[table[columns[0]] == value]
     layout = next((each for each in _LAYOUTS[export.kind] if {each[name] for name in _NEEDED} <= set(table)), None)
     if layout is None:
         wanted = ", or ".join(", ".join(each[name] for name in _NEEDED) for each in _LAYOUTS[export.kind])
@@ -78,7 +85,7 @@ def _read(path: Path, export: GazeImport) -> pd.DataFrame:
         return pd.to_numeric(table[layout[column]].str.replace(",", "."), errors="coerce")
 
     def seconds(column: str) -> pd.Series:
-        stated = units[layout[column]]
+        stated = str(units[layout[column]]).lower()
         return number(column) * _SECONDS[export.unit or (stated if stated in _SECONDS else layout["unit"])]
 
     points = pd.DataFrame({"time": seconds("time"), "x": number("x"), "y": number("y")})
@@ -104,7 +111,8 @@ def _table(path: Path) -> tuple[pd.DataFrame, pd.Series]:
         separator = max("\t;,", key=file.readline().count)
     with refusing(f"{path}: not a table that can be read", ValueError, remedy="export it anew as CSV"):
         table = pd.read_csv(path, sep=separator, dtype=str, encoding=encoding, encoding_errors="replace")
-    names = table.columns.str.extract(r"^\s*(.*?)\s*(?:[\[(](.*)[\])])?\s*$").drop_duplicates(0)
+    names = table.columns.str.extract(r"^\s*(.*?)\s*(?:[\[(](.*)[\])])?\s*$")
+    names = names[~names[0].str.lower().duplicated()]
     return table.iloc[:, names.index].set_axis(names[0], axis=1), names.set_index(0)[1]
 
 

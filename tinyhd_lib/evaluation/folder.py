@@ -14,6 +14,7 @@ from tqdm import tqdm
 
 from tinyhd_lib.data.datasets import Dataset, open_dataset
 from tinyhd_lib.data.layouts import Video
+from tinyhd_lib.data.video import is_video
 from tinyhd_lib.engine import connected, results
 from tinyhd_lib.errors import BadInput, refusing
 from tinyhd_lib.evaluation.options import EvaluateOptions
@@ -146,6 +147,7 @@ def _found(plan: Plan, frames: pd.DataFrame, dataset: Dataset) -> dict[str, Any]
         "frames": len(scored),
         "centre_bias": plan.centre,
         "frames_looked_at_zeros": float(frames["at_zeros"].mean()),
+        "lossy_maps": sum(pair.maps.video is not None and is_video(pair.maps.video) for pair in plan.pairs),
         "missing_maps": {pair.video.name: len(pair.missing) for pair in plan.pairs if pair.missing},
         "frames_without_truth": {name: count for name, count in unknown.items() if count},
         "skipped_files": [each.path.name for each in dataset.skipped],

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 from scipy.optimize import minimize_scalar
 
@@ -74,19 +75,28 @@ OF_DENSITIES = (
 
 def spread_of(truth: GroundTruth) -> float:
     """Return the standard deviation, in pixels, with which blurred fixations are most like the saliency map."""
-    counts = truth.fixations.astype(np.float32)
-    unlike = lambda sigma: -metrics.cc(blur(counts, sigma), truth.saliency)  # noqa: E731
-    return float(minimize_scalar(unlike, bounds=(0.5, len(counts) / 4), method="bounded").x)
+    scale = max(1.0, max(truth.fixations.shape) / 640)  # larger ones take seconds, and tell no more
+    counts, saliency = (_smaller(each, scale) for each in (truth.fixations.astype(np.float32), truth.saliency))
+    unlike = lambda sigma: -metrics.cc(blur(counts, sigma), saliency)  # noqa: E731
+    most = max(1.0, max(counts.shape) / 4)
+    return scale * float(minimize_scalar(unlike, bounds=(0.5, most), method="bounded").x)
 
 
-def _blurred(density: Map, target: Target) -> Map:
-    assert target.sigma is not None
-    return blur((density / (density.max() or 1)).astype(np.float32), target.sigma)
+def _blurred(density: Map, sigma: float) -> Map:
+    """Return a density as blurred as the ground truth is: where that is by far, on a coarser grid, to 1e-4 in CC."""
+    scale = max(1.0, sigma / 8)
+    coarse = blur(_smaller((density / (density.max() or 1)).astype(np.float32), scale), sigma / scale)
+    return resize(coarse, density.shape) if scale > 1 else coarse
+
+
+def _smaller(saliency: Map, scale: float) -> Map:
+    height, width = (max(1, round(side / scale)) for side in saliency.shape)
+    return cv2.resize(saliency, (width, height), interpolation=cv2.INTER_AREA) if scale > 1 else saliency
 
 
 MATCHED = (
-    Metric("CC matched", lambda density, target: metrics.cc(_blurred(density, target), target.truth.saliency)),
-    Metric("KL matched", lambda density, target: _kl(_blurred(density, target), target), higher_is_better=False),
+    Metric("CC matched", lambda blurred, target: metrics.cc(blurred, target.truth.saliency)),
+    Metric("KL matched", _kl, higher_is_better=False),
 )
 """Metrics of a density that was blurred as the ground truth is: of the saliency map that is to be expected of it.
 
@@ -107,5 +117,9 @@ def score(saliency: Map, target: Target) -> dict[str, float]:
     saliency = np.asarray(saliency, np.float64)
     if saliency.shape != size:
         saliency = resize(saliency, size)
-    chosen = [*METRICS, *(OF_DENSITIES if target.centre is not None else ()), *(MATCHED if target.sigma else ())]
-    return {metric.name: metric.score(saliency, target) for metric in chosen + [EMD] * target.emd}
+    chosen = [*METRICS, *(OF_DENSITIES if target.centre is not None else ())]
+    found = {metric.name: metric.score(saliency, target) for metric in chosen}
+    if target.sigma:
+        blurred = _blurred(saliency, target.sigma)
+        found |= {metric.name: metric.score(blurred, target) for metric in MATCHED}
+    return found | {metric.name: metric.score(saliency, target) for metric in [EMD] * target.emd}

@@ -76,7 +76,7 @@ class Summary:
         shuffle, zeros = said.get("shuffle"), said.get("frames_looked_at_zeros", 0)
         missing, unknown = said["missing_maps"], said["frames_without_truth"]
         without = not shuffle and said["centre_bias"] == "learnt from the other videos"
-        many = zeros > 0.01
+        many, lossy = zeros > 0.01, said.get("lossy_maps", 0)
         few, skipped = said["frames_with_too_few_fixations"], said["skipped_files"]
         notes: dict[str, Any] = {
             f"[95 % interval: Student's t over videos]{narrow}": True,
@@ -89,6 +89,7 @@ class Summary:
             "EMD: in cells of 32 x 32 pixels.": EMD in metrics,
             f"Maps of gaze points: {'; '.join(said['gaze_maps'])}.": said["gaze_maps"],
             f"In {zeros:.0%} of the frames people looked at zeros, which KL counts: give 16 bits or .npz.": many,
+            f"Maps of {lossy} videos are videos, and what was lost in them costs score: give images or .npz.": lossy,
             f"Of every {said['every']} frames, one was scored.": said["every"] > 1,
             f"{sum(missing.values())} frames had no map ({', '.join(missing)}).": missing,
             f"{sum(unknown.values())} frames have no ground truth ({', '.join(unknown)}).": unknown,

@@ -129,23 +129,26 @@ def _pictures(video: Video, folder: Path | None, suffixes: Collection[str], read
 
 def _check_gaze(video: Video, file: Path, frames: list[Seen], decoded: int | None) -> tuple[int, Iterator[Finding]]:
     """Return how many frames have gaze points, and what is wrong with these."""
-    gaze = read_gaze(file)
+    try:
+        gaze = read_gaze(file)
+    except BadInput as error:
+        return 0, iter([unreadable(file, str(error))])
     count = decoded or gaze.frames
     shown = (gaze.frame >= 0) & (gaze.frame < count)
     seen = len(np.unique(gaze.frame[shown]))
     return seen, chain(
-        _check_frames(video, decoded, None),
+        _check_frames(video, decoded, gaze.frames),
         _check_sizes({"frames": frames, "files of gaze points": [Seen(file, _size(gaze.size))]}),
         _check_points(file, gaze, int((~shown).sum()), seen, count),
     )
 
 
-def _check_frames(video: Video, decoded: int | None, maps: int | None) -> Iterator[Finding]:
+def _check_frames(video: Video, decoded: int | None, annotated: int | None) -> Iterator[Finding]:
     """Compare counts, and look for gaps between numbers.
 
     A damaged video is told already: of it, only what it promises is compared with its maps.
     """
-    counts = {"decoded": decoded, "promised": len(video.names), "maps": maps}
+    counts = {"decoded": decoded, "promised": len(video.names), "annotated": annotated}
     known = {what: count for what, count in counts.items() if count is not None}
     if len(set(known.values())) > 1:
         told = ", ".join(f"{count} {what}" for what, count in known.items())
