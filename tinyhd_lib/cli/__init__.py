@@ -1,6 +1,7 @@
 """The command ``tinyhd``: it finds the command, lets tyro read its options, and turns an error into one line."""
 
 import io
+import atexit
 import logging
 import os
 import re
@@ -33,6 +34,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _introduce(words)
     if arguments is None:
         signal.signal(signal.SIGTERM, signal.default_int_handler)  # who ends us politely loses nothing either
+        # At the very end there is nothing to lose, and where a library's own clean-up hangs, nothing else would end us.
+        atexit.register(signal.signal, signal.SIGTERM, signal.SIG_DFL)
     logging.basicConfig(format="%(message)s", stream=sys.stderr)
     logging.getLogger("tinyhd_lib").setLevel(logging.INFO)
     for library in ("openvino", "onnxscript"):
