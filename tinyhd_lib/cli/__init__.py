@@ -1,7 +1,7 @@
 """The command ``tinyhd``: it finds the command, lets tyro read its options, and turns an error into one line."""
 
-import io
 import atexit
+import io
 import logging
 import os
 import re
