@@ -21,7 +21,7 @@ from tinyhd_lib.data.synthetic.scenes import density
 from tinyhd_lib.evaluation.compare import compare
 from tinyhd_lib.evaluation.folder import Evaluation, read_evaluation
 from tinyhd_lib.evaluation.options import PROTOCOLS
-from tinyhd_lib.evaluation.scores import MATCHED, METRICS, OF_DENSITIES, Target, score, spread_of
+from tinyhd_lib.evaluation.scores import MATCHED, METRICS, OF_DENSITIES, Target, _blurred, score, spread_of
 from tinyhd_lib.metrics import cc, information_gain, kl_div, log_likelihood
 
 MadeUp = Callable[[str], Path]
@@ -229,6 +229,13 @@ def test_the_pages_have_the_columns(scored: dict[str, Evaluation], gaze: Dataset
     )
     assert all(f'<th scope="col">{name} <span' in page for name in [*IN_BITS, *OF_BLURRED, "EMD"])
     assert told["figures"]["prediction"].keys() == scored["matched"].summary.to_json()["figures"]["prediction"].keys()
+
+
+@pytest.mark.parametrize("sigma", [12.0, 40.0])
+def test_a_far_blur_on_a_coarser_grid_is_that_blur(sigma: float) -> None:
+    noise = np.random.default_rng(3).random((360, 640)).astype(np.float32) ** 8
+    for density_map, allowed in ((blur(noise, 6), 1e-5), (noise, 1e-3)):
+        assert cc(_blurred(density_map, sigma), blur(density_map, sigma)) > 1 - allowed
 
 
 @pytest.mark.parametrize("sigma", [0.8, 5.0, 12.7, 40.0])

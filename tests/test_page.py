@@ -279,12 +279,7 @@ def test_it_stops_at_the_end_and_begins_anew(page: Page) -> None:
 
 @needs_browser
 def test_a_range_is_dragged_and_loops(page: Page) -> None:
-    box = page.get_by_label("Timeline").bounding_box()
-    assert box is not None
-    page.mouse.move(box["x"] + 0.2 * box["width"], box["y"] + 30)
-    page.mouse.down()
-    page.mouse.move(box["x"] + 0.3 * box["width"], box["y"] + 30, steps=5)
-    page.mouse.up()
+    _drag_a_range(page)
     assert page.locator(".tinyhd-range").inner_text() == "frames 30 to 45"
     page.locator(".tinyhd-viewer").focus()
     page.keyboard.press("l")
@@ -299,12 +294,7 @@ def test_a_range_is_dragged_and_loops(page: Page) -> None:
 @needs_browser
 def test_a_busy_browser_shows_nothing_beyond_the_range(page: Page) -> None:
     """Frames are skipped there, the last one of the range too."""
-    box = page.get_by_label("Timeline").bounding_box()
-    assert box is not None
-    page.mouse.move(box["x"] + 0.2 * box["width"], box["y"] + 30)
-    page.mouse.down()
-    page.mouse.move(box["x"] + 0.3 * box["width"], box["y"] + 30, steps=5)
-    page.mouse.up()
+    _drag_a_range(page)
     page.locator(".tinyhd-viewer").focus()
     page.evaluate(
         "setInterval(() => { for (const begun = performance.now(); performance.now() < begun + 150; ); }, 160)"
@@ -314,6 +304,15 @@ def test_a_busy_browser_shows_nothing_beyond_the_range(page: Page) -> None:
     assert max(_frames_seen(page, seconds=4)) <= 45
     page.keyboard.press("l")  # it ends where the range does
     page.wait_for_function("document.querySelector('.tinyhd-caption').textContent.startsWith('frame 45,')")
+
+
+def _drag_a_range(page: Page) -> None:
+    box = page.get_by_label("Timeline").bounding_box()
+    assert box is not None
+    page.mouse.move(box["x"] + 0.2 * box["width"], box["y"] + 30)
+    page.mouse.down()
+    page.mouse.move(box["x"] + 0.3 * box["width"], box["y"] + 30, steps=5)
+    page.mouse.up()
 
 
 def _frames_seen(page: Page, seconds: float) -> set[int]:

@@ -1,6 +1,5 @@
 """Ways to let work overlap in time, in threads; all keep the order and pass errors on."""
 
-import os
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -11,9 +10,6 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 _END: Any = object()
-
-THREADS = min(8, os.cpu_count() or 1)
-"""For work on single frames: more would wait for the decoder."""
 
 
 def prefetch(items: Iterator[Item], depth: int) -> Iterator[Item]:

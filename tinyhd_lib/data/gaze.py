@@ -15,7 +15,7 @@ from scipy.sparse import issparse
 
 from tinyhd_lib.data.images import images_in, most_pixels, read_grey
 from tinyhd_lib.data.transforms import Image, Map
-from tinyhd_lib.errors import BadInput
+from tinyhd_lib.errors import BadInput, refusing
 
 
 def read_fixations(path: Path) -> Image:
@@ -205,12 +205,10 @@ def _read_gaze(path: Path, _written: int) -> Gaze:
 
 def _read_lists(path: Path) -> Gaze:
     """Read a JSON list with the points [x, y] of every frame, in pixels; who looked is not told, so all are of one."""
-    try:
+    kinds = ValueError, TypeError, OverflowError, RecursionError
+    with refusing(f"{path}: not a list with the points [x, y] of every frame", *kinds, remedy="fetch it anew"):
         lists = [np.array(points, float).reshape(len(points), 2) for points in json.loads(path.read_bytes())]
         x, y = np.concatenate(lists).T
-    except (ValueError, TypeError, OverflowError, RecursionError) as error:
-        why = f"not a list with the points [x, y] of every frame ({error})"
-        raise BadInput(f"{path}: {why}; fetch it anew") from error
     frame = np.repeat(np.arange(len(lists)), [len(points) for points in lists])
     return Gaze(frame, np.zeros_like(frame), x, y, size_beside(path), len(lists))
 
@@ -256,11 +254,10 @@ def read_viewing(root: Path, name: str, width: int) -> Viewing:
         BadInput: GAZE.json is there, and cannot be read.
     """
     path = root / "GAZE.json"
-    try:
+    wrong = f"{path}: not a JSON object with an entry for each video"
+    with refusing(wrong, ValueError, AttributeError, TypeError):
         stated = json.loads(path.read_bytes()).get(name, {}).get("pixels_per_degree") if path.exists() else None
         return Viewing(float(stated or width / ASSUMED_WIDTH_DEGREES), assumed=not stated)
-    except (ValueError, AttributeError, TypeError) as error:
-        raise BadInput(f"{path}: not a JSON object with an entry for each video ({error})") from error
 
 
 def truth_of(points: Gaze, viewing: Viewing | None) -> GroundTruth:

@@ -72,7 +72,7 @@ def _read(path: Path, export: GazeImport) -> pd.DataFrame:
     table, units = table.rename(columns=spell), units.rename(index=spell)
     if export.only:
         name, _, value = export.only.partition("=")
-        columns = [column for column in table if column.lower() in (name.lower(), spell(name).lower())]
+        columns = [column for column in table if column.lower() == name.lower()]
         if not columns:
             raise BadInput(f"{path}: no column {name}, which `only` names; there are {', '.join(table)}")
         table = table[table[columns[0]] == value]

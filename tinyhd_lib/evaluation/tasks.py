@@ -103,7 +103,7 @@ PREDICTORS = (CHANCE, CENTRE, PREDICTION, CEILING)
 """The rows of every table: from knowing nothing, over the prediction, to knowing half of the observers."""
 
 # Raised when scores change, so that none of an older version are taken over.
-_VERSION = 5
+_VERSION = 6
 
 
 @dataclass(frozen=True)

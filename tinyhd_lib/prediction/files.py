@@ -21,8 +21,8 @@ from tinyhd_lib.errors import BadInput
 from tinyhd_lib.files import alone_in, fingerprint, is_whole, remove_partials, sha256, write_atomically
 from tinyhd_lib.models.spec import INPUT_SIZE, Sampling
 from tinyhd_lib.models.weights import locate_weights
-from tinyhd_lib.overlap import THREADS, parallel_map, prefetch
-from tinyhd_lib.prediction.inference import saliency_maps
+from tinyhd_lib.overlap import parallel_map, prefetch
+from tinyhd_lib.prediction.inference import saliency_maps, threads_for_frames
 from tinyhd_lib.prediction.jobs import Job
 from tinyhd_lib.prediction.map_files import MAP_SUFFIXES, encode_map, read_grey
 from tinyhd_lib.prediction.options import ModelOptions
@@ -169,7 +169,8 @@ def _write_items(job: Job, items: Iterator[Seen], info: VideoInfo, bounds: Bound
     with VideoWriter(job.overlay, info.rate, job.video, info.pixel_aspect) if job.overlay else nullcontext() as writer:
         # The maps of a forward pass come all at once: while they are written, the next one runs.
         waiting = max(2, min(64, _WAITING_BYTES // info.frame_bytes))
-        for frame, grey in parallel_map(keep, prefetch(items, waiting), THREADS, THREADS):
+        threads = threads_for_frames()
+        for frame, grey in parallel_map(keep, prefetch(items, waiting), threads, threads):
             if writer is not None and grey is not None:
                 writer.write(draw(frame.image, grey, job.drawing), frame.time)
             yield

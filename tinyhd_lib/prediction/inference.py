@@ -16,9 +16,10 @@ from tinyhd_lib.data.windows import Window, looks
 from tinyhd_lib.errors import BadInput
 from tinyhd_lib.models.spec import CLIP_FRAMES, Sampling
 from tinyhd_lib.models.weights import DEFAULT_WEIGHTS
-from tinyhd_lib.overlap import THREADS, parallel_map, prefetch
+from tinyhd_lib.overlap import parallel_map, prefetch
 from tinyhd_lib.prediction.options import WindowOptions
 from tinyhd_lib.prediction.time import REACH, Asked, between, needs, planned, smoothed
+from tinyhd_lib.records import usable_cores
 from tinyhd_lib.runtime import Runtime, open_runtime
 
 if TYPE_CHECKING:
@@ -169,11 +170,17 @@ def _batches(source: Iterator[tuple[Window[Asked], bool]], size: int) -> Iterato
         yield group, _overlapping([window for window, is_needed in group if is_needed])
 
 
+def threads_for_frames() -> int:
+    """Return how many threads prepare or write single frames: of the cores at hand, as many as a decoder keeps busy."""
+    return max(2, min(8, usable_cores()))
+
+
 def _overlapping(windows: Sequence[Window[Asked]]) -> list[Map]:
     if not windows:
         return []
     seen = {number: each for window in windows for number, each in enumerate(window.clip, start=window.start)}
-    ready = parallel_map(attrgetter("ready"), seen.values(), THREADS, 2 * THREADS)
+    threads = threads_for_frames()
+    ready = parallel_map(attrgetter("ready"), seen.values(), threads, 2 * threads)
     frames = np.stack(list(ready), axis=1)
     places = {number: place for place, number in enumerate(seen)}
     return [frames[:, places[window.start] :][:, :CLIP_FRAMES] for window in windows]
