@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import cached_property
 
 import cv2
 import numpy as np
@@ -11,7 +12,7 @@ from tinyhd_lib import metrics
 from tinyhd_lib.data.gaze import GroundTruth, blur
 from tinyhd_lib.data.transforms import Image, Map
 from tinyhd_lib.evaluation.options import ScoringProtocol
-from tinyhd_lib.metrics.arrays import resize
+from tinyhd_lib.metrics.arrays import Prepared, resize
 
 
 @dataclass(frozen=True)
@@ -22,7 +23,7 @@ class Target:
         truth: where people looked in this frame.
         others: (H, W) bool: where they looked in other videos.
         protocol: how to compute.
-        centre: (H, W) a centre bias, where predictions are densities; None where they are not.
+        centre: a centre bias, where predictions are densities; None where they are not.
         sigma: how far a fixation spreads in the saliency map, in pixels, where densities are also scored by the maps
             that they call for; None where they are not.
         emd: whether the earth mover's distance is asked for, too.
@@ -31,9 +32,14 @@ class Target:
     truth: GroundTruth
     others: Image
     protocol: ScoringProtocol
-    centre: Map | None = None
+    centre: Prepared | None = None
     sigma: float | None = None
     emd: bool = False
+
+    @cached_property
+    def saliency(self) -> Prepared:
+        """Return the ground truth's saliency map."""
+        return metrics.prepare(self.truth.saliency)
 
 
 @dataclass(frozen=True)
@@ -47,12 +53,12 @@ class Metric:
     """
 
     name: str
-    score: Callable[[Map, Target], float]
+    score: Callable[[Prepared, Target], float]
     higher_is_better: bool = True
 
 
-def _kl(saliency: Map, target: Target) -> float:
-    return metrics.kl_div(saliency, target.truth.saliency, target.protocol.kl_epsilon)
+def _kl(saliency: Prepared, target: Target) -> float:
+    return metrics.kl_div(saliency, target.saliency, target.protocol.kl_epsilon)
 
 
 METRICS: tuple[Metric, ...] = (
@@ -60,15 +66,17 @@ METRICS: tuple[Metric, ...] = (
     Metric("AUC", lambda saliency, target: metrics.auc_rank(saliency, target.truth.fixations)),
     Metric("AUC-B", lambda saliency, target: metrics.auc_borji(saliency, target.truth.fixations)),
     Metric("sAUC", lambda saliency, target: metrics.auc_shuffled(saliency, target.truth.fixations, target.others)),
-    Metric("CC", lambda saliency, target: metrics.cc(saliency, target.truth.saliency)),
-    Metric("SIM", lambda saliency, target: metrics.sim(saliency, target.truth.saliency)),
+    Metric("CC", lambda saliency, target: metrics.cc(saliency, target.saliency)),
+    Metric("SIM", lambda saliency, target: metrics.sim(saliency, target.saliency)),
     Metric("NSS", lambda saliency, target: metrics.nss(saliency, target.truth.fixations)),
     Metric("KL", _kl, higher_is_better=False),
 )
 
 OF_DENSITIES = (
     Metric("IG", lambda given, target: metrics.information_gain(given, target.truth.fixations, target.centre)),
-    Metric("LL", lambda given, target: metrics.information_gain(given, target.truth.fixations, np.ones_like(given))),
+    Metric(
+        "LL", lambda given, target: metrics.log_likelihood(given, target.truth.fixations) + np.log2(given.maps.size)
+    ),
 )
 """In bits a fixation: how much more a density knows than the centre bias, and than a uniform one."""
 
@@ -98,7 +106,7 @@ def _smaller(saliency: Map, scale: float) -> Map:
 
 
 MATCHED = (
-    Metric("CC matched", lambda blurred, target: metrics.cc(blurred, target.truth.saliency)),
+    Metric("CC matched", lambda blurred, target: metrics.cc(blurred, target.saliency)),
     Metric("KL matched", _kl, higher_is_better=False),
 )
 """Metrics of a density that was blurred as the ground truth is: of the saliency map that is to be expected of it.
@@ -106,7 +114,7 @@ MATCHED = (
 Source: Kuemmerer, Wallis and Bethge, "Saliency Benchmarking Made Easy", ECCV 2018; see docs/evaluation.md.
 """
 
-EMD = Metric("EMD", lambda saliency, target: metrics.emd(saliency, target.truth.saliency), higher_is_better=False)
+EMD = Metric("EMD", lambda saliency, target: metrics.emd(saliency, target.saliency), higher_is_better=False)
 
 
 def metrics_in(columns: Iterable[str]) -> list[Metric]:
@@ -114,15 +122,12 @@ def metrics_in(columns: Iterable[str]) -> list[Metric]:
     return [metric for metric in (*METRICS, *OF_DENSITIES, *MATCHED, EMD) if metric.name in set(columns)]
 
 
-def score(saliency: Map, target: Target) -> dict[str, float]:
+def score(given: Map | Prepared, target: Target) -> dict[str, float]:
     """Return all metrics of one prediction (h, w), resized to the ground truth if it has another size."""
-    size = target.truth.fixations.shape
-    saliency = np.asarray(saliency, np.float64)
-    if saliency.shape != size:
-        saliency = resize(saliency, size)
+    saliency = metrics.prepare(given, target.truth.fixations.shape)
     chosen = [*METRICS, *(OF_DENSITIES if target.centre is not None else ())]
     found = {metric.name: metric.score(saliency, target) for metric in chosen}
     if target.sigma:
-        blurred = _blurred(saliency, target.sigma)
+        blurred = metrics.prepare(_blurred(saliency.maps, target.sigma))
         found |= {metric.name: metric.score(blurred, target) for metric in MATCHED}
     return found | {metric.name: metric.score(saliency, target) for metric in [EMD] * target.emd}

@@ -16,6 +16,7 @@ import cv2
 import numpy as np
 import pandas as pd
 
+from tinyhd_lib import metrics
 from tinyhd_lib.data.gaze import Gaze, GroundTruth, as_fixations, places_of, read_gaze, truth_of
 from tinyhd_lib.data.layouts import Video
 from tinyhd_lib.data.transforms import Map
@@ -24,7 +25,6 @@ from tinyhd_lib.evaluation.options import PROTOCOLS, EvaluateOptions
 from tinyhd_lib.evaluation.predictions import Maps
 from tinyhd_lib.evaluation.scores import Target, score, spread_of
 from tinyhd_lib.files import digest_of, fingerprint, is_whole, write_atomically
-from tinyhd_lib.metrics.arrays import resize
 from tinyhd_lib.overlap import keep_freed_memory
 
 CENTRE_SIZE = (90, 160)
@@ -157,7 +157,8 @@ def run_task(job: tuple[Task, Path]) -> int:
 
 
 def _rows(task: Task) -> list[dict[str, Any]]:
-    options, centre, viewing = task.options, task.centre, task.video.viewing
+    options, viewing = task.options, task.video.viewing
+    chance = centre = metrics.prepare(task.centre)
     parts = halves(task.video, options.seed)
     rows = []
     for index, saliency in zip(task.indices, task.maps.read(task.indices), strict=True):
@@ -165,16 +166,15 @@ def _rows(task: Task) -> list[dict[str, Any]]:
         if truth is None:
             raise BadInput(f"{task.video.name}: the ground truth of frame {task.video.names[index]} went missing")
         size = truth.fixations.shape
-        if centre.shape != size:
-            centre = resize(task.centre, size)
+        if chance.maps.shape != size:  # those of the last frame, prepared, serve all of their size
+            chance, centre = metrics.prepare(np.zeros(size)), metrics.prepare(task.centre, size)
         baseline = None if saliency.dtype == np.uint8 else centre  # grey levels are stretched, and no density
         spread = (viewing.sigma if viewing else spread_of(truth)) if options.matched else None
         if options.matched and baseline is None:
             raise BadInput(f"{task.video.name}: `matched` is for densities, not for 8-bit maps; make .npz or 16 bits")
         others = as_fixations(task.others, size)
         target = Target(truth, others, PROTOCOLS[options.protocol], baseline, spread, options.emd)
-        predictions = {CHANCE: np.zeros(size), CENTRE: centre, PREDICTION: saliency}
-        found = {predictor: score(each, target) for predictor, each in predictions.items()}
+        found = {CHANCE: score(chance, target), CENTRE: score(centre, target), PREDICTION: score(saliency, target)}
         if parts is not None:
             found[CEILING] = _ceiling(half_truths(task.video, parts, index), target)
         if task.others_know_centre:

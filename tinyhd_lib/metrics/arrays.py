@@ -1,6 +1,7 @@
 """What all metrics share: one code for NumPy and torch, one frame or many, checked and brought to the same size."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -9,20 +10,99 @@ from array_api_compat import array_namespace, device
 Array = Any
 """A NumPy array or a torch tensor."""
 
+_PART = 2**15
+"""Values: a quarter of a megabyte."""
 
-class Frames(NamedTuple):
-    """Predictions and their ground truths, flattened.
+
+class Prepared:
+    """Maps, and what several metrics ask of them: worked out when it is first asked for, and kept.
 
     Attributes:
         xp: the array library's namespace.
-        saliency: (N, H * W) floating.
-        truths: the ground truths, (N, H * W) each; floating, or boolean for fixations.
+        maps: (H, W) or (N, H, W) floating, as it was given.
+        rows: (N, H * W), the same.
+    """
+
+    def __init__(self, xp: Any, maps: Array) -> None:
+        self.xp, self.maps = xp, maps
+        self.rows = xp.reshape(maps, (-1, maps.shape[-2] * maps.shape[-1]))
+
+    @cached_property
+    def low(self) -> Array:
+        """Return the least value of each row, (N, 1)."""
+        return self.xp.min(self.rows, axis=-1, keepdims=True)
+
+    @cached_property
+    def high(self) -> Array:
+        """Return the greatest value of each row, (N, 1)."""
+        return self.xp.max(self.rows, axis=-1, keepdims=True)
+
+    @property
+    def constant(self) -> Array:
+        """Return (N,) bool: which rows have a single value."""
+        return (self.low == self.high)[:, 0]
+
+    @cached_property
+    def ascending(self) -> Array:
+        """Return each row sorted, (N, P)."""
+        return self.xp.sort(self.rows, axis=-1, stable=False)
+
+    @cached_property
+    def total(self) -> Array:
+        """Return the sum of each row, (N, 1)."""
+        return self.xp.sum(self.rows, axis=-1, keepdims=True)
+
+    @cached_property
+    def range(self) -> Array:
+        """Return the greatest value of each row less its least, (N, 1); 1 where it is constant."""
+        return self.xp.where(self.constant[:, None], 1.0, self.high - self.low)
+
+    @cached_property
+    def level(self) -> Array:
+        """Return the mean of each row above its least value, in units of its range, (N, 1)."""
+        return summed(self.xp, lambda values: (values - self.low) / self.range, self)[:, None] / self.rows.shape[-1]
+
+    @cached_property
+    def mean(self) -> Array:
+        """Return the mean of each row, (N, 1); exactly its value where it is constant."""
+        return self.low + self.level * self.range
+
+    @cached_property
+    def deviation(self) -> Array:
+        """Return the standard deviation of each row in units of its range, (N, 1); 1 where it is constant."""
+        squares = summed(self.xp, lambda values: self.centred(values) ** 2, self)[:, None]
+        return self.xp.where(squares > 0, self.xp.sqrt(squares / max(self.rows.shape[-1] - 1, 1)), 1.0)
+
+    def centred(self, values: Array) -> Array:
+        """Return values of the rows (N, K), less the mean, in units of the range: of a size that can be squared."""
+        return (values - self.mean) / self.range
+
+
+def summed(xp: Any, term: Callable[..., Array], *maps: Prepared) -> Array:
+    """Return the sums (N,) of a term over all pixels, by parts that stay in a processor's cache until they are summed.
+
+    Args:
+        xp: the array library's namespace.
+        term: makes the terms (N, K) of as many values of each of the maps.
+        maps: of one size, (N, P) each.
+    """
+    count, pixels = maps[0].rows.shape
+    step = max(2**10, _PART // count)
+    parts = ([each.rows[:, start : start + step] for each in maps] for start in range(0, pixels, step))
+    return sum(xp.sum(term(*part), axis=-1) for part in parts)
+
+
+class Frames(NamedTuple):
+    """Predictions and their ground truths.
+
+    Attributes:
+        saliency: the predictions, N of them.
+        truths: the ground truths: fixations (N, H * W) boolean, or maps.
         single: whether one frame was given without a batch axis.
     """
 
-    xp: Any
-    saliency: Array
-    truths: list[Array]
+    saliency: Prepared
+    truths: list[Any]
     single: bool
 
     def answer(self, values: Array) -> Array:
@@ -32,7 +112,30 @@ class Frames(NamedTuple):
         return float(values[0]) if isinstance(values, np.ndarray) else values[0]
 
 
-def with_fixations(saliency: Array, *fixations: Array, what: str = "saliency") -> Frames:
+def prepare(maps: Array | Prepared, size: tuple[int, int] | None = None, what: str = "saliency") -> Prepared:
+    """Check maps, so that several metrics may take them and share what they have in common.
+
+    Args:
+        maps: (H, W) or (N, H, W); prepared ones stay as they are.
+        size: (height, width) to which they are resized; their own if None.
+        what: their name in errors.
+
+    Raises:
+        ValueError: shapes, types or values that no metric can use.
+    """
+    if not isinstance(maps, Prepared):
+        maps = _plain(maps, what)
+        # Apple's GPUs compute in float32 at most.
+        xp, kind = array_namespace(maps), "float32" if "mps" in str(device(maps)) else "float64"
+        maps = Prepared(xp, xp.astype(maps, getattr(xp, kind), copy=False))
+        with np.errstate(invalid="ignore", over="ignore"):
+            total = xp.sum(maps.total)  # which a single one decides, at a third of the cost of asking each
+        if not bool(xp.isfinite(total)):
+            raise ValueError(f"{what} holds NaN or infinite values")
+    return maps if size in {None, maps.maps.shape[-2:]} else Prepared(maps.xp, resize(maps.maps, size))
+
+
+def with_fixations(saliency: Array | Prepared, *fixations: Array, what: str = "saliency") -> Frames:
     """Return a prediction, called ``what`` in errors, with boolean maps of fixations.
 
     Raises:
@@ -41,58 +144,64 @@ def with_fixations(saliency: Array, *fixations: Array, what: str = "saliency") -
     for each in fixations:
         if "bool" not in str(each.dtype):
             raise ValueError(f"fixations are a boolean map, got {each.dtype} (write fixations > 0)")
-    return _frames(saliency, fixations, what)
+    truths = [_plain(each, "fixations") for each in fixations]
+    prediction = _fitting(prepare(saliency, what=what), truths, what)
+    rows = [prediction.xp.reshape(each, prediction.rows.shape) for each in truths]
+    return Frames(prediction, rows, single=len(truths[0].shape) == 2)
 
 
-def with_maps(saliency: Array, ground_truth: Array) -> Frames:
+def with_maps(saliency: Array | Prepared, ground_truth: Array | Prepared) -> Frames:
     """Return a prediction with another saliency map.
 
     Raises:
         ValueError: shapes or values that no metric can use.
     """
-    frames = _frames(saliency, [ground_truth], "saliency")
-    truth = frames.xp.astype(frames.truths[0], frames.saliency.dtype, copy=False)
-    _check_finite(frames.xp, truth, "ground truth")
-    return frames._replace(truths=[truth])
+    truth = prepare(ground_truth, what="ground truth")
+    prediction = _fitting(prepare(saliency), [truth.maps], "saliency")
+    return Frames(prediction, [truth], single=len(truth.maps.shape) == 2)
 
 
-def is_constant(xp: Any, values: Array) -> Array:
-    """Return (N,) bool: which rows of (N, P) have a single value."""
-    return xp.max(values, axis=-1) == xp.min(values, axis=-1)
+def values_at(xp: Any, rows: Array, chosen: Array) -> tuple[Array, Array]:
+    """Return the values of the chosen places in ascending order (N, K), and how many of K are theirs (N,).
+
+    Rows differ in their number of places: shorter ones begin with -inf, and K is 1 at least.
+
+    Args:
+        xp: the array library's namespace.
+        rows: (N, P) floating.
+        chosen: (N, P) bool.
+    """
+    (place,) = xp.nonzero(xp.reshape(chosen, (-1,)))
+    edges = xp.searchsorted(place, xp.arange(rows.shape[0] + 1, device=rows.device) * rows.shape[1])
+    count, row = edges[1:] - edges[:-1], place // rows.shape[1]
+    position = xp.arange(place.shape[0], device=rows.device) - edges[row]
+    size = (count.shape[0], max(1, int(xp.max(count))))
+    values = xp.full(size, -xp.inf, dtype=rows.dtype, device=rows.device)
+    values[row, position] = xp.reshape(rows, (-1,))[place]
+    return xp.sort(values, axis=-1, stable=False), xp.astype(count, rows.dtype)
 
 
-def _frames(saliency: Array, truths: Sequence[Array], what: str) -> Frames:
-    if any(isinstance(each, np.ma.MaskedArray) or "complex" in str(each.dtype) for each in (saliency, *truths)):
-        raise ValueError(f"{what} and ground truths are arrays of real numbers, without a mask")
-    # What is more than an array to NumPy, as a matrix is, is none here.
-    saliency, *truths = (np.asarray(each) if isinstance(each, np.ndarray) else each for each in (saliency, *truths))
+def _plain(array: Array, what: str) -> Array:
+    """Return an array that is nothing more than that to NumPy, as a matrix is."""
+    if isinstance(array, np.ma.MaskedArray) or "complex" in str(array.dtype):
+        raise ValueError(f"{what} is an array of real numbers, without a mask")
+    if len(array.shape) not in {2, 3} or 0 in array.shape:
+        raise ValueError(f"{what} is (H, W) or (N, H, W), with something in it, got {tuple(array.shape)}")
+    return np.asarray(array) if isinstance(array, np.ndarray) else array
+
+
+def _fitting(prediction: Prepared, truths: Sequence[Array], what: str) -> Prepared:
+    """Return a prediction at the size of its ground truths."""
     try:
-        xp = array_namespace(saliency, *truths)
+        array_namespace(prediction.maps, *truths)
     except TypeError as error:
         raise ValueError(f"{what} and ground truths are all NumPy arrays, or all torch tensors") from error
-    shape = tuple(truths[0].shape)
-    if len(shape) not in {2, 3} or any(tuple(each.shape) != shape for each in truths):
-        shapes = ", ".join(str(tuple(each.shape)) for each in truths)
-        raise ValueError(f"ground truths are (H, W) or (N, H, W), all alike, got {shapes}")
-    if tuple(saliency.shape[:-2]) != shape[:-2] or len(saliency.shape) != len(shape):
-        raise ValueError(f"{what} {tuple(saliency.shape)} does not fit a ground truth {shape}: one map for each")
-    if 0 in saliency.shape or 0 in shape:
-        raise ValueError(f"{what} {tuple(saliency.shape)} for a ground truth {shape}: there is nothing in it")
-    # Apple's GPUs compute in float32 at most.
-    saliency = xp.astype(saliency, xp.float32 if "mps" in str(device(saliency)) else xp.float64, copy=False)
-    _check_finite(xp, saliency, what)
-    if tuple(saliency.shape) != shape:
-        saliency = resize(saliency, shape[-2:])
-    rows = (-1, shape[-2] * shape[-1])
-    flat = [xp.reshape(each, rows) for each in truths]
-    return Frames(xp, xp.reshape(saliency, rows), flat, single=len(shape) == 2)
-
-
-def _check_finite(xp: Any, values: Array, what: str) -> None:
-    with np.errstate(invalid="ignore", over="ignore"):
-        total = xp.sum(values)  # which a single one decides, at a third of the cost of asking each
-    if not bool(xp.isfinite(total)):
-        raise ValueError(f"{what} holds NaN or infinite values")
+    given, shape = tuple(prediction.maps.shape), tuple(truths[0].shape)
+    if any(tuple(each.shape) != shape for each in truths):
+        raise ValueError(f"ground truths are all alike, got {', '.join(str(tuple(each.shape)) for each in truths)}")
+    if given[:-2] != shape[:-2]:
+        raise ValueError(f"{what} {given} does not fit a ground truth {shape}: one map for each")
+    return prepare(prediction, shape[-2:])
 
 
 def resize(saliency: Array, size: tuple[int, int]) -> Array:
@@ -110,5 +219,6 @@ def resize(saliency: Array, size: tuple[int, int]) -> Array:
     planes = given.reshape(-1, 1, *given.shape[-2:])
     low, high = planes.amin((-2, -1), keepdim=True), planes.amax((-2, -1), keepdim=True)
     # PyTorch's antialiased filter is the one with Keys' a = -1/2; its plain one has -3/4.
-    large = interpolate(planes, size, mode="bicubic", antialias=True).clamp(low, high).reshape(*given.shape[:-2], *size)
+    resized = interpolate(planes, size, mode="bicubic", antialias=True).clamp_(low, high)
+    large = resized.reshape(*given.shape[:-2], *size)
     return large.numpy() if numpy else large

@@ -9,13 +9,13 @@ from typing import Any, Literal
 import numpy as np
 from array_api_compat import to_device
 
-from tinyhd_lib.metrics.arrays import Array, Frames, is_constant, with_fixations
+from tinyhd_lib.metrics.arrays import Array, Frames, Prepared, values_at, with_fixations
 
 _STEPS = 10
 """Borji's and the shuffled AUC look at the thresholds 0, 0.1, ... 1 of the stretched map."""
 
 
-def auc_judd(saliency: Array, fixations: Array, ties: Literal["random", "below"] = "random") -> Array:
+def auc_judd(saliency: Array | Prepared, fixations: Array, ties: Literal["random", "below"] = "random") -> Array:
     """AUC-Judd: thresholds are the saliencies at the fixations, false alarms are all other pixels.
 
     The MATLAB code adds a tiny random number to every pixel, so that of those that are tied any may come first. The
@@ -39,7 +39,7 @@ def auc_judd(saliency: Array, fixations: Array, ties: Literal["random", "below"]
     return _auc_by_values(saliency, fixations, _random_ties if ties == "random" else _ties_below)
 
 
-def auc_rank(saliency: Array, fixations: Array) -> Array:
+def auc_rank(saliency: Array | Prepared, fixations: Array) -> Array:
     """Exact AUC: how probably a fixated pixel is more salient than another one, ties counting half (Mann-Whitney).
 
     Args, returns and errors are those of `auc_judd`. Any monotone transform of the map leaves it as it is.
@@ -47,7 +47,7 @@ def auc_rank(saliency: Array, fixations: Array) -> Array:
     return _auc_by_values(saliency, fixations, _rank_area)
 
 
-def auc_borji(saliency: Array, fixations: Array, splits: int | None = None, seed: int = 0) -> Array:
+def auc_borji(saliency: Array | Prepared, fixations: Array, splits: int | None = None, seed: int = 0) -> Array:
     """AUC-Borji: false alarms are as many random pixels as there are fixations, drawn with replacement.
 
     The area is linear in the false alarms, so its mean over infinitely many draws is known in closed form. That exact
@@ -66,12 +66,11 @@ def auc_borji(saliency: Array, fixations: Array, splits: int | None = None, seed
         ValueError: see `tinyhd_lib.metrics`; or ``splits`` is less than 1.
     """
     frames = with_fixations(saliency, fixations)
-    everywhere = frames.xp.sort(frames.saliency, axis=-1, stable=False)
-    return frames.answer(_auc_by_levels(frames, everywhere, splits, seed, replace=True))
+    return frames.answer(_auc_by_levels(frames, frames.saliency.ascending, splits, seed, replace=True))
 
 
 def auc_shuffled(
-    saliency: Array, fixations: Array, other_fixations: Array, splits: int | None = None, seed: int = 0
+    saliency: Array | Prepared, fixations: Array, other_fixations: Array, splits: int | None = None, seed: int = 0
 ) -> Array:
     """Shuffled AUC: false alarms are where people looked in other frames, so that a mere centre bias gains nothing.
 
@@ -92,42 +91,29 @@ def auc_shuffled(
         ValueError: see `tinyhd_lib.metrics`; or ``splits`` is less than 1.
     """
     frames = with_fixations(saliency, fixations, other_fixations)
-    others, _ = _values_at(frames, frames.truths[1])
+    others, _ = values_at(frames.saliency.xp, frames.saliency.rows, frames.truths[1])
     return frames.answer(_auc_by_levels(frames, others, splits, seed, replace=False))
 
 
 @np.errstate(divide="ignore", invalid="ignore")
-def _auc_by_values(saliency: Array, fixations: Array, area: Callable[[Any, Array, Array, Array], Array]) -> Array:
+def _auc_by_values(
+    saliency: Array | Prepared, fixations: Array, area: Callable[[Any, Array, Array, Array], Array]
+) -> Array:
     """Return AUCs whose thresholds are the saliencies at the fixations.
 
     Args:
         saliency: (H, W) or (N, H, W).
         fixations: boolean, likewise.
-        area: makes areas (N,) of a namespace, the sorted maps (N, P), and what `_values_at` gives of the fixations.
+        area: makes areas (N,) of a namespace, the sorted maps (N, P), and what `values_at` gives of the fixations.
 
     Returns:
         Chance where the map is constant; NaN where nobody looked, or at all pixels: then no false alarm is left.
     """
     frames = with_fixations(saliency, fixations)
-    xp, sorted_map = frames.xp, frames.xp.sort(frames.saliency, axis=-1, stable=False)
-    fixated, count = _values_at(frames, frames.truths[0])
-    areas = xp.where(is_constant(xp, frames.saliency), 0.5, area(xp, sorted_map, fixated, count))
+    xp, sorted_map = frames.saliency.xp, frames.saliency.ascending
+    fixated, count = values_at(xp, frames.saliency.rows, frames.truths[0])
+    areas = xp.where(frames.saliency.constant, 0.5, area(xp, sorted_map, fixated, count))
     return frames.answer(xp.where((count > 0) & (count < sorted_map.shape[-1]), areas, xp.nan))
-
-
-def _values_at(frames: Frames, chosen: Array) -> tuple[Array, Array]:
-    """Return the saliencies of the chosen pixels in ascending order (N, K), and how many of K are theirs (N,).
-
-    Frames differ in their number of fixations: shorter rows begin with -inf, and K is 1 at least.
-    """
-    xp, saliency = frames.xp, frames.saliency
-    count = xp.count_nonzero(chosen, axis=-1)
-    row = xp.repeat(xp.arange(count.shape[0], device=saliency.device), count)
-    position = xp.arange(row.shape[0], device=saliency.device) - (xp.cumulative_sum(count) - count)[row]
-    size = (count.shape[0], max(1, int(xp.max(count))))
-    values = xp.full(size, -xp.inf, dtype=saliency.dtype, device=saliency.device)
-    values[row, position] = saliency[chosen]
-    return xp.sort(values, axis=-1, stable=False), xp.astype(count, saliency.dtype)
 
 
 def _search(sorted_rows: Array, values: Array, side: str) -> Array:
@@ -187,9 +173,9 @@ def _auc_by_levels(frames: Frames, negatives: Array, splits: int | None, seed: i
     """
     if splits is not None and splits < 1:
         raise ValueError(f"splits {splits}: at least 1, or None for the exact mean")
-    xp, saliency = frames.xp, frames.saliency
-    fixated, _ = _values_at(frames, frames.truths[0])
-    hits, alarms = _at_or_above(frames, fixated), _at_or_above(frames, negatives)
+    xp, saliency = frames.saliency.xp, frames.saliency.rows
+    fixated, _ = values_at(xp, saliency, frames.truths[0])
+    hits, alarms = _at_or_above(frames.saliency, fixated), _at_or_above(frames.saliency, negatives)
     if splits is not None:
         counts, among = (np.asarray(to_device(each, "cpu")) for each in (hits[:, -1], alarms))
         drawn = [_drawn(*each, splits, seed, replace=replace) for each in zip(counts, among, strict=True)]
@@ -212,11 +198,10 @@ def _drawn(fixated: int, alarms: np.ndarray, splits: int, seed: int, *, replace:
     return np.cumsum(found, axis=-1).mean(axis=0)
 
 
-def _at_or_above(frames: Frames, sorted_values: Array) -> Array:
+def _at_or_above(maps: Prepared, sorted_values: Array) -> Array:
     """Return (N, 11): how many of the values (N, K) reach each threshold, from the map's maximum to its minimum."""
-    xp, saliency = frames.xp, frames.saliency
-    low, high = xp.min(saliency, axis=-1, keepdims=True), xp.max(saliency, axis=-1, keepdims=True)
-    step = xp.flip(xp.arange(_STEPS + 1, dtype=saliency.dtype, device=saliency.device))
+    xp, low, high = maps.xp, maps.low, maps.high
+    step = xp.flip(xp.arange(_STEPS + 1, dtype=low.dtype, device=low.device))
     # Rounding must not lift the last above the maximum.
     thresholds = xp.minimum(low + (high - low) * step / _STEPS, high)
     return sorted_values.shape[-1] - _search(sorted_values, thresholds, "left")

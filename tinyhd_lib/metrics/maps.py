@@ -3,17 +3,17 @@
 Source: the DHF1K benchmark's MATLAB code, see docs/evaluation.md.
 """
 
-from typing import Any
+from collections.abc import Callable
 
 import numpy as np
 
-from tinyhd_lib.metrics.arrays import Array, is_constant, with_fixations, with_maps
+from tinyhd_lib.metrics.arrays import Array, Frames, Prepared, summed, values_at, with_fixations, with_maps
 
 EPSILON = 2.0**-52
 """MATLAB's ``eps``, which the benchmark adds in its KL divergence; no probability is taken to be less."""
 
 
-def cc(saliency: Array, ground_truth: Array) -> Array:
+def cc(saliency: Array | Prepared, ground_truth: Array | Prepared) -> Array:
     """Linear correlation of two maps.
 
     Args:
@@ -27,14 +27,14 @@ def cc(saliency: Array, ground_truth: Array) -> Array:
         ValueError: see `tinyhd_lib.metrics`.
     """
     frames = with_maps(saliency, ground_truth)
-    xp = frames.xp
-    prediction, truth = _centred(xp, frames.saliency), _centred(xp, frames.truths[0])
-    scale = xp.sqrt(xp.sum(prediction**2, axis=-1) * xp.sum(truth**2, axis=-1))
-    correlation = xp.sum(prediction * truth, axis=-1) / xp.where(scale > 0, scale, 1.0)
-    return frames.answer(xp.where(is_constant(xp, frames.truths[0]), xp.nan, correlation))
+    xp, prediction, truth = frames.saliency.xp, frames.saliency, frames.truths[0]
+    products = summed(xp, lambda p, g: prediction.centred(p) * truth.centred(g), prediction, truth)
+    deviations = (prediction.deviation * truth.deviation)[:, 0]
+    correlation = products / max(truth.rows.shape[-1] - 1, 1) / deviations
+    return frames.answer(xp.where(truth.constant, xp.nan, correlation))
 
 
-def nss(saliency: Array, fixations: Array) -> Array:
+def nss(saliency: Array | Prepared, fixations: Array) -> Array:
     """Normalised scanpath saliency: the mean of the standardised map at the fixated pixels.
 
     Args:
@@ -48,13 +48,11 @@ def nss(saliency: Array, fixations: Array) -> Array:
         ValueError: see `tinyhd_lib.metrics`.
     """
     frames = with_fixations(saliency, fixations)
-    xp = frames.xp
-    centred = _centred(xp, frames.saliency)
-    deviation = xp.sqrt(xp.sum(centred**2, axis=-1) / max(centred.shape[-1] - 1, 1))
-    return frames.answer(_mean_at(xp, centred, frames.truths[0]) / xp.where(deviation > 0, deviation, 1.0))
+    maps = frames.saliency
+    return frames.answer(_mean_at(frames, lambda values: maps.centred(values) / maps.deviation))
 
 
-def sim(saliency: Array, ground_truth: Array) -> Array:
+def sim(saliency: Array | Prepared, ground_truth: Array | Prepared) -> Array:
     """Similarity: the common mass of two maps, each stretched to 0..1 and then divided by its sum.
 
     Args:
@@ -68,14 +66,17 @@ def sim(saliency: Array, ground_truth: Array) -> Array:
         ValueError: see `tinyhd_lib.metrics`.
     """
     frames = with_maps(saliency, ground_truth)
-    xp, truth = frames.xp, frames.truths[0]
-    lowest = xp.min(truth, axis=-1, keepdims=True)
-    stretched = frames.saliency - xp.min(frames.saliency, axis=-1, keepdims=True)
-    common = xp.minimum(_distribution(xp, stretched), _distribution(xp, truth - lowest))
-    return frames.answer(xp.where(xp.any(truth != 0, axis=-1), xp.sum(common, axis=-1), xp.nan))
+    xp, prediction, truth = frames.saliency.xp, frames.saliency, frames.truths[0]
+
+    def above(maps: Prepared, values: Array) -> Array:
+        return _parts(maps, values - maps.low, maps.level * maps.range * maps.rows.shape[-1])
+
+    common = summed(xp, lambda p, g: xp.minimum(above(prediction, p), above(truth, g)), prediction, truth)
+    empty = (truth.low == 0) & (truth.high == 0)
+    return frames.answer(xp.where(empty[:, 0], xp.nan, common))
 
 
-def kl_div(saliency: Array, ground_truth: Array, epsilon: float = EPSILON) -> Array:
+def kl_div(saliency: Array | Prepared, ground_truth: Array | Prepared, epsilon: float = EPSILON) -> Array:
     """Kullback-Leibler divergence of the prediction from the ground truth, each divided by its sum.
 
     Args:
@@ -91,15 +92,19 @@ def kl_div(saliency: Array, ground_truth: Array, epsilon: float = EPSILON) -> Ar
         ValueError: see `tinyhd_lib.metrics`.
     """
     frames = with_maps(saliency, ground_truth)
-    xp = frames.xp
-    prediction, truth = density(xp, frames.saliency), density(xp, frames.truths[0])
+    xp, prediction, truth = frames.saliency.xp, frames.saliency, frames.truths[0]
+
+    def terms(p: Array, g: Array) -> Array:
+        people = density(truth, g)
+        logarithm = xp.log(people / (density(prediction, p) + epsilon) + epsilon)
+        return xp.where(people > 0, people * logarithm, 0.0)  # 0 log 0 = 0
+
     with np.errstate(divide="ignore", invalid="ignore"):
-        terms = truth * xp.log(truth / (prediction + epsilon) + epsilon)
-    terms = xp.where(truth > 0, terms, 0.0)  # 0 log 0 = 0
-    return frames.answer(xp.where(xp.any(frames.truths[0] > 0, axis=-1), xp.sum(terms, axis=-1), xp.nan))
+        divergence = summed(xp, terms, prediction, truth)
+    return frames.answer(xp.where(truth.high[:, 0] > 0, divergence, xp.nan))
 
 
-def log_likelihood(saliency: Array, fixations: Array) -> Array:
+def log_likelihood(saliency: Array | Prepared, fixations: Array) -> Array:
     """Return the mean log probability of a fixated pixel, the prediction divided by its sum.
 
     A map of fixations tells who was first at a pixel and nothing of the others: with very many observers, even the true
@@ -119,7 +124,7 @@ def log_likelihood(saliency: Array, fixations: Array) -> Array:
     return _log_likelihood(saliency, fixations, "saliency")
 
 
-def information_gain(saliency: Array, fixations: Array, baseline: Array) -> Array:
+def information_gain(saliency: Array | Prepared, fixations: Array, baseline: Array | Prepared) -> Array:
     """Return how many bits a fixation the prediction knows more than a baseline does: the difference in log-likelihood.
 
     Args:
@@ -136,44 +141,32 @@ def information_gain(saliency: Array, fixations: Array, baseline: Array) -> Arra
     return log_likelihood(saliency, fixations) - _log_likelihood(baseline, fixations, "baseline")
 
 
-def _log_likelihood(saliency: Array, fixations: Array, what: str) -> Array:
+def _log_likelihood(saliency: Array | Prepared, fixations: Array, what: str) -> Array:
     frames = with_fixations(saliency, fixations, what=what)
-    xp = frames.xp
-    bits = xp.log2(xp.clip(density(xp, frames.saliency), EPSILON))
-    return frames.answer(_mean_at(xp, bits, frames.truths[0]))
+    maps = frames.saliency
+    return frames.answer(_mean_at(frames, lambda values: maps.xp.log2(maps.xp.clip(density(maps, values), EPSILON))))
 
 
-def _centred(xp: Any, values: Array) -> Array:
-    """Rows (N, P) less their mean, in units of their range, so that no scale is too small or too large to be squared.
-
-    Exactly zero where a row is constant.
-    """
-    low, high = xp.min(values, axis=-1, keepdims=True), xp.max(values, axis=-1, keepdims=True)
-    stretched = (values - low) / xp.where(high > low, high - low, 1.0)
-    return stretched - xp.mean(stretched, axis=-1, keepdims=True)
-
-
-def _distribution(xp: Any, values: Array) -> Array:
-    """Rows (N, P) that sum to 1; uniform where a row is all zero."""
-    total = xp.sum(values, axis=-1, keepdims=True)
-    if bool(xp.any(total <= 0)):  # it hardly ever is, and then costs no pass
-        return _distribution(xp, xp.where(total > 0, values, 1.0))
-    return values / total
-
-
-def density(xp: Any, values: Array) -> Array:
-    """Return rows (N, P) that sum to 1, of the array library ``xp``; uniform where a row is all zero.
+def density(maps: Prepared, values: Array) -> Array:
+    """Return values of the rows (N, K) as parts of the rows' sums; all alike where a row is all zero.
 
     Raises:
-        ValueError: one has negative values.
+        ValueError: a row has negative values.
     """
-    if float(xp.min(values)) < 0:
+    if float(maps.xp.min(maps.low)) < 0:
         raise ValueError("a density has no negative values: subtract the minimum, or take exp of a log density")
-    return _distribution(xp, values)
+    return _parts(maps, values, maps.total)
 
 
-def _mean_at(xp: Any, values: Array, fixations: Array) -> Array:
-    """Return (N,) means of the rows (N, P) over their fixated pixels; NaN where there are none."""
-    count = xp.sum(xp.astype(fixations, values.dtype), axis=-1)
-    total = xp.sum(xp.where(fixations, values, 0.0), axis=-1)
+def _parts(maps: Prepared, values: Array, total: Array) -> Array:
+    """Return values (N, K) as parts of a total (N, 1); all alike where that is zero."""
+    uniform = maps.xp.astype(total <= 0, total.dtype) / maps.rows.shape[-1]
+    return values / maps.xp.where(total > 0, total, 1.0) + uniform
+
+
+def _mean_at(frames: Frames, scale: Callable[[Array], Array]) -> Array:
+    """Return (N,) means of the predictions, on a scale, over the fixated pixels; NaN where there are none."""
+    xp = frames.saliency.xp
+    values, count = values_at(xp, frames.saliency.rows, frames.truths[0])
+    total = xp.sum(xp.where(values > -xp.inf, scale(values), 0.0), axis=-1)
     return xp.where(count > 0, total / xp.where(count > 0, count, 1.0), xp.nan)

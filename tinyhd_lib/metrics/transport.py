@@ -1,17 +1,15 @@
 """The earth mover's distance of two maps, by the library POT."""
 
-from typing import Any
-
 import numpy as np
 
-from tinyhd_lib.metrics.arrays import Array, resize, with_maps
+from tinyhd_lib.metrics.arrays import Array, Prepared, prepare, with_maps
 from tinyhd_lib.metrics.maps import density
 
 _CELL = 32
 """Pixels, as in the MIT benchmark: of whole maps, the distance would take hours."""
 
 
-def emd(saliency: Array, ground_truth: Array) -> Array:
+def emd(saliency: Array | Prepared, ground_truth: Array | Prepared) -> Array:
     """Return the earth mover's distance: how far the mass of a map lies, on average, from where the other has it.
 
     Both maps are reduced to cells of 32 x 32 pixels and divided by their sums.
@@ -30,15 +28,12 @@ def emd(saliency: Array, ground_truth: Array) -> Array:
     import ot
 
     frames = with_maps(saliency, ground_truth)
-    xp, size = frames.xp, tuple(ground_truth.shape[-2:])
-    cells = max(1, round(size[0] / _CELL)), max(1, round(size[1] / _CELL))
+    xp, prediction, truth = frames.saliency.xp, frames.saliency, frames.truths[0]
+    height, width = truth.maps.shape[-2:]
+    cells = max(1, round(height / _CELL)), max(1, round(width / _CELL))
     places = np.argwhere(np.ones(cells)).astype(np.float64)
     apart = ot.dist(places, metric="euclidean")
-
-    def masses(rows: Array) -> Any:
-        reduced = resize(xp.reshape(rows, (-1, *size)), cells)
-        return np.asarray(density(xp, xp.reshape(reduced, (-1, len(places)))).tolist())
-
-    pairs = zip(masses(frames.saliency), masses(frames.truths[0]), strict=True)
-    distances = xp.asarray([ot.emd2(*pair, apart, numItermax=10**7) for pair in pairs], dtype=frames.saliency.dtype)
-    return frames.answer(xp.where(xp.any(frames.truths[0] > 0, axis=-1), distances, xp.nan))
+    reduced = [prepare(each, cells) for each in (prediction, truth)]
+    masses = [np.asarray(density(each, each.rows).tolist()) for each in reduced]
+    distances = [ot.emd2(*pair, apart, numItermax=10**7) for pair in zip(*masses, strict=True)]
+    return frames.answer(xp.where(truth.high[:, 0] > 0, xp.asarray(distances, dtype=truth.rows.dtype), xp.nan))
