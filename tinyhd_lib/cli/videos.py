@@ -89,8 +89,7 @@ def generate(
         json: Also write there how long each video took.
     """
     from tinyhd_lib.data.datasets import check_names, find_kind, open_dataset
-    from tinyhd_lib.prediction.jobs import dataset_jobs
-    from tinyhd_lib.prediction.map_files import pack_maps
+    from tinyhd_lib.prediction.jobs import dataset_jobs, pack_maps
 
     if submission and (kind != submission or split not in {None, "test"} or writing.maps != "png"):
         raise BadInput(f"`submission={submission}` is of dhf1k's test split, as 8-bit PNG: leave out what differs")
