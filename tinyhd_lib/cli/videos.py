@@ -137,7 +137,7 @@ def live(stream: PositionalRequiredArgs[LiveOptions]) -> None:
         stream: What is watched, how, and what is kept of it.
     """
     from tinyhd_lib.live.session import watch
-    from tinyhd_lib.live.statistics import Statistics
+    from tinyhd_lib.live.stream import Statistics
 
     for item in watch(stream):
         if isinstance(item, Statistics):

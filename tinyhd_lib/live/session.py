@@ -21,8 +21,7 @@ from tinyhd_lib.files import write_atomically
 from tinyhd_lib.live.options import LiveOptions
 from tinyhd_lib.live.page import Page
 from tinyhd_lib.live.sources import open_source
-from tinyhd_lib.live.statistics import Statistics, as_table
-from tinyhd_lib.live.stream import LivePrediction, Stream
+from tinyhd_lib.live.stream import LivePrediction, Statistics, Stream, as_table
 from tinyhd_lib.prediction.overlay import draw
 from tinyhd_lib.records import RunRecord, peak_memory
 
