@@ -263,8 +263,7 @@ def verify(
         cluster: A Dask scheduler to do it instead (tcp://host:8786), or a YAML file of a cluster.
     """
     from tinyhd_lib.data.datasets import open_dataset
-    from tinyhd_lib.data.verify import check_videos
-    from tinyhd_lib.data.verify.sets import check_set
+    from tinyhd_lib.data.verify import check_set, check_videos
 
     dataset = open_dataset(kind, dir, split)
     with connected(workers, cluster) as client:
