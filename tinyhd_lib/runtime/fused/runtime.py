@@ -136,8 +136,7 @@ class FusedRuntime(StudentRuntime):
         self._shared = Engine(plan, threads)
         self._plan, self._own = plan, local()
         if not kept:
-            from tinyhd_lib.runtime.eager import TorchRuntime
-            from tinyhd_lib.runtime.exactness import check_exact
+            from tinyhd_lib.runtime.eager import TorchRuntime, check_exact
 
             check_exact(self, TorchRuntime(source, "cpu"))
             PLANS.write(key, plan.to_bytes())
