@@ -11,9 +11,8 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Self
 
 import numpy as np
 
-from tinyhd_lib.data.transforms import Image, Map, preprocess
+from tinyhd_lib.data.transforms import Image, Map, preprocess, windows, windows_ending
 from tinyhd_lib.data.video import Frame
-from tinyhd_lib.data.windows import windows, windows_ending
 from tinyhd_lib.errors import BadInput, first_line
 from tinyhd_lib.live.waiting import Waiting
 from tinyhd_lib.models.spec import CLIP_FRAMES

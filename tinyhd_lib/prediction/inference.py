@@ -17,9 +17,8 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeVar
 import numpy as np
 
 from tinyhd_lib.data.images import PICTURE_SHAPES, to_image
-from tinyhd_lib.data.transforms import Map, preprocess
+from tinyhd_lib.data.transforms import Map, Window, looks, preprocess
 from tinyhd_lib.data.video import Frame, probe, read_frames
-from tinyhd_lib.data.windows import Window, looks
 from tinyhd_lib.errors import BadInput
 from tinyhd_lib.models.spec import CLIP_FRAMES, Sampling
 from tinyhd_lib.models.weights import DEFAULT_WEIGHTS

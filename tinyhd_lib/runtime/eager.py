@@ -7,9 +7,8 @@ from functools import cache
 import numpy as np
 import torch
 
-from tinyhd_lib.data.transforms import Map, preprocess
+from tinyhd_lib.data.transforms import Map, preprocess, windows
 from tinyhd_lib.data.video import read_frames
-from tinyhd_lib.data.windows import windows
 from tinyhd_lib.errors import first_line
 from tinyhd_lib.files import shipped
 from tinyhd_lib.metrics import cc
