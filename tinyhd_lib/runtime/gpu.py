@@ -47,17 +47,17 @@ class Engine:
 
     def __init__(self, plan: Plan, device: torch.device, kind: torch.dtype, tile: int = _TILE) -> None:
         self._plan, self._kind, self._tile, self._precision = plan, kind, tile, _precision(device)
-        self._weights = {name: torch.from_numpy(weight.copy()).to(device) for name, weight in plan.weights.items()}
-        self._last_use = {source: number for number, step in enumerate(plan.steps) for source in step.sources}
+        weights = (plan.weights_of(number) for number in range(len(plan.steps)))
+        self._weights = [[torch.from_numpy(each.copy()).to(device) for each in of_step] for of_step in weights]
+        self._last_use = plan.last_use
 
     def __call__(self, clips: Tensor) -> Tensor:
         """Return the fused maps (N, outputs, H, W) in float32 of clips (N, 3, T, H, W)."""
         results = {CLIP: clips.to(self._kind)}
         for number, step in enumerate(self._plan.steps):
             inputs = [results[each] for each in step.inputs]
-            weights = [self._weights[f"{number}.{each}"] for each in range(step.weights)]
             other = None if step.other is None else results[step.other]
-            results[number] = self._result(step, inputs, weights, other)
+            results[number] = self._result(step, inputs, self._weights[number], other)
             for source in step.sources:
                 if self._last_use[source] == number:
                     results.pop(source, None)

@@ -28,14 +28,7 @@ from scipy.io import savemat
 from tinyhd_lib.data.gaze import ASSUMED_WIDTH_DEGREES, Gaze, blur, gaze_file
 from tinyhd_lib.data.images import as_png, encode_grey
 from tinyhd_lib.data.layouts import DHF1K_SPLITS
-from tinyhd_lib.data.synthetic.scenes import (
-    GazeModel,
-    SyntheticVideo,
-    make_video,
-    only_shot,
-    render,
-    simulate_observers,
-)
+from tinyhd_lib.data.synthetic import scenes
 from tinyhd_lib.data.transforms import Image
 from tinyhd_lib.data.writer import VideoWriter
 from tinyhd_lib.errors import BadInput
@@ -71,12 +64,12 @@ class VideoSettings:
     observers_seed: int
     shot: int | None = None
 
-    def clip(self) -> SyntheticVideo:
-        clip = make_video(self.seed, self.frames, self.size)
-        return clip if self.shot is None else only_shot(clip, self.shot)
+    def clip(self) -> scenes.SyntheticVideo:
+        clip = scenes.make_video(self.seed, self.frames, self.size)
+        return clip if self.shot is None else scenes.only_shot(clip, self.shot)
 
     def gaze(self) -> Gaze:
-        return simulate_observers(self.clip(), self.observers, self.observers_seed)
+        return scenes.simulate_observers(self.clip(), self.observers, self.observers_seed)
 
 
 @dataclass(frozen=True)
@@ -174,7 +167,7 @@ def _build(kind: str, folder: Path, order: Order) -> Iterator[Path]:
             "synthetic": "made up by a program; the gaze is simulated, and nobody is to be seen",
             "kind": kind,
             "order": asdict(order),
-            "habits": asdict(GazeModel()),
+            "habits": asdict(scenes.GazeModel()),
             "videos": made,
         }
         (partial / RECORD_NAME).write_text(json.dumps(record, indent=1))
@@ -318,7 +311,7 @@ def _write_frames(folder: Path, pattern: str, recipe: VideoSettings, first: int 
     """Write the pictures, maps and fixations of a video that somebody watched, likewise."""
     clip = recipe.clip()
     for index, _ in enumerate(_write_truth(folder, pattern, recipe, first)):
-        write_atomically(folder / "images" / pattern.format(first + index), as_png(render(clip, index)))
+        write_atomically(folder / "images" / pattern.format(first + index), as_png(scenes.render(clip, index)))
 
 
 _MAT_HEADER = b"MATLAB 5.0 MAT-file, synthetic".ljust(116)
@@ -337,19 +330,19 @@ def ground_truth(fixations: Image) -> Image:
     return np.rint(blurred * (255 / (blurred.max() or 1))).astype(np.uint8)
 
 
-def write_mp4(path: Path, clip: SyntheticVideo) -> None:
+def write_mp4(path: Path, clip: scenes.SyntheticVideo) -> None:
     with VideoWriter(path, clip.rate) as video:
         for index in range(clip.frames):
-            video.write(render(clip, index), float(index / clip.rate))
+            video.write(scenes.render(clip, index), float(index / clip.rate))
 
 
-def write_avi(path: Path, clip: SyntheticVideo) -> None:
+def write_avi(path: Path, clip: scenes.SyntheticVideo) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with av.open(str(path.absolute()), "w", format="avi") as container:
         stream = container.add_stream("mpeg4", rate=clip.rate, options={"flags": "+qscale", "global_quality": "354"})
         stream.height, stream.width, stream.pix_fmt = *clip.size, "yuv420p"
         for index in range(clip.frames):
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(render(clip, index), format="rgb24")))
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(scenes.render(clip, index), format="rgb24")))
         container.mux(stream.encode(None))
 
 

@@ -25,6 +25,8 @@ from tinyhd_lib.models.spec import CLIP_FRAMES, INPUT_SIZE, PARITY_TOLERANCE, PR
 from tinyhd_lib.models.student import TinyHD
 
 OUTPUT = "maps"
+EXAMPLE = "pursuit.mp4"
+CLIPS = 2  # more than one: a batch has to be free
 
 Loaded = Callable[[npt.NDArray[Any]], Map]
 """An exported model: maps of its input."""
@@ -116,12 +118,6 @@ FORMATS = {
     "torch": Format((".pt2",), (), _write_torch, _load_torch),
 }
 """Kinds of files by the name that `export_model` has for them."""
-
-
-__all__ = ["FORMATS", "INPUTS", "Parity", "compare", "export_model"]
-
-EXAMPLE = "pursuit.mp4"
-CLIPS = 2  # more than one: a batch has to be free
 
 
 class Parity(NamedTuple):
