@@ -7,7 +7,7 @@ import numpy as np
 from scipy.stats import bootstrap
 
 from benchmarks.report import Benchmark, Report
-from tinyhd_lib.evaluation.statistics import AVERAGINGS, estimate
+from tinyhd_lib.evaluation.summary import AVERAGINGS, estimate
 
 Scores = Callable[[np.random.Generator, int], np.ndarray]
 

@@ -19,8 +19,9 @@ from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 
 from tinyhd_lib import MODEL_SPECS, build_model
+from tinyhd_lib.runtime import gpu
+from tinyhd_lib.runtime import gpu_kernels as kernels
 from tinyhd_lib.runtime.fused.planner import make_plan
-from tinyhd_lib.runtime.gpu import engine, kernels
 from tinyhd_lib.training import gpu_kernels
 from tinyhd_lib.training import gpu_layers as layers
 
@@ -58,11 +59,11 @@ def recorded(module: Any, found: dict[Any, Any]) -> SimpleNamespace:
 def launches_of(model: str, precision: str) -> list[Any]:
     """Return all launches of a forward pass in two precisions, and of layers that learn."""
     found: dict[Any, Any] = {}
-    engine.kernels, layers.kernels = recorded(kernels, found), recorded(gpu_kernels, found)
-    engine._precision = lambda _device: precision
+    gpu.kernels, layers.kernels = recorded(kernels, found), recorded(gpu_kernels, found)
+    gpu._precision = lambda _device: precision
     plan = make_plan(build_model(MODEL_SPECS[model]))
     for kind in (torch.float32, torch.bfloat16):
-        engine.Engine(plan, torch.device("meta"), kind)(torch.empty(1, *plan.clip, device="meta"))
+        gpu.Engine(plan, torch.device("meta"), kind)(torch.empty(1, *plan.clip, device="meta"))
         learning = torch.nn.Sequential(
             torch.nn.Conv3d(48, 48, 3, padding=1, groups=48, bias=False), torch.nn.BatchNorm3d(48), torch.nn.ReLU6()
         )

@@ -22,8 +22,7 @@ from pydantic import TypeAdapter
 os.environ.setdefault("TRITON_INTERPRET", str(int(not torch.cuda.is_available())))
 
 from tinyhd_lib import MODEL_SPECS, TinyHD, build_model, save_model
-from tinyhd_lib.data.synthetic import RECORD_NAME, synthesise
-from tinyhd_lib.data.synthetic.files import VideoSettings
+from tinyhd_lib.data.synthetic import RECORD_NAME, VideoSettings, synthesise
 from tinyhd_lib.data.writer import VideoWriter
 from tinyhd_lib.models.checkpoints import _published_name
 

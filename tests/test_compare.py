@@ -18,7 +18,7 @@ from tinyhd_lib.cli import main
 from tinyhd_lib.evaluation.compare import compare
 from tinyhd_lib.evaluation.folder import Evaluation
 from tinyhd_lib.evaluation.scores import METRICS
-from tinyhd_lib.evaluation.statistics import Estimate, estimate, holm, paired_p
+from tinyhd_lib.evaluation.summary import Estimate, estimate, holm, paired_p
 from tinyhd_lib.evaluation.tasks import PREDICTION
 
 NAMES = [metric.name for metric in METRICS]

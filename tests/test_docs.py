@@ -19,9 +19,8 @@ from benchmarks.documents import rendered
 from benchmarks.many_hours import Assumptions, Way, plan_table, simulate
 from tinyhd_lib.cli import _COMMANDS, _parse, main
 from tinyhd_lib.evaluation.compare import Comparison
-from tinyhd_lib.evaluation.statistics import Estimate
-from tinyhd_lib.evaluation.summary import Summary
-from tinyhd_lib.live.statistics import as_table as live_table
+from tinyhd_lib.evaluation.summary import Estimate, Summary
+from tinyhd_lib.live.stream import as_table as live_table
 from tinyhd_lib.losses import TERMS
 from tinyhd_lib.training.recipe import recipe_names
 

@@ -15,7 +15,7 @@ from tinyhd_lib import BadInput
 from tinyhd_lib.data.images import encode_grey
 from tinyhd_lib.data.transforms import own_bounds, preprocess, to_grey
 from tinyhd_lib.data.video import read_frames
-from tinyhd_lib.prediction.map_files import MAP_SUFFIXES, encode_map, read_grey
+from tinyhd_lib.prediction.jobs import MAP_SUFFIXES, encode_map, read_grey
 from tinyhd_lib.prediction.options import Drawing
 from tinyhd_lib.prediction.overlay import draw
 

@@ -23,8 +23,7 @@ from tinyhd_lib.evaluation.folder import Evaluation, evaluate, read_evaluation
 from tinyhd_lib.evaluation.options import PROTOCOLS, EvaluateOptions
 from tinyhd_lib.evaluation.page import set_plots, timelines, worst_frames
 from tinyhd_lib.evaluation.scores import METRICS, Target, score
-from tinyhd_lib.evaluation.statistics import AVERAGINGS
-from tinyhd_lib.evaluation.summary import Summary, summarise
+from tinyhd_lib.evaluation.summary import AVERAGINGS, Summary, summarise
 from tinyhd_lib.evaluation.tasks import PREDICTION
 from tinyhd_lib.models.weights import short_names
 from tinyhd_lib.prediction.files import predict_files

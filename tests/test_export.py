@@ -18,8 +18,9 @@ from test_teachers import gentle_model
 from tinyhd_lib import BadInput, ModelSpec, load_model, save_model
 from tinyhd_lib.cli import main
 from tinyhd_lib.data.transforms import preprocess
-from tinyhd_lib.export import FORMATS, INPUTS, compare, export_model
-from tinyhd_lib.models.graph import PARITY_TOLERANCE, FromClips, FromFrames
+from tinyhd_lib.export import FORMATS, compare, export_model
+from tinyhd_lib.models.graph import INPUTS, FromClips, FromFrames
+from tinyhd_lib.models.spec import PARITY_TOLERANCE
 
 pytestmark = pytest.mark.slow
 

@@ -22,9 +22,9 @@ from tinyhd_lib.data.video import read_frames
 from tinyhd_lib.live import session
 from tinyhd_lib.live.page import Page
 from tinyhd_lib.live.sources import Pictures, Source
-from tinyhd_lib.live.statistics import as_table
+from tinyhd_lib.live.stream import as_table
 from tinyhd_lib.prediction.inference import predict
-from tinyhd_lib.prediction.map_files import encode_map
+from tinyhd_lib.prediction.jobs import encode_map
 from tinyhd_lib.records import read_record
 
 pytestmark = pytest.mark.slow

@@ -19,7 +19,7 @@ from scipy.stats import wasserstein_distance
 from benchmarks.metrics import loop_auc_judd
 from tinyhd_lib import metrics
 from tinyhd_lib.evaluation.options import PROTOCOLS
-from tinyhd_lib.evaluation.statistics import AVERAGINGS
+from tinyhd_lib.evaluation.summary import AVERAGINGS
 from tinyhd_lib.metrics import (
     auc_borji,
     auc_judd,

@@ -17,8 +17,8 @@ from conftest import moving_dot
 from tinyhd_lib import BadInput
 from tinyhd_lib.cli import main
 from tinyhd_lib.data.datasets import open_dataset
+from tinyhd_lib.data.images import oriented
 from tinyhd_lib.data.reader import VideoReader
-from tinyhd_lib.data.upright import oriented
 from tinyhd_lib.data.verify import verify
 from tinyhd_lib.data.video import count_frames_in, probe, read_frames
 from tinyhd_lib.data.writer import VideoWriter

@@ -32,9 +32,8 @@ from tinyhd_lib.data.writer import VideoWriter
 from tinyhd_lib.prediction.options import Drawing
 from tinyhd_lib.prediction.overlay import colours_of, draw, draw_difference, wipe
 from tinyhd_lib.viewer import SaliencyViewer, SaliencyViewers
-from tinyhd_lib.viewer.browser_video import CHUNK, browser_video
 from tinyhd_lib.viewer.page import SCRIPT, framed
-from tinyhd_lib.viewer.parts import packed_maps
+from tinyhd_lib.viewer.parts import CHUNK, browser_video, packed_maps
 from tinyhd_lib.viewer.state import VIEWS
 
 SCRIPTS = ROOT / "tinyhd_lib/viewer/js"

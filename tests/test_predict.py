@@ -14,11 +14,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tinyhd_lib import MODEL_SPECS, BadInput, load_model, predict, save_model
+from tinyhd_lib.data.transforms import looks
 from tinyhd_lib.data.video import Frame
-from tinyhd_lib.data.windows import looks
 from tinyhd_lib.models.spec import Sampling
-from tinyhd_lib.prediction.inference import _overlapping, frames_of, saliency_maps
-from tinyhd_lib.prediction.time import Asked
+from tinyhd_lib.prediction.inference import Asked, _overlapping, frames_of, saliency_maps
 
 
 class NamedFrames:

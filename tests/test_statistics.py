@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 from scipy.stats import t as student
 from scipy.stats import ttest_1samp
 
-from tinyhd_lib.evaluation.statistics import (
+from tinyhd_lib.evaluation.plan import chosen_frames
+from tinyhd_lib.evaluation.summary import (
     AVERAGINGS,
     Estimate,
     average,
-    chosen_frames,
     estimate,
     holm,
     paired_p,

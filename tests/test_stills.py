@@ -13,8 +13,7 @@ from tinyhd_lib.cli import main
 from tinyhd_lib.data.datasets import open_dataset
 from tinyhd_lib.data.gaze import read_gaze
 from tinyhd_lib.data.stills import clips_of_stills, gliding
-from tinyhd_lib.data.verify import check_videos
-from tinyhd_lib.data.verify.sets import check_set
+from tinyhd_lib.data.verify import check_set, check_videos
 
 SIZE = (160, 120)
 SPOTS = np.array([(40, 30), (80, 60), (120, 90)])

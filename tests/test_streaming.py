@@ -19,8 +19,7 @@ from tinyhd_lib import MODEL_SPECS, BadInput, open_runtime
 from tinyhd_lib.data.video import Frame, read_frames
 from tinyhd_lib.live import Stream
 from tinyhd_lib.live.session import eased
-from tinyhd_lib.live.statistics import Latency, Statistics, summarise
-from tinyhd_lib.live.stream import Arrival, LivePrediction, passes
+from tinyhd_lib.live.stream import Arrival, Latency, LivePrediction, Statistics, passes, summarise
 from tinyhd_lib.live.waiting import Waiting
 from tinyhd_lib.models.spec import CLIP_FRAMES, Sampling
 from tinyhd_lib.prediction.inference import predict, saliency_maps

@@ -17,7 +17,6 @@ from tinyhd_lib import BadInput
 from tinyhd_lib.data.datasets import open_dataset
 from tinyhd_lib.data.gaze import Gaze, gaze_file, read_gaze
 from tinyhd_lib.data.synthetic import KINDS, synthesise
-from tinyhd_lib.data.synthetic.drawing import render
 from tinyhd_lib.data.synthetic.scenes import (
     GazeModel,
     SyntheticVideo,
@@ -25,6 +24,7 @@ from tinyhd_lib.data.synthetic.scenes import (
     density,
     make_video,
     only_shot,
+    render,
     simulate_observers,
 )
 from tinyhd_lib.data.video import probe, read_frames

@@ -22,7 +22,7 @@ from tinyhd_lib.runtime.fused.planner import make_plan
 
 pytest.importorskip("triton", reason="Triton comes with torch on Linux alone")
 
-from tinyhd_lib.runtime.gpu.engine import Engine, _fused
+from tinyhd_lib.runtime.gpu import Engine, _fused
 from tinyhd_lib.training import gpu_layers as layers
 
 interpreted = pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU: see test_gpu.py")

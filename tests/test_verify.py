@@ -15,13 +15,11 @@ import pytest
 from tinyhd_lib import BadInput
 from tinyhd_lib.data.datasets import Dataset, open_dataset
 from tinyhd_lib.data.gaze import FIELDS_OF_POINTS
-from tinyhd_lib.data.synthetic import synthesise
-from tinyhd_lib.data.synthetic.files import mat, write_avi
+from tinyhd_lib.data.synthetic import mat, synthesise, write_avi
 from tinyhd_lib.data.synthetic.scenes import make_video
-from tinyhd_lib.data.verify import check_videos, verify
+from tinyhd_lib.data.verify import check_set, check_videos, verify
 from tinyhd_lib.data.verify import videos as checks_of_videos
 from tinyhd_lib.data.verify.findings import CHECKS, Report
-from tinyhd_lib.data.verify.sets import check_set
 from tinyhd_lib.data.verify.videos import check_video
 from tinyhd_lib.engine import connected
 

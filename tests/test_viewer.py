@@ -25,9 +25,9 @@ from tinyhd_lib.data.video import read_frames
 from tinyhd_lib.prediction.options import Drawing
 from tinyhd_lib.prediction.overlay import draw
 from tinyhd_lib.viewer import SaliencyViewer, SaliencyViewers
+from tinyhd_lib.viewer.parts import cuts, motion
 from tinyhd_lib.viewer.sources import open_decoders, open_maps
 from tinyhd_lib.viewer.state import VIEWS, corners_at
-from tinyhd_lib.viewer.traces import cuts, motion
 
 pytestmark = pytest.mark.slow
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tinyhd_lib import MODEL_SPECS
-from tinyhd_lib.data.windows import Window, looks, windows, windows_ending
+from tinyhd_lib.data.transforms import Window, looks, windows, windows_ending
 from tinyhd_lib.models.spec import Sampling
 
 counts = st.integers(1, 200)

@@ -126,7 +126,8 @@ def export(
         out: NAME.onnx, .xml or .pt2 if not given.
         force: Replace what is there.
     """
-    from tinyhd_lib.export import FORMATS, INPUTS, export_model
+    from tinyhd_lib.export import FORMATS, export_model
+    from tinyhd_lib.models.graph import INPUTS
 
     suffixes = FORMATS[to].suffixes
     out = out or Path(f"{Path(model).stem}{suffixes[-1]}")

@@ -89,8 +89,7 @@ def generate(
         json: Also write there how long each video took.
     """
     from tinyhd_lib.data.datasets import check_names, find_kind, open_dataset
-    from tinyhd_lib.prediction.jobs import dataset_jobs
-    from tinyhd_lib.prediction.map_files import pack_maps
+    from tinyhd_lib.prediction.jobs import dataset_jobs, pack_maps
 
     if submission and (kind != submission or split not in {None, "test"} or writing.maps != "png"):
         raise BadInput(f"`submission={submission}` is of dhf1k's test split, as 8-bit PNG: leave out what differs")
@@ -138,7 +137,7 @@ def live(stream: PositionalRequiredArgs[LiveOptions]) -> None:
         stream: What is watched, how, and what is kept of it.
     """
     from tinyhd_lib.live.session import watch
-    from tinyhd_lib.live.statistics import Statistics
+    from tinyhd_lib.live.stream import Statistics
 
     for item in watch(stream):
         if isinstance(item, Statistics):
@@ -264,8 +263,7 @@ def verify(
         cluster: A Dask scheduler to do it instead (tcp://host:8786), or a YAML file of a cluster.
     """
     from tinyhd_lib.data.datasets import open_dataset
-    from tinyhd_lib.data.verify import check_videos
-    from tinyhd_lib.data.verify.sets import check_set
+    from tinyhd_lib.data.verify import check_set, check_videos
 
     dataset = open_dataset(kind, dir, split)
     with connected(workers, cluster) as client:

@@ -9,9 +9,8 @@ from threading import Lock
 import av
 import cv2
 
-from tinyhd_lib.data.images import read_colours
+from tinyhd_lib.data.images import Upright, read_colours
 from tinyhd_lib.data.transforms import Image
-from tinyhd_lib.data.upright import Upright
 from tinyhd_lib.data.video import Damage, decode, open_video, probe, read_frames, source_files
 from tinyhd_lib.errors import BadInput
 

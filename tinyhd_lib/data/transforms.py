@@ -1,15 +1,22 @@
-"""From a decoded frame to the model's input, and from its map to grey levels, exactly as published.
+"""From decoded frames to the model's input, and from its maps to grey levels, exactly as published. Pure functions.
 
-Source: docs/model.md, preprocessing and windows. Pure functions on NumPy arrays.
+Source: docs/model.md, preprocessing and windows. A window is the 16 frames that the model sees, and each of its maps
+belongs to one. The windows of M end on every ``stride``-th frame and on the last one; each claims its last ``stride``
+frames; where two claim a frame, the later one has it. Those of S end on the frames that get the model's maps. In front
+of the first frame that frame is repeated. As published, M goes on by 16 frames, S by 1.
 """
 
-from typing import Any
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any, Generic, TypeVar
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
-from tinyhd_lib.models.spec import INPUT_SIZE, MEAN, STD
+from tinyhd_lib.models.spec import CLIP_FRAMES, INPUT_SIZE, MEAN, STD, ForeignSpec, ModelSpec
 
 Image = npt.NDArray[Any]
 """A picture: uint8, (H, W, 3) RGB or (H, W) grey levels."""
@@ -19,6 +26,8 @@ Map = npt.NDArray[Any]
 
 Bounds = tuple[float, float]
 """The saliencies that become black and white."""
+
+Frame = TypeVar("Frame")
 
 _MEAN = np.array(MEAN, np.float32)
 _STD = np.array(STD, np.float32)
@@ -46,6 +55,87 @@ def preprocess(image: Image) -> Map:
     planes -= _MEAN[:, np.newaxis, np.newaxis]
     planes /= _STD[:, np.newaxis, np.newaxis]
     return planes
+
+
+@dataclass(frozen=True)
+class Window(Generic[Frame]):
+    """One input of the model.
+
+    Attributes:
+        clip: its 16 frames, in order.
+        start: the index in the video of the clip's first frame; negative where the video's first frame is repeated.
+        owned: the indices of the frames that get their maps from this window.
+    """
+
+    clip: list[Frame]
+    start: int
+    owned: range
+
+    def output(self, index: int, outputs: int) -> int:
+        """Return which of the model's ``outputs`` maps an owned frame gets; the first one, if it is before the clip."""
+        return max(0, index - self.start) * outputs // CLIP_FRAMES
+
+
+def looks(frames: Iterable[Frame], spec: ModelSpec | ForeignSpec, every: int) -> Iterator[Window[Frame]]:
+    """Cut a video into the windows that a model looks at: `windows` for M, `windows_ending` for S."""
+    return windows(frames, every) if spec.multi else windows_ending(frames, lambda fresh: fresh[-1] % every == 0)
+
+
+def windows_ending(frames: Iterable[Frame], due: Callable[[range], bool]) -> Iterator[Window[Frame]]:
+    """Cut a video into windows that end wherever one is due, and on its last frame, while it arrives.
+
+    Each owns the frames since the end of the one before, and no more than its 16 frames are held.
+
+    Args:
+        frames: the video's frames (or ``range(count)``, for their indices).
+        due: asked with the indices of the frames since the last end, whenever one has come.
+
+    Examples:
+        >>> [(w.clip[-1], w.owned) for w in windows_ending(range(20), lambda fresh: len(fresh) == 8)]
+        [(7, range(0, 8)), (15, range(8, 16)), (19, range(16, 20))]
+    """
+    clip: deque[Frame] = deque(maxlen=CLIP_FRAMES)
+    index, first = -1, 0
+    for index, frame in enumerate(frames):
+        clip.extend([frame] * (1 if clip else CLIP_FRAMES))
+        if due(range(first, index + 1)):
+            yield Window(list(clip), index + 1 - CLIP_FRAMES, range(first, index + 1))
+            first = index + 1
+    if first <= index:
+        yield Window(list(clip), index + 1 - CLIP_FRAMES, range(first, index + 1))
+
+
+def windows(frames: Iterable[Frame], stride: int) -> Iterator[Window[Frame]]:
+    """Cut a video into windows while it arrives, holding at most 16 + ``stride`` frames.
+
+    Every frame is owned by exactly one window, and windows come in the order of the frames that they own. A video
+    shorter than a window gives one window for each ``stride`` frames all the same.
+
+    Args:
+        frames: the video's frames (or ``range(count)``, for their indices).
+        stride: frames from one window to the next, 1 to 16.
+
+    Raises:
+        ValueError: the stride is not 1 to 16.
+
+    Examples:
+        >>> [(w.clip[0], w.clip[-1], w.owned) for w in windows(range(40), stride=16)]
+        [(0, 15, range(0, 16)), (16, 31, range(16, 24)), (24, 39, range(24, 40))]
+    """
+    if not 1 <= stride <= CLIP_FRAMES:
+        raise ValueError(f"stride is 1 to {CLIP_FRAMES} frames, got {stride}")
+    source = iter(frames)
+    clip = list(islice(source, stride))
+    if not clip:
+        return
+    claimed, first = len(clip), 0
+    clip = [clip[0]] * (CLIP_FRAMES - claimed) + clip
+    while following := list(islice(source, stride)):
+        # Fewer frames than a stride follow only at the end: then the last window takes over some of this one's.
+        yield Window(clip, first + claimed - CLIP_FRAMES, range(first, first + len(following)))
+        clip = [*clip[len(following) :], *following]
+        first += len(following)
+    yield Window(clip, first + claimed - CLIP_FRAMES, range(first, first + claimed))
 
 
 def own_bounds(saliency: Map) -> Bounds:

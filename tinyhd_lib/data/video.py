@@ -16,9 +16,8 @@ from av.format import Flags
 from av.stream import Disposition
 from av.video.stream import VideoStream
 
-from tinyhd_lib.data.images import check_shape, images_in, is_image, read_colours
+from tinyhd_lib.data.images import TONES, Upright, check_shape, images_in, is_image, read_colours
 from tinyhd_lib.data.transforms import Image
-from tinyhd_lib.data.upright import TONES, Upright
 from tinyhd_lib.errors import BadInput, refusing
 
 logger = logging.getLogger(__name__)

@@ -11,8 +11,7 @@ import pandas as pd
 from tinyhd_lib.errors import BadInput
 from tinyhd_lib.evaluation.folder import Evaluation
 from tinyhd_lib.evaluation.scores import Metric, metrics_in
-from tinyhd_lib.evaluation.statistics import average, estimate, holm, paired_p, totals, units
-from tinyhd_lib.evaluation.summary import json_numbers, over_intervals
+from tinyhd_lib.evaluation.summary import average, estimate, holm, json_numbers, over_intervals, paired_p, totals, units
 from tinyhd_lib.evaluation.tasks import PREDICTION
 
 _TIED = 1e-9  # below, a difference is the last digits of two ways of adding up

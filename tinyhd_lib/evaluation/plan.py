@@ -16,7 +16,6 @@ from tinyhd_lib.data.transforms import Map
 from tinyhd_lib.errors import BadInput
 from tinyhd_lib.evaluation.options import EvaluateOptions
 from tinyhd_lib.evaluation.predictions import Maps, find_maps, read_any_map
-from tinyhd_lib.evaluation.statistics import chosen_frames
 from tinyhd_lib.evaluation.tasks import Task, centre_bias, mean_truth, other_fixations
 
 MapFunction = Callable[[Callable[..., Any], Sequence[Any]], Iterable[Any]]
@@ -142,6 +141,13 @@ def _choose(pairs: Sequence[Pair], options: EvaluateOptions) -> dict[int, list[i
         if index not in pairs[number].missing:
             chosen.setdefault(number, []).append(index)
     return chosen
+
+
+def chosen_frames(frames: int, most: int | None, seed: int) -> np.ndarray:
+    """Return the indices of at most ``most`` of a set's frames, drawn at random: the benchmark's rule."""
+    if most is None or frames <= most:
+        return np.arange(frames)
+    return np.sort(np.random.default_rng(seed).choice(frames, most, replace=False))
 
 
 def _centres(dataset: Dataset, videos: Sequence[Video], run_all: MapFunction) -> tuple[list[Map], str, bool]:

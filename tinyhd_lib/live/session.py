@@ -1,6 +1,5 @@
 """A stream from its source to maps, an overlay video and a page in the browser."""
 
-import json
 import logging
 import math
 import signal
@@ -17,12 +16,11 @@ from tinyhd_lib.data.images import as_jpeg, encode_grey
 from tinyhd_lib.data.transforms import Map, to_grey
 from tinyhd_lib.data.writer import VideoWriter
 from tinyhd_lib.errors import BadInput
-from tinyhd_lib.files import write_atomically
+from tinyhd_lib.files import write_atomically, write_json
 from tinyhd_lib.live.options import LiveOptions
 from tinyhd_lib.live.page import Page
 from tinyhd_lib.live.sources import open_source
-from tinyhd_lib.live.statistics import Statistics, as_table
-from tinyhd_lib.live.stream import LivePrediction, Stream
+from tinyhd_lib.live.stream import LivePrediction, Statistics, Stream, as_table
 from tinyhd_lib.prediction.overlay import draw
 from tinyhd_lib.records import RunRecord, peak_memory
 
@@ -62,7 +60,7 @@ def watch(options: LiveOptions) -> "Iterator[Statistics | pd.DataFrame]":
             record.write(options.out)
         if options.json:
             record.details["rows"] = [asdict(row) for row in rows]
-            write_atomically(options.json, json.dumps(asdict(record), indent=2).encode())
+            write_json(options.json, asdict(record))
         yield as_table([asdict(record)])
     if failure:
         raise failure

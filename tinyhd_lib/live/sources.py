@@ -18,9 +18,8 @@ from urllib.parse import urlsplit, urlunsplit
 import av
 import cv2
 
-from tinyhd_lib.data.images import check_shape, decode_image, is_image, number_order
+from tinyhd_lib.data.images import Upright, check_shape, decode_image, is_image, number_order
 from tinyhd_lib.data.transforms import Image
-from tinyhd_lib.data.upright import Upright
 from tinyhd_lib.data.video import DEFAULT_RATE, Frame, picture_stream, probe, read_frames
 from tinyhd_lib.errors import BadInput
 

@@ -11,14 +11,16 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torchvision.ops import Conv3dNormActivation
 
-from tinyhd_lib.models.encoder import Triple
 from tinyhd_lib.models.spec import CLIP_FRAMES, ModelSpec
 from tinyhd_lib.models.upsampling import enlarge
 
 Levels = tuple[Tensor, Tensor, Tensor, Tensor]
 Channels = tuple[tuple[int, int], ...]
 
-# Temporal (kernel, stride, padding) of a block's depthwise convolution.
+Triple = tuple[int, int, int]
+"""Kernel, stride and padding of a convolution along time."""
+
+# Of a block's depthwise convolution.
 _HALVE: Triple = (3, 2, 1)
 _BLEND: Triple = (3, 1, 1)
 _FRAMEWISE: Triple = (1, 1, 0)

@@ -11,9 +11,6 @@ from torch.export import Dim, ExportedProgram
 from tinyhd_lib.models.spec import CLIP_FRAMES, INPUT_SIZE, MEAN, STD
 from tinyhd_lib.models.student import TinyHD
 
-PARITY_TOLERANCE = 1e-5
-"""By how much the maps of a converted or exported model may differ from eager torch's."""
-
 
 class FromClips(nn.Module):
     """The model without its side maps."""

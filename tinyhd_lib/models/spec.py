@@ -33,6 +33,9 @@ PREPROCESSING: dict[str, Any] = {
 }
 """What a model's input went through, in words for a checkpoint's metadata."""
 
+PARITY_TOLERANCE = 1e-5
+"""By how much the maps of a converted or exported model may differ from eager torch's."""
+
 REDUCTIONS = (1, 2, 4, 8)
 DECODERS = ("d1", "d2", "d3")
 BETWEEN = ("linear", "hold")

@@ -23,8 +23,7 @@ from tinyhd_lib.models.spec import INPUT_SIZE, Sampling
 from tinyhd_lib.models.weights import locate_weights
 from tinyhd_lib.overlap import parallel_map, prefetch
 from tinyhd_lib.prediction.inference import saliency_maps, threads_for_frames
-from tinyhd_lib.prediction.jobs import Job
-from tinyhd_lib.prediction.map_files import MAP_SUFFIXES, encode_map, read_grey
+from tinyhd_lib.prediction.jobs import MAP_SUFFIXES, Job, encode_map, read_grey
 from tinyhd_lib.prediction.options import ModelOptions
 from tinyhd_lib.prediction.overlay import draw
 from tinyhd_lib.records import RunRecord, check_same, peak_memory, read_record

@@ -1,24 +1,29 @@
-"""A video in, saliency maps out: a generator that knows no file format."""
+"""A video in, saliency maps out: a generator that knows no file format.
 
+Source of which looks of a model are needed, and how their maps become one a frame: docs/model.md, maps over time.
+"""
+
+import math
 import os
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from itertools import islice
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import chain, islice, pairwise
 from operator import attrgetter
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeVar
 
 import numpy as np
 
 from tinyhd_lib.data.images import PICTURE_SHAPES, to_image
-from tinyhd_lib.data.transforms import Map
+from tinyhd_lib.data.transforms import Map, Window, looks, preprocess
 from tinyhd_lib.data.video import Frame, probe, read_frames
-from tinyhd_lib.data.windows import Window, looks
 from tinyhd_lib.errors import BadInput
 from tinyhd_lib.models.spec import CLIP_FRAMES, Sampling
 from tinyhd_lib.models.weights import DEFAULT_WEIGHTS
 from tinyhd_lib.overlap import parallel_map, prefetch
 from tinyhd_lib.prediction.options import WindowOptions
-from tinyhd_lib.prediction.time import REACH, Asked, between, needs, planned, smoothed
 from tinyhd_lib.records import usable_cores
 from tinyhd_lib.runtime import Runtime, open_runtime
 
@@ -27,8 +32,13 @@ if TYPE_CHECKING:
     from tinyhd_lib.runtime.foreign import Saliency
 
 
-Batch = tuple[list[tuple[Window[Asked], bool]], list[Map]]
+Item = TypeVar("Item")
+
+REACH = 3.0
+"""Standard deviations beyond which a Gaussian over time counts nothing."""
+
 _MARGIN = 1.01  # so that no neighbour is missed by rounding
+_MOST_NEIGHBOURS = 256  # frames, however their times run
 _WAITING_FRAMES = 128  # decoded, for one batch of windows that lie far apart
 
 
@@ -110,6 +120,33 @@ def _frame(index: int, fps: float, picture: Any) -> Frame:
     return Frame(index, index / fps, to_image(picture, f"picture {index} of a video"))
 
 
+@dataclass(frozen=True)
+class Asked:
+    """Hold a frame, and what its map is for.
+
+    Attributes:
+        frame: of the video.
+        wanted: somebody wants its map.
+        needed: its own map, before it is smoothed, is needed for that of a wanted frame.
+    """
+
+    frame: Frame
+    wanted: bool
+    needed: bool
+
+    @cached_property
+    def ready(self) -> Map:
+        """Return the picture as a model wants it; made when a window that is computed sees it."""
+        return preprocess(self.frame.image)
+
+
+Planned = tuple[Window[Asked], bool]
+"""A window, and whether it must be computed."""
+
+Batch = tuple[list[Planned], list[Map]]
+"""Windows, and the clips (3, 16, H, W) of those that must be computed."""
+
+
 def saliency_maps(
     frames: Iterable[Frame],
     runtime: Runtime,
@@ -161,7 +198,7 @@ def _computed(batches: Iterable[Batch], runtime: Runtime) -> Iterator[tuple[Wind
             yield window, next(found) if is_needed else None
 
 
-def _batches(source: Iterator[tuple[Window[Asked], bool]], size: int) -> Iterator[Batch]:
+def _batches(source: Iterator[Planned], size: int) -> Iterator[Batch]:
     """Windows in groups, and the clips (3, 16, H, W) of those that are needed.
 
     The clips of a group are views of one array, in which a frame that several of them see is there once.
@@ -184,3 +221,98 @@ def _overlapping(windows: Sequence[Window[Asked]]) -> list[Map]:
     frames = np.stack(list(ready), axis=1)
     places = {number: place for place, number in enumerate(seen)}
     return [frames[:, places[window.start] :][:, :CLIP_FRAMES] for window in windows]
+
+
+def needs(frames: Iterable[Frame], wanted: Callable[[int], bool], reach: float) -> Iterator[Asked]:
+    """Yield every frame with what its map is for; those within ``reach`` seconds of a wanted one are needed.
+
+    Args:
+        frames: of a video, in order.
+        wanted: asked once a frame, by its number.
+        reach: seconds; 0 where each map stands for itself, and then no frame is held back.
+    """
+    last = -math.inf
+    asked = ((frame, wanted(frame.index)) for frame in frames)
+    for (frame, chosen), ahead in _held_back(asked, lambda item: item[0].time, reach):
+        last = frame.time if chosen else last
+        near = frame.time - last <= reach or any(each.time - frame.time <= reach for each, other in ahead if other)
+        yield Asked(frame, chosen, near)
+
+
+def planned(windows: Iterable[Window[Asked]], needed: Callable[[int], bool], *, linear: bool) -> Iterator[Planned]:
+    """Yield every window with whether it must be computed.
+
+    Args:
+        windows: of a video, in order.
+        needed: whether a frame's map is, by its number.
+        linear: frames in front of the next window's end need this one's map too.
+    """
+    behind_the_last = Window[Asked]([], 0, range(0))
+    for window, following in pairwise(chain(windows, [behind_the_last])):
+        later = following.owned[:-1] if linear else ()
+        yield window, any(map(needed, (*window.owned, *later)))
+
+
+def between(looked: Iterable[tuple[Window[Asked], Map | None]], outputs: int, *, linear: bool) -> Iterator[Map | None]:
+    """Yield a map for every frame, None where its window was not computed.
+
+    Args:
+        looked: windows with their maps (outputs, 192, 256), None where they were not computed.
+        outputs: maps a window.
+        linear: frames between two ends get both in proportion; else the later one.
+    """
+    earlier: Map | None = None
+    for window, maps in looked:
+        for place, index in enumerate(window.owned, start=1):
+            if maps is None:
+                yield None
+            elif linear and earlier is not None and place < len(window.owned):
+                share = np.float32(place / len(window.owned))
+                yield (1 - share) * earlier[0] + share * maps[0]
+            else:
+                yield maps[window.output(index, outputs)]
+        earlier = maps
+
+
+def smoothed(answers: Iterable[tuple[Asked, Map | None]], seconds: float) -> Iterator[tuple[Frame, Map | None]]:
+    """Yield every frame with its map smoothed by a Gaussian over time, None where it is not wanted.
+
+    Near the video's ends the mean is over what is there.
+
+    Args:
+        answers: frames with their own maps, where they are needed.
+        seconds: the Gaussian's standard deviation; it ends at `REACH` of them.
+    """
+    earlier: deque[tuple[float, Map]] = deque()
+    for (each, saliency), ahead in _held_back(answers, lambda item: item[0].frame.time, REACH * seconds):
+        time = each.frame.time
+        while earlier and earlier[0][0] < time - REACH * seconds:
+            earlier.popleft()
+        if saliency is not None:
+            earlier.append((time, saliency))
+        later = ((other.frame.time, maps) for other, maps in ahead if maps is not None)
+        yield each.frame, _weighted([*earlier, *later], time, seconds) if each.wanted else None
+
+
+def _held_back(
+    items: Iterable[Item], time: Callable[[Item], float], reach: float
+) -> Iterator[tuple[Item, Iterable[Item]]]:
+    """Yield every item, when all within ``reach`` seconds are known, with those that are known to follow it."""
+    waiting: deque[Item] = deque()
+    for item in items:
+        waiting.append(item)
+        while waiting and (time(waiting[0]) + reach <= time(item) or len(waiting) > _MOST_NEIGHBOURS):
+            yield waiting.popleft(), waiting
+    while waiting:
+        yield waiting.popleft(), waiting
+
+
+def _weighted(near: Sequence[tuple[float, Map]], time: float, seconds: float) -> Map:
+    """Return the mean of maps around a time, weighted by a Gaussian."""
+    distances = np.array([each - time for each, _ in near]) / seconds
+    weights = np.where(np.abs(distances) <= REACH, np.exp(-(distances**2) / 2), 0)
+    mean = np.zeros_like(near[0][1])
+    for weight, (_, saliency) in zip(weights / weights.sum(), near, strict=True):
+        if weight:
+            mean += np.float32(weight) * saliency
+    return mean

@@ -32,8 +32,12 @@ _CHOICES = {
 }
 """What ``auto`` tries, the fastest first, and the precisions that it tries there."""
 
-_PACKAGES = {"triton": "triton", "fused": "numba", "openvino": "openvino"}
-_NOT_TORCH = {"fused": "fused.runtime:FusedRuntime", "openvino": "openvino_cpu:OpenVINORuntime"}
+_RUNTIMES = {
+    "triton": ("triton", "gpu:TritonRuntime"),
+    "fused": ("numba", "fused.runtime:FusedRuntime"),
+    "openvino": ("openvino", "openvino_cpu:OpenVINORuntime"),
+}
+"""Those that are not torch's: which package each needs, and where it stands."""
 
 
 def open_runtime(model: "TinyHD | str | Path | Saliency", device: str = "auto", precision: str = "float32") -> Runtime:
@@ -73,19 +77,12 @@ def open_runtime(model: "TinyHD | str | Path | Saliency", device: str = "auto", 
 
 def _open(source: ModelSource, device: str, precision: str) -> Runtime:
     name = device.partition(":")[0]
-    package = _PACKAGES.get(name)
+    package, place = _RUNTIMES.get(name, (None, "eager:TorchRuntime"))
     if package and not find_spec(package):
         raise Unusable(f"device {device!r} needs {package}, which is not installed (pip install {package})")
     try:
-        if name in _NOT_TORCH:
-            return resolve_name(f"{__name__}.{_NOT_TORCH[name]}")(source, precision)
-        if name == "triton":
-            from tinyhd_lib.runtime.gpu.runtime import TritonRuntime
-
-            return TritonRuntime(source, device, precision)
-        from tinyhd_lib.runtime.eager import TorchRuntime
-
-        return TorchRuntime(source, device, precision)
+        runtime = resolve_name(f"{__name__}.{place}")
+        return runtime(source, precision) if name in {"fused", "openvino"} else runtime(source, device, precision)
     # Raised where Numba finds no place for what it compiles, or a damaged one, or a library is not there.
     except (ImportError, RuntimeError, EOFError, LookupError, PickleError) as error:
         if not package:

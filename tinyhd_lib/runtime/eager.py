@@ -1,15 +1,22 @@
-"""The forward pass in torch, on any device."""
+"""The forward pass in torch, on any device; and whether another runtime gives the same maps, or nearly."""
 
 import os
 from collections.abc import Sequence
+from functools import cache
 
 import numpy as np
 import torch
 
-from tinyhd_lib.data.transforms import Map
+from tinyhd_lib.data.transforms import Map, preprocess, windows
+from tinyhd_lib.data.video import read_frames
 from tinyhd_lib.errors import first_line
+from tinyhd_lib.files import shipped
+from tinyhd_lib.metrics import cc
 from tinyhd_lib.models.source import ModelSource
-from tinyhd_lib.runtime.base import StudentRuntime, Unusable, try_out
+from tinyhd_lib.models.spec import CLIP_FRAMES, CLIP_SHAPE, PARITY_TOLERANCE
+from tinyhd_lib.runtime.base import LEAST_CC, Runtime, StudentRuntime, Unusable, try_out
+
+_EXAMPLES = ("pursuit.mp4", "popout.mp4")
 
 
 class TorchRuntime(StudentRuntime):
@@ -32,8 +39,6 @@ class TorchRuntime(StudentRuntime):
         if self._device.type == "mps":
             try_out(self, RuntimeError)  # where not every layer is there
         if precision != "float32":
-            from tinyhd_lib.runtime.exactness import check_exact
-
             check_exact(self, TorchRuntime(source, str(self._device)))
 
     def __call__(self, clips: Sequence[Map] | Map) -> Map:
@@ -73,3 +78,36 @@ def find_device(name: str, choices: str = "auto, triton, fused, openvino, cpu, c
     if device.type == "meta":
         raise Unusable("device 'meta' computes nothing")
     return device
+
+
+def check_exact(runtime: Runtime, exact: Runtime) -> None:
+    """Hold the maps of a runtime against those of an exact one.
+
+    Raises:
+        Unusable: in float32 they differ by more than 1e-5; with fewer bits their CC on the example clips, the mean over
+            all maps, is below the least that is allowed.
+    """
+    if runtime.precision == "float32":
+        clip = np.random.default_rng(0).standard_normal((1, *CLIP_SHAPE), np.float32)
+        difference = float(np.abs(runtime(clip) - exact(clip)).max())
+        if not difference <= PARITY_TOLERANCE:
+            raise Unusable(f"{runtime.name} differs from torch by {difference:.1e} on this machine")
+        return
+    least = LEAST_CC[runtime.precision]
+    mean = float(np.mean([cc(runtime([clip])[0], exact([clip])[0]) for clip in example_clips()]))
+    if not mean >= least:
+        raise Unusable(
+            f"{runtime.name}: refused, CC to float32 on the example clips is {mean:.4f}, and {least} the least; "
+            'use `precision="float32"`'
+        )
+
+
+@cache
+def example_clips() -> tuple[Map, ...]:
+    """Return clips (3, 16, 192, 256) of the videos that come with us, one every sixteen frames.
+
+    Raises:
+        BadInput: the videos are missing.
+    """
+    videos = ((preprocess(each.image) for each in read_frames(shipped("example_data", name))) for name in _EXAMPLES)
+    return tuple(np.stack(window.clip, axis=1) for video in videos for window in windows(video, CLIP_FRAMES))

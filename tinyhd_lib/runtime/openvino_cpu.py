@@ -55,8 +55,7 @@ class OpenVINORuntime(StudentRuntime):
         self.batch = compiled.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS")
         self._requests = openvino.AsyncInferQueue(compiled, self.batch)
         if not kept:
-            from tinyhd_lib.runtime.eager import TorchRuntime
-            from tinyhd_lib.runtime.exactness import check_exact
+            from tinyhd_lib.runtime.eager import TorchRuntime, check_exact
 
             check_exact(self, TorchRuntime(source, "cpu") if precision == "float32" else OpenVINORuntime(source))
             CONVERSIONS.write(key, compiled.export_model().getvalue())

@@ -3,7 +3,6 @@
 from tinyhd_lib.errors import refusing
 
 with refusing("the viewer needs more", ModuleNotFoundError, remedy="pip install -e '.[notebooks]' from the checkout"):
-    from tinyhd_lib.viewer.several import SaliencyViewers
-    from tinyhd_lib.viewer.widget import SaliencyViewer
+    from tinyhd_lib.viewer.widget import SaliencyViewer, SaliencyViewers
 
 __all__ = ["SaliencyViewer", "SaliencyViewers"]

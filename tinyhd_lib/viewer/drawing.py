@@ -12,13 +12,12 @@ import numpy as np
 
 from tinyhd_lib.data.images import as_address, as_jpeg
 from tinyhd_lib.data.reader import VideoReader, narrowed
-from tinyhd_lib.data.transforms import Bounds, Image, own_bounds, to_grey
+from tinyhd_lib.data.transforms import Bounds, Image, Map, own_bounds, to_grey
 from tinyhd_lib.data.writer import VideoWriter
 from tinyhd_lib.errors import BadInput
 from tinyhd_lib.prediction.overlay import draw, draw_difference, mark_peak, mark_points, mark_region, wipe, write
 from tinyhd_lib.viewer.sources import MapSource
 from tinyhd_lib.viewer.state import NORMALISATIONS, Settings, corners_at
-from tinyhd_lib.viewer.traces import peak_of
 
 logger = logging.getLogger(__name__)
 
@@ -104,6 +103,12 @@ class Scene:
         maps = (source.map(index) for index in range(0, source.count, max(1, source.count // _MOST_SAMPLED)))
         known = [own_bounds(saliency) for saliency in maps if saliency is not None]
         return (min(low for low, _ in known), max(high for _, high in known)) if known else (0.0, 1.0)
+
+
+def peak_of(saliency: Map) -> tuple[float, float]:
+    """Return where a map is greatest: x and y of that pixel's middle, in parts of the width and height."""
+    row, column = divmod(int(saliency.argmax()), saliency.shape[1])
+    return (column + 0.5) / saliency.shape[1], (row + 0.5) / saliency.shape[0]
 
 
 def contact_sheet(scene: Scene, settings: Settings, moments: int = 8) -> Image:

@@ -11,11 +11,9 @@ from importlib.resources import files
 from string import Template
 from typing import Any, NamedTuple
 
-from tinyhd_lib.viewer.browser_video import BrowserVideo
 from tinyhd_lib.viewer.drawing import Scene, as_html
-from tinyhd_lib.viewer.parts import Parts
+from tinyhd_lib.viewer.parts import OF_MAPS, BrowserVideo, Parts
 from tinyhd_lib.viewer.state import COLORMAPS, Settings
-from tinyhd_lib.viewer.traces import OF_MAPS
 
 Key = tuple[str, str, int]
 _FILES = files("tinyhd_lib.viewer")
@@ -55,7 +53,7 @@ def page(viewers: Sequence[Shown], most_bytes: float = math.inf) -> str:
         TooLargeError: it would be more all the same.
     """
     content = json.dumps([_content(each, most_bytes / len(viewers)) for each in viewers]).replace("<", "\\u003c")
-    return Template(_PAGE).substitute(title=escape(names(viewers)), style=STYLE, script=SCRIPT, content=content)
+    return Template(_PAGE).substitute(title=escape(titles(viewers)), style=STYLE, script=SCRIPT, content=content)
 
 
 def stand_in(viewers: Sequence[Shown], *, is_served: bool) -> str:
@@ -68,7 +66,7 @@ def stand_in(viewers: Sequence[Shown], *, is_served: bool) -> str:
     """
     with suppress(TooLargeError):
         if not is_served:
-            return framed(page(viewers, MOST_IN_A_CELL), names(viewers))
+            return framed(page(viewers, MOST_IN_A_CELL), titles(viewers))
     return "".join(as_html(each.scene, each.settings) for each in viewers)
 
 
@@ -128,6 +126,6 @@ def _of_source(parts: Parts, name: str) -> Iterator[Key]:
         yield from (("points", name, chunk) for chunk in range(parts.chunks))
 
 
-def names(viewers: Sequence[Shown]) -> str:
+def titles(viewers: Sequence[Shown]) -> str:
     """Return what the videos are called."""
     return ", ".join(each.scene.video.stem for each in viewers)

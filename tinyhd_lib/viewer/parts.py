@@ -1,27 +1,48 @@
-"""What the browser is sent of a video and its maps, part by part; js/src/parts.ts reads it."""
+"""What the browser is sent of a video and its maps, part by part; js/src/parts.ts reads it.
+
+The video is H.264 in fragments, which a browser plays from any frame on; it is made once and kept in the cache. Every
+video takes this way, those that a browser would play as they are too: its frames are then the ones that the model saw,
+upright, at their own times, and small enough to be sent to a notebook while it plays.
+"""
 
 import json
 import struct
+from collections.abc import Callable
 from dataclasses import fields
 from functools import lru_cache
-from typing import Any
+from itertools import islice, pairwise
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
 from isal import isal_zlib
 
+from tinyhd_lib.cache import Cache
+from tinyhd_lib.data.gaze import as_fixations, places_of
 from tinyhd_lib.data.images import as_jpeg
-from tinyhd_lib.data.reader import narrowed
-from tinyhd_lib.data.transforms import Map, own_bounds, stretched
+from tinyhd_lib.data.reader import VideoReader, narrowed
+from tinyhd_lib.data.transforms import Image, Map, own_bounds, stretched
+from tinyhd_lib.data.video import read_frames, source_files
+from tinyhd_lib.data.writer import VideoWriter
 from tinyhd_lib.errors import BadInput, refusing
+from tinyhd_lib.files import digest_of, fingerprint
+from tinyhd_lib.metrics import cc, nss
 from tinyhd_lib.prediction.overlay import colours_of
-from tinyhd_lib.viewer.browser_video import CHUNK, BrowserVideo
-from tinyhd_lib.viewer.drawing import Scene
+from tinyhd_lib.viewer.drawing import Scene, peak_of
+from tinyhd_lib.viewer.sources import MapSource
 from tinyhd_lib.viewer.state import COLORMAPS, COMPARING_VIEWS, NORMALISATIONS, SPEEDS, VIEWS, Settings, known_values
-from tinyhd_lib.viewer.traces import OF_GAZE, OF_MAPS, OF_VIDEO, UNITS, peak_of, score
 
 KINDS = ("times", "maps", "points", "trace", "bounds", "colours", "still", "video")
+CHUNK = 64
+"""Frames of a part, of the video and of everything else."""
+
 _WIDEST_MAP = 320
+_MOST_LOOKED_AT = 400  # frames of a video: a timeline has no more pixels
+_COARSE = (64, 48)
+_FRAGMENT = 16  # frames of the browser's video between two that can be sought
+_WIDEST_VIDEO = 1280
+_CACHE = Cache("videos", version=3, most_bytes=4 * 2**30)
 
 
 class Parts:
@@ -142,3 +163,116 @@ def packed_maps(maps: list[Map | None]) -> bytes:
     changes = np.diff(levels, axis=0, prepend=np.uint8(0))
     packed = isal_zlib.compress(np.diff(changes, axis=2, prepend=np.uint8(0)).tobytes(), 3)
     return struct.pack("<3H", *shape, len(maps)) + about.tobytes() + packed
+
+
+def motion(reader: VideoReader) -> Map:
+    """Return how much a video changes from frame to frame: the mean change of a pixel, in grey levels of 255.
+
+    Returns:
+        (frames,) float64, NaN for the first.
+    """
+    return _changes(reader, lambda image: cv2.cvtColor(image, cv2.COLOR_RGB2GRAY).ravel()) / np.prod(_COARSE)
+
+
+def cuts(reader: VideoReader) -> Map:
+    """Return how unlike a frame's colours are to those of the frame before: high where the video is cut.
+
+    Returns:
+        (frames,) float64, likewise: the part of the pixels that would need another colour of 512, 0 to 1.
+    """
+    changes = _changes(reader, lambda image: np.bincount((image >> 5).reshape(-1, 3) @ (64, 8, 1), minlength=512))
+    return changes / 2 / np.prod(_COARSE)
+
+
+def score(source: MapSource, observers: MapSource | None, metric: str) -> Map:
+    """Return NSS or CC of a map source at its own resolution.
+
+    Args:
+        source: of the maps.
+        observers: who looked.
+        metric: ``"NSS"`` or ``"CC"``.
+
+    Returns:
+        (frames,) float64, likewise.
+    """
+    values = np.full(source.count, np.nan)
+    for index in range(0, source.count, max(1, source.count // _MOST_LOOKED_AT)):
+        saliency, truth = source.map(index), observers.truth(index) if observers else None
+        if saliency is None or truth is None:
+            continue
+        if metric == "CC":
+            small = cv2.resize(truth.saliency, saliency.shape[::-1], interpolation=cv2.INTER_AREA)
+            values[index] = float(cc(saliency, small))
+        else:
+            values[index] = float(nss(saliency, as_fixations(places_of(truth.fixations), saliency.shape)))
+    return values
+
+
+OF_GAZE = ("NSS", "CC")
+OF_MAPS = ("map change", "map spread", "peak from centre")
+"""What maps alone tell, which js/src/map_traces.ts computes."""
+
+OF_VIDEO = {"motion": motion, "cuts": cuts}
+UNITS = {"motion": "grey levels a pixel", "cuts": "of the colours change"}
+
+
+def _changes(reader: VideoReader, told: Callable[[Image], Map]) -> Map:
+    """Return the sum of how much each number changes that is told of a small picture of every frame."""
+    images = (cv2.resize(frame.image, _COARSE, interpolation=cv2.INTER_AREA) for frame in read_frames(reader.path))
+    every = [told(image).astype(np.int32) for image in islice(images, reader.count)]
+    return np.array([np.nan, *(np.abs(after - before).sum() for before, after in pairwise(every))], float)
+
+
+class BrowserVideo(NamedTuple):
+    """A fragmented mp4 and where its parts lie.
+
+    Attributes:
+        path: of the file.
+        starts: where the head begins that describes all chunks, where each of them does, and where the last one ends.
+    """
+
+    path: Path
+    starts: list[int]
+
+    def part(self, chunk: int) -> bytes:
+        """Return the bytes of a chunk of frames; -1 for the head.
+
+        Raises:
+            IndexError: there is no such chunk.
+        """
+        start, end = self.starts[chunk + 1], self.starts[chunk + 2]
+        with self.path.open("rb") as file:
+            file.seek(start)
+            return file.read(end - start)
+
+
+def browser_video(reader: VideoReader, width: int, told: Callable[[int, int], None]) -> BrowserVideo:
+    """Return a video for browsers, with its sound; made if it is not in the cache.
+
+    Args:
+        reader: of the video.
+        width: of its pictures, at most.
+        told: called with the number of frames that are done, and that of all.
+    """
+
+    def write(path: Path) -> None:
+        with VideoWriter(path, reader.rate, reader.path, fragment=_FRAGMENT) as writer:
+            for frame in islice(read_frames(reader.path), reader.count):
+                writer.write(narrowed(frame.image, width), reader.times[frame.index])
+                told(frame.index + 1, reader.count)
+
+    width = min(width, _WIDEST_VIDEO)
+    key = digest_of(fingerprint(source_files(reader.path)), str(width), str(reader.count))
+    return _parsed(_CACHE.file(key, write))
+
+
+def _parsed(path: Path) -> BrowserVideo:
+    """Find the chunks of a fragmented mp4: boxes of a length and a name of four bytes each."""
+    starts, at = [], 0
+    with path.open("rb") as file:
+        while box := file.read(8):
+            if box[4:] in {b"moof", b"mfra"}:  # fragments, and what follows the last of them
+                starts.append(at)
+            at += int.from_bytes(box[:4])
+            file.seek(at)
+    return BrowserVideo(path, [0, *starts[: -1 : CHUNK // _FRAGMENT], starts[-1]])

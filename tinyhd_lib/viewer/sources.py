@@ -12,9 +12,8 @@ from tqdm.auto import tqdm
 from tinyhd_lib.cache import Cache
 from tinyhd_lib.data.gaze import GroundTruth, places_of, read_gaze
 from tinyhd_lib.data.layouts import Video
-from tinyhd_lib.data.transforms import Map
+from tinyhd_lib.data.transforms import Map, looks
 from tinyhd_lib.data.video import Frame, count_frames_in, read_frames, source_files
-from tinyhd_lib.data.windows import looks
 from tinyhd_lib.errors import BadInput
 from tinyhd_lib.evaluation.predictions import MAP_SUFFIXES, read_any_map
 from tinyhd_lib.files import digest_of, fingerprint, write_array

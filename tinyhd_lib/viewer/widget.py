@@ -10,6 +10,7 @@ notebook, an exported page), a page with everything in it, or a sheet of moments
 """
 
 import json
+import os
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, replace
@@ -20,20 +21,66 @@ from typing import Any, Self
 
 import anywidget
 import numpy as np
+from ipywidgets import DOMWidget, GridBox, Layout
 from traitlets import Bool, Dict, Float, Int, List, Unicode, validate
 
 from tinyhd_lib.data.images import as_png
 from tinyhd_lib.data.layouts import Video
 from tinyhd_lib.data.transforms import Image, Map
 from tinyhd_lib.errors import BadInput, refusing
+from tinyhd_lib.files import write_atomically
 from tinyhd_lib.models.weights import DEFAULT_WEIGHTS
-from tinyhd_lib.viewer.browser_video import BrowserVideo, browser_video
 from tinyhd_lib.viewer.drawing import Scene, contact_sheet, write_video
-from tinyhd_lib.viewer.in_cell import InCell
-from tinyhd_lib.viewer.page import SCRIPT, STYLE, Shown
-from tinyhd_lib.viewer.parts import Parts
+from tinyhd_lib.viewer.page import SCRIPT, STYLE, Shown, page, stand_in, titles
+from tinyhd_lib.viewer.parts import BrowserVideo, Parts, browser_video
 from tinyhd_lib.viewer.sources import Maps, open_decoders, open_maps
 from tinyhd_lib.viewer.state import COMPARING_VIEWS, Settings, State, as_state, read_state
+
+
+class InCell(DOMWidget):  # type: ignore[misc]
+    """A widget of one viewer or of several.
+
+    Attributes:
+        interactive: whether the cell shows the widget alone (True), the page alone (False), or both, of which a front
+            end takes the widget while its kernel is there (None).
+        out: folder of what is exported.
+    """
+
+    interactive: bool | None = None
+    out = Path()
+
+    def viewers(self) -> list[Shown]:
+        """Return what is shown."""
+        raise NotImplementedError
+
+    def save_html(self, path: str | Path | None = None) -> Path:
+        """Write what is shown as one page that opens anywhere, without Python; answers where.
+
+        Raises:
+            OSError: it cannot be written.
+        """
+        name = titles(self.viewers()).replace(", ", "_")
+        return self._written(path, f"{name}.html", page(self.viewers()).encode())
+
+    def _repr_mimebundle_(self, **kwargs: Any) -> Any:
+        """Return what the notebook shows: the widget, and what stands in for it where no kernel answers."""
+        bundle: Any = {} if self.interactive is False else super()._repr_mimebundle_(**kwargs)
+        data = bundle[0] if isinstance(bundle, tuple) else bundle
+        if not self.interactive:
+            is_served = "JPY_SESSION_NAME" in os.environ and self.interactive is None
+            data["text/html"] = stand_in(self.viewers(), is_served=is_served)
+        data["text/plain"] = "\n".join(each.scene.caption(each.settings) for each in self.viewers())
+        return bundle
+
+    def _written(self, path: str | Path | None, name: str, content: bytes) -> Path:
+        place = self._place(path, name)
+        write_atomically(place, content)
+        self.send({"said": f"wrote {place}"})
+        return place
+
+    def _place(self, path: str | Path | None, name: str) -> Path:
+        return self.out / name if path is None else Path(path)
+
 
 _KINDS: dict[type, Any] = {int: Int, float: Float, str: Unicode, bool: Bool, list: List}
 _TRAITS = {name: _KINDS[type(value)]().tag(sync=True) for name, value in asdict(Settings()).items()}
@@ -255,6 +302,35 @@ class SaliencyViewer(InCell, _WithSettings):  # type: ignore[misc]
 
     def _whole(self) -> Scene:
         return Scene(self._scene.video, self._scene.sources, width=None)
+
+
+_COLUMNS = "repeat(auto-fit, minmax(min(100%, 520px), 1fr))"  # as viewer.css has it
+
+
+class SaliencyViewers(InCell, GridBox):  # type: ignore[misc]
+    """Viewers beside each other, in as many columns as there is room for: of several videos, or of one in several ways.
+
+    Those that have no ``group`` are given one, so that they go through time together.
+
+    Args:
+        viewers: in their order.
+        out: folder of what is exported.
+
+    Raises:
+        BadInput: there are none.
+    """
+
+    def __init__(self, viewers: Sequence[SaliencyViewer], out: str | Path = ".") -> None:
+        if not viewers:
+            raise BadInput("viewers: give one or more, SaliencyViewers([SaliencyViewer(...), ...])")
+        for viewer in viewers:
+            viewer.group = viewer.group or "together"
+        super().__init__(viewers, layout=Layout(grid_template_columns=_COLUMNS))
+        self.out = Path(out)
+
+    def viewers(self) -> list[Shown]:
+        """Return what is shown."""
+        return [shown for viewer in self.children for shown in viewer.viewers()]
 
 
 def _one_line(error: Exception) -> str:

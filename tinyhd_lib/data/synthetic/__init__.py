@@ -6,26 +6,99 @@
     density(clip, 0)  # (H, W): where observers look in the first frame of video 601, exactly
 
 The same arguments give the same bytes (those of videos as far as the same encoders run on the same machine).
+
+Each kind has one function that writes its videos below a root, one at a time, with all that a reader of the real layout
+meets. Whatever that is, the frame that a file calls the first of its video is frame 0 of the clip that the video's
+recipe makes.
 """
 
+import io
 import json
 import shutil
-from collections.abc import Iterator
-from dataclasses import asdict
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, replace
+from itertools import product
 from pathlib import Path
 from typing import Any
 
-from tinyhd_lib.data.layouts import DHF1K_SPLITS
-from tinyhd_lib.data.synthetic.files import SMALLEST, WRITERS, Order
-from tinyhd_lib.data.synthetic.scenes import GazeModel
-from tinyhd_lib.errors import BadInput
-from tinyhd_lib.files import appears_whole
+import av
+import numpy as np
+from scipy.io import savemat
 
-KINDS = tuple(WRITERS)
-"""The layouts that can be written."""
+from tinyhd_lib.data.gaze import ASSUMED_WIDTH_DEGREES, Gaze, blur, gaze_file
+from tinyhd_lib.data.images import as_png, encode_grey
+from tinyhd_lib.data.layouts import DHF1K_SPLITS
+from tinyhd_lib.data.synthetic import scenes
+from tinyhd_lib.data.transforms import Image
+from tinyhd_lib.data.writer import VideoWriter
+from tinyhd_lib.errors import BadInput
+from tinyhd_lib.files import appears_whole, write_atomically
+
+SMALLEST = 32
+"""Pixels a side: below, things would be specks."""
+
+_UCF_CLASSES = ("Diving-Side", "Golf-Swing-Back", "Kicking-Front", "Lifting", "Riding-Horse", "Run-Side")
+_KINETICS_CLASSES = ("abseiling", "air drumming", "archery")
 
 RECORD_NAME = "synthetic.json"
 """The file that says that a set is made up, and of what."""
+
+
+@dataclass(frozen=True)
+class VideoSettings:
+    """All that decides a video and the gaze at it: the arguments of `make_video` and of `simulate_observers`.
+
+    Attributes:
+        seed: of the clip.
+        frames: of each of its shots.
+        size: (H, W).
+        shot: the only one that the video shows, counted from 0; None if it shows all of them.
+        observers: how many; 0 if the set holds nobody's gaze at this video.
+        observers_seed: of their gaze.
+    """
+
+    seed: int
+    frames: tuple[int, ...]
+    size: tuple[int, int]
+    observers: int
+    observers_seed: int
+    shot: int | None = None
+
+    def clip(self) -> scenes.SyntheticVideo:
+        clip = scenes.make_video(self.seed, self.frames, self.size)
+        return clip if self.shot is None else scenes.only_shot(clip, self.shot)
+
+    def gaze(self) -> Gaze:
+        return scenes.simulate_observers(self.clip(), self.observers, self.observers_seed)
+
+
+@dataclass(frozen=True)
+class Order:
+    """Say what a data set is to hold.
+
+    Attributes:
+        videos: how many in each split.
+        frames: of a video; UCF-Sports gets some that are shorter, as the real one has.
+        size: (H, W) in pixels; UCF-Sports gets others besides.
+        observers: of each video, where the layout holds their gaze.
+        seed: decides everything else.
+    """
+
+    videos: int = 3
+    frames: int = 24
+    size: tuple[int, int] = (96, 160)
+    observers: int = 12
+    seed: int = 0
+
+    def recipe(self, number: int, **changes: Any) -> VideoSettings:
+        """Of the video of this number, which no other of the set has: by default one cut after two thirds.
+
+        What follows the cut is shorter than a window; a video that is too short has none.
+        """
+        seed, observers_seed = (int(word) for word in np.random.SeedSequence((self.seed, number)).generate_state(2))
+        last = min(self.frames // 3, 13)
+        shots = (self.frames - last, last) if last else (self.frames,)
+        return replace(VideoSettings(seed, shots, self.size, self.observers, observers_seed), **changes)
 
 
 def synthesise(kind: str, folder: Path, **options: Any) -> Iterator[Path]:
@@ -94,9 +167,188 @@ def _build(kind: str, folder: Path, order: Order) -> Iterator[Path]:
             "synthetic": "made up by a program; the gaze is simulated, and nobody is to be seen",
             "kind": kind,
             "order": asdict(order),
-            "habits": asdict(GazeModel()),
+            "habits": asdict(scenes.GazeModel()),
             "videos": made,
         }
         (partial / RECORD_NAME).write_text(json.dumps(record, indent=1))
         if folder.exists():
             folder.rmdir()
+
+
+Made = tuple[str, Path, VideoSettings]
+"""A finished video: its name, as data sets have it, the file or folder that shows it, and what it was made of."""
+
+
+def _write_dhf1k(root: Path, order: Order) -> Iterator[Made]:
+    for split in DHF1K_SPLITS:
+        for number in split.numbers[: order.videos]:
+            recipe = order.recipe(number, observers=0 if split.name == "test" else order.observers)
+            path = root / "video" / f"{number:03d}.AVI"
+            write_avi(path, recipe.clip())
+            folder = root / "annotation" / f"{number:04d}"
+            for count, fixations in enumerate(_write_truth(folder, "{:04d}.png", recipe), start=1):
+                write_atomically(folder / "fixation" / "maps" / f"{count:04d}.mat", mat(fixations))
+            yield folder.name, path, recipe
+
+
+def _write_ucf(root: Path, order: Order) -> Iterator[Made]:
+    height, width = order.size
+    sizes = ((height, width), (height, _even(width * 3 / 4)), (_even(height * 3 / 4), width))
+    for number, (split, position) in enumerate(product(("training", "testing"), range(order.videos))):
+        group, kind = divmod(number, len(_UCF_CLASSES))
+        # Real ones can be shorter than a window; with one video a split there should be one for training all the same.
+        short = position == order.videos - 1 and number > 0
+        frames = {"frames": (min(order.frames, 11),)} if short else {}
+        recipe = order.recipe(number, size=sizes[number % len(sizes)], **frames)
+        name = f"{_UCF_CLASSES[kind]}{{}}{group + 1:03d}"
+        folder = root / split / name.format("-")
+        _write_frames(folder, name.format("_") + "_{:03d}.png", recipe)
+        yield folder.name, folder, recipe
+
+
+def _write_hollywood2(root: Path, order: Order) -> Iterator[Made]:
+    for number, (split, position) in enumerate(product(("training", "testing"), range(order.videos))):
+        name = f"actionclip{split.removesuffix('ing')}{position + 1:05d}"
+        video = order.recipe(2 * number)
+        for shot in range(len(video.frames)):
+            # The shots are of one clip, but observers see them apart.
+            recipe = replace(video, shot=shot, observers_seed=order.recipe(2 * number + shot).observers_seed)
+            folder = root / split / f"{name}_{shot + 1}"
+            _write_frames(folder, name + "_{:05d}.png", recipe, first=1 + sum(video.frames[:shot]))
+            yield folder.name, folder, recipe
+
+
+def _write_kinetics(root: Path, order: Order) -> Iterator[Made]:
+    for number, (split, position) in enumerate(product(("train", "val"), range(order.videos))):
+        folder = root / split / _KINETICS_CLASSES[position % len(_KINETICS_CLASSES)]
+        recipe = order.recipe(number, observers=0)
+        path = folder / f"synth{number:06d}_000000_000010.mp4"
+        write_mp4(path, recipe.clip())
+        if position == 0:
+            # As of a download that broke off: the index, which comes last, is missing.
+            content = b"\0\0\0\x18ftypmp42\0\0\0\0mp42isom" + b"\0\1\0\0mdat" + bytes(4096)
+            write_atomically(folder / "synthbroken_000000_000010.mp4", content)
+        yield f"{folder.name}/{path.stem}", path, recipe
+
+
+def _write_folder(root: Path, order: Order, observers: int = 0) -> Iterator[Made]:
+    for number in range(order.videos):
+        path, recipe = root / f"clip_{number:03d}.mp4", order.recipe(number, observers=observers)
+        write_mp4(path, recipe.clip())
+        yield path.stem, path, recipe
+
+
+def _write_gaze(root: Path, order: Order) -> Iterator[Made]:
+    described = {}
+    for name, path, recipe in _write_folder(root, order, order.observers):
+        gaze, fps = recipe.gaze(), float(recipe.clip().rate)
+        height, width = gaze.size
+        write_atomically(path.with_suffix(".npz"), gaze_file(gaze, fps))
+        described[name] = {
+            "frames": gaze.frames,
+            "fps": fps,
+            "width": width,
+            "height": height,
+            "viewers": recipe.observers,
+            "gaze_points": len(gaze.frame),
+            "pixels_per_degree": width / ASSUMED_WIDTH_DEGREES,
+        }
+        yield name, path, recipe
+    write_atomically(root / "GAZE.json", json.dumps(described, indent=1).encode())
+
+
+def _write_avimos(root: Path, order: Order) -> Iterator[Made]:
+    for number, (split, _) in enumerate(product(("Train", "Test"), range(order.videos))):
+        recipe = order.recipe(number)
+        path = root / "Videos" / f"{number:03d}.mp4"
+        write_mp4(path, recipe.clip())
+        gaze, folder = recipe.gaze(), root / f"Fixations{split}" / split / path.stem
+        frames = [gaze.at(index) for index in range(gaze.frames)]
+        points = [np.rint(np.stack([each.x, each.y], axis=1)).astype(int).tolist() for each in frames]
+        write_atomically(folder / "fixations.json", json.dumps(points).encode())
+        for index, each in enumerate(frames):
+            write_atomically(
+                folder / "fixations" / f"{index:05d}.png", encode_grey(255 * (each.counts() > 0).astype(np.uint8))
+            )
+        yield path.stem, path, recipe
+
+
+WRITERS: dict[str, Callable[[Path, Order], Iterator[Made]]] = {
+    "dhf1k": _write_dhf1k,
+    "ucf": _write_ucf,
+    "hollywood2": _write_hollywood2,
+    "kinetics": _write_kinetics,
+    "folder": _write_folder,
+    "gaze": _write_gaze,
+    "avimos": _write_avimos,
+}
+"""How each kind is written below a root; every video is given as soon as it is finished."""
+
+KINDS = tuple(WRITERS)
+"""The layouts that can be written."""
+
+
+def _even(length: float) -> int:
+    """As near as H.264 takes it, and not too small."""
+    return max(SMALLEST, 2 * round(length / 2))
+
+
+def _write_truth(folder: Path, pattern: str, recipe: VideoSettings, first: int = 1) -> Iterator[Image]:
+    """Write the maps and fixations of a video, a file a frame, numbered from ``first``; none if nobody watched.
+
+    Yields:
+        (H, W) uint8 of each frame, 1 where anybody looked, else 0.
+    """
+    gaze = recipe.gaze()
+    for index in range(gaze.frames if recipe.observers else 0):
+        name, fixations = pattern.format(first + index), (gaze.at(index).counts() > 0).astype(np.uint8)
+        write_atomically(folder / "maps" / name, encode_grey(ground_truth(fixations)))
+        write_atomically(folder / "fixation" / name, encode_grey(fixations * 255))
+        yield fixations
+
+
+def _write_frames(folder: Path, pattern: str, recipe: VideoSettings, first: int = 1) -> None:
+    """Write the pictures, maps and fixations of a video that somebody watched, likewise."""
+    clip = recipe.clip()
+    for index, _ in enumerate(_write_truth(folder, pattern, recipe, first)):
+        write_atomically(folder / "images" / pattern.format(first + index), as_png(scenes.render(clip, index)))
+
+
+_MAT_HEADER = b"MATLAB 5.0 MAT-file, synthetic".ljust(116)
+
+
+def ground_truth(fixations: Image) -> Image:
+    """Return the map that data sets make of fixations: blurred by one degree, its highest place white.
+
+    Args:
+        fixations: (H, W), 0 and 1.
+
+    Returns:
+        (H, W) uint8; black if nobody looked.
+    """
+    blurred = blur(fixations.astype(np.float32), fixations.shape[1] / ASSUMED_WIDTH_DEGREES)
+    return np.rint(blurred * (255 / (blurred.max() or 1))).astype(np.uint8)
+
+
+def write_mp4(path: Path, clip: scenes.SyntheticVideo) -> None:
+    with VideoWriter(path, clip.rate) as video:
+        for index in range(clip.frames):
+            video.write(scenes.render(clip, index), float(index / clip.rate))
+
+
+def write_avi(path: Path, clip: scenes.SyntheticVideo) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with av.open(str(path.absolute()), "w", format="avi") as container:
+        stream = container.add_stream("mpeg4", rate=clip.rate, options={"flags": "+qscale", "global_quality": "354"})
+        stream.height, stream.width, stream.pix_fmt = *clip.size, "yuv420p"
+        for index in range(clip.frames):
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(scenes.render(clip, index), format="rgb24")))
+        container.mux(stream.encode(None))
+
+
+def mat(fixations: Image) -> bytes:
+    """Return a fixation map as MATLAB saves it."""
+    file = io.BytesIO()
+    savemat(file, {"I": fixations}, do_compression=True)
+    # The header is free text, in which the date would make every file another one.
+    return _MAT_HEADER + file.getvalue()[len(_MAT_HEADER) :]

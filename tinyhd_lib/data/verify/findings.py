@@ -1,7 +1,9 @@
 """What can be found wrong with a data set, and how it is said."""
 
 import os
-from itertools import groupby
+import re
+from collections.abc import Iterable
+from itertools import groupby, pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -67,6 +69,37 @@ def unreadable(file: Path, told: str) -> Finding:
     """
     line = " ".join(told.split()).removeprefix(str(file)).lstrip(f":{os.sep} ")
     return Finding("unreadable", file, line if "anew" in line else f"{line}; fetch or make it anew")
+
+
+def last_number(name: str) -> int | None:
+    """Return the number that a name ends with.
+
+    Examples:
+        >>> last_number("Diving-Side_001_017"), last_number("cover")
+        (17, None)
+    """
+    found = re.search(r"\d+$", name)
+    return int(found[0]) if found else None
+
+
+def gaps(numbers: Iterable[int]) -> list[range]:
+    """Return what is missing between the least and the greatest.
+
+    Examples:
+        >>> gaps([9, 1, 2, 5, 8])
+        [range(3, 5), range(6, 8)]
+    """
+    return [range(one + 1, other) for one, other in pairwise(sorted(numbers)) if other - one > 1]
+
+
+def spoken(numbers: range) -> str:
+    """Return a run of numbers in words.
+
+    Examples:
+        >>> spoken(range(3, 4)), spoken(range(3, 6))
+        ('3', '3 to 5')
+    """
+    return str(numbers[0]) if len(numbers) == 1 else f"{numbers[0]} to {numbers[-1]}"
 
 
 _MOST = 10

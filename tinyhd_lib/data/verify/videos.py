@@ -14,8 +14,7 @@ from tinyhd_lib.data.gaze import Gaze, read_fixations, read_gaze
 from tinyhd_lib.data.images import read_colours, read_grey
 from tinyhd_lib.data.layouts import PICTURE_SUFFIXES, Video
 from tinyhd_lib.data.transforms import Image
-from tinyhd_lib.data.verify.findings import Finding, VideoCheck, unreadable
-from tinyhd_lib.data.verify.sets import gaps, last_number, spoken
+from tinyhd_lib.data.verify.findings import Finding, VideoCheck, gaps, last_number, spoken, unreadable
 from tinyhd_lib.data.video import Frame, source_files
 from tinyhd_lib.errors import BadInput
 

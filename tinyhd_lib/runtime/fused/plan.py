@@ -80,6 +80,15 @@ class Plan:
         """Return the shape of a step's result, or of the clip."""
         return self.clip if number == CLIP else self.steps[number].shape
 
+    def weights_of(self, number: int) -> list[Map]:
+        """Return the weights of a step."""
+        return [self.weights[f"{number}.{each}"] for each in range(self.steps[number].weights)]
+
+    @property
+    def last_use(self) -> dict[int, int]:
+        """Return for every result that is read by a step, which one reads it last."""
+        return {source: number for number, step in enumerate(self.steps) for source in step.sources}
+
     def to_bytes(self) -> bytes:
         """Return the plan as it is kept: safetensors, with the steps as Python literals among the weights."""
         steps = repr([astuple(step) for step in self.steps]).encode()
@@ -99,8 +108,7 @@ def share_buffers(plan: Plan) -> tuple[list[int], list[int]]:
     Returns:
         each step's buffer, and each buffer's size in numbers.
     """
-    last_use = {source: number for number, step in enumerate(plan.steps) for source in step.sources}
-    last_use[len(plan.steps) - 1] = len(plan.steps)
+    last_use = plan.last_use | {len(plan.steps) - 1: len(plan.steps)}
     sizes: list[int] = []
     chosen: list[int] = []
     free: list[int] = []

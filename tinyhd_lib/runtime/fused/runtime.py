@@ -37,10 +37,7 @@ class Engine:
         self._threads = threads
         self._helpers = ThreadPoolExecutor(max(1, threads - 1))
         self._steps = plan.steps
-        self._weights = [
-            tuple(plan.weights[f"{number}.{each}"] for each in range(step.weights))
-            for number, step in enumerate(plan.steps)
-        ]
+        self._weights = [tuple(plan.weights_of(number)) for number in range(len(plan.steps))]
         buffers, sizes = share_buffers(plan)
         rooms = [_aligned(size) for size in sizes]
         self._results = [rooms[buffer] for buffer in buffers]
@@ -136,8 +133,7 @@ class FusedRuntime(StudentRuntime):
         self._shared = Engine(plan, threads)
         self._plan, self._own = plan, local()
         if not kept:
-            from tinyhd_lib.runtime.eager import TorchRuntime
-            from tinyhd_lib.runtime.exactness import check_exact
+            from tinyhd_lib.runtime.eager import TorchRuntime, check_exact
 
             check_exact(self, TorchRuntime(source, "cpu"))
             PLANS.write(key, plan.to_bytes())

@@ -1,16 +1,29 @@
-"""Computes a plan on a GPU, a batch of clips at a time."""
+"""The forward pass on a GPU: a plan computed a batch at a time, recorded as one CUDA graph for each size of a batch."""
 
 import math
+from collections.abc import Sequence
+from importlib.metadata import version
+from pathlib import Path
+from threading import Lock
 from typing import Any
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 from triton import cdiv, next_power_of_2
 
+from tinyhd_lib.data.transforms import Map
+from tinyhd_lib.models.source import ModelSource
+from tinyhd_lib.models.spec import CLIP_SHAPE
 from tinyhd_lib.models.upsampling import enlarge
-from tinyhd_lib.runtime.fused.plan import CLIP, ENLARGE, EXPAND, Plan, Step
-from tinyhd_lib.runtime.gpu import kernels
+from tinyhd_lib.runtime import gpu_kernels as kernels
+from tinyhd_lib.runtime.base import StudentRuntime, conversion_key, plan_of, try_out
+from tinyhd_lib.runtime.eager import TorchRuntime, check_exact, find_device
+from tinyhd_lib.runtime.fused.plan import CLIP, ENLARGE, EXPAND, PLANS, Plan, Step
+
+_BATCH = 16
+"""Clips of a pass, at most."""
 
 _LEAST = 16
 """Of a side of what matrix units multiply."""
@@ -34,17 +47,17 @@ class Engine:
 
     def __init__(self, plan: Plan, device: torch.device, kind: torch.dtype, tile: int = _TILE) -> None:
         self._plan, self._kind, self._tile, self._precision = plan, kind, tile, _precision(device)
-        self._weights = {name: torch.from_numpy(weight.copy()).to(device) for name, weight in plan.weights.items()}
-        self._last_use = {source: number for number, step in enumerate(plan.steps) for source in step.sources}
+        weights = (plan.weights_of(number) for number in range(len(plan.steps)))
+        self._weights = [[torch.from_numpy(each.copy()).to(device) for each in of_step] for of_step in weights]
+        self._last_use = plan.last_use
 
     def __call__(self, clips: Tensor) -> Tensor:
         """Return the fused maps (N, outputs, H, W) in float32 of clips (N, 3, T, H, W)."""
         results = {CLIP: clips.to(self._kind)}
         for number, step in enumerate(self._plan.steps):
             inputs = [results[each] for each in step.inputs]
-            weights = [self._weights[f"{number}.{each}"] for each in range(step.weights)]
             other = None if step.other is None else results[step.other]
-            results[number] = self._result(step, inputs, weights, other)
+            results[number] = self._result(step, inputs, self._weights[number], other)
             for source in step.sources:
                 if self._last_use[source] == number:
                     results.pop(source, None)
@@ -122,3 +135,75 @@ def _precision(device: torch.device) -> str:
     """Return how float32 is multiplied: by three products of fewer bits, as exact, where there are units for it."""
     modern = device.type == "cuda" and not torch.version.hip and torch.cuda.get_device_capability(device) >= (8, 0)
     return "tf32x3" if modern else "ieee"
+
+
+class TritonRuntime(StudentRuntime):
+    """Folded and fused; see `Runtime`.
+
+    The kernels are compiled when they first run on a machine, which Triton keeps; batches have a power of two of clips,
+    so that there are few graphs.
+
+    Args:
+        source: the model.
+        device: ``triton`` or ``triton:1``.
+        precision: what maps are kept in between two steps, and multiplied in.
+
+    Raises:
+        BadInput: there is no such precision.
+        Unusable: the device is not there, the kernels cannot be compiled for it, or the maps differ from torch's on it:
+            in float32 by more than 1e-5, with fewer bits by more than their precision allows.
+    """
+
+    def __init__(self, source: ModelSource, device: str = "triton", precision: str = "float32") -> None:
+        self._device = find_device(device)
+        super().__init__(source, f"triton {version('triton')} {self._device}", precision, _BATCH)
+        self._alone = Lock()
+        self._graphs: dict[int, _Graph] = {}
+        code = sorted(each for part in ("gpu*.py", "fused/plan*.py") for each in Path(__file__).parent.glob(part))
+        card = f"{precision} {torch.cuda.get_device_name(self._device)}"
+        key = conversion_key(source, ("triton", "torch", "torchvision"), card, code)
+        plan, kept = plan_of(source, key, "this GPU, once (its kernels are compiled, too, which takes a while)")
+        self._engine = Engine(plan, self._device, getattr(torch, precision))
+        if not kept:
+            try_out(self, Exception)  # whatever a compiler raises, torch can do without it
+            check_exact(self, TorchRuntime(source, str(self._device)))
+            PLANS.write(key, plan.to_bytes())
+
+    def __call__(self, clips: Sequence[Map] | Map) -> Map:
+        """See `Runtime`."""
+        with self._alone:  # a graph has one set of results
+            parts = [self._batch(clips[first : first + _BATCH]) for first in range(0, len(clips), _BATCH)]
+        return np.concatenate(parts)
+
+    def _batch(self, clips: Sequence[Map] | Map) -> Map:
+        size = 1 << (len(clips) - 1).bit_length()
+        if size not in self._graphs:
+            self._graphs[size] = _Graph(self._engine, size, self._device)
+        return self._graphs[size](clips)
+
+
+class _Graph:
+    """A pass over so many clips, recorded once and repeated from then on."""
+
+    def __init__(self, engine: Engine, size: int, device: torch.device) -> None:
+        self._filled = torch.zeros(size, *CLIP_SHAPE, pin_memory=True)
+        self._clips = self._filled.to(device)
+        self._graph = torch.cuda.CUDAGraph()
+        with (
+            torch.cuda.device(device),
+            torch.inference_mode(),
+            torch.backends.cudnn.flags(enabled=True, benchmark=False, allow_tf32=False),
+        ):
+            engine(self._clips)  # which compiles
+            torch.cuda.synchronize()
+            with torch.cuda.graph(self._graph, capture_error_mode="thread_local"):
+                self._maps = engine(self._clips).contiguous()
+
+    def __call__(self, clips: Sequence[Map] | Map) -> Map:
+        """Return the maps of clips, at most as many as it was made for."""
+        with torch.cuda.device(self._clips.device):
+            for clip, filled, there in zip(clips, self._filled, self._clips, strict=False):
+                np.copyto(filled.numpy(), clip)
+                there.copy_(filled, non_blocking=True)  # while the next one is filled in
+            self._graph.replay()
+            return np.asarray(self._maps[: len(clips)].cpu())

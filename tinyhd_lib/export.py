@@ -19,12 +19,14 @@ from tinyhd_lib.data.video import read_frames
 from tinyhd_lib.errors import BadInput
 from tinyhd_lib.files import shipped
 from tinyhd_lib.metrics import cc
-from tinyhd_lib.models.graph import INPUTS, PARITY_TOLERANCE, FromClips, Input, exported_program
+from tinyhd_lib.models.graph import INPUTS, FromClips, Input, exported_program
 from tinyhd_lib.models.source import ModelSource, model_source
-from tinyhd_lib.models.spec import CLIP_FRAMES, INPUT_SIZE, PREPROCESSING
+from tinyhd_lib.models.spec import CLIP_FRAMES, INPUT_SIZE, PARITY_TOLERANCE, PREPROCESSING
 from tinyhd_lib.models.student import TinyHD
 
 OUTPUT = "maps"
+EXAMPLE = "pursuit.mp4"
+CLIPS = 2  # more than one: a batch has to be free
 
 Loaded = Callable[[npt.NDArray[Any]], Map]
 """An exported model: maps of its input."""
@@ -116,12 +118,6 @@ FORMATS = {
     "torch": Format((".pt2",), (), _write_torch, _load_torch),
 }
 """Kinds of files by the name that `export_model` has for them."""
-
-
-__all__ = ["FORMATS", "INPUTS", "Parity", "compare", "export_model"]
-
-EXAMPLE = "pursuit.mp4"
-CLIPS = 2  # more than one: a batch has to be free
 
 
 class Parity(NamedTuple):
