@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from itertools import product
 
 import numpy as np
 
@@ -15,7 +16,6 @@ from tinyhd_lib.engine import connected, results
 from tinyhd_lib.overlap import keep_freed_memory
 from tinyhd_lib.records import usable_cores
 
-SIZE = (360, 640)
 SPLITS = 100
 STEPS = np.arange(11) / 10
 
@@ -67,26 +67,28 @@ def loop_others(saliency: Map, fixations: Image, truth: Map) -> tuple[float, ...
     )
 
 
-def scene(fixations: int, seed: int = 0) -> tuple[Map, Image, Map, Image]:
-    """A prediction, fixations, their map and other fixations, (360, 640) each."""
+def scene(size: str, fixations: int, seed: int = 0) -> tuple[Map, Image, Map, Image]:
+    """A prediction, fixations, their map and other fixations, of a size (``640x360``) each; a degree is a 32nd."""
+    width, height = map(int, size.split("x"))
     rng = np.random.default_rng(seed)
-    looked, other = np.zeros(SIZE, bool), np.zeros(SIZE, bool)
+    looked, other = np.zeros((height, width), bool), np.zeros((height, width), bool)
     for where in (looked, other):
         where.ravel()[rng.choice(where.size, fixations, replace=False)] = True
-    truth = blur(looked.astype(np.float32), 20).astype(float)
-    prediction = truth + blur(rng.random(SIZE).astype(np.float32), 20) * truth.mean()
+    truth = blur(looked.astype(np.float32), width / 32).astype(float)
+    prediction = truth + blur(rng.random(truth.shape).astype(np.float32), width / 32) * truth.mean()
     return prediction, looked, truth, other
 
 
 def all_seven(saliency: Map, fixations: Image, truth: Map, others: Image) -> None:
-    """One frame's seven metrics, ours."""
-    metrics.auc_judd(saliency, fixations)
-    metrics.auc_borji(saliency, fixations)
-    metrics.auc_shuffled(saliency, fixations, others)
-    metrics.cc(saliency, truth)
-    metrics.nss(saliency, fixations)
-    metrics.sim(saliency, truth)
-    metrics.kl_div(saliency, truth)
+    """One frame's seven metrics, ours, of maps that are prepared once, as in an evaluation."""
+    prediction, people = metrics.prepare(saliency), metrics.prepare(truth)
+    metrics.auc_judd(prediction, fixations)
+    metrics.auc_borji(prediction, fixations)
+    metrics.auc_shuffled(prediction, fixations, others)
+    metrics.cc(prediction, people)
+    metrics.nss(prediction, fixations)
+    metrics.sim(prediction, people)
+    metrics.kl_div(prediction, people)
 
 
 def loop_seven(saliency: Map, fixations: Image, truth: Map, others: Image) -> None:
@@ -100,14 +102,16 @@ def loop_seven(saliency: Map, fixations: Image, truth: Map, others: Image) -> No
 
 @dataclass(frozen=True, kw_only=True)
 class Metrics(Benchmark):
-    """Measure the metrics of a frame of 640x360 against loops as published code has them, taking turns.
+    """Measure the metrics of a frame against loops as published code has them, taking turns.
 
     Attributes:
+        sizes: of the frame, WIDTHxHEIGHT.
         fixations: how many a frame has.
         repeats: timed turns, after one to warm up.
         workers: processes that score at the same time; one a core if None.
     """
 
+    sizes: tuple[str, ...] = ("640x360", "1920x1080")
     fixations: tuple[int, ...] = (100, 1000)
     repeats: int = 10
     workers: int | None = None
@@ -117,19 +121,19 @@ class Metrics(Benchmark):
         keep_freed_memory()  # as in the processes of an evaluation; it is the loops' gain as well
         workers = self.workers or usable_cores()
         frames, spread = [], []
-        for fixations in self.fixations:
-            given = scene(fixations)
+        for size, fixations in product(self.sizes, self.fixations):
+            given = scene(size, fixations)
             runs: dict[str, tuple[Callable[[], object], Callable[[], object]]] = {
                 "auc_judd": (partial(loop_auc_judd, *given[:2]), partial(metrics.auc_judd, *given[:2])),
                 "all seven": (partial(loop_seven, *given), partial(all_seven, *given)),
             }
             for what, (loop, ours) in runs.items():
-                frames.append({"what": what, "fixations": fixations, **_paired(ours, loop, self.repeats)})
+                frames.append({"what": what, "size": size, "fixations": fixations, **_paired(ours, loop, self.repeats)})
             with connected(workers) as client:
-                rates = list(results(partial(_rate, repeats=self.repeats * 20), [fixations] * workers, client))
+                rates = list(results(partial(_rate, size, repeats=self.repeats * 5), [fixations] * workers, client))
             times_loop = round(sum(rates) * frames[-1]["loop_ms"] / 1e3, 1)
             speed = {"frames_per_second": round(sum(rates), 1), "times_loop": times_loop}
-            spread.append({"fixations": fixations, "workers": workers, **speed})
+            spread.append({"size": size, "fixations": fixations, "workers": workers, **speed})
         return {"metrics": frames, "processes": spread}
 
 
@@ -146,7 +150,7 @@ def _milliseconds(function: Callable[[], object]) -> float:
     return 1e3 * (time.perf_counter() - begun)
 
 
-def _rate(fixations: int, repeats: int) -> float:
-    given = scene(fixations)
+def _rate(size: str, fixations: int, repeats: int) -> float:
+    given = scene(size, fixations)
     all_seven(*given)
     return 1e3 * repeats / sum(_milliseconds(lambda: all_seven(*given)) for _ in range(repeats))

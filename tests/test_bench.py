@@ -67,7 +67,24 @@ def test_a_whole_prediction_is_measured(video_file: Path, tmp_path: Path) -> Non
 
 def test_metrics_and_the_viewer_are_measured(video_file: Path, tmp_path: Path) -> None:
     kept = tmp_path / "kept.json"
-    assert main(["metrics", "--fixations", "20", "--repeats", "1", "--workers", "1", "--json", str(kept)]) == 0
+    assert (
+        main(
+            [
+                "metrics",
+                "--sizes",
+                "64x36",
+                "--fixations",
+                "20",
+                "--repeats",
+                "1",
+                "--workers",
+                "1",
+                "--json",
+                str(kept),
+            ]
+        )
+        == 0
+    )
     assert [row["what"] for row in read_report(kept)["metrics"]] == ["auc_judd", "all seven"]
     assert main(["viewer", "--video", str(video_file), "--repeats", "2", "--json", str(kept)]) == 0
     (row,) = read_report(kept)["viewer"]
