@@ -387,6 +387,15 @@ def test_videos_of_avimos_without_points_are_of_the_test(made_up: MadeUp, tmp_pa
     assert not any(video.has_truth for video in dataset.of_split("test").videos)
 
 
+def test_points_of_avimos_without_a_video_are_skipped(made_up: MadeUp, tmp_path: Path) -> None:
+    root = shutil.copytree(made_up("avimos"), tmp_path / "set")
+    (root / "Videos/001.mp4").unlink()
+    dataset = open_dataset("avimos", root)
+    assert dataset.splits == {"train": 2, "test": 3}
+    points = root / "FixationsTrain/Train/001/fixations.json"
+    assert dataset.skipped == (layouts.Skipped(points, "there is no video 001 in Videos", "train", "001"),)
+
+
 @pytest.mark.parametrize("content", ["{}", "7", "[[1, 2, 3, 4]]", '[[["a", "b"]]]', '[{"x": 1, "y": 2}]', "[", "[]"])
 def test_other_json_than_points_of_frames_is_refused(made_up: MadeUp, tmp_path: Path, content: str) -> None:
     root = shutil.copytree(made_up("avimos"), tmp_path / "set")

@@ -322,9 +322,11 @@ def test_of_equal_headings_the_first_counts_and_only_knows_no_capitals(video: Pa
 def test_what_is_left_out_is_counted(video: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     points = samples()
     late, away = points.assign(time=points["time"] + 1.9)[-20:], points.assign(x=-40.0)[:10]
-    pd.concat([points, late, away]).to_csv(tmp_path / "long.csv", index=False)
+    blinks = points.assign(x=np.nan, y=np.nan)[:5]
+    pd.concat([points, late, away, blinks]).to_csv(tmp_path / "long.csv", index=False)
     check(take([tmp_path / "long.csv"], "csv", video, tmp_path / "out"), by_hand(points))
     assert caplog.messages == [
+        f"left out, for they are without a time or a place (blinks are): 5 of {len(points) + 35} points",
         f"left out, for they are before or after the video: 20 of {len(points) + 30} points",
         f"left out, for they are outside of 160x96: 10 of {len(points) + 10} points",
     ]

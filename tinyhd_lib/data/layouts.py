@@ -296,7 +296,7 @@ def find_avimos(root: Path) -> Iterator[Video | Skipped]:
         place = Path(each.name)
         told = _part_of_avimos(place.parent)
         split = told or ("train" if ("train", place.name) in points else "test")
-        gaze = points.get((split, place.name))
+        gaze = points.pop((split, place.name), None)
         if isinstance(each, Skipped) or gaze is None:
             yield each._replace(split=split) if isinstance(each, Skipped) else replace(each, split=split)
             continue
@@ -306,6 +306,8 @@ def find_avimos(root: Path) -> Iterator[Video | Skipped]:
             yield Skipped(gaze, f"its pictures tell the size of the video, but {error}", split, each.name)
         else:
             yield replace(each, split=split, gaze=gaze, viewing=viewing)
+    for (split, name), path in points.items():
+        yield Skipped(path, f"there is no video {name} in Videos", split, name)
 
 
 def _part_of_avimos(path: Path) -> str:

@@ -98,9 +98,11 @@ def _read(path: Path, export: GazeImport) -> pd.DataFrame:
         points["y"] = 1 - points["y"]
     if layout.get("valid") in table:
         points = points[table[layout["valid"]].str.lower().isin(["1", "1.0", "true"])]
-    if points.dropna().empty:
+    kept = points.notna().all(axis=1)
+    if not kept.any():
         raise BadInput(f"{path}: no valid row of {export.only or 'it'} has {', '.join(map(layout.get, _NEEDED))}")
-    return points.dropna()
+    _tell_left_out(kept, "without a time or a place (blinks are)")
+    return points[kept]
 
 
 def _table(path: Path) -> tuple[pd.DataFrame, pd.Series]:
