@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 from conftest import REFERENCE, needs_shared, random_model
 from golden import GOLDEN_FILE, reference_outputs
 from torchvision.models import mobilenet_v2
@@ -19,6 +20,7 @@ from tinyhd_lib import (
     load_published_teacher_state,
 )
 from tinyhd_lib.models.checkpoints import _published_name, recognise_spec
+from tinyhd_lib.models.upsampling import by_products
 
 GOLDEN = REFERENCE / "golden"
 VARIANTS = json.loads((REFERENCE / "variants.json").read_text()) if REFERENCE.exists() else {}
@@ -80,6 +82,18 @@ def test_a_student_still_gives_its_reference_outputs(row: str) -> None:
     assert outputs.keys() == expected.keys()
     for name, values in outputs.items():
         np.testing.assert_allclose(values, expected[name], rtol=0, atol=1e-5, err_msg=name)
+
+
+@pytest.mark.parametrize("factors", [(1.0, 2.0, 2.0), (2.0, 2.0, 2.0), (2.0, 1.0, 1.0), (1.0, 1.0, 1.0)])
+@pytest.mark.parametrize("frames", [1, 2, 3])
+def test_products_enlarge_as_torch_does_and_so_do_their_gradients(frames: int, factors: tuple[float, ...]) -> None:
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randn((2, 3, frames, 4, 5), generator=generator, requires_grad=True)
+    usual = F.interpolate(x, scale_factor=factors, mode="trilinear", align_corners=True)
+    ours, weights = by_products(x, factors), torch.randn(usual.shape, generator=generator)
+    torch.testing.assert_close(ours, usual)
+    gradients = (torch.autograd.grad((each * weights).sum(), x) for each in (ours, usual))
+    torch.testing.assert_close(*gradients)
 
 
 @pytest.mark.parametrize("multi", [False, True])
