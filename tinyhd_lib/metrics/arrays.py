@@ -77,6 +77,19 @@ class Prepared:
         """Return values of the rows (N, K), less the mean, in units of the range: of a size that can be squared."""
         return (values - self.mean) / self.range
 
+    def at(self, chosen: Array) -> tuple[Array, Array]:
+        """Return the values at the chosen pixels (N, P) bool, ascending (N, K), and how many of K are theirs (N,).
+
+        Rows differ in their number of chosen pixels: shorter ones begin with -inf, and K is 1 at least.
+        """
+        xp, (count, pixels), where = self.xp, self.rows.shape, device(self.rows)
+        (place,) = xp.nonzero(xp.reshape(chosen, (-1,)))
+        edges, row = xp.searchsorted(place, xp.arange(count + 1, device=where) * pixels), place // pixels
+        position, counts = xp.arange(place.shape[0], device=where) - edges[row], edges[1:] - edges[:-1]
+        values = xp.full((count, max(1, int(xp.max(counts)))), -xp.inf, dtype=self.rows.dtype, device=where)
+        values[row, position] = xp.reshape(self.rows, (-1,))[place]
+        return xp.sort(values, axis=-1, stable=False), xp.astype(counts, self.rows.dtype)
+
 
 def summed(xp: Any, term: Callable[..., Array], *maps: Prepared) -> Array:
     """Return the sums (N,) of a term over all pixels, by parts that stay in a processor's cache until they are summed.
@@ -159,26 +172,6 @@ def with_maps(saliency: Array | Prepared, ground_truth: Array | Prepared) -> Fra
     truth = prepare(ground_truth, what="ground truth")
     prediction = _fitting(prepare(saliency), [truth.maps], "saliency")
     return Frames(prediction, [truth], single=len(truth.maps.shape) == 2)
-
-
-def values_at(xp: Any, rows: Array, chosen: Array) -> tuple[Array, Array]:
-    """Return the values of the chosen places in ascending order (N, K), and how many of K are theirs (N,).
-
-    Rows differ in their number of places: shorter ones begin with -inf, and K is 1 at least.
-
-    Args:
-        xp: the array library's namespace.
-        rows: (N, P) floating.
-        chosen: (N, P) bool.
-    """
-    (place,) = xp.nonzero(xp.reshape(chosen, (-1,)))
-    edges = xp.searchsorted(place, xp.arange(rows.shape[0] + 1, device=rows.device) * rows.shape[1])
-    count, row = edges[1:] - edges[:-1], place // rows.shape[1]
-    position = xp.arange(place.shape[0], device=rows.device) - edges[row]
-    size = (count.shape[0], max(1, int(xp.max(count))))
-    values = xp.full(size, -xp.inf, dtype=rows.dtype, device=rows.device)
-    values[row, position] = xp.reshape(rows, (-1,))[place]
-    return xp.sort(values, axis=-1, stable=False), xp.astype(count, rows.dtype)
 
 
 def _plain(array: Array, what: str) -> Array:

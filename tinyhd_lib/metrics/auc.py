@@ -9,7 +9,7 @@ from typing import Any, Literal
 import numpy as np
 from array_api_compat import to_device
 
-from tinyhd_lib.metrics.arrays import Array, Frames, Prepared, values_at, with_fixations
+from tinyhd_lib.metrics.arrays import Array, Frames, Prepared, with_fixations
 
 _STEPS = 10
 """Borji's and the shuffled AUC look at the thresholds 0, 0.1, ... 1 of the stretched map."""
@@ -91,7 +91,7 @@ def auc_shuffled(
         ValueError: see `tinyhd_lib.metrics`; or ``splits`` is less than 1.
     """
     frames = with_fixations(saliency, fixations, other_fixations)
-    others, _ = values_at(frames.saliency.xp, frames.saliency.rows, frames.truths[1])
+    others, _ = frames.saliency.at(frames.truths[1])
     return frames.answer(_auc_by_levels(frames, others, splits, seed, replace=False))
 
 
@@ -104,14 +104,14 @@ def _auc_by_values(
     Args:
         saliency: (H, W) or (N, H, W).
         fixations: boolean, likewise.
-        area: makes areas (N,) of a namespace, the sorted maps (N, P), and what `values_at` gives of the fixations.
+        area: makes areas (N,) of a namespace, the sorted maps (N, P), and what `Prepared.at` gives of the fixations.
 
     Returns:
         Chance where the map is constant; NaN where nobody looked, or at all pixels: then no false alarm is left.
     """
     frames = with_fixations(saliency, fixations)
     xp, sorted_map = frames.saliency.xp, frames.saliency.ascending
-    fixated, count = values_at(xp, frames.saliency.rows, frames.truths[0])
+    fixated, count = frames.saliency.at(frames.truths[0])
     areas = xp.where(frames.saliency.constant, 0.5, area(xp, sorted_map, fixated, count))
     return frames.answer(xp.where((count > 0) & (count < sorted_map.shape[-1]), areas, xp.nan))
 
@@ -174,7 +174,7 @@ def _auc_by_levels(frames: Frames, negatives: Array, splits: int | None, seed: i
     if splits is not None and splits < 1:
         raise ValueError(f"splits {splits}: at least 1, or None for the exact mean")
     xp, saliency = frames.saliency.xp, frames.saliency.rows
-    fixated, _ = values_at(xp, saliency, frames.truths[0])
+    fixated, _ = frames.saliency.at(frames.truths[0])
     hits, alarms = _at_or_above(frames.saliency, fixated), _at_or_above(frames.saliency, negatives)
     if splits is not None:
         counts, among = (np.asarray(to_device(each, "cpu")) for each in (hits[:, -1], alarms))

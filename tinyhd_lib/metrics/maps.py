@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from tinyhd_lib.metrics.arrays import Array, Frames, Prepared, summed, values_at, with_fixations, with_maps
+from tinyhd_lib.metrics.arrays import Array, Frames, Prepared, summed, with_fixations, with_maps
 
 EPSILON = 2.0**-52
 """MATLAB's ``eps``, which the benchmark adds in its KL divergence; no probability is taken to be less."""
@@ -167,6 +167,6 @@ def _parts(maps: Prepared, values: Array, total: Array) -> Array:
 def _mean_at(frames: Frames, scale: Callable[[Array], Array]) -> Array:
     """Return (N,) means of the predictions, on a scale, over the fixated pixels; NaN where there are none."""
     xp = frames.saliency.xp
-    values, count = values_at(xp, frames.saliency.rows, frames.truths[0])
+    values, count = frames.saliency.at(frames.truths[0])
     total = xp.sum(xp.where(values > -xp.inf, scale(values), 0.0), axis=-1)
     return xp.where(count > 0, total / xp.where(count > 0, count, 1.0), xp.nan)
