@@ -93,12 +93,17 @@ def test_a_whole_model_gives_torchs_maps() -> None:
 
 
 @interpreted
-def test_every_kind_of_step_gives_torchs_maps() -> None:
+@pytest.mark.parametrize(
+    ("rows", "kinds"),
+    [(["S-r8-D2"], 10), pytest.param([QUICK, *OTHERS, SMALLEST], 21, marks=pytest.mark.slow)],
+    ids=["of a small model", "there is"],
+)
+def test_every_kind_of_step_gives_torchs_maps(rows: list[str], kinds: int) -> None:
     Sparing.made = set()
-    for row in (QUICK, *OTHERS, SMALLEST):
+    for row in rows:
         model = awake(row)
         check_maps(Sparing(make_plan(model, CLIP), torch.device("cpu"), torch.float32, 2**17), model)
-    assert len(Sparing.made) > 20
+    assert len(Sparing.made) >= kinds
 
 
 @pytest.mark.slow
