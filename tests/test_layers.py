@@ -87,7 +87,7 @@ def test_every_block_of_the_table_learns_the_same(place: str) -> None:
             assert float((ours - best).detach().abs().max()) <= allowed
 
 
-@pytest.mark.parametrize("row", [pytest.param("M-r4", marks=pytest.mark.slow), "S-r4"])
+@pytest.mark.parametrize("row", [*(pytest.param(row, marks=pytest.mark.slow) for row in ("M-r4", "S-r4")), "S-r8-D2"])
 def test_a_student_makes_torchs_steps(row: str) -> None:
     """Also where maps get too narrow for the compiled loops; parts that are frozen stay as they are."""
     student = random_model(row).train()

@@ -128,6 +128,7 @@ def test_a_student_equals_the_published_one(name: str, reference_fill, reference
         np.testing.assert_allclose(stats, golden["map_stats"], rtol=0, atol=1e-5)
 
 
+@pytest.mark.slow
 @needs_shared
 def test_the_teacher_equals_the_published_one(reference_fill, reference_clip) -> None:
     published = json.loads((REFERENCE / "hd2s_state_dict.json").read_text())
