@@ -4,6 +4,7 @@ What takes seconds to import is imported late: the process that hands tests out 
 """
 
 import ast
+import gc
 import json
 import os
 import shutil
@@ -66,7 +67,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Let processes that share the cores not wait for one another: with several threads each, twenty times as long."""
+    """Let processes that share the cores not wait for one another: with several threads each, twenty times as long.
+
+    No garbage is looked for among all that is imported and collected, which stays: that takes seconds.
+    """
     if config.getoption("numprocesses", None):
         os.environ.setdefault("OMP_NUM_THREADS", "1")
     else:
@@ -74,6 +78,13 @@ def pytest_configure(config: pytest.Config) -> None:
 
         # Before anything imports the kernels: where there is no GPU, a CPU interprets them.
         os.environ.setdefault("TRITON_INTERPRET", str(int(not torch.cuda.is_available())))
+        gc.disable()
+
+
+def pytest_collection_finish() -> None:
+    """From here on there is garbage."""
+    gc.freeze()
+    gc.enable()
 
 
 @pytest.fixture(scope="session", autouse=True)
