@@ -148,7 +148,11 @@ def test_maps_are_smoothed_as_a_gaussian_does(seconds: float) -> None:
     assert found == pytest.approx(weights @ levels / weights.sum(1), abs=1e-2)
 
 
-@pytest.mark.parametrize("times", [np.zeros(300), np.arange(300)[::-1]], ids=["all at once", "backwards"])
+@pytest.mark.parametrize(
+    "times",
+    [pytest.param(np.zeros(300), marks=pytest.mark.slow), np.arange(300)[::-1]],
+    ids=["all at once", "backwards"],
+)
 def test_whatever_the_times_all_frames_come_and_few_wait(times: np.ndarray) -> None:
     drawn = 0
 
