@@ -1,6 +1,10 @@
-"""What the tests share. Third-party material is read from ../shared; tests that need it skip where it is absent."""
+"""What the tests share. Third-party material is read from ../shared; tests that need it skip where it is absent.
+
+What takes seconds to import is imported late: the process that hands tests out to others needs none of it.
+"""
 
 import ast
+import gc
 import json
 import os
 import shutil
@@ -8,23 +12,18 @@ import sys
 from collections.abc import Callable, Iterator
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import av
-import nbformat
 import numpy as np
 import pytest
-import torch
 from hypothesis import settings
-from pydantic import TypeAdapter
 
-# Before anything imports the kernels: where there is no GPU, a CPU interprets them.
-os.environ.setdefault("TRITON_INTERPRET", str(int(not torch.cuda.is_available())))
+if TYPE_CHECKING:
+    import torch
 
-from tinyhd_lib import MODEL_SPECS, TinyHD, build_model, save_model
-from tinyhd_lib.data.synthetic import RECORD_NAME, VideoSettings, synthesise
-from tinyhd_lib.data.writer import VideoWriter
-from tinyhd_lib.models.checkpoints import _published_name
+    from tinyhd_lib import TinyHD
+    from tinyhd_lib.data.synthetic import VideoSettings
 
 settings.register_profile("suite", deadline=None)  # how busy the machine is decides the time, not the code
 settings.load_profile("suite")
@@ -43,6 +42,8 @@ needs_shared = pytest.mark.skipif(not SHARED.exists(), reason="needs the third-p
 
 def defined_in(notebook: str) -> dict[str, Any]:
     """What a notebook imports and the functions that it defines, without running anything else of it."""
+    import nbformat
+
     names: dict[str, Any] = {}
     for cell in nbformat.read(ROOT / "notebooks" / notebook, 4).cells:
         if cell.cell_type == "code":
@@ -58,15 +59,32 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Skip what is marked ``gpu`` where there is none."""
+    import torch
+
     for item in items:
         if item.get_closest_marker("gpu") and not torch.cuda.is_available():
             item.add_marker(pytest.mark.skip(reason="needs a GPU that torch can use"))
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Let processes that share the cores not wait for one another: with several threads each, twenty times as long."""
+    """Let processes that share the cores not wait for one another: with several threads each, twenty times as long.
+
+    No garbage is looked for among all that is imported and collected, which stays: that takes seconds.
+    """
     if config.getoption("numprocesses", None):
         os.environ.setdefault("OMP_NUM_THREADS", "1")
+    else:
+        import torch
+
+        # Before anything imports the kernels: where there is no GPU, a CPU interprets them.
+        os.environ.setdefault("TRITON_INTERPRET", str(int(not torch.cuda.is_available())))
+        gc.disable()
+
+
+def pytest_collection_finish() -> None:
+    """From here on there is garbage."""
+    gc.freeze()
+    gc.enable()
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -90,8 +108,10 @@ def browser() -> Iterator[Any]:
 
 
 @pytest.fixture(scope="session")
-def reference_fill() -> Callable[[dict[str, Any]], dict[str, torch.Tensor]]:
+def reference_fill() -> Callable[[dict[str, Any]], dict[str, "torch.Tensor"]]:
     """The reproducible weights with which the golden outputs were made."""
+    import torch
+
     sys.path.insert(0, str(REFERENCE))
     from deterministic_weights import fill
 
@@ -99,31 +119,43 @@ def reference_fill() -> Callable[[dict[str, Any]], dict[str, torch.Tensor]]:
 
 
 @pytest.fixture(scope="session")
-def reference_clip() -> Callable[..., torch.Tensor]:
+def reference_clip() -> Callable[..., "torch.Tensor"]:
     """The reproducible input with which the golden outputs were made."""
+    import torch
+
     sys.path.insert(0, str(REFERENCE))
     from deterministic_weights import clip
 
     return lambda **options: torch.from_numpy(clip(**options))
 
 
-def video_settings(folder: Path) -> dict[str, VideoSettings]:
+def video_settings(folder: Path) -> dict[str, "VideoSettings"]:
     """What each video of a made-up set was made of, by its name."""
+    from pydantic import TypeAdapter
+
+    from tinyhd_lib.data.synthetic import RECORD_NAME, VideoSettings
+
     record = json.loads((folder / RECORD_NAME).read_bytes())
     return TypeAdapter(dict[str, VideoSettings]).validate_python(record["videos"])
 
 
-def random_model(row: str) -> TinyHD:
+def random_model(row: str) -> "TinyHD":
     """A model that has learnt nothing; the same one every time."""
+    import torch
+
+    from tinyhd_lib import MODEL_SPECS, build_model
+
     torch.manual_seed(0)
     return build_model(MODEL_SPECS[row]).eval()
 
 
 @pytest.fixture(scope="session")
 def weights_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A checkpoint of ours: M r4 with random weights."""
+    """A checkpoint of ours with random weights: of all that give sixteen maps, the quickest."""
+    from tinyhd_lib import save_model
+
     path = tmp_path_factory.mktemp("weights") / "random.safetensors"
-    save_model(random_model("d123m_rc4_rc1T"), path, {"note": "random weights, for tests"})
+    save_model(random_model("M-r8-D2"), path, {"note": "random weights, for tests"})
     return path
 
 
@@ -140,6 +172,8 @@ def moving_dot(count: int, height: int = 72, width: int = 96) -> Iterator[np.nda
 @pytest.fixture(scope="session")
 def video_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A film of 40 frames, 96x72, at 30000/1001 frames a second."""
+    from tinyhd_lib.data.writer import VideoWriter
+
     path = tmp_path_factory.mktemp("video") / "dot.mp4"
     rate = Fraction(30000, 1001)
     with VideoWriter(path, rate) as film:
@@ -166,14 +200,18 @@ def write_sound(path: Path, pictures: int = 0, codec: str = "aac", rate: int = 4
         container.mux(audio.encode(None))
 
 
-def published_state(row: str) -> dict[str, torch.Tensor]:
+def published_state(row: str) -> dict[str, "torch.Tensor"]:
     """A published-format state dict with random weights."""
+    from tinyhd_lib.models.checkpoints import _published_name
+
     model = random_model(row)
     return {_published_name(name, model.spec): tensor for name, tensor in model.state_dict().items()}
 
 
 def published_file(path: Path, row: str = "d123m_rc4_rc1T") -> Path:
     """A checkpoint as the authors write them, with random weights."""
+    import torch
+
     torch.save({"student_model": published_state(row)}, path)
     return path
 
@@ -181,6 +219,8 @@ def published_file(path: Path, row: str = "d123m_rc4_rc1T") -> Path:
 @pytest.fixture(scope="session")
 def made_up(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
     """Small made-up data sets by kind; they are shared, so nobody may change them."""
+    from tinyhd_lib.data.synthetic import synthesise
+
     root = tmp_path_factory.mktemp("made_up")
 
     def make(kind: str) -> Path:
@@ -194,6 +234,8 @@ def made_up(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
 @pytest.fixture(scope="session")
 def tiny(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
     """Made-up data sets of one video a split, a little longer than a clip; shared, so nobody may change them."""
+    from tinyhd_lib.data.synthetic import synthesise
+
     root = tmp_path_factory.mktemp("tiny")
 
     def make(kind: str) -> Path:

@@ -25,7 +25,7 @@ from tinyhd_lib.models.spec import PARITY_TOLERANCE
 pytestmark = pytest.mark.slow
 
 NAME = "workbench-m-r4"  # of the files in the documents
-SMALL = "d2_S"  # the fewest layers
+SMALL = "S-r8-D2"  # the quickest
 
 PAGE = (ROOT / "docs/deployment.md").read_text()
 EXAMPLES = dict(re.findall(r"## (\w+)\n.*?```python\n(.*?)```", PAGE, flags=re.DOTALL))

@@ -88,19 +88,19 @@ def test_a_plan_that_differs_from_torch_is_refused_and_not_kept(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("TINYHD_CACHE", str(tmp_path))
-    honest = make_plan(random_model("d2_S"))
+    honest = make_plan(random_model("S-r8-D2"))
     wrong = Plan(honest.steps, {name: weight + np.float32(1e-2) for name, weight in honest.weights.items()})
     monkeypatch.setattr("tinyhd_lib.runtime.fused.planner.make_plan", lambda _model: wrong)
     with pytest.raises(BadInput, match=r"fused .* differs from torch by"):
-        open_runtime(random_model("d2_S"), "fused")
+        open_runtime(random_model("S-r8-D2"), "fused")
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
 
 
 def test_other_precisions_are_refused_by_name() -> None:
     with pytest.raises(BadInput, match="fused computes in float32"):
-        open_runtime(random_model("d2_S"), "fused", "bfloat16")
+        open_runtime(random_model("S-r8-D2"), "fused", "bfloat16")
     with pytest.raises(BadInput, match="choose from float32, bfloat16, float16"):
-        open_runtime(random_model("d2_S"), "fused", "float64")
+        open_runtime(random_model("S-r8-D2"), "fused", "float64")
 
 
 @given(st.data())

@@ -53,7 +53,7 @@ def test_a_film_is_seen_written_and_summed_up(
     assert shown[30].time - shown[0].time == pytest.approx(1.0, abs=0.02)
     report = json.loads(figures.read_text())
     key, summary, rows = report["key"], report["details"]["summary"], report["details"]["rows"]
-    assert (key["source"], key["model"], key["drop"], key["every"]) == ("dot.mp4", "M r4", "block", 16)
+    assert (key["source"], key["model"], key["drop"], key["every"]) == ("dot.mp4", "M r8 D2", "block", 16)
     assert summary["maps"] == summary["frames"] == 40
     assert summary["dropped"] == 0
     for name in ("maps", "frames", "dropped"):

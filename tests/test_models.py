@@ -25,6 +25,7 @@ from tinyhd_lib.models.upsampling import by_products
 GOLDEN = REFERENCE / "golden"
 VARIANTS = json.loads((REFERENCE / "variants.json").read_text()) if REFERENCE.exists() else {}
 SMALL = (64, 64)
+TINY = (32, 64)
 
 # Every row, and the combinations that no published variant shows.
 SPECS = {
@@ -45,11 +46,11 @@ def test_every_model_gives_its_shapes_and_every_parameter_a_gradient(name: str) 
     spec = SPECS[name]
     torch.manual_seed(0)
     model = build_model(spec)
-    fused, side_maps = model(torch.randn(2, 3, 16, *SMALL))
-    assert fused.shape == ((2, 1, spec.outputs, *SMALL) if spec.multi else (2, 1, *SMALL))
+    fused, side_maps = model(torch.randn(2, 3, 16, *TINY))
+    assert fused.shape == ((2, 1, spec.outputs, *TINY) if spec.multi else (2, 1, *TINY))
     frames = [1 if single else spec.outputs for single in spec.single_frame]
     maps = [4 if decoder == "d1" else 1 for decoder in spec.decoders]
-    assert [tuple(side.shape) for side in side_maps] == [(2, m, t, *SMALL) for m, t in zip(maps, frames, strict=True)]
+    assert [tuple(side.shape) for side in side_maps] == [(2, m, t, *TINY) for m, t in zip(maps, frames, strict=True)]
     assert all(((values > 0) & (values < 1)).all() for values in (fused, *side_maps))
     fused.mean().backward()
     assert [name for name, parameter in model.named_parameters() if not has_gradient(parameter)] == []
@@ -142,6 +143,7 @@ def test_a_student_equals_the_published_one(name: str, reference_fill, reference
         np.testing.assert_allclose(stats, golden["map_stats"], rtol=0, atol=1e-5)
 
 
+@pytest.mark.slow
 @needs_shared
 def test_the_teacher_equals_the_published_one(reference_fill, reference_clip) -> None:
     published = json.loads((REFERENCE / "hd2s_state_dict.json").read_text())

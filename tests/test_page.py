@@ -19,7 +19,6 @@ import pandas as pd
 import pytest
 from conftest import ROOT, moving_dot, needs_browser
 from nbclient import NotebookClient
-from nbconvert import HTMLExporter
 from PIL import Image
 from playwright.sync_api import Browser, Page
 
@@ -635,6 +634,8 @@ def test_a_page_within_a_page_is_a_viewer_too(browser: Browser, saved: tuple[Sal
 def test_an_executed_notebook_as_html_holds_a_working_viewer(
     browser: Browser, numbered_video: Path, tmp_path: Path
 ) -> None:
+    from nbconvert import HTMLExporter  # it takes a while to import
+
     source = f"""import numpy as np
 from tinyhd_lib.viewer import SaliencyViewer, SaliencyViewers
 SaliencyViewer({str(numbered_video)!r}, np.random.default_rng(0).random(({FRAMES}, 24, 32)))"""

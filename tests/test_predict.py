@@ -13,9 +13,9 @@ from conftest import REFERENCE, RELEASED, moving_dot, needs_shared, random_model
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tinyhd_lib import MODEL_SPECS, BadInput, load_model, predict, save_model
+from tinyhd_lib import MODEL_SPECS, BadInput, load_model, open_runtime, predict, save_model
 from tinyhd_lib.data.transforms import looks
-from tinyhd_lib.data.video import Frame
+from tinyhd_lib.data.video import Frame, read_frames
 from tinyhd_lib.models.spec import Sampling
 from tinyhd_lib.prediction.inference import Asked, _overlapping, frames_of, saliency_maps
 
@@ -147,7 +147,11 @@ def test_maps_are_smoothed_as_a_gaussian_does(seconds: float) -> None:
     assert found == pytest.approx(weights @ levels / weights.sum(1), abs=1e-2)
 
 
-@pytest.mark.parametrize("times", [np.zeros(300), np.arange(300)[::-1]])
+@pytest.mark.parametrize(
+    "times",
+    [pytest.param(np.zeros(300), marks=pytest.mark.slow), np.arange(300)[::-1]],
+    ids=["all at once", "backwards"],
+)
 def test_whatever_the_times_all_frames_come_and_few_wait(times: np.ndarray) -> None:
     drawn = 0
 
@@ -166,7 +170,7 @@ def test_whatever_the_times_all_frames_come_and_few_wait(times: np.ndarray) -> N
 
 
 def test_weights_say_how_they_are_used(tmp_path: Path) -> None:
-    model = random_model("d2_S")
+    model = random_model("S-r8-D2")
     frames = [Frame(index, index / 25, image) for index, image in enumerate(moving_dot(9))]
     published = np.stack([each.map for each in predict(frames, model, device="cpu")])
     model.sampling = Sampling(4)
@@ -179,9 +183,10 @@ def test_weights_say_how_they_are_used(tmp_path: Path) -> None:
     np.testing.assert_allclose(again, published, rtol=0, atol=1e-6)
 
 
-def test_a_time_is_a_number_of_frames(video_file: Path, weights_file: Path) -> None:
-    of_time = [each.map for each in predict(video_file, weights_file, device="cpu", every="0.4s")]
-    of_frames = [each.map for each in predict(video_file, weights_file, device="cpu", every=12)]
+def test_a_time_is_a_number_of_frames(video_file: Path) -> None:
+    model = random_model("S-r8-D2")
+    of_time = [each.map for each in predict(video_file, model, device="cpu", every="0.4s")]
+    of_frames = [each.map for each in predict(video_file, model, device="cpu", every=12)]
     assert np.array_equal(of_time, of_frames)
 
 
@@ -204,7 +209,7 @@ PICTURES = np.stack(list(moving_dot(3)))
 )
 def test_pictures_in_memory_are_a_video(video: Any) -> None:
     assert all(np.array_equal(frame.image, each) for frame, each in zip(frames_of(video), PICTURES, strict=True))
-    assert len(list(predict(video, random_model(M), device="cpu"))) == 3
+    assert len(list(predict(video, random_model("M-r8-D2"), device="cpu"))) == 3
 
 
 @pytest.mark.parametrize(
@@ -221,11 +226,11 @@ def test_pictures_in_memory_are_a_video(video: Any) -> None:
 )
 def test_what_is_no_video_is_one_line(video: Any, reason: str) -> None:
     with pytest.raises(BadInput, match=reason):
-        list(predict(video, random_model(M), device="cpu"))
+        list(predict(video, random_model("M-r8-D2"), device="cpu"))
 
 
 def test_a_model_in_half_precision_is_taken_as_it_is(video_file: Path) -> None:
-    model = random_model(M).half()
+    model = random_model("M-r8-D2").half()
     assert len(list(predict(os.fsencode(video_file), model))) == 40
     assert next(model.parameters()).dtype == torch.float16
 
@@ -236,7 +241,7 @@ def test_predict_takes_a_file_a_folder_of_weights_and_frames(video_file: Path, w
     assert of_file[1].time == pytest.approx(1001 / 30000)
     assert all(prediction.map.shape == (192, 256) for prediction in of_file)
     frames = (Frame(index, 0.0, image) for index, image in enumerate(moving_dot(1)))
-    assert len(list(predict(frames, random_model("d123s_rc4_rc1T"), device="cpu"))) == 1
+    assert len(list(predict(frames, random_model("S-r8-D2"), device="cpu"))) == 1
 
 
 @pytest.mark.parametrize(
@@ -269,12 +274,20 @@ def test_bad_options_are_refused_before_anything_is_decoded(options: dict, reaso
 @needs_shared
 @pytest.mark.parametrize("kind", ["m", "s"])
 def test_the_reference_video_has_the_published_maps(kind: str) -> None:
+    """All frames of M; of S, which looks anew for each of them, every fifth one and those that were kept whole."""
     with np.load(REFERENCE / f"golden/0068_{kind}_rc4.npz") as golden:
-        maps = list(predict(RELEASED / "0068.AVI", RELEASED / f"d123{kind}_rc4_rc1T.pth"))
-        assert [prediction.frame for prediction in maps] == list(range(540))
-        raw = np.stack([prediction.map for prediction in maps])
-        np.testing.assert_allclose(raw[:, ::16, ::16], golden["maps"], rtol=0, atol=1e-4)
+        video, weights = RELEASED / "0068.AVI", RELEASED / f"d123{kind}_rc4_rc1T.pth"
+        if kind == "m":
+            maps = {prediction.frame: prediction.map for prediction in predict(video, weights)}
+            assert list(maps) == list(range(540))
+        else:
+            some = {*range(0, 540, 5), *golden["frames_full"].tolist()}
+            found = saliency_maps(read_frames(video), open_runtime(weights), wanted=some.__contains__)
+            maps = {frame.index: saliency for frame, saliency in found if saliency is not None}
+            assert maps.keys() == some
+        frames, raw = list(maps), np.stack(list(maps.values()))
+        np.testing.assert_allclose(raw[:, ::16, ::16], golden["maps"][frames], rtol=0, atol=1e-4)
         for name, values in (("minimum", raw.min((1, 2))), ("maximum", raw.max((1, 2))), ("std", raw.std((1, 2)))):
-            np.testing.assert_allclose(values, golden[name], rtol=0, atol=1e-4)
-        full = raw[golden["frames_full"]]
+            np.testing.assert_allclose(values, golden[name][frames], rtol=0, atol=1e-4)
+        full = np.stack([maps[frame] for frame in golden["frames_full"]])
         np.testing.assert_allclose(full, golden["full"].astype(np.float32), rtol=1e-3, atol=1e-4)  # kept in float16

@@ -141,7 +141,7 @@ VALUES: dict[str, Any] = {
 }
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=40)
 @given(values=st.fixed_dictionaries(VALUES), upper=st.booleans())
 def test_a_file_gives_the_recipe_back(values: dict[str, Any], upper: bool) -> None:
     assert set(values) == {each.name for each in fields(Recipe)}

@@ -21,7 +21,7 @@ pytestmark = pytest.mark.slow
 
 needs_openvino = pytest.mark.skipif(not find_spec("openvino"), reason="OpenVINO is not installed")
 
-SMALL = "d2_S"  # the fewest layers
+SMALL = "S-r8-D2"  # the quickest
 
 
 def clips_of(number: int, seed: int = 1) -> np.ndarray:
@@ -40,8 +40,8 @@ def no_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("row", MODEL_SPECS)
 def test_every_model_survives_what_torch_does_to_it(row: str) -> None:
     """Nothing in it depends on the device, so what would break on a GPU (a memory format, a type) breaks here."""
-    maps = TorchRuntime(model_source(random_model(row)), "cpu")(clips_of(1))
-    assert maps.shape == (1, MODEL_SPECS[row].outputs, 192, 256)
+    maps = TorchRuntime(model_source(random_model(row)), "cpu")(clips_of(1)[..., :64, :96])
+    assert maps.shape == (1, MODEL_SPECS[row].outputs, 64, 96)
     assert np.isfinite(maps).all()
 
 
@@ -78,7 +78,7 @@ def test_a_device_that_is_not_there_is_named(device: str) -> None:
 
 
 @needs_openvino
-@pytest.mark.parametrize("row", ["d123m_rc4_rc1T", "d1d2d3_S_lt"])
+@pytest.mark.parametrize("row", ["d123m_rc4_rc1T", "d23_S"])
 def test_openvino_agrees_with_torch(row: str) -> None:
     """M and S, one of them with reduced channels; what a user converts is held against torch there and then."""
     model, clips = random_model(row), clips_of(2)
@@ -119,7 +119,7 @@ def test_what_is_kept_is_used_mended_and_done_without(
         np.testing.assert_array_equal(open_runtime(model, device)(clips), first)
     (kept,) = (path for path in (tmp_path / "cache" / kind).rglob("*") if path.is_file() and not path.suffix)
     whole = kept.read_bytes()
-    for damaged in (flipped(whole, len(whole) // 2), whole[:1000]):
+    for damaged in (flipped(whole, len(whole) // 2), whole[:1000])[: 1 if device == "openvino" else 2]:  # it takes long
         kept.write_bytes(damaged)
         caplog.clear()
         np.testing.assert_array_equal(open_runtime(model, device)(clips), first)
@@ -156,7 +156,7 @@ def test_a_conversion_depends_on_what_the_code_does_not_on_how_it_reads(
     assert key(text.replace("_HALVE: Triple = (3, 2, 1)", "_HALVE: Triple = (3, 2, 0)")) != first
     assert key(text.replace("x + levels", "x - levels").replace(") + level3", ") - level3")) != first
     assert key(text, "bfloat16") != first
-    assert conversion_key(model_source(random_model("d3_S")), ("torch",), "float32") != first
+    assert conversion_key(model_source(random_model("S-r8-D3")), ("torch",), "float32") != first
 
 
 # Which one

@@ -75,7 +75,7 @@ def _no_thread_is_left() -> Iterator[None]:
 # What comes out
 
 
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=20)
 @given(row=st.sampled_from([M, M_8]), frames=st.integers(1, 50), every=st.integers(1, 16), queue=st.integers(1, 20))
 def test_without_drops_m_gives_what_predict_gives(row: str, frames: int, every: int, queue: int) -> None:
     expected = list(saliency_maps(numbered(frames), Fake(row), Sampling(every)))

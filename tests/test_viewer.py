@@ -344,8 +344,9 @@ def test_a_model_is_asked_once(video_file: Path, weights_file: Path, monkeypatch
     assert open_maps(weights_file, video_file).count == FRAMES
 
 
-def test_decoders_have_maps_of_their_own(video_file: Path, weights_file: Path) -> None:
-    sources = open_decoders(video_file, weights_file)
+def test_decoders_have_maps_of_their_own(video_file: Path, tmp_path: Path) -> None:
+    save_model(random_model("M-r8"), tmp_path / "m.safetensors", {"note": "random weights, for tests"})
+    sources = open_decoders(video_file, tmp_path / "m.safetensors")
     assert list(sources) == ["D1 map 1", "D1 map 2", "D1 map 3", "D1 map 4", "D2", "D3"]
     for source in sources.values():
         assert source.count == FRAMES
@@ -491,5 +492,5 @@ def test_memory_stays_flat_in_a_long_film(video_file: Path, tmp_path: Path) -> N
 def test_models_of_single_maps_have_decoders_too(tmp_path: Path) -> None:
     for index, image in enumerate(moving_dot(3)):
         cv2.imwrite(str(tmp_path / f"{index}.png"), image)
-    save_model(random_model("rc8_S"), tmp_path / "s.safetensors", {"note": "random weights, for tests"})
+    save_model(random_model("S-r8-D3"), tmp_path / "s.safetensors", {"note": "random weights, for tests"})
     assert open_decoders(tmp_path, tmp_path / "s.safetensors")["D3"].count == 3
