@@ -75,7 +75,7 @@ METRICS: tuple[Metric, ...] = (
 OF_DENSITIES = (
     Metric("IG", lambda given, target: metrics.information_gain(given, target.truth.fixations, target.centre)),
     Metric(
-        "LL", lambda given, target: metrics.log_likelihood(given, target.truth.fixations) + np.log2(given.maps.size)
+        "LL", lambda given, target: metrics.information_gain(given, target.truth.fixations, np.ones_like(given.maps))
     ),
 )
 """In bits a fixation: how much more a density knows than the centre bias, and than a uniform one."""
