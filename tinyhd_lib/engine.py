@@ -203,13 +203,13 @@ def _local_cluster(workers: int) -> Any:
     environment = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), threads)
     environment |= {"OPENCV_FOR_THREADS_NUM": "1", _SHARES: str(workers), "TQDM_DISABLE": "1"}
     # Workers may have children of their own (kernels, loaders), and keep the memory that is freed, which is faster: the
-    # GNU C library does so in one arena alone, not in those of further threads, in one of which a worker works.
-    before = {"MALLOC_ARENA_MAX": "1"}
-    with dask.config.set({"distributed.nanny.pre-spawn-environ": before, "distributed.worker.daemon": False}):
+    # GNU C library does so in one arena alone, not in those of further threads, in one of which a worker works. It and
+    # NumPy look at their environment when they begin, which is before a cluster's `env` is there.
+    environment |= {"MALLOC_ARENA_MAX": "1"}
+    with dask.config.set({"distributed.nanny.pre-spawn-environ": environment, "distributed.worker.daemon": False}):
         return LocalCluster(
             n_workers=workers,
             threads_per_worker=1,
-            env=environment,
             resources={"GPU": 1},
             dashboard_address="127.0.0.1:0",
             silence_logs=logging.ERROR,
