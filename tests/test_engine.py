@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from threadpoolctl import threadpool_info
 
 from tinyhd_lib import BadInput
 from tinyhd_lib.engine import Outcome, connected, results, run
@@ -59,8 +60,9 @@ def die(_job: object) -> None:
 
 
 def surroundings(_job: object) -> dict[str, Any]:
-    names = ("OMP_NUM_THREADS", "LOCAL_RANK")
-    return {"cores": usable_cores(), "folder": str(Path.cwd()), **{name: os.environ.get(name) for name in names}}
+    threads = {each["num_threads"] for each in threadpool_info()}  # those of NumPy's BLAS, at least
+    about = {"cores": usable_cores(), "folder": str(Path.cwd()), "rank": os.environ.get("LOCAL_RANK")}
+    return about | {"threads": max(threads)}
 
 
 def linger(notes: Path) -> None:
@@ -121,7 +123,8 @@ def test_workers_have_their_share_and_work_where_we_do(
     told = [outcome.result for outcome in run(surroundings, range(8), client, gpu=True)]
     assert {each["folder"] for each in told} == {str(tmp_path)}
     assert {each["cores"] for each in told} == {max(1, usable_cores() // 2)}
-    assert {each["LOCAL_RANK"] for each in told} <= {"0", "1"}
+    assert {each["threads"] for each in told} == {max(1, usable_cores() // 2)}
+    assert {each["rank"] for each in told} <= {"0", "1"}
     assert dict(os.environ) == before
 
 
