@@ -149,6 +149,14 @@ def random_model(row: str) -> "TinyHD":
     return build_model(MODEL_SPECS[row]).eval()
 
 
+def shape_of(row: str) -> "TinyHD":
+    """The same without numbers."""
+    import torch
+
+    with torch.device("meta"):
+        return random_model(row)
+
+
 @pytest.fixture(scope="session")
 def weights_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A checkpoint of ours with random weights: of all that give sixteen maps, the quickest."""

@@ -25,10 +25,12 @@ from tinyhd_lib import metrics
 from tinyhd_lib.cli import main
 from tinyhd_lib.data.datasets import Dataset, open_dataset
 from tinyhd_lib.data.layouts import Video
+from tinyhd_lib.data.synthetic import synthesise
 from tinyhd_lib.data.synthetic.scenes import density
 from tinyhd_lib.data.writer import VideoWriter
 from tinyhd_lib.evaluation.options import PROTOCOLS
 from tinyhd_lib.evaluation.scores import METRICS
+from tinyhd_lib.evaluation.tasks import CENTRE_SIZE
 
 MadeUp = Callable[[str], Path]
 NAMES = [metric.name for metric in METRICS]
@@ -129,6 +131,16 @@ def test_knowing_more_scores_better(scored: Path) -> None:
         assert means.loc["prediction", name] > means.loc["centre bias", name] + 0.05
         assert means.loc["centre bias", name] > chance[name]
     assert means.loc["prediction", "NSS"] > means.loc["half of the observers", "NSS"], "the density itself has no noise"
+
+
+def test_frames_of_the_size_at_which_a_centre_bias_is_learnt_have_their_own_chance(tmp_path: Path) -> None:
+    list(synthesise("gaze", tmp_path / "set", videos=2, frames=5, size=CENTRE_SIZE))
+    dataset = open_dataset("gaze", tmp_path / "set")
+    maps = write_maps(dataset, tmp_path / "maps")
+    assert evaluate(maps, dataset, tmp_path / "out") == 0
+    means = table_of(tmp_path / "out").groupby("predictor")[NAMES].mean()
+    assert means.loc["chance", ["AUC-J", "AUC-B", "CC", "NSS"]].tolist() == [0.5, 0.5, 0, 0]
+    assert means.loc["centre bias", "NSS"] != 0
 
 
 def test_the_outputs_agree_with_one_another(scored: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from conftest import random_model
+from conftest import random_model, shape_of
 from test_teachers import wake
 from torch import Tensor
 
@@ -196,12 +196,6 @@ SIZES = [
 def gradients_of(outputs: torch.Tensor, inputs: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, ...]:
     weights = torch.randn(outputs.shape, generator=torch.Generator().manual_seed(9), dtype=torch.float64)
     return outputs, *torch.autograd.grad(outputs, inputs, weights.to(outputs.dtype))
-
-
-def shape_of(row: str) -> torch.nn.Module:
-    """A model without numbers."""
-    with torch.device("meta"):
-        return random_model(row)
 
 
 def test_the_sizes_are_those_of_the_table() -> None:

@@ -41,6 +41,11 @@ class Target:
         """Return the ground truth's saliency map."""
         return metrics.prepare(self.truth.saliency)
 
+    @cached_property
+    def uniform(self) -> Prepared:
+        """Return a map of the ground truth's size that knows nothing."""
+        return metrics.prepare(np.ones(self.truth.fixations.shape))
+
 
 @dataclass(frozen=True)
 class Metric:
@@ -74,9 +79,7 @@ METRICS: tuple[Metric, ...] = (
 
 OF_DENSITIES = (
     Metric("IG", lambda given, target: metrics.information_gain(given, target.truth.fixations, target.centre)),
-    Metric(
-        "LL", lambda given, target: metrics.information_gain(given, target.truth.fixations, np.ones_like(given.maps))
-    ),
+    Metric("LL", lambda given, target: metrics.information_gain(given, target.truth.fixations, target.uniform)),
 )
 """In bits a fixation: how much more a density knows than the centre bias, and than a uniform one."""
 

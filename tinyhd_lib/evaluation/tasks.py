@@ -6,6 +6,7 @@ That is chance, a centre bias, and how well people predict one another.
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from hashlib import sha256
 from itertools import cycle, islice
 from pathlib import Path
@@ -25,6 +26,7 @@ from tinyhd_lib.evaluation.options import PROTOCOLS, EvaluateOptions
 from tinyhd_lib.evaluation.predictions import Maps
 from tinyhd_lib.evaluation.scores import Target, score, spread_of
 from tinyhd_lib.files import digest_of, fingerprint, is_whole, write_atomically
+from tinyhd_lib.metrics.arrays import Prepared
 from tinyhd_lib.overlap import keep_freed_memory
 
 CENTRE_SIZE = (90, 160)
@@ -158,7 +160,11 @@ def run_task(job: tuple[Task, Path]) -> int:
 
 def _rows(task: Task) -> list[dict[str, Any]]:
     options, viewing = task.options, task.video.viewing
-    chance = centre = metrics.prepare(task.centre)
+
+    @lru_cache(maxsize=1)  # hardly ever a video's frames differ in size
+    def baselines(size: tuple[int, int]) -> tuple[Prepared, Prepared]:
+        return metrics.prepare(np.zeros(size)), metrics.prepare(task.centre, size)
+
     parts = halves(task.video, options.seed)
     rows = []
     for index, saliency in zip(task.indices, task.maps.read(task.indices), strict=True):
@@ -166,8 +172,7 @@ def _rows(task: Task) -> list[dict[str, Any]]:
         if truth is None:
             raise BadInput(f"{task.video.name}: the ground truth of frame {task.video.names[index]} went missing")
         size = truth.fixations.shape
-        if chance.maps.shape != size:  # those of the last frame, prepared, serve all of their size
-            chance, centre = metrics.prepare(np.zeros(size)), metrics.prepare(task.centre, size)
+        chance, centre = baselines(size)
         baseline = None if saliency.dtype == np.uint8 else centre  # grey levels are stretched, and no density
         spread = (viewing.sigma if viewing else spread_of(truth)) if options.matched else None
         if options.matched and baseline is None:

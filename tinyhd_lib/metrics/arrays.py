@@ -11,7 +11,7 @@ Array = Any
 """A NumPy array or a torch tensor."""
 
 _PART = 2**15
-"""Values: a quarter of a megabyte."""
+"""Values that stay in a processor's cache: a quarter of a megabyte."""
 
 
 class Prepared:
@@ -92,7 +92,7 @@ class Prepared:
 
 
 def summed(xp: Any, term: Callable[..., Array], *maps: Prepared) -> Array:
-    """Return the sums (N,) of a term over all pixels, by parts that stay in a processor's cache until they are summed.
+    """Return the sums (N,) of a term over all pixels; on a CPU by parts that stay in its cache until they are summed.
 
     Args:
         xp: the array library's namespace.
@@ -100,7 +100,7 @@ def summed(xp: Any, term: Callable[..., Array], *maps: Prepared) -> Array:
         maps: of one size, (N, P) each.
     """
     count, pixels = maps[0].rows.shape
-    step = max(2**10, _PART // count)
+    step = max(2**10, _PART // count) if str(device(maps[0].rows)) == "cpu" else pixels
     parts = ([each.rows[:, start : start + step] for each in maps] for start in range(0, pixels, step))
     return sum(xp.sum(term(*part), axis=-1) for part in parts)
 

@@ -68,10 +68,13 @@ def sim(saliency: Array | Prepared, ground_truth: Array | Prepared) -> Array:
     frames = with_maps(saliency, ground_truth)
     xp, prediction, truth = frames.saliency.xp, frames.saliency, frames.truths[0]
 
-    def above(maps: Prepared, values: Array) -> Array:
-        return _parts(maps, values - maps.low, maps.level * maps.range * maps.rows.shape[-1])
+    masses = (each.level * each.range * each.rows.shape[-1] for each in (prediction, truth))
+    of_prediction, of_truth = map(_parts, (prediction, truth), masses)
 
-    common = summed(xp, lambda p, g: xp.minimum(above(prediction, p), above(truth, g)), prediction, truth)
+    def terms(p: Array, g: Array) -> Array:
+        return xp.minimum(of_prediction(p - prediction.low), of_truth(g - truth.low))
+
+    common = summed(xp, terms, prediction, truth)
     empty = (truth.low == 0) & (truth.high == 0)
     return frames.answer(xp.where(empty[:, 0], xp.nan, common))
 
@@ -93,10 +96,11 @@ def kl_div(saliency: Array | Prepared, ground_truth: Array | Prepared, epsilon: 
     """
     frames = with_maps(saliency, ground_truth)
     xp, prediction, truth = frames.saliency.xp, frames.saliency, frames.truths[0]
+    of_prediction, of_truth = density(prediction), density(truth)
 
     def terms(p: Array, g: Array) -> Array:
-        people = density(truth, g)
-        logarithm = xp.log(people / (density(prediction, p) + epsilon) + epsilon)
+        people = of_truth(g)
+        logarithm = xp.log(people / (of_prediction(p) + epsilon) + epsilon)
         return xp.where(people > 0, people * logarithm, 0.0)  # 0 log 0 = 0
 
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -143,25 +147,26 @@ def information_gain(saliency: Array | Prepared, fixations: Array, baseline: Arr
 
 def _log_likelihood(saliency: Array | Prepared, fixations: Array, what: str) -> Array:
     frames = with_fixations(saliency, fixations, what=what)
-    maps = frames.saliency
-    return frames.answer(_mean_at(frames, lambda values: maps.xp.log2(maps.xp.clip(density(maps, values), EPSILON))))
+    xp, as_density = frames.saliency.xp, density(frames.saliency)
+    return frames.answer(_mean_at(frames, lambda values: xp.log2(xp.clip(as_density(values), EPSILON))))
 
 
-def density(maps: Prepared, values: Array) -> Array:
-    """Return values of the rows (N, K) as parts of the rows' sums; all alike where a row is all zero.
+def density(maps: Prepared) -> Callable[[Array], Array]:
+    """Return what makes values of the rows (N, K) parts of the rows' sums; all alike where a row is all zero.
 
     Raises:
         ValueError: a row has negative values.
     """
     if float(maps.xp.min(maps.low)) < 0:
         raise ValueError("a density has no negative values: subtract the minimum, or take exp of a log density")
-    return _parts(maps, values, maps.total)
+    return _parts(maps, maps.total)
 
 
-def _parts(maps: Prepared, values: Array, total: Array) -> Array:
-    """Return values (N, K) as parts of a total (N, 1); all alike where that is zero."""
+def _parts(maps: Prepared, total: Array) -> Callable[[Array], Array]:
+    """Return what makes values (N, K) parts of a total (N, 1); all alike where that is zero."""
     uniform = maps.xp.astype(total <= 0, total.dtype) / maps.rows.shape[-1]
-    return values / maps.xp.where(total > 0, total, 1.0) + uniform
+    divisor = maps.xp.where(total > 0, total, 1.0)
+    return lambda values: values / divisor + uniform
 
 
 def _mean_at(frames: Frames, scale: Callable[[Array], Array]) -> Array:

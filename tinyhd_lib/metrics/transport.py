@@ -34,6 +34,6 @@ def emd(saliency: Array | Prepared, ground_truth: Array | Prepared) -> Array:
     places = np.argwhere(np.ones(cells)).astype(np.float64)
     apart = ot.dist(places, metric="euclidean")
     reduced = [prepare(each, cells) for each in (prediction, truth)]
-    masses = [np.asarray(density(each, each.rows).tolist()) for each in reduced]
+    masses = [np.asarray(density(each)(each.rows).tolist()) for each in reduced]
     distances = [ot.emd2(*pair, apart, numItermax=10**7) for pair in zip(*masses, strict=True)]
     return frames.answer(xp.where(truth.high[:, 0] > 0, xp.asarray(distances, dtype=truth.rows.dtype), xp.nan))
