@@ -290,6 +290,33 @@ def test_a_range_is_dragged_and_loops(page: Page) -> None:
 
 
 @needs_browser
+def test_a_long_range_goes_on_at_its_beginning_which_was_let_go_of(browser: Browser, tmp_path: Path) -> None:
+    """A browser keeps forty chunks of a video."""
+    frames = 43 * CHUNK
+    with VideoWriter(tmp_path / "long.mp4", Fraction(30)) as writer:
+        for index in range(frames):
+            writer.write(np.full((48, 64, 3), index % 200, np.uint8), index / 30)
+    last = 42 * CHUNK + 10
+    maps = np.ones((frames, 4, 4), np.float32)
+    viewer = SaliencyViewer(tmp_path / "long.mp4", maps, start=5, stop=last, loop=True, strips=[])
+    page = browser.new_page()
+    page.goto(viewer.save_html(tmp_path / "long.html").as_uri())
+    page.wait_for_function("document.querySelector('video').readyState >= 2")
+    jump = page.get_by_label("Go to frame")
+    for frame in range(CHUNK, last, CHUNK):
+        jump.fill(str(frame))
+        jump.press("Enter")
+        page.wait_for_function(f"document.querySelector('.tinyhd-caption').textContent.startsWith('frame {frame},')")
+    page.locator(".tinyhd-viewer").focus()
+    page.keyboard.press("Space")
+    page.wait_for_function(
+        "(frame => 10 < frame && frame < 60)(parseInt(document.querySelector('.tinyhd-caption').textContent.slice(6)))",
+        timeout=10_000,
+    )
+    page.close()
+
+
+@needs_browser
 def test_a_busy_browser_shows_nothing_beyond_the_range(page: Page) -> None:
     """Frames are skipped there, the last one of the range too."""
     _drag_a_range(page)

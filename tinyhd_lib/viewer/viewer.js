@@ -1658,6 +1658,7 @@ var LATE = 150;
 var SLACK = 1e-3;
 var HELD_BACK = 8;
 var MPEG_4 = 64;
+var REFUSED = "this page's content security policy refuses the video (blob:): frames are shown one by one, without sound";
 function mimeOf(init) {
   const find = (name) => {
     const letters = [...name].map((letter) => letter.charCodeAt(0));
@@ -1751,9 +1752,7 @@ var Player = class {
     this.need(this.parts.chunkOf(from)).then(() => {
       if (from !== this.shown) this.video.currentTime = middleOf(this.times, from, this.meta.duration);
       return this.playing ? this.video.play() : void 0;
-    }).catch((error) => {
-      if (error.name !== "AbortError") this.stop(error.message);
-    });
+    }).catch((error) => this.halt(error));
   }
   pause() {
     this.playing = false;
@@ -1788,7 +1787,10 @@ var Player = class {
     }
     if (this.gone) return;
     const media = this.media = new MediaSource();
-    const opened = new Promise((resolve) => media.addEventListener("sourceopen", resolve, { once: true }));
+    const opened = new Promise((resolve, reject) => {
+      media.addEventListener("sourceopen", resolve, { once: true });
+      this.video.addEventListener("error", () => reject(new Error(REFUSED)), { once: true });
+    });
     this.video.src = URL.createObjectURL(media);
     await opened;
     this.buffer = media.addSourceBuffer(mime);
@@ -1875,13 +1877,19 @@ var Player = class {
       this.seek(this.range[1]);
       return;
     }
-    this.video.currentTime = middleOf(this.times, this.range[0], this.meta.duration);
-    if (this.video.paused) void this.video.play().catch(() => void 0);
+    const { video } = this;
+    const [start] = this.range;
+    video.currentTime = middleOf(this.times, start, this.meta.duration);
+    this.need(this.parts.chunkOf(start)).then(() => this.playing && video.paused ? video.play() : void 0).catch((error) => this.halt(error));
   }
   stop(trouble = "") {
     this.pause();
     this.watcher.ended();
     if (trouble) this.watcher.trouble(trouble);
+  }
+  // It does not go on; that it was paused before it began is no trouble.
+  halt(error) {
+    if (error.name !== "AbortError") this.stop(error.message);
   }
   fallBack(text) {
     if (!this.plays) return;
