@@ -3,6 +3,7 @@
 import base64
 import json
 import os
+import re
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator
@@ -657,6 +658,10 @@ def test_a_page_within_a_page_is_a_viewer_too(browser: Browser, saved: tuple[Sal
     page.close()
 
 
+def test_words_are_left_of_a_page_whose_element_is_taken_out() -> None:
+    assert re.sub("<[^>]*>", "", framed("<p>look</p>", "numbered")).startswith("Trust this notebook to see the viewer")
+
+
 @needs_browser
 def test_an_executed_notebook_as_html_holds_a_working_viewer(
     browser: Browser, numbered_video: Path, tmp_path: Path
@@ -668,6 +673,8 @@ from tinyhd_lib.viewer import SaliencyViewer, SaliencyViewers
 SaliencyViewer({str(numbered_video)!r}, np.random.default_rng(0).random(({FRAMES}, 24, 32)))"""
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(source)])
     NotebookClient(notebook, kernel_name="python3", store_widget_state=False).execute()
+    (output,) = notebook.cells[0].outputs
+    assert set(output.data) == {"text/html", "text/plain"}  # and no widget, whose kernel is gone
     place = tmp_path / "notebook.html"
     place.write_text(HTMLExporter().from_notebook_node(notebook)[0], encoding="utf-8")
     page = browser.new_page(viewport={"width": 1000, "height": 1100})
