@@ -226,6 +226,7 @@ function toggle(label, title, changed) {
 var SLOW = /* @__PURE__ */ new Set(["trace", "bounds"]);
 var SLOWLY = 2e3;
 var LISTS = /* @__PURE__ */ new Set(["regions", "notes"]);
+var PATIENCE = 5e3;
 var ECHOES = 3e3;
 var KernelHost = class {
   constructor(model) {
@@ -242,6 +243,8 @@ var KernelHost = class {
   later;
   queue = [];
   latest = /* @__PURE__ */ new Map();
+  heardAt = 0;
+  isSilent = false;
   settings() {
     return Object.fromEntries(this.meta.settings.map((name) => [name, this.model.get(name)]));
   }
@@ -290,8 +293,10 @@ var KernelHost = class {
       keys2.map((key) => new Promise((resolve, reject) => this.queue.push({ key, later: later || SLOW.has(key[0]), resolve, reject })))
     );
   }
+  // It may take its time over this; so that the reader knows whether it is heard, something quick is asked for too.
   act(name) {
-    this.model.send({ act: name });
+    this.send({ act: name });
+    void this.ask([["colours", this.meta.colormaps[0], 0]]);
   }
   listen(told) {
     this.listeners.push(told);
@@ -304,11 +309,37 @@ var KernelHost = class {
     if (!entries.length) return;
     const id = ++this.asked;
     this.waiting.set(id, entries);
-    this.model.send({ ask: entries.map((entry) => entry.key), id, later });
+    if (!later) this.expect(id);
+    this.send({ ask: entries.map((entry) => entry.key), id, later });
+  }
+  // A kernel that was shut down takes no message at all.
+  send(content) {
+    try {
+      this.model.send(content);
+    } catch {
+      this.setSilent(true);
+    }
+  }
+  // Say so if the kernel is silent although an answer to this is due: it is busy, or gone.
+  expect(id) {
+    setTimeout(() => {
+      if (!this.waiting.has(id)) return;
+      if (performance.now() - this.heardAt < PATIENCE) this.expect(id);
+      else this.setSilent(true);
+    }, PATIENCE);
+  }
+  setSilent(silent) {
+    this.isSilent = silent;
+    this.tell({ silent });
+  }
+  tell(what) {
+    for (const told of this.listeners) told(what);
   }
   receive(content, buffers) {
+    this.heardAt = performance.now();
+    if (this.isSilent) this.setSilent(false);
     if (content.id === void 0) {
-      for (const told of this.listeners) told(content);
+      this.tell(content);
       return;
     }
     const { id, place, error } = content;
@@ -1957,7 +1988,7 @@ var Player = class {
 };
 
 // src/frames.ts
-var PATIENCE = 2e4;
+var PATIENCE2 = 2e4;
 var Frames = class {
   player;
   latest = null;
@@ -1995,7 +2026,7 @@ var Frames = class {
   }
   sought(frame) {
     return new Promise((resolve, reject) => {
-      const late = setTimeout(() => reject(new Error(`frame ${frame} does not come`)), PATIENCE);
+      const late = setTimeout(() => reject(new Error(`frame ${frame} does not come`)), PATIENCE2);
       this.came = () => {
         if (this.latest?.frame !== frame) return;
         clearTimeout(late);
@@ -2870,7 +2901,7 @@ var Status = class {
     this.root = h("div", { class: "tinyhd-told" }, this.line, this.bar, this.cancel);
   }
   tell(text) {
-    this.line.textContent = text;
+    if (this.line.textContent !== text) this.line.textContent = text;
   }
   // So much of something is done; exports can be cancelled.
   progress(what, done, total, isExport = false) {
@@ -2878,7 +2909,11 @@ var Status = class {
     this.cancel.hidden = this.bar.hidden || !isExport;
     [this.bar.max, this.bar.value] = [total, done];
     if (done < total) this.tell(`${what}: ${Math.floor(100 * done / total)} %`);
-    else if (this.line.textContent?.startsWith(what)) this.tell("");
+    else this.withdraw(what);
+  }
+  // What begins like this no longer holds.
+  withdraw(text) {
+    if (this.line.textContent?.startsWith(text)) this.tell("");
   }
   // What was under way is over, well or not.
   end() {
@@ -2891,6 +2926,7 @@ var SELDOM = 80;
 var TOGETHER = 1e3;
 var REST = 1e3;
 var APART = 0.15;
+var SILENT = "the kernel does not answer: it is busy, or gone; what has come goes on playing";
 var EXPORT = "writing the video";
 var Viewer = class {
   constructor(el, host) {
@@ -2936,6 +2972,7 @@ var Viewer = class {
       this.stage.root,
       h("div", { class: "tinyhd-under" }, this.legend.caption, this.legend.bar),
       this.legend.reading,
+      status.root,
       this.panels.transport.root,
       this.overTime.timeline.root,
       this.overTime.thumbs.root,
@@ -2943,8 +2980,7 @@ var Viewer = class {
       this.regions.root,
       this.notes.root,
       this.panels.drawer.root,
-      this.help,
-      status.root
+      this.help
     );
     this.root.dataset.lmSuppressShortcuts = "true";
     el.append(this.root);
@@ -3051,7 +3087,9 @@ var Viewer = class {
       if (this.host.live) this.status.tell(error.message);
     }
   }
-  onTold({ said, progress, ready }) {
+  onTold({ said, progress, ready, silent }) {
+    if (silent) this.status.tell(SILENT);
+    else this.status.withdraw(SILENT);
     if (said !== void 0) this.status.tell(said);
     if (progress) this.status.progress(...progress, progress[0] === EXPORT);
     if (ready) void this.openVideo();

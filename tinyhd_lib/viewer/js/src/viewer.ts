@@ -26,6 +26,7 @@ const SELDOM = 80; // milliseconds between two looks of what is beside the pictu
 const TOGETHER = 1000; // milliseconds between two looks of a group at each other's time
 const REST = 1000; // milliseconds after which a reader who does nothing is not waiting for anything
 const APART = 0.15; // seconds that players of a group may be apart
+const SILENT = "the kernel does not answer: it is busy, or gone; what has come goes on playing";
 const EXPORT = "writing the video"; // of the kernel, which can be cancelled
 
 export class Viewer implements Member {
@@ -105,6 +106,7 @@ export class Viewer implements Member {
       this.stage.root,
       h("div", { class: "tinyhd-under" }, this.legend.caption, this.legend.bar),
       this.legend.reading,
+      status.root,
       this.panels.transport.root,
       this.overTime.timeline.root,
       this.overTime.thumbs.root,
@@ -113,7 +115,6 @@ export class Viewer implements Member {
       this.notes.root,
       this.panels.drawer.root,
       this.help,
-      status.root,
     );
     this.root.dataset.lmSuppressShortcuts = "true"; // else JupyterLab takes "1" for a heading, and "x" cuts the cell
     el.append(this.root);
@@ -196,7 +197,9 @@ export class Viewer implements Member {
     }
   }
 
-  private onTold({ said, progress, ready }: Told): void {
+  private onTold({ said, progress, ready, silent }: Told): void {
+    if (silent) this.status.tell(SILENT);
+    else this.status.withdraw(SILENT);
     if (said !== undefined) this.status.tell(said);
     if (progress) this.status.progress(...progress, progress[0] === EXPORT);
     if (ready) void this.openVideo();
