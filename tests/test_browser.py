@@ -220,6 +220,16 @@ def test_keys_and_buttons_go_through_the_film(reader: Reader) -> None:
     assert reader.page.locator(".jp-CodeCell").count() == cells
 
 
+def test_control_and_s_save_the_notebook(reader: Reader, lab: tuple[str, Path]) -> None:
+    notebook = lab[1] / "notebooks/05_visualization.ipynb"
+    before = notebook.stat().st_mtime_ns
+    reader.press("ArrowRight")
+    reader.press("Control+s")
+    _wait(lambda: notebook.stat().st_mtime_ns > before, 20, "the notebook is not saved")
+    reader.settle()
+    assert "wrote" not in reader.status()  # which s alone does
+
+
 def test_pointing_reads_the_map(reader: Reader) -> None:
     reader.press("1")
     reader.sees("overlay")

@@ -658,6 +658,48 @@ def test_a_page_within_a_page_is_a_viewer_too(browser: Browser, saved: tuple[Sal
     page.close()
 
 
+@needs_browser
+def test_a_refused_full_screen_is_told(browser: Browser, saved: tuple[SaliencyViewer, Path]) -> None:
+    page = browser.new_page()
+    element = framed(saved[1].read_text("utf-8"), "numbered")
+    page.set_content(element.replace(" allowfullscreen", " allow=\"fullscreen 'none'\"", 1))
+    frame = page.frame_locator("iframe")
+    frame.get_by_label("Full screen").click()
+    frame.get_by_text("no full screen").wait_for(timeout=10_000)
+    page.screenshot(path=ROOT / "out/browser/page_no_full_screen.png")
+    page.close()
+
+
+@needs_browser
+def test_a_refused_video_is_told(browser: Browser, saved: tuple[SaliencyViewer, Path], tmp_path: Path) -> None:
+    policy = """<meta http-equiv="Content-Security-Policy" content="media-src 'none'">"""
+    place = tmp_path / "refused.html"
+    place.write_text(saved[1].read_text("utf-8").replace("<title>", f"{policy}<title>", 1), encoding="utf-8")
+    page = browser.new_page(viewport={"width": 900, "height": 1000})
+    page.goto(place.as_uri())
+    page.get_by_text("security policy refuses the video").wait_for(timeout=10_000)
+    page.wait_for_function("document.querySelector('.tinyhd-caption').textContent.startsWith('frame 0,')")
+    page.screenshot(path=ROOT / "out/browser/page_no_video.png")
+    page.close()
+
+
+@needs_browser
+def test_after_full_screen_the_page_is_at_the_viewer(page: Page) -> None:
+    """Although it was scrolled meanwhile, as a notebook does."""
+    page.evaluate("document.body.style.padding = '3000px 0'")
+    page.locator(".tinyhd-stage").scroll_into_view_if_needed()
+    page.locator(".tinyhd-viewer").focus()
+    page.keyboard.press("f")
+    page.wait_for_function("document.fullscreenElement")
+    page.evaluate("scrollTo(0, 0)")
+    page.keyboard.press("f")
+    page.wait_for_function("!document.fullscreenElement && scrollY > 2000")
+    page.wait_for_timeout(500)
+    box = page.locator(".tinyhd-stage").bounding_box()
+    assert box is not None
+    assert 0 <= box["y"] <= box["y"] + box["height"] <= 1000
+
+
 def test_words_are_left_of_a_page_whose_element_is_taken_out() -> None:
     assert re.sub("<[^>]*>", "", framed("<p>look</p>", "numbered")).startswith("Trust this notebook to see the viewer")
 

@@ -743,6 +743,9 @@ function lines(meta, hands) {
 function keys(meta, hands) {
   return new Map(lines(meta, hands).flatMap(([, , done]) => Object.entries(done)));
 }
+function isSave({ key, ctrlKey, metaKey }) {
+  return (ctrlKey || metaKey) && key.toLowerCase() === "s";
+}
 function help(meta, hands) {
   const rows = lines(meta, hands).map(([shown, what]) => h("tr", {}, h("th", { scope: "row" }, h("kbd", {}, shown)), h("td", {}, what)));
   const more = "Drag on the timeline to choose a range, double-click to let it go; shift and wheel zoom in time, control and wheel in the picture.";
@@ -2927,6 +2930,7 @@ var TOGETHER = 1e3;
 var REST = 1e3;
 var APART = 0.15;
 var SILENT = "the kernel does not answer: it is busy, or gone; what has come goes on playing";
+var SETTLED = 300;
 var EXPORT = "writing the video";
 var Viewer = class {
   constructor(el, host) {
@@ -2982,9 +2986,10 @@ var Viewer = class {
       this.panels.drawer.root,
       this.help
     );
-    this.root.dataset.lmSuppressShortcuts = "true";
     el.append(this.root);
+    window.addEventListener("keydown", this.shareKeys, true);
     this.root.addEventListener("keydown", (event) => this.onKey(event));
+    this.root.addEventListener("fullscreenchange", () => this.onFullScreen());
     this.watching = new ResizeObserver(() => this.resized());
     this.watching.observe(this.root);
     this.leave = join(this);
@@ -3034,6 +3039,7 @@ var Viewer = class {
     this.player.dispose();
     this.easel.dispose();
     this.watching.disconnect();
+    window.removeEventListener("keydown", this.shareKeys, true);
   }
   group() {
     return this.now.group;
@@ -3084,7 +3090,7 @@ var Viewer = class {
       await this.player.open();
       await this.overTime.thumbs.open();
     } catch (error) {
-      if (this.host.live) this.status.tell(error.message);
+      this.status.tell(error.message);
     }
   }
   onTold({ said, progress, ready, silent }) {
@@ -3208,7 +3214,7 @@ var Viewer = class {
       region: () => this.outliner.begin(),
       save: () => this.save(),
       settings: () => this.panels.drawer.root.hidden = !this.panels.drawer.root.hidden,
-      full: () => void (document.fullscreenElement ? document.exitFullscreen() : this.root.requestFullscreen?.()),
+      full: () => void this.toggleFullScreen(),
       help: () => this.help.hidden = !this.help.hidden,
       close: () => this.help.hidden = this.panels.drawer.root.hidden = true
     };
@@ -3243,10 +3249,27 @@ var Viewer = class {
     this.paint();
     this.saving.picture(this.frame, this.easel.flattened(this.now.view));
   }
+  async toggleFullScreen() {
+    try {
+      await (document.fullscreenElement ? document.exitFullscreen() : this.root.requestFullscreen());
+    } catch {
+      this.status.tell("no full screen: the browser, or the page that this is in, refuses it");
+    }
+  }
+  // A notebook scrolls elsewhere meanwhile, or as soon as it has its height again.
+  onFullScreen() {
+    if (document.fullscreenElement) return;
+    for (const wait of [0, SETTLED]) setTimeout(() => this.stage.root.scrollIntoView({ block: "nearest" }), wait);
+  }
   resized() {
     this.soon();
     this.overTime.timeline.draw();
   }
+  // JupyterLab leaves keys to what has this attribute, else "1" makes a heading and "x" cuts the cell; it keeps the
+  // one that saves.
+  shareKeys = (event) => {
+    this.root.toggleAttribute("data-lm-suppress-shortcuts", !isSave(event));
+  };
   onKey(event) {
     const field = event.target instanceof HTMLInputElement && ["text", "number"].includes(event.target.type) ? event.target : null;
     if (field && event.key === "Enter") field.blur();

@@ -2,7 +2,7 @@ import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { enlarged, laidOver } from "../src/canvas";
 import { enlargement } from "../src/enlarge";
 import { KernelHost } from "../src/host";
-import { type Hands, keys } from "../src/keys";
+import { type Hands, isSave, keys } from "../src/keys";
 import { extremes } from "../src/marks";
 import { Parts, undifferenced, unpackMaps } from "../src/parts";
 import { scaled } from "../src/picture";
@@ -307,5 +307,11 @@ describe("keys", () => {
     for (const key of [" ", "ArrowLeft", "ArrowUp", "End", "]", "0", "2", "Escape"]) known.get(key)?.();
     expect(done).toEqual([["play"], ["step", -1], ["step", 16], ["go", 99], ["fade", 1], ["zoom", 0], ["view", "map"], ["close"]]);
     expect(known.get("3")).toBeUndefined();
+  });
+
+  it("leave saving to the notebook", () => {
+    const pressed = (key: string, ctrlKey = false, metaKey = false) => isSave({ key, ctrlKey, metaKey });
+    expect([pressed("s", true), pressed("s", false, true), pressed("S", true)]).toEqual([true, true, true]);
+    expect([pressed("s"), pressed("x", true)]).toEqual([false, false]);
   });
 });
