@@ -14,6 +14,7 @@ from urllib.error import URLError
 from urllib.request import urlopen
 
 import cv2
+import nbformat
 import numpy as np
 import pytest
 from conftest import ROOT, needs_browser
@@ -21,6 +22,7 @@ from playwright.sync_api import Browser, ConsoleMessage, Page
 
 from tinyhd_lib.data.video import read_frames
 from tinyhd_lib.notebooks.files import copy_notebooks
+from tinyhd_lib.viewer.page import framed
 
 SCREENSHOTS = ROOT / "out" / "browser"
 TOKEN = "tests"
@@ -218,6 +220,16 @@ def test_keys_and_buttons_go_through_the_film(reader: Reader) -> None:
     assert reader.page.locator(".jp-CodeCell").count() == cells
 
 
+def test_control_and_s_save_the_notebook(reader: Reader, lab: tuple[str, Path]) -> None:
+    notebook = lab[1] / "notebooks/05_visualization.ipynb"
+    before = notebook.stat().st_mtime_ns
+    reader.press("ArrowRight")
+    reader.press("Control+s")
+    _wait(lambda: notebook.stat().st_mtime_ns > before, 20, "the notebook is not saved")
+    reader.settle()
+    assert "wrote" not in reader.status()  # which s alone does
+
+
 def test_pointing_reads_the_map(reader: Reader) -> None:
     reader.press("1")
     reader.sees("overlay")
@@ -394,6 +406,20 @@ def test_little_is_said_while_it_plays_and_a_dead_kernel_leaves_it_playing(reade
         seen.add(reader.frame())
         reader.page.wait_for_timeout(200)
     assert len(seen) > 5
+    reader.press("s")
+    _wait(lambda: "the kernel does not answer" in reader.status(), 20, "nothing is said of the kernel")
+    reader.page.screenshot(path=SCREENSHOTS / "silent.png")
+
+
+def test_a_notebook_that_is_not_trusted_says_so(lab: tuple[str, Path], browser: Browser) -> None:
+    cell = nbformat.v4.new_code_cell("1", execution_count=1)
+    cell.outputs = [nbformat.v4.new_output("display_data", {"text/html": framed("<p>look</p>", "a video")})]
+    nbformat.write(nbformat.v4.new_notebook(cells=[cell]), lab[1] / "executed.ipynb")
+    page = browser.new_page()
+    page.goto(f"{lab[0]}/doc/tree/executed.ipynb?token={TOKEN}", timeout=60_000)
+    page.get_by_text("Trust this notebook to see the viewer").wait_for(timeout=60_000)
+    page.screenshot(path=SCREENSHOTS / "distrusted.png")
+    page.close()
 
 
 def _note(message: ConsoleMessage, errors: list[str]) -> None:

@@ -3,6 +3,7 @@
 import base64
 import json
 import os
+import re
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator
@@ -287,6 +288,33 @@ def test_a_range_is_dragged_and_loops(page: Page) -> None:
     assert {42, 43, 44, 45} & seen
     assert max(seen) <= 45
     page.keyboard.press("Space")
+
+
+@needs_browser
+def test_a_long_range_goes_on_at_its_beginning_which_was_let_go_of(browser: Browser, tmp_path: Path) -> None:
+    """A browser keeps forty chunks of a video."""
+    frames = 43 * CHUNK
+    with VideoWriter(tmp_path / "long.mp4", Fraction(30)) as writer:
+        for index in range(frames):
+            writer.write(np.full((48, 64, 3), index % 200, np.uint8), index / 30)
+    last = 42 * CHUNK + 10
+    maps = np.ones((frames, 4, 4), np.float32)
+    viewer = SaliencyViewer(tmp_path / "long.mp4", maps, start=5, stop=last, loop=True, strips=[])
+    page = browser.new_page()
+    page.goto(viewer.save_html(tmp_path / "long.html").as_uri())
+    page.wait_for_function("document.querySelector('video').readyState >= 2")
+    jump = page.get_by_label("Go to frame")
+    for frame in range(CHUNK, last, CHUNK):
+        jump.fill(str(frame))
+        jump.press("Enter")
+        page.wait_for_function(f"document.querySelector('.tinyhd-caption').textContent.startsWith('frame {frame},')")
+    page.locator(".tinyhd-viewer").focus()
+    page.keyboard.press("Space")
+    page.wait_for_function(
+        "(frame => 10 < frame && frame < 60)(parseInt(document.querySelector('.tinyhd-caption').textContent.slice(6)))",
+        timeout=10_000,
+    )
+    page.close()
 
 
 @needs_browser
@@ -631,6 +659,52 @@ def test_a_page_within_a_page_is_a_viewer_too(browser: Browser, saved: tuple[Sal
 
 
 @needs_browser
+def test_a_refused_full_screen_is_told(browser: Browser, saved: tuple[SaliencyViewer, Path]) -> None:
+    page = browser.new_page()
+    element = framed(saved[1].read_text("utf-8"), "numbered")
+    page.set_content(element.replace(" allowfullscreen", " allow=\"fullscreen 'none'\"", 1))
+    frame = page.frame_locator("iframe")
+    frame.get_by_label("Full screen").click()
+    frame.get_by_text("no full screen").wait_for(timeout=10_000)
+    page.screenshot(path=ROOT / "out/browser/page_no_full_screen.png")
+    page.close()
+
+
+@needs_browser
+def test_a_refused_video_is_told(browser: Browser, saved: tuple[SaliencyViewer, Path], tmp_path: Path) -> None:
+    policy = """<meta http-equiv="Content-Security-Policy" content="media-src 'none'">"""
+    place = tmp_path / "refused.html"
+    place.write_text(saved[1].read_text("utf-8").replace("<title>", f"{policy}<title>", 1), encoding="utf-8")
+    page = browser.new_page(viewport={"width": 900, "height": 1000})
+    page.goto(place.as_uri())
+    page.get_by_text("security policy refuses the video").wait_for(timeout=10_000)
+    page.wait_for_function("document.querySelector('.tinyhd-caption').textContent.startsWith('frame 0,')")
+    page.screenshot(path=ROOT / "out/browser/page_no_video.png")
+    page.close()
+
+
+@needs_browser
+def test_after_full_screen_the_page_is_at_the_viewer(page: Page) -> None:
+    """Although it was scrolled meanwhile, as a notebook does."""
+    page.evaluate("document.body.style.padding = '3000px 0'")
+    page.locator(".tinyhd-stage").scroll_into_view_if_needed()
+    page.locator(".tinyhd-viewer").focus()
+    page.keyboard.press("f")
+    page.wait_for_function("document.fullscreenElement")
+    page.evaluate("scrollTo(0, 0)")
+    page.keyboard.press("f")
+    page.wait_for_function("!document.fullscreenElement && scrollY > 2000")
+    page.wait_for_timeout(500)
+    box = page.locator(".tinyhd-stage").bounding_box()
+    assert box is not None
+    assert 0 <= box["y"] <= box["y"] + box["height"] <= 1000
+
+
+def test_words_are_left_of_a_page_whose_element_is_taken_out() -> None:
+    assert re.sub("<[^>]*>", "", framed("<p>look</p>", "numbered")).startswith("Trust this notebook to see the viewer")
+
+
+@needs_browser
 def test_an_executed_notebook_as_html_holds_a_working_viewer(
     browser: Browser, numbered_video: Path, tmp_path: Path
 ) -> None:
@@ -641,6 +715,8 @@ from tinyhd_lib.viewer import SaliencyViewer, SaliencyViewers
 SaliencyViewer({str(numbered_video)!r}, np.random.default_rng(0).random(({FRAMES}, 24, 32)))"""
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(source)])
     NotebookClient(notebook, kernel_name="python3", store_widget_state=False).execute()
+    (output,) = notebook.cells[0].outputs
+    assert set(output.data) == {"text/html", "text/plain"}  # and no widget, whose kernel is gone
     place = tmp_path / "notebook.html"
     place.write_text(HTMLExporter().from_notebook_node(notebook)[0], encoding="utf-8")
     page = browser.new_page(viewport={"width": 1000, "height": 1100})

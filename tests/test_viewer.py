@@ -10,6 +10,7 @@ import zlib
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import cv2
@@ -381,22 +382,48 @@ def test_exports_have_the_videos_own_size(viewer: SaliencyViewer, tmp_path: Path
     assert frames == [(72, 192, 3)] * FRAMES
 
 
-def test_a_cell_shows_the_widget_and_what_stands_in_for_it(
-    viewer: SaliencyViewer, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    widget = "application/vnd.jupyter.widget-view+json"
-    for interactive, kinds in ((True, {widget}), (False, {"text/html"}), (None, {widget, "text/html"})):
-        viewer.interactive = interactive
-        bundle = viewer._repr_mimebundle_()
-        data = bundle[0] if isinstance(bundle, tuple) else bundle
-        assert set(data) == kinds | {"text/plain"}
-        assert ("<iframe" in data.get("text/html", "")) == (interactive is not True)
-    monkeypatch.setenv("JPY_SESSION_NAME", "notebook.ipynb")  # where a server would drop a page
+WIDGET = "application/vnd.jupyter.widget-view+json"
+
+
+def _shown_in_a_cell(viewer: SaliencyViewer | SaliencyViewers) -> dict[str, Any]:
     bundle = viewer._repr_mimebundle_()
-    assert "<figure>" in bundle[0]["text/html"]
+    return bundle[0] if isinstance(bundle, tuple) else bundle
+
+
+def _executed_by(monkeypatch: pytest.MonkeyPatch, content: dict[str, Any]) -> None:
+    """Let a cell run at a message of this content."""
+    shell = SimpleNamespace(get_parent=lambda: {"header": {}, "content": content})
+    monkeypatch.setattr("tinyhd_lib.viewer.widget.get_ipython", lambda: shell)
+
+
+def test_a_cell_shows_the_widget_or_the_page_as_it_is_told(viewer: SaliencyViewer) -> None:
+    viewer.interactive = True
+    assert set(_shown_in_a_cell(viewer)) == {WIDGET, "text/plain"}
     viewer.interactive = False
+    shown = _shown_in_a_cell(viewer)
+    assert set(shown) == {"text/html", "text/plain"}
+    assert "<iframe" in shown["text/html"]
+
+
+@pytest.mark.parametrize("content", [{"allow_stdin": True}, {"comm_id": "of a button"}, None])
+def test_a_reader_gets_the_widget_and_a_sheet(
+    viewer: SaliencyViewer, monkeypatch: pytest.MonkeyPatch, content: dict[str, Any] | None
+) -> None:
+    """Whoever runs the cell, presses a button, or has no kernel at all."""
+    if content is not None:
+        _executed_by(monkeypatch, content)
+    shown = _shown_in_a_cell(viewer)
+    assert set(shown) == {WIDGET, "text/html", "text/plain"}
+    assert shown["text/html"].startswith("<figure>")
+
+
+def test_an_executed_notebook_gets_the_page_alone(viewer: SaliencyViewer, monkeypatch: pytest.MonkeyPatch) -> None:
+    _executed_by(monkeypatch, {"allow_stdin": False})
+    shown = _shown_in_a_cell(viewer)
+    assert set(shown) == {"text/html", "text/plain"}
+    assert shown["text/html"].startswith("<iframe")
     monkeypatch.setattr("tinyhd_lib.viewer.page.MOST_IN_A_CELL", 1000)
-    assert "<figure>" in viewer._repr_mimebundle_()["text/html"]
+    assert "<figure>" in _shown_in_a_cell(viewer)["text/html"]
 
 
 def test_a_cell_shows_several_viewers_and_what_stands_in_for_them(
@@ -404,12 +431,14 @@ def test_a_cell_shows_several_viewers_and_what_stands_in_for_them(
 ) -> None:
     several = SaliencyViewers([viewer, SaliencyViewer(video_file, maps, group="mine")])
     assert [each.group for each in several.children] == ["together", "mine"]
-    bundle = several._repr_mimebundle_()
-    assert set(bundle) == {"application/vnd.jupyter.widget-view+json", "text/html", "text/plain"}
-    assert bundle["text/html"].count("<iframe") == 1
-    assert bundle["text/plain"].count("frame 0") == 2
-    monkeypatch.setattr("tinyhd_lib.viewer.page.MOST_IN_A_CELL", 1000)
-    assert several._repr_mimebundle_()["text/html"].count("<figure>") == 2
+    shown = _shown_in_a_cell(several)
+    assert set(shown) == {WIDGET, "text/html", "text/plain"}
+    assert shown["text/html"].count("<figure>") == 2
+    assert shown["text/plain"].count("frame 0") == 2
+    _executed_by(monkeypatch, {"allow_stdin": False})
+    shown = _shown_in_a_cell(several)
+    assert set(shown) == {"text/html", "text/plain"}
+    assert shown["text/html"].count("<iframe") == 1
     with pytest.raises(BadInput, match="give one or more"):
         SaliencyViewers([])
 

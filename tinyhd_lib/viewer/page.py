@@ -19,6 +19,7 @@ Key = tuple[str, str, int]
 _FILES = files("tinyhd_lib.viewer")
 SCRIPT, STYLE, _PAGE = (_FILES.joinpath(name).read_text("utf-8") for name in ("viewer.js", "viewer.css", "page.html"))
 MOST_IN_A_CELL = 20 * 2**20
+_DISTRUSTED = "Trust this notebook to see the viewer here: Trust Notebook, in the File menu or among the commands."
 
 
 class Shown(NamedTuple):
@@ -56,24 +57,26 @@ def page(viewers: Sequence[Shown], most_bytes: float = math.inf) -> str:
     return Template(_PAGE).substitute(title=escape(titles(viewers)), style=STYLE, script=SCRIPT, content=content)
 
 
-def stand_in(viewers: Sequence[Shown], *, is_served: bool) -> str:
-    """Return what stands in for viewers in a cell: a page, or, where it would be too large, sheets of moments.
+def stand_in(viewers: Sequence[Shown], *, is_page: bool) -> str:
+    """Return what stands in for viewers in a cell: a page, or sheets of moments.
 
     Args:
         viewers: in their order.
-        is_served: whether a Jupyter server passes it on, which drops what is said faster than 1 MB a second; then it
-            is the sheets.
+        is_page: whether it may be a page; one that would be too large is sheets all the same.
     """
     with suppress(TooLargeError):
-        if not is_served:
+        if is_page:
             return framed(page(viewers, MOST_IN_A_CELL), titles(viewers))
     return "".join(as_html(each.scene, each.settings) for each in viewers)
 
 
 def framed(html: str, title: str) -> str:
-    """Return a page as an element of another page, as high as it is."""
+    """Return a page as an element of another page, as high as it is.
+
+    The words in it are what is left where Jupyter takes elements out, as it does in a notebook that is not trusted.
+    """
     title, html = escape(title), escape(html)
-    return f'<iframe title="{title}" srcdoc="{html}" width="100%" height="900" allowfullscreen></iframe>'
+    return f'<iframe title="{title}" srcdoc="{html}" width="100%" height="900" allowfullscreen>{_DISTRUSTED}</iframe>'
 
 
 def _content(shown: Shown, most_bytes: float) -> dict[str, Any]:

@@ -140,10 +140,9 @@ class Parts:
         return self.video.part(chunk)
 
     def _frames(self, chunk: int) -> range:
-        frames = range(self._scene.reader.count)[chunk * CHUNK : (chunk + 1) * CHUNK]
-        if not frames or chunk < 0:
+        if chunk not in range(self.chunks):
             raise IndexError(chunk)
-        return frames
+        return range(self._scene.reader.count)[chunk * CHUNK : (chunk + 1) * CHUNK]
 
 
 def packed_maps(maps: list[Map | None]) -> bytes:

@@ -101,10 +101,6 @@ def _of_gaze(video: Video) -> MapSource:
         found = read(index) if index < count else None
         return found if found is not None and found.fixations.any() else None
 
-    def density(index: int) -> Map | None:
-        found = truth(index)
-        return None if found is None else found.saliency
-
     def points(index: int) -> Map:
         if gaze is not None:
             at = gaze.at(index)
@@ -114,7 +110,8 @@ def _of_gaze(video: Video) -> MapSource:
         places = np.empty((0, 2)) if found is None else places_of(found.fixations)
         return np.insert(places[:, ::-1], 0, -1, axis=1)
 
-    return MapSource(count, density, points, truth, np.unique(gaze.observer).tolist() if gaze else ())
+    observers = np.unique(gaze.observer).tolist() if gaze else ()
+    return MapSource(count, lambda index: getattr(truth(index), "saliency", None), points, truth, observers)
 
 
 def _of_array(maps: Map) -> MapSource:

@@ -226,6 +226,7 @@ function toggle(label, title, changed) {
 var SLOW = /* @__PURE__ */ new Set(["trace", "bounds"]);
 var SLOWLY = 2e3;
 var LISTS = /* @__PURE__ */ new Set(["regions", "notes"]);
+var PATIENCE = 5e3;
 var ECHOES = 3e3;
 var KernelHost = class {
   constructor(model) {
@@ -242,6 +243,8 @@ var KernelHost = class {
   later;
   queue = [];
   latest = /* @__PURE__ */ new Map();
+  heardAt = 0;
+  isSilent = false;
   settings() {
     return Object.fromEntries(this.meta.settings.map((name) => [name, this.model.get(name)]));
   }
@@ -290,8 +293,10 @@ var KernelHost = class {
       keys2.map((key) => new Promise((resolve, reject) => this.queue.push({ key, later: later || SLOW.has(key[0]), resolve, reject })))
     );
   }
+  // It may take its time over this; so that the reader knows whether it is heard, something quick is asked for too.
   act(name) {
-    this.model.send({ act: name });
+    this.send({ act: name });
+    void this.ask([["colours", this.meta.colormaps[0], 0]]);
   }
   listen(told) {
     this.listeners.push(told);
@@ -304,11 +309,37 @@ var KernelHost = class {
     if (!entries.length) return;
     const id = ++this.asked;
     this.waiting.set(id, entries);
-    this.model.send({ ask: entries.map((entry) => entry.key), id, later });
+    if (!later) this.expect(id);
+    this.send({ ask: entries.map((entry) => entry.key), id, later });
+  }
+  // A kernel that was shut down takes no message at all.
+  send(content) {
+    try {
+      this.model.send(content);
+    } catch {
+      this.setSilent(true);
+    }
+  }
+  // Say so if the kernel is silent although an answer to this is due: it is busy, or gone.
+  expect(id) {
+    setTimeout(() => {
+      if (!this.waiting.has(id)) return;
+      if (performance.now() - this.heardAt < PATIENCE) this.expect(id);
+      else this.setSilent(true);
+    }, PATIENCE);
+  }
+  setSilent(silent) {
+    this.isSilent = silent;
+    this.tell({ silent });
+  }
+  tell(what) {
+    for (const told of this.listeners) told(what);
   }
   receive(content, buffers) {
+    this.heardAt = performance.now();
+    if (this.isSilent) this.setSilent(false);
     if (content.id === void 0) {
-      for (const told of this.listeners) told(content);
+      this.tell(content);
       return;
     }
     const { id, place, error } = content;
@@ -711,6 +742,9 @@ function lines(meta, hands) {
 }
 function keys(meta, hands) {
   return new Map(lines(meta, hands).flatMap(([, , done]) => Object.entries(done)));
+}
+function isSave({ key, ctrlKey, metaKey }) {
+  return (ctrlKey || metaKey) && key.toLowerCase() === "s";
 }
 function help(meta, hands) {
   const rows = lines(meta, hands).map(([shown, what]) => h("tr", {}, h("th", { scope: "row" }, h("kbd", {}, shown)), h("td", {}, what)));
@@ -1658,6 +1692,7 @@ var LATE = 150;
 var SLACK = 1e-3;
 var HELD_BACK = 8;
 var MPEG_4 = 64;
+var REFUSED = "this page's content security policy refuses the video (blob:): frames are shown one by one, without sound";
 function mimeOf(init) {
   const find = (name) => {
     const letters = [...name].map((letter) => letter.charCodeAt(0));
@@ -1751,9 +1786,7 @@ var Player = class {
     this.need(this.parts.chunkOf(from)).then(() => {
       if (from !== this.shown) this.video.currentTime = middleOf(this.times, from, this.meta.duration);
       return this.playing ? this.video.play() : void 0;
-    }).catch((error) => {
-      if (error.name !== "AbortError") this.stop(error.message);
-    });
+    }).catch((error) => this.halt(error));
   }
   pause() {
     this.playing = false;
@@ -1788,7 +1821,10 @@ var Player = class {
     }
     if (this.gone) return;
     const media = this.media = new MediaSource();
-    const opened = new Promise((resolve) => media.addEventListener("sourceopen", resolve, { once: true }));
+    const opened = new Promise((resolve, reject) => {
+      media.addEventListener("sourceopen", resolve, { once: true });
+      this.video.addEventListener("error", () => reject(new Error(REFUSED)), { once: true });
+    });
     this.video.src = URL.createObjectURL(media);
     await opened;
     this.buffer = media.addSourceBuffer(mime);
@@ -1875,13 +1911,19 @@ var Player = class {
       this.seek(this.range[1]);
       return;
     }
-    this.video.currentTime = middleOf(this.times, this.range[0], this.meta.duration);
-    if (this.video.paused) void this.video.play().catch(() => void 0);
+    const { video } = this;
+    const [start] = this.range;
+    video.currentTime = middleOf(this.times, start, this.meta.duration);
+    this.need(this.parts.chunkOf(start)).then(() => this.playing && video.paused ? video.play() : void 0).catch((error) => this.halt(error));
   }
   stop(trouble = "") {
     this.pause();
     this.watcher.ended();
     if (trouble) this.watcher.trouble(trouble);
+  }
+  // It does not go on; that it was paused before it began is no trouble.
+  halt(error) {
+    if (error.name !== "AbortError") this.stop(error.message);
   }
   fallBack(text) {
     if (!this.plays) return;
@@ -1949,7 +1991,7 @@ var Player = class {
 };
 
 // src/frames.ts
-var PATIENCE = 2e4;
+var PATIENCE2 = 2e4;
 var Frames = class {
   player;
   latest = null;
@@ -1987,7 +2029,7 @@ var Frames = class {
   }
   sought(frame) {
     return new Promise((resolve, reject) => {
-      const late = setTimeout(() => reject(new Error(`frame ${frame} does not come`)), PATIENCE);
+      const late = setTimeout(() => reject(new Error(`frame ${frame} does not come`)), PATIENCE2);
       this.came = () => {
         if (this.latest?.frame !== frame) return;
         clearTimeout(late);
@@ -2862,7 +2904,7 @@ var Status = class {
     this.root = h("div", { class: "tinyhd-told" }, this.line, this.bar, this.cancel);
   }
   tell(text) {
-    this.line.textContent = text;
+    if (this.line.textContent !== text) this.line.textContent = text;
   }
   // So much of something is done; exports can be cancelled.
   progress(what, done, total, isExport = false) {
@@ -2870,7 +2912,11 @@ var Status = class {
     this.cancel.hidden = this.bar.hidden || !isExport;
     [this.bar.max, this.bar.value] = [total, done];
     if (done < total) this.tell(`${what}: ${Math.floor(100 * done / total)} %`);
-    else if (this.line.textContent?.startsWith(what)) this.tell("");
+    else this.withdraw(what);
+  }
+  // What begins like this no longer holds.
+  withdraw(text) {
+    if (this.line.textContent?.startsWith(text)) this.tell("");
   }
   // What was under way is over, well or not.
   end() {
@@ -2883,6 +2929,8 @@ var SELDOM = 80;
 var TOGETHER = 1e3;
 var REST = 1e3;
 var APART = 0.15;
+var SILENT = "the kernel does not answer: it is busy, or gone; what has come goes on playing";
+var SETTLED = 300;
 var EXPORT = "writing the video";
 var Viewer = class {
   constructor(el, host) {
@@ -2928,6 +2976,7 @@ var Viewer = class {
       this.stage.root,
       h("div", { class: "tinyhd-under" }, this.legend.caption, this.legend.bar),
       this.legend.reading,
+      status.root,
       this.panels.transport.root,
       this.overTime.timeline.root,
       this.overTime.thumbs.root,
@@ -2935,12 +2984,12 @@ var Viewer = class {
       this.regions.root,
       this.notes.root,
       this.panels.drawer.root,
-      this.help,
-      status.root
+      this.help
     );
-    this.root.dataset.lmSuppressShortcuts = "true";
     el.append(this.root);
+    window.addEventListener("keydown", this.shareKeys, true);
     this.root.addEventListener("keydown", (event) => this.onKey(event));
+    this.root.addEventListener("fullscreenchange", () => this.onFullScreen());
     this.watching = new ResizeObserver(() => this.resized());
     this.watching.observe(this.root);
     this.leave = join(this);
@@ -2990,6 +3039,7 @@ var Viewer = class {
     this.player.dispose();
     this.easel.dispose();
     this.watching.disconnect();
+    window.removeEventListener("keydown", this.shareKeys, true);
   }
   group() {
     return this.now.group;
@@ -3040,10 +3090,12 @@ var Viewer = class {
       await this.player.open();
       await this.overTime.thumbs.open();
     } catch (error) {
-      if (this.host.live) this.status.tell(error.message);
+      this.status.tell(error.message);
     }
   }
-  onTold({ said, progress, ready }) {
+  onTold({ said, progress, ready, silent }) {
+    if (silent) this.status.tell(SILENT);
+    else this.status.withdraw(SILENT);
     if (said !== void 0) this.status.tell(said);
     if (progress) this.status.progress(...progress, progress[0] === EXPORT);
     if (ready) void this.openVideo();
@@ -3162,7 +3214,7 @@ var Viewer = class {
       region: () => this.outliner.begin(),
       save: () => this.save(),
       settings: () => this.panels.drawer.root.hidden = !this.panels.drawer.root.hidden,
-      full: () => void (document.fullscreenElement ? document.exitFullscreen() : this.root.requestFullscreen?.()),
+      full: () => void this.toggleFullScreen(),
       help: () => this.help.hidden = !this.help.hidden,
       close: () => this.help.hidden = this.panels.drawer.root.hidden = true
     };
@@ -3197,10 +3249,27 @@ var Viewer = class {
     this.paint();
     this.saving.picture(this.frame, this.easel.flattened(this.now.view));
   }
+  async toggleFullScreen() {
+    try {
+      await (document.fullscreenElement ? document.exitFullscreen() : this.root.requestFullscreen());
+    } catch {
+      this.status.tell("no full screen: the browser, or the page that this is in, refuses it");
+    }
+  }
+  // A notebook scrolls elsewhere meanwhile, or as soon as it has its height again.
+  onFullScreen() {
+    if (document.fullscreenElement) return;
+    for (const wait of [0, SETTLED]) setTimeout(() => this.stage.root.scrollIntoView({ block: "nearest" }), wait);
+  }
   resized() {
     this.soon();
     this.overTime.timeline.draw();
   }
+  // JupyterLab leaves keys to what has this attribute, else "1" makes a heading and "x" cuts the cell; it keeps the
+  // one that saves.
+  shareKeys = (event) => {
+    this.root.toggleAttribute("data-lm-suppress-shortcuts", !isSave(event));
+  };
   onKey(event) {
     const field = event.target instanceof HTMLInputElement && ["text", "number"].includes(event.target.type) ? event.target : null;
     if (field && event.key === "Enter") field.blur();

@@ -10,7 +10,6 @@ notebook, an exported page), a page with everything in it, or a sheet of moments
 """
 
 import json
-import os
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, replace
@@ -21,6 +20,7 @@ from typing import Any, Self
 
 import anywidget
 import numpy as np
+from IPython import get_ipython
 from ipywidgets import DOMWidget, GridBox, Layout
 from traitlets import Bool, Dict, Float, Int, List, Unicode, validate
 
@@ -41,8 +41,9 @@ class InCell(DOMWidget):  # type: ignore[misc]
     """A widget of one viewer or of several.
 
     Attributes:
-        interactive: whether the cell shows the widget alone (True), the page alone (False), or both, of which a front
-            end takes the widget while its kernel is there (None).
+        interactive: whether the cell shows the widget alone (True), the page alone (False), or what its reader needs
+            (None): the page where a program executes the notebook, else the widget, with a sheet of moments for when
+            its kernel is gone.
         out: folder of what is exported.
     """
 
@@ -64,11 +65,11 @@ class InCell(DOMWidget):  # type: ignore[misc]
 
     def _repr_mimebundle_(self, **kwargs: Any) -> Any:
         """Return what the notebook shows: the widget, and what stands in for it where no kernel answers."""
-        bundle: Any = {} if self.interactive is False else super()._repr_mimebundle_(**kwargs)
+        is_live = _is_watched() if self.interactive is None else self.interactive
+        bundle: Any = super()._repr_mimebundle_(**kwargs) if is_live else {}
         data = bundle[0] if isinstance(bundle, tuple) else bundle
         if not self.interactive:
-            is_served = "JPY_SESSION_NAME" in os.environ and self.interactive is None
-            data["text/html"] = stand_in(self.viewers(), is_served=is_served)
+            data["text/html"] = stand_in(self.viewers(), is_page=not is_live)
         data["text/plain"] = "\n".join(each.scene.caption(each.settings) for each in self.viewers())
         return bundle
 
@@ -80,6 +81,12 @@ class InCell(DOMWidget):  # type: ignore[misc]
 
     def _place(self, path: str | Path | None, name: str) -> Path:
         return self.out / name if path is None else Path(path)
+
+
+def _is_watched() -> bool:
+    """Return whether somebody sits at the notebook: programs that execute one let no cell ask for input."""
+    message: Any = getattr(get_ipython(), "get_parent", dict)()
+    return message.get("content", {}).get("allow_stdin", True)
 
 
 _KINDS: dict[type, Any] = {int: Int, float: Float, str: Unicode, bool: Bool, list: List}
@@ -103,8 +110,9 @@ class SaliencyViewer(InCell, _WithSettings):  # type: ignore[misc]
         scores: values by name, one a frame, such as a metric, to be drawn over time.
         out: folder of what is exported.
         width: of the picture, at most; exports have the video's own.
-        interactive: whether the cell shows the widget alone (True), the page alone (False), or both, of which a front
-            end takes the widget while its kernel is there (None).
+        interactive: whether the cell shows the widget alone (True), the page alone (False), or what its reader needs
+            (None): the page where a program executes the notebook, else the widget, with a sheet of moments for when
+            its kernel is gone.
         settings: entries of `Settings` to begin with.
 
     Raises:
@@ -334,6 +342,5 @@ class SaliencyViewers(InCell, GridBox):  # type: ignore[misc]
 
 
 def _one_line(error: Exception) -> str:
-    if isinstance(error, BadInput | OSError):
-        return str(error)
-    return f"{type(error).__name__}: {error} (a fault of TinyHD Workbench: please report it)"
+    fault = f"{type(error).__name__}: {error} (a fault of TinyHD Workbench: please report it)"
+    return str(error) if isinstance(error, BadInput | OSError) else fault

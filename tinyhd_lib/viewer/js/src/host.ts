@@ -2,11 +2,13 @@
 
 import type { Key, Meta, Settings } from "./types";
 
-// What the kernel says: a line to read, how much of something is done, or that a part can be asked for again.
+// What the kernel says: a line to read, how much of something is done, or that a part can be asked for again; and
+// whether it has fallen silent.
 export interface Told {
   said?: string;
   progress?: [what: string, done: number, total: number];
   ready?: string;
+  silent?: boolean;
 }
 
 export interface Host {
@@ -23,6 +25,7 @@ export interface Host {
 const SLOW = new Set(["trace", "bounds"]); // parts that take their time: others do not wait for them
 const SLOWLY = 2000; // milliseconds between two messages about the frame that plays
 const LISTS = new Set(["regions", "notes"]); // settings that are changed piece by piece
+const PATIENCE = 5000; // milliseconds without a word from a kernel that owes an answer
 const ECHOES = 3000; // milliseconds in which a busy kernel may still send back what has been changed since
 
 interface Model {
@@ -49,6 +52,8 @@ export class KernelHost implements Host {
   private later: ReturnType<typeof setTimeout> | undefined;
   private queue: Entry[] = [];
   private latest = new Map<string, { value: string; older: string[]; at: number }>();
+  private heardAt = 0;
+  private isSilent = false;
 
   constructor(private model: Model) {
     this.meta = model.get("meta") as Meta;
@@ -109,8 +114,10 @@ export class KernelHost implements Host {
     );
   }
 
+  // It may take its time over this; so that the reader knows whether it is heard, something quick is asked for too.
   act(name: string): void {
-    this.model.send({ act: name });
+    this.send({ act: name });
+    void this.ask([["colours", this.meta.colormaps[0], 0]]);
   }
 
   listen(told: (what: Told) => void): void {
@@ -126,12 +133,42 @@ export class KernelHost implements Host {
     if (!entries.length) return;
     const id = ++this.asked;
     this.waiting.set(id, entries);
-    this.model.send({ ask: entries.map((entry) => entry.key), id, later });
+    if (!later) this.expect(id);
+    this.send({ ask: entries.map((entry) => entry.key), id, later });
+  }
+
+  // A kernel that was shut down takes no message at all.
+  private send(content: unknown): void {
+    try {
+      this.model.send(content);
+    } catch {
+      this.setSilent(true);
+    }
+  }
+
+  // Say so if the kernel is silent although an answer to this is due: it is busy, or gone.
+  private expect(id: number): void {
+    setTimeout(() => {
+      if (!this.waiting.has(id)) return;
+      if (performance.now() - this.heardAt < PATIENCE) this.expect(id);
+      else this.setSilent(true);
+    }, PATIENCE);
+  }
+
+  private setSilent(silent: boolean): void {
+    this.isSilent = silent;
+    this.tell({ silent });
+  }
+
+  private tell(what: Told): void {
+    for (const told of this.listeners) told(what);
   }
 
   private receive(content: Record<string, unknown>, buffers: DataView[]): void {
+    this.heardAt = performance.now();
+    if (this.isSilent) this.setSilent(false);
     if (content.id === undefined) {
-      for (const told of this.listeners) told(content as Told);
+      this.tell(content as Told);
       return;
     }
     const { id, place, error } = content as { id: number; place: number; error: string };

@@ -51,6 +51,11 @@ export function keys(meta: Meta, hands: Hands): Map<string, () => void> {
   return new Map(lines(meta, hands).flatMap(([, , done]) => Object.entries(done)));
 }
 
+// Whether a key press saves the notebook, which is not ours to do.
+export function isSave({ key, ctrlKey, metaKey }: Pick<KeyboardEvent, "key" | "ctrlKey" | "metaKey">): boolean {
+  return (ctrlKey || metaKey) && key.toLowerCase() === "s";
+}
+
 export function help(meta: Meta, hands: Hands): HTMLElement {
   const rows = lines(meta, hands).map(([shown, what]) => h("tr", {}, h("th", { scope: "row" }, h("kbd", {}, shown)), h("td", {}, what)));
   const more = "Drag on the timeline to choose a range, double-click to let it go; shift and wheel zoom in time, control and wheel in the picture.";

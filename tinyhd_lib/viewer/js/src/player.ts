@@ -10,6 +10,7 @@ const LATE = 150; // milliseconds after a seek without a new picture: it is the 
 const SLACK = 1e-3;
 const HELD_BACK = 8; // frames that a decoder may have before it shows the first of them
 const MPEG_4 = 0x40; // AAC, and not MP3
+const REFUSED = "this page's content security policy refuses the video (blob:): frames are shown one by one, without sound";
 
 // The type that a media source must be told, from the video's own description.
 export function mimeOf(init: Uint8Array): string {
@@ -121,9 +122,7 @@ export class Player {
         if (from !== this.shown) this.video.currentTime = middleOf(this.times, from, this.meta.duration);
         return this.playing ? this.video.play() : undefined;
       })
-      .catch((error: Error) => {
-        if (error.name !== "AbortError") this.stop(error.message);
-      });
+      .catch((error: Error) => this.halt(error));
   }
 
   pause(): void {
@@ -162,7 +161,10 @@ export class Player {
     }
     if (this.gone) return;
     const media = (this.media = new MediaSource());
-    const opened = new Promise((resolve) => media.addEventListener("sourceopen", resolve, { once: true }));
+    const opened = new Promise((resolve, reject) => {
+      media.addEventListener("sourceopen", resolve, { once: true });
+      this.video.addEventListener("error", () => reject(new Error(REFUSED)), { once: true });
+    });
     this.video.src = URL.createObjectURL(media);
     await opened;
     this.buffer = media.addSourceBuffer(mime);
@@ -254,14 +256,24 @@ export class Player {
       this.seek(this.range[1]);
       return;
     }
-    this.video.currentTime = middleOf(this.times, this.range[0], this.meta.duration);
-    if (this.video.paused) void this.video.play().catch(() => undefined); // it stops by itself at its own end
+    const { video } = this;
+    const [start] = this.range;
+    video.currentTime = middleOf(this.times, start, this.meta.duration);
+    // In a long range the beginning has been let go of: the video waits there until it is back.
+    this.need(this.parts.chunkOf(start))
+      .then(() => (this.playing && video.paused ? video.play() : undefined)) // it stops by itself at its own end
+      .catch((error: Error) => this.halt(error));
   }
 
   private stop(trouble = ""): void {
     this.pause();
     this.watcher.ended();
     if (trouble) this.watcher.trouble(trouble);
+  }
+
+  // It does not go on; that it was paused before it began is no trouble.
+  private halt(error: Error): void {
+    if (error.name !== "AbortError") this.stop(error.message);
   }
 
   private fallBack(text: string): void {

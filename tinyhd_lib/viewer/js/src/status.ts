@@ -15,7 +15,7 @@ export class Status {
   }
 
   tell(text: string): void {
-    this.line.textContent = text;
+    if (this.line.textContent !== text) this.line.textContent = text; // else it is read out again
   }
 
   // So much of something is done; exports can be cancelled.
@@ -24,7 +24,12 @@ export class Status {
     this.cancel.hidden = this.bar.hidden || !isExport;
     [this.bar.max, this.bar.value] = [total, done];
     if (done < total) this.tell(`${what}: ${Math.floor((100 * done) / total)} %`);
-    else if (this.line.textContent?.startsWith(what)) this.tell("");
+    else this.withdraw(what);
+  }
+
+  // What begins like this no longer holds.
+  withdraw(text: string): void {
+    if (this.line.textContent?.startsWith(text)) this.tell("");
   }
 
   // What was under way is over, well or not.

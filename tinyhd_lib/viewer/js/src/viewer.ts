@@ -7,7 +7,7 @@ import { drawer, type Panel } from "./drawer";
 import { Easel } from "./easel";
 import { join, type Member, type Moment, tell } from "./group";
 import type { Host, Told } from "./host";
-import { type Hands, help, keys, LONE } from "./keys";
+import { type Hands, help, isSave, keys, LONE } from "./keys";
 import { Legend } from "./legend";
 import { Notes } from "./notes";
 import { Outliner } from "./outliner";
@@ -26,6 +26,8 @@ const SELDOM = 80; // milliseconds between two looks of what is beside the pictu
 const TOGETHER = 1000; // milliseconds between two looks of a group at each other's time
 const REST = 1000; // milliseconds after which a reader who does nothing is not waiting for anything
 const APART = 0.15; // seconds that players of a group may be apart
+const SILENT = "the kernel does not answer: it is busy, or gone; what has come goes on playing";
+const SETTLED = 300; // milliseconds after full screen in which a notebook lays itself out
 const EXPORT = "writing the video"; // of the kernel, which can be cancelled
 
 export class Viewer implements Member {
@@ -105,6 +107,7 @@ export class Viewer implements Member {
       this.stage.root,
       h("div", { class: "tinyhd-under" }, this.legend.caption, this.legend.bar),
       this.legend.reading,
+      status.root,
       this.panels.transport.root,
       this.overTime.timeline.root,
       this.overTime.thumbs.root,
@@ -113,11 +116,11 @@ export class Viewer implements Member {
       this.notes.root,
       this.panels.drawer.root,
       this.help,
-      status.root,
     );
-    this.root.dataset.lmSuppressShortcuts = "true"; // else JupyterLab takes "1" for a heading, and "x" cuts the cell
     el.append(this.root);
+    window.addEventListener("keydown", this.shareKeys, true); // before JupyterLab, which listens to the document
     this.root.addEventListener("keydown", (event) => this.onKey(event));
+    this.root.addEventListener("fullscreenchange", () => this.onFullScreen());
     this.watching = new ResizeObserver(() => this.resized());
     this.watching.observe(this.root);
     this.leave = join(this);
@@ -135,6 +138,7 @@ export class Viewer implements Member {
     this.player.dispose();
     this.easel.dispose();
     this.watching.disconnect();
+    window.removeEventListener("keydown", this.shareKeys, true);
   }
 
   group(): string {
@@ -192,11 +196,13 @@ export class Viewer implements Member {
       await this.player.open();
       await this.overTime.thumbs.open();
     } catch (error) {
-      if (this.host.live) this.status.tell((error as Error).message);
+      this.status.tell((error as Error).message);
     }
   }
 
-  private onTold({ said, progress, ready }: Told): void {
+  private onTold({ said, progress, ready, silent }: Told): void {
+    if (silent) this.status.tell(SILENT);
+    else this.status.withdraw(SILENT);
     if (said !== undefined) this.status.tell(said);
     if (progress) this.status.progress(...progress, progress[0] === EXPORT);
     if (ready) void this.openVideo();
@@ -325,7 +331,7 @@ export class Viewer implements Member {
       region: () => this.outliner.begin(),
       save: () => this.save(),
       settings: () => (this.panels.drawer.root.hidden = !this.panels.drawer.root.hidden),
-      full: () => void (document.fullscreenElement ? document.exitFullscreen() : this.root.requestFullscreen?.()),
+      full: () => void this.toggleFullScreen(),
       help: () => (this.help.hidden = !this.help.hidden),
       close: () => (this.help.hidden = this.panels.drawer.root.hidden = true),
     };
@@ -363,10 +369,30 @@ export class Viewer implements Member {
     this.saving.picture(this.frame, this.easel.flattened(this.now.view));
   }
 
+  private async toggleFullScreen(): Promise<void> {
+    try {
+      await (document.fullscreenElement ? document.exitFullscreen() : this.root.requestFullscreen());
+    } catch {
+      this.status.tell("no full screen: the browser, or the page that this is in, refuses it");
+    }
+  }
+
+  // A notebook scrolls elsewhere meanwhile, or as soon as it has its height again.
+  private onFullScreen(): void {
+    if (document.fullscreenElement) return;
+    for (const wait of [0, SETTLED]) setTimeout(() => this.stage.root.scrollIntoView({ block: "nearest" }), wait);
+  }
+
   private resized(): void {
     this.soon();
     this.overTime.timeline.draw();
   }
+
+  // JupyterLab leaves keys to what has this attribute, else "1" makes a heading and "x" cuts the cell; it keeps the
+  // one that saves.
+  private shareKeys = (event: KeyboardEvent): void => {
+    this.root.toggleAttribute("data-lm-suppress-shortcuts", !isSave(event));
+  };
 
   private onKey(event: KeyboardEvent): void {
     const field = event.target instanceof HTMLInputElement && ["text", "number"].includes(event.target.type) ? event.target : null;

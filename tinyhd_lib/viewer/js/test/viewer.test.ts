@@ -1,8 +1,8 @@
-import { describe, expect, it } from "vitest";
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { enlarged, laidOver } from "../src/canvas";
 import { enlargement } from "../src/enlarge";
 import { KernelHost } from "../src/host";
-import { type Hands, keys } from "../src/keys";
+import { type Hands, isSave, keys } from "../src/keys";
 import { extremes } from "../src/marks";
 import { Parts, undifferenced, unpackMaps } from "../src/parts";
 import { scaled } from "../src/picture";
@@ -166,15 +166,15 @@ describe("a kernel", () => {
     const sent: { ask: Key[]; id: number }[] = [];
     let answer: (content: unknown, buffers: DataView[]) => void = () => {};
     const model = {
-      get: () => ({ chunk: 64, frames: 128, settings: [] }),
+      get: () => ({ chunk: 64, frames: 128, settings: [], colormaps: ["gray"] }),
       set: () => {},
       save_changes: () => {},
-      send: (content: unknown) => sent.push(content as { ask: Key[]; id: number }),
+      send: (content: unknown) => void sent.push(content as { ask: Key[]; id: number }),
       on: (event: string, callback: (...args: never[]) => void) => {
         if (event === "msg:custom") answer = callback as unknown as typeof answer;
       },
     };
-    return { sent, host: new KernelHost(model), answer: (content: unknown, buffers: DataView[] = []) => answer(content, buffers) };
+    return { sent, model, host: new KernelHost(model), answer: (content: unknown, buffers: DataView[] = []) => answer(content, buffers) };
   }
 
   it("is asked once for what is wanted together, and slow parts by themselves", async () => {
@@ -208,6 +208,64 @@ describe("a kernel", () => {
     await Promise.resolve();
     await Promise.resolve();
     expect(sent.length).toBe(2);
+  });
+
+  describe("that does not answer", () => {
+    beforeEach(() => void vi.useFakeTimers());
+    afterEach(() => void vi.useRealTimers());
+
+    const nothing = [new DataView(new ArrayBuffer(0))];
+
+    function listened() {
+      const made = kernel();
+      const told: (boolean | undefined)[] = [];
+      made.host.listen(({ silent }) => told.push(silent));
+      return { ...made, told };
+    }
+
+    it("is said to be silent, until it answers", async () => {
+      const { sent, host, answer, told } = listened();
+      void host.ask([["maps", "a", 0]]);
+      await vi.advanceTimersByTimeAsync(4000);
+      expect(told).toEqual([]);
+      await vi.advanceTimersByTimeAsync(2000);
+      expect(told).toEqual([true]);
+      answer({ id: sent[0].id, place: 0, error: "" }, nothing);
+      expect(told).toEqual([true, false]);
+      await vi.advanceTimersByTimeAsync(60_000);
+      expect(told).toEqual([true, false]);
+    });
+
+    it("is said to be silent at once where it takes no message", () => {
+      const { model, host, told } = listened();
+      model.send = () => {
+        throw new Error("Cannot send");
+      };
+      host.act("save_frame");
+      expect(told).toEqual([true]);
+    });
+
+    it("is waited for as long as it says something, and with what takes its time", async () => {
+      const { host, answer, told } = listened();
+      void host.ask([["maps", "a", 0]]);
+      void host.ask([["trace", "x@a", 0]]);
+      for (let n = 0; n < 5; n++) {
+        await vi.advanceTimersByTimeAsync(3000);
+        answer({ progress: ["making the video", n, 9] });
+      }
+      expect(told).not.toContain(true);
+      answer({ id: 1, place: 0, error: "" }, nothing);
+      await vi.advanceTimersByTimeAsync(60_000);
+      expect(told).not.toContain(true);
+    });
+
+    it("is said to be silent when a file is asked of it, too", async () => {
+      const { sent, host, told } = listened();
+      host.act("save_frame");
+      await vi.advanceTimersByTimeAsync(6000);
+      expect(sent[0]).toEqual({ act: "save_frame" });
+      expect(told).toEqual([true]);
+    });
   });
 
   it("that is busy and sends back an older list does not undo what was changed since", () => {
@@ -249,5 +307,11 @@ describe("keys", () => {
     for (const key of [" ", "ArrowLeft", "ArrowUp", "End", "]", "0", "2", "Escape"]) known.get(key)?.();
     expect(done).toEqual([["play"], ["step", -1], ["step", 16], ["go", 99], ["fade", 1], ["zoom", 0], ["view", "map"], ["close"]]);
     expect(known.get("3")).toBeUndefined();
+  });
+
+  it("leave saving to the notebook", () => {
+    const pressed = (key: string, ctrlKey = false, metaKey = false) => isSave({ key, ctrlKey, metaKey });
+    expect([pressed("s", true), pressed("s", false, true), pressed("S", true)]).toEqual([true, true, true]);
+    expect([pressed("s"), pressed("x", true)]).toEqual([false, false]);
   });
 });
