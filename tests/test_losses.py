@@ -8,7 +8,7 @@ from importlib.util import find_spec
 import numpy as np
 import pytest
 import torch
-from conftest import REFERENCE, needs_shared
+from conftest import REFERENCE, needs_shared, random_model
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
@@ -32,8 +32,10 @@ from tinyhd_lib.losses import (
     kl_divergence,
     mean_kl,
     missed_peaks,
+    unexplained,
     weighted_sum,
 )
+from tinyhd_lib.training.blocks import Blockwise
 from tinyhd_lib.training.learner import build_optimiser
 from tinyhd_lib.training.models import OpenModel
 from tinyhd_lib.training.recipe import Recipe
@@ -183,7 +185,7 @@ def test_a_flat_prediction_has_no_correlation_and_a_gradient() -> None:
         (("map",), {"teacher_map", "teacher_cc"}),
         (("map", "d1"), {"teacher_map", "teacher_cc", "d1"}),
         (("d2", "d3"), {"d2", "d3"}),
-        (("label", "map", "d1", "d2", "d3"), set(TERMS)),
+        (("label", "map", "d1", "d2", "d3"), set(TERMS) - {"blocks"}),
     ],
 )
 def test_the_terms_are_those_that_the_targets_allow(given: tuple[str, ...], terms: set[str]) -> None:
@@ -240,6 +242,46 @@ def test_frames_that_nobody_looked_at_count_in_the_teachers_terms_only() -> None
     first = kl_divergence(output.map[0], taught["label"][0, :, 0])
     assert half["ground_truth"] == pytest.approx(float(first), rel=1e-5)
     assert {name for name in whole if whole[name] != half[name]} == {name for name in TERMS if "ground_truth" in name}
+
+
+def test_features_are_explained_in_units_of_their_variance() -> None:
+    scales = torch.tensor([0.01, 1, 1, 100.0]).reshape(1, 4, 1, 1, 1)
+    features = random_maps(2, 4, 3, *SIZE).double() * scales
+    assert unexplained(features, features) == 0
+    mean = features.mean((0, 2, 3, 4), keepdim=True).expand_as(features)
+    left = unexplained(mean[:, :1], features[:, :1])
+    assert float(left) == pytest.approx(10 / 11, rel=0.02)  # a tenth of the mean variance is added
+    assert unexplained(1e3 * mean[:, :1], 1e3 * features[:, :1]) == pytest.approx(float(left))
+    assert float(unexplained(mean, features)) < 0.4  # small channels hardly count beside one that varies much
+    assert unexplained(torch.ones(1, 1, 1, *SIZE), torch.ones(1, 1, 1, *SIZE)) == 0
+
+
+def block_gradients(pair: Blockwise, block: int, clip: torch.Tensor) -> list[torch.Tensor]:
+    pair(clip)["blocks"].backward()
+    return [parameter.grad.clone() for parameter in pair.student.encoder.features[block].parameters()]
+
+
+@pytest.mark.parametrize("row", ["S-r8", "M-r8"])
+def test_every_block_learns_by_itself_from_a_teacher_that_does_not_learn(row: str) -> None:
+    teacher, student = random_model(row), random_model(row)
+    clip = torch.randn(1, 3, 16, 64, 64, generator=torch.Generator().manual_seed(3))
+    said = Blockwise(student, teacher)(clip)
+    assert set(said) == {"blocks", "teacher_map", "teacher_cc", "d1", "d2", "d3"}
+    assert all(abs(float(value.detach())) < 1e-6 for value in said.values())  # the two are one so far
+    with torch.no_grad():
+        for parameter in student.parameters():
+            parameter.add_(0.1 * torch.randn(parameter.shape, generator=torch.Generator().manual_seed(4)))
+    pair = Blockwise(student, teacher)
+    sum(pair(clip).values()).backward()
+    assert all(parameter.grad is not None for parameter in student.parameters())
+    assert all(parameter.grad is None for parameter in teacher.parameters())
+    student.zero_grad()
+    before = block_gradients(pair, 7, clip)
+    student.zero_grad()
+    with torch.no_grad():
+        for parameter in student.encoder.features[3].parameters():
+            parameter.mul_(2)
+    assert all(torch.equal(*each) for each in zip(before, block_gradients(pair, 7, clip), strict=True))
 
 
 def test_the_loss_is_the_weighted_sum_of_what_it_weighs() -> None:

@@ -28,8 +28,10 @@ Term = Literal[
     "d3",
     "d2_ground_truth",
     "d3_ground_truth",
+    "blocks",
 ]
-"""The name of a term; published weights of ``d2_ground_truth`` and ``d3_ground_truth``, where used, are 0.5."""
+"""The name of a term; published weights of ``d2_ground_truth`` and ``d3_ground_truth``, where used, are 0.5. Of
+``blocks`` see `tinyhd_lib.training.blocks`."""
 
 TERMS: tuple[Term, ...] = get_args(Term)
 
@@ -76,6 +78,20 @@ def missed_peaks(prediction: Tensor, target: Tensor) -> Tensor:
     """
     p = _float(target).flatten(-2)
     return -(_standardised(prediction) * p).sum(-1) / p.sum(-1).clamp(min=_SMALLEST)
+
+
+def unexplained(prediction: Tensor, target: Tensor) -> Tensor:
+    """Return the mean square error of features in units of their variance: 0 where equal, about 1 for their mean.
+
+    Channels that hardly vary count as if they had a tenth of the mean variance.
+
+    Args:
+        prediction: (N, C, T, H, W).
+        target: likewise.
+    """
+    prediction, target = _float(prediction), _float(target)
+    variance = target.var((0, 2, 3, 4), keepdim=True)
+    return ((prediction - target).square() / (variance + variance.mean() / 10).clamp(min=_SMALLEST)).mean()
 
 
 def taught_mean(values: Tensor, target: Tensor) -> Tensor:

@@ -20,8 +20,7 @@ What the definitions leave open is decided here once, for all of them:
 
 from tinyhd_lib.metrics.arrays import prepare
 from tinyhd_lib.metrics.auc import auc_borji, auc_judd, auc_rank, auc_shuffled
-from tinyhd_lib.metrics.maps import cc, information_gain, kl_div, log_likelihood, nss, sim
-from tinyhd_lib.metrics.transport import emd
+from tinyhd_lib.metrics.maps import cc, emd, information_gain, kl_div, log_likelihood, nss, sim
 
 __all__ = [
     "auc_borji",

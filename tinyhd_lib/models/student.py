@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 from torchvision.models import mobilenet_v2
 
-from tinyhd_lib.models.decoders import DECODER_CLASSES, Triple
+from tinyhd_lib.models.decoders import DECODER_CLASSES, Levels, Triple
 from tinyhd_lib.models.spec import CLIP_FRAMES, INPUT_SIZE, ModelSpec, Sampling
 from tinyhd_lib.models.upsampling import enlarge
 
@@ -41,7 +41,7 @@ class Encoder(nn.Module):
                 elif isinstance(layer, nn.BatchNorm2d):
                     block.set_submodule(name, nn.BatchNorm3d(layer.num_features // reduction))
 
-    def forward(self, clip: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    def forward(self, clip: Tensor) -> Levels:
         """Return the feature pyramid of a clip, finest level first.
 
         Args:
@@ -51,6 +51,10 @@ class Encoder(nn.Module):
             Levels 1..4 at 1/2, 1/4, 1/8 and 1/16 of H x W, with 8, 4, 2 and 2 (S) or 1 (M) frames.
         """
         _, *features = accumulate(self.features, lambda x, block: block(x), initial=clip)
+        return self.pyramid(features)
+
+    def pyramid(self, features: list[Tensor]) -> Levels:
+        """Return the levels that the outputs of the blocks 0..18 make."""
         finest, *groups = (torch.cat(features[group], dim=1) for group in _PYRAMID_GROUPS)
         shuffle = self.reduction != 8
         level1, level2, level3, level4 = (enlarge(group, shuffle=shuffle, lengthen=False) for group in groups)
@@ -105,13 +109,20 @@ class TinyHD(nn.Module):
         shape = tuple(clip.shape)
         if len(shape) != 5 or shape[1:3] != (3, CLIP_FRAMES) or shape[3] % 32 or shape[4] % 32:
             raise ValueError(f"a clip is (N, 3, {CLIP_FRAMES}, H, W) with H and W multiples of 32; got {shape}")
-        side_maps = tuple(logits.sigmoid() for logits in self.logits(clip))
-        return SaliencyOutput(self._fuse(side_maps), side_maps)
+        return self.fused(self.logits(clip))
 
     def logits(self, clip: Tensor) -> tuple[Tensor, ...]:
         """Return what every decoder says of a clip before its sigmoid, as `SaliencyOutput` has the side maps."""
-        levels = self.encoder(clip)
+        return self.decode(self.encoder(clip))
+
+    def decode(self, levels: Levels) -> tuple[Tensor, ...]:
+        """Return the logits that a feature pyramid leads to."""
         return tuple(decoder(levels) for decoder in self.decoders.values())
+
+    def fused(self, logits: tuple[Tensor, ...]) -> SaliencyOutput:
+        """Return the saliency that logits lead to."""
+        side_maps = tuple(each.sigmoid() for each in logits)
+        return SaliencyOutput(self._fuse(side_maps), side_maps)
 
     def _fuse(self, side_maps: tuple[Tensor, ...]) -> Tensor:
         ordered = [side_maps[place] for place in self.spec.fusion_order]

@@ -24,8 +24,11 @@ from tinyhd_lib.errors import BadInput
 from tinyhd_lib.files import alone_in
 from tinyhd_lib.losses import distillation_terms, weighted_sum
 from tinyhd_lib.models.checkpoints import load_model, save_model
+from tinyhd_lib.models.student import TinyHD
 from tinyhd_lib.records import RunRecord, check_same, read_record
 from tinyhd_lib.training import checkpoint, learner, samples
+from tinyhd_lib.training.blocks import Blockwise
+from tinyhd_lib.training.models import open_model
 from tinyhd_lib.training.processes import Processes, processes
 from tinyhd_lib.training.recipe import Recipe
 from tinyhd_lib.training.teachers import Teacher, open_teacher
@@ -100,6 +103,7 @@ class _Training:
     def __init__(self, recipe: Recipe, out: Path, group: Processes, loaders: int, teacher: Teacher | None) -> None:
         """Open data and student of a recipe, as they were left."""
         self.recipe, self.out, self.group, self.loaders, self.teacher = recipe, out, group, loaders, teacher
+        self.answering = None if recipe.blockwise else teacher  # for whole clips, before they are cropped and coloured
         state = self.state = checkpoint.read_state(out) or checkpoint.TrainingState()
         self.sources, self.measured = samples.open_sources(recipe)
         self.left_out = samples.LeftOut()
@@ -120,9 +124,9 @@ class _Training:
             state.average = {name: value.clone() for name, value in self.student.state_dict().items()}
         if group.first:
             checkpoint.rewind_log(out, state.steps, state.epoch)
-            if teacher and (size := teacher.size(samples.clip_count(self.sources, recipe))):
-                logger.info("%s: up to %.1f GiB of answers in the cache", teacher.name, size / 2**30)
-        self.shared = group.share(self.student)
+            if self.answering and (size := self.answering.size(samples.clip_count(self.sources, recipe))):
+                logger.info("%s: up to %.1f GiB of answers in the cache", self.answering.name, size / 2**30)
+        self.shared = group.share(_beside_its_teacher(self.student, recipe) if recipe.blockwise else self.student)
 
     def epoch(self) -> Iterator[checkpoint.Entry]:
         """Make the rest of the epoch that is under way, its scores, and its checkpoint."""
@@ -132,7 +136,7 @@ class _Training:
         batches = self.group.batches(len(drawn), recipe.batch, recipe.accumulate)
         steps = len(batches) // recipe.accumulate
         loader = DataLoader(
-            samples.DistillationSet(self.sources, self.teacher, drawn, recipe, self.left_out),
+            samples.DistillationSet(self.sources, self.answering, drawn, recipe, self.left_out),
             batch_sampler=batches[state.position * recipe.accumulate :],
             num_workers=self.loaders,
             pin_memory=self.group.device.type == "cuda",
@@ -186,15 +190,15 @@ class _Training:
     def _terms(self, clip: Tensor, targets: dict[str, Tensor]) -> dict[str, Tensor]:
         """Return every term of the loss that has a weight and that the targets allow, in float32."""
         with torch.autocast(clip.device.type, getattr(torch, self.precision), enabled=self.precision != "float32"):
-            output = self.shared(clip)
-        terms = distillation_terms(output, self.recipe.spec.names, targets)
+            found = self.shared(clip)
+        terms = found if self.recipe.blockwise else distillation_terms(found, self.recipe.spec.names, targets)
         return {name: terms[name] for name, weight in self.recipe.terms.items() if weight and name in terms}
 
     def _prepare(self, clips: Sequence[Clip]) -> None:
         """Have the teacher's answers to an epoch computed, each process its share; what cannot be read is left out."""
-        if self.teacher is None:
+        if self.answering is None:
             return
-        jobs = self.teacher.prepare(self.sources, clips)[self.group.rank :: self.group.count]
+        jobs = self.answering.prepare(self.sources, clips)[self.group.rank :: self.group.count]
         self.group.wait()  # until all have counted what is missing: who came late would find less to share
         for job in tqdm(jobs, desc="teacher", **self.group.bars) if jobs else ():
             try:
@@ -251,6 +255,15 @@ def stalled(log: Sequence[checkpoint.Entry], recipe: Recipe) -> bool:
     """Return whether the newest ``patience`` scores of a log, if that is not 0, are all no better than those before."""
     costs = [cost_of(entry["scores"], recipe) for entry in log if "scores" in entry]
     return 0 < recipe.patience < len(costs) and min(costs[: -recipe.patience]) <= min(costs[-recipe.patience :])
+
+
+def _beside_its_teacher(student: TinyHD, recipe: Recipe) -> Blockwise:
+    device, name = next(student.parameters()).device, recipe.teachers[0]
+    teacher = open_model(name).network
+    if len(recipe.teachers) > 1 or not isinstance(teacher, TinyHD) or teacher.spec != student.spec:
+        raise BadInput(f"TERMS blocks: TEACHERS is one student of the same model as MODEL, {student.spec.label}")
+    accelerated(teacher, device)
+    return Blockwise(student, teacher.to(device))
 
 
 def accelerated(student: nn.Module, device: torch.device) -> bool:

@@ -173,6 +173,7 @@ class Recipe:
                 "CLIPS_PER_VIDEO: one number, or one for each of LABELLED_DIR",
             ),
             (self.teachers or self.labelled, "TEACHERS: without any, LABELLED data are needed"),
+            (self.teachers or not self.blockwise, "TERMS blocks: TEACHERS is the student whose blocks are learnt"),
         )
         for valid, rule in rules:
             if not valid:
@@ -183,6 +184,11 @@ class Recipe:
     def spec(self) -> ModelSpec:
         """Return the student's model."""
         return MODEL_SPECS[self.model]
+
+    @property
+    def blockwise(self) -> bool:
+        """Return whether the encoder's blocks learn one by one, see `tinyhd_lib.training.blocks`."""
+        return self.terms.get("blocks", 0) > 0
 
     def to_dict(self) -> dict[str, Any]:
         """Return the table as JSON-ready values."""
