@@ -35,7 +35,7 @@ from tinyhd_lib.losses import (
     unexplained,
     weighted_sum,
 )
-from tinyhd_lib.training.blocks import Blockwise
+from tinyhd_lib.training.blocks import BesideTeacher
 from tinyhd_lib.training.learner import build_optimiser
 from tinyhd_lib.training.models import OpenModel
 from tinyhd_lib.training.recipe import Recipe
@@ -185,7 +185,7 @@ def test_a_flat_prediction_has_no_correlation_and_a_gradient() -> None:
         (("map",), {"teacher_map", "teacher_cc"}),
         (("map", "d1"), {"teacher_map", "teacher_cc", "d1"}),
         (("d2", "d3"), {"d2", "d3"}),
-        (("label", "map", "d1", "d2", "d3"), set(TERMS) - {"blocks"}),
+        (("label", "map", "d1", "d2", "d3"), set(TERMS) - {"blocks", "features"}),
     ],
 )
 def test_the_terms_are_those_that_the_targets_allow(given: tuple[str, ...], terms: set[str]) -> None:
@@ -256,32 +256,36 @@ def test_features_are_explained_in_units_of_their_variance() -> None:
     assert unexplained(torch.ones(1, 1, 1, *SIZE), torch.ones(1, 1, 1, *SIZE)) == 0
 
 
-def block_gradients(pair: Blockwise, block: int, clip: torch.Tensor) -> list[torch.Tensor]:
-    pair(clip)["blocks"].backward()
+def block_gradients(pair: BesideTeacher, block: int, clip: torch.Tensor) -> list[torch.Tensor]:
+    pair.student.zero_grad()
+    pair(clip)[2].backward()
     return [parameter.grad.clone() for parameter in pair.student.encoder.features[block].parameters()]
 
 
 @pytest.mark.parametrize("row", ["S-r8", "M-r8"])
-def test_every_block_learns_by_itself_from_a_teacher_that_does_not_learn(row: str) -> None:
+@pytest.mark.parametrize("apart", [True, False])
+def test_a_student_learns_features_beside_a_teacher_that_does_not_learn(row: str, *, apart: bool) -> None:
+    """Apart, every block by itself: what another one does changes nothing."""
     teacher, student = random_model(row), random_model(row)
+    pair = BesideTeacher(student, teacher, apart=apart)
     clip = torch.randn(1, 3, 16, 64, 64, generator=torch.Generator().manual_seed(3))
-    said = Blockwise(student, teacher)(clip)
-    assert set(said) == {"blocks", "teacher_map", "teacher_cc", "d1", "d2", "d3"}
-    assert all(abs(float(value.detach())) < 1e-6 for value in said.values())  # the two are one so far
+    output, targets, wrong = pair(clip)
+    said = distillation_terms(output, student.spec.names, targets)
+    assert set(said) == {"teacher_map", "teacher_cc", "d1", "d2", "d3"}
+    assert all(abs(float(value.detach())) < 1e-6 for value in (wrong, *said.values()))  # the two are one so far
     with torch.no_grad():
         for parameter in student.parameters():
             parameter.add_(0.1 * torch.randn(parameter.shape, generator=torch.Generator().manual_seed(4)))
-    pair = Blockwise(student, teacher)
-    sum(pair(clip).values()).backward()
+    output, targets, wrong = pair(clip)
+    sum(distillation_terms(output, student.spec.names, targets).values(), wrong).backward()
     assert all(parameter.grad is not None for parameter in student.parameters())
     assert all(parameter.grad is None for parameter in teacher.parameters())
-    student.zero_grad()
     before = block_gradients(pair, 7, clip)
-    student.zero_grad()
     with torch.no_grad():
         for parameter in student.encoder.features[3].parameters():
             parameter.mul_(2)
-    assert all(torch.equal(*each) for each in zip(before, block_gradients(pair, 7, clip), strict=True))
+    alike = [torch.equal(*each) for each in zip(before, block_gradients(pair, 7, clip), strict=True)]
+    assert all(alike) == apart
 
 
 def test_the_loss_is_the_weighted_sum_of_what_it_weighs() -> None:

@@ -66,7 +66,8 @@ REFUSED = {
     "nothing would be learnt": {"terms": {"d1": 0.0}},
     "name the data to learn from": {"labelled": None, "teachers": ["d1d2d3_S_lt"]},
     "TEACHERS: without any": {"labelled": None, "auxiliary": "folder"},
-    "TERMS blocks: TEACHERS is the student": {"terms": {"blocks": 1.0}},
+    "TERMS blocks: TEACHERS is whose features": {"terms": {"blocks": 1.0}},
+    "blocks or features, one after the other": {"teachers": ["S-r4"], "terms": {"blocks": 1.0, "features": 1.0}},
     "SIZE 0 100: should be a multiple of 32": {"size": [100, 128]},
     "TEACHER_SIZE 0 0: should be greater than 0": {"teacher_size": [0, 32]},
     "SPEEDS": {"speeds": [1, 0]},
@@ -114,7 +115,9 @@ VALUES: dict[str, Any] = {
     "model": st.sampled_from(list(MODEL_SPECS)),
     "start": st.none() | WORDS,
     "timing": st.sampled_from(["aligned", "published"]),
-    "terms": st.dictionaries(st.sampled_from([term for term in TERMS if term != "blocks"]), st.floats(0.1, 10), min_size=1),
+    "terms": st.dictionaries(
+        st.sampled_from([term for term in TERMS if term not in {"blocks", "features"}]), st.floats(0.1, 10), min_size=1
+    ),
     "labelled": st.sampled_from(list(KINDS)),
     "auxiliary": st.none() | st.sampled_from(list(KINDS)),
     "validation_view": st.sampled_from(["whole", "published"]),

@@ -576,7 +576,8 @@ def test_folders_are_one_set(labels: Recipe, tmp_path: Path) -> None:
     assert len({source.digest for source in learnt}) == 4
 
 
-def test_blocks_learn_from_those_of_a_teacher(labels: Recipe, students: Students, tmp_path: Path) -> None:
+@pytest.mark.parametrize("term", ["blocks", "features"])
+def test_features_are_learnt_from_a_teacher(labels: Recipe, students: Students, term: str, tmp_path: Path) -> None:
     """Of one that has seen some noise, so that what its blocks say has a size."""
     torch.manual_seed(5)
     teacher, other = build_model(MODEL_SPECS["S-r4"]), tmp_path / "other.safetensors"
@@ -585,16 +586,15 @@ def test_blocks_learn_from_those_of_a_teacher(labels: Recipe, students: Students
             teacher(torch.randn(2, 3, 16, 64, 64))
     save_model(teacher, other, {})
     changes = {"optimiser": "adamw", "lr": 0.01, "encoder_lr": 1.0, "schedule": "cosine", "warmup": 0.0}
-    recipe = replace(
-        labels, model="S-r4", terms={"blocks": 1.0, "d2": 1.0}, teachers=str(other), crop=0.8, colour=0.5,
-        **changes, validation_split=None, epochs=1, clips_per_video=12,
-    )  # fmt: skip
+    changes |= {"validation_split": None, "epochs": 1, "clips_per_video": 12, "crop": 0.8, "colour": 0.5}
+    terms = {term: 1.0, "d2": 1.0, "ground_truth": 0.01}
+    recipe = replace(labels, model="S-r4", terms=terms, teachers=str(other), **changes)
     entries = run(recipe, tmp_path / "out")
-    blocks = [terms["blocks"] for terms in step_terms(entries)]
-    assert np.mean(blocks[-3:]) < 0.8 * np.mean(blocks[:3]), blocks
+    wrong = [terms[term] for terms in step_terms(entries)]
+    assert np.mean(wrong[-3:]) < 0.8 * np.mean(wrong[:3]), wrong
     assert read_record(tmp_path / "out").details["teacher"]["name"] == "S r4 (other)"
     for teachers_ in ([str(students("S-r8"))], [str(other), str(other)]):
-        with pytest.raises(BadInput, match="TERMS blocks: TEACHERS is one student of the same model as MODEL, S r4"):
+        with pytest.raises(BadInput, match=f"TERMS {term}: TEACHERS is one student of the same model as MODEL, S r4"):
             run(replace(recipe, teachers=teachers_), tmp_path / "refused")
 
 

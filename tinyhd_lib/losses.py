@@ -29,9 +29,10 @@ Term = Literal[
     "d2_ground_truth",
     "d3_ground_truth",
     "blocks",
+    "features",
 ]
 """The name of a term; published weights of ``d2_ground_truth`` and ``d3_ground_truth``, where used, are 0.5. Of
-``blocks`` see `tinyhd_lib.training.blocks`."""
+``blocks`` and ``features`` see `tinyhd_lib.training.blocks`."""
 
 TERMS: tuple[Term, ...] = get_args(Term)
 

@@ -1,8 +1,10 @@
-"""Block-wise distillation: each block of the encoder learns by itself, all of them at once.
+"""Distillation of features: what every block of the encoder says is held against what the teacher's block says.
 
-It reads what the teacher's block reads, and is to say what that says; the decoders read the teacher's features. So no
-block waits until those before it have learnt. Source of the idea: Li et al., Block-wisely Supervised Neural
-Architecture Search with Knowledge Distillation, CVPR 2020; see docs/training.md.
+Block by block (the term ``blocks``), each reads what the teacher's block reads, and the decoders read the teacher's
+features. So no block waits until those before it have learnt. Together (``features``), each reads what the student's
+block before it says, so that errors which add up are learnt away. Source of the ideas: Li et al., Block-wisely
+Supervised Neural Architecture Search with Knowledge Distillation, CVPR 2020; Romero et al., FitNets, ICLR 2015; see
+docs/training.md.
 """
 
 from itertools import accumulate
@@ -10,27 +12,43 @@ from itertools import accumulate
 import torch
 from torch import Tensor, nn
 
-from tinyhd_lib.losses import distillation_terms, unexplained
-from tinyhd_lib.models.student import TinyHD
+from tinyhd_lib.losses import Targets, unexplained
+from tinyhd_lib.models.student import Encoder, SaliencyOutput, TinyHD
 
 
-class Blockwise(nn.Module):
-    """A student beside a teacher of the same model, which looks at the very clips that the student is given."""
+class BesideTeacher(nn.Module):
+    """A student beside a teacher of the same model, which looks at the very clips that the student is given.
 
-    def __init__(self, student: TinyHD, teacher: TinyHD) -> None:
+    Args:
+        student: learns.
+        teacher: does not.
+        apart: whether the student's blocks and decoders read the teacher's features instead of the student's own.
+    """
+
+    def __init__(self, student: TinyHD, teacher: TinyHD, *, apart: bool) -> None:
         super().__init__()
         self.student, self.teacher = student, teacher.eval().requires_grad_(requires_grad=False)
+        self.apart = apart
 
-    def forward(self, clip: Tensor) -> dict[str, Tensor]:
-        """Return the terms of the loss for a clip (N, 3, 16, H, W), by their names in `tinyhd_lib.losses.TERMS`."""
-        student, teacher = self.student, self.teacher
+    def forward(self, clip: Tensor) -> tuple[SaliencyOutput, Targets, Tensor]:
+        """Return what the student says of a clip (N, 3, 16, H, W), what the teacher says, and how its features differ.
+
+        The latter is the sum of `unexplained` over the blocks.
+        """
         with torch.no_grad():
-            read, *said = accumulate(teacher.encoder.features, lambda x, block: block(x), initial=clip)
-            levels = teacher.encoder.pyramid(said)
-            taught = teacher.fused(teacher.decode(levels))
-        blocks = zip(student.encoder.features, (read, *said[:-1]), said, strict=True)
-        wrong = torch.stack([unexplained(block(x), target) for block, x, target in blocks]).sum()
+            said = _features(self.teacher.encoder, clip)
+            levels = self.teacher.encoder.pyramid(said)
+            taught = self.teacher.fused(self.teacher.decode(levels))
+        if self.apart:
+            learnt = [block(x) for block, x in zip(self.student.encoder.features, (clip, *said), strict=False)]
+        else:
+            learnt = _features(self.student.encoder, clip)
+            levels = self.student.encoder.pyramid(learnt)
+        wrong = torch.stack([unexplained(*each) for each in zip(learnt, said, strict=True)]).sum()
         frames = taught.map if taught.map.ndim == 5 else taught.map.unsqueeze(2)
-        targets = {"map": frames} | dict(zip(teacher.spec.names, taught.side_maps, strict=True))
-        output = student.fused(student.decode(levels))
-        return distillation_terms(output, student.spec.names, targets) | {"blocks": wrong}
+        targets = {"map": frames, **dict(zip(self.teacher.spec.names, taught.side_maps, strict=True))}
+        return self.student.fused(self.student.decode(levels)), targets, wrong
+
+
+def _features(encoder: Encoder, clip: Tensor) -> list[Tensor]:
+    return list(accumulate(encoder.features, lambda x, block: block(x), initial=clip))[1:]

@@ -27,7 +27,7 @@ from tinyhd_lib.models.checkpoints import load_model, save_model
 from tinyhd_lib.models.student import TinyHD
 from tinyhd_lib.records import RunRecord, check_same, read_record
 from tinyhd_lib.training import checkpoint, learner, samples
-from tinyhd_lib.training.blocks import Blockwise
+from tinyhd_lib.training.blocks import BesideTeacher
 from tinyhd_lib.training.models import open_model
 from tinyhd_lib.training.processes import Processes, processes
 from tinyhd_lib.training.recipe import Recipe
@@ -103,7 +103,7 @@ class _Training:
     def __init__(self, recipe: Recipe, out: Path, group: Processes, loaders: int, teacher: Teacher | None) -> None:
         """Open data and student of a recipe, as they were left."""
         self.recipe, self.out, self.group, self.loaders, self.teacher = recipe, out, group, loaders, teacher
-        self.answering = None if recipe.blockwise else teacher  # for whole clips, before they are cropped and coloured
+        self.answering = None if recipe.features else teacher  # for whole clips, before they are cropped and coloured
         state = self.state = checkpoint.read_state(out) or checkpoint.TrainingState()
         self.sources, self.measured = samples.open_sources(recipe)
         self.left_out = samples.LeftOut()
@@ -126,7 +126,7 @@ class _Training:
             checkpoint.rewind_log(out, state.steps, state.epoch)
             if self.answering and (size := self.answering.size(samples.clip_count(self.sources, recipe))):
                 logger.info("%s: up to %.1f GiB of answers in the cache", self.answering.name, size / 2**30)
-        self.shared = group.share(_beside_its_teacher(self.student, recipe) if recipe.blockwise else self.student)
+        self.shared = group.share(_beside_its_teacher(self.student, recipe) if recipe.features else self.student)
 
     def epoch(self) -> Iterator[checkpoint.Entry]:
         """Make the rest of the epoch that is under way, its scores, and its checkpoint."""
@@ -190,8 +190,12 @@ class _Training:
     def _terms(self, clip: Tensor, targets: dict[str, Tensor]) -> dict[str, Tensor]:
         """Return every term of the loss that has a weight and that the targets allow, in float32."""
         with torch.autocast(clip.device.type, getattr(torch, self.precision), enabled=self.precision != "float32"):
-            found = self.shared(clip)
-        terms = found if self.recipe.blockwise else distillation_terms(found, self.recipe.spec.names, targets)
+            output = self.shared(clip)
+        terms: dict[str, Tensor] = {}
+        if self.recipe.features:
+            output, taught, terms[self.recipe.features] = output
+            targets |= taught
+        terms |= distillation_terms(output, self.recipe.spec.names, targets)
         return {name: terms[name] for name, weight in self.recipe.terms.items() if weight and name in terms}
 
     def _prepare(self, clips: Sequence[Clip]) -> None:
@@ -257,13 +261,14 @@ def stalled(log: Sequence[checkpoint.Entry], recipe: Recipe) -> bool:
     return 0 < recipe.patience < len(costs) and min(costs[: -recipe.patience]) <= min(costs[-recipe.patience :])
 
 
-def _beside_its_teacher(student: TinyHD, recipe: Recipe) -> Blockwise:
+def _beside_its_teacher(student: TinyHD, recipe: Recipe) -> BesideTeacher:
     device, name = next(student.parameters()).device, recipe.teachers[0]
     teacher = open_model(name).network
     if len(recipe.teachers) > 1 or not isinstance(teacher, TinyHD) or teacher.spec != student.spec:
-        raise BadInput(f"TERMS blocks: TEACHERS is one student of the same model as MODEL, {student.spec.label}")
+        told = f"TERMS {recipe.features}: TEACHERS is one student of the same model as MODEL, {student.spec.label}"
+        raise BadInput(told)
     accelerated(teacher, device)
-    return Blockwise(student, teacher.to(device))
+    return BesideTeacher(student, teacher.to(device), apart=recipe.features == "blocks")
 
 
 def accelerated(student: nn.Module, device: torch.device) -> bool:

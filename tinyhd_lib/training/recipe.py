@@ -29,6 +29,7 @@ def _model(name: str) -> str:
     return MODEL_SPECS.published_name(name)
 
 
+_OF_FEATURES: tuple[Term, ...] = ("blocks", "features")
 _Kind = Literal["dhf1k", "ucf", "hollywood2", "kinetics", "folder", "gaze", "avimos"]
 _Flag = Annotated[bool, Field(strict=True)]
 _Integer = Annotated[int, Field(strict=True)]
@@ -173,7 +174,8 @@ class Recipe:
                 "CLIPS_PER_VIDEO: one number, or one for each of LABELLED_DIR",
             ),
             (self.teachers or self.labelled, "TEACHERS: without any, LABELLED data are needed"),
-            (self.teachers or not self.blockwise, "TERMS blocks: TEACHERS is the student whose blocks are learnt"),
+            (self.teachers or not self.features, f"TERMS {self.features}: TEACHERS is whose features are learnt"),
+            (not all(map(self.terms.get, _OF_FEATURES)), "TERMS: blocks or features, one after the other"),
         )
         for valid, rule in rules:
             if not valid:
@@ -186,9 +188,9 @@ class Recipe:
         return MODEL_SPECS[self.model]
 
     @property
-    def blockwise(self) -> bool:
-        """Return whether the encoder's blocks learn one by one, see `tinyhd_lib.training.blocks`."""
-        return self.terms.get("blocks", 0) > 0
+    def features(self) -> Term | None:
+        """Return the term by which features are learnt, see `tinyhd_lib.training.blocks`; None if none is."""
+        return next((term for term in _OF_FEATURES if self.terms.get(term)), None)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the table as JSON-ready values."""
