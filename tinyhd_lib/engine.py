@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import yaml
 
 from tinyhd_lib import __version__
-from tinyhd_lib.errors import BadInput
+from tinyhd_lib.errors import BadInput, refusing
 from tinyhd_lib.records import usable_cores
 
 if TYPE_CHECKING:
@@ -143,18 +143,12 @@ def connected(workers: int | None, cluster: "str | Client | None" = None) -> "It
         yield cluster
         return
     with ExitStack() as closing:
-        with _undisturbed():
-            try:
-                place = _local_cluster(workers) if cluster is None else _described_cluster(cluster)
-                closing.enter_context(place)
-                client = Client(getattr(place, "scheduler_address", cluster), timeout=_PATIENCE, set_as_default=False)
-            except (OSError, ValueError) as error:
-                raise BadInput(f"`cluster={cluster}`: no Dask scheduler answers there ({error})") from error
-            except RuntimeError as error:
-                raise BadInput(
-                    "a worker did not start: it was ended from outside, perhaps for want of memory"
-                ) from error
-            closing.enter_context(client)
+        ended = refusing("a worker did not start: it was ended from outside, perhaps for want of memory", RuntimeError)
+        silent = refusing(f"`cluster={cluster}`: no Dask scheduler answers there", OSError, ValueError)
+        with _undisturbed(), ended, silent:
+            place = closing.enter_context(_local_cluster(workers) if cluster is None else _described_cluster(cluster))
+            address = getattr(place, "scheduler_address", cluster)
+            client = closing.enter_context(Client(address, timeout=_PATIENCE, set_as_default=False))
         if find_spec("bokeh"):
             logger.info("watch it at %s", client.dashboard_link)
         try:
@@ -186,13 +180,11 @@ def _described_cluster(text: str) -> Any:
     """
     if not text.endswith((".yaml", ".yml")):
         return nullcontext(text)
-    try:
+    wrong = f"{text}: module, class and kwargs of a Dask cluster that is installed here are needed"
+    faults = ValueError, LookupError, TypeError, AttributeError, ImportError, RuntimeError, yaml.YAMLError
+    with refusing(wrong, *faults):
         told = yaml.safe_load(Path(text).read_text(encoding="utf-8"))
         return resolve_name(f"{told['module']}:{told['class']}")(**told.get("kwargs", {}))
-    except (ValueError, LookupError, TypeError, AttributeError, ImportError, RuntimeError, yaml.YAMLError) as error:
-        raise BadInput(
-            f"{text}: module, class and kwargs of a Dask cluster that is installed here, but {error!r}"
-        ) from error
 
 
 def _local_cluster(workers: int) -> Any:

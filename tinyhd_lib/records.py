@@ -12,7 +12,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from tinyhd_lib.errors import BadInput
+from tinyhd_lib.errors import BadInput, refusing
 from tinyhd_lib.files import write_atomically
 
 RECORD_NAME = "run.json"
@@ -106,13 +106,13 @@ def read_record(folder: Path) -> RunRecord | None:
     Raises:
         BadInput: there is a ``run.json``, and it is none of ours.
     """
-    path = folder / RECORD_NAME
-    try:
+    path, remedy = folder / RECORD_NAME, "give another `out`, or `force=True` to replace it"
+    with (
+        suppress(FileNotFoundError),
+        refusing(f"{path}: not the record of a run", ValueError, TypeError, remedy=remedy),
+    ):
         return RunRecord(**json.loads(path.read_bytes()))
-    except FileNotFoundError:
-        return None
-    except (ValueError, KeyError, TypeError) as error:
-        raise BadInput(f"{path}: not the record of a run; give another `out`, or `force=True` to replace it") from error
+    return None
 
 
 def check_same(folder: Path, earlier: RunRecord | None, record: RunRecord) -> None:

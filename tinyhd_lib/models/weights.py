@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from safetensors import SafetensorError, safe_open
 
-from tinyhd_lib.errors import BadInput
+from tinyhd_lib.errors import BadInput, refusing
 from tinyhd_lib.files import git_blob_id, sha256, shipped
 from tinyhd_lib.models.spec import MODEL_SPECS, PREPROCESSING, ModelSpec, Sampling
 
@@ -225,12 +225,11 @@ def read_metadata(path: Path) -> dict[str, Any]:
     Raises:
         BadInput: it is not one of our files.
     """
-    try:
+    wrong = f"{path}: damaged, or without the metadata of a file written by TinyHD Workbench"
+    with refusing(wrong, SafetensorError, KeyError, ValueError, TypeError, RecursionError, OSError):
         with safe_open(path, framework="numpy") as file:
             metadata = file.metadata() or {}
         return {key: json.loads(metadata[key]) for key in ("spec", "sampling", "preprocessing", "provenance")}
-    except (SafetensorError, KeyError, ValueError, TypeError, RecursionError, OSError) as error:
-        raise BadInput(f"{path}: damaged, or without the metadata of a file written by TinyHD Workbench") from error
 
 
 def model_of_file(path: Path) -> tuple[ModelSpec, Sampling]:
@@ -242,10 +241,8 @@ def model_of_file(path: Path) -> tuple[ModelSpec, Sampling]:
     metadata = read_metadata(path)
     if metadata["preprocessing"] != PREPROCESSING:
         raise BadInput(f"{path}: made for another preprocessing, {metadata['preprocessing']}")
-    try:
+    with refusing(f"{path}: its metadata name what is none", TypeError, ValueError):
         return ModelSpec(**metadata["spec"]), Sampling(**metadata["sampling"])
-    except (TypeError, ValueError) as error:
-        raise BadInput(f"{path}: its metadata name what is none ({error})") from error
 
 
 def recognise_file(path: Path) -> Weights | None:

@@ -11,7 +11,7 @@ from typing import Any
 
 import pandas as pd
 
-from tinyhd_lib.errors import BadInput
+from tinyhd_lib.errors import BadInput, refusing
 from tinyhd_lib.files import read_yaml, shipped
 
 
@@ -157,10 +157,8 @@ def gather_parameters(notebook: Notebook, sources: Sequence[str], settings: Mapp
             near = ", ".join(get_close_matches(str(name).upper(), notebook.known(), n=3, cutoff=0.5))
             remedy = f"the nearest are {near}" if near else f"it has {', '.join(notebook.parameters) or 'none'}"
             raise BadInput(f"{notebook.name}: no parameter {name}; {remedy}")
-        try:
+        with refusing(f"{name} {value!r}: neither text nor a number; put it in quotes", TypeError):
             parameters[name] = json.loads(json.dumps(value))  # as a record will give it back: a tuple is a list there
-        except TypeError as error:
-            raise BadInput(f"{name} {value!r}: neither text nor a number; put it in quotes") from error
     return parameters
 
 

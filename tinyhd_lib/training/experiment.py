@@ -20,7 +20,7 @@ import pandas as pd
 from tinyhd_lib.data.datasets import find_kind, find_root
 from tinyhd_lib.data.synthetic import KINDS, synthesise_once
 from tinyhd_lib.engine import results
-from tinyhd_lib.errors import BadInput, check_choices
+from tinyhd_lib.errors import BadInput, check_choices, refusing
 from tinyhd_lib.evaluation.compare import Comparison, compare
 from tinyhd_lib.evaluation.folder import Evaluation
 from tinyhd_lib.evaluation.tasks import PREDICTION
@@ -130,13 +130,12 @@ def read_experiment(name_or_path: str | Path, budget: str = "laptop") -> Experim
     if source is None:
         raise BadInput(f"experiment {name_or_path}: no such file or name; there are {', '.join(experiment_names())}")
     table = read_yaml(source, **BUDGETS[budget])
-    try:
+    needed = f"{source}: question, recipe, runs and perhaps published are needed"
+    with refusing(needed, TypeError, AttributeError, ValueError):
         found = Experiment(**table)
         runs = {str(name): dict(entries or {}) for name, entries in found.runs.items()}
         figures = {name: {each: float(value) for each, value in row.items()} for name, row in found.published.items()}
         return replace(found, runs=runs, published=figures)
-    except (TypeError, AttributeError, ValueError) as error:
-        raise BadInput(f"{source}: question, recipe, runs and perhaps published are needed ({error})") from error
 
 
 def plan(experiment: Experiment, out: Path, options: ExperimentOptions) -> list[Run]:
