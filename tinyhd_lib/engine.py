@@ -11,7 +11,7 @@ from importlib.util import find_spec
 from multiprocessing import resource_tracker
 from pathlib import Path
 from pkgutil import resolve_name
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import yaml
 
@@ -20,7 +20,7 @@ from tinyhd_lib.errors import BadInput, refusing
 from tinyhd_lib.records import usable_cores
 
 if TYPE_CHECKING:
-    from distributed import Client
+    import distributed
 
 logger = logging.getLogger(__name__)
 
@@ -29,6 +29,9 @@ _PATIENCE = 10  # seconds in which a scheduler answers that is there
 _SHARES = "LOCAL_WORLD_SIZE"  # which `usable_cores` heeds, as torchrun sets it
 _KEPT = "what was finished is kept, the same command goes on from there"
 _ENDS_ALL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS})
+
+Client: TypeAlias = "distributed.Client"
+"""Of a Dask cluster, see `connected`; None stands for this process."""
 
 
 class Outcome(NamedTuple):
@@ -137,9 +140,9 @@ def connected(workers: int | None, cluster: "str | Client | None" = None) -> "It
         return
     if not find_spec("distributed"):
         raise BadInput("workers need Dask, which is not installed; pip install -e '.[cluster]' from the checkout")
-    from distributed import Client
+    import distributed
 
-    if isinstance(cluster, Client):
+    if isinstance(cluster, distributed.Client):
         yield cluster
         return
     with ExitStack() as closing:
@@ -148,7 +151,7 @@ def connected(workers: int | None, cluster: "str | Client | None" = None) -> "It
         with _undisturbed(), ended, silent:
             place = closing.enter_context(_local_cluster(workers) if cluster is None else _described_cluster(cluster))
             address = getattr(place, "scheduler_address", cluster)
-            client = closing.enter_context(Client(address, timeout=_PATIENCE, set_as_default=False))
+            client = closing.enter_context(distributed.Client(address, timeout=_PATIENCE, set_as_default=False))
         if find_spec("bokeh"):
             logger.info("watch it at %s", client.dashboard_link)
         try:

@@ -106,13 +106,12 @@ def read_record(folder: Path) -> RunRecord | None:
     Raises:
         BadInput: there is a ``run.json``, and it is none of ours.
     """
-    path, remedy = folder / RECORD_NAME, "give another `out`, or `force=True` to replace it"
-    with (
-        suppress(FileNotFoundError),
-        refusing(f"{path}: not the record of a run", ValueError, TypeError, remedy=remedy),
-    ):
+    path = folder / RECORD_NAME
+    if not path.exists():
+        return None
+    remedy = "give another `out`, or `force=True` to replace it"
+    with refusing(f"{path}: not the record of a run", ValueError, TypeError, remedy=remedy):
         return RunRecord(**json.loads(path.read_bytes()))
-    return None
 
 
 def check_same(folder: Path, earlier: RunRecord | None, record: RunRecord) -> None:

@@ -19,7 +19,7 @@ import pandas as pd
 
 from tinyhd_lib.data.datasets import find_kind, find_root
 from tinyhd_lib.data.synthetic import KINDS, synthesise_once
-from tinyhd_lib.engine import results
+from tinyhd_lib.engine import Client, results
 from tinyhd_lib.errors import BadInput, check_choices, refusing
 from tinyhd_lib.evaluation.compare import Comparison, compare
 from tinyhd_lib.evaluation.folder import Evaluation
@@ -36,7 +36,6 @@ from tinyhd_lib.training.loop import train
 from tinyhd_lib.training.recipe import Recipe, read_recipe
 
 if TYPE_CHECKING:
-    from distributed import Client
     from matplotlib.figure import Figure
 
 _FOLDER = Path(__file__).parent / "experiments"

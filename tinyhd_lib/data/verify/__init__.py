@@ -10,7 +10,6 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import chain, pairwise
-from typing import TYPE_CHECKING
 
 from tinyhd_lib.data.datasets import Dataset
 from tinyhd_lib.data.layouts import DHF1K_SPLITS, PUBLISHED_SPLITS, PublishedSplit, Skipped, Video, dhf1k_split
@@ -27,10 +26,7 @@ from tinyhd_lib.data.verify.findings import (
 )
 from tinyhd_lib.data.verify.videos import check_video
 from tinyhd_lib.data.video import is_video
-from tinyhd_lib.engine import results
-
-if TYPE_CHECKING:
-    from distributed import Client
+from tinyhd_lib.engine import Client, results
 
 
 def verify(dataset: Dataset, *, complete: bool = False) -> Report:
