@@ -366,13 +366,7 @@ KINDS: dict[str, Kind] = {
         Kind("hollywood2", find_shots, "testing", "training", "{training,testing}/<shot>/{images,maps,fixation}/*.png"),
         Kind("kinetics", find_kinetics, None, None, "{train,val}[_256]/<class>/<clip>"),
         Kind("folder", find_folder, None, None, "videos, in folders of any depth"),
-        Kind(
-            "avimos",
-            find_avimos,
-            "test",
-            "train",
-            "Videos/<video>.mp4, Fixations{Train,Test}/.../<video>/fixations.json",
-        ),
+        Kind("avimos", find_avimos, "test", "train", "Videos/<video>.mp4, Fixations*/**/<video>/fixations.json"),
         Kind("gaze", find_gaze, None, None, "[<split>/]<video>.mp4 and .npz with frame, viewer, x, y of every point"),
     )
 }

@@ -100,10 +100,8 @@ class Statistics:
     def __str__(self) -> str:
         median, most, longest = self.latency_p50_ms, self.latency_p95_ms, self.latency_max_ms
         latency = "no map" if median is None else f"latency {median:.0f} ms (95 % {most:.0f}, max {longest:.0f})"
-        return (
-            f"{self.frames_per_second:.1f} frames/s, {self.dropped} dropped, {self.queued} waiting; "
-            f"{self.maps_per_second:.1f} maps/s, {latency}"
-        )
+        frames = f"{self.frames_per_second:.1f} frames/s, {self.dropped} dropped, {self.queued} waiting"
+        return f"{frames}; {self.maps_per_second:.1f} maps/s, {latency}"
 
 
 class Arrival(NamedTuple):
@@ -113,14 +111,8 @@ class Arrival(NamedTuple):
     at: float
 
 
-class Computed(NamedTuple):
-    """A frame, when it arrived, its map (192, 256), and when its forward pass began, and ended."""
-
-    frame: Frame
-    arrived: float
-    map: Map
-    begun: float
-    done: float
+Computed = tuple[Frame, float, Map, float, float]
+"""A frame, when it arrived, its map (192, 256), and when its forward pass began, and ended."""
 
 
 def passes(
@@ -152,7 +144,7 @@ def passes(
         (maps,) = runtime(np.stack(window.clip, axis=1)[np.newaxis])
         done = time.monotonic()
         owned = window.owned if multi else window.owned[-1:]
-        yield [Computed(*answered.popleft(), maps[window.output(index, len(maps))], begun, done) for index in owned]
+        yield [(*answered.popleft(), maps[window.output(index, len(maps))], begun, done) for index in owned]
 
 
 class Stream:

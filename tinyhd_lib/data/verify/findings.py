@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterable
 from itertools import groupby, pairwise
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 import pandas as pd
 
@@ -43,6 +43,17 @@ class Finding(NamedTuple):
     split: str = ""
     video: str = ""
 
+    @classmethod
+    def unreadable(cls, file: Path, told: str) -> Self:
+        """Return what an error tells of a file: on one line, without naming the file, and with a remedy.
+
+        Examples:
+            >>> Finding.unreadable(Path("a/001.AVI"), "a/001.AVI: the file is empty").message
+            'the file is empty; fetch or make it anew'
+        """
+        line = " ".join(told.split()).removeprefix(str(file)).lstrip(f":{os.sep} ")
+        return cls("unreadable", file, line if "anew" in line else f"{line}; fetch or make it anew")
+
 
 class VideoCheck(NamedTuple):
     """What is known of a video that was read from start to end.
@@ -58,17 +69,6 @@ class VideoCheck(NamedTuple):
     annotated: int
     content: str | None
     findings: tuple[Finding, ...]
-
-
-def unreadable(file: Path, told: str) -> Finding:
-    """Return what an error tells of a file: on one line, without naming the file, and with a remedy if it told none.
-
-    Examples:
-        >>> unreadable(Path("a/001.AVI"), "a/001.AVI: the file is empty").message
-        'the file is empty; fetch or make it anew'
-    """
-    line = " ".join(told.split()).removeprefix(str(file)).lstrip(f":{os.sep} ")
-    return Finding("unreadable", file, line if "anew" in line else f"{line}; fetch or make it anew")
 
 
 def last_number(name: str) -> int | None:
