@@ -125,6 +125,5 @@ def check_same(folder: Path, earlier: RunRecord | None, record: RunRecord) -> No
     names = sorted({"what", *earlier.key, *record.key})
     then, now = ({"what": each.what, **each.key} for each in (earlier, record))
     told = ", ".join(f"{n} {then.get(n)!r} then, {now.get(n)!r} now" for n in names if then.get(n) != now.get(n))
-    raise BadInput(
-        f"{folder}: holds the results of another run ({told}); give another `out`, or `force=True` to replace them"
-    )
+    remedy = "give another `out`, or `force=True` to replace them"
+    raise BadInput(f"{folder}: holds the results of another run ({told}); {remedy}")

@@ -294,8 +294,7 @@ def find_avimos(root: Path) -> Iterator[Video | Skipped]:
         points[_part_of_avimos(path.relative_to(root)) or "test", path.parent.name] = path
     for each in _videos_below(root / "Videos", root / "Videos", "test"):
         place = Path(each.name)
-        told = _part_of_avimos(place.parent)
-        split = told or ("train" if ("train", place.name) in points else "test")
+        split = _part_of_avimos(place.parent) or ("train" if ("train", place.name) in points else "test")
         gaze = points.pop((split, place.name), None)
         if isinstance(each, Skipped) or gaze is None:
             yield each._replace(split=split) if isinstance(each, Skipped) else replace(each, split=split)

@@ -113,10 +113,8 @@ def _pair(video: Video, options: EvaluateOptions) -> Pair:
     lacking = [video.names[index] for index in sorted(missing)]
     barred = [frame for frame in lacking if not _is_allowed(options.allow_missing, video.name, f"{video.name}/{frame}")]
     if barred:
-        raise BadInput(
-            f"{options.predictions / video.name}: {len(barred)} of {count} frames have no map, the first is "
-            f"{barred[0]}; make them, or allow it by name: `allow_missing` {video.name!r}"
-        )
+        told = f"{len(barred)} of {count} frames have no map, the first is {barred[0]}; make them, or allow it by name"
+        raise BadInput(f"{options.predictions / video.name}: {told}: `allow_missing` {video.name!r}")
     return Pair(video, maps, known, missing)
 
 

@@ -131,7 +131,6 @@ class _Handler(BaseHTTPRequestHandler):
 def _is_address(host: str) -> bool:
     """Return whether a Host header is localhost or an address in numbers, and no name that others could have set."""
     name = host.rpartition(":")[0] if host.rpartition(":")[2].isdecimal() else host
-    try:
+    with suppress(ValueError):
         return name == "localhost" or bool(ip_address(name.strip("[]")))
-    except ValueError:
-        return False
+    return False

@@ -131,8 +131,8 @@ def locate_weights(name_or_path: str | Path) -> Path:
     Raises:
         BadInput: there is no such name or file, a file of ours is damaged, or the download failed.
     """
-    path, weights = Path(name_or_path), find_weights(name_or_path)
-    if str(name_or_path).startswith("baseline:"):
+    name, path, weights = str(name_or_path), Path(name_or_path), find_weights(name_or_path)
+    if name.startswith("baseline:"):
         return Path(__file__).with_name("baselines.py")
     if weights and weights.published:
         return download(weights)
@@ -144,11 +144,9 @@ def locate_weights(name_or_path: str | Path) -> Path:
         return path
     if path.suffix or len(path.parts) > 1:
         raise BadInput(f"{path}: no such weights file")
-    names = [name for each in WEIGHTS.values() for name in (each.name, each.file)]
-    near = get_close_matches(str(name_or_path), names, n=3, cutoff=0.4) or list_models()
-    raise BadInput(
-        f"weights {str(name_or_path)!r}: no such name; the nearest are {', '.join(near)} (all: list_models())"
-    )
+    names = [known for each in WEIGHTS.values() for known in (each.name, each.file)]
+    near = get_close_matches(name, names, n=3, cutoff=0.4) or list_models()
+    raise BadInput(f"weights {name!r}: no such name; the nearest are {', '.join(near)} (all: list_models())")
 
 
 def get_published(name: str) -> Path:
@@ -213,10 +211,9 @@ def download(weights: Weights) -> Path:
     try:
         return Cache("weights").file(f"{weights.file}.pth", fetch)
     except OSError as error:  # as requests' errors are
-        raise BadInput(
-            f"weights {weights.name!r}: cannot be downloaded from {weights.url} ({type(error).__name__}); "
-            "fetch that file by other means and give its path in place of the name"
-        ) from error
+        told = f"weights {weights.name!r}: cannot be downloaded from {weights.url} ({type(error).__name__})"
+        remedy = "fetch that file by other means and give its path in place of the name"
+        raise BadInput(f"{told}; {remedy}") from error
 
 
 def read_metadata(path: Path) -> dict[str, Any]:

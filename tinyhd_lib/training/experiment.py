@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 import pandas as pd
 
 from tinyhd_lib.data.datasets import find_kind, find_root
-from tinyhd_lib.data.synthetic import KINDS, synthesise_once
+from tinyhd_lib.data.synthetic import synthesise_once
 from tinyhd_lib.engine import Client, results
 from tinyhd_lib.errors import BadInput, check_choices, refusing
 from tinyhd_lib.evaluation.compare import Comparison, compare
@@ -196,9 +196,8 @@ def _with_data(recipe: Recipe, out: Path, options: ExperimentOptions) -> Recipe:
             continue
         folder = options.data.get(kind)
         if folder is None and options.budget != "published":
-            made = kind if kind in KINDS else "gaze"
             videos = 8 if options.budget == "laptop" else 2
-            folder = synthesise_once(made, out / "data" / kind, videos=videos, frames=32, seed=number)
+            folder = synthesise_once(kind, out / "data" / kind, videos=videos, frames=32, seed=number)
         places[f"{use}_dir"] = str(find_root(find_kind(kind), folder))
     return replace(recipe, **places)
 

@@ -45,7 +45,7 @@ class Finding(NamedTuple):
 
     @classmethod
     def unreadable(cls, file: Path, told: str) -> Self:
-        """Return what an error tells of a file: on one line, without naming the file, and with a remedy.
+        """Return what an error tells of a file, in a line without its name; with a remedy, if it told none.
 
         Examples:
             >>> Finding.unreadable(Path("a/001.AVI"), "a/001.AVI: the file is empty").message
@@ -155,7 +155,8 @@ class Report(NamedTuple):
     def __str__(self) -> str:
         """Return what is there, and of each check's findings the first few."""
         table = pd.DataFrame(list(self.counts)).set_index("split").rename_axis(None)
-        shown = table.rename(columns=lambda name: name.replace("_", " ")).map(_number).to_string()
+        named = table.rename(columns=lambda name: name.replace("_", " ")).astype(float)
+        shown = named.to_string(na_rep="-", float_format="{:,.0f}".format)
         blocks = [[shown, f"found as {self.layout}"]]
         for check, group in groupby(self.findings, key=lambda finding: finding.check):
             found = list(group)
@@ -168,7 +169,3 @@ class Report(NamedTuple):
 
     def _place(self, file: Path) -> str:
         return file.relative_to(self.root).as_posix()
-
-
-def _number(count: float | None) -> str:
-    return "-" if pd.isna(count) else f"{count:,.0f}"
