@@ -69,10 +69,8 @@ def read_values(pairs: Iterable[tuple[str, str]]) -> dict[str, Any]:
     """
     found = {}
     for name, value in pairs:
-        try:
+        with refusing(f"{name} {value!r}: the value is no YAML", yaml.YAMLError):
             found[name] = yaml.safe_load(value)
-        except yaml.YAMLError as error:
-            raise BadInput(f"{name} {value!r}: the value is no YAML") from error
     return found
 
 

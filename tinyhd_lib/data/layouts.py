@@ -21,8 +21,7 @@ from tinyhd_lib.files import digest_of, fingerprint
 from tinyhd_lib.overlap import parallel_map
 
 
-@dataclass(frozen=True)
-class PublishedSplit:
+class PublishedSplit(NamedTuple):
     """What a complete copy of a split holds.
 
     Attributes:
@@ -338,8 +337,7 @@ def _folder(path: Path) -> Path | None:
     return path if path.is_dir() else None
 
 
-@dataclass(frozen=True)
-class Kind:
+class Kind(NamedTuple):
     """A kind of data set.
 
     Attributes:

@@ -111,8 +111,14 @@ class Arrival(NamedTuple):
     at: float
 
 
-Computed = tuple[Frame, float, Map, float, float]
-"""A frame, when it arrived, its map (192, 256), and when its forward pass began, and ended."""
+class Computed(NamedTuple):
+    """A frame, when it arrived, its map (192, 256), and when its forward pass began, and ended."""
+
+    frame: Frame
+    arrived: float
+    map: Map
+    begun: float
+    done: float
 
 
 def passes(
@@ -144,7 +150,7 @@ def passes(
         (maps,) = runtime(np.stack(window.clip, axis=1)[np.newaxis])
         done = time.monotonic()
         owned = window.owned if multi else window.owned[-1:]
-        yield [(*answered.popleft(), maps[window.output(index, len(maps))], begun, done) for index in owned]
+        yield [Computed(*answered.popleft(), maps[window.output(index, len(maps))], begun, done) for index in owned]
 
 
 class Stream:

@@ -181,14 +181,13 @@ def short_names(weights: Sequence[str], least: int = 1) -> dict[str, str]:
     if len(weights) < least:
         raise BadInput(f"weights {list(weights)}: name {least} or more")
     own = [Path(each).stem.replace(":", "_") for each in weights]
-    names = [
-        name if own.count(name) == 1 else f"{Path(each).parent.name}_{name}"
-        for name, each in zip(own, weights, strict=True)
-    ]
-    repeated = next((each for name, each in zip(names, weights, strict=True) if names.count(name) > 1), None)
-    if repeated is not None:
-        raise BadInput(f"weights {repeated}: two go by one name; name each model once, in a folder of its own")
-    return dict(zip(names, weights, strict=True))
+    found: dict[str, str] = {}
+    for name, each in zip(own, weights, strict=True):
+        short = name if own.count(name) == 1 else f"{Path(each).parent.name}_{name}"
+        if short in found:
+            raise BadInput(f"weights {each}: two go by one name; name each model once, in a folder of its own")
+        found[short] = each
+    return found
 
 
 def download(weights: Weights) -> Path:
