@@ -33,6 +33,9 @@ _ENDS_ALL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS})
 Client: TypeAlias = "distributed.Client"
 """Of a Dask cluster, see `connected`; None stands for this process."""
 
+Function = Callable[[Any], Any]
+"""Makes something of a job."""
+
 
 class Outcome(NamedTuple):
     """Tell what became of a job.
@@ -49,7 +52,7 @@ class Outcome(NamedTuple):
 
 
 def run(
-    function: Callable[[Any], Any],
+    function: Function,
     jobs: Sequence[Any],
     client: "Client | None" = None,
     *,
@@ -102,7 +105,7 @@ def run(
         client.cancel(list(futures))
 
 
-def results(function: Callable[[Any], Any], jobs: Sequence[Any], client: "Client | None" = None) -> Iterator[Any]:
+def results(function: Function, jobs: Sequence[Any], client: "Client | None" = None) -> Iterator[Any]:
     """Yield what a function makes of every job, in their order.
 
     Raises:
@@ -210,9 +213,7 @@ def _local_cluster(workers: int) -> Any:
         )
 
 
-def _on_worker(
-    function: Callable[[Any], Any], job: Any, *, version: str, places: Sequence[Path]
-) -> tuple[Any, str | None]:
+def _on_worker(function: Function, job: Any, *, version: str, places: Sequence[Path]) -> tuple[Any, str | None]:
     """Return what a function makes of a job, and why it was refused; other errors are raised, to be tried again."""
     from distributed import get_worker
 

@@ -1,11 +1,11 @@
 """What is to be scored: predictions paired with ground truth, frames chosen, baselines learnt."""
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from fnmatch import fnmatch
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -25,8 +25,7 @@ MapFunction = Callable[[Callable[..., Any], Sequence[Any]], Iterable[Any]]
 _STRETCH = 64
 
 
-@dataclass(frozen=True)
-class Pair:
+class Pair(NamedTuple):
     """Pair a video with its predictions.
 
     Attributes:
@@ -42,8 +41,7 @@ class Pair:
     missing: set[int]
 
 
-@dataclass(frozen=True)
-class Plan:
+class Plan(NamedTuple):
     """Say what is to be scored.
 
     Attributes:

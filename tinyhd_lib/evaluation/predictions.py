@@ -3,10 +3,10 @@
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from difflib import get_close_matches
 from itertools import islice
 from pathlib import Path
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -22,8 +22,7 @@ _ARRAYS = frozenset({".npz", ".npy", ".mat"})
 MAP_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp"}) | _ARRAYS
 
 
-@dataclass(frozen=True)
-class Maps:
+class Maps(NamedTuple):
     """Say where the maps of one video are.
 
     Attributes:

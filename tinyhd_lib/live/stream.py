@@ -5,7 +5,6 @@ from collections import deque
 from collections.abc import Collection, Generator, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import closing, nullcontext
-from dataclasses import dataclass
 from threading import Thread
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Self
 
@@ -63,8 +62,7 @@ class LivePrediction(NamedTuple):
     image: Image
 
 
-@dataclass(frozen=True)
-class Statistics:
+class Statistics(NamedTuple):
     """A stream's figures over some time; its text says them in one line. Times are None where no map was handed over.
 
     Attributes:

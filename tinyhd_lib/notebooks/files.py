@@ -3,11 +3,10 @@
 import json
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
 from symtable import symtable
-from typing import Any
+from typing import Any, NamedTuple
 
 import pandas as pd
 
@@ -15,8 +14,7 @@ from tinyhd_lib.errors import BadInput, refusing
 from tinyhd_lib.files import read_yaml, shipped
 
 
-@dataclass(frozen=True)
-class Notebook:
+class Notebook(NamedTuple):
     """What a notebook says of itself.
 
     Attributes:

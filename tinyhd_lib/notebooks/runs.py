@@ -6,7 +6,6 @@ import time
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
@@ -23,8 +22,7 @@ from tinyhd_lib.records import RunRecord, read_record
 COPY_NAME = "notebook.ipynb"
 
 
-@dataclass(frozen=True)
-class Run:
+class Run(NamedTuple):
     """A notebook, what it is given, and where it leaves what it makes.
 
     Attributes:

@@ -91,8 +91,7 @@ class SceneObject:
         return np.sin(2 * np.pi * (np.array(self.pace) * time + np.array(self.phase)))
 
 
-@dataclass(frozen=True)
-class Shot:
+class Shot(NamedTuple):
     """What is seen between two cuts: how many frames, which things, before which background (the seed of it)."""
 
     frames: int
