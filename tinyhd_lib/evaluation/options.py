@@ -2,14 +2,15 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Literal
 
 from tyro.conf import Positional
 
 from tinyhd_lib.errors import BadInput
 
 
-class ScoringProtocol(NamedTuple):
+@dataclass(frozen=True)
+class ScoringProtocol:
     """Say one way to get from maps to a figure: a figure means something only with its protocol's name beside it.
 
     Attributes:

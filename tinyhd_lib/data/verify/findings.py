@@ -157,15 +157,13 @@ class Report(NamedTuple):
         table = pd.DataFrame(list(self.counts)).set_index("split").rename_axis(None)
         named = table.rename(columns=lambda name: name.replace("_", " ")).astype(float)
         shown = named.to_string(na_rep="-", float_format="{:,.0f}".format)
-        blocks = [[shown, f"found as {self.layout}"]]
+        lines = [shown, f"found as {self.layout}"]
         for check, group in groupby(self.findings, key=lambda finding: finding.check):
             found = list(group)
-            block = [f"{check} ({len(found):,}): {CHECKS[check]}"]
-            block += [f"  {self._place(finding.file)}: {finding.message}" for finding in found[:_MOST]]
-            block += [f"  and {len(found) - _MOST:,} more"] if len(found) > _MOST else []
-            blocks.append(block)
-        blocks.append([f"findings: {len(self.findings) or 'none'}"])
-        return "\n\n".join("\n".join(block) for block in blocks)
+            lines += ["", f"{check} ({len(found):,}): {CHECKS[check]}"]
+            lines += [f"  {self._place(finding.file)}: {finding.message}" for finding in found[:_MOST]]
+            lines += [f"  and {len(found) - _MOST:,} more"] if len(found) > _MOST else []
+        return "\n".join([*lines, "", f"findings: {len(self.findings) or 'none'}"])
 
     def _place(self, file: Path) -> str:
         return file.relative_to(self.root).as_posix()
