@@ -13,7 +13,6 @@ RGB from 0 to 255 and opacity; its unit is the radius of a thing.
 
 import colorsys
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import lru_cache
 from itertools import accumulate, pairwise
@@ -36,8 +35,7 @@ _GRID = (3, 5)
 _ODD_SHARE = 0.75
 
 
-@dataclass(frozen=True)
-class GazeModel:
+class GazeModel(NamedTuple):
     """How all observers look.
 
     Attributes:
@@ -53,8 +51,7 @@ class GazeModel:
     fixation: float = 0.3
 
 
-@dataclass(frozen=True)
-class SceneObject:
+class SceneObject(NamedTuple):
     """Something that draws the eye.
 
     Attributes:
@@ -99,8 +96,7 @@ class Shot(NamedTuple):
     background: int
 
 
-@dataclass(frozen=True)
-class SyntheticVideo:
+class SyntheticVideo(NamedTuple):
     """What is seen from start to end, and how it is looked at."""
 
     size: tuple[int, int]
@@ -153,7 +149,7 @@ def make_video(
 
 def only_shot(clip: SyntheticVideo, number: int) -> SyntheticVideo:
     """Return the clip without all but one of its shots (from 0), as data sets have it that cut their videos up."""
-    return replace(clip, shots=(clip.shots[number],))
+    return clip._replace(shots=(clip.shots[number],))
 
 
 def _wanderers(rng: np.random.Generator, size: tuple[int, int], share: float) -> Iterator[SceneObject]:
@@ -187,9 +183,9 @@ def _popout(rng: np.random.Generator, size: tuple[int, int], share: float) -> It
     shapes = rng.permutation(("disc", "square"))
     common = SceneObject(str(shapes[0]), _colour(hue), radius, share * (1 - _ODD_SHARE) / (len(homes) - 1), (0.0, 0.0))
     look: dict[str, Any] = {"colour": _colour(hue + 0.5)} if rng.random() < 0.5 else {"shape": str(shapes[1])}
-    unlike = replace(common, weight=share * _ODD_SHARE, **look)
+    unlike = common._replace(weight=share * _ODD_SHARE, **look)
     for number, home in enumerate(homes):
-        yield replace(unlike if number == odd else common, home=tuple(home))
+        yield (unlike if number == odd else common)._replace(home=tuple(home))
 
 
 def _colour(hue: float) -> Colour:
