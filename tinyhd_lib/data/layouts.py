@@ -288,9 +288,8 @@ def find_avimos(root: Path) -> Iterator[Video | Skipped]:
 
     Videos without points are of the split test, where the benchmark keeps them.
     """
-    points: dict[tuple[str, str], Path] = {}
-    for path in sorted(root.glob("Fixations*/**/fixations.json")):
-        points[_part_of_avimos(path.relative_to(root)) or "test", path.parent.name] = path
+    found = sorted(root.glob("Fixations*/**/fixations.json"))
+    points = {(_part_of_avimos(path.relative_to(root)) or "test", path.parent.name): path for path in found}
     for each in _videos_below(root / "Videos", root / "Videos", "test"):
         place = Path(each.name)
         split = _part_of_avimos(place.parent) or ("train" if ("train", place.name) in points else "test")
