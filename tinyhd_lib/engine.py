@@ -90,10 +90,8 @@ def run(
     if shared:
         shared.mkdir(parents=True, exist_ok=True)
     work = partial(_on_worker, function, version=__version__, places=[Path.cwd(), *([shared] if shared else [])])
-    futures = {
-        client.submit(work, job, pure=False, retries=_RETRIES, resources={"GPU": 1} if gpu else None): number
-        for number, job in enumerate(jobs)
-    }
+    how: dict[str, Any] = {"pure": False, "retries": _RETRIES, "resources": {"GPU": 1} if gpu else None}
+    futures = {client.submit(work, job, **how): number for number, job in enumerate(jobs)}
     try:
         for future in as_completed(list(futures), loop=client.loop):
             failure = future.exception()

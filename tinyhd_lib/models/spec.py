@@ -236,9 +236,8 @@ def _described(label: str) -> ModelSpec:
 
 _ROWS = tomllib.loads(Path(__file__).with_suffix(".toml").read_text(encoding="utf-8"))
 
-MODEL_SPECS = ModelTable(
-    {name: ModelSpec(**row) for name, row in _ROWS.items()}, aliases={"S-r1-ucf": "ucf_d123s", "M-r1-ucf": "ucf_d123m"}
-)
+_ALIASES = {"S-r1-ucf": "ucf_d123s", "M-r1-ucf": "ucf_d123m"}
+MODEL_SPECS = ModelTable({name: ModelSpec(**row) for name, row in _ROWS.items()}, _ALIASES)
 """Models by their published names (those of the ablations follow the same pattern), and by readable ones.
 
 Examples:

@@ -74,10 +74,8 @@ class Weights:
         return self.sha256 in {None, sha256(path)} and self.git_blob in {None, git_blob_id(path)}
 
 
-WEIGHTS = {
-    name: Weights(name, **facts)
-    for name, facts in tomllib.loads(Path(__file__).with_suffix(".toml").read_text(encoding="utf-8")).items()
-}
+_ROWS = tomllib.loads(Path(__file__).with_suffix(".toml").read_text(encoding="utf-8"))
+WEIGHTS = {name: Weights(name, **row) for name, row in _ROWS.items()}
 """All weights with a name, ours first."""
 
 DEFAULT_WEIGHTS = "workbench-s-r4"

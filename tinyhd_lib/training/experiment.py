@@ -282,10 +282,8 @@ def as_comparison(experiment: Experiment, found: Sequence[tuple[Run, pd.DataFram
         settings = {"predictions": name, "data": data.labelled, "averaging": "per-video", "seed": 0}
         groups.setdefault(place, []).append(Evaluation(settings, table))
     compared = {place: compare(evaluations) for place, evaluations in groups.items()}
-    tables = {
-        part: pd.concat([getattr(each, part) for each in compared.values()]).loc[names]
-        for part in ("mean", "best", "difference", "p", "holm")
-    }
+    parts = ("mean", "best", "difference", "p", "holm")
+    tables = {part: pd.concat([getattr(each, part) for each in compared.values()]).loc[names] for part in parts}
     facts = pd.DataFrame([_facts(one[name].recipe.spec) for name in names], names)
     if "alike" in runs:
         facts["alike"] = by_run["alike"].mean().map("{:.3f}".format)
