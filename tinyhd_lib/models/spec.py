@@ -223,13 +223,11 @@ def _described(label: str) -> ModelSpec:
         raise KeyError(label)
     digits = re.sub(r"\D", "", found[3] or "123")
     several = "" if found[1] == "S" else digits.replace("1", "") or digits
+    decoders = tuple(f"d{digit}" for digit in digits)
+    single_frame = tuple(digit not in several for digit in digits)
+    outputs = 8 if found[4] else 16 if several else 1
     try:
-        return ModelSpec(
-            reduction=int(found[2]),
-            decoders=tuple(f"d{digit}" for digit in digits),
-            single_frame=tuple(digit not in several for digit in digits),
-            outputs=8 if found[4] else 16 if several else 1,
-        )
+        return ModelSpec(int(found[2]), decoders, single_frame, outputs=outputs)
     except ValueError as error:
         raise KeyError(label) from error
 
