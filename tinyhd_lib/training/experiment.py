@@ -13,9 +13,10 @@ from functools import cache, partial
 from graphlib import CycleError, TopologicalSorter
 from itertools import product
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import pandas as pd
+from matplotlib.figure import Figure
 
 from tinyhd_lib.data.datasets import find_kind, find_root
 from tinyhd_lib.data.synthetic import synthesise_once
@@ -34,9 +35,6 @@ from tinyhd_lib.training.checkpoint import BEST_NAME
 from tinyhd_lib.training.learner import frame_scores, means_over_videos
 from tinyhd_lib.training.loop import train
 from tinyhd_lib.training.recipe import Recipe, read_recipe
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 _FOLDER = Path(__file__).parent / "experiments"
 
@@ -299,10 +297,8 @@ def _facts(spec: ModelSpec) -> dict[str, str]:
     return {"parameters": f"{count_parameters(model):,}", "GMAC": f"{count_gmac(model):.2f}"}
 
 
-def as_figure(experiment: Experiment, table: pd.DataFrame) -> "Figure":
+def as_figure(experiment: Experiment, table: pd.DataFrame) -> Figure:
     """Return a picture of a table with a row a training: a point each, a line at the mean of each run."""
-    from matplotlib.figure import Figure
-
     names, scores = list(dict.fromkeys(table["run"])), [name for name in ("NSS", "CC", "KL", "alike") if name in table]
     figure = Figure(figsize=(3.2 * len(scores) + 1, 0.4 * len(names) + 1.6), layout="constrained")
     for axes, score in zip(figure.subplots(1, len(scores), sharey=True, squeeze=False)[0], scores, strict=True):
