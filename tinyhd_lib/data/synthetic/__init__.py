@@ -167,7 +167,7 @@ def _build(kind: str, folder: Path, order: Order) -> Iterator[Path]:
             "synthetic": "made up by a program; the gaze is simulated, and nobody is to be seen",
             "kind": kind,
             "order": asdict(order),
-            "habits": scenes.GazeModel()._asdict(),
+            "habits": asdict(scenes.GazeModel()),
             "videos": made,
         }
         (partial / RECORD_NAME).write_text(json.dumps(record, indent=1))

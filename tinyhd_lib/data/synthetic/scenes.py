@@ -13,6 +13,7 @@ RGB from 0 to 255 and opacity; its unit is the radius of a thing.
 
 import colorsys
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import lru_cache
 from itertools import accumulate, pairwise
@@ -35,7 +36,8 @@ _GRID = (3, 5)
 _ODD_SHARE = 0.75
 
 
-class GazeModel(NamedTuple):
+@dataclass(frozen=True)
+class GazeModel:
     """How all observers look.
 
     Attributes:
@@ -51,7 +53,8 @@ class GazeModel(NamedTuple):
     fixation: float = 0.3
 
 
-class SceneObject(NamedTuple):
+@dataclass(frozen=True)
+class SceneObject:
     """Something that draws the eye.
 
     Attributes:
@@ -88,7 +91,8 @@ class SceneObject(NamedTuple):
         return np.sin(2 * np.pi * (np.array(self.pace) * time + np.array(self.phase)))
 
 
-class Shot(NamedTuple):
+@dataclass(frozen=True)
+class Shot:
     """What is seen between two cuts: how many frames, which things, before which background (the seed of it)."""
 
     frames: int
@@ -96,7 +100,8 @@ class Shot(NamedTuple):
     background: int
 
 
-class SyntheticVideo(NamedTuple):
+@dataclass(frozen=True)
+class SyntheticVideo:
     """What is seen from start to end, and how it is looked at."""
 
     size: tuple[int, int]
@@ -149,7 +154,7 @@ def make_video(
 
 def only_shot(clip: SyntheticVideo, number: int) -> SyntheticVideo:
     """Return the clip without all but one of its shots (from 0), as data sets have it that cut their videos up."""
-    return clip._replace(shots=(clip.shots[number],))
+    return replace(clip, shots=(clip.shots[number],))
 
 
 def _wanderers(rng: np.random.Generator, size: tuple[int, int], share: float) -> Iterator[SceneObject]:
@@ -183,9 +188,9 @@ def _popout(rng: np.random.Generator, size: tuple[int, int], share: float) -> It
     shapes = rng.permutation(("disc", "square"))
     common = SceneObject(str(shapes[0]), _colour(hue), radius, share * (1 - _ODD_SHARE) / (len(homes) - 1), (0.0, 0.0))
     look: dict[str, Any] = {"colour": _colour(hue + 0.5)} if rng.random() < 0.5 else {"shape": str(shapes[1])}
-    unlike = common._replace(weight=share * _ODD_SHARE, **look)
+    unlike = replace(common, weight=share * _ODD_SHARE, **look)
     for number, home in enumerate(homes):
-        yield (unlike if number == odd else common)._replace(home=tuple(home))
+        yield replace(unlike if number == odd else common, home=tuple(home))
 
 
 def _colour(hue: float) -> Colour:
