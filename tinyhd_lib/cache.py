@@ -128,10 +128,9 @@ def _entries(folder: Path) -> dict[Path, os.stat_result]:
 
 def _is_sound(path: Path) -> bool:
     """Return whether an entry is there as it was written, and note that it was used; throw it away if it is damaged."""
-    try:
+    sound = False
+    with suppress(OSError):
         sound = _sum_of(path).read_bytes() == sha256(path).encode()
-    except OSError:
-        sound = False
     if sound:
         os.utime(path)  # what was read last is evicted last
     elif path.exists():

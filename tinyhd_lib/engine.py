@@ -11,16 +11,16 @@ from importlib.util import find_spec
 from multiprocessing import resource_tracker
 from pathlib import Path
 from pkgutil import resolve_name
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import yaml
 
 from tinyhd_lib import __version__
-from tinyhd_lib.errors import BadInput
+from tinyhd_lib.errors import BadInput, refusing
 from tinyhd_lib.records import usable_cores
 
 if TYPE_CHECKING:
-    from distributed import Client
+    import distributed
 
 logger = logging.getLogger(__name__)
 
@@ -29,6 +29,12 @@ _PATIENCE = 10  # seconds in which a scheduler answers that is there
 _SHARES = "LOCAL_WORLD_SIZE"  # which `usable_cores` heeds, as torchrun sets it
 _KEPT = "what was finished is kept, the same command goes on from there"
 _ENDS_ALL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS})
+
+Client: TypeAlias = "distributed.Client"
+"""Of a Dask cluster, see `connected`; None stands for this process."""
+
+Function = Callable[[Any], Any]
+"""Makes something of a job."""
 
 
 class Outcome(NamedTuple):
@@ -46,7 +52,7 @@ class Outcome(NamedTuple):
 
 
 def run(
-    function: Callable[[Any], Any],
+    function: Function,
     jobs: Sequence[Any],
     client: "Client | None" = None,
     *,
@@ -84,10 +90,8 @@ def run(
     if shared:
         shared.mkdir(parents=True, exist_ok=True)
     work = partial(_on_worker, function, version=__version__, places=[Path.cwd(), *([shared] if shared else [])])
-    futures = {
-        client.submit(work, job, pure=False, retries=_RETRIES, resources={"GPU": 1} if gpu else None): number
-        for number, job in enumerate(jobs)
-    }
+    how: dict[str, Any] = {"pure": False, "retries": _RETRIES, "resources": {"GPU": 1} if gpu else None}
+    futures = {client.submit(work, job, **how): number for number, job in enumerate(jobs)}
     try:
         for future in as_completed(list(futures), loop=client.loop):
             failure = future.exception()
@@ -99,7 +103,7 @@ def run(
         client.cancel(list(futures))
 
 
-def results(function: Callable[[Any], Any], jobs: Sequence[Any], client: "Client | None" = None) -> Iterator[Any]:
+def results(function: Function, jobs: Sequence[Any], client: "Client | None" = None) -> Iterator[Any]:
     """Yield what a function makes of every job, in their order.
 
     Raises:
@@ -137,24 +141,18 @@ def connected(workers: int | None, cluster: "str | Client | None" = None) -> "It
         return
     if not find_spec("distributed"):
         raise BadInput("workers need Dask, which is not installed; pip install -e '.[cluster]' from the checkout")
-    from distributed import Client
+    import distributed
 
-    if isinstance(cluster, Client):
+    if isinstance(cluster, distributed.Client):
         yield cluster
         return
     with ExitStack() as closing:
-        with _undisturbed():
-            try:
-                place = _local_cluster(workers) if cluster is None else _described_cluster(cluster)
-                closing.enter_context(place)
-                client = Client(getattr(place, "scheduler_address", cluster), timeout=_PATIENCE, set_as_default=False)
-            except (OSError, ValueError) as error:
-                raise BadInput(f"`cluster={cluster}`: no Dask scheduler answers there ({error})") from error
-            except RuntimeError as error:
-                raise BadInput(
-                    "a worker did not start: it was ended from outside, perhaps for want of memory"
-                ) from error
-            closing.enter_context(client)
+        ended = refusing("a worker did not start: it was ended from outside, perhaps for want of memory", RuntimeError)
+        silent = refusing(f"`cluster={cluster}`: no Dask scheduler answers there", OSError, ValueError)
+        with _undisturbed(), ended, silent:
+            place = closing.enter_context(_local_cluster(workers) if cluster is None else _described_cluster(cluster))
+            address = getattr(place, "scheduler_address", cluster)
+            client = closing.enter_context(distributed.Client(address, timeout=_PATIENCE, set_as_default=False))
         if find_spec("bokeh"):
             logger.info("watch it at %s", client.dashboard_link)
         try:
@@ -186,13 +184,11 @@ def _described_cluster(text: str) -> Any:
     """
     if not text.endswith((".yaml", ".yml")):
         return nullcontext(text)
-    try:
+    wrong = f"{text}: module, class and kwargs of a Dask cluster that is installed here are needed"
+    faults = ValueError, LookupError, TypeError, AttributeError, ImportError, RuntimeError, yaml.YAMLError
+    with refusing(wrong, *faults):
         told = yaml.safe_load(Path(text).read_text(encoding="utf-8"))
         return resolve_name(f"{told['module']}:{told['class']}")(**told.get("kwargs", {}))
-    except (ValueError, LookupError, TypeError, AttributeError, ImportError, RuntimeError, yaml.YAMLError) as error:
-        raise BadInput(
-            f"{text}: module, class and kwargs of a Dask cluster that is installed here, but {error!r}"
-        ) from error
 
 
 def _local_cluster(workers: int) -> Any:
@@ -215,9 +211,7 @@ def _local_cluster(workers: int) -> Any:
         )
 
 
-def _on_worker(
-    function: Callable[[Any], Any], job: Any, *, version: str, places: Sequence[Path]
-) -> tuple[Any, str | None]:
+def _on_worker(function: Function, job: Any, *, version: str, places: Sequence[Path]) -> tuple[Any, str | None]:
     """Return what a function makes of a job, and why it was refused; other errors are raised, to be tried again."""
     from distributed import get_worker
 

@@ -183,11 +183,9 @@ def export_model(
         chosen.write(program, made, wanted, description(source, wanted))
         parity = _parity(chosen.load(made), loaded, wanted)
         if not parity.difference <= PARITY_TOLERANCE:
-            raise BadInput(
-                f"{path}: not written, for its maps differ from torch's by {parity.difference:.1e} "
-                f"({PARITY_TOLERANCE:.0e} is allowed; CC {parity.cc:.4f}); try another version of what runs it, or "
-                "another `to`"
-            )
+            told = f"{parity.difference:.1e} ({PARITY_TOLERANCE:.0e} is allowed; CC {parity.cc:.4f})"
+            remedy = "try another version of what runs it, or another `to`"
+            raise BadInput(f"{path}: not written, for its maps differ from torch's by {told}; {remedy}")
         for suffix in chosen.suffixes:
             made.with_suffix(suffix).replace(path.with_suffix(suffix))
     return parity

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 from filelock import FileLock, Timeout
 
-from tinyhd_lib.errors import BadInput
+from tinyhd_lib.errors import BadInput, refusing
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -49,11 +49,9 @@ def read_yaml(path: Path, **names: str) -> dict[str, Any]:
     Raises:
         BadInput: it is no such file; the message is one line.
     """
-    try:
+    with refusing(f"{path}: not YAML that can be read", yaml.YAMLError, ValueError, KeyError):
         text = path.read_text(encoding="utf-8")
         table = yaml.safe_load(Template(text).substitute(names) if names else text) or {}
-    except (yaml.YAMLError, ValueError, KeyError) as error:
-        raise BadInput(f"{path}: not YAML that can be read ({str(error).partition(chr(10))[0]})") from error
     if not isinstance(table, dict):
         raise BadInput(f"{path}: a table of names and values is needed")
     return table
@@ -71,10 +69,8 @@ def read_values(pairs: Iterable[tuple[str, str]]) -> dict[str, Any]:
     """
     found = {}
     for name, value in pairs:
-        try:
+        with refusing(f"{name} {value!r}: the value is no YAML", yaml.YAMLError):
             found[name] = yaml.safe_load(value)
-        except yaml.YAMLError as error:
-            raise BadInput(f"{name} {value!r}: the value is no YAML") from error
     return found
 
 

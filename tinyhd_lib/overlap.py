@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import Any, TypeVar
 
 Item = TypeVar("Item")
-Result = TypeVar("Result")
+Made = TypeVar("Made")
 
 _END: Any = object()
 
@@ -21,12 +21,10 @@ def prefetch(items: Iterator[Item], depth: int) -> Iterator[Item]:
             yield item
 
 
-def parallel_map(
-    function: Callable[[Item], Result], items: Iterable[Item], workers: int, depth: int
-) -> Iterator[Result]:
+def parallel_map(function: Callable[[Item], Made], items: Iterable[Item], workers: int, depth: int) -> Iterator[Made]:
     """Yield what ``map`` gives, over a few threads, with at most ``depth`` results waiting."""
     with _threads(workers, items) as pool:
-        pending: deque[Future[Result]] = deque()
+        pending: deque[Future[Made]] = deque()
         for item in items:
             pending.append(pool.submit(function, item))
             if len(pending) >= depth:

@@ -12,7 +12,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from tinyhd_lib.errors import BadInput
+from tinyhd_lib.errors import BadInput, refusing
 from tinyhd_lib.files import write_atomically
 
 RECORD_NAME = "run.json"
@@ -107,12 +107,11 @@ def read_record(folder: Path) -> RunRecord | None:
         BadInput: there is a ``run.json``, and it is none of ours.
     """
     path = folder / RECORD_NAME
-    try:
-        return RunRecord(**json.loads(path.read_bytes()))
-    except FileNotFoundError:
+    if not path.exists():
         return None
-    except (ValueError, KeyError, TypeError) as error:
-        raise BadInput(f"{path}: not the record of a run; give another `out`, or `force=True` to replace it") from error
+    remedy = "give another `out`, or `force=True` to replace it"
+    with refusing(f"{path}: not the record of a run", ValueError, TypeError, remedy=remedy):
+        return RunRecord(**json.loads(path.read_bytes()))
 
 
 def check_same(folder: Path, earlier: RunRecord | None, record: RunRecord) -> None:
@@ -126,6 +125,5 @@ def check_same(folder: Path, earlier: RunRecord | None, record: RunRecord) -> No
     names = sorted({"what", *earlier.key, *record.key})
     then, now = ({"what": each.what, **each.key} for each in (earlier, record))
     told = ", ".join(f"{n} {then.get(n)!r} then, {now.get(n)!r} now" for n in names if then.get(n) != now.get(n))
-    raise BadInput(
-        f"{folder}: holds the results of another run ({told}); give another `out`, or `force=True` to replace them"
-    )
+    remedy = "give another `out`, or `force=True` to replace them"
+    raise BadInput(f"{folder}: holds the results of another run ({told}); {remedy}")

@@ -239,9 +239,8 @@ def gaze_file(gaze: Gaze, fps: float, kind_of_places: type[np.floating[Any]] = n
         fields[name] = counts[order].astype(np.promote_types(kind, needed))
     for name, places, end in (("x", gaze.x, width - 0.5), ("y", gaze.y, height - 0.5)):
         # Rounding may put a point near the right edge, or the lower one, out of the frame.
-        fields[name] = np.minimum(
-            places[order].astype(kind_of_places), np.nextafter(kind_of_places(end), kind_of_places(0))
-        )
+        most = np.nextafter(kind_of_places(end), kind_of_places(0))
+        fields[name] = np.minimum(places[order].astype(kind_of_places), most)
     file = io.BytesIO()
     np.savez_compressed(file, **fields)
     return file.getvalue()

@@ -4,6 +4,7 @@ import base64
 import os
 import re
 import struct
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -76,10 +77,9 @@ def decode_image(path: Path, mode: int) -> Image | None:
         width, height = struct.unpack(">II", content[16:24])
         if width * height > most_pixels():
             raise BadInput(f"{path}: {width}x{height} pixels are too many; if that is right, set {_MOST_PIXELS} higher")
-    try:
+    with suppress(cv2.error):
         return cv2.imdecode(np.frombuffer(content, np.uint8), mode)
-    except cv2.error:
-        return None
+    return None
 
 
 def most_pixels() -> int:

@@ -21,8 +21,7 @@ from tinyhd_lib.files import digest_of, fingerprint
 from tinyhd_lib.overlap import parallel_map
 
 
-@dataclass(frozen=True)
-class PublishedSplit:
+class PublishedSplit(NamedTuple):
     """What a complete copy of a split holds.
 
     Attributes:
@@ -289,13 +288,11 @@ def find_avimos(root: Path) -> Iterator[Video | Skipped]:
 
     Videos without points are of the split test, where the benchmark keeps them.
     """
-    points: dict[tuple[str, str], Path] = {}
-    for path in sorted(root.glob("Fixations*/**/fixations.json")):
-        points[_part_of_avimos(path.relative_to(root)) or "test", path.parent.name] = path
+    found = sorted(root.glob("Fixations*/**/fixations.json"))
+    points = {(_part_of_avimos(path.relative_to(root)) or "test", path.parent.name): path for path in found}
     for each in _videos_below(root / "Videos", root / "Videos", "test"):
         place = Path(each.name)
-        told = _part_of_avimos(place.parent)
-        split = told or ("train" if ("train", place.name) in points else "test")
+        split = _part_of_avimos(place.parent) or ("train" if ("train", place.name) in points else "test")
         gaze = points.pop((split, place.name), None)
         if isinstance(each, Skipped) or gaze is None:
             yield each._replace(split=split) if isinstance(each, Skipped) else replace(each, split=split)
@@ -339,8 +336,7 @@ def _folder(path: Path) -> Path | None:
     return path if path.is_dir() else None
 
 
-@dataclass(frozen=True)
-class Kind:
+class Kind(NamedTuple):
     """A kind of data set.
 
     Attributes:
@@ -366,13 +362,7 @@ KINDS: dict[str, Kind] = {
         Kind("hollywood2", find_shots, "testing", "training", "{training,testing}/<shot>/{images,maps,fixation}/*.png"),
         Kind("kinetics", find_kinetics, None, None, "{train,val}[_256]/<class>/<clip>"),
         Kind("folder", find_folder, None, None, "videos, in folders of any depth"),
-        Kind(
-            "avimos",
-            find_avimos,
-            "test",
-            "train",
-            "Videos/<video>.mp4, Fixations{Train,Test}/.../<video>/fixations.json",
-        ),
+        Kind("avimos", find_avimos, "test", "train", "Videos/<video>.mp4, Fixations*/**/<video>/fixations.json"),
         Kind("gaze", find_gaze, None, None, "[<split>/]<video>.mp4 and .npz with frame, viewer, x, y of every point"),
     )
 }

@@ -8,9 +8,8 @@ of the first frame that frame is repeated. As published, M goes on by 16 frames,
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 from itertools import islice
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
 import cv2
 import numpy as np
@@ -57,8 +56,7 @@ def preprocess(image: Image) -> Map:
     return planes
 
 
-@dataclass(frozen=True)
-class Window(Generic[Frame]):
+class Window(NamedTuple, Generic[Frame]):
     """One input of the model.
 
     Attributes:

@@ -1,9 +1,8 @@
 """Evaluations of the same data against each other, in one table, with paired tests over videos."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import product
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -25,8 +24,7 @@ _NOTES = (
 _DIFFERENCES = "Each score minus the best of its column, with the 95 % interval of that (Student's t over videos):"
 
 
-@dataclass(frozen=True)
-class Comparison:
+class Comparison(NamedTuple):
     """Hold predictions of the same frames against the best of them; as text, two tables for the console.
 
     The tables have a row a model and a column a metric.

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pandas as pd
 from tqdm import tqdm
@@ -15,7 +15,7 @@ from tqdm import tqdm
 from tinyhd_lib.data.datasets import Dataset, open_dataset
 from tinyhd_lib.data.layouts import Video
 from tinyhd_lib.data.video import is_video
-from tinyhd_lib.engine import connected, results
+from tinyhd_lib.engine import Client, connected, results
 from tinyhd_lib.errors import BadInput, refusing
 from tinyhd_lib.evaluation.options import EvaluateOptions
 from tinyhd_lib.evaluation.page import as_html
@@ -24,9 +24,6 @@ from tinyhd_lib.evaluation.summary import Summary, summarise
 from tinyhd_lib.evaluation.tasks import PREDICTORS, run_task
 from tinyhd_lib.files import alone_in, remove_partials, write_atomically, write_json
 from tinyhd_lib.records import RECORD_NAME, RunRecord, check_same, read_record
-
-if TYPE_CHECKING:
-    from distributed import Client
 
 logger = logging.getLogger(__name__)
 

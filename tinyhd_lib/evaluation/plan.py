@@ -1,11 +1,11 @@
 """What is to be scored: predictions paired with ground truth, frames chosen, baselines learnt."""
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from fnmatch import fnmatch
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -25,8 +25,7 @@ MapFunction = Callable[[Callable[..., Any], Sequence[Any]], Iterable[Any]]
 _STRETCH = 64
 
 
-@dataclass(frozen=True)
-class Pair:
+class Pair(NamedTuple):
     """Pair a video with its predictions.
 
     Attributes:
@@ -42,8 +41,7 @@ class Pair:
     missing: set[int]
 
 
-@dataclass(frozen=True)
-class Plan:
+class Plan(NamedTuple):
     """Say what is to be scored.
 
     Attributes:
@@ -113,10 +111,8 @@ def _pair(video: Video, options: EvaluateOptions) -> Pair:
     lacking = [video.names[index] for index in sorted(missing)]
     barred = [frame for frame in lacking if not _is_allowed(options.allow_missing, video.name, f"{video.name}/{frame}")]
     if barred:
-        raise BadInput(
-            f"{options.predictions / video.name}: {len(barred)} of {count} frames have no map, the first is "
-            f"{barred[0]}; make them, or allow it by name: `allow_missing` {video.name!r}"
-        )
+        told = f"{len(barred)} of {count} frames have no map, the first is {barred[0]}; make them, or allow it by name"
+        raise BadInput(f"{options.predictions / video.name}: {told}: `allow_missing` {video.name!r}")
     return Pair(video, maps, known, missing)
 
 

@@ -3,10 +3,10 @@
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from difflib import get_close_matches
 from itertools import islice
 from pathlib import Path
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -22,8 +22,7 @@ _ARRAYS = frozenset({".npz", ".npy", ".mat"})
 MAP_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp"}) | _ARRAYS
 
 
-@dataclass(frozen=True)
-class Maps:
+class Maps(NamedTuple):
     """Say where the maps of one video are.
 
     Attributes:
@@ -105,10 +104,9 @@ def _files(paths: Iterable[Path], video: Video, first: int | None, prefix: str =
             continue
         index = numbers.get(path.stem.removeprefix(prefix)) if first is None else _number(path) - first
         if index is None or not 0 <= index < len(video.names):
-            raise BadInput(
-                f"{path}: belongs to no frame; they are called {video.names[0]} to {video.names[-1]} here, and if your "
-                "files are just numbered, say by `first` which number the first frame has"
-            )
+            called = f"they are called {video.names[0]} to {video.names[-1]} here"
+            remedy = "if your files are just numbered, say by `first` which number the first frame has"
+            raise BadInput(f"{path}: belongs to no frame; {called}, and {remedy}")
         if index in found:
             raise BadInput(f"{path}: a second map of the frame of {found[index].name}; keep one of them")
         found[index] = path

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cached_property
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -47,8 +48,7 @@ class Target:
         return metrics.prepare(np.ones(self.truth.fixations.shape))
 
 
-@dataclass(frozen=True)
-class Metric:
+class Metric(NamedTuple):
     """Describe a column of every table.
 
     Attributes:

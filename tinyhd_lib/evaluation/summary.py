@@ -220,8 +220,7 @@ def paired_p(differences: np.ndarray, counts: np.ndarray, averaging: str, seed: 
     if len(each) < 2 or not np.isfinite(each).all():
         return float("nan")
     each = each / (np.abs(each).max() or 1)
-    rng = np.random.default_rng(seed)
-    patterns = {"permutation_type": "samples", "n_resamples": _SIGN_PATTERNS, "rng": rng}
+    patterns = {"permutation_type": "samples", "n_resamples": _SIGN_PATTERNS, "rng": seed}
     return stats.permutation_test((each,), _rounded_mean, **patterns).pvalue
 
 

@@ -56,8 +56,7 @@ class LiveOptions(ModelOptions):
             if (frames := getattr(self, name)) is not None and frames < 1:
                 raise BadInput(f"`{name}={frames}`: at least 1 frame")
         for name in ("seconds", "idle"):
-            value = getattr(self, name)
-            if value is not None and not 0 < value < math.inf:
+            if (value := getattr(self, name)) is not None and not 0 < value < math.inf:
                 raise BadInput(f"`{name}={value}`: more than 0 seconds")
         if self.overlay and self.overlay.suffix.lower() != ".mp4":
             raise BadInput(f"`overlay={self.overlay}`: an overlay video is an .mp4 file")

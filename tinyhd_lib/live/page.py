@@ -10,7 +10,7 @@ from ipaddress import ip_address
 from threading import Event, Thread
 from typing import Self
 
-from tinyhd_lib.errors import BadInput
+from tinyhd_lib.errors import BadInput, refusing
 from tinyhd_lib.live.waiting import Waiting
 
 _BOUNDARY = "tinyhd-frame"
@@ -45,10 +45,8 @@ class Page:
         self._waiting: list[Waiting[tuple[bytes, float]]] = []  # for each who looks, what is still to be seen
         self._closed = Event()
         self.line = ""
-        try:
+        with refusing(f"`serve` {address}: cannot be served", OSError):
             self._server = ThreadingHTTPServer((host, int(port)), type("Handler", (_Handler,), {"page": self}))
-        except OSError as error:
-            raise BadInput(f"`serve` {address}: cannot be served ({error.strerror})") from error
         self._server.daemon_threads = False  # those who look are waited for at the end
         self._thread = Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.1}, name="tinyhd-page")
         self.url = f"http://{host}:{self._server.server_port}/"
@@ -133,7 +131,6 @@ class _Handler(BaseHTTPRequestHandler):
 def _is_address(host: str) -> bool:
     """Return whether a Host header is localhost or an address in numbers, and no name that others could have set."""
     name = host.rpartition(":")[0] if host.rpartition(":")[2].isdecimal() else host
-    try:
+    with suppress(ValueError):
         return name == "localhost" or bool(ip_address(name.strip("[]")))
-    except ValueError:
-        return False
+    return False

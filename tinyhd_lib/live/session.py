@@ -54,12 +54,12 @@ def watch(options: LiveOptions) -> "Iterator[Statistics | pd.DataFrame]":
     failure = yield from _show(stream, options, rows)
     if stream.summary().maps:
         stated = stream.stated_latency()
-        summary = asdict(stream.summary()) | {"stated_ms": stated and round(1e3 * stated, 1), "peak_mib": peak_memory()}
-        record.details, record.complete = {"summary": summary}, failure is None
+        besides = {"stated_ms": stated and round(1e3 * stated, 1), "peak_mib": peak_memory()}
+        record.details, record.complete = {"summary": stream.summary()._asdict() | besides}, failure is None
         if options.out:
             record.write(options.out)
         if options.json:
-            record.details["rows"] = [asdict(row) for row in rows]
+            record.details["rows"] = [row._asdict() for row in rows]
             write_json(options.json, asdict(record))
         yield as_table([asdict(record)])
     if failure:

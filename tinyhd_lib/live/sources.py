@@ -8,6 +8,7 @@ import math
 import re
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import count, takewhile
@@ -21,7 +22,7 @@ import cv2
 from tinyhd_lib.data.images import Upright, check_shape, decode_image, is_image, number_order
 from tinyhd_lib.data.transforms import Image
 from tinyhd_lib.data.video import DEFAULT_RATE, Frame, picture_stream, probe, read_frames
-from tinyhd_lib.errors import BadInput
+from tinyhd_lib.errors import BadInput, refusing
 
 logger = logging.getLogger(__name__)
 
@@ -214,10 +215,8 @@ def from_folder(folder: Path, idle: float | None, closed: Event, poll: float = _
 
 def _images_after(folder: Path, last: list[str]) -> dict[Path, float]:
     """Return the images after the last one, in order, with the seconds since each was changed."""
-    try:
+    with refusing(f"{folder}: cannot be read", OSError):
         paths = sorted((path for path in folder.iterdir() if is_image(path)), key=number_order)
-        return {path: time.time() - path.stat().st_mtime for path in paths if number_order(path) > last}
-    except OSError as error:
-        if isinstance(error, FileNotFoundError) and folder.exists():  # an image was taken away: look again
-            return {}
-        raise BadInput(f"{folder}: cannot be read ({error.strerror})") from error
+        with suppress(FileNotFoundError):  # an image was taken away: look again
+            return {path: time.time() - path.stat().st_mtime for path in paths if number_order(path) > last}
+    return {}

@@ -5,7 +5,6 @@ from collections import deque
 from collections.abc import Collection, Generator, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import closing, nullcontext
-from dataclasses import dataclass
 from threading import Thread
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Self
 
@@ -63,8 +62,7 @@ class LivePrediction(NamedTuple):
     image: Image
 
 
-@dataclass(frozen=True)
-class Statistics:
+class Statistics(NamedTuple):
     """A stream's figures over some time; its text says them in one line. Times are None where no map was handed over.
 
     Attributes:
@@ -100,10 +98,8 @@ class Statistics:
     def __str__(self) -> str:
         median, most, longest = self.latency_p50_ms, self.latency_p95_ms, self.latency_max_ms
         latency = "no map" if median is None else f"latency {median:.0f} ms (95 % {most:.0f}, max {longest:.0f})"
-        return (
-            f"{self.frames_per_second:.1f} frames/s, {self.dropped} dropped, {self.queued} waiting; "
-            f"{self.maps_per_second:.1f} maps/s, {latency}"
-        )
+        frames = f"{self.frames_per_second:.1f} frames/s, {self.dropped} dropped, {self.queued} waiting"
+        return f"{frames}; {self.maps_per_second:.1f} maps/s, {latency}"
 
 
 class Arrival(NamedTuple):

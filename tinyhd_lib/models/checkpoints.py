@@ -89,12 +89,9 @@ def save_model(model: TinyHD, path: Path, provenance: Mapping[str, Any], *, half
     Raises:
         BadInput: float16 cannot hold the numbers.
     """
-    metadata = {
-        "preprocessing": json.dumps(PREPROCESSING),
-        "provenance": json.dumps(dict(provenance)),
-        "sampling": json.dumps(asdict(model.sampling)),
-        "spec": json.dumps(model.spec.to_dict()),
-    }
+    about = {"preprocessing": PREPROCESSING, "provenance": dict(provenance)}
+    about |= {"sampling": asdict(model.sampling), "spec": model.spec.to_dict()}
+    metadata = {name: json.dumps(value) for name, value in about.items()}
     state = {
         name: (tensor.half() if half and tensor.is_floating_point() else tensor).contiguous()
         for name, tensor in model.state_dict().items()
@@ -231,14 +228,11 @@ def _published_name(own: str, spec: ModelSpec) -> str:
 def _load_renamed(model: nn.Module, state_dict: Mapping[str, Tensor], names: Mapping[str, str]) -> None:
     """Load ``state_dict`` under our names; ``names`` maps published to own."""
     own = model.state_dict()
+    sizes = {key: (tuple(state_dict[key].shape), tuple(own[names[key]].shape)) for key in names if key in state_dict}
     complaints = {
         "missing": [key for key in names if key not in state_dict],
         "surplus": [key for key in state_dict if key not in names],
-        "of another shape": [
-            f"{key} {tuple(state_dict[key].shape)} instead of {tuple(own[name].shape)}"
-            for key, name in names.items()
-            if key in state_dict and state_dict[key].shape != own[name].shape
-        ],
+        "of another shape": [f"{key} {one} instead of {other}" for key, (one, other) in sizes.items() if one != other],
     }
     if any(complaints.values()):
         raise BadInput("checkpoint of another model: " + "; ".join(_list_keys(*item) for item in complaints.items()))

@@ -2,9 +2,8 @@
 
 import hashlib
 from copy import deepcopy
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from tinyhd_lib.files import sha256
 from tinyhd_lib.models.spec import ModelSpec, Sampling
@@ -18,8 +17,7 @@ if TYPE_CHECKING:
     from tinyhd_lib.models.student import TinyHD
 
 
-@dataclass(frozen=True)
-class ModelSource:
+class ModelSource(NamedTuple):
     """A model that need not be in memory yet.
 
     Attributes:

@@ -139,10 +139,7 @@ def _rules(spec: ModelSpec) -> list[tuple[bool, str]]:
         (ordered and 1 <= len(spec.decoders) <= 3, "decoders are one or more of d1, d2, d3, at most three, in order"),
         (len(spec.single_frame) == len(spec.decoders), "single_frame has one entry a decoder"),
         (not spec.force_multi or all(spec.single_frame), "force_multi needs every decoder to give a single map"),
-        (
-            not spec.d1_last or ("d1" in spec.decoders and len(set(spec.decoders)) > 1),
-            "d1_last needs d1 and another decoder",
-        ),
+        (not spec.d1_last or {"d1"} < set(spec.decoders), "d1_last needs d1 and another decoder"),
         (spec.outputs == 1 or spec.multi, "a model of single maps has 1 output (or takes force_multi)"),
         (spec.outputs in (8, 16) or not spec.multi, "a multi-map model has 8 or 16 outputs"),
         (spec.outputs != 8 or not multi_d1, "with 8 outputs D1 gives a single map, for its own maps number 16"),
@@ -226,22 +223,19 @@ def _described(label: str) -> ModelSpec:
         raise KeyError(label)
     digits = re.sub(r"\D", "", found[3] or "123")
     several = "" if found[1] == "S" else digits.replace("1", "") or digits
+    decoders = tuple(f"d{digit}" for digit in digits)
+    single_frame = tuple(digit not in several for digit in digits)
+    outputs = 8 if found[4] else 16 if several else 1
     try:
-        return ModelSpec(
-            reduction=int(found[2]),
-            decoders=tuple(f"d{digit}" for digit in digits),
-            single_frame=tuple(digit not in several for digit in digits),
-            outputs=8 if found[4] else 16 if several else 1,
-        )
+        return ModelSpec(int(found[2]), decoders, single_frame, outputs=outputs)
     except ValueError as error:
         raise KeyError(label) from error
 
 
 _ROWS = tomllib.loads(Path(__file__).with_suffix(".toml").read_text(encoding="utf-8"))
 
-MODEL_SPECS = ModelTable(
-    {name: ModelSpec(**row) for name, row in _ROWS.items()}, aliases={"S-r1-ucf": "ucf_d123s", "M-r1-ucf": "ucf_d123m"}
-)
+_ALIASES = {"S-r1-ucf": "ucf_d123s", "M-r1-ucf": "ucf_d123m"}
+MODEL_SPECS = ModelTable({name: ModelSpec(**row) for name, row in _ROWS.items()}, _ALIASES)
 """Models by their published names (those of the ablations follow the same pattern), and by readable ones.
 
 Examples:

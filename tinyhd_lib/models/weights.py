@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from safetensors import SafetensorError, safe_open
 
-from tinyhd_lib.errors import BadInput
+from tinyhd_lib.errors import BadInput, refusing
 from tinyhd_lib.files import git_blob_id, sha256, shipped
 from tinyhd_lib.models.spec import MODEL_SPECS, PREPROCESSING, ModelSpec, Sampling
 
@@ -74,10 +74,8 @@ class Weights:
         return self.sha256 in {None, sha256(path)} and self.git_blob in {None, git_blob_id(path)}
 
 
-WEIGHTS = {
-    name: Weights(name, **facts)
-    for name, facts in tomllib.loads(Path(__file__).with_suffix(".toml").read_text(encoding="utf-8")).items()
-}
+_ROWS = tomllib.loads(Path(__file__).with_suffix(".toml").read_text(encoding="utf-8"))
+WEIGHTS = {name: Weights(name, **row) for name, row in _ROWS.items()}
 """All weights with a name, ours first."""
 
 DEFAULT_WEIGHTS = "workbench-s-r4"
@@ -131,8 +129,8 @@ def locate_weights(name_or_path: str | Path) -> Path:
     Raises:
         BadInput: there is no such name or file, a file of ours is damaged, or the download failed.
     """
-    path, weights = Path(name_or_path), find_weights(name_or_path)
-    if str(name_or_path).startswith("baseline:"):
+    name, path, weights = str(name_or_path), Path(name_or_path), find_weights(name_or_path)
+    if name.startswith("baseline:"):
         return Path(__file__).with_name("baselines.py")
     if weights and weights.published:
         return download(weights)
@@ -144,11 +142,9 @@ def locate_weights(name_or_path: str | Path) -> Path:
         return path
     if path.suffix or len(path.parts) > 1:
         raise BadInput(f"{path}: no such weights file")
-    names = [name for each in WEIGHTS.values() for name in (each.name, each.file)]
-    near = get_close_matches(str(name_or_path), names, n=3, cutoff=0.4) or list_models()
-    raise BadInput(
-        f"weights {str(name_or_path)!r}: no such name; the nearest are {', '.join(near)} (all: list_models())"
-    )
+    names = [known for each in WEIGHTS.values() for known in (each.name, each.file)]
+    near = get_close_matches(name, names, n=3, cutoff=0.4) or list_models()
+    raise BadInput(f"weights {name!r}: no such name; the nearest are {', '.join(near)} (all: list_models())")
 
 
 def get_published(name: str) -> Path:
@@ -183,14 +179,13 @@ def short_names(weights: Sequence[str], least: int = 1) -> dict[str, str]:
     if len(weights) < least:
         raise BadInput(f"weights {list(weights)}: name {least} or more")
     own = [Path(each).stem.replace(":", "_") for each in weights]
-    names = [
-        name if own.count(name) == 1 else f"{Path(each).parent.name}_{name}"
-        for name, each in zip(own, weights, strict=True)
-    ]
-    repeated = next((each for name, each in zip(names, weights, strict=True) if names.count(name) > 1), None)
-    if repeated is not None:
-        raise BadInput(f"weights {repeated}: two go by one name; name each model once, in a folder of its own")
-    return dict(zip(names, weights, strict=True))
+    found: dict[str, str] = {}
+    for name, each in zip(own, weights, strict=True):
+        short = name if own.count(name) == 1 else f"{Path(each).parent.name}_{name}"
+        if short in found:
+            raise BadInput(f"weights {each}: two go by one name; name each model once, in a folder of its own")
+        found[short] = each
+    return found
 
 
 def download(weights: Weights) -> Path:
@@ -213,10 +208,9 @@ def download(weights: Weights) -> Path:
     try:
         return Cache("weights").file(f"{weights.file}.pth", fetch)
     except OSError as error:  # as requests' errors are
-        raise BadInput(
-            f"weights {weights.name!r}: cannot be downloaded from {weights.url} ({type(error).__name__}); "
-            "fetch that file by other means and give its path in place of the name"
-        ) from error
+        told = f"weights {weights.name!r}: cannot be downloaded from {weights.url} ({type(error).__name__})"
+        remedy = "fetch that file by other means and give its path in place of the name"
+        raise BadInput(f"{told}; {remedy}") from error
 
 
 def read_metadata(path: Path) -> dict[str, Any]:
@@ -225,12 +219,11 @@ def read_metadata(path: Path) -> dict[str, Any]:
     Raises:
         BadInput: it is not one of our files.
     """
-    try:
+    wrong = f"{path}: damaged, or without the metadata of a file written by TinyHD Workbench"
+    with refusing(wrong, SafetensorError, KeyError, ValueError, TypeError, RecursionError, OSError):
         with safe_open(path, framework="numpy") as file:
             metadata = file.metadata() or {}
         return {key: json.loads(metadata[key]) for key in ("spec", "sampling", "preprocessing", "provenance")}
-    except (SafetensorError, KeyError, ValueError, TypeError, RecursionError, OSError) as error:
-        raise BadInput(f"{path}: damaged, or without the metadata of a file written by TinyHD Workbench") from error
 
 
 def model_of_file(path: Path) -> tuple[ModelSpec, Sampling]:
@@ -242,10 +235,8 @@ def model_of_file(path: Path) -> tuple[ModelSpec, Sampling]:
     metadata = read_metadata(path)
     if metadata["preprocessing"] != PREPROCESSING:
         raise BadInput(f"{path}: made for another preprocessing, {metadata['preprocessing']}")
-    try:
+    with refusing(f"{path}: its metadata name what is none", TypeError, ValueError):
         return ModelSpec(**metadata["spec"]), Sampling(**metadata["sampling"])
-    except (TypeError, ValueError) as error:
-        raise BadInput(f"{path}: its metadata name what is none ({error})") from error
 
 
 def recognise_file(path: Path) -> Weights | None:

@@ -3,20 +3,18 @@
 import json
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
 from symtable import symtable
-from typing import Any
+from typing import Any, NamedTuple
 
 import pandas as pd
 
-from tinyhd_lib.errors import BadInput
+from tinyhd_lib.errors import BadInput, refusing
 from tinyhd_lib.files import read_yaml, shipped
 
 
-@dataclass(frozen=True)
-class Notebook:
+class Notebook(NamedTuple):
     """What a notebook says of itself.
 
     Attributes:
@@ -157,10 +155,8 @@ def gather_parameters(notebook: Notebook, sources: Sequence[str], settings: Mapp
             near = ", ".join(get_close_matches(str(name).upper(), notebook.known(), n=3, cutoff=0.5))
             remedy = f"the nearest are {near}" if near else f"it has {', '.join(notebook.parameters) or 'none'}"
             raise BadInput(f"{notebook.name}: no parameter {name}; {remedy}")
-        try:
+        with refusing(f"{name} {value!r}: neither text nor a number; put it in quotes", TypeError):
             parameters[name] = json.loads(json.dumps(value))  # as a record will give it back: a tuple is a list there
-        except TypeError as error:
-            raise BadInput(f"{name} {value!r}: neither text nor a number; put it in quotes") from error
     return parameters
 
 

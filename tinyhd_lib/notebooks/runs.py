@@ -6,28 +6,23 @@ import time
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from subprocess import DEVNULL
 from textwrap import shorten
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
-from tinyhd_lib.engine import results
+from tinyhd_lib.engine import Client, results
 from tinyhd_lib.errors import BadInput
 from tinyhd_lib.files import alone_in, appears_whole, is_whole, remove_partials, sha256
 from tinyhd_lib.notebooks.files import Notebook, gather_parameters, is_set
 from tinyhd_lib.records import RunRecord, read_record
 
-if TYPE_CHECKING:
-    from distributed import Client
-
 COPY_NAME = "notebook.ipynb"
 
 
-@dataclass(frozen=True)
-class Run:
+class Run(NamedTuple):
     """A notebook, what it is given, and where it leaves what it makes.
 
     Attributes:

@@ -9,14 +9,14 @@ from itertools import chain
 from pathlib import Path
 from tempfile import TemporaryFile
 from time import perf_counter
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from tinyhd_lib.data.transforms import Bounds, Image, Map, own_bounds, to_grey
 from tinyhd_lib.data.video import Frame, VideoInfo, probe, source_files
 from tinyhd_lib.data.writer import VideoWriter
-from tinyhd_lib.engine import run
+from tinyhd_lib.engine import Client, run
 from tinyhd_lib.errors import BadInput
 from tinyhd_lib.files import alone_in, fingerprint, is_whole, remove_partials, sha256, write_atomically
 from tinyhd_lib.models.spec import INPUT_SIZE, Sampling
@@ -28,10 +28,6 @@ from tinyhd_lib.prediction.options import ModelOptions
 from tinyhd_lib.prediction.overlay import draw
 from tinyhd_lib.records import RunRecord, check_same, peak_memory, read_record
 from tinyhd_lib.runtime import Runtime
-
-if TYPE_CHECKING:
-    from distributed import Client
-
 
 Seen = tuple[Frame, Map | None]
 _WAITING_BYTES = 256 * 2**20

@@ -12,7 +12,7 @@ from functools import cached_property
 from itertools import chain, islice, pairwise
 from operator import attrgetter
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeVar
+from typing import Any, Literal, NamedTuple, TypeVar
 
 import numpy as np
 
@@ -25,12 +25,7 @@ from tinyhd_lib.models.weights import DEFAULT_WEIGHTS
 from tinyhd_lib.overlap import parallel_map, prefetch
 from tinyhd_lib.prediction.options import WindowOptions
 from tinyhd_lib.records import usable_cores
-from tinyhd_lib.runtime import Runtime, open_runtime
-
-if TYPE_CHECKING:
-    from tinyhd_lib.models.student import TinyHD
-    from tinyhd_lib.runtime.foreign import Saliency
-
+from tinyhd_lib.runtime import Model, Runtime, open_runtime
 
 Item = TypeVar("Item")
 
@@ -63,7 +58,7 @@ class Prediction(NamedTuple):
 
 def predict(  # noqa: PLR0913
     video: Pictures,
-    model: "str | Path | TinyHD | Saliency" = DEFAULT_WEIGHTS,
+    model: Model = DEFAULT_WEIGHTS,
     *,
     device: str = "auto",
     every: int | str | None = None,

@@ -111,8 +111,9 @@ def jobs_of(
         BadInput: results would mix, or see `Job` and `videos_below`.
     """
     only = videos[0] if len(videos) == 1 else None
+    common = {"drawing": drawing, **vars(options)}
     if only and not is_collection(only):
-        return [Job(only, out or Path(f"{only.stem}_saliency"), overlay, drawing, **vars(options))]
+        return [Job(only, out or Path(f"{only.stem}_saliency"), overlay, **common)]
     if overlay and overlay.suffix:
         raise BadInput(f'`overlay="{overlay}"`: with several videos it names a folder of overlay videos')
     out = out or Path(f"{only.resolve().name}_saliency" if only else "saliency")
@@ -126,10 +127,7 @@ def jobs_of(
         else:
             found += videos_below(path, places).items()
     check_names((name for name, _ in found), "give the folder that holds them all")
-    return [
-        Job(path, out / name, overlay / f"{name}.mp4" if overlay else None, drawing, **vars(options))
-        for name, path in found
-    ]
+    return [Job(path, out / name, overlay and overlay / f"{name}.mp4", **common) for name, path in found]
 
 
 def dataset_jobs(videos: Iterable[Video], out: Path, options: PredictOptions) -> list[Job]:

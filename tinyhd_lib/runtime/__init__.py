@@ -6,7 +6,7 @@ import sys
 from importlib.util import find_spec
 from pickle import PickleError
 from pkgutil import resolve_name
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, TypeAlias, cast
 
 from tinyhd_lib.errors import BadInput
 from tinyhd_lib.models.source import ModelSource, model_source
@@ -18,9 +18,12 @@ if TYPE_CHECKING:
 
     from tinyhd_lib.models.student import TinyHD
 
-__all__ = ["Runtime", "has_cuda", "open_runtime"]
+__all__ = ["Model", "Runtime", "has_cuda", "open_runtime"]
 
 logger = logging.getLogger(__name__)
+
+Model: TypeAlias = "TinyHD | str | Path | Saliency"
+"""A name of `list_models`, a checkpoint's path, or a model; or one of others, see `foreign_runtime`."""
 
 _CHOICES = {
     "triton": ("float32", "bfloat16", "float16"),
@@ -40,11 +43,11 @@ _RUNTIMES = {
 """Those that are not torch's: which package each needs, and where it stands."""
 
 
-def open_runtime(model: "TinyHD | str | Path | Saliency", device: str = "auto", precision: str = "float32") -> Runtime:
+def open_runtime(model: Model, device: str = "auto", precision: str = "float32") -> Runtime:
     """Return a model that is ready to run; one line of the log says on what.
 
     Args:
-        model: a name of `list_models`, a checkpoint's path, or a model; or one of others, see `foreign_runtime`.
+        model: see `Model`.
         device: ``auto`` (the fastest that is there and has the precision, GPUs first); ``fused``, kernels of our own
             for a CPU; ``triton`` or ``triton:1``, kernels of our own for a GPU; ``openvino``; a torch device (``cpu``,
             ``cuda``, ``cuda:1``, ``mps``).

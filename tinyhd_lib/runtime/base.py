@@ -118,12 +118,11 @@ def conversion_key(source: ModelSource, packages: Sequence[str], precision: str,
     return digest_of(*facts, *map(version, packages), *(_code(path) for path in (*_NETWORK, *code)))
 
 
+class _WithoutDocstrings(ast.NodeTransformer):
+    def visit_Expr(self, node: ast.Expr) -> ast.Expr | None:
+        return None if isinstance(node.value, ast.Constant) else node
+
+
 def _code(path: Path) -> str:
     """Return what a Python file does: its syntax tree, which no comment, docstring or layout changes."""
-    tree = ast.parse(path.read_bytes())
-    for node in ast.walk(tree):
-        if isinstance(body := getattr(node, "body", None), list):
-            body[:] = [
-                each for each in body if not (isinstance(each, ast.Expr) and isinstance(each.value, ast.Constant))
-            ]
-    return ast.dump(tree)
+    return ast.dump(_WithoutDocstrings().visit(ast.parse(path.read_bytes())))

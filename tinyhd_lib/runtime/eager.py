@@ -96,10 +96,8 @@ def check_exact(runtime: Runtime, exact: Runtime) -> None:
     least = LEAST_CC[runtime.precision]
     mean = float(np.mean([cc(runtime([clip])[0], exact([clip])[0]) for clip in example_clips()]))
     if not mean >= least:
-        raise Unusable(
-            f"{runtime.name}: refused, CC to float32 on the example clips is {mean:.4f}, and {least} the least; "
-            'use `precision="float32"`'
-        )
+        told = f"CC to float32 on the example clips is {mean:.4f}, and {least} the least"
+        raise Unusable(f'{runtime.name}: refused, {told}; use `precision="float32"`')
 
 
 @cache

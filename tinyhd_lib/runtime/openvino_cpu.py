@@ -47,11 +47,10 @@ class OpenVINORuntime(StudentRuntime):
         place = f"{precision} {core.get_property('CPU', 'FULL_DEVICE_NAME')}"
         key = conversion_key(source, ("openvino", "torch", "torchvision"), place)
         kept = CONVERSIONS.read(key)
-        compiled = (
-            core.import_model(kept, "CPU", settings)
-            if kept
-            else core.compile_model(_converted(source), "CPU", settings)
-        )
+        if kept:
+            compiled = core.import_model(kept, "CPU", settings)
+        else:
+            compiled = core.compile_model(_converted(source), "CPU", settings)
         self.batch = compiled.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS")
         self._requests = openvino.AsyncInferQueue(compiled, self.batch)
         if not kept:

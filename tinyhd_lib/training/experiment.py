@@ -13,14 +13,15 @@ from functools import cache, partial
 from graphlib import CycleError, TopologicalSorter
 from itertools import product
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import pandas as pd
+from matplotlib.figure import Figure
 
 from tinyhd_lib.data.datasets import find_kind, find_root
-from tinyhd_lib.data.synthetic import KINDS, synthesise_once
-from tinyhd_lib.engine import results
-from tinyhd_lib.errors import BadInput, check_choices
+from tinyhd_lib.data.synthetic import synthesise_once
+from tinyhd_lib.engine import Client, results
+from tinyhd_lib.errors import BadInput, check_choices, refusing
 from tinyhd_lib.evaluation.compare import Comparison, compare
 from tinyhd_lib.evaluation.folder import Evaluation
 from tinyhd_lib.evaluation.tasks import PREDICTION
@@ -34,10 +35,6 @@ from tinyhd_lib.training.checkpoint import BEST_NAME
 from tinyhd_lib.training.learner import frame_scores, means_over_videos
 from tinyhd_lib.training.loop import train
 from tinyhd_lib.training.recipe import Recipe, read_recipe
-
-if TYPE_CHECKING:
-    from distributed import Client
-    from matplotlib.figure import Figure
 
 _FOLDER = Path(__file__).parent / "experiments"
 
@@ -130,13 +127,12 @@ def read_experiment(name_or_path: str | Path, budget: str = "laptop") -> Experim
     if source is None:
         raise BadInput(f"experiment {name_or_path}: no such file or name; there are {', '.join(experiment_names())}")
     table = read_yaml(source, **BUDGETS[budget])
-    try:
+    needed = f"{source}: question, recipe, runs and perhaps published are needed"
+    with refusing(needed, TypeError, AttributeError, ValueError):
         found = Experiment(**table)
         runs = {str(name): dict(entries or {}) for name, entries in found.runs.items()}
         figures = {name: {each: float(value) for each, value in row.items()} for name, row in found.published.items()}
         return replace(found, runs=runs, published=figures)
-    except (TypeError, AttributeError, ValueError) as error:
-        raise BadInput(f"{source}: question, recipe, runs and perhaps published are needed ({error})") from error
 
 
 def plan(experiment: Experiment, out: Path, options: ExperimentOptions) -> list[Run]:
@@ -198,9 +194,8 @@ def _with_data(recipe: Recipe, out: Path, options: ExperimentOptions) -> Recipe:
             continue
         folder = options.data.get(kind)
         if folder is None and options.budget != "published":
-            made = kind if kind in KINDS else "gaze"
             videos = 8 if options.budget == "laptop" else 2
-            folder = synthesise_once(made, out / "data" / kind, videos=videos, frames=32, seed=number)
+            folder = synthesise_once(kind, out / "data" / kind, videos=videos, frames=32, seed=number)
         places[f"{use}_dir"] = str(find_root(find_kind(kind), folder))
     return replace(recipe, **places)
 
@@ -285,10 +280,8 @@ def as_comparison(experiment: Experiment, found: Sequence[tuple[Run, pd.DataFram
         settings = {"predictions": name, "data": data.labelled, "averaging": "per-video", "seed": 0}
         groups.setdefault(place, []).append(Evaluation(settings, table))
     compared = {place: compare(evaluations) for place, evaluations in groups.items()}
-    tables = {
-        part: pd.concat([getattr(each, part) for each in compared.values()]).loc[names]
-        for part in ("mean", "best", "difference", "p", "holm")
-    }
+    parts = ("mean", "best", "difference", "p", "holm")
+    tables = {part: pd.concat([getattr(each, part) for each in compared.values()]).loc[names] for part in parts}
     facts = pd.DataFrame([_facts(one[name].recipe.spec) for name in names], names)
     if "alike" in runs:
         facts["alike"] = by_run["alike"].mean().map("{:.3f}".format)
@@ -304,10 +297,8 @@ def _facts(spec: ModelSpec) -> dict[str, str]:
     return {"parameters": f"{count_parameters(model):,}", "GMAC": f"{count_gmac(model):.2f}"}
 
 
-def as_figure(experiment: Experiment, table: pd.DataFrame) -> "Figure":
+def as_figure(experiment: Experiment, table: pd.DataFrame) -> Figure:
     """Return a picture of a table with a row a training: a point each, a line at the mean of each run."""
-    from matplotlib.figure import Figure
-
     names, scores = list(dict.fromkeys(table["run"])), [name for name in ("NSS", "CC", "KL", "alike") if name in table]
     figure = Figure(figsize=(3.2 * len(scores) + 1, 0.4 * len(names) + 1.6), layout="constrained")
     for axes, score in zip(figure.subplots(1, len(scores), sharey=True, squeeze=False)[0], scores, strict=True):

@@ -267,9 +267,8 @@ def _write_avimos(root: Path, order: Order) -> Iterator[Made]:
         points = [np.rint(np.stack([each.x, each.y], axis=1)).astype(int).tolist() for each in frames]
         write_atomically(folder / "fixations.json", json.dumps(points).encode())
         for index, each in enumerate(frames):
-            write_atomically(
-                folder / "fixations" / f"{index:05d}.png", encode_grey(255 * (each.counts() > 0).astype(np.uint8))
-            )
+            fixations = 255 * (each.counts() > 0).astype(np.uint8)
+            write_atomically(folder / "fixations" / f"{index:05d}.png", encode_grey(fixations))
         yield path.stem, path, recipe
 
 

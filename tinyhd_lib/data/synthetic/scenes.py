@@ -212,11 +212,9 @@ def components(clip: SyntheticVideo, index: int) -> Gaussians:
     (height, width), habits = clip.size, clip.habits
     around_things = np.full((len(shot.things), 2), habits.spread * width)
     around_middle = np.array(habits.centre_spread) * (width, height)
-    return Gaussians(
-        np.array([*(thing.weight for thing in shot.things), habits.centre_weight]),
-        np.array([*(thing.centre(time) for thing in shot.things), ((width - 1) / 2, (height - 1) / 2)]),
-        np.vstack([around_things, around_middle]),
-    )
+    weights = np.array([*(thing.weight for thing in shot.things), habits.centre_weight])
+    centres = np.array([*(thing.centre(time) for thing in shot.things), ((width - 1) / 2, (height - 1) / 2)])
+    return Gaussians(weights, centres, np.vstack([around_things, around_middle]))
 
 
 def density(clip: SyntheticVideo, index: int) -> Floats:

@@ -10,27 +10,13 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import chain, pairwise
-from typing import TYPE_CHECKING
 
 from tinyhd_lib.data.datasets import Dataset
 from tinyhd_lib.data.layouts import DHF1K_SPLITS, PUBLISHED_SPLITS, PublishedSplit, Skipped, Video, dhf1k_split
-from tinyhd_lib.data.verify.findings import (
-    CHECKS,
-    Finding,
-    Report,
-    SplitCounts,
-    VideoCheck,
-    gaps,
-    last_number,
-    spoken,
-    unreadable,
-)
+from tinyhd_lib.data.verify.findings import CHECKS, Finding, Report, SplitCounts, VideoCheck, gaps, last_number, spoken
 from tinyhd_lib.data.verify.videos import check_video
 from tinyhd_lib.data.video import is_video
-from tinyhd_lib.engine import results
-
-if TYPE_CHECKING:
-    from distributed import Client
+from tinyhd_lib.engine import Client, results
 
 
 def verify(dataset: Dataset, *, complete: bool = False) -> Report:
@@ -92,7 +78,7 @@ def _count(dataset: Dataset, checked: Sequence[VideoCheck]) -> Iterator[SplitCou
 def _tell_skipped(dataset: Dataset) -> Iterator[Finding]:
     for file, why, split, name in dataset.skipped:
         if why.startswith(str(file)):
-            yield unreadable(file, why)._replace(split=split, video=name)
+            yield Finding.unreadable(file, why)._replace(split=split, video=name)
         else:  # nothing is wrong with the file itself: it belongs to nothing
             yield Finding("pairing", file, f"{why}; mend that, or take it away", split, name)
 

@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterable
 from itertools import groupby, pairwise
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 import pandas as pd
 
@@ -43,6 +43,17 @@ class Finding(NamedTuple):
     split: str = ""
     video: str = ""
 
+    @classmethod
+    def unreadable(cls, file: Path, told: str) -> Self:
+        """Return what an error tells of a file, in a line without its name; with a remedy, if it told none.
+
+        Examples:
+            >>> Finding.unreadable(Path("a/001.AVI"), "a/001.AVI: the file is empty").message
+            'the file is empty; fetch or make it anew'
+        """
+        line = " ".join(told.split()).removeprefix(str(file)).lstrip(f":{os.sep} ")
+        return cls("unreadable", file, line if "anew" in line else f"{line}; fetch or make it anew")
+
 
 class VideoCheck(NamedTuple):
     """What is known of a video that was read from start to end.
@@ -58,17 +69,6 @@ class VideoCheck(NamedTuple):
     annotated: int
     content: str | None
     findings: tuple[Finding, ...]
-
-
-def unreadable(file: Path, told: str) -> Finding:
-    """Return what an error tells of a file: on one line, without naming the file, and with a remedy if it told none.
-
-    Examples:
-        >>> unreadable(Path("a/001.AVI"), "a/001.AVI: the file is empty").message
-        'the file is empty; fetch or make it anew'
-    """
-    line = " ".join(told.split()).removeprefix(str(file)).lstrip(f":{os.sep} ")
-    return Finding("unreadable", file, line if "anew" in line else f"{line}; fetch or make it anew")
 
 
 def last_number(name: str) -> int | None:
@@ -155,20 +155,15 @@ class Report(NamedTuple):
     def __str__(self) -> str:
         """Return what is there, and of each check's findings the first few."""
         table = pd.DataFrame(list(self.counts)).set_index("split").rename_axis(None)
-        shown = table.rename(columns=lambda name: name.replace("_", " ")).map(_number).to_string()
-        blocks = [[shown, f"found as {self.layout}"]]
+        named = table.rename(columns=lambda name: name.replace("_", " ")).astype(float)
+        shown = named.to_string(na_rep="-", float_format="{:,.0f}".format)
+        lines = [shown, f"found as {self.layout}"]
         for check, group in groupby(self.findings, key=lambda finding: finding.check):
             found = list(group)
-            block = [f"{check} ({len(found):,}): {CHECKS[check]}"]
-            block += [f"  {self._place(finding.file)}: {finding.message}" for finding in found[:_MOST]]
-            block += [f"  and {len(found) - _MOST:,} more"] if len(found) > _MOST else []
-            blocks.append(block)
-        blocks.append([f"findings: {len(self.findings) or 'none'}"])
-        return "\n\n".join("\n".join(block) for block in blocks)
+            lines += ["", f"{check} ({len(found):,}): {CHECKS[check]}"]
+            lines += [f"  {self._place(finding.file)}: {finding.message}" for finding in found[:_MOST]]
+            lines += [f"  and {len(found) - _MOST:,} more"] if len(found) > _MOST else []
+        return "\n".join([*lines, "", f"findings: {len(self.findings) or 'none'}"])
 
     def _place(self, file: Path) -> str:
         return file.relative_to(self.root).as_posix()
-
-
-def _number(count: float | None) -> str:
-    return "-" if pd.isna(count) else f"{count:,.0f}"

@@ -14,7 +14,7 @@ from tinyhd_lib.data.gaze import Gaze, read_fixations, read_gaze
 from tinyhd_lib.data.images import read_colours, read_grey
 from tinyhd_lib.data.layouts import PICTURE_SUFFIXES, Video
 from tinyhd_lib.data.transforms import Image
-from tinyhd_lib.data.verify.findings import Finding, VideoCheck, gaps, last_number, spoken, unreadable
+from tinyhd_lib.data.verify.findings import Finding, VideoCheck, gaps, last_number, spoken
 from tinyhd_lib.data.video import Frame, source_files
 from tinyhd_lib.errors import BadInput
 
@@ -46,7 +46,7 @@ def _look(file: Path, reader: Callable[[Path], Image]) -> Seen:
     try:
         image = reader(file)
     except BadInput as error:
-        return Seen(file, fault=unreadable(file, str(error)))
+        return Seen(file, fault=Finding.unreadable(file, str(error)))
     return Seen(file, _size(image.shape), float((image != 0).mean()), sha256(image.tobytes()).hexdigest())
 
 
@@ -58,7 +58,7 @@ def _read_video(file: Path, frames: Iterator[Frame]) -> tuple[list[Seen], int | 
     try:
         sizes = [_size(frame.image.shape) for frame in frames]
     except BadInput as error:
-        return [Seen(file, fault=unreadable(file, str(error)))], None, None
+        return [Seen(file, fault=Finding.unreadable(file, str(error)))], None, None
     return [Seen(file, sizes[0])], len(sizes), files.sha256(file)
 
 
@@ -131,7 +131,7 @@ def _check_gaze(video: Video, file: Path, frames: list[Seen], decoded: int | Non
     try:
         gaze = read_gaze(file)
     except BadInput as error:
-        return 0, iter([unreadable(file, str(error))])
+        return 0, iter([Finding.unreadable(file, str(error))])
     count = decoded or gaze.frames
     shown = (gaze.frame >= 0) & (gaze.frame < count)
     seen = len(np.unique(gaze.frame[shown]))
