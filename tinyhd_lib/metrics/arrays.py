@@ -57,25 +57,27 @@ class Prepared:
         """Return the greatest value of each row less its least, (N, 1); 1 where it is constant."""
         return self.xp.where(self.constant[:, None], 1.0, self.high - self.low)
 
-    @cached_property
+    @property
     def level(self) -> Array:
         """Return the mean of each row above its least value, in units of its range, (N, 1)."""
-        return summed(self.xp, lambda values: (values - self.low) / self.range, self)[:, None] / self.rows.shape[-1]
+        return self._levelled[0]
 
-    @cached_property
-    def mean(self) -> Array:
-        """Return the mean of each row, (N, 1); exactly its value where it is constant."""
-        return self.low + self.level * self.range
+    @property
+    def centred(self) -> Array:
+        """Return the rows less their means, in units of their ranges: of a size that can be squared, (N, P)."""
+        return self._levelled[1]
 
     @cached_property
     def deviation(self) -> Array:
         """Return the standard deviation of each row in units of its range, (N, 1); 1 where it is constant."""
-        squares = summed(self.xp, lambda values: self.centred(values) ** 2, self)[:, None]
+        squares = inner(self.xp, self.centred, self.centred)[:, None]
         return self.xp.where(squares > 0, self.xp.sqrt(squares / max(self.rows.shape[-1] - 1, 1)), 1.0)
 
-    def centred(self, values: Array) -> Array:
-        """Return values of the rows (N, K), less the mean, in units of the range: of a size that can be squared."""
-        return (values - self.mean) / self.range
+    @cached_property
+    def _levelled(self) -> tuple[Array, Array]:
+        above = (self.rows - self.low) / self.range
+        level = self.xp.mean(above, axis=-1, keepdims=True)
+        return level, above - level
 
     def at(self, chosen: Array) -> tuple[Array, Array]:
         """Return the values at the chosen pixels (N, P) bool, ascending (N, K), and how many of K are theirs (N,).
@@ -91,7 +93,12 @@ class Prepared:
         return xp.sort(values, axis=-1, stable=False), xp.astype(counts, self.rows.dtype)
 
 
-def summed(xp: Any, term: Callable[..., Array], *maps: Prepared) -> Array:
+def inner(xp: Any, one: Array, other: Array) -> Array:
+    """Return the inner products (N,) of rows (N, P)."""
+    return xp.matmul(one[:, None, :], other[:, :, None])[:, 0, 0]
+
+
+def summed(xp: Any, term: Callable[..., Array], *maps: Array) -> Array:
     """Return the sums (N,) of a term over all pixels; on a CPU by parts that stay in its cache until they are summed.
 
     Args:
@@ -99,9 +106,9 @@ def summed(xp: Any, term: Callable[..., Array], *maps: Prepared) -> Array:
         term: makes the terms (N, K) of as many values of each of the maps.
         maps: of one size, (N, P) each.
     """
-    count, pixels = maps[0].rows.shape
-    step = max(2**10, _PART // count) if str(device(maps[0].rows)) == "cpu" else pixels
-    parts = ([each.rows[:, start : start + step] for each in maps] for start in range(0, pixels, step))
+    count, pixels = maps[0].shape
+    step = max(2**10, _PART // count) if str(device(maps[0])) == "cpu" else pixels
+    parts = ([each[:, start : start + step] for each in maps] for start in range(0, pixels, step))
     return sum(xp.sum(term(*part), axis=-1) for part in parts)
 
 

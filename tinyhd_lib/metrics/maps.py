@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from tinyhd_lib.metrics.arrays import Array, Frames, Prepared, prepare, summed, with_fixations, with_maps
+from tinyhd_lib.metrics.arrays import Array, Frames, Prepared, inner, prepare, summed, with_fixations, with_maps
 
 EPSILON = 2.0**-52
 """MATLAB's ``eps``, which the benchmark adds in its KL divergence; no probability is taken to be less."""
@@ -31,7 +31,7 @@ def cc(saliency: Array | Prepared, ground_truth: Array | Prepared) -> Array:
     """
     frames = with_maps(saliency, ground_truth)
     xp, prediction, truth = frames.saliency.xp, frames.saliency, frames.truths[0]
-    products = summed(xp, lambda p, g: prediction.centred(p) * truth.centred(g), prediction, truth)
+    products = inner(xp, prediction.centred, truth.centred)
     deviations = (prediction.deviation * truth.deviation)[:, 0]
     correlation = products / max(truth.rows.shape[-1] - 1, 1) / deviations
     return frames.answer(xp.where(truth.constant, xp.nan, correlation))
@@ -52,7 +52,7 @@ def nss(saliency: Array | Prepared, fixations: Array) -> Array:
     """
     frames = with_fixations(saliency, fixations)
     maps = frames.saliency
-    return frames.answer(_mean_at(frames, lambda values: maps.centred(values) / maps.deviation))
+    return frames.answer(_mean_at(frames, lambda at: ((at - maps.low) / maps.range - maps.level) / maps.deviation))
 
 
 def sim(saliency: Array | Prepared, ground_truth: Array | Prepared) -> Array:
@@ -70,14 +70,13 @@ def sim(saliency: Array | Prepared, ground_truth: Array | Prepared) -> Array:
     """
     frames = with_maps(saliency, ground_truth)
     xp, prediction, truth = frames.saliency.xp, frames.saliency, frames.truths[0]
-
-    masses = (each.level * each.range * each.rows.shape[-1] for each in (prediction, truth))
-    of_prediction, of_truth = map(_parts, (prediction, truth), masses)
+    # A pixel's part of a stretched map's sum is this and 1, over the pixels; in a constant map it is 1 alone.
+    levels = [xp.where(each.level > 0, each.level, 1.0) for each in (prediction, truth)]
 
     def terms(p: Array, g: Array) -> Array:
-        return xp.minimum(of_prediction(p - prediction.low), of_truth(g - truth.low))
+        return xp.minimum(p / levels[0], g / levels[1])
 
-    common = summed(xp, terms, prediction, truth)
+    common = 1 + summed(xp, terms, prediction.centred, truth.centred) / truth.rows.shape[-1]
     empty = (truth.low == 0) & (truth.high == 0)
     return frames.answer(xp.where(empty[:, 0], xp.nan, common))
 
@@ -107,7 +106,7 @@ def kl_div(saliency: Array | Prepared, ground_truth: Array | Prepared, epsilon: 
         return xp.where(people > 0, people * logarithm, 0.0)  # 0 log 0 = 0
 
     with np.errstate(divide="ignore", invalid="ignore"):
-        divergence = summed(xp, terms, prediction, truth)
+        divergence = summed(xp, terms, prediction.rows, truth.rows)
     return frames.answer(xp.where(truth.high[:, 0] > 0, divergence, xp.nan))
 
 
@@ -192,13 +191,8 @@ def density(maps: Prepared) -> Callable[[Array], Array]:
     """
     if float(maps.xp.min(maps.low)) < 0:
         raise ValueError("a density has no negative values: subtract the minimum, or take exp of a log density")
-    return _parts(maps, maps.total)
-
-
-def _parts(maps: Prepared, total: Array) -> Callable[[Array], Array]:
-    """Return what makes values (N, K) parts of a total (N, 1); all alike where that is zero."""
-    uniform = maps.xp.astype(total <= 0, total.dtype) / maps.rows.shape[-1]
-    divisor = maps.xp.where(total > 0, total, 1.0)
+    uniform = maps.xp.astype(maps.total <= 0, maps.total.dtype) / maps.rows.shape[-1]
+    divisor = maps.xp.where(maps.total > 0, maps.total, 1.0)
     return lambda values: values / divisor + uniform
 
 
