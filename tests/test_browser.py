@@ -69,7 +69,7 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]]:
             yield address, folder
         finally:
             server.terminate()
-            server.wait(30)
+            server.wait(120)
 
 
 def _choose(folder: Path, plugin: str, **settings: object) -> None:

@@ -177,6 +177,7 @@ def means_of(evaluation: Evaluation) -> pd.DataFrame:
     return evaluation.frames.groupby("predictor", observed=True)[columns].mean()
 
 
+@pytest.mark.slow
 def test_only_densities_have_bits(scored: dict[str, Evaluation]) -> None:
     assert not set(IN_BITS) & set(scored["png"].frames)
     assert "IG" not in str(scored["png"])
@@ -192,6 +193,7 @@ def test_only_densities_have_bits(scored: dict[str, Evaluation]) -> None:
     )
 
 
+@pytest.mark.slow
 def test_a_score_in_bits_is_what_numpy_says(scored: dict[str, Evaluation], gaze: Dataset) -> None:
     video = gaze.videos[1]
     rows = scored["npz"].frames.query("predictor == 'prediction' and index == 8")
@@ -202,6 +204,7 @@ def test_a_score_in_bits_is_what_numpy_says(scored: dict[str, Evaluation], gaze:
     assert rows[rows["video"] == video.name]["LL"].item() == pytest.approx(expected, abs=1e-6)
 
 
+@pytest.mark.slow
 def test_both_ways_stand_beside_each_other(scored: dict[str, Evaluation]) -> None:
     matched, plain = scored["matched"], scored["npz"]
     assert [each.name for each in matched.summary.metrics] == [*NAMES, *IN_BITS, *OF_BLURRED, "EMD"]
@@ -216,11 +219,13 @@ def test_both_ways_stand_beside_each_other(scored: dict[str, Evaluation]) -> Non
     assert "EMD: in cells of 32 x 32 pixels." in str(matched)
 
 
+@pytest.mark.slow
 def test_densities_and_grey_levels_are_compared_in_what_both_have(scored: dict[str, Evaluation]) -> None:
     assert list(compare([scored["npz"], scored["png"]]).mean) == NAMES
     assert list(compare([scored["npz"], scored["png16"]]).mean) == NAMES + IN_BITS
 
 
+@pytest.mark.slow
 def test_the_pages_have_the_columns(scored: dict[str, Evaluation], gaze: Dataset, tmp_path: Path) -> None:
     assert evaluate(write_maps(gaze, tmp_path / "maps", "npz"), gaze, tmp_path / "scores", "--matched", "--emd") == 0
     page, told = (

@@ -221,7 +221,7 @@ def test_a_file_describes_a_cluster(tmp_path: Path) -> None:
         "module: distributed",
         "module: nowhere\nclass: Cluster",
         "module: distributed\nclass: Nothing",
-        "module: distributed\nclass: LocalCluster\nkwargs: {n_worker: 1}",
+        pytest.param("module: distributed\nclass: LocalCluster\nkwargs: {n_worker: 1}", marks=pytest.mark.slow),
         "[",
     ],
 )

@@ -251,6 +251,7 @@ def test_killed_at_any_moment_it_goes_on_to_the_same_bytes(
     assert not list((out / ".parts").glob(".*"))
 
 
+@pytest.mark.slow
 def test_workers_end_with_a_killed_parent(maps: Path, gaze: Dataset, tmp_path: Path) -> None:
     if not Path("/proc").exists():
         pytest.skip("needs /proc")
