@@ -146,6 +146,17 @@ def published_teacher_file(path: Path) -> Path:
     return path
 
 
+def teacher_of_features(path: Path) -> Path:
+    """An S r4 that has seen some noise, so that what its blocks say has a size."""
+    torch.manual_seed(5)
+    teacher = build_model(MODEL_SPECS["S-r4"])
+    with torch.no_grad():
+        for _ in range(30):
+            teacher(torch.randn(2, 3, 16, 64, 64))
+    save_model(teacher, path, {})
+    return path
+
+
 def run(recipe: Recipe, out: Path, **options: Any) -> list[dict[str, Any]]:
     return list(train(recipe, out, device="cpu", **options))
 
@@ -223,6 +234,8 @@ def test_every_recipe_trains(
         each if each.startswith("hd2s:") else str(students(each if each in MODEL_SPECS else written.model))
         for each in written.teachers
     ]
+    if written.features:
+        changes["teachers"] = [str(teacher_of_features(tmp_path / "teacher.safetensors"))]
     if name == "single":
         monkeypatch.undo()
         changes["teachers"] = [f"hd2s:{published_teacher_file(tmp_path / 'hd2s.pth')}"]
@@ -578,13 +591,7 @@ def test_folders_are_one_set(labels: Recipe, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("term", ["blocks", "features"])
 def test_features_are_learnt_from_a_teacher(labels: Recipe, students: Students, term: str, tmp_path: Path) -> None:
-    """Of one that has seen some noise, so that what its blocks say has a size."""
-    torch.manual_seed(5)
-    teacher, other = build_model(MODEL_SPECS["S-r4"]), tmp_path / "other.safetensors"
-    with torch.no_grad():
-        for _ in range(30):
-            teacher(torch.randn(2, 3, 16, 64, 64))
-    save_model(teacher, other, {})
+    other = teacher_of_features(tmp_path / "other.safetensors")
     changes = {"optimiser": "adamw", "lr": 0.01, "encoder_lr": 1.0, "schedule": "cosine", "warmup": 0.0}
     changes |= {"validation_split": None, "epochs": 1, "clips_per_video": 12, "crop": 0.8, "colour": 0.5}
     terms = {term: 1.0, "d2": 1.0, "ground_truth": 0.01}
