@@ -590,7 +590,11 @@ def test_folders_are_one_set(labels: Recipe, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("term", ["blocks", "features"])
-def test_features_are_learnt_from_a_teacher(labels: Recipe, students: Students, term: str, tmp_path: Path) -> None:
+def test_features_are_learnt_from_a_teacher(
+    labels: Recipe, students: Students, term: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Here by torch alone, as ``cpu`` says: neither student nor teacher gets kernels of our own."""
+    monkeypatch.setattr(training, "accelerated", lambda *_: pytest.fail("no kernels were asked for"))
     other = teacher_of_features(tmp_path / "other.safetensors")
     changes = {"optimiser": "adamw", "lr": 0.01, "encoder_lr": 1.0, "schedule": "cosine", "warmup": 0.0}
     changes |= {"validation_split": None, "epochs": 1, "clips_per_video": 12, "crop": 0.8, "colour": 0.5}

@@ -196,11 +196,11 @@ def _local_cluster(workers: int) -> Any:
     from distributed import LocalCluster
 
     threads = str(max(1, usable_cores() // workers))
+    # Workers keep the memory that is freed, which is faster: the GNU C library does so in one arena alone, not in those
+    # of further threads, in one of which a worker works. It and NumPy look at their environment when they begin, which
+    # is before a cluster's `env` is there. Workers may have children of their own (kernels, loaders).
     environment = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), threads)
     environment |= {"OPENCV_FOR_THREADS_NUM": "1", _SHARES: str(workers), "TQDM_DISABLE": "1", "MALLOC_ARENA_MAX": "1"}
-    # Workers may have children of their own (kernels, loaders), and keep the memory that is freed, which is faster: the
-    # GNU C library does so in one arena alone, not in those of further threads, in one of which a worker works. It and
-    # NumPy look at their environment when they begin, which is before a cluster's `env` is there.
     with dask.config.set({"distributed.nanny.pre-spawn-environ": environment, "distributed.worker.daemon": False}):
         return LocalCluster(
             n_workers=workers,

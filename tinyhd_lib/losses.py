@@ -117,7 +117,7 @@ def distillation_terms(output: SaliencyOutput, decoders: tuple[str, ...], target
         decoders: the names of its side maps, in order; equal ones (``d3``, ``d3_2``) add up to one term.
         targets: what is to be learnt; ``label`` and ``map`` have as many frames as the student has outputs.
     """
-    fused = output.map if output.map.ndim == 5 else output.map.unsqueeze(2)
+    fused = output.frames
     terms: dict[str, Tensor] = {}
     if "label" in targets:
         label = targets["label"]

@@ -107,11 +107,11 @@ def read_record(folder: Path) -> RunRecord | None:
         BadInput: there is a ``run.json``, and it is none of ours.
     """
     path = folder / RECORD_NAME
-    if not path.exists():
-        return None
     remedy = "give another `out`, or `force=True` to replace it"
-    with refusing(f"{path}: not the record of a run", ValueError, TypeError, remedy=remedy):
+    wrong = refusing(f"{path}: not the record of a run", ValueError, TypeError, remedy=remedy)
+    with suppress(FileNotFoundError), wrong:
         return RunRecord(**json.loads(path.read_bytes()))
+    return None
 
 
 def check_same(folder: Path, earlier: RunRecord | None, record: RunRecord) -> None:

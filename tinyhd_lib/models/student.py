@@ -50,8 +50,12 @@ class Encoder(nn.Module):
         Returns:
             Levels 1..4 at 1/2, 1/4, 1/8 and 1/16 of H x W, with 8, 4, 2 and 2 (S) or 1 (M) frames.
         """
+        return self.pyramid(self.blocks(clip))
+
+    def blocks(self, clip: Tensor) -> list[Tensor]:
+        """Return the outputs of the blocks 0..18, each (N, C, T', H', W')."""
         _, *features = accumulate(self.features, lambda x, block: block(x), initial=clip)
-        return self.pyramid(features)
+        return features
 
     def pyramid(self, features: list[Tensor]) -> Levels:
         """Return the levels that the outputs of the blocks 0..18 make."""
@@ -81,6 +85,11 @@ class SaliencyOutput(NamedTuple):
 
     map: Tensor
     side_maps: tuple[Tensor, ...]
+
+    @property
+    def frames(self) -> Tensor:
+        """Return the fused maps with an axis for time, (N, 1, T, H, W); T = 1 from a model of one output."""
+        return self.map if self.map.ndim == 5 else self.map.unsqueeze(2)
 
 
 class TinyHD(nn.Module):

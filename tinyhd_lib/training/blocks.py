@@ -7,13 +7,13 @@ Supervised Neural Architecture Search with Knowledge Distillation, CVPR 2020; Ro
 docs/training.md.
 """
 
-from itertools import accumulate
-
 import torch
 from torch import Tensor, nn
 
-from tinyhd_lib.losses import Targets, unexplained
-from tinyhd_lib.models.student import Encoder, SaliencyOutput, TinyHD
+from tinyhd_lib.errors import BadInput
+from tinyhd_lib.losses import Targets, Term, unexplained
+from tinyhd_lib.models.student import SaliencyOutput, TinyHD
+from tinyhd_lib.training.teachers import Teacher
 
 
 class BesideTeacher(nn.Module):
@@ -36,19 +36,31 @@ class BesideTeacher(nn.Module):
         The latter is the sum of `unexplained` over the blocks.
         """
         with torch.no_grad():
-            said = _features(self.teacher.encoder, clip)
+            said = self.teacher.encoder.blocks(clip)
             levels = self.teacher.encoder.pyramid(said)
             taught = self.teacher.fused(self.teacher.decode(levels))
         if self.apart:
             learnt = [block(x) for block, x in zip(self.student.encoder.features, (clip, *said), strict=False)]
         else:
-            learnt = _features(self.student.encoder, clip)
+            learnt = self.student.encoder.blocks(clip)
             levels = self.student.encoder.pyramid(learnt)
         wrong = torch.stack([unexplained(*each) for each in zip(learnt, said, strict=True)]).sum()
-        frames = taught.map if taught.map.ndim == 5 else taught.map.unsqueeze(2)
-        targets = {"map": frames, **dict(zip(self.teacher.spec.names, taught.side_maps, strict=True))}
+        targets = {"map": taught.frames, **dict(zip(self.teacher.spec.names, taught.side_maps, strict=True))}
         return self.student.fused(self.student.decode(levels)), targets, wrong
 
 
-def _features(encoder: Encoder, clip: Tensor) -> list[Tensor]:
-    return list(accumulate(encoder.features, lambda x, block: block(x), initial=clip))[1:]
+def beside_teacher(student: TinyHD, teacher: Teacher | None, term: Term) -> BesideTeacher:
+    """Put a student beside the network of its teacher.
+
+    Args:
+        student: on the device where both are to compute.
+        teacher: answers by a student of the same model.
+        term: ``blocks`` or ``features``.
+
+    Raises:
+        BadInput: the teacher is anything else.
+    """
+    network = teacher.network if teacher else None
+    if not isinstance(network, TinyHD) or network.spec != student.spec:
+        raise BadInput(f"TERMS {term}: TEACHERS is one student of the same model as MODEL, {student.spec.label}")
+    return BesideTeacher(student, network.to(next(student.parameters()).device), apart=term == "blocks")

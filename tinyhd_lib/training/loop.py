@@ -24,11 +24,9 @@ from tinyhd_lib.errors import BadInput
 from tinyhd_lib.files import alone_in
 from tinyhd_lib.losses import distillation_terms, weighted_sum
 from tinyhd_lib.models.checkpoints import load_model, save_model
-from tinyhd_lib.models.student import TinyHD
 from tinyhd_lib.records import RunRecord, check_same, read_record
 from tinyhd_lib.training import checkpoint, learner, samples
-from tinyhd_lib.training.blocks import BesideTeacher
-from tinyhd_lib.training.models import open_model
+from tinyhd_lib.training.blocks import beside_teacher
 from tinyhd_lib.training.processes import Processes, processes
 from tinyhd_lib.training.recipe import Recipe
 from tinyhd_lib.training.teachers import Teacher, open_teacher
@@ -83,7 +81,8 @@ def train(  # noqa: PLR0913
             for name in (checkpoint.LAST_NAME, checkpoint.BEST_NAME, checkpoint.LOG_NAME):
                 (out / name).unlink(missing_ok=True)
         group.wait()
-        teacher = teacher or open_teacher(recipe, "auto" if device in {"auto", "fused"} else str(group.device))
+        fastest = device in {"auto", "fused"} and not recipe.features  # with which features cannot be looked at
+        teacher = teacher or open_teacher(recipe, "auto" if fastest else str(group.device))
         training = _Training(recipe, out, group, loaders, teacher)
         if group.first:
             videos = {source.video.name: source.digest for source in training.sources}
@@ -108,7 +107,8 @@ class _Training:
         self.sources, self.measured = samples.open_sources(recipe)
         self.left_out = samples.LeftOut()
         self.student = learner.build_student(recipe).to(group.device)
-        compiled = group.compiled and accelerated(self.student, group.device)
+        learning = beside_teacher(self.student, teacher, recipe.features) if recipe.features else self.student
+        compiled = group.compiled and accelerated(learning, group.device)
         # Our kernels for a CPU are for float32, which is faster there; in bfloat16 torch's gradients are wrong.
         exact = group.device.type == "cpu" and (compiled or recipe.precision == "bfloat16")
         self.precision = "float32" if exact else recipe.precision
@@ -126,7 +126,7 @@ class _Training:
             checkpoint.rewind_log(out, state.steps, state.epoch)
             if self.answering and (size := self.answering.size(samples.clip_count(self.sources, recipe))):
                 logger.info("%s: up to %.1f GiB of answers in the cache", self.answering.name, size / 2**30)
-        self.shared = group.share(_beside_its_teacher(self.student, recipe) if recipe.features else self.student)
+        self.shared = group.share(learning)
 
     def epoch(self) -> Iterator[checkpoint.Entry]:
         """Make the rest of the epoch that is under way, its scores, and its checkpoint."""
@@ -259,16 +259,6 @@ def stalled(log: Sequence[checkpoint.Entry], recipe: Recipe) -> bool:
     """Return whether the newest ``patience`` scores of a log, if that is not 0, are all no better than those before."""
     costs = [cost_of(entry["scores"], recipe) for entry in log if "scores" in entry]
     return 0 < recipe.patience < len(costs) and min(costs[: -recipe.patience]) <= min(costs[-recipe.patience :])
-
-
-def _beside_its_teacher(student: TinyHD, recipe: Recipe) -> BesideTeacher:
-    device, name = next(student.parameters()).device, recipe.teachers[0]
-    teacher = open_model(name).network
-    if len(recipe.teachers) > 1 or not isinstance(teacher, TinyHD) or teacher.spec != student.spec:
-        told = f"TERMS {recipe.features}: TEACHERS is one student of the same model as MODEL, {student.spec.label}"
-        raise BadInput(told)
-    accelerated(teacher, device)
-    return BesideTeacher(student, teacher.to(device), apart=recipe.features == "blocks")
 
 
 def accelerated(student: nn.Module, device: torch.device) -> bool:

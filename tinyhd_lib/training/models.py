@@ -113,8 +113,7 @@ class _Answering(nn.Module):
         output = self.network(clip)
         if isinstance(self.network, HD2S):
             return output.map.unsqueeze(2), torch.cat(output.side_maps, dim=1).unsqueeze(2)
-        fused = output.map if output.map.ndim == 5 else output.map.unsqueeze(2)
-        return fused, *output.side_maps
+        return output.frames, *output.side_maps
 
 
 class ForeignModel:

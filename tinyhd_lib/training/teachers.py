@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
+from torch import nn
 from torch.utils.data import get_worker_info
 
 from tinyhd_lib.cache import Cache
@@ -36,10 +37,12 @@ class Teacher:
     Attributes:
         name: for people and records.
         digest: changes when the answers may.
+        network: what it computes by, where features can be learnt from it.
     """
 
     name: str
     digest: str
+    network: nn.Module | None = None
 
     def prepare(self, sources: Sequence[Source], clips: Sequence[Clip]) -> "Sequence[Callable[[], object]]":  # noqa: ARG002
         """Return what is to be computed before these clips can be answered from the cache, as jobs."""
@@ -69,6 +72,7 @@ class WindowTeacher(Teacher):
     ) -> None:
         self.name, self.digest = model.name, model.digest
         self._model, self._single, self._cache = model, single, cache
+        self.network = model.network if isinstance(model, OpenModel) else None
         self._shift = 0 if single else TIMINGS[timing]
         self._chunk = 1 if model.multi or single else _CHUNK
 
