@@ -69,7 +69,11 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]]:
             yield address, folder
         finally:
             server.terminate()
-            server.wait(120)
+            try:
+                server.wait(20)
+            except subprocess.TimeoutExpired:  # it may wait for the package index, which nobody answers for here
+                server.kill()
+                server.wait()
 
 
 def _choose(folder: Path, plugin: str, **settings: object) -> None:
