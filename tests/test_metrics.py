@@ -304,6 +304,20 @@ def test_auc_judd_is_the_mean_over_all_orders_of_what_is_tied(levels: list[int],
     assert auc_judd(saliency, fixations) == pytest.approx(np.mean(jittered), abs=1e-12)
 
 
+@given(
+    arrays(np.float64, (2, 3, 4), elements=st.floats(-1e307, 1e307) | st.sampled_from([0.0, 1.0, 5e-324, 1e-300])),
+    st.lists(st.integers(0, 11), min_size=1, max_size=5),
+)
+def test_values_are_ranked_as_sorting_ranks_them(maps: np.ndarray, asked: list[int]) -> None:
+    rows = maps.reshape(2, -1)
+    values = np.stack([[-np.inf, *row[asked], (row.min() / 2 + row.max() / 2)] for row in rows])
+    for kind in (np.asarray, torch.from_numpy):
+        less, most = metrics.prepare(kind(maps)).below(kind(values))
+        for row, each, below, up_to in zip(np.sort(rows), values, less, most, strict=True):
+            np.testing.assert_array_equal(below, np.searchsorted(row, each, "left"))
+            np.testing.assert_array_equal(up_to, np.searchsorted(row, each, "right"))
+
+
 def test_a_wrong_way_with_ties_is_refused() -> None:
     with pytest.raises(ValueError, match="ties 'above': random or below"):
         auc_judd(row(2, 1), at(1, 0), ties="above")

@@ -198,6 +198,6 @@ def _rows(task: Task) -> list[dict[str, Any]]:
 
 def _ceiling(truths: list[GroundTruth], target: Target) -> dict[str, float]:
     """Return how well either half of the observers predicts the other, on average."""
-    both_ways = truths, truths[::-1]
-    first, second = (score(one.saliency, replace(target, truth=other)) for one, other in both_ways)
+    one, other = (replace(target, truth=truth) for truth in truths)
+    first, second = score(one.saliency, other), score(other.saliency, one)
     return {name: (first[name] + second[name]) / 2 for name in first}

@@ -4,12 +4,12 @@ Source: the DHF1K benchmark's MATLAB code, see docs/evaluation.md.
 """
 
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from array_api_compat import to_device
 
-from tinyhd_lib.metrics.arrays import Array, Frames, Prepared, with_fixations
+from tinyhd_lib.metrics.arrays import Array, Frames, Prepared, search, with_fixations
 
 _STEPS = 10
 """Borji's and the shuffled AUC look at the thresholds 0, 0.1, ... 1 of the stretched map."""
@@ -66,7 +66,9 @@ def auc_borji(saliency: Array | Prepared, fixations: Array, splits: int | None =
         ValueError: see `tinyhd_lib.metrics`; or ``splits`` is less than 1.
     """
     frames = with_fixations(saliency, fixations)
-    return frames.answer(_auc_by_levels(frames, frames.saliency.ascending, splits, seed, replace=True))
+    below, _ = frames.saliency.below(_levels(frames.saliency))
+    alarms = frames.saliency.rows.shape[-1] - below
+    return frames.answer(_auc_by_levels(frames, alarms, splits, seed, replace=True))
 
 
 def auc_shuffled(
@@ -92,66 +94,76 @@ def auc_shuffled(
     """
     frames = with_fixations(saliency, fixations, other_fixations)
     others, _ = frames.saliency.at(frames.truths[1])
-    return frames.answer(_auc_by_levels(frames, others, splits, seed, replace=False))
+    alarms = others.shape[-1] - search(others, _levels(frames.saliency))
+    return frames.answer(_auc_by_levels(frames, alarms, splits, seed, replace=False))
+
+
+class _Ranked(NamedTuple):
+    """The saliencies at the fixations, and where they stand among all pixels of their map.
+
+    Attributes:
+        xp: the array library's namespace.
+        values: (N, K) ascending, -inf before those of rows that have fewer.
+        count: (N,) how many there are.
+        less: (N, K) how many pixels are less salient.
+        most: (N, K) how many are no more salient.
+        pixels: of a map.
+    """
+
+    xp: Any
+    values: Array
+    count: Array
+    less: Array
+    most: Array
+    pixels: int
 
 
 @np.errstate(divide="ignore", invalid="ignore")
-def _auc_by_values(
-    saliency: Array | Prepared, fixations: Array, area: Callable[[Any, Array, Array, Array], Array]
-) -> Array:
+def _auc_by_values(saliency: Array | Prepared, fixations: Array, area: Callable[[_Ranked], Array]) -> Array:
     """Return AUCs whose thresholds are the saliencies at the fixations.
 
     Args:
         saliency: (H, W) or (N, H, W).
         fixations: boolean, likewise.
-        area: makes areas (N,) of a namespace, the sorted maps (N, P), and what `Prepared.at` gives of the fixations.
+        area: makes areas (N,) of what is ranked.
 
     Returns:
         Chance where the map is constant; NaN where nobody looked, or at all pixels: then no false alarm is left.
     """
     frames = with_fixations(saliency, fixations)
-    xp, sorted_map = frames.saliency.xp, frames.saliency.ascending
-    fixated, count = frames.saliency.at(frames.truths[0])
-    areas = xp.where(frames.saliency.constant, 0.5, area(xp, sorted_map, fixated, count))
-    return frames.answer(xp.where((count > 0) & (count < sorted_map.shape[-1]), areas, xp.nan))
+    maps, xp = frames.saliency, frames.saliency.xp
+    values, count = maps.at(frames.truths[0])
+    less, most = (xp.astype(each, values.dtype) for each in maps.below(values))
+    ranked = _Ranked(xp, values, count, less, most, maps.rows.shape[-1])
+    areas = xp.where(maps.constant, 0.5, area(ranked))
+    return frames.answer(xp.where((count > 0) & (count < ranked.pixels), areas, xp.nan))
 
 
-def _search(sorted_rows: Array, values: Array, side: str) -> Array:
-    """Return where each of the values (N, K) belongs in its sorted row (N, P)."""
-    if isinstance(sorted_rows, np.ndarray):
-        pairs = zip(sorted_rows, values, strict=True)
-        return np.stack([np.searchsorted(row, each, side) for row, each in pairs])  # type: ignore[call-overload]
-    import torch
-
-    return torch.searchsorted(sorted_rows, values.contiguous(), side=side)
-
-
-def _rank_area(xp: Any, sorted_map: Array, fixated: Array, count: Array) -> Array:
-    """Return the exact area (N,) of sorted maps (N, P) by the values at their fixations (N, K), as `_random_ties`."""
+def _rank_area(ranked: _Ranked) -> Array:
+    """Return the exact area (N,)."""
+    xp, _, count, less, most, pixels = ranked
     # The pixels below a fixation, ties half; nothing is below the -inf that fills up shorter rows.
-    below = _search(sorted_map, fixated, "left") + _search(sorted_map, fixated, "right")
-    total = xp.sum(xp.astype(below, sorted_map.dtype), axis=-1) / 2
+    total = xp.sum(less + most, axis=-1) / 2
     # Among themselves the fixations are below one another count^2 / 2 times.
-    return (total - count**2 / 2) / (count * (sorted_map.shape[-1] - count))
+    return (total - count**2 / 2) / (count * (pixels - count))
 
 
-def _random_ties(xp: Any, sorted_map: Array, fixated: Array, count: Array) -> Array:
+def _random_ties(ranked: _Ranked) -> Array:
     """Return the mean of AUC-Judd (N,) over all orders of what is tied; of no meaning where count is 0 or P."""
-    pixels = sorted_map.shape[-1]
-    lowest = xp.min(xp.where(fixated > -xp.inf, fixated, xp.inf), axis=-1, keepdims=True)
-    reach = pixels - _search(sorted_map, lowest, "left")[:, 0]
-    above = pixels - _search(sorted_map, lowest, "right")[:, 0]
-    tied = xp.sum(xp.astype(fixated == lowest, sorted_map.dtype), axis=-1)
+    xp, values, count, less, most, pixels = ranked
+    looked = values > -xp.inf
+    reach, above = (pixels - xp.min(xp.where(looked, each, pixels), axis=-1) for each in (less, most))
+    tied = xp.sum(xp.astype(looked & (less == (pixels - reach)[:, None]), values.dtype), axis=-1)
     # Of a pixel and so many fixations that are tied with it, any is the lowest as probably as any other.
     expected = (above - (count - tied)) + (reach - above - tied) * tied / (tied + 1)
-    return _rank_area(xp, sorted_map, fixated, count) + expected / (pixels - count) / (2 * count)
+    return _rank_area(ranked) + expected / (pixels - count) / (2 * count)
 
 
-def _ties_below(xp: Any, sorted_map: Array, fixated: Array, count: Array) -> Array:
+def _ties_below(ranked: _Ranked) -> Array:
     """Return AUC-Judd (N,) without jitter, as `_random_ties` does with it."""
-    pixels, thresholds, count = sorted_map.shape[-1], xp.flip(fixated, axis=-1), count[:, None]
-    rank = xp.arange(1, thresholds.shape[-1] + 1, dtype=sorted_map.dtype, device=sorted_map.device)[None]
-    above = pixels - xp.astype(_search(sorted_map, thresholds, "left"), sorted_map.dtype)
+    xp, values, count, less, _, pixels = ranked
+    rank = xp.arange(1, values.shape[-1] + 1, dtype=values.dtype, device=values.device)[None]
+    above, count = pixels - xp.flip(less, axis=-1), count[:, None]
     # Rows with fewer fixations than others end in points (1, 1), which add nothing.
     hits = xp.where(rank <= count, rank / count, 1.0)
     alarms = xp.where(rank <= count, (above - rank) / (pixels - count), 1.0)
@@ -166,8 +178,8 @@ def _area(xp: Any, alarms: Array, hits: Array) -> Array:
     return xp.sum((x[:, 1:] - x[:, :-1]) * (y[:, 1:] + y[:, :-1]), axis=-1) / 2
 
 
-def _auc_by_levels(frames: Frames, negatives: Array, splits: int | None, seed: int, *, replace: bool) -> Array:
-    """AUC (N,) over the eleven thresholds, false alarms drawn or expected from the sorted negatives (N, K).
+def _auc_by_levels(frames: Frames, alarms: Array, splits: int | None, seed: int, *, replace: bool) -> Array:
+    """AUC (N,) over the eleven thresholds, of all false alarms (N, 11) that reach them, or of some that are drawn.
 
     Chance where the map is constant: all of its pixels are at the first threshold. NaN without fixations or negatives.
     """
@@ -175,7 +187,7 @@ def _auc_by_levels(frames: Frames, negatives: Array, splits: int | None, seed: i
         raise ValueError(f"splits {splits}: at least 1, or None for the exact mean")
     xp, saliency = frames.saliency.xp, frames.saliency.rows
     fixated, _ = frames.saliency.at(frames.truths[0])
-    hits, alarms = _at_or_above(frames.saliency, fixated), _at_or_above(frames.saliency, negatives)
+    hits = fixated.shape[-1] - search(fixated, _levels(frames.saliency))
     if splits is not None:
         counts, among = (np.asarray(to_device(each, "cpu")) for each in (hits[:, -1], alarms))
         drawn = [_drawn(*each, splits, seed, replace=replace) for each in zip(counts, among, strict=True)]
@@ -198,13 +210,12 @@ def _drawn(fixated: int, alarms: np.ndarray, splits: int, seed: int, *, replace:
     return np.cumsum(found, axis=-1).mean(axis=0)
 
 
-def _at_or_above(maps: Prepared, sorted_values: Array) -> Array:
-    """Return (N, 11): how many of the values (N, K) reach each threshold, from the map's maximum to its minimum."""
+def _levels(maps: Prepared) -> Array:
+    """Return the thresholds (N, 11), from the map's maximum to its minimum."""
     xp, low, high = maps.xp, maps.low, maps.high
     step = xp.flip(xp.arange(_STEPS + 1, dtype=low.dtype, device=low.device))
     # Rounding must not lift the last above the maximum.
-    thresholds = xp.minimum(low + (high - low) * step / _STEPS, high)
-    return sorted_values.shape[-1] - _search(sorted_values, thresholds, "left")
+    return xp.minimum(low + (high - low) * step / _STEPS, high)
 
 
 def _shares(xp: Any, counts: Array, dtype: Any) -> Array:
