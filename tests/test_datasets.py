@@ -309,8 +309,8 @@ def test_sigma_is_for_gaze_points_only(made_up: MadeUp) -> None:
     wide = open_dataset("gaze", made_up("gaze"), sigma_degrees=2).videos[0]
     assert wide.viewing is not None
     assert wide.viewing.sigma == 2 * wide.viewing.pixels_per_degree
-    for sigma in (0, "0px", "-1deg", "200", "wide", "3 px", "1..2"):
-        with pytest.raises(BadInput, match="more than 0 degrees"):
+    for sigma in (0, "0px", "0.01px", "-1deg", "200", "wide", "3 px", "1..2"):
+        with pytest.raises(BadInput, match=r"or pixels \(20px\), 0.5 at least"):
             open_dataset("gaze", made_up("gaze"), sigma_degrees=sigma)
     with pytest.raises(BadInput, match="for gaze points only"):
         open_dataset("dhf1k", made_up("dhf1k"), sigma_degrees=1)

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -28,7 +29,9 @@ from tinyhd_lib.data.layouts import Video
 from tinyhd_lib.data.synthetic import synthesise
 from tinyhd_lib.data.synthetic.scenes import density
 from tinyhd_lib.data.writer import VideoWriter
+from tinyhd_lib.errors import BadInput
 from tinyhd_lib.evaluation.options import PROTOCOLS
+from tinyhd_lib.evaluation.predictions import find_maps
 from tinyhd_lib.evaluation.scores import METRICS
 from tinyhd_lib.evaluation.tasks import CENTRE_SIZE
 
@@ -460,8 +463,6 @@ def test_the_centre_bias_is_learnt_from_the_training_split(made_up: MadeUp, tmp_
 def test_the_benchmarks_frames_are_drawn_once_for_all(
     maps: Path, gaze: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from dataclasses import replace
-
     few = replace(PROTOCOLS["dhf1k"], most_frames=17)
     monkeypatch.setitem(PROTOCOLS, "dhf1k", few)
     for seed in (0, 0, 1):
@@ -572,6 +573,19 @@ def test_the_same_maps_in_another_format_have_the_same_scores(
     pd.testing.assert_frame_equal(table_of(tmp_path / "scores"), table_of(scored))
 
 
+def test_maps_of_a_video_in_a_subfolder_may_lie_side_by_side(gaze: Dataset, maps: Path, tmp_path: Path) -> None:
+    video = replace(gaze.videos[0], name=f"day/{gaze.videos[0].name}")
+    shutil.copytree(maps / gaze.videos[0].name, tmp_path / video.name)
+    _flat(tmp_path / video.name)
+    found = find_maps(tmp_path, video, None, optional=False)
+    assert {index: path.name for index, path in found.files.items()} == {
+        index: f"{gaze.videos[0].name}_{name}.png" for index, name in enumerate(video.names)
+    }
+    (tmp_path / "day" / f"{gaze.videos[0].name}.npy").touch()
+    with pytest.raises(BadInput, match=r"clip_000\.npy"):
+        find_maps(tmp_path, video, None, optional=False)
+
+
 def test_maps_of_every_fifth_frame_are_enough_where_no_others_are_scored(
     maps: Path, gaze: Dataset, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -620,6 +634,21 @@ def test_where_people_look_at_zeros_a_line_says_so(
     truth = video.truth(int(row["index"]))
     assert truth is not None
     assert row["at_zeros"] == bool((saliency[truth.fixations] == 0).any())
+
+
+def test_frames_whose_ground_truth_is_the_same_everywhere_are_told(
+    made_up: MadeUp, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = tmp_path / "set"
+    shutil.copytree(made_up("dhf1k"), root)
+    dataset = open_dataset("dhf1k", root, "validation")
+    out = write_maps(dataset, tmp_path / "maps")
+    assert evaluate(out, dataset, tmp_path / "before", "--every", 10) == 0
+    assert "have no CC" not in capsys.readouterr().out
+    annotation, _ = dataset.videos[0].truth_files(0) or pytest.fail("has no annotation")
+    cv2.imwrite(str(annotation), np.zeros_like(cv2.imread(str(annotation))))
+    assert evaluate(out, dataset, tmp_path / "after", "--every", 10) == 0
+    assert "1 frames have no CC: their ground truth is empty, or the same everywhere." in capsys.readouterr().out
 
 
 def test_only_what_was_scored_alike_is_compared(

@@ -21,7 +21,7 @@ from tinyhd_lib.evaluation.options import EvaluateOptions
 from tinyhd_lib.evaluation.page import as_html
 from tinyhd_lib.evaluation.plan import Pair, Plan, make_plan
 from tinyhd_lib.evaluation.summary import Summary, summarise
-from tinyhd_lib.evaluation.tasks import PREDICTORS, run_task
+from tinyhd_lib.evaluation.tasks import PREDICTION, PREDICTORS, run_task
 from tinyhd_lib.files import alone_in, remove_partials, write_atomically, write_json
 from tinyhd_lib.records import RECORD_NAME, RunRecord, check_same, read_record
 
@@ -144,6 +144,7 @@ def _found(plan: Plan, frames: pd.DataFrame, dataset: Dataset) -> dict[str, Any]
         "frames": len(scored),
         "centre_bias": plan.centre,
         "frames_looked_at_zeros": float(frames["at_zeros"].mean()),
+        "frames_without_contrast": int(frames.loc[frames["predictor"] == PREDICTION, "CC"].isna().sum()),
         "lossy_maps": sum(pair.maps.video is not None and is_video(pair.maps.video) for pair in plan.pairs),
         "missing_maps": {pair.video.name: len(pair.missing) for pair in plan.pairs if pair.missing},
         "frames_without_truth": {name: count for name, count in unknown.items() if count},

@@ -69,13 +69,14 @@ def find_maps(root: Path, video: Video, first: int | None, *, optional: bool) ->
         BadInput: nothing is found that is needed, or a file belongs to no frame, or two to the same.
     """
     names = [video.name, str(int(video.name))] if video.name.isdecimal() else [video.name]
+    stems = {Path(name).name for name in names}
     folder = next((root / name for name in names if (root / name).is_dir()), root / video.name)
     if folder.is_dir():
         folder = folder / "maps" if (folder / "maps").is_dir() else folder
         return Maps(_files(sorted(folder.iterdir()), video, first))
     beside = sorted(folder.parent.iterdir()) if folder.parent.is_dir() else []
-    found = [path for path in beside if path.stem in names and path.suffix.lower() in VIDEO_SUFFIXES | _ARRAYS]
-    flat = [path for path in beside if path.stem.rpartition("_")[0] in names]
+    found = [path for path in beside if path.stem in stems and path.suffix.lower() in VIDEO_SUFFIXES | _ARRAYS]
+    flat = [path for path in beside if path.stem.rpartition("_")[0] in stems]
     if flat and not found:
         return Maps(_files(flat, video, first, f"{flat[0].stem.rpartition('_')[0]}_"))
     if len(found) > 1:

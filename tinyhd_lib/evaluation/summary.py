@@ -105,6 +105,7 @@ class Summary:
         without = not shuffle and said["centre_bias"] == "learnt from the other videos"
         many, lossy = zeros > _MANY_ZEROS, said.get("lossy_maps", 0)
         few, skipped = said["frames_with_too_few_fixations"], said["skipped_files"]
+        blank = said.get("frames_without_contrast", 0)
         notes: dict[str, Any] = {
             f"[95 % interval: Student's t over videos]{narrow}": True,
             f"Protocol {said['protocol']}: {PROTOCOLS[said['protocol']].source}.": True,
@@ -117,6 +118,7 @@ class Summary:
             f"Maps of gaze points: {'; '.join(said['gaze_maps'])}.": said["gaze_maps"],
             f"In {zeros:.0%} of the frames people looked at zeros, which KL counts: give 16 bits or .npz.": many,
             f"Maps of {lossy} videos are videos, and what was lost in them costs score: give images or .npz.": lossy,
+            f"{blank} frames have no CC: their ground truth is empty, or the same everywhere.": blank,
             f"Of every {said['every']} frames, one was scored.": said["every"] > 1,
             f"{sum(missing.values())} frames had no map ({', '.join(missing)}).": missing,
             f"{sum(unknown.values())} frames have no ground truth ({', '.join(unknown)}).": unknown,
