@@ -310,7 +310,7 @@ def test_sigma_is_for_gaze_points_only(made_up: MadeUp) -> None:
     assert wide.viewing is not None
     assert wide.viewing.sigma == 2 * wide.viewing.pixels_per_degree
     for sigma in (0, "0px", "0.01px", "-1deg", "200", "wide", "3 px", "1..2"):
-        with pytest.raises(BadInput, match=r"or pixels \(20px\), 0.5 at least"):
+        with pytest.raises(BadInput, match=r"pixels \(20px\) or dhf1k; half a pixel at least"):
             open_dataset("gaze", made_up("gaze"), sigma_degrees=sigma)
     with pytest.raises(BadInput, match="for gaze points only"):
         open_dataset("dhf1k", made_up("dhf1k"), sigma_degrees=1)

@@ -574,16 +574,16 @@ def test_the_same_maps_in_another_format_have_the_same_scores(
 
 
 def test_maps_of_a_video_in_a_subfolder_may_lie_side_by_side(gaze: Dataset, maps: Path, tmp_path: Path) -> None:
-    video = replace(gaze.videos[0], name=f"day/{gaze.videos[0].name}")
-    shutil.copytree(maps / gaze.videos[0].name, tmp_path / video.name)
-    _flat(tmp_path / video.name)
-    found = find_maps(tmp_path, video, None, optional=False)
-    assert {index: path.name for index, path in found.files.items()} == {
-        index: f"{gaze.videos[0].name}_{name}.png" for index, name in enumerate(video.names)
-    }
-    (tmp_path / "day" / f"{gaze.videos[0].name}.npy").touch()
-    with pytest.raises(BadInput, match=r"clip_000\.npy"):
-        find_maps(tmp_path, video, None, optional=False)
+    for called, stored in (("clip", "clip"), ("007", "007"), ("007", "7")):
+        video, folder = replace(gaze.videos[0], name=f"{stored} here/{called}"), tmp_path / f"{stored} here/{stored}"
+        shutil.copytree(maps / gaze.videos[0].name, folder)
+        _flat(folder)
+        found = find_maps(tmp_path, video, None, optional=False)
+        names = {index: f"{stored}_{name}.png" for index, name in enumerate(video.names)}
+        assert {index: path.name for index, path in found.files.items()} == names
+        folder.with_suffix(".npy").touch()
+        with pytest.raises(BadInput, match=rf"{stored}\.npy"):
+            find_maps(tmp_path, video, None, optional=False)
 
 
 def test_maps_of_every_fifth_frame_are_enough_where_no_others_are_scored(
@@ -648,7 +648,9 @@ def test_frames_whose_ground_truth_is_the_same_everywhere_are_told(
     annotation, _ = dataset.videos[0].truth_files(0) or pytest.fail("has no annotation")
     cv2.imwrite(str(annotation), np.zeros_like(cv2.imread(str(annotation))))
     assert evaluate(out, dataset, tmp_path / "after", "--every", 10) == 0
-    assert "1 frames have no CC: their ground truth is empty, or the same everywhere." in capsys.readouterr().out
+    assert (
+        "1 frames have no CC, for their ground truth is empty (then no SIM and KL) or flat." in capsys.readouterr().out
+    )
 
 
 def test_only_what_was_scored_alike_is_compared(

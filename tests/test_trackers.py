@@ -302,7 +302,7 @@ def test_looks_beside_the_picture_are_left_out(video: Path, tmp_path: Path) -> N
     check(take([tmp_path / "away.csv"], "csv", video, tmp_path / "out"), by_hand(points[~away]))
 
 
-@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be"])
 def test_headings_may_have_capitals_and_files_two_bytes_a_letter(encoding: str, video: Path, tmp_path: Path) -> None:
     table = samples().rename(columns=str.upper)
     table.to_csv(tmp_path / "unicode.tsv", sep="\t", index=False, encoding=encoding)

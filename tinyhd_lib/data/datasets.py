@@ -18,7 +18,6 @@ from tinyhd_lib.errors import BadInput
 from tinyhd_lib.records import RECORD_NAME
 
 DHF1K_SIGMA = 12.7 / 640
-_LEAST_SIGMA = 0.5  # pixels; of less, a Gaussian is a single one
 """Of a Gaussian of 30 pixels in all, as DHF1K's maps are made, in parts of the width."""
 
 
@@ -137,9 +136,8 @@ def _with_sigma(video: Video, sigma: float | str) -> Video:
     text = f"{DHF1K_SIGMA * read_gaze(video.gaze).size[1]}px" if sigma == "dhf1k" else str(sigma)
     found = re.fullmatch(r"(\d*\.?\d+)(px|deg)?", text)
     degrees = float(found[1]) / (video.viewing.pixels_per_degree if found[2] == "px" else 1) if found else 0
-    if not _LEAST_SIGMA / video.viewing.pixels_per_degree <= degrees <= 180:
-        told = f"degrees (1.5deg), up to 180, or pixels (20px), {_LEAST_SIGMA} at least, or dhf1k"
-        raise BadInput(f"sigma {sigma}: {told}")
+    if not 0.5 / video.viewing.pixels_per_degree <= degrees <= 180:
+        raise BadInput(f"sigma {sigma}: degrees (1.5deg, up to 180), pixels (20px) or dhf1k; half a pixel at least")
     return replace(video, viewing=replace(video.viewing, sigma_degrees=degrees))
 
 

@@ -109,8 +109,8 @@ def _table(path: Path) -> tuple[pd.DataFrame, pd.Series]:
     """Return a file's cells as text, and by the names of its columns the units that stood in brackets after them."""
     with path.open("rb") as file:
         begin = file.read(2)
-    wide = "utf-16" if begin in {BOM_UTF16_LE, BOM_UTF16_BE} else "utf-16-le" if begin.endswith(b"\0") else None
-    encoding = wide or "utf-8-sig"
+    wide = "utf-16-le" if begin[1:] == b"\0" else "utf-16-be" if begin[:1] == b"\0" else "utf-8-sig"
+    encoding = "utf-16" if begin in {BOM_UTF16_LE, BOM_UTF16_BE} else wide
     with path.open(encoding=encoding, errors="replace") as file:
         separator = max("\t;,", key=file.readline().count)
     with refusing(f"{path}: not a table that can be read", ValueError, remedy="export it anew as CSV"):

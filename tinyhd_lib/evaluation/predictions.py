@@ -57,7 +57,7 @@ def find_maps(root: Path, video: Video, first: int | None, *, optional: bool) ->
     """Find the maps of a video: files in ``root/<video>/`` called as its frames are, or one file for all of them.
 
     A folder may have them in ``maps/``; the file may be ``root/<video>.mp4``, or an array (frames, h, w) ``.npy``,
-    ``.npz`` or ``.mat``; or the files lie in ``root`` itself, called ``<video>_<frame>``.
+    ``.npz`` or ``.mat``; or the files lie where the folder would, called ``<video>_<frame>``.
 
     Args:
         root: somebody's maps of a data set.
@@ -68,15 +68,15 @@ def find_maps(root: Path, video: Video, first: int | None, *, optional: bool) ->
     Raises:
         BadInput: nothing is found that is needed, or a file belongs to no frame, or two to the same.
     """
-    names = [video.name, str(int(video.name))] if video.name.isdecimal() else [video.name]
-    stems = {Path(name).name for name in names}
-    folder = next((root / name for name in names if (root / name).is_dir()), root / video.name)
+    place, name = (root / video.name).parent, Path(video.name).name
+    names = [name, str(int(name))] if name.isdecimal() else [name]
+    folder = next((place / each for each in names if (place / each).is_dir()), place / name)
     if folder.is_dir():
         folder = folder / "maps" if (folder / "maps").is_dir() else folder
         return Maps(_files(sorted(folder.iterdir()), video, first))
-    beside = sorted(folder.parent.iterdir()) if folder.parent.is_dir() else []
-    found = [path for path in beside if path.stem in stems and path.suffix.lower() in VIDEO_SUFFIXES | _ARRAYS]
-    flat = [path for path in beside if path.stem.rpartition("_")[0] in stems]
+    beside = sorted(place.iterdir()) if place.is_dir() else []
+    found = [path for path in beside if path.stem in names and path.suffix.lower() in VIDEO_SUFFIXES | _ARRAYS]
+    flat = [path for path in beside if path.stem.rpartition("_")[0] in names]
     if flat and not found:
         return Maps(_files(flat, video, first, f"{flat[0].stem.rpartition('_')[0]}_"))
     if len(found) > 1:

@@ -118,7 +118,7 @@ class Summary:
             f"Maps of gaze points: {'; '.join(said['gaze_maps'])}.": said["gaze_maps"],
             f"In {zeros:.0%} of the frames people looked at zeros, which KL counts: give 16 bits or .npz.": many,
             f"Maps of {lossy} videos are videos, and what was lost in them costs score: give images or .npz.": lossy,
-            f"{blank} frames have no CC: their ground truth is empty, or the same everywhere.": blank,
+            f"{blank} frames have no CC, for their ground truth is empty (then no SIM and KL) or flat.": blank,
             f"Of every {said['every']} frames, one was scored.": said["every"] > 1,
             f"{sum(missing.values())} frames had no map ({', '.join(missing)}).": missing,
             f"{sum(unknown.values())} frames have no ground truth ({', '.join(unknown)}).": unknown,

@@ -3,7 +3,7 @@
 Every function takes NumPy arrays or torch tensors (on any device), one frame (H, W) or a batch (N, H, W), and answers
 with a number or with one for each frame, as the same kind of array. They compute in float64 (float32 where the device
 has none), as the MATLAB code of the DHF1K benchmark does, which they equal to 1e-6 (docs/evaluation.md). A map that
-several of them score is prepared by `prepare` first: then what they share, as its sorted values, is made once.
+several of them score is prepared by `prepare` first: then what they share, as how its values rank, is made once.
 
 What the definitions leave open is decided here once, for all of them:
 

@@ -14,7 +14,7 @@ _PART = 2**15
 """Values that stay in a processor's cache: a quarter of a megabyte."""
 
 _BINS = 2**16
-"""As many as 16 bits count: a map has a few pixels in most of them."""
+"""As many as 16 bits count; smaller maps are sorted sooner than counted."""
 
 
 class Prepared:
@@ -53,7 +53,8 @@ class Prepared:
     @cached_property
     def range(self) -> Array:
         """Return the greatest value of each row less its least, (N, 1); 1 where it is constant."""
-        return self.xp.where(self.constant[:, None], 1.0, self.high - self.low)
+        with np.errstate(over="ignore"):
+            return self.xp.where(self.constant[:, None], 1.0, self.high - self.low)
 
     @property
     def level(self) -> Array:
@@ -79,20 +80,22 @@ class Prepared:
         above -= level
         return level, above
 
+    @cached_property
+    def ascending(self) -> Array:
+        """Return each row sorted, (N, P)."""
+        return self.xp.sort(self.rows, axis=-1, stable=False)
+
     def below(self, values: Array) -> tuple[Array, Array]:
         """Return how many of each row's values are less than each of these (N, K), and how many are no greater."""
-        if isinstance(values, np.ndarray):
-            found = [histogram.below(each) for histogram, each in zip(self._ranking, values, strict=True)]
-            less, most = zip(*found, strict=True)
-            return np.stack(less), np.stack(most)
-        return search(self._ranking, values), search(self._ranking, values, "right")
+        if not isinstance(values, np.ndarray) or self.rows.shape[-1] < _BINS:
+            return search(self.ascending, values), search(self.ascending, values, "right")
+        pairs = zip(self._histograms, values, strict=True)
+        less, most = np.stack([histogram.below(each) for histogram, each in pairs], axis=1)
+        return less, most
 
     @cached_property
-    def _ranking(self) -> Any:
-        """Return what ranks values: a histogram of each row, or tensors, which GPUs sort in no time, sorted."""
-        if isinstance(self.rows, np.ndarray):
-            return [_Histogram(*row) for row in zip(self.rows, self.low, self.range, strict=True)]
-        return self.xp.sort(self.rows, axis=-1, stable=False)
+    def _histograms(self) -> list["_Histogram"]:
+        return [_Histogram(*row) for row in zip(self.rows, self.low, self.range, strict=True)]
 
     def at(self, chosen: Array) -> tuple[Array, Array]:
         """Return the values at the chosen pixels (N, P) bool, ascending (N, K), and how many of K are theirs (N,).
@@ -109,9 +112,10 @@ class Prepared:
 
 
 class _Histogram:
-    """Rank values exactly at a tenth of what sorting costs: only those are sorted that share a bin with one asked for.
+    """Rank values exactly without sorting all of them: only those are sorted that share a bin with one asked for.
 
-    The first bin is of the least value alone, which often is most of a map.
+    The first bin is of the least value alone, which often is most of a map. Where that would be many, all are sorted,
+    once.
 
     Args:
         values: (P,).
@@ -124,10 +128,17 @@ class _Histogram:
         self.bins = self._bins_of(values)
         self.counts = np.bincount(self.bins, minlength=_BINS)
 
+    @cached_property
+    def ascending(self) -> np.ndarray:
+        """Return all values sorted, (P,)."""
+        return np.sort(self.values)
+
     def below(self, asked: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return how many of the values are less than each of these (K,), and how many are no greater."""
         bins, shared = self._bins_of(asked), np.zeros(_BINS, dtype=bool)
         shared[bins[asked > self.low]] = True
+        if self.counts[shared].sum() > len(self.values) / 8:
+            return np.searchsorted(self.ascending, asked), np.searchsorted(self.ascending, asked, "right")
         near = np.sort(self.values[shared[self.bins]])
         others = np.cumsum(np.where(shared, 0, self.counts))[bins]
         less = np.where(asked > self.low, others + np.searchsorted(near, asked), 0)

@@ -152,10 +152,10 @@ def _random_ties(ranked: _Ranked) -> Array:
     """Return the mean of AUC-Judd (N,) over all orders of what is tied; of no meaning where count is 0 or P."""
     xp, values, count, less, most, pixels = ranked
     looked = values > -xp.inf
-    reach, above = (pixels - xp.min(xp.where(looked, each, pixels), axis=-1) for each in (less, most))
-    tied = xp.sum(xp.astype(looked & (less == (pixels - reach)[:, None]), values.dtype), axis=-1)
+    least, up_to = (xp.min(xp.where(looked, each, pixels), axis=-1) for each in (less, most))
+    tied = xp.sum(xp.astype(looked & (less == least[:, None]), values.dtype), axis=-1)
     # Of a pixel and so many fixations that are tied with it, any is the lowest as probably as any other.
-    expected = (above - (count - tied)) + (reach - above - tied) * tied / (tied + 1)
+    expected = (pixels - up_to - (count - tied)) + (up_to - least - tied) * tied / (tied + 1)
     return _rank_area(ranked) + expected / (pixels - count) / (2 * count)
 
 
@@ -179,7 +179,7 @@ def _area(xp: Any, alarms: Array, hits: Array) -> Array:
 
 
 def _auc_by_levels(frames: Frames, alarms: Array, splits: int | None, seed: int, *, replace: bool) -> Array:
-    """AUC (N,) over the eleven thresholds, of all false alarms (N, 11) that reach them, or of some that are drawn.
+    """AUC (N,) over the eleven thresholds, by how many false alarms (N, 11) reach each, or that many of those drawn.
 
     Chance where the map is constant: all of its pixels are at the first threshold. NaN without fixations or negatives.
     """

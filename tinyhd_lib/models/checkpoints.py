@@ -52,7 +52,7 @@ def load_model(name_or_path: str | Path) -> TinyHD:
     """
     path = locate_weights(name_or_path)
     model = _read_own(path) if path.suffix == ".safetensors" else _read_published(path)
-    if not torch.cat([tensor.flatten() for tensor in model.state_dict().values()]).isfinite().all():
+    if not all(tensor.isfinite().all() for tensor in model.state_dict().values()):
         raise BadInput(f"{path}: holds numbers that are not finite; fetch or train it anew")
     return model.eval()
 
