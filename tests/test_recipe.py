@@ -133,7 +133,7 @@ VALUES: dict[str, Any] = {
     **dict.fromkeys(("teachers", "exclude"), st.lists(WORDS, max_size=2)),
     **dict.fromkeys(("size", "teacher_size"), st.tuples(SIDES, SIDES)),
     **dict.fromkeys(("store", "cache"), st.booleans()),
-    **dict.fromkeys(("labelled_split", "auxiliary_split"), st.none() | WORDS),
+    **dict.fromkeys(("labelled_split", "auxiliary_split", "sigma"), st.none() | WORDS),
     **dict.fromkeys(("labelled_dir", "auxiliary_dir"), st.lists(WORDS, max_size=2)),
     "freeze": st.lists(st.sampled_from(["encoder", "d1", "fusion"]), max_size=2),
     "best_by": st.sampled_from(["kl", "cc", "nss"]),

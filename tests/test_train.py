@@ -587,6 +587,10 @@ def test_folders_are_one_set(labels: Recipe, tmp_path: Path) -> None:
     learnt, _ = samples.open_sources(replace(labels, **folders, labelled_split=None, validation_split=None))
     assert len(learnt) == 4
     assert len({source.digest for source in learnt}) == 4
+    narrow = replace(labels, **folders, labelled_split=None, validation_split=None, sigma="0.5deg")
+    for before, after in zip(learnt, samples.open_sources(narrow)[0], strict=True):
+        assert before.video.viewing.sigma == 2 * after.video.viewing.sigma
+        assert before.digest != after.digest, "what was kept of the other labels would be taken"
 
 
 @pytest.mark.parametrize("term", ["blocks", "features"])

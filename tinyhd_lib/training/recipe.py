@@ -94,6 +94,8 @@ class Recipe:
     """its folder, or several; the kind's environment variable if none."""
     labelled_split: str | None = None
     """its part to learn from, None for all."""
+    sigma: str | None = None
+    """how far gaze points spread in the labels: degrees (0.5deg), pixels (20px) or dhf1k; 1deg if None."""
     validation_split: str | None = None
     """its part to measure on, None for none."""
     auxiliary: _Kind | None = None

@@ -232,7 +232,8 @@ def open_sources(recipe: Recipe) -> tuple[list[Source], list[Source]]:
 def _datasets(recipe: Recipe, use: str, split: str) -> list[Dataset]:
     """Return the data sets of a recipe for a use, one for each folder, or that of the kind's environment variable."""
     kind, folders = getattr(recipe, use), getattr(recipe, f"{use}_dir") or (None,)
-    return [open_dataset(kind, folder, getattr(recipe, split)) for folder in folders] if kind else []
+    sigma = recipe.sigma if use == "labelled" else None
+    return [open_dataset(kind, each, getattr(recipe, split), sigma_degrees=sigma) for each in folders] if kind else []
 
 
 def _usable(videos: Sequence[Video], make: Callable[[Video], Source]) -> Iterator[Source]:
