@@ -14,9 +14,9 @@ demo: .venv/ready  ## saliency maps and an overlay video of VIDEO, with WEIGHTS 
 	$(BIN)/tinyhd predict $(VIDEO) $(if $(WEIGHTS),--weights $(WEIGHTS)) --out out/demo --overlay out/demo/overlay.mp4 --force
 
 check: lint  ## lint, types and the fast tests
-	$(BIN)/pytest -n 3 --dist worksteal -m "not slow"
+	$(BIN)/pytest -n 2 --dist worksteal -m "not slow"
 
-test: lint  ## all tests
+test: lint  ## all tests; some wait for browsers and kernels, so three at a time keep two cores busy
 	$(BIN)/pytest -n 3 --dist worksteal
 
 test-gpu: .venv/test  ## the tests that need a GPU
