@@ -16,9 +16,8 @@ demo: .venv/ready  ## saliency maps and an overlay video of VIDEO, with WEIGHTS 
 check: lint  ## lint, types and the fast tests
 	$(BIN)/pytest -n 2 --dist worksteal -m "not slow"
 
-# Some tests wait for browsers and kernels: three at a time keep two cores busy.
 test: lint  ## all tests
-	$(BIN)/pytest -n 3 --dist worksteal
+	$(BIN)/pytest -n 2 --dist worksteal
 
 test-gpu: .venv/test  ## the tests that need a GPU
 	$(BIN)/pytest -m gpu

@@ -127,6 +127,7 @@ class _Histogram:
         self.values, self.low, self.span = values, low, span
         self.bins = self._bins_of(values)
         self.counts = np.bincount(self.bins, minlength=_BINS)
+        self.known: dict[bytes, tuple[np.ndarray, np.ndarray]] = {}
 
     @cached_property
     def ascending(self) -> np.ndarray:
@@ -134,12 +135,18 @@ class _Histogram:
         return np.sort(self.values)
 
     def below(self, asked: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return how many of the values are less than each of these (K,), and how many are no greater."""
+        """Return how many of the values are less than each of these (K,), and how many are no greater; kept, too."""
+        key = asked.tobytes()
+        if key not in self.known:
+            self.known[key] = self._below(asked)
+        return self.known[key]
+
+    def _below(self, asked: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         bins, shared = self._bins_of(asked), np.zeros(_BINS, dtype=bool)
         shared[bins[asked > self.low]] = True
         if self.counts[shared].sum() > len(self.values) / 8:
             return np.searchsorted(self.ascending, asked), np.searchsorted(self.ascending, asked, "right")
-        near = np.sort(self.values[shared[self.bins]])
+        near = np.sort(self.values[shared[self.bins] if shared.any() else slice(0)])
         others = np.cumsum(np.where(shared, 0, self.counts))[bins]
         less = np.where(asked > self.low, others + np.searchsorted(near, asked), 0)
         return less, np.where(asked < self.low, 0, others + np.searchsorted(near, asked, "right"))
