@@ -162,7 +162,7 @@ def json_numbers(**numbers: float) -> dict[str, float | str | None]:
 
 
 def units(videos: pd.Series, data: str) -> "pd.Series[str]":
-    """Return what is drawn at random for each video: itself; of Hollywood-2, whose videos are shots, its film."""
+    """Return what is drawn at random for each video: itself; of Hollywood-2, whose videos are shots, its movie."""
     return videos.str.rpartition("_")[0] if data == "hollywood2" else videos.astype(str)
 
 

@@ -114,8 +114,8 @@ class Prepared:
 class _Histogram:
     """Rank values exactly without sorting all of them: only those are sorted that share a bin with one asked for.
 
-    The first bin is of the least value alone, which often is most of a map. Where that would be many, all are sorted,
-    once.
+    The first bin is of the least value alone, which often is most of a map. Where many values share the others with
+    what is asked for, all are sorted, once.
 
     Args:
         values: (P,).
@@ -146,7 +146,7 @@ class _Histogram:
         shared[bins[asked > self.low]] = True
         if self.counts[shared].sum() > len(self.values) / 8:
             return np.searchsorted(self.ascending, asked), np.searchsorted(self.ascending, asked, "right")
-        near = np.sort(self.values[shared[self.bins] if shared.any() else slice(0)])
+        near = np.sort(self.values[shared[self.bins]])
         others = np.cumsum(np.where(shared, 0, self.counts))[bins]
         less = np.where(asked > self.low, others + np.searchsorted(near, asked), 0)
         return less, np.where(asked < self.low, 0, others + np.searchsorted(near, asked, "right"))

@@ -98,18 +98,18 @@ def _check_repeated(dataset: Dataset, checked: Sequence[VideoCheck]) -> Iterator
     names: dict[str, Video] = {}
     told: set[tuple[str, str]] = set()
     for video, result in zip(dataset.videos, checked, strict=True):
-        film = _film_of(dataset, video.name)
+        movie = _movie_of(dataset, video.name)
         twin = contents.setdefault(result.content, video) if result.content else video
-        namesake = names.setdefault(film, video)
+        namesake = names.setdefault(movie, video)
         if twin is not video:
             check = "duplicate" if twin.split == video.split else "leakage"
             message = f"has the same content as {twin.split}/{twin.name}; leave one of them out"
-        elif namesake.split != video.split and (video.split, film) not in told:
-            check, message = "leakage", f"{film} is in {namesake.split}, too; leave one of them out"
+        elif namesake.split != video.split and (video.split, movie) not in told:
+            check, message = "leakage", f"{movie} is in {namesake.split}, too; leave one of them out"
         else:
             continue
         if check == "leakage":
-            told.add((video.split, film))
+            told.add((video.split, movie))
         yield Finding(check, video.source, message, video.split, video.name)
 
 
@@ -143,13 +143,13 @@ def _check_annotation_folders(dataset: Dataset) -> Iterator[Finding]:
 
 
 def _check_shots(dataset: Dataset) -> Iterator[Finding]:
-    """Hollywood-2: a film's frames are numbered on from shot to shot. Next to a shot that was skipped, nobody knows."""
-    films: defaultdict[tuple[str, str], dict[int, Video | Skipped]] = defaultdict(dict)
+    """Hollywood-2: a movie's frames are numbered on from shot to shot. Next to a skipped shot, nobody knows."""
+    movies: defaultdict[tuple[str, str], dict[int, Video | Skipped]] = defaultdict(dict)
     for each in _known(dataset):
         number = last_number(each.name)
         if number is not None:
-            films[each.split, _film_of(dataset, each.name)][number] = each
-    for shots in films.values():
+            movies[each.split, _movie_of(dataset, each.name)][number] = each
+    for shots in movies.values():
         for one, other in pairwise(shots[number] for number in sorted(shots)):
             if isinstance(one, Video) and isinstance(other, Video):
                 last, first = last_number(one.names[-1]), last_number(other.names[0])
@@ -179,6 +179,6 @@ def _known(dataset: Dataset) -> tuple[Video | Skipped, ...]:
     return (*dataset.videos, *dataset.skipped)
 
 
-def _film_of(dataset: Dataset, name: str) -> str:
-    """Return the film that a video is of: Hollywood-2 has a shot of it."""
+def _movie_of(dataset: Dataset, name: str) -> str:
+    """Return the movie that a video is of: Hollywood-2 has a shot of it."""
     return name.rpartition("_")[0] if dataset.kind.name == "hollywood2" else name
