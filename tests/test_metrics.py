@@ -998,12 +998,19 @@ def test_no_scale_is_too_small_or_too_large(name: str, scale: float) -> None:
     assert score(scale * saliency, against) == pytest.approx(score(saliency, against), abs=1e-9)
 
 
+def test_a_span_that_is_hardly_a_float_has_thresholds() -> None:
+    saliency, fixations = np.array([[1, -1, 0.7, -0.7, 0.3, -0.3]]), np.array([[1, 0, 0, 1, 1, 0]]) > 0
+    for score in (metrics.auc_borji, lambda *given: metrics.auc_shuffled(*given, ~fixations)):
+        assert score(2.0**1022 * saliency, fixations) == score(saliency, fixations)
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_prepared_maps_score_as_they_are_and_stay_as_they_were(kind: str) -> None:
     frames = batch([scene(seed=1), scene(seed=2)]).on(kind)
     for usual in (frames, frames.at(0), frames._replace(saliency=frames.saliency[..., :8, :9])):
         saliency, truth = metrics.prepare(usual.saliency), metrics.prepare(usual.truth)
-        prepared = usual._replace(saliency=saliency, truth=truth)
+        fixations, others = map(metrics.prepare_fixations, (usual.fixations, usual.others))
+        prepared = usual._replace(saliency=saliency, truth=truth, fixations=fixations, others=others)
         for name, metric in METRICS.items():
             np.testing.assert_array_equal(plain(metric(prepared)), plain(metric(usual)), err_msg=name)
         np.testing.assert_array_equal(plain(saliency.maps), plain(usual.saliency))
@@ -1014,7 +1021,7 @@ def test_prepared_maps_score_as_they_are_and_stay_as_they_were(kind: str) -> Non
 def test_what_is_no_array_of_real_numbers_is_refused_by_all_metrics() -> None:
     saliency, fixations = np.eye(4), np.eye(4) > 0
     others = {"auc_shuffled": (fixations,), "information_gain": (saliency,)}
-    for name in set(metrics.__all__) - {"prepare"}:
+    for name in set(metrics.__all__) - {"prepare", "prepare_fixations"}:
         against = saliency if name in {"cc", "emd", "sim", "kl_div"} else fixations
         score, more = getattr(metrics, name), others.get(name, ())
         for wrong in (saliency + 1j, np.ma.masked_array(saliency, saliency > 0)):

@@ -165,15 +165,19 @@ def blur(counts: Map, sigma: float) -> Map:
     if not 0 < 4 * len(rows) <= len(counts):
         return cv2.GaussianBlur(counts, (0, 0), sigma, borderType=cv2.BORDER_REFLECT)
     # Few points: the same sums, as a product of a Gaussian for each row and one for each column that has any.
-    down, across = _gaussians(rows, counts.shape[0], sigma), _gaussians(columns, counts.shape[1], sigma)
-    return down @ (counts[np.ix_(rows, columns)] @ across.T)
+    down, across = (
+        np.stack([_gaussian(int(place), length, sigma) for place in places])
+        for places, length in zip((rows, columns), counts.shape, strict=True)
+    )
+    return down.T @ (counts[np.ix_(rows, columns)] @ across)
 
 
-def _gaussians(places: np.ndarray, length: int, sigma: float) -> Map:
-    """Return (length, n) float32: a Gaussian at each of n places, as OpenCV's blur cuts it off and reflects it."""
-    points = np.zeros((length, len(places)), np.float32)
-    points[places, np.arange(len(places))] = 1
-    return cv2.GaussianBlur(points, (1, 0), 0, sigmaY=sigma, borderType=cv2.BORDER_REFLECT)
+@lru_cache(maxsize=4096)  # the same places come again, in other frames and for fewer observers
+def _gaussian(place: int, length: int, sigma: float) -> Map:
+    """Return (length,) float32: a Gaussian at a place, as OpenCV's blur cuts it off and reflects it."""
+    point = np.zeros((1, length), np.float32)
+    point[0, place] = 1
+    return cv2.GaussianBlur(point, (0, 1), sigma, borderType=cv2.BORDER_REFLECT)[0]
 
 
 def read_gaze(path: Path) -> Gaze:

@@ -13,7 +13,7 @@ from tinyhd_lib import metrics
 from tinyhd_lib.data.gaze import GroundTruth, blur
 from tinyhd_lib.data.transforms import Image, Map
 from tinyhd_lib.evaluation.options import ScoringProtocol
-from tinyhd_lib.metrics.arrays import Prepared, resize
+from tinyhd_lib.metrics.arrays import Fixations, Prepared, resize
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Target:
     """
 
     truth: GroundTruth
-    others: Image
+    others: Image | Fixations
     protocol: ScoringProtocol
     centre: Prepared | None = None
     sigma: float | None = None
@@ -43,9 +43,14 @@ class Target:
         return metrics.prepare(self.truth.saliency)
 
     @cached_property
+    def fixations(self) -> Fixations:
+        """Return the ground truth's fixations."""
+        return metrics.prepare_fixations(self.truth.fixations)
+
+    @cached_property
     def uniform(self) -> Prepared:
         """Return a map of the ground truth's size that knows nothing."""
-        return metrics.prepare(np.ones(self.truth.fixations.shape))
+        return metrics.prepare(np.broadcast_to(1.0, self.truth.fixations.shape))  # of one value in memory
 
 
 class Metric(NamedTuple):
@@ -67,19 +72,19 @@ def _kl(saliency: Prepared, target: Target) -> float:
 
 
 METRICS: tuple[Metric, ...] = (
-    Metric("AUC-J", lambda saliency, target: metrics.auc_judd(saliency, target.truth.fixations)),
-    Metric("AUC", lambda saliency, target: metrics.auc_rank(saliency, target.truth.fixations)),
-    Metric("AUC-B", lambda saliency, target: metrics.auc_borji(saliency, target.truth.fixations)),
-    Metric("sAUC", lambda saliency, target: metrics.auc_shuffled(saliency, target.truth.fixations, target.others)),
+    Metric("AUC-J", lambda saliency, target: metrics.auc_judd(saliency, target.fixations)),
+    Metric("AUC", lambda saliency, target: metrics.auc_rank(saliency, target.fixations)),
+    Metric("AUC-B", lambda saliency, target: metrics.auc_borji(saliency, target.fixations)),
+    Metric("sAUC", lambda saliency, target: metrics.auc_shuffled(saliency, target.fixations, target.others)),
     Metric("CC", lambda saliency, target: metrics.cc(saliency, target.saliency)),
     Metric("SIM", lambda saliency, target: metrics.sim(saliency, target.saliency)),
-    Metric("NSS", lambda saliency, target: metrics.nss(saliency, target.truth.fixations)),
+    Metric("NSS", lambda saliency, target: metrics.nss(saliency, target.fixations)),
     Metric("KL", _kl, higher_is_better=False),
 )
 
 OF_DENSITIES = (
-    Metric("IG", lambda given, target: metrics.information_gain(given, target.truth.fixations, target.centre)),
-    Metric("LL", lambda given, target: metrics.information_gain(given, target.truth.fixations, target.uniform)),
+    Metric("IG", lambda given, target: metrics.information_gain(given, target.fixations, target.centre)),
+    Metric("LL", lambda given, target: metrics.information_gain(given, target.fixations, target.uniform)),
 )
 """In bits a fixation: how much more a density knows than the centre bias, and than a uniform one."""
 

@@ -177,7 +177,7 @@ def _rows(task: Task) -> list[dict[str, Any]]:
         spread = (viewing.sigma if viewing else spread_of(truth)) if options.matched else None
         if options.matched and baseline is None:
             raise BadInput(f"{task.video.name}: `matched` is for densities, not for 8-bit maps; make .npz or 16 bits")
-        others = as_fixations(task.others, size)
+        others = metrics.prepare_fixations(as_fixations(task.others, size))
         target = Target(truth, others, PROTOCOLS[options.protocol], baseline, spread, options.emd)
         found = {CHANCE: score(chance, target), CENTRE: score(centre, target), PREDICTION: score(saliency, target)}
         if parts is not None:

@@ -3,7 +3,8 @@
 Every function takes NumPy arrays or torch tensors (on any device), one frame (H, W) or a batch (N, H, W), and answers
 with a number or with one for each frame, as the same kind of array. They compute in float64 (float32 where the device
 has none), as the MATLAB code of the DHF1K benchmark does, which they equal to 1e-6 (docs/evaluation.md). A map that
-several of them score is prepared by `prepare` first: then what they share, as how its values rank, is made once.
+several of them score is prepared by `prepare` first, fixations by `prepare_fixations`: then what they share, as how
+values rank, is made once.
 
 What the definitions leave open is decided here once, for all of them:
 
@@ -18,7 +19,7 @@ What the definitions leave open is decided here once, for all of them:
   ValueError.
 """
 
-from tinyhd_lib.metrics.arrays import prepare
+from tinyhd_lib.metrics.arrays import prepare, prepare_fixations
 from tinyhd_lib.metrics.auc import auc_borji, auc_judd, auc_rank, auc_shuffled
 from tinyhd_lib.metrics.maps import cc, emd, information_gain, kl_div, log_likelihood, nss, sim
 
@@ -34,5 +35,6 @@ __all__ = [
     "log_likelihood",
     "nss",
     "prepare",
+    "prepare_fixations",
     "sim",
 ]

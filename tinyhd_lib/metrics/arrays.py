@@ -13,6 +13,12 @@ Array = Any
 _PART = 2**15
 """Values that stay in a processor's cache: a quarter of a megabyte."""
 
+_STEPS = 10
+"""Borji's and the shuffled AUC look at the thresholds 0, 0.1, ... 1 of the stretched map."""
+
+_LARGE = 1e306
+"""Ten times a larger span might be more than a float holds."""
+
 _BINS = 2**16
 """As many as 16 bits count; smaller maps are sorted sooner than counted."""
 
@@ -81,6 +87,16 @@ class Prepared:
         return level, above
 
     @cached_property
+    def positive(self) -> tuple[Array | None, Array]:
+        """Return where (K,) a single row is more than 0, and its values there (1, K); None and all, of more rows."""
+        places = self.xp.nonzero(self.rows[0] > 0)[0] if len(self.rows) == 1 else None
+        return places, self.taken(places)
+
+    def taken(self, places: Array | None) -> Array:
+        """Return the values at these places (K,) of each row, (N, K); all, if they are None."""
+        return self.rows if places is None else self.xp.take(self.rows, places, axis=-1)
+
+    @cached_property
     def ascending(self) -> Array:
         """Return each row sorted, (N, P)."""
         return self.xp.sort(self.rows, axis=-1, stable=False)
@@ -95,70 +111,113 @@ class Prepared:
 
     @cached_property
     def _histograms(self) -> list["_Histogram"]:
-        return [_Histogram(*row) for row in zip(self.rows, self.low, self.range, strict=True)]
+        return [_Histogram(*row) for row in zip(self.rows, self.low, self.range, self.levels, strict=True)]
 
-    def at(self, chosen: Array) -> tuple[Array, Array]:
-        """Return the values at the chosen pixels (N, P) bool, ascending (N, K), and how many of K are theirs (N,).
+    @cached_property
+    def levels(self) -> Array:
+        """Return the eleven thresholds from the greatest value of each row to its least, in equal steps, (N, 11)."""
+        step = self.xp.flip(self.xp.arange(_STEPS + 1, dtype=self.low.dtype, device=device(self.low)))
+        size = self.xp.where(self.range > _LARGE, 16.0, 1.0)  # a span of that size cannot be multiplied
+        low, high = self.low / size, self.high / size
+        # Rounding must not lift the last above the maximum.
+        return self.xp.minimum((low + (high - low) * step / _STEPS) * size, self.high)
+
+    def at(self, chosen: "Fixations") -> tuple[Array, Array]:
+        """Return the values at the chosen pixels, ascending (N, K), and how many of K are theirs (N,).
 
         Rows differ in their number of chosen pixels: shorter ones begin with -inf, and K is 1 at least.
         """
-        xp, (count, pixels), where = self.xp, self.rows.shape, device(self.rows)
-        (place,) = xp.nonzero(xp.reshape(chosen, (-1,)))
-        edges, row = xp.searchsorted(place, xp.arange(count + 1, device=where) * pixels), place // pixels
-        position, counts = xp.arange(place.shape[0], device=where) - edges[row], edges[1:] - edges[:-1]
-        values = xp.full((count, max(1, int(xp.max(counts)))), -xp.inf, dtype=self.rows.dtype, device=where)
+        xp, where = self.xp, device(self.rows)
+        place, row, position, counts = chosen.places
+        values = xp.full((len(self.rows), chosen.most), -xp.inf, dtype=self.rows.dtype, device=where)
         values[row, position] = xp.reshape(self.rows, (-1,))[place]
         return xp.sort(values, axis=-1, stable=False), xp.astype(counts, self.rows.dtype)
+
+
+class Fixations:
+    """Boolean maps whose pixels several metrics ask for: found when they are first asked for, and kept.
+
+    Attributes:
+        xp: the array library's namespace.
+        maps: (H, W) or (N, H, W) boolean, as it was given.
+    """
+
+    def __init__(self, xp: Any, maps: Array) -> None:
+        self.xp, self.maps = xp, maps
+
+    @cached_property
+    def places(self) -> tuple[Array, Array, Array, Array]:
+        """Return, of each of M chosen pixels, its place among all, its map and its number there; each map's count."""
+        xp, where, pixels = self.xp, device(self.maps), self.maps.shape[-2] * self.maps.shape[-1]
+        flat = xp.reshape(self.maps, (-1,))
+        (place,) = xp.nonzero(flat)
+        maps = xp.arange(flat.shape[0] // pixels + 1, device=where)
+        edges, row = xp.searchsorted(place, maps * pixels), place // pixels
+        return place, row, xp.arange(place.shape[0], device=where) - edges[row], edges[1:] - edges[:-1]
+
+    @cached_property
+    def most(self) -> int:
+        """Return the greatest number of chosen pixels in a map, 1 at least."""
+        return max(1, int(self.xp.max(self.places[-1])))
 
 
 class _Histogram:
     """Rank values exactly without sorting all of them: only those are sorted that share a bin with one asked for.
 
-    The first bin is of the least value alone, which often is most of a map. Where many values share the others with
-    what is asked for, all are sorted, once.
+    Where many values share bins with what is asked for, all are sorted, once.
 
     Args:
         values: (P,).
         low: the least of them, (1,).
         span: the greatest less the least, (1,), more than 0.
+        levels: what will be asked for as well, (11,): values are gone through once for both.
     """
 
-    def __init__(self, values: np.ndarray, low: np.ndarray, span: np.ndarray) -> None:
-        self.values, self.low, self.span = values, low, span
-        self.bins = self._bins_of(values)
+    def __init__(self, values: np.ndarray, low: np.ndarray, span: np.ndarray, levels: np.ndarray) -> None:
+        above = values > low
+        self.least = len(values) - int(np.count_nonzero(above))
+        # The least value is often that of most of a map: then how many these are is enough.
+        self.values = values[above] if self.least > len(values) / 8 else values
+        self.pixels, self.low, self.span, self.levels = len(values), low, span, levels
+        self.bins = self._bins_of(self.values)
         self.counts = np.bincount(self.bins, minlength=_BINS)
         self.known: dict[bytes, tuple[np.ndarray, np.ndarray]] = {}
 
     @cached_property
     def ascending(self) -> np.ndarray:
-        """Return all values sorted, (P,)."""
+        """Return all values sorted."""
         return np.sort(self.values)
 
     def below(self, asked: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return how many of the values are less than each of these (K,), and how many are no greater; kept, too."""
-        key = asked.tobytes()
-        if key not in self.known:
-            self.known[key] = self._below(asked)
-        return self.known[key]
+        if asked.tobytes() not in self.known:
+            both = self._below(np.concatenate([asked, self.levels]))
+            for each, part in ((asked, np.s_[: len(asked)]), (self.levels, np.s_[len(asked) :])):
+                self.known[each.tobytes()] = both[0][part], both[1][part]
+        return self.known[asked.tobytes()]
 
     def _below(self, asked: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         bins, shared = self._bins_of(asked), np.zeros(_BINS, dtype=bool)
         shared[bins[asked > self.low]] = True
         if self.counts[shared].sum() > len(self.values) / 8:
-            return np.searchsorted(self.ascending, asked), np.searchsorted(self.ascending, asked, "right")
-        near = np.sort(self.values[shared[self.bins]])
-        others = np.cumsum(np.where(shared, 0, self.counts))[bins]
-        less = np.where(asked > self.low, others + np.searchsorted(near, asked), 0)
-        return less, np.where(asked < self.low, 0, others + np.searchsorted(near, asked, "right"))
+            near, others = self.ascending, np.zeros(len(asked), int)
+        else:
+            near = np.sort(self.values[np.take(shared, self.bins)])
+            others = np.cumsum(np.where(shared, 0, self.counts))[bins]
+        others += self.pixels - len(self.values)
+        less, most = (others + np.searchsorted(near, asked, side) for side in ("left", "right"))
+        return np.where(asked > self.low, less, 0), np.where(asked > self.low, most, self.least * (asked == self.low))
 
     @np.errstate(over="ignore", invalid="ignore")
     def _bins_of(self, values: np.ndarray) -> np.ndarray:
-        """Return bins, of a greater value never a lesser one; three at most where a float cannot hold the span."""
-        scaled = values - self.low
-        scaled /= self.span
-        scaled *= _BINS - 1
-        np.fmin(scaled, _BINS - 1, out=scaled)
-        return np.fmax(scaled, values > self.low, out=scaled).astype(np.uint16)
+        """Return bins, of a greater value never a lesser one; two at most where a float cannot hold the span."""
+        bins = np.empty(len(values), np.uint16)
+        for start in range(0, len(values), _PART):
+            scaled = values[start : start + _PART] - self.low
+            scaled /= self.span
+            scaled *= _BINS - 1
+            bins[start : start + _PART] = np.fmax(np.fmin(scaled, _BINS - 1), 0)
+        return bins
 
 
 def search(ascending: Array, values: Array, side: Literal["left", "right"] = "left") -> Array:
@@ -194,7 +253,7 @@ class Frames(NamedTuple):
 
     Attributes:
         saliency: the predictions, N of them.
-        truths: the ground truths: fixations (N, H * W) boolean, or maps.
+        truths: the ground truths: `Fixations`, or maps.
         single: whether one frame was given without a batch axis.
     """
 
@@ -232,19 +291,31 @@ def prepare(maps: Array | Prepared, size: tuple[int, int] | None = None, what: s
     return maps if size in {None, maps.maps.shape[-2:]} else Prepared(maps.xp, resize(maps.maps, size))
 
 
-def with_fixations(saliency: Array | Prepared, *fixations: Array, what: str = "saliency") -> Frames:
+def prepare_fixations(fixations: Array | Fixations) -> Fixations:
+    """Check boolean maps, so that several metrics may take them and find the fixations once.
+
+    Args:
+        fixations: (H, W) or (N, H, W) boolean; prepared ones stay as they are.
+
+    Raises:
+        ValueError: shapes or types that no metric can use.
+    """
+    if isinstance(fixations, Fixations):
+        return fixations
+    if "bool" not in str(fixations.dtype):
+        raise ValueError(f"fixations are a boolean map, got {fixations.dtype} (write fixations > 0)")
+    return Fixations(array_namespace(fixations), _plain(fixations, "fixations"))
+
+
+def with_fixations(saliency: Array | Prepared, *fixations: Array | Fixations, what: str = "saliency") -> Frames:
     """Return a prediction, called ``what`` in errors, with boolean maps of fixations.
 
     Raises:
         ValueError: shapes, types or values that no metric can use.
     """
-    for each in fixations:
-        if "bool" not in str(each.dtype):
-            raise ValueError(f"fixations are a boolean map, got {each.dtype} (write fixations > 0)")
-    truths = [_plain(each, "fixations") for each in fixations]
-    prediction = _fitting(prepare(saliency, what=what), truths, what)
-    rows = [prediction.xp.reshape(each, prediction.rows.shape) for each in truths]
-    return Frames(prediction, rows, single=len(truths[0].shape) == 2)
+    truths = [prepare_fixations(each) for each in fixations]
+    prediction = _fitting(prepare(saliency, what=what), [each.maps for each in truths], what)
+    return Frames(prediction, truths, single=len(truths[0].maps.shape) == 2)
 
 
 def with_maps(saliency: Array | Prepared, ground_truth: Array | Prepared) -> Frames:

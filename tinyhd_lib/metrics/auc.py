@@ -9,13 +9,12 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 from array_api_compat import to_device
 
-from tinyhd_lib.metrics.arrays import Array, Frames, Prepared, search, with_fixations
-
-_STEPS = 10
-"""Borji's and the shuffled AUC look at the thresholds 0, 0.1, ... 1 of the stretched map."""
+from tinyhd_lib.metrics.arrays import Array, Fixations, Frames, Prepared, search, with_fixations
 
 
-def auc_judd(saliency: Array | Prepared, fixations: Array, ties: Literal["random", "below"] = "random") -> Array:
+def auc_judd(
+    saliency: Array | Prepared, fixations: Array | Fixations, ties: Literal["random", "below"] = "random"
+) -> Array:
     """AUC-Judd: thresholds are the saliencies at the fixations, false alarms are all other pixels.
 
     The MATLAB code adds a tiny random number to every pixel, so that of those that are tied any may come first. The
@@ -39,7 +38,7 @@ def auc_judd(saliency: Array | Prepared, fixations: Array, ties: Literal["random
     return _auc_by_values(saliency, fixations, _random_ties if ties == "random" else _ties_below)
 
 
-def auc_rank(saliency: Array | Prepared, fixations: Array) -> Array:
+def auc_rank(saliency: Array | Prepared, fixations: Array | Fixations) -> Array:
     """Exact AUC: how probably a fixated pixel is more salient than another one, ties counting half (Mann-Whitney).
 
     Args, returns and errors are those of `auc_judd`. Any monotone transform of the map leaves it as it is.
@@ -47,7 +46,9 @@ def auc_rank(saliency: Array | Prepared, fixations: Array) -> Array:
     return _auc_by_values(saliency, fixations, _rank_area)
 
 
-def auc_borji(saliency: Array | Prepared, fixations: Array, splits: int | None = None, seed: int = 0) -> Array:
+def auc_borji(
+    saliency: Array | Prepared, fixations: Array | Fixations, splits: int | None = None, seed: int = 0
+) -> Array:
     """AUC-Borji: false alarms are as many random pixels as there are fixations, drawn with replacement.
 
     The area is linear in the false alarms, so its mean over infinitely many draws is known in closed form. That exact
@@ -66,13 +67,17 @@ def auc_borji(saliency: Array | Prepared, fixations: Array, splits: int | None =
         ValueError: see `tinyhd_lib.metrics`; or ``splits`` is less than 1.
     """
     frames = with_fixations(saliency, fixations)
-    below, _ = frames.saliency.below(_levels(frames.saliency))
+    below, _ = frames.saliency.below(frames.saliency.levels)
     alarms = frames.saliency.rows.shape[-1] - below
     return frames.answer(_auc_by_levels(frames, alarms, splits, seed, replace=True))
 
 
 def auc_shuffled(
-    saliency: Array | Prepared, fixations: Array, other_fixations: Array, splits: int | None = None, seed: int = 0
+    saliency: Array | Prepared,
+    fixations: Array | Fixations,
+    other_fixations: Array | Fixations,
+    splits: int | None = None,
+    seed: int = 0,
 ) -> Array:
     """Shuffled AUC: false alarms are where people looked in other frames, so that a mere centre bias gains nothing.
 
@@ -94,7 +99,7 @@ def auc_shuffled(
     """
     frames = with_fixations(saliency, fixations, other_fixations)
     others, _ = frames.saliency.at(frames.truths[1])
-    alarms = others.shape[-1] - search(others, _levels(frames.saliency))
+    alarms = others.shape[-1] - search(others, frames.saliency.levels)
     return frames.answer(_auc_by_levels(frames, alarms, splits, seed, replace=False))
 
 
@@ -119,7 +124,7 @@ class _Ranked(NamedTuple):
 
 
 @np.errstate(divide="ignore", invalid="ignore")
-def _auc_by_values(saliency: Array | Prepared, fixations: Array, area: Callable[[_Ranked], Array]) -> Array:
+def _auc_by_values(saliency: Array | Prepared, fixations: Array | Fixations, area: Callable[[_Ranked], Array]) -> Array:
     """Return AUCs whose thresholds are the saliencies at the fixations.
 
     Args:
@@ -187,7 +192,7 @@ def _auc_by_levels(frames: Frames, alarms: Array, splits: int | None, seed: int,
         raise ValueError(f"splits {splits}: at least 1, or None for the exact mean")
     xp, saliency = frames.saliency.xp, frames.saliency.rows
     fixated, _ = frames.saliency.at(frames.truths[0])
-    hits = fixated.shape[-1] - search(fixated, _levels(frames.saliency))
+    hits = fixated.shape[-1] - search(fixated, frames.saliency.levels)
     if splits is not None:
         counts, among = (np.asarray(to_device(each, "cpu")) for each in (hits[:, -1], alarms))
         drawn = [_drawn(*each, splits, seed, replace=replace) for each in zip(counts, among, strict=True)]
@@ -208,14 +213,6 @@ def _drawn(fixated: int, alarms: np.ndarray, splits: int, seed: int, *, replace:
     else:
         found = rng.multivariate_hypergeometric(counts, min(fixated, counts.sum()), splits)
     return np.cumsum(found, axis=-1).mean(axis=0)
-
-
-def _levels(maps: Prepared) -> Array:
-    """Return the thresholds (N, 11), from the map's maximum to its minimum."""
-    xp, low, high = maps.xp, maps.low, maps.high
-    step = xp.flip(xp.arange(_STEPS + 1, dtype=low.dtype, device=low.device))
-    # Rounding must not lift the last above the maximum.
-    return xp.minimum(low + (high - low) * step / _STEPS, high)
 
 
 def _shares(xp: Any, counts: Array, dtype: Any) -> Array:

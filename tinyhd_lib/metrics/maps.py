@@ -7,7 +7,17 @@ from collections.abc import Callable
 
 import numpy as np
 
-from tinyhd_lib.metrics.arrays import Array, Frames, Prepared, inner, prepare, summed, with_fixations, with_maps
+from tinyhd_lib.metrics.arrays import (
+    Array,
+    Fixations,
+    Frames,
+    Prepared,
+    inner,
+    prepare,
+    summed,
+    with_fixations,
+    with_maps,
+)
 
 EPSILON = 2.0**-52
 """MATLAB's ``eps``, which the benchmark adds in its KL divergence; no probability is taken to be less."""
@@ -37,7 +47,7 @@ def cc(saliency: Array | Prepared, ground_truth: Array | Prepared) -> Array:
     return frames.answer(xp.where(truth.constant, xp.nan, correlation))
 
 
-def nss(saliency: Array | Prepared, fixations: Array) -> Array:
+def nss(saliency: Array | Prepared, fixations: Array | Fixations) -> Array:
     """Normalised scanpath saliency: the mean of the standardised map at the fixated pixels.
 
     Args:
@@ -105,8 +115,10 @@ def kl_div(saliency: Array | Prepared, ground_truth: Array | Prepared, epsilon: 
         logarithm = xp.log(people / (of_prediction(p) + epsilon) + epsilon)
         return xp.where(people > 0, people * logarithm, 0.0)  # 0 log 0 = 0
 
+    # Most of a ground truth is often 0, and adds nothing.
+    places, people = truth.positive
     with np.errstate(divide="ignore", invalid="ignore"):
-        divergence = summed(xp, terms, prediction.rows, truth.rows)
+        divergence = summed(xp, terms, prediction.taken(places), people)
     return frames.answer(xp.where(truth.high[:, 0] > 0, divergence, xp.nan))
 
 
@@ -140,7 +152,7 @@ def emd(saliency: Array | Prepared, ground_truth: Array | Prepared) -> Array:
     return frames.answer(xp.where(truth.high[:, 0] > 0, xp.asarray(distances, dtype=truth.rows.dtype), xp.nan))
 
 
-def log_likelihood(saliency: Array | Prepared, fixations: Array) -> Array:
+def log_likelihood(saliency: Array | Prepared, fixations: Array | Fixations) -> Array:
     """Return the mean log probability of a fixated pixel, the prediction divided by its sum.
 
     A map of fixations tells who was first at a pixel and nothing of the others: with very many observers, even the true
@@ -160,7 +172,7 @@ def log_likelihood(saliency: Array | Prepared, fixations: Array) -> Array:
     return _log_likelihood(saliency, fixations, "saliency")
 
 
-def information_gain(saliency: Array | Prepared, fixations: Array, baseline: Array | Prepared) -> Array:
+def information_gain(saliency: Array | Prepared, fixations: Array | Fixations, baseline: Array | Prepared) -> Array:
     """Return how many bits a fixation the prediction knows more than a baseline does: the difference in log-likelihood.
 
     Args:
@@ -177,7 +189,7 @@ def information_gain(saliency: Array | Prepared, fixations: Array, baseline: Arr
     return log_likelihood(saliency, fixations) - _log_likelihood(baseline, fixations, "baseline")
 
 
-def _log_likelihood(saliency: Array | Prepared, fixations: Array, what: str) -> Array:
+def _log_likelihood(saliency: Array | Prepared, fixations: Array | Fixations, what: str) -> Array:
     frames = with_fixations(saliency, fixations, what=what)
     xp, as_density = frames.saliency.xp, density(frames.saliency)
     return frames.answer(_mean_at(frames, lambda values: xp.log2(xp.clip(as_density(values), EPSILON))))
@@ -191,6 +203,8 @@ def density(maps: Prepared) -> Callable[[Array], Array]:
     """
     if float(maps.xp.min(maps.low)) < 0:
         raise ValueError("a density has no negative values: subtract the minimum, or take exp of a log density")
+    if not bool(maps.xp.any(maps.total <= 0)):
+        return lambda values: values / maps.total
     uniform = maps.xp.astype(maps.total <= 0, maps.total.dtype) / maps.rows.shape[-1]
     divisor = maps.xp.where(maps.total > 0, maps.total, 1.0)
     return lambda values: values / divisor + uniform
