@@ -245,6 +245,12 @@ def test_every_frame_that_is_sought_is_the_one_that_is_seen(page: Page) -> None:
             f"document.querySelector('.tinyhd-caption').textContent.startsWith('frame {148 - step},')"
         )
         assert _number(_pixels(page)) == 148 - step
+    page.evaluate(
+        """for (let press = 0; press < 30; press++) document.querySelector(".tinyhd-viewer").dispatchEvent(
+            new KeyboardEvent("keydown", { key: "ArrowLeft", bubbles: true }))"""
+    )
+    page.wait_for_function("document.querySelector('.tinyhd-caption').textContent.startsWith('frame 110,')")
+    assert _number(_pixels(page)) == 110, "keys may be faster than pictures"
 
 
 @needs_browser

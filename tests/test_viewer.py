@@ -417,6 +417,12 @@ def test_a_reader_gets_the_widget_and_a_sheet(
     assert shown["text/html"].startswith("<figure>")
 
 
+def test_voila_executes_a_notebook_for_a_reader(viewer: SaliencyViewer, monkeypatch: pytest.MonkeyPatch) -> None:
+    _executed_by(monkeypatch, {"allow_stdin": False})
+    monkeypatch.setenv("SERVER_SOFTWARE", "voila/0.5.13")
+    assert WIDGET in _shown_in_a_cell(viewer)
+
+
 def test_an_executed_notebook_gets_the_page_alone(viewer: SaliencyViewer, monkeypatch: pytest.MonkeyPatch) -> None:
     _executed_by(monkeypatch, {"allow_stdin": False})
     shown = _shown_in_a_cell(viewer)

@@ -3205,7 +3205,8 @@ var Viewer = class {
         if (this.meta.sources.length < 2 && this.meta.comparing.includes(view)) this.status.tell(`${view} ${LONE}`);
         else change2({ view });
       },
-      step: (frames) => go(this.frame + frames),
+      step: (frames) => go(this.now.frame + frames),
+      // keys may be faster than pictures
       play: () => change2({ playing: !this.now.playing }),
       loop: () => change2({ loop: !this.now.loop }),
       fade: (steps) => change2({ alpha: Math.min(Math.max(Math.round(10 * this.now.alpha + steps) / 10, 0), 1) }),

@@ -10,6 +10,7 @@ notebook, an exported page), a page with everything in it, or a sheet of moments
 """
 
 import json
+import os
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, replace
@@ -84,9 +85,13 @@ class InCell(DOMWidget):  # type: ignore[misc]
 
 
 def _is_watched() -> bool:
-    """Return whether somebody sits at the notebook: programs that execute one let no cell ask for input."""
+    """Return whether somebody sits at the notebook: programs that execute one let no cell ask for input.
+
+    Voila is one, too, but executes it for somebody.
+    """
     message: Any = getattr(get_ipython(), "get_parent", dict)()
-    return message.get("content", {}).get("allow_stdin", True)
+    is_voila = os.environ.get("SERVER_SOFTWARE", "").startswith("voila/")
+    return is_voila or message.get("content", {}).get("allow_stdin", True)
 
 
 _KINDS: dict[type, Any] = {int: Int, float: Float, str: Unicode, bool: Bool, list: List}

@@ -322,7 +322,7 @@ export class Viewer implements Member {
         if (this.meta.sources.length < 2 && this.meta.comparing.includes(view)) this.status.tell(`${view} ${LONE}`);
         else change({ view });
       },
-      step: (frames) => go(this.frame + frames),
+      step: (frames) => go(this.now.frame + frames), // keys may be faster than pictures
       play: () => change({ playing: !this.now.playing }),
       loop: () => change({ loop: !this.now.loop }),
       fade: (steps) => change({ alpha: Math.min(Math.max(Math.round(10 * this.now.alpha + steps) / 10, 0), 1) }),
