@@ -17,22 +17,17 @@ Targets = Mapping[str, Tensor]
 """What a student is taught, each (N, C, T, H, W): ``label`` (zero where nobody looked), and of the teacher ``map``,
 ``d1`` (C = 4, from the finest level to the coarsest), ``d2`` and ``d3``."""
 
-Term = Literal[
-    "ground_truth",
-    "ground_truth_cc",
-    "ground_truth_nss",
-    "teacher_map",
-    "teacher_cc",
-    "d1",
-    "d2",
-    "d3",
-    "d2_ground_truth",
-    "d3_ground_truth",
-    "blocks",
-    "features",
-]
-"""The name of a term; published weights of ``d2_ground_truth`` and ``d3_ground_truth``, where used, are 0.5. Of
-``blocks`` and ``features`` see `tinyhd_lib.training.blocks`."""
+OfLabels = Literal["ground_truth", "ground_truth_cc", "ground_truth_nss", "d2_ground_truth", "d3_ground_truth"]
+"""The names of terms of where people looked; published weights of the latter two, where used, are 0.5."""
+
+OfAnswers = Literal["teacher_map", "teacher_cc", "d1", "d2", "d3"]
+"""Those of what a teacher says."""
+
+OfFeatures = Literal["blocks", "features"]
+"""Those of what is inside of it, see `tinyhd_lib.training.blocks`."""
+
+Term = Literal[OfLabels, OfAnswers, OfFeatures]
+"""The name of a term."""
 
 TERMS: tuple[Term, ...] = get_args(Term)
 

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from tinyhd_lib.errors import BadInput
-from tinyhd_lib.losses import Targets, Term, unexplained
+from tinyhd_lib.losses import OfFeatures, Targets, unexplained
 from tinyhd_lib.models.student import SaliencyOutput, TinyHD
 from tinyhd_lib.training.teachers import Teacher
 
@@ -49,7 +49,7 @@ class BesideTeacher(nn.Module):
         return self.student.fused(self.student.decode(levels)), targets, wrong
 
 
-def beside_teacher(student: TinyHD, teacher: Teacher | None, term: Term) -> BesideTeacher:
+def beside_teacher(student: TinyHD, teacher: Teacher | None, term: OfFeatures) -> BesideTeacher:
     """Put a student beside the network of its teacher.
 
     Args:

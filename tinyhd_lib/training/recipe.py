@@ -5,7 +5,7 @@ from dataclasses import field, fields
 from difflib import get_close_matches
 from functools import wraps
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self, TypeVar
+from typing import Annotated, Any, Literal, Self, TypeVar, get_args
 
 import yaml
 from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
@@ -14,7 +14,7 @@ from pydantic_core import ErrorDetails, to_jsonable_python
 
 from tinyhd_lib.errors import BadInput
 from tinyhd_lib.files import read_values, read_yaml
-from tinyhd_lib.losses import PUBLISHED_WEIGHTS, Term
+from tinyhd_lib.losses import PUBLISHED_WEIGHTS, OfFeatures, Term
 from tinyhd_lib.models.spec import MODEL_SPECS, ModelSpec
 
 Class = TypeVar("Class")
@@ -29,7 +29,7 @@ def _model(name: str) -> str:
     return MODEL_SPECS.published_name(name)
 
 
-_OF_FEATURES: tuple[Term, ...] = ("blocks", "features")
+_OF_FEATURES: tuple[OfFeatures, ...] = get_args(OfFeatures)
 _Kind = Literal["dhf1k", "ucf", "hollywood2", "kinetics", "folder", "gaze", "avimos"]
 _Flag = Annotated[bool, Field(strict=True)]
 _Integer = Annotated[int, Field(strict=True)]
@@ -190,7 +190,7 @@ class Recipe:
         return MODEL_SPECS[self.model]
 
     @property
-    def features(self) -> Term | None:
+    def features(self) -> OfFeatures | None:
         """Return the term by which features are learnt, see `tinyhd_lib.training.blocks`; None if none is."""
         return next((term for term in _OF_FEATURES if self.terms.get(term)), None)
 
