@@ -28,7 +28,8 @@ def draw(image: Image, grey: Image, drawing: Drawing) -> Image:
     if drawing.style == "contours":
         return _contours(image, grey, drawing)
     if drawing.style == "overlay":
-        return _mixed(image, grey, *_overlay_tables(drawing.colormap, drawing.alpha, drawing.floor))
+        opacity = drawing.alpha * ((np.arange(256) / 255 - drawing.floor) / (1 - drawing.floor)).clip(0)
+        return _mixed(image, grey, drawing.colormap, opacity)
     coloured = cv2.applyColorMap(grey, colours_of(drawing.colormap))
     return coloured if drawing.style == "map" else np.hstack([image, coloured])
 
@@ -44,7 +45,7 @@ def draw_difference(image: Image, first: Image, second: Image, alpha: float) -> 
     """
     signed = first.astype(np.int16) - second
     shifted = (signed + 128).clip(0, 255).astype(np.uint8)
-    drawn = _mixed(image, shifted, *_difference_tables(alpha))
+    drawn = _mixed(image, shifted, "PuOr_r", alpha * np.abs(np.arange(256) - 128) / 128)
     for sign, place in (("+", signed.argmax()), ("-", signed.argmin())):
         row, column = divmod(int(place), signed.shape[1])
         if signed[row, column]:
@@ -96,7 +97,11 @@ def mark_region(image: Image, corners: Map, name: str) -> Image:
     return drawn
 
 
-def _mixed(image: Image, grey: Image, glow: Image, dimming: Image) -> Image:
+def _mixed(image: Image, grey: Image, colormap: str, opacity: Map) -> Image:
+    """Lay the colours of grey levels over a picture, each as opaque as (256,) tells."""
+    opaque = opacity.reshape(256, 1, 1)
+    glow = np.round(colours_of(colormap) * opaque).astype(np.uint8)
+    dimming = np.repeat(np.round(255 * (1 - opaque)), 3, axis=2).astype(np.uint8)
     dimmed = cv2.multiply(image, cv2.applyColorMap(grey, dimming), scale=1 / 255)
     return cv2.add(dimmed, cv2.applyColorMap(grey, glow))
 
@@ -122,22 +127,3 @@ def colours_of(colormap: str) -> Image:
     """Return (256, 1, 3): the colour of every grey level."""
     rgba = mpl.colormaps[colormap](np.arange(256), bytes=True)
     return np.ascontiguousarray(rgba[:, np.newaxis, :3])
-
-
-@lru_cache
-def _overlay_tables(colormap: str, alpha: float, floor: float) -> tuple[Image, Image]:
-    """Return (256, 1, 3) each: for every grey level, the light laid over, and what is left of the frame's own."""
-    return _mixing(colours_of(colormap), alpha * ((np.arange(256) / 255 - floor) / (1 - floor)).clip(0))
-
-
-@lru_cache
-def _difference_tables(alpha: float) -> tuple[Image, Image]:
-    """Return the same for differences, of which 128 is none."""
-    return _mixing(colours_of("PuOr_r"), alpha * np.abs(np.arange(256) - 128) / 128)
-
-
-def _mixing(colours: Image, opacity: Map) -> tuple[Image, Image]:
-    opaque = opacity.reshape(256, 1, 1)
-    glow = np.round(colours * opaque).astype(np.uint8)
-    dimming = np.repeat(np.round(255 * (1 - opaque)), 3, axis=2).astype(np.uint8)
-    return glow, dimming
