@@ -2,7 +2,8 @@
 
 It is 3x3 in space, of stride 1 there, and has any kernel and stride in time. Arrays are flat float32 of contiguous
 (N, C, T, H, W) tensors, W a multiple of `LANES`. Every kernel makes the planes (a channel of a clip) ``first`` to
-``last``; ``sizes`` are channels, frames of the input and of the result, H, W, and kernel, stride and padding in time.
+``last``; ``sizes`` are channels, frames of the input and of the result, H, W, and in time kernel, stride, how far apart
+the input's frames lie (1), and padding.
 """
 
 import numpy as np
@@ -13,41 +14,28 @@ from tinyhd_lib.runtime.fused.simd import LANES, add, fma, load, splat, store
 
 @compiled
 def convolve(x, taps, out, sizes, first, last):
-    """Convolve planes of x by their channel's taps (kernel, 3, 3)."""
-    channels, frames, lasting, height, width, kernel, stride, padding = sizes
+    """Convolve planes of x by their channel's taps (kernel, 3, 3).
+
+    Frames of x lie ``apart``, with nothing between them. So the gradient of what was convolved with that stride becomes
+    its input's, by the taps in reverse.
+    """
+    channels, frames, lasting, height, width, kernel, stride, apart, padding = sizes
     size = height * width
     for plane in range(first, last):
         for t in range(lasting):
             o = (plane * lasting + t) * size
             out[o : o + size] = 0
             for dt in range(kernel):
-                source = t * stride + dt - padding
-                if source >= 0 and source < frames:
+                place = t * stride + dt - padding
+                if place >= 0 and place % apart == 0 and place // apart < frames:
                     k = (plane % channels * kernel + dt) * 9
-                    _add_frame(x, (plane * frames + source) * size, taps, k, 1, out, o, height, width)
-
-
-@compiled
-def input_gradient(gradient, taps, out, sizes, first, last):
-    """Gather what every pixel was part of: a convolution by the taps in reverse."""
-    channels, frames, lasting, height, width, kernel, stride, padding = sizes
-    size = height * width
-    for plane in range(first, last):
-        for t in range(frames):
-            o = (plane * frames + t) * size
-            out[o : o + size] = 0
-            for dt in range(kernel):
-                later = t + padding - dt
-                if later >= 0 and later % stride == 0 and later // stride < lasting:
-                    k = (plane % channels * kernel + dt) * 9 + 8
-                    i = (plane * lasting + later // stride) * size
-                    _add_frame(gradient, i, taps, k, -1, out, o, height, width)
+                    _add_frame(x, (plane * frames + place // apart) * size, taps, k, out, o, height, width)
 
 
 @compiled
 def weight_gradient(x, gradient, out, sizes, first, last):
     """Add to the taps (plane, kernel, 3, 3, LANES) of a plane what the lanes of its pixels sum up to."""
-    _, frames, lasting, height, width, kernel, stride, padding = sizes
+    _, frames, lasting, height, width, kernel, stride, _, padding = sizes
     zero = splat(np.float32(0))
     for plane in range(first, last):
         for dt in range(kernel):
@@ -72,17 +60,17 @@ def weight_gradient(x, gradient, out, sizes, first, last):
 
 
 @compiled
-def _add_frame(x, i, taps, k, step, out, o, height, width):
-    """Add to a frame another one that is convolved by nine taps, from ``k`` on in steps of 1 or -1."""
+def _add_frame(x, i, taps, k, out, o, height, width):
+    """Add to a frame another one that is convolved by nine taps, from ``k`` on."""
     for row in range(height):
         for w in range(0, width, LANES):
             total = load(out, o + row * width + w)
             for dr in range(max(0, 1 - row), min(3, height + 1 - row)):
                 left, here, right = around(x, i + (row + dr - 1) * width + w, w, width)
-                j = k + step * 3 * dr
+                j = k + 3 * dr
                 total = fma(splat(taps[j]), left, total)
-                total = fma(splat(taps[j + step]), here, total)
-                total = fma(splat(taps[j + 2 * step]), right, total)
+                total = fma(splat(taps[j + 1]), here, total)
+                total = fma(splat(taps[j + 2]), right, total)
             store(out, o + row * width + w, total)
 
 

@@ -53,7 +53,7 @@ class DepthwiseFunction(torch.autograd.Function):
         clips, channels, frames, height, width = x.shape
         lasting = (frames + 2 * padding - kernel) // stride + 1
         out = x.new_empty(clips, channels, lasting, height, width)
-        ctx.sizes = channels, frames, lasting, height, width, kernel, stride, padding
+        ctx.sizes = channels, frames, lasting, height, width, kernel, stride, 1, padding
         ctx.save_for_backward(x, weight)
         _share(kernels.convolve, ctx.sizes, x, weight, out)
         return out
@@ -63,7 +63,9 @@ class DepthwiseFunction(torch.autograd.Function):
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, None, None]:
         x, weight = ctx.saved_tensors
         gradient, of_input = gradient.contiguous(), torch.empty_like(x)
-        _share(kernels.input_gradient, ctx.sizes, gradient, weight, of_input)
+        channels, frames, lasting, *plane, kernel, stride, _, padding = ctx.sizes
+        back = channels, lasting, frames, *plane, kernel, 1, stride, kernel - 1 - padding
+        _share(kernels.convolve, back, gradient, weight.flip(2, 3, 4), of_input)
         lanes = x.new_zeros(*x.shape[:2], *weight.shape[1:], LANES)
         _share(kernels.weight_gradient, ctx.sizes, x, gradient, lanes)
         return of_input, lanes.sum((0, -1)), None, None
