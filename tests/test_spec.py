@@ -74,10 +74,11 @@ def test_labels_tell_the_models_of_one_reduction_apart() -> None:
 
 def test_the_page_about_the_model_has_the_decoders_tables() -> None:
     page = (ROOT / "docs/model.md").read_text(encoding="utf-8").replace(" | ", " ")
-    for table in (decoders._D2_CHANNELS, decoders._D3_CHANNELS):
-        for reduction, channels in table.items():
+    first, *others = decoders.DECODER_CLASSES.values()
+    for decoder in others:
+        for reduction, channels in decoder.channels.items():
             assert f"| {reduction} {' '.join(map(str, channels))} |" in page
-    for number, level in enumerate(zip(*decoders._D1_INPUTS.values(), strict=True), start=1):
-        width, rest = decoders._D1_BRANCHES[number - 1]
-        blocks = " ".join(map(str, rest))
-        assert f"| L{number} {', '.join(map(str, level))} (., {width}) {blocks} |" in page
+    for number in range(4):
+        inputs = ", ".join(str(channels[4 * number][0]) for channels in first.channels.values())
+        (_, width), *rest = first.channels[1][4 * number : 4 * number + 4]
+        assert f"| L{number + 1} {inputs} (., {width}) {' '.join(map(str, rest))} |" in page

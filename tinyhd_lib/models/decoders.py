@@ -25,41 +25,9 @@ _HALVE: Triple = (3, 2, 1)
 _BLEND: Triple = (3, 1, 1)
 _FRAMEWISE: Triple = (1, 1, 0)
 
-# (input, output) channels of every block. D1: four branches of four, for L1..L4; only what a branch's first block reads
-# depends on the encoder's reduction.
+# What the first block of each of D1's branches reads, for L1..L4, by the encoder's reduction.
 _D1_INPUTS = {1: (28, 24, 136, 130), 2: (14, 12, 68, 65), 4: (7, 6, 34, 130), 8: (8, 12, 68, 65)}
-_D1_BRANCHES: tuple[tuple[int, Channels], ...] = (
-    (24, ((24, 48), (12, 24), (24, 1))),
-    (56, ((14, 56), (14, 28), (28, 1))),
-    (56, ((14, 56), (14, 56), (14, 1))),
-    (136, ((34, 136), (34, 136), (34, 1))),
-)
-# All three by the encoder's reduction.
-_D1_CHANNELS: dict[int, Channels] = {
-    reduction: tuple(
-        pair for read, (width, rest) in zip(inputs, _D1_BRANCHES, strict=True) for pair in ((read, width), *rest)
-    )
-    for reduction, inputs in _D1_INPUTS.items()
-}
-_D2_CHANNELS: dict[int, Channels] = {
-    1: ((520, 544), (136, 96), (24, 24), (24, 112), (28, 28), (28, 28), (28, 28), (7, 1)),
-    2: ((260, 272), (68, 48), (12, 12), (12, 56), (14, 14), (14, 14), (14, 14), (14, 1)),
-    4: ((130, 136), (34, 24), (6, 6), (6, 28), (7, 7), (7, 7), (7, 7), (7, 1)),
-    8: ((260, 272), (68, 48), (12, 12), (12, 32), (8, 8), (8, 8), (8, 8), (8, 1)),
-}
 _D3_TAIL: Channels = ((2, 2), (8, 8), (2, 2), (2, 1))
-_D3_CHANNELS: dict[int, Channels] = {
-    1: ((28, 6), (24, 34), (136, 130), (6, 8), (34, 32), (130, 128), (7, 2), (6, 8), (34, 32), *_D3_TAIL),
-    2: ((14, 12), (12, 68), (68, 260), (12, 8), (68, 32), (260, 128), (14, 2), (12, 8), (68, 32), *_D3_TAIL),
-    4: ((7, 6), (6, 34), (34, 130), (6, 8), (34, 32), (130, 128), (7, 2), (6, 8), (34, 32), *_D3_TAIL),
-    8: ((8, 12), (12, 68), (68, 260), (12, 8), (68, 32), (260, 128), (8, 2), (12, 8), (68, 32), *_D3_TAIL),
-}
-
-# Block by block, by how many maps a decoder gives: where it halves the frames (d), keeps them apart in S and blends
-# them in M (k), halves them in S and blends them in M (s), and blends them (b).
-_D1_TIMES = {1: "dkdddkdkdkkkskkk", 16: "b" * 16}
-_D2_TIMES = {1: "kkdkdddd", 8: "b" * 8, 16: "b" * 8}
-_D3_TIMES = {1: "ddkkkdddddddk", 8: "dddbbbbbbbbbb", 16: "b" * 13}
 
 
 class DepthwiseConvolution(nn.Conv3d):
@@ -100,7 +68,8 @@ class Decoder(nn.Module):
 
     Attributes:
         channels: (input, output) of every block, by the encoder's reduction.
-        times: what every block does to the frames, by the decoder's number of maps.
+        times: what every block does to the frames, by the decoder's number of maps: where it halves them (d), keeps
+            them apart in S and blends them in M (k), halves them in S and blends them in M (s), and blends them (b).
 
     Args:
         spec: of the model.
@@ -126,7 +95,17 @@ class Decoder(nn.Module):
 class HierarchicalDecoder(Decoder):
     """D1: an independent map from every level, to be matched to the teacher's conspicuity maps."""
 
-    channels, times = _D1_CHANNELS, _D1_TIMES
+    # A branch of four for each level; only what its first block reads depends on the encoder's reduction.
+    channels: ClassVar[dict[int, Channels]] = {
+        reduction: (
+            *((inputs[0], 24), (24, 48), (12, 24), (24, 1)),
+            *((inputs[1], 56), (14, 56), (14, 28), (28, 1)),
+            *((inputs[2], 56), (14, 56), (14, 56), (14, 1)),
+            *((inputs[3], 136), (34, 136), (34, 136), (34, 1)),
+        )
+        for reduction, inputs in _D1_INPUTS.items()
+    }
+    times: ClassVar[dict[int, str]] = {1: "dkdddkdkdkkkskkk", 16: "b" * 16}
 
     def forward(self, levels: Levels) -> Tensor:
         """Return logits (N, 4, T, H, W), from L1 to L4."""
@@ -143,7 +122,13 @@ class HierarchicalDecoder(Decoder):
 class UNetDecoder(Decoder):
     """D2: from coarse to fine, adding the level of the same size at each step, as U-Net does."""
 
-    channels, times = _D2_CHANNELS, _D2_TIMES
+    channels: ClassVar[dict[int, Channels]] = {
+        1: ((520, 544), (136, 96), (24, 24), (24, 112), (28, 28), (28, 28), (28, 28), (7, 1)),
+        2: ((260, 272), (68, 48), (12, 12), (12, 56), (14, 14), (14, 14), (14, 14), (14, 1)),
+        4: ((130, 136), (34, 24), (6, 6), (6, 28), (7, 7), (7, 7), (7, 7), (7, 1)),
+        8: ((260, 272), (68, 48), (12, 12), (12, 32), (8, 8), (8, 8), (8, 8), (8, 1)),
+    }
+    times: ClassVar[dict[int, str]] = {1: "kkdkdddd", 8: "b" * 8, 16: "b" * 8}
 
     def forward(self, levels: Levels) -> Tensor:
         """Return logits (N, 1, T, H, W)."""
@@ -158,7 +143,13 @@ class UNetDecoder(Decoder):
 class AggregationDecoder(Decoder):
     """D3: neighbouring levels are merged pair by pair until one is left, as deep layer aggregation does."""
 
-    channels, times = _D3_CHANNELS, _D3_TIMES
+    channels: ClassVar[dict[int, Channels]] = {
+        1: ((28, 6), (24, 34), (136, 130), (6, 8), (34, 32), (130, 128), (7, 2), (6, 8), (34, 32), *_D3_TAIL),
+        2: ((14, 12), (12, 68), (68, 260), (12, 8), (68, 32), (260, 128), (14, 2), (12, 8), (68, 32), *_D3_TAIL),
+        4: ((7, 6), (6, 34), (34, 130), (6, 8), (34, 32), (130, 128), (7, 2), (6, 8), (34, 32), *_D3_TAIL),
+        8: ((8, 12), (12, 68), (68, 260), (12, 8), (68, 32), (260, 128), (8, 2), (12, 8), (68, 32), *_D3_TAIL),
+    }
+    times: ClassVar[dict[int, str]] = {1: "ddkkkdddddddk", 8: "dddbbbbbbbbbb", 16: "b" * 13}
 
     def forward(self, levels: Levels) -> Tensor:
         """Return logits (N, 1, T, H, W)."""
