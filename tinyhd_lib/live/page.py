@@ -14,7 +14,6 @@ from tinyhd_lib.errors import BadInput, refusing
 from tinyhd_lib.live.waiting import Waiting
 
 _BOUNDARY = "tinyhd-frame"
-_TIMEOUT = 2.0
 # A browser that has fallen behind catches up by showing frames a little faster than they were taken.
 _CATCHING_UP = 0.9
 _KEPT = 32
@@ -92,7 +91,7 @@ class Page:
 
 class _Handler(BaseHTTPRequestHandler):
     page: Page
-    timeout = _TIMEOUT
+    timeout = 2.0  # seconds in which a browser reads what it is sent
     server_version, sys_version = "tinyhd", ""
 
     def do_GET(self) -> None:

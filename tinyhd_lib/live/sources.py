@@ -26,13 +26,8 @@ from tinyhd_lib.errors import BadInput, refusing
 
 logger = logging.getLogger(__name__)
 
-TIMEOUTS = (10.0, 5.0)
-"""Seconds that an address may take to answer, and to go on."""
-
 _ADDRESS = re.compile(r"(rtsps?|https?)://", re.IGNORECASE)
 _ATTEMPTS = 5
-_PAUSE = 1.0
-_POLL = 0.1
 _PATIENCE = 1.0
 
 Clock = Callable[[], float]
@@ -134,11 +129,12 @@ def from_camera(index: int, _closed: Event) -> Pictures:
 
 
 def from_address(
-    address: str, closed: Event, timeouts: tuple[float, float] = TIMEOUTS, pause: float = _PAUSE
+    address: str, closed: Event, timeouts: tuple[float, float] = (10.0, 5.0), pause: float = 1.0
 ) -> Pictures:
     """Yield what an address sends: a video at its own speed, or what is live, as it comes.
 
-    A live stream that breaks off is asked for again, five times, ``pause`` seconds apart.
+    It may take the first of the ``timeouts``, in seconds, to answer, and the second to go on. A live stream that breaks
+    off is asked for again, five times, ``pause`` seconds apart.
 
     Raises:
         BadInput: it cannot be opened; it broke off for good.
@@ -184,7 +180,7 @@ def _received(address: str, name: str, timeouts: tuple[float, float]) -> Picture
                 yield upright(picture), None if container.duration is None else seconds - start
 
 
-def from_folder(folder: Path, idle: float | None, closed: Event, poll: float = _POLL) -> Pictures:
+def from_folder(folder: Path, idle: float | None, closed: Event, poll: float = 0.1) -> Pictures:
     """Yield the images of a folder in the order of their numbers, those to come as well.
 
     An image is taken when it has not changed for ``poll`` seconds. One that does not decode is waited for; a second

@@ -20,7 +20,6 @@ from tinyhd_lib.runtime import Runtime
 if TYPE_CHECKING:
     import pandas as pd
 
-_SHORTEST_QUEUE = 2
 _POLL = 0.1
 _REMEMBERED = 100_000  # latencies that the figures of the whole stream are computed of: an hour of maps
 
@@ -204,7 +203,7 @@ class Stream:
         self.every = every or (CLIP_FRAMES if multi else None if drops else 1)
         self._source, self._multi = source, multi
         # What one pass adds to the window may wait: older frames no pass would see.
-        self._frames = Waiting[Arrival](queue or max(_SHORTEST_QUEUE, self.every or CLIP_FRAMES), drops=drops)
+        self._frames = Waiting[Arrival](queue or max(2, self.every or CLIP_FRAMES), drops=drops)
         self._passes = passes(self._frames, runtime, self.every, holds=multi and not drops)
         self._thread = Thread(target=self._receive, name="tinyhd-source", daemon=True)
         self._model = ThreadPoolExecutor(1, "tinyhd-model")
