@@ -227,7 +227,7 @@ def served(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Pa
     monkeypatch.setenv("TINYHD_CACHE", str(tmp_path / "cache"))
     thread = Thread(target=server.serve_forever, daemon=True)
     thread.start()
-    yield source, replace(WEIGHTS["M-r4"], git_blob=git_blob_id(source), sha256=sha256(source))
+    yield source, WEIGHTS["M-r4"]._replace(git_blob=git_blob_id(source), sha256=sha256(source))
     server.shutdown()
     server.server_close()
     thread.join()
@@ -263,7 +263,7 @@ def test_a_download_must_match_every_hash_that_is_known(
 ) -> None:
     _, row = served
     with pytest.raises(BadInput, match="its checksum differs"):
-        download(replace(row, **{hash_name: "0" * 40}))
+        download(row._replace(**{hash_name: "0" * 40}))
     assert kept_in(tmp_path / "cache") == []
 
 

@@ -2,7 +2,6 @@
 
 import json
 import re
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -56,13 +55,13 @@ def test_the_figures_of_a_card_are_those_of_the_raw_files(name: str) -> None:
 
 
 def test_a_damaged_file_of_ours_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(WEIGHTS, DEFAULT_WEIGHTS, replace(WEIGHTS[DEFAULT_WEIGHTS], sha256="0" * 64))
+    monkeypatch.setitem(WEIGHTS, DEFAULT_WEIGHTS, WEIGHTS[DEFAULT_WEIGHTS]._replace(sha256="0" * 64))
     with pytest.raises(BadInput, match="damaged"):
         locate_weights(DEFAULT_WEIGHTS)
 
 
 def test_a_file_of_ours_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(WEIGHTS, "gone", replace(WEIGHTS[DEFAULT_WEIGHTS], name="gone", file="gone"))
+    monkeypatch.setitem(WEIGHTS, "gone", WEIGHTS[DEFAULT_WEIGHTS]._replace(name="gone", file="gone"))
     with pytest.raises(BadInput, match=r"gone\.safetensors: missing; install"):
         locate_weights("gone")
 

@@ -1,7 +1,7 @@
 """The network as a graph that other runtimes read: from clips, or from frames as they are decoded."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -41,8 +41,7 @@ class FromFrames(nn.Module):
         return self.maps((clips - self.mean) / self.deviation)
 
 
-@dataclass(frozen=True)
-class Input:
+class Input(NamedTuple):
     """What an exported model takes.
 
     Attributes:

@@ -3,10 +3,9 @@
 import json
 import tomllib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from difflib import get_close_matches
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from safetensors import SafetensorError, safe_open
 
@@ -21,8 +20,7 @@ LICENCE_NOTE = "released by the paper's authors without a licence: for your own 
 TEACHER_NOTE = "HD2S's file (CC BY-NC 4.0) has been missing at its authors' address since 2025; others can teach too"
 
 
-@dataclass(frozen=True)
-class Weights:
+class Weights(NamedTuple):
     """Trained weights that have a name: a file of ours in ``weights/``, with its card, or a published one.
 
     Attributes:
@@ -43,7 +41,7 @@ class Weights:
     git_blob: str | None = None
     sha256: str | None = None
     model: str | None = None
-    figures: Mapping[str, float] = field(default_factory=dict)
+    figures: Mapping[str, float] = {}
 
     @property
     def spec(self) -> ModelSpec:

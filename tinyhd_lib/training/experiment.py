@@ -75,8 +75,7 @@ class ExperimentOptions:
             find_kind(kind)
 
 
-@dataclass(frozen=True)
-class Experiment:
+class Experiment(NamedTuple):
     """A question, and the runs that answer it.
 
     Attributes:
@@ -89,7 +88,7 @@ class Experiment:
     question: str
     recipe: str
     runs: Mapping[str, Mapping[str, Any]]
-    published: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    published: Mapping[str, Mapping[str, float]] = {}
 
 
 class Run(NamedTuple):
@@ -132,7 +131,7 @@ def read_experiment(name_or_path: str | Path, budget: str = "laptop") -> Experim
         found = Experiment(**table)
         runs = {str(name): dict(entries or {}) for name, entries in found.runs.items()}
         figures = {name: {each: float(value) for each, value in row.items()} for name, row in found.published.items()}
-        return replace(found, runs=runs, published=figures)
+        return found._replace(runs=runs, published=figures)
 
 
 def plan(experiment: Experiment, out: Path, options: ExperimentOptions) -> list[Run]:

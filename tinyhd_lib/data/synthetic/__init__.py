@@ -16,10 +16,10 @@ import io
 import json
 import shutil
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict
 from itertools import product
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import av
 import numpy as np
@@ -44,8 +44,7 @@ RECORD_NAME = "synthetic.json"
 """The file that says that a set is made up, and of what."""
 
 
-@dataclass(frozen=True)
-class VideoSettings:
+class VideoSettings(NamedTuple):
     """All that decides a video and the gaze at it: the arguments of `make_video` and of `simulate_observers`.
 
     Attributes:
@@ -72,8 +71,7 @@ class VideoSettings:
         return scenes.simulate_observers(self.clip(), self.observers, self.observers_seed)
 
 
-@dataclass(frozen=True)
-class Order:
+class Order(NamedTuple):
     """Say what a data set is to hold.
 
     Attributes:
@@ -98,7 +96,7 @@ class Order:
         seed, observers_seed = (int(word) for word in np.random.SeedSequence((self.seed, number)).generate_state(2))
         last = min(self.frames // 3, 13)
         shots = (self.frames - last, last) if last else (self.frames,)
-        return replace(VideoSettings(seed, shots, self.size, self.observers, observers_seed), **changes)
+        return VideoSettings(seed, shots, self.size, self.observers, observers_seed)._replace(**changes)
 
 
 def synthesise(kind: str, folder: Path, **options: Any) -> Iterator[Path]:
@@ -133,7 +131,7 @@ def synthesise_once(kind: str, folder: Path, **options: Any) -> Path:
         for _ in synthesise(kind, folder, **options):
             pass
     record = json.loads((folder / RECORD_NAME).read_bytes())
-    if (record["kind"], record["order"]) != (kind, json.loads(json.dumps(asdict(Order(**options))))):
+    if (record["kind"], record["order"]) != (kind, json.loads(json.dumps(Order(**options)._asdict()))):
         raise BadInput(f"{folder}: holds another made-up data set; name another folder, or remove it")
     return folder
 
@@ -161,12 +159,12 @@ def _build(kind: str, folder: Path, order: Order) -> Iterator[Path]:
         partial.mkdir(parents=True)
         made = {}
         for name, path, recipe in WRITERS[kind](partial, order):
-            made[name] = asdict(recipe)
+            made[name] = recipe._asdict()
             yield folder / path.relative_to(partial)
         record = {
             "synthetic": "made up by a program; the gaze is simulated, and nobody is to be seen",
             "kind": kind,
-            "order": asdict(order),
+            "order": order._asdict(),
             "habits": asdict(scenes.GazeModel()),
             "videos": made,
         }
@@ -212,7 +210,7 @@ def _write_hollywood2(root: Path, order: Order) -> Iterator[Made]:
         video = order.recipe(2 * number)
         for shot in range(len(video.frames)):
             # The shots are of one clip, but observers see them apart.
-            recipe = replace(video, shot=shot, observers_seed=order.recipe(2 * number + shot).observers_seed)
+            recipe = video._replace(shot=shot, observers_seed=order.recipe(2 * number + shot).observers_seed)
             folder = root / split / f"{name}_{shot + 1}"
             _write_frames(folder, name + "_{:05d}.png", recipe, first=1 + sum(video.frames[:shot]))
             yield folder.name, folder, recipe

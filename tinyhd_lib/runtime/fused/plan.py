@@ -3,8 +3,7 @@
 import math
 from ast import literal_eval
 from collections.abc import Mapping
-from dataclasses import astuple, dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from safetensors.numpy import load, save
@@ -32,8 +31,7 @@ CLIP = -1
 """The number of the clip among the steps' results."""
 
 
-@dataclass(frozen=True)
-class Step:
+class Step(NamedTuple):
     """One kernel's work.
 
     Attributes:
@@ -62,8 +60,7 @@ class Step:
         return self.inputs if self.other is None else (*self.inputs, self.other)
 
 
-@dataclass(frozen=True)
-class Plan:
+class Plan(NamedTuple):
     """A student as steps; the last one gives the fused maps.
 
     Attributes:
@@ -91,7 +88,7 @@ class Plan:
 
     def to_bytes(self) -> bytes:
         """Return the plan as it is kept: safetensors, with the steps as Python literals among the weights."""
-        steps = repr([astuple(step) for step in self.steps]).encode()
+        steps = repr([tuple(step) for step in self.steps]).encode()
         return save({**self.weights, "steps": np.frombuffer(steps, np.uint8)})
 
     @classmethod

@@ -7,7 +7,6 @@ enlarged map is made while that is written.
 
 import operator
 from collections.abc import Callable
-from dataclasses import replace
 from threading import Lock
 from typing import Any
 
@@ -82,8 +81,8 @@ class _Planner:
         number = len(self.plan.steps)
         flat = [np.ascontiguousarray(each, np.float32).reshape(-1) for each in weights]
         named = {f"{number}.{place}": array for place, array in enumerate(flat)}
-        steps = *self.plan.steps, replace(step, weights=len(weights))
-        self.plan = replace(self.plan, steps=steps, weights={**self.plan.weights, **named})
+        steps = *self.plan.steps, step._replace(weights=len(weights))
+        self.plan = Plan(steps, {**self.plan.weights, **named}, self.plan.clip)
         return number
 
     def _is_absorbed(self, node: fx.Node) -> bool:
