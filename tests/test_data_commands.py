@@ -7,7 +7,7 @@ import pytest
 from conftest import CLIPS, SHARED, needs_shared
 
 from tinyhd_lib.cli import main
-from tinyhd_lib.data.synthetic import KINDS
+from tinyhd_lib.data.synthetic import WRITERS
 
 pytestmark = pytest.mark.slow
 
@@ -16,7 +16,7 @@ def data(*arguments: object) -> int:
     return main(["data", *map(str, arguments)])
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", WRITERS)
 def test_what_is_made_up_is_in_order(kind: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     root = tmp_path / "set"
     assert (

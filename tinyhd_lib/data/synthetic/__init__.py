@@ -16,7 +16,7 @@ import io
 import json
 import shutil
 from collections.abc import Callable, Iterator
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from itertools import product
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -65,7 +65,7 @@ class VideoSettings(NamedTuple):
 
     def clip(self) -> scenes.SyntheticVideo:
         clip = scenes.make_video(self.seed, self.frames, self.size)
-        return clip if self.shot is None else scenes.only_shot(clip, self.shot)
+        return clip if self.shot is None else replace(clip, shots=(clip.shots[self.shot],))
 
     def gaze(self) -> Gaze:
         return scenes.simulate_observers(self.clip(), self.observers, self.observers_seed)
@@ -103,7 +103,7 @@ def synthesise(kind: str, folder: Path, **options: Any) -> Iterator[Path]:
     """Write a data set; it happens while you iterate, and the folder appears, whole, after the last video.
 
     Args:
-        kind: one of `KINDS`.
+        kind: one of `WRITERS`.
         folder: the root of the set, which must not exist, or be empty.
         options: of an `Order`: ``videos``, ``frames``, ``size``, ``observers`` and ``seed``.
 
@@ -138,7 +138,7 @@ def synthesise_once(kind: str, folder: Path, **options: Any) -> Path:
 
 def _check(kind: str, folder: Path, order: Order) -> None:
     if kind not in WRITERS:
-        raise BadInput(f"kind {kind!r}: no such data set can be made up; choose from {', '.join(KINDS)}")
+        raise BadInput(f"kind {kind!r}: no such data set can be made up; choose from {', '.join(WRITERS)}")
     for name, least in {"videos": 1, "frames": 1, "observers": 1, "seed": 0}.items():
         if getattr(order, name) < least:
             raise BadInput(f"{name} {getattr(order, name)}: too low; give {least} or more")
@@ -280,9 +280,6 @@ WRITERS: dict[str, Callable[[Path, Order], Iterator[Made]]] = {
     "avimos": _write_avimos,
 }
 """How each kind is written below a root; every video is given as soon as it is finished."""
-
-KINDS = tuple(WRITERS)
-"""The layouts that can be written."""
 
 
 def _even(length: float) -> int:

@@ -127,34 +127,20 @@ class SyntheticVideo:
         raise IndexError(f"frame {index} of a clip of {self.frames} frames")
 
 
-def make_video(
-    seed: int,
-    frames: int | Sequence[int],
-    size: tuple[int, int],
-    rate: Fraction = Fraction(25),
-    habits: GazeModel | None = None,
-) -> SyntheticVideo:
-    """Invent a clip.
+def make_video(seed: int, frames: int | Sequence[int], size: tuple[int, int]) -> SyntheticVideo:
+    """Invent a clip of 25 frames a second.
 
     Args:
         seed: decides what is seen.
         frames: of the clip, or of each of its shots if there is to be a cut between them.
         size: (H, W).
-        rate: frames a second.
-        habits: how it is looked at.
     """
-    rng = np.random.default_rng(seed)
-    habits = habits or GazeModel()
+    rng, habits = np.random.default_rng(seed), GazeModel()
     shots = []
     for number, length in enumerate([frames] if isinstance(frames, int) else frames):
         things = tuple((_popout if number % 2 else _wanderers)(rng, size, 1 - habits.centre_weight))
         shots.append(Shot(length, things, int(rng.integers(2**32))))
-    return SyntheticVideo(size, rate, tuple(shots), habits)
-
-
-def only_shot(clip: SyntheticVideo, number: int) -> SyntheticVideo:
-    """Return the clip without all but one of its shots (from 0), as data sets have it that cut their videos up."""
-    return replace(clip, shots=(clip.shots[number],))
+    return SyntheticVideo(size, Fraction(25), tuple(shots), habits)
 
 
 def _wanderers(rng: np.random.Generator, size: tuple[int, int], share: float) -> Iterator[SceneObject]:
