@@ -15,7 +15,6 @@ from conftest import RELEASED, ROOT, SHARED, needs_shared, random_model
 from tinyhd_lib import load_model, save_model
 from tinyhd_lib.cli import main
 from tinyhd_lib.data.datasets import open_dataset
-from tinyhd_lib.records import torchrun_rank
 
 pytestmark = pytest.mark.slow
 
@@ -122,11 +121,6 @@ def test_workers_share_the_videos_out(tiny: MadeUp, tmp_path: Path, weights_file
     assert generate("hollywood2", tiny("hollywood2"), tmp_path / "one", weights_file) == 0
     assert generate("hollywood2", tiny("hollywood2"), tmp_path / "two", weights_file, "--workers", "2") == 0
     assert contents(tmp_path / "two") == contents(tmp_path / "one")
-
-
-def test_without_torchrun_there_is_one_process() -> None:
-    assert torchrun_rank({}) == (0, 1)
-    assert torchrun_rank({"RANK": "2", "WORLD_SIZE": "4", "LOCAL_RANK": "0"}) == (2, 4)
 
 
 def test_a_damaged_video_is_refused_and_the_others_are_done(

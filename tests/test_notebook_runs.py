@@ -19,7 +19,7 @@ import pytest
 from tinyhd_lib import BadInput
 from tinyhd_lib.cli import _parse, main
 from tinyhd_lib.cli.models import run_notebooks as command
-from tinyhd_lib.files import alone_in, partial_path, read_values
+from tinyhd_lib.files import PARTIAL_SUFFIX, alone_in, read_values
 from tinyhd_lib.notebooks.files import (
     Notebook,
     copy_notebooks,
@@ -370,7 +370,7 @@ def test_a_run_that_was_cut_off_leaves_nothing_that_looks_whole(
 ) -> None:
     run = make_run()
     end(run)
-    left_by_one_that_was_killed = partial_path(run.folder / "notebook.ipynb")
+    left_by_one_that_was_killed = run.folder / f".notebook.ipynb{PARTIAL_SUFFIX}"
     left_by_one_that_was_killed.touch()
     executions.answer = OSError("cut off")
     end(run, force=True)

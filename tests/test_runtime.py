@@ -101,7 +101,7 @@ def test_a_conversion_that_differs_is_refused_and_not_kept(monkeypatch: pytest.M
 
 KEPT = {
     "fused": ("plans", "tinyhd_lib.runtime.fused.planner.make_plan"),
-    "openvino": ("conversions", "tinyhd_lib.runtime.openvino_cpu._converted"),
+    "openvino": ("conversions", "openvino.convert_model"),
 }
 """What a runtime keeps, and what makes it."""
 

@@ -37,7 +37,7 @@ from tinyhd_lib.training import loop as training
 from tinyhd_lib.training.checkpoint import log_table, read_log, read_state, smoothed
 from tinyhd_lib.training.learner import build_student
 from tinyhd_lib.training.loop import NonFiniteLossError, train
-from tinyhd_lib.training.processes import Processes
+from tinyhd_lib.training.processes import Processes, processes
 from tinyhd_lib.training.recipe import Recipe, read_recipe, recipe_names
 
 pytestmark = pytest.mark.slow
@@ -427,6 +427,16 @@ def test_shares_of_the_teachers_work_are_counted_before_any_is_done(
     events.clear()
     started._prepare([])
     assert events == ["shares", "wait", "second", "wait"]
+
+
+@pytest.mark.parametrize("told", [{}, {"RANK": "2"}, {"WORLD_SIZE": "4"}])
+def test_without_torchrun_there_is_one_process(told: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("RANK", "WORLD_SIZE"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in told.items():
+        monkeypatch.setenv(name, value)
+    with processes("cpu") as group:
+        assert (group.rank, group.count) == (0, 1)
 
 
 def test_a_loss_that_is_not_finite_stops_the_run(whole, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -82,7 +82,7 @@ class Cache:
     def _keep(self, path: Path, make: Callable[[Path], object]) -> None:
         with appears_whole(path) as partial:
             make(partial)
-        write_atomically(_sum_of(path), sha256(path).encode())
+        write_atomically(Path(f"{path}{_SUM}"), sha256(path).encode())
         self._evict()
 
     def _evict(self) -> None:
@@ -130,7 +130,7 @@ def _is_sound(path: Path) -> bool:
     """Return whether an entry is there as it was written, and note that it was used; throw it away if it is damaged."""
     sound = False
     with suppress(OSError):
-        sound = _sum_of(path).read_bytes() == sha256(path).encode()
+        sound = Path(f"{path}{_SUM}").read_bytes() == sha256(path).encode()
     if sound:
         os.utime(path)  # what was read last is evicted last
     elif path.exists():
@@ -139,16 +139,12 @@ def _is_sound(path: Path) -> bool:
     return sound
 
 
-def _sum_of(path: Path) -> Path:
-    return path.with_name(path.name + _SUM)
-
-
 def _alone_with(path: Path) -> FileLock:
     """Return a lock that keeps other processes from an entry, in whose folder it lies, which is made."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    return FileLock(path.with_name(path.name + _LOCK))
+    return FileLock(f"{path}{_LOCK}")
 
 
 def _remove(path: Path) -> None:
     for suffix in ("", _SUM, _LOCK):
-        path.with_name(path.name + suffix).unlink(missing_ok=True)
+        Path(f"{path}{suffix}").unlink(missing_ok=True)

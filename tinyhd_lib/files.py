@@ -74,11 +74,6 @@ def read_values(pairs: Iterable[tuple[str, str]]) -> dict[str, Any]:
     return found
 
 
-def partial_path(path: Path) -> Path:
-    """Return where a file is written until it is whole: beside its place, hidden, with a suffix of our own."""
-    return path.with_name(f".{path.name}{PARTIAL_SUFFIX}")
-
-
 def is_whole(path: Path) -> bool:
     """Return whether a file that appears whole or not at all is there; one that a power cut left empty is not."""
     return path.exists() and path.stat().st_size > 0
@@ -88,10 +83,12 @@ def is_whole(path: Path) -> bool:
 def appears_whole(path: Path) -> Iterator[Path]:
     """Give a place to write a file or folder to, in a folder that is made; it appears in one step.
 
+    Until it is whole, it is hidden beside its place, with a suffix of our own.
+
     Raises:
         OSError: it cannot be written (no space, no permission); nothing is left behind.
     """
-    partial = partial_path(path)
+    partial = path.with_name(f".{path.name}{PARTIAL_SUFFIX}")
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
         yield partial

@@ -4,7 +4,6 @@ import json
 import os
 import platform
 import re
-from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
@@ -41,13 +40,6 @@ def usable_cores() -> int:
     """Return how many cores this process may use; torchrun's processes on one machine share its cores."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return max(1, cores // int(os.environ.get("LOCAL_WORLD_SIZE", "1")))
-
-
-def torchrun_rank(environment: Mapping[str, str]) -> tuple[int, int]:
-    """Return which of how many processes this is, as torchrun tells; the only one without it."""
-    if not {"RANK", "WORLD_SIZE"} <= set(environment):
-        return 0, 1
-    return int(environment["RANK"]), int(environment["WORLD_SIZE"])
 
 
 def peak_memory() -> int | None:

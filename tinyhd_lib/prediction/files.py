@@ -65,7 +65,10 @@ def predict_files(job: Job, runtime: Runtime, weights: str) -> Generator[int, No
             return
         frames = job.frames()
         frames = chain([next(frames)], frames)  # a video without any fails before anything is written
-        _prepare_folder(job, record)
+        remove_partials(job.out)
+        for path in _maps_in(job) if job.force else ():  # a resumed run could take them for its own
+            path.unlink()
+        record.write(job.out)
         # Maps stretched over the whole video depend on all of it.
         reuse = earlier is not None and job.maps != "none" and job.normalise != "clip"
 
@@ -132,14 +135,6 @@ def _maps_in(job: Job) -> list[Path]:
     """Return the files in its folder that are called as its maps would be, in any format."""
     files = [path for path in job.out.glob("*") if path.suffix in MAP_SUFFIXES.values()]
     return [path for path in files if (path.stem.isdecimal() if job.names is None else path.stem in job.names)]
-
-
-def _prepare_folder(job: Job, record: RunRecord) -> None:
-    """Leave nothing in the folder that a resumed run could take for its own."""
-    remove_partials(job.out)
-    for path in _maps_in(job) if job.force else ():
-        path.unlink()
-    record.write(job.out)
 
 
 def _write_results(job: Job, items: Iterator[Seen], info: VideoInfo) -> Iterator[None]:

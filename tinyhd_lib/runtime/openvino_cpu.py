@@ -50,7 +50,13 @@ class OpenVINORuntime(StudentRuntime):
         if kept:
             compiled = core.import_model(kept, "CPU", settings)
         else:
-            compiled = core.compile_model(_converted(source), "CPU", settings)
+            import torch
+
+            from tinyhd_lib.models.graph import FromClips, exported_program
+
+            logger.info("converting %s for OpenVINO, once (10 to 20 seconds)", source.spec.label)
+            program = exported_program(FromClips(source.load()), torch.zeros(1, *CLIP_SHAPE))
+            compiled = core.compile_model(openvino.convert_model(program), "CPU", settings)
         self.batch = compiled.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS")
         self._requests = openvino.AsyncInferQueue(compiled, self.batch)
         if not kept:
@@ -71,14 +77,3 @@ class OpenVINORuntime(StudentRuntime):
             self._requests.start_async([np.ascontiguousarray(clip)[np.newaxis]], position)
         self._requests.wait_all()
         return maps
-
-
-def _converted(source: ModelSource) -> openvino.Model:
-    """Return the model in OpenVINO."""
-    import torch
-
-    from tinyhd_lib.models.graph import FromClips, exported_program
-
-    logger.info("converting %s for OpenVINO, once (10 to 20 seconds)", source.spec.label)
-    program = exported_program(FromClips(source.load()), torch.zeros(1, *CLIP_SHAPE))
-    return openvino.convert_model(program)

@@ -11,7 +11,6 @@ import torch
 from torch import distributed, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from tinyhd_lib.records import torchrun_rank
 from tinyhd_lib.runtime.eager import find_device
 
 
@@ -84,7 +83,7 @@ def processes(device: str) -> Iterator[Processes]:
     Raises:
         BadInput: there is no such device.
     """
-    rank, count = torchrun_rank(os.environ)
+    count = int(os.environ.get("WORLD_SIZE", "1")) if "RANK" in os.environ else 1  # as torchrun tells
     if device == "auto":
         gpu = "triton" if find_spec("triton") else "cuda"
         device = gpu if torch.cuda.is_available() else "fused"
@@ -97,6 +96,6 @@ def processes(device: str) -> Iterator[Processes]:
         return
     distributed.init_process_group("nccl" if place.type == "cuda" else "gloo")
     try:
-        yield Processes(rank, count, place, compiled)
+        yield Processes(distributed.get_rank(), count, place, compiled)
     finally:
         distributed.destroy_process_group()
