@@ -222,7 +222,7 @@ def test_what_a_killed_run_left_is_written_over(
 
     with monkeypatch.context() as patch:
         if killed == "in the frames":
-            patch.setattr(clips, "_seen", kill)
+            patch.setattr(clips, "seen", kill)
         elif killed == "in the truth":
             patch.setattr(clips, "_density", kill)
         else:

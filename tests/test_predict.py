@@ -17,7 +17,7 @@ from tinyhd_lib import MODEL_SPECS, BadInput, load_model, open_runtime, predict,
 from tinyhd_lib.data.transforms import looks
 from tinyhd_lib.data.video import Frame, read_frames
 from tinyhd_lib.models.spec import Sampling
-from tinyhd_lib.prediction.inference import Asked, _overlapping, frames_of, saliency_maps
+from tinyhd_lib.prediction.inference import Asked, _batches, frames_of, saliency_maps
 
 
 class NamedFrames:
@@ -122,7 +122,7 @@ def test_some_frames_get_the_maps_that_they_have_among_all(
 
 def test_windows_that_lie_far_apart_hold_their_own_frames_only() -> None:
     frames = [Asked(frame, wanted=True, needed=True) for frame in numbered(200)]
-    clips = _overlapping(list(looks(frames, MODEL_SPECS[S], 90)))
+    ((_, clips),) = _batches(((window, True) for window in looks(frames, MODEL_SPECS[S], 90)), 4)
     assert clips[0].base.shape[1] == 4 * 16
     last = [[round(float((clip[0, place, 0, 0] * 0.229 + 0.485) * 255)) for place in (0, 15)] for clip in clips]
     assert last == [[0, 0], [75, 90], [165, 180], [184, 199]]

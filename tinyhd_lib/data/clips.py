@@ -84,7 +84,7 @@ class Source:
             return np.load(self.folder / "frames.npy", mmap_mode="r")[numbers]
         last = max(numbers)
         passed = islice(self.video.frames(), last + 1)
-        found = {frame.index: _seen(frame.image, self.view) for frame in passed if frame.index in numbers}
+        found = {frame.index: seen(frame.image, self.view) for frame in passed if frame.index in numbers}
         if last not in found:
             raise BadInput(f"{self.video.source}: ends before frame {last}, of {self.count} that it promises")
         return np.stack([found[number] for number in numbers])
@@ -120,7 +120,7 @@ def stored(video: Video, view: str = "whole") -> Source:
 
 def _store(video: Video, view: str, path: Path) -> None:
     """Write a video's arrays, and when they are there the record, beside which they lie."""
-    count = write_array(path.with_name("frames.npy"), (_seen(frame.image, view) for frame in video.frames()))
+    count = write_array(path.with_name("frames.npy"), (seen(frame.image, view) for frame in video.frames()))
     if video.has_truth:
         truth = (_density(video, index, view).astype(np.float16) for index in range(min(count, len(video.names))))
         count = write_array(path.with_name("truth.npy"), truth)
@@ -202,7 +202,7 @@ VIEWS: dict[str, tuple[int, int]] = {"whole": INPUT_SIZE, "published": (200, 355
 model predicts; or the crop on which the published code validates."""
 
 
-def _seen(image: Image, view: str) -> Image:
+def seen(image: Image, view: str) -> Image:
     """Return what is seen of a frame (H, W, 3), in whole grey levels."""
     small = cv2.resize(image.astype(np.float32), VIEWS[view][::-1], interpolation=cv2.INTER_LINEAR)
     return np.rint(_middle(small)).astype(np.uint8)

@@ -64,12 +64,8 @@ def _read(path: Path, export: GazeImport) -> pd.DataFrame:
     """Return a row a sample or fixation: time and end in seconds of the video, x, y and observer."""
     table, units = _table(path)
     spelling = {str(name).lower(): str(name) for each in _LAYOUTS[export.kind] for name in each.values()}
-
-    def spell(name: str) -> str:
-        """Return a heading as the layouts have it, whatever its capitals."""
-        return spelling.get(name.lower(), name)
-
-    table, units = table.rename(columns=spell), units.rename(index=spell)
+    spelt = {name: spelling.get(name.lower(), name) for name in table}  # as the layouts have it, whatever its capitals
+    table, units = table.rename(columns=spelt), units.rename(index=spelt)
     if export.only:
         name, _, value = export.only.partition("=")
         columns = [column for column in table if column.lower() == name.lower()]

@@ -198,24 +198,19 @@ def _batches(source: Iterator[Planned], size: int) -> Iterator[Batch]:
 
     The clips of a group are views of one array, in which a frame that several of them see is there once.
     """
+    threads = threads_for_frames()
     while group := list(islice(source, size)):
-        yield group, _overlapping([window for window, is_needed in group if is_needed])
+        looked = [window for window, is_needed in group if is_needed]
+        seen = {number: each for window in looked for number, each in enumerate(window.clip, start=window.start)}
+        ready = list(parallel_map(attrgetter("ready"), seen.values(), threads, 2 * threads))
+        frames = np.stack(ready, axis=1) if ready else np.empty(0)
+        places = {number: place for place, number in enumerate(seen)}
+        yield group, [frames[:, places[window.start] :][:, :CLIP_FRAMES] for window in looked]
 
 
 def threads_for_frames() -> int:
     """Return how many threads prepare or write single frames: of the cores at hand, as many as a decoder keeps busy."""
     return max(2, min(8, usable_cores()))
-
-
-def _overlapping(windows: Sequence[Window[Asked]]) -> list[Map]:
-    if not windows:
-        return []
-    seen = {number: each for window in windows for number, each in enumerate(window.clip, start=window.start)}
-    threads = threads_for_frames()
-    ready = parallel_map(attrgetter("ready"), seen.values(), threads, 2 * threads)
-    frames = np.stack(list(ready), axis=1)
-    places = {number: place for place, number in enumerate(seen)}
-    return [frames[:, places[window.start] :][:, :CLIP_FRAMES] for window in windows]
 
 
 def needs(frames: Iterable[Frame], wanted: Callable[[int], bool], reach: float) -> Iterator[Asked]:

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
-import cv2
 import numpy as np
 from tqdm.auto import tqdm
 
 from tinyhd_lib.cache import Cache
+from tinyhd_lib.data.clips import seen
 from tinyhd_lib.data.gaze import GroundTruth, places_of, read_gaze
 from tinyhd_lib.data.layouts import Video
 from tinyhd_lib.data.transforms import Map, looks
@@ -18,7 +18,7 @@ from tinyhd_lib.errors import BadInput
 from tinyhd_lib.evaluation.predictions import MAP_SUFFIXES, read_any_map
 from tinyhd_lib.files import digest_of, fingerprint, write_array
 from tinyhd_lib.models.source import model_source
-from tinyhd_lib.models.spec import INPUT_SIZE, Sampling
+from tinyhd_lib.models.spec import Sampling
 from tinyhd_lib.prediction.inference import predict
 from tinyhd_lib.runtime.foreign import foreign_runtime
 
@@ -159,8 +159,8 @@ def _side_maps(video: Path, weights: str | Path) -> Iterator[Map]:
     from tinyhd_lib.training.models import open_model
 
     model, spec = open_model(str(weights), "openvino"), model_source(weights).spec
-    small = (cv2.resize(frame.image.astype(np.float32), INPUT_SIZE[::-1]) for frame in _told(video, model.name))
-    for window in looks((np.rint(image).astype(np.uint8) for image in small), spec, Sampling.published(spec).every):
+    small = (seen(frame.image, "whole") for frame in _told(video, model.name))
+    for window in looks(small, spec, Sampling.published(spec).every):
         outputs = model(np.stack(window.clip))
         for index in window.owned:
             maps = [outputs[name][:, window.output(index, outputs[name].shape[1])] for name in spec.names]
