@@ -66,10 +66,8 @@ def clipped(v):
 
 @compiled
 def store4(out, o, v):
-    store(out, o, v[0])
-    store(out, o + LANES, v[1])
-    store(out, o + 2 * LANES, v[2])
-    store(out, o + 3 * LANES, v[3])
+    for n in range(4):
+        store(out, o + n * LANES, v[n])
 
 
 @compiled
@@ -140,25 +138,18 @@ def mix(x, i, plane, width, weight, bias, channels, clip6, out, o, far):
     inputs, outputs = channels
     strips = width - width % STRIP
     for w in range(0, strips, STRIP):
-        for c in range(0, outputs - 1, 2):
-            a, b = splat(bias[c]), splat(bias[c + 1])
+        for c in range(0, outputs, 2):
+            last = min(c + 1, outputs - 1)  # of an odd number, the last is made twice at once
+            a, b = splat(bias[c]), splat(bias[last])
             a, b = (a, a, a, a), (b, b, b, b)
-            k = c * inputs
             for source in range(inputs):
                 strip = load4(x, i + source * plane + w)
-                a = fma4(splat(weight[k + source]), strip, a)
-                b = fma4(splat(weight[k + inputs + source]), strip, b)
+                a = fma4(splat(weight[c * inputs + source]), strip, a)
+                b = fma4(splat(weight[last * inputs + source]), strip, b)
             if clip6:
                 a, b = clipped(a), clipped(b)
             store4(out, o + c * far + w, a)
-            store4(out, o + (c + 1) * far + w, b)
-        if outputs % 2:
-            c = outputs - 1
-            b = splat(bias[c])
-            a = b, b, b, b
-            for source in range(inputs):
-                a = fma4(splat(weight[c * inputs + source]), load4(x, i + source * plane + w), a)
-            store4(out, o + c * far + w, clipped(a) if clip6 else a)
+            store4(out, o + last * far + w, b)
     for w in range(strips, width, LANES):
         for c in range(0, outputs - 3, 4):
             a = splat(bias[c]), splat(bias[c + 1]), splat(bias[c + 2]), splat(bias[c + 3])

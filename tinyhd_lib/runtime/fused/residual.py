@@ -117,27 +117,22 @@ def _places(c, frames, width, row):
 @compiled
 def _roll(e, c, frames, width, row, weight, k, bias, out, o):
     """Make a row of a depthwise 3x3x3 with stride 1: every frame is read once, for the three results that it is in."""
-    step = 3 * _span(width)
+    step, places = 3 * _span(width), _places(c, frames, width, row)
     b = splat(bias)
     for w in range(0, width, 2 * LANES):
-        above, here, below = _places(c, frames, width, row)
-        above, here, below = above + w - 1, here + w - 1, below + w - 1
         past = now = b, b
         to = o + w
         for t in range(frames):
             coming = b, b
-            for dc in range(3):
-                past, now, coming = _tap(e, above + dc, weight, k + dc, past, now, coming)
-            for dc in range(3):
-                past, now, coming = _tap(e, here + dc, weight, k + 3 + dc, past, now, coming)
-            for dc in range(3):
-                past, now, coming = _tap(e, below + dc, weight, k + 6 + dc, past, now, coming)
+            for dr in range(3):
+                for dc in range(3):
+                    i = places[dr] + t * step + w - 1 + dc
+                    past, now, coming = _tap(e, i, weight, k + 3 * dr + dc, past, now, coming)
             if t:
                 store(out, to, relu6(past[0]))
                 store(out, to + LANES, relu6(past[1]))
                 to += width
             past, now = now, coming
-            above, here, below = above + step, here + step, below + step
         store(out, to, relu6(past[0]))
         store(out, to + LANES, relu6(past[1]))
 
