@@ -173,9 +173,5 @@ def _keep(out, o, v, width, stride):
         if width > 2 * LANES:
             store(out, o + LANES, evens(v[2], v[3]))
         return
-    store(out, o, v[0])
-    if width > LANES:
-        store(out, o + LANES, v[1])
-    if width > 2 * LANES:
-        store(out, o + 2 * LANES, v[2])
-        store(out, o + 3 * LANES, v[3])
+    for n in range(min(4, width // LANES)):
+        store(out, o + n * LANES, v[n])
