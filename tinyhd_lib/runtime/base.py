@@ -6,7 +6,6 @@ import logging
 from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 
@@ -15,7 +14,7 @@ from tinyhd_lib.data.transforms import Map
 from tinyhd_lib.errors import BadInput, first_line
 from tinyhd_lib.files import digest_of
 from tinyhd_lib.models.source import ModelSource
-from tinyhd_lib.models.spec import CLIP_SHAPE, ForeignSpec, ModelSpec, Sampling
+from tinyhd_lib.models.spec import CLIP_SHAPE, ForeignSpec, ModelSpec
 from tinyhd_lib.runtime.fused.plan import PLANS, Plan
 
 logger = logging.getLogger(__name__)
@@ -31,48 +30,30 @@ class Unusable(BadInput):
     """A runtime is not there, or not exact on this machine."""
 
 
-class Runtime(Protocol):
-    """A student made ready to run.
-
-    Attributes:
-        name: what it runs on, for the run record: ``fused (numba 0.68)``, ``openvino 2026.4``, ``torch cuda:0``.
-        spec: of the model.
-        digest: a hash of its weights; of the file, where they come from one.
-        sampling: when it looks at a video, if nobody says.
-        precision: of its numbers, a name of `LEAST_CC`.
-        batch: how many clips at once it likes best.
-    """
-
-    name: str
-    digest: str
-    sampling: Sampling
-    precision: str
-    batch: int
-
-    @property
-    def spec(self) -> ModelSpec | ForeignSpec: ...
-
-    def __call__(self, clips: Sequence[Map] | Map) -> Map:
-        """Return the fused maps (N, outputs, 192, 256) of N clips (3, 16, 192, 256), both float32.
-
-        The clips may be views of one array that overlap.
-        """
-
-
-class StudentRuntime:
-    """What all runtimes of our own models tell of themselves; see `Runtime`.
+class Runtime:
+    """A model made ready to run.
 
     Args:
         source: the model.
         name: what it runs on.
-        precision: of its numbers.
-        batch: clips at once.
+        precision: of its numbers, a name of `LEAST_CC`.
+        batch: how many clips at once it likes best.
+
+    Attributes:
+        precisions: those that it has.
+        name: what it runs on, for the run record: ``fused (numba 0.68)``, ``openvino 2026.4``, ``torch cuda:0``.
+        spec: of the model.
+        digest: a hash of its weights; of the file, where they come from one.
+        sampling: when it looks at a video, if nobody says.
+        precision: see there.
+        batch: see there.
 
     Raises:
         BadInput: it has no such precision.
     """
 
     precisions: tuple[str, ...] = ("float32", "bfloat16", "float16")
+    spec: ModelSpec | ForeignSpec
 
     def __init__(self, source: ModelSource, name: str, precision: str, batch: int = 1) -> None:
         if precision not in self.precisions:
@@ -81,6 +62,13 @@ class StudentRuntime:
         self.name = name if precision == "float32" else f"{name} {precision}"
         self.spec, self.digest, self.sampling = source.spec, source.digest, source.sampling
         self.precision, self.batch = precision, batch
+
+    def __call__(self, clips: Sequence[Map] | Map) -> Map:
+        """Return the fused maps (N, outputs, 192, 256) of N clips (3, 16, 192, 256), both float32.
+
+        The clips may be views of one array that overlap.
+        """
+        raise NotImplementedError
 
 
 def try_out(runtime: Runtime, *errors: type[Exception]) -> None:

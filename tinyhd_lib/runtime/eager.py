@@ -14,12 +14,12 @@ from tinyhd_lib.files import shipped
 from tinyhd_lib.metrics import cc
 from tinyhd_lib.models.source import ModelSource
 from tinyhd_lib.models.spec import CLIP_FRAMES, CLIP_SHAPE, PARITY_TOLERANCE
-from tinyhd_lib.runtime.base import LEAST_CC, Runtime, StudentRuntime, Unusable, try_out
+from tinyhd_lib.runtime.base import LEAST_CC, Runtime, Unusable, try_out
 
 _EXAMPLES = ("pursuit.mp4", "popout.mp4")
 
 
-class TorchRuntime(StudentRuntime):
+class TorchRuntime(Runtime):
     """Torch; see `Runtime`. TF32 is off, so that a GPU agrees with the CPU.
 
     Args:

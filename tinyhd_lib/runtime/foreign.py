@@ -20,12 +20,13 @@ from tinyhd_lib.files import digest_of, sha256
 from tinyhd_lib.models.baselines import BASELINES
 from tinyhd_lib.models.spec import FOREIGN_SUFFIXES, INPUT_SIZE, MEAN, STD, ForeignSpec, Sampling
 from tinyhd_lib.models.weights import locate_weights
+from tinyhd_lib.runtime.base import Runtime
 
 Saliency = Callable[[Map], Map]
 """See the module."""
 
 
-class ForeignRuntime:
+class ForeignRuntime(Runtime):
     """A function from frames to a map; see `Runtime`.
 
     Args:

@@ -18,7 +18,7 @@ from tinyhd_lib.models.source import ModelSource
 from tinyhd_lib.models.spec import CLIP_SHAPE
 from tinyhd_lib.models.upsampling import enlarge
 from tinyhd_lib.runtime import gpu_kernels as kernels
-from tinyhd_lib.runtime.base import StudentRuntime, conversion_key, plan_of, try_out
+from tinyhd_lib.runtime.base import Runtime, conversion_key, plan_of, try_out
 from tinyhd_lib.runtime.eager import TorchRuntime, check_exact, find_device
 from tinyhd_lib.runtime.fused.plan import CLIP, ENLARGE, EXPAND, PLANS, Plan, Step
 
@@ -137,7 +137,7 @@ def _precision(device: torch.device) -> str:
     return "tf32x3" if modern else "ieee"
 
 
-class TritonRuntime(StudentRuntime):
+class TritonRuntime(Runtime):
     """Folded and fused; see `Runtime`.
 
     The kernels are compiled when they first run on a machine, which Triton keeps; batches have a power of two of clips,

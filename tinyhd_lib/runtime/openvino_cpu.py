@@ -11,7 +11,7 @@ from tinyhd_lib.cache import Cache
 from tinyhd_lib.data.transforms import Map
 from tinyhd_lib.models.source import ModelSource
 from tinyhd_lib.models.spec import CLIP_SHAPE, INPUT_SIZE
-from tinyhd_lib.runtime.base import StudentRuntime, Unusable, conversion_key
+from tinyhd_lib.runtime.base import Runtime, Unusable, conversion_key
 
 logger = logging.getLogger(__name__)
 
@@ -21,7 +21,7 @@ CONVERSIONS = Cache("conversions", most_bytes=2 * 2**30)
 """Compiled models, as OpenVINO exports them for a processor."""
 
 
-class OpenVINORuntime(StudentRuntime):
+class OpenVINORuntime(Runtime):
     """OpenVINO; see `Runtime`.
 
     Every clip is a request of its own with a fixed shape: on a CPU that is faster than batches or a free shape.

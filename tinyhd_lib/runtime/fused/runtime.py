@@ -16,7 +16,7 @@ from tinyhd_lib.data.transforms import Map
 from tinyhd_lib.models.source import ModelSource
 from tinyhd_lib.models.spec import CLIP_SHAPE
 from tinyhd_lib.records import usable_cores
-from tinyhd_lib.runtime.base import StudentRuntime, conversion_key, plan_of
+from tinyhd_lib.runtime.base import Runtime, conversion_key, plan_of
 from tinyhd_lib.runtime.fused.kernels import enlarge, fuse, pointwise, shuffle, stem, widen
 from tinyhd_lib.runtime.fused.plan import CLIP, PLANS, Plan, Step, share_buffers
 from tinyhd_lib.runtime.fused.residual import block, room
@@ -105,7 +105,7 @@ _WINDOWS_A_THREAD = 4
 """Windows of one map: the more, the less often threads wait for the slowest. With 16 maps, frames would wait."""
 
 
-class FusedRuntime(StudentRuntime):
+class FusedRuntime(Runtime):
     """Float32, folded and fused; see `Runtime`.
 
     One clip is shared by all cores; of several, every core computes its own, which is the faster for them all.
