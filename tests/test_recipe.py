@@ -96,7 +96,7 @@ def test_a_recipe_of_ours_is_whole_and_what_papermill_takes(name: str) -> None:
     source = Path(__file__).parents[1] / f"tinyhd_lib/training/recipes/{name}.yaml"
     table = yaml.safe_load(source.read_text())
     assert all(entry.isidentifier() and entry.isupper() for entry in table)
-    assert Recipe(**{entry.lower(): value for entry, value in yaml.safe_load(recipe.to_yaml()).items()}) == recipe
+    assert Recipe(**yaml.safe_load(yaml.safe_dump(recipe.to_dict()))) == recipe
 
 
 def test_the_published_models_have_their_recipes() -> None:
@@ -150,9 +150,8 @@ VALUES: dict[str, Any] = {
 def test_a_file_gives_the_recipe_back(values: dict[str, Any], upper: bool) -> None:
     assert set(values) == {each.name for each in fields(Recipe)}
     recipe = Recipe(**values)
-    written = recipe.to_yaml()
-    if not upper:
-        written = yaml.safe_dump({name.lower(): value for name, value in yaml.safe_load(written).items()})
+    table = recipe.to_dict()
+    written = yaml.safe_dump({name.upper(): value for name, value in table.items()} if upper else table)
     with TemporaryDirectory() as folder:
         (Path(folder) / "mine.yaml").write_text(written)
         assert read_recipe(Path(folder) / "mine.yaml") == recipe

@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+import yaml
 from conftest import random_model
 from test_teachers import hd2s_state
 from torchvision.models import mobilenet_v2
@@ -197,7 +198,7 @@ def assert_same(out: Path, whole: Path) -> None:
 
 
 def recipe_file(recipe: Recipe, path: Path) -> Path:
-    path.write_text(recipe.to_yaml())
+    path.write_text(yaml.safe_dump(recipe.to_dict()))
     return path
 
 

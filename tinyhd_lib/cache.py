@@ -83,17 +83,14 @@ class Cache:
         with appears_whole(path) as partial:
             make(partial)
         write_atomically(Path(f"{path}{_SUM}"), sha256(path).encode())
-        self._evict()
-
-    def _evict(self) -> None:
         if self.most_bytes is None:
             return
         entries = _entries(cache_folder() / self.kind)
         newest_first = sorted(entries, key=lambda path: entries[path].st_mtime)[::-1]
         sizes = accumulate(entries[path].st_size for path in newest_first)
-        for path, size in list(zip(newest_first, sizes, strict=True))[1:]:  # what was just written stays
+        for entry, size in list(zip(newest_first, sizes, strict=True))[1:]:  # what was just written stays
             if size > self.most_bytes:
-                _remove(path)
+                _remove(entry)
 
 
 def cache_usage() -> list[tuple[str, int, int]]:

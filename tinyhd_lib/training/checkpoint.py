@@ -72,9 +72,8 @@ def read_state(folder: Path) -> TrainingState | None:
     try:
         return TrainingState(**torch.load(path, map_location="cpu", weights_only=True))
     except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError, TypeError) as error:
-        raise BadInput(
-            f"{path}: damaged, or not the state of a training; give another `out`, or `force=True` to begin anew"
-        ) from error
+        remedy = "give another `out`, or `force=True` to begin anew"
+        raise BadInput(f"{path}: damaged, or not the state of a training; {remedy}") from error
 
 
 def append_log(folder: Path, entry: Entry) -> None:

@@ -187,9 +187,8 @@ def _scores(maps: Tensor, source: Source, clip: Clip, teacher: Teacher | None, v
     frames = output_frames(len(maps))
     if source.labelled:
         truth, indices = clip_truth(source, clip)[frames], clip.indices(source.count)[frames]
-        return [
-            _against_people(*each, source, view) for each in zip(maps, torch.from_numpy(truth), indices, strict=True)
-        ]
+        known = zip(maps, torch.from_numpy(truth), indices, strict=True)
+        return [_against_people(*each, source, view) for each in known]
     if teacher is None:
         return []
     target = teacher.targets(source, clip)["map"][0]

@@ -177,10 +177,8 @@ class _Training:
         norm = nn.utils.clip_grad_norm_(self.student.parameters(), recipe.clip_norm or math.inf)
         what = "gradient" if math.isfinite(means["loss"]) else "loss"
         if what == "loss" or not (torch.isfinite(norm) or self.scaler.is_enabled()):  # a scaler passes over such a step
-            raise NonFiniteLossError(
-                f"the {what} is not finite at step {self.state.steps + 1}: {means}; {checkpoint.LAST_NAME} is as it "
-                "was: try a lower LR, CLIP_NORM 1, or PRECISION float32"
-            )
+            remedy = f"{checkpoint.LAST_NAME} is as it was: try a lower LR, CLIP_NORM 1, or PRECISION float32"
+            raise NonFiniteLossError(f"the {what} is not finite at step {self.state.steps + 1}: {means}; {remedy}")
         self.scaler.step(self.optimiser)
         self.scaler.update()
         self.optimiser.zero_grad(set_to_none=True)

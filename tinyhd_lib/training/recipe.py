@@ -7,7 +7,6 @@ from functools import wraps
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeVar, get_args
 
-import yaml
 from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 from pydantic.dataclasses import dataclass
 from pydantic_core import ErrorDetails, to_jsonable_python
@@ -167,14 +166,12 @@ class Recipe:
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
+        numbers, folders = len(self.clips_per_video), len(self.labelled_dir)
         rules = (
             (any(self.terms.values()), "TERMS: all of weight 0, nothing would be learnt"),
             (0 not in self.speeds, "SPEEDS: steps from frame to frame, none of them 0"),
             (self.labelled or self.auxiliary, "LABELLED or AUXILIARY: name the data to learn from"),
-            (
-                len(self.clips_per_video) in {1, len(self.labelled_dir)},
-                "CLIPS_PER_VIDEO: one number, or one for each of LABELLED_DIR",
-            ),
+            (numbers in {1, folders}, "CLIPS_PER_VIDEO: one number, or one for each of LABELLED_DIR"),
             (self.teachers or self.labelled, "TEACHERS: without any, LABELLED data are needed"),
             (self.teachers or not self.features, f"TERMS {self.features}: TEACHERS is whose features are learnt"),
             (not all(map(self.terms.get, _OF_FEATURES)), "TERMS: blocks or features, one after the other"),
@@ -201,15 +198,10 @@ class Recipe:
     def without_places(self) -> dict[str, Any]:
         """Return the table without what is only true of one machine: folders, and where files lie."""
         table = self.to_dict()
-        table["teachers"] = [
-            f"{kind}{colon}{Path(rest).name}" for kind, colon, rest in map(teacher_kind, self.teachers)
-        ]
+        parts = map(teacher_kind, self.teachers)
+        table["teachers"] = [f"{kind}{colon}{Path(rest).name}" for kind, colon, rest in parts]
         table["start"] = (Path(self.start).parent.name or self.start) if self.start else None
         return {name: value for name, value in table.items() if not name.endswith("_dir")}
-
-    def to_yaml(self) -> str:
-        """Return the table as YAML, which `read_recipe` and papermill's ``-f`` read."""
-        return yaml.safe_dump({name.upper(): value for name, value in self.to_dict().items()}, sort_keys=False)
 
 
 def recipe_names() -> list[str]:
