@@ -298,10 +298,16 @@ def open_media(path: Path) -> InputContainer:
     return av.open(str(path.absolute()), **_LENIENT)  # type: ignore[call-overload, no-any-return, unused-ignore]
 
 
-def picture_stream(container: InputContainer) -> VideoStream | None:
-    """Return the moving pictures of a file that are shown by default, not the cover of a sound recording; or None."""
+def picture_stream(container: InputContainer, name: object) -> VideoStream:
+    """Return the moving pictures of a file that are shown by default, not the cover of a sound recording.
+
+    Raises:
+        BadInput: there are none; the message has the name.
+    """
     streams = [each for each in container.streams.video if not each.disposition & Disposition.attached_pic]
-    return min(streams, key=lambda each: not each.disposition & Disposition.default, default=None)
+    if not streams:
+        raise BadInput(f"{name}: no picture in it, only sound")
+    return min(streams, key=lambda each: not each.disposition & Disposition.default)
 
 
 @contextmanager
@@ -320,9 +326,7 @@ def open_video(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
     with refusing(f"{path}: not a video that can be read", av.error.FFmpegError, OSError):
         container = open_media(path)
     with container:
-        stream = picture_stream(container)
-        if stream is None:
-            raise BadInput(f"{path}: no picture in it, only sound")
+        stream = picture_stream(container, path)
         if stream.codec_context is None or not stream.codec_context.width:
             raise BadInput(f"{path}: its pictures cannot be decoded here; convert it, to H.264 for example")
         stream.thread_type = "AUTO"

@@ -115,7 +115,7 @@ class AudioTrack:
 
     def __init__(self, source: InputContainer, container: Any, *, fragmented: bool, start: float = 0.0) -> None:
         self._container = container
-        heard, seen = source.streams.audio[0], picture_stream(source)
+        heard, seen = source.streams.audio[0], picture_stream(source, source.name)
         self._fragmented = fragmented
         # Browsers that play MP3 in a plain mp4 may not play it in fragments.
         self._copied = heard.codec_context.name in ({"aac"} if fragmented else _COPIED_CODECS)
@@ -126,7 +126,7 @@ class AudioTrack:
             # Some formats do not say where their channels belong.
             self._stream.layout = "mono" if heard.codec_context.channels == 1 else "stereo"
         # Times in a video count from its first picture.
-        self._offset = start + (float((seen.start_time or 0) * (seen.time_base or 1)) if seen else 0.0)
+        self._offset = start + float((seen.start_time or 0) * (seen.time_base or 1))
         self._packets = _going_on(source, heard)
         self._next = next(self._packets, None)
 

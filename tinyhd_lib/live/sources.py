@@ -164,9 +164,7 @@ def _received(address: str, name: str, timeouts: tuple[float, float]) -> Picture
     upright = Upright()
     options = {"rtsp_transport": "tcp", "fflags": "nobuffer"} if address.lower().startswith("rtsp") else {}
     with av.open(address, timeout=timeouts, options=options) as container:
-        stream = picture_stream(container)
-        if stream is None:
-            raise BadInput(f"{name}: no picture in it, only sound")
+        stream = picture_stream(container, name)
         stream.thread_type = "SLICE"  # threads that share out frames would each keep one back
         start = None
         for packet in container.demux(stream):
