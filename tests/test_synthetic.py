@@ -321,7 +321,7 @@ def test_as_many_viewers_are_lost_as_look_past_the_frame(gaze: Gaze) -> None:
 
 def test_viewers_hold_on_to_what_moves_and_let_go_at_a_cut(clip: SyntheticVideo, gaze: Gaze) -> None:
     seen = tracks(gaze, clip)
-    steps = [np.diff([components(clip, index).centres for index in (at, at + 1)], axis=0)[0] for at in range(9)]
+    steps = [np.diff([components(clip, index)[1] for index in (at, at + 1)], axis=0)[0] for at in range(9)]
     assert min(np.hypot(*step[:-1].T).max() for step in steps) > 0.5
     for at, step in enumerate(steps):
         moved = seen[:, at + 1] - seen[:, at]
@@ -372,12 +372,12 @@ def test_things_stay_in_the_picture_and_stand_out_of_it() -> None:
     for seed in range(20):
         clip = make_video(seed, (60,), (32, 64))
         for index in range(clip.frames):
-            places = components(clip, index).centres
+            places = components(clip, index)[1]
             assert (places > 0).all()
             assert (places < (63, 31)).all()
     size = (96, 160)
     clip = make_video(1, 30, size)
-    image, (x, y) = render(clip, 0).astype(int), components(clip, 0).centres[1]
+    image, (x, y) = render(clip, 0).astype(int), components(clip, 0)[1][1]
     around = image[round(y) - 5 : round(y) + 6, round(x) - 5 : round(x) + 6]
     assert np.ptp(around, -1).mean() > 2 * np.median(np.ptp(image, -1))
     assert image.shape == (*size, 3)

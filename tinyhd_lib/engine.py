@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-_RETRIES = 3
 _PATIENCE = 10  # seconds in which a scheduler answers that is there
 _SHARES = "LOCAL_WORLD_SIZE"  # which `usable_cores` heeds, as torchrun sets it
 _KEPT = "what was finished is kept, the same command goes on from there"
@@ -90,7 +89,7 @@ def run(
     if shared:
         shared.mkdir(parents=True, exist_ok=True)
     work = partial(_on_worker, function, version=__version__, places=[Path.cwd(), *([shared] if shared else [])])
-    how: dict[str, Any] = {"pure": False, "retries": _RETRIES, "resources": {"GPU": 1} if gpu else None}
+    how: dict[str, Any] = {"pure": False, "retries": 3, "resources": {"GPU": 1} if gpu else None}
     futures = {client.submit(work, job, **how): number for number, job in enumerate(jobs)}
     try:
         for future in as_completed(list(futures), loop=client.loop):

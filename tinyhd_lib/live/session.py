@@ -23,6 +23,7 @@ from tinyhd_lib.live.sources import open_source
 from tinyhd_lib.live.stream import LivePrediction, Statistics, Stream, as_table
 from tinyhd_lib.prediction.overlay import draw
 from tinyhd_lib.records import RunRecord, peak_memory
+from tinyhd_lib.runtime import open_runtime
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -44,7 +45,7 @@ def watch(options: LiveOptions) -> "Iterator[Statistics | pd.DataFrame]":
     source = open_source(options.source, options.speed, options.idle)
     cv2.setNumThreads(1)  # source, model and drawing have threads of their own; more only get in their way
     cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_ERROR)  # if a camera is not there, our own line says so
-    runtime = options.open()
+    runtime = open_runtime(options.weights, options.device, options.precision)
     drop = options.drop or ("latest" if source.live else "block")
     stream = Stream(source, runtime, drop=drop, every=options.every, queue=options.queue)
     key = {"source": source.name, "weights": options.weights, "model": runtime.spec.label, "runtime": runtime.name}

@@ -38,7 +38,6 @@ PARITY_TOLERANCE = 1e-5
 
 REDUCTIONS = (1, 2, 4, 8)
 DECODERS = ("d1", "d2", "d3")
-BETWEEN = ("linear", "hold")
 
 FOREIGN_SUFFIXES = (".py", ".onnx")
 """Of files that hold other people's models, see `tinyhd_lib.runtime.foreign`."""
@@ -165,7 +164,7 @@ class Sampling:
 
     def __post_init__(self) -> None:
         """Refuse what cannot be done."""
-        if self.every < 1 or self.between not in BETWEEN or not 0 <= self.smooth < math.inf:
+        if self.every < 1 or self.between not in {"linear", "hold"} or not 0 <= self.smooth < math.inf:
             raise ValueError(f"{self} is no sampling")
 
     @classmethod

@@ -27,7 +27,7 @@ from tinyhd_lib.prediction.jobs import MAP_SUFFIXES, Job, encode_map, read_grey
 from tinyhd_lib.prediction.options import ModelOptions
 from tinyhd_lib.prediction.overlay import draw
 from tinyhd_lib.records import RunRecord, check_same, peak_memory, read_record
-from tinyhd_lib.runtime import Runtime
+from tinyhd_lib.runtime import Runtime, open_runtime
 
 Seen = tuple[Frame, Map | None]
 _WAITING_BYTES = 256 * 2**20
@@ -247,7 +247,7 @@ def opened(model: ModelOptions) -> Runtime:
 
 @lru_cache(maxsize=1)
 def _opened(model: ModelOptions, _file: str) -> Runtime:
-    return model.open()
+    return open_runtime(model.weights, model.device, model.precision)
 
 
 def _size(job: Job) -> int:

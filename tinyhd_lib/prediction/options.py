@@ -5,14 +5,11 @@ Nothing here needs torch or OpenCV, so that the command line can ask at once.
 
 from dataclasses import dataclass
 from difflib import get_close_matches
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from tinyhd_lib.errors import BadInput, check_choices
 from tinyhd_lib.models.spec import CLIP_FRAMES, ForeignSpec, ModelSpec, Sampling
 from tinyhd_lib.models.weights import DEFAULT_WEIGHTS
-
-if TYPE_CHECKING:
-    from tinyhd_lib.runtime import Runtime
 
 LARGEST_BATCH = 64
 LONGEST_SMOOTHING = 60
@@ -29,16 +26,6 @@ class ModelOptions:
     """auto; triton[:N] on a GPU; fused or openvino on a CPU; or torch's cpu, cuda, cuda:N, mps."""
     precision: Literal["float32", "bfloat16", "float16"] = "float32"
     """float32 is exact; the others are refused where they change the maps too much."""
-
-    def open(self) -> "Runtime":
-        """Return the model, ready to run.
-
-        Raises:
-            BadInput: see `open_runtime`.
-        """
-        from tinyhd_lib.runtime import open_runtime
-
-        return open_runtime(self.weights, self.device, self.precision)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -29,8 +29,6 @@ from tinyhd_lib.training.teachers import Teacher
 
 logger = logging.getLogger(__name__)
 
-_BIAS_FACTOR = 2.0
-
 
 def build_student(recipe: Recipe) -> TinyHD:
     """Build the recipe's student from where it starts, ready to learn.
@@ -85,7 +83,7 @@ def parameter_groups(model: nn.Module, recipe: Recipe) -> list[dict[str, object]
     factors = {".encoder.": recipe.encoder_lr, ".fusion.": recipe.fusion_lr}
     for name, parameter in model.named_parameters():
         rate = recipe.lr * next((factor for part, factor in factors.items() if part in f".{name}"), 1.0)
-        key = (rate * _BIAS_FACTOR, 0.0) if name.endswith("bias") else (rate, recipe.weight_decay)
+        key = (2 * rate, 0.0) if name.endswith("bias") else (rate, recipe.weight_decay)
         groups.setdefault(key, []).append(parameter)
     return [
         {"params": parameters, "lr": rate, "base": rate, "weight_decay": decay}

@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import lru_cache
 from itertools import accumulate, pairwise
-from typing import Any, NamedTuple
+from typing import Any
 
 import cv2
 import numpy as np
@@ -184,12 +184,8 @@ def _colour(hue: float) -> Colour:
     return colorsys.hsv_to_rgb(hue % 1, 0.75, 0.95 * 255)
 
 
-class Gaussians(NamedTuple):
-    """A mixture: how often each component is looked at (K,), its middle (K, 2) and its deviations (K, 2), (x, y)."""
-
-    weights: Floats
-    centres: Floats
-    deviations: Floats
+Gaussians = tuple[Floats, Floats, Floats]
+"""A mixture: how often each component is looked at (K,), its middle (K, 2) and its deviations (K, 2), (x, y)."""
 
 
 def components(clip: SyntheticVideo, index: int) -> Gaussians:
@@ -200,7 +196,7 @@ def components(clip: SyntheticVideo, index: int) -> Gaussians:
     around_middle = np.array(habits.centre_spread) * (width, height)
     weights = np.array([*(thing.weight for thing in shot.things), habits.centre_weight])
     centres = np.array([*(thing.centre(time) for thing in shot.things), ((width - 1) / 2, (height - 1) / 2)])
-    return Gaussians(weights, centres, np.vstack([around_things, around_middle]))
+    return weights, centres, np.vstack([around_things, around_middle])
 
 
 def density(clip: SyntheticVideo, index: int) -> Floats:
@@ -261,7 +257,7 @@ def _watch(rng: np.random.Generator, clip: SyntheticVideo, shot: range, observer
     offsets = rng.standard_normal((observers, count, 2)) * deviations[picked]
     component = np.take_along_axis(picked, fixation, axis=1)
     offset = np.take_along_axis(offsets, fixation[..., None], axis=1)
-    centres = np.stack([mixture.centres for mixture in mixtures])
+    centres = np.stack([middles for _, middles, _ in mixtures])
     return centres[np.arange(count), component] + offset
 
 
