@@ -111,10 +111,6 @@ def as_address(content: bytes, kind: str) -> str:
     return f"data:image/{kind};base64,{base64.b64encode(content).decode()}"
 
 
-# Channels of grey levels that differ by no more were written by a lossy encoder.
-_COLOUR = 16
-
-
 def read_grey(path: Path) -> Image:
     """Return the grey levels (H, W) of an image file, 8 or 16 bits deep.
 
@@ -124,7 +120,8 @@ def read_grey(path: Path) -> Image:
     image = _decoded(path, cv2.IMREAD_UNCHANGED)
     if image.ndim == 2:
         return image
-    if np.ptp(image[..., :3], axis=-1).max() > _COLOUR:
+    # Channels of grey levels that differ by no more were written by a lossy encoder.
+    if np.ptp(image[..., :3], axis=-1).max() > 16:
         raise BadInput(f"{path}: a colour picture, of which nobody can tell what is more salient; save grey levels")
     return cv2.cvtColor(image[..., :3], cv2.COLOR_BGR2GRAY)
 

@@ -1,7 +1,6 @@
 """Photographs as clips: each is looked at for a moment, while the view glides over it and the fixations go with it."""
 
 from collections.abc import Iterator
-from fractions import Fraction
 from pathlib import Path
 
 import cv2
@@ -9,12 +8,12 @@ import numpy as np
 
 from tinyhd_lib.data.gaze import Gaze, gaze_file, read_fields
 from tinyhd_lib.data.images import is_image, read_colours
+from tinyhd_lib.data.video import DEFAULT_RATE
 from tinyhd_lib.data.writer import VideoWriter
 from tinyhd_lib.errors import BadInput
 from tinyhd_lib.files import write_atomically
 from tinyhd_lib.models.spec import CLIP_FRAMES
 
-_RATE = Fraction(25)
 _LEAST = 0.7
 """The least part of a photograph's width and height that is in view."""
 
@@ -44,14 +43,14 @@ def clips_of_stills(folder: Path, out: Path, seed: int = 0) -> Iterator[Path]:
         height, width = photograph.shape[:2]
         video = out / f"{numbered[number].stem}.mp4"
         views = gliding(np.random.default_rng((seed, number)), (width, height))
-        with VideoWriter(video, _RATE) as writer:
+        with VideoWriter(video, DEFAULT_RATE) as writer:
             for index, view in enumerate(views):
                 frame = cv2.warpAffine(photograph, view, (width, height), borderMode=cv2.BORDER_REPLICATE)
-                writer.write(frame, float(index / _RATE))
+                writer.write(frame, float(index / DEFAULT_RATE))
         across, down = (views[:, :, :2] @ np.stack((x, y)) + views[:, :, 2:]).transpose(1, 0, 2).reshape(2, -1)
         moments, who = np.repeat(np.arange(CLIP_FRAMES), len(x)), np.tile(observer, CLIP_FRAMES)
         gaze = Gaze(moments, who, across, down, (height, width), CLIP_FRAMES)
-        write_atomically(video.with_suffix(".npz"), gaze_file(gaze.select(gaze.inside()), float(_RATE)))
+        write_atomically(video.with_suffix(".npz"), gaze_file(gaze.select(gaze.inside()), float(DEFAULT_RATE)))
         yield video
 
 

@@ -91,9 +91,6 @@ def recipe_changes(parameters: Mapping[str, Any]) -> dict[str, Any]:
     return {name: parameters[name.upper()] for name in Recipe.__annotations__ if name.upper() in parameters}
 
 
-_LETTERS_PER_INCH = 11
-
-
 def picture_grid(  # noqa: PLR0913
     rows: Mapping[str, Sequence[Image | Map]],
     columns: Sequence[str],
@@ -121,7 +118,7 @@ def picture_grid(  # noqa: PLR0913
     height, breadth = pictures[0].shape[:2]
     tall = width * height / breadth + (0.22 if notes else 0.04)
     across = len(columns) * (width + 0.04) + (1.9 if maps else 1.0)
-    lines = wrap(title, round(_LETTERS_PER_INCH * across))
+    lines = wrap(title, round(11 * across))  # letters an inch
     layout = ConstrainedLayoutEngine(w_pad=0.02, h_pad=0.04, wspace=0, hspace=0, compress=True)
     figure = Figure(figsize=(across, len(rows) * (tall + 0.04) + 0.3 + 0.2 * len(lines)), layout=layout)
     axes = figure.subplots(len(rows), len(columns), squeeze=False)

@@ -9,8 +9,6 @@ import numpy as np
 from tinyhd_lib.data.transforms import Image, Map
 from tinyhd_lib.prediction.options import Drawing
 
-# Parts of the way from black to white at which contours are drawn: the higher, the thicker.
-_LEVELS = (0.25, 0.5, 0.75)
 _WHITE, _BLACK = (255, 255, 255), (0, 0, 0)
 
 
@@ -108,7 +106,7 @@ def _mixed(image: Image, grey: Image, colormap: str, opacity: Map) -> Image:
 
 def _contours(image: Image, grey: Image, drawing: Drawing) -> Image:
     drawn = image.copy()
-    for width, level in enumerate(_LEVELS, start=1):
+    for width, level in enumerate((0.25, 0.5, 0.75), start=1):  # of the way to white: the higher, the thicker
         value = round(255 * level)
         lines, _ = cv2.findContours((grey >= value).astype(np.uint8), cv2.RETR_LIST, cv2.CHAIN_APPROX_SIMPLE)
         cv2.drawContours(drawn, lines, -1, _BLACK, width + 2, cv2.LINE_AA)

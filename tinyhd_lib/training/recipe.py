@@ -39,7 +39,6 @@ _Number = Annotated[
     float, Field(strict=True, allow_inf_nan=False), BeforeValidator(lambda x: float(x) if isinstance(x, str) else x)
 ]
 _Weight = Annotated[_Number, Field(ge=0)]
-_Part = Literal["encoder", "d1", "d2", "d3", "fusion"]
 _ONE_OR_SEVERAL = BeforeValidator(lambda x: (x,) if isinstance(x, str) else () if x is None else x)
 _Words = Annotated[tuple[str, ...], _ONE_OR_SEVERAL]
 _Counts = Annotated[
@@ -79,7 +78,7 @@ class Recipe:
     """a model by its name: M-r4, or the published d123m_rc4_rc1T."""
     start: str | None = None
     """weights to begin with: what fits of any model, or of its encoder alone (encoder:NAME, mobilenet_v2:FILE)."""
-    freeze: Annotated[tuple[_Part, ...], _ONE_OR_SEVERAL] = ()
+    freeze: Annotated[tuple[Literal["encoder", "d1", "d2", "d3", "fusion"], ...], _ONE_OR_SEVERAL] = ()
     """parts that do not learn: encoder, d1, d2, d3, fusion."""
     teachers: _Words = ()
     """hd2s:FILE, maps:FOLDER, or the name or path of a student; the mean of several."""
