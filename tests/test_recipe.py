@@ -3,7 +3,7 @@
 from dataclasses import FrozenInstanceError, fields, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 import yaml
@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from tinyhd_lib import MODEL_SPECS, BadInput
 from tinyhd_lib.cli import main
 from tinyhd_lib.data.datasets import KINDS
-from tinyhd_lib.losses import TERMS
+from tinyhd_lib.losses import OfFeatures, Term
 from tinyhd_lib.training.recipe import Recipe, read_recipe, read_settings, recipe_names
 
 LABELS = {"model": "d1_S", "labelled": "gaze"}
@@ -116,7 +116,7 @@ VALUES: dict[str, Any] = {
     "start": st.none() | WORDS,
     "timing": st.sampled_from(["aligned", "published"]),
     "terms": st.dictionaries(
-        st.sampled_from([term for term in TERMS if term not in {"blocks", "features"}]), st.floats(0.1, 10), min_size=1
+        st.sampled_from(sorted({*get_args(Term)} - {*get_args(OfFeatures)})), st.floats(0.1, 10), min_size=1
     ),
     "labelled": st.sampled_from(list(KINDS)),
     "auxiliary": st.none() | st.sampled_from(list(KINDS)),

@@ -5,7 +5,7 @@ the precision around them: of what they use, torch's autocast touches nothing.
 """
 
 from collections.abc import Mapping
-from typing import Literal, get_args
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -28,8 +28,6 @@ OfFeatures = Literal["blocks", "features"]
 
 Term = Literal[OfLabels, OfAnswers, OfFeatures]
 """The name of a term."""
-
-TERMS: tuple[Term, ...] = get_args(Term)
 
 PUBLISHED_WEIGHTS: dict[Term, float] = {"ground_truth": 1.0, "teacher_map": 1.0, "d1": 1.0}
 """The terms that teach a student from HD2S; a larger student as the teacher adds d2 and d3, of weight 1 too."""
@@ -102,7 +100,7 @@ def mean_kl(prediction: Tensor, target: Tensor) -> Tensor:
 
 
 def distillation_terms(output: SaliencyOutput, decoders: tuple[str, ...], targets: Targets) -> dict[str, Tensor]:
-    """Return every term that the targets allow, unweighted, by its name in `TERMS`.
+    """Return every term that the targets allow, unweighted, by its name, a `Term`.
 
     The four maps of D1 are summed; all else is a mean over frames. The label terms count labelled frames only. Where
     a decoder gives one map a clip and the target many, it is held against their mean (raw, before any division).

@@ -30,7 +30,6 @@ from tinyhd_lib.records import RunRecord, check_same, peak_memory, read_record
 from tinyhd_lib.runtime import Runtime, open_runtime
 
 Seen = tuple[Frame, Map | None]
-_WAITING_BYTES = 256 * 2**20
 
 
 def predict_files(job: Job, runtime: Runtime, weights: str) -> Generator[int, None, None]:
@@ -158,7 +157,7 @@ def _write_items(job: Job, items: Iterator[Seen], info: VideoInfo, bounds: Bound
     keep = partial(_keep_map, job, bounds)
     with VideoWriter(job.overlay, info.rate, job.video, info.pixel_aspect) if job.overlay else nullcontext() as writer:
         # The maps of a forward pass come all at once: while they are written, the next one runs.
-        waiting = max(2, min(64, _WAITING_BYTES // info.frame_bytes))
+        waiting = max(2, min(64, 256 * 2**20 // info.frame_bytes))
         threads = threads_for_frames()
         for frame, grey in parallel_map(keep, prefetch(items, waiting), threads, threads):
             if writer is not None and grey is not None:

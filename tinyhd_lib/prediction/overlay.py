@@ -76,23 +76,20 @@ def mark_points(image: Image, points: Map) -> Image:
     return drawn
 
 
-def mark_peak(image: Image, place: Map) -> Image:
-    """Return the picture with a cross at a place, (2,) x and y in pixels: where its map is greatest."""
-    drawn = image.copy()
+def mark_peak(image: Image, place: Map) -> None:
+    """Mark a place of a picture with a cross, (2,) x and y in pixels: where its map is greatest."""
     column, row = map(int, place)
     size = max(12, image.shape[1] // 40)
-    cv2.drawMarker(drawn, (column, row), _BLACK, cv2.MARKER_CROSS, size, 3, cv2.LINE_AA)
-    cv2.drawMarker(drawn, (column, row), _WHITE, cv2.MARKER_CROSS, size, 1, cv2.LINE_AA)
-    return drawn
+    cv2.drawMarker(image, (column, row), _BLACK, cv2.MARKER_CROSS, size, 3, cv2.LINE_AA)
+    cv2.drawMarker(image, (column, row), _WHITE, cv2.MARKER_CROSS, size, 1, cv2.LINE_AA)
 
 
-def mark_region(image: Image, corners: Map, name: str) -> Image:
-    """Return the picture with the outline of a polygon, (n, 2) x and y in pixels, and its name."""
-    drawn, places = image.copy(), np.rint(corners).astype(np.int32)
+def mark_region(image: Image, corners: Map, name: str) -> None:
+    """Mark a picture with the outline of a polygon, (n, 2) x and y in pixels, and its name."""
+    places = np.rint(corners).astype(np.int32)
     for colour, width in ((_BLACK, 3), (_WHITE, 1)):
-        cv2.polylines(drawn, [places], True, colour, width, cv2.LINE_AA)  # noqa: FBT003
-    write(drawn, name, tuple(places[places[:, 1].argmin()] + (4, 22)))
-    return drawn
+        cv2.polylines(image, [places], True, colour, width, cv2.LINE_AA)  # noqa: FBT003
+    write(image, name, tuple(places[places[:, 1].argmin()] + (4, 22)))
 
 
 def _mixed(image: Image, grey: Image, colormap: str, opacity: Map) -> Image:

@@ -85,7 +85,7 @@ class Recipe:
     timing: Literal["aligned", "published"] = "aligned"
     """which window of a teacher of single maps answers for a frame; see tinyhd_lib.training.teachers."""
     terms: Mapping[Term, _Weight] = field(default_factory=lambda: dict(PUBLISHED_WEIGHTS))
-    """the loss's weights, by term (tinyhd_lib.losses.TERMS)."""
+    """the loss's weights, by term (tinyhd_lib.losses.Term)."""
     labelled: _Kind | None = None
     """kind of the data set with gaze, None for none."""
     labelled_dir: _Words = ()

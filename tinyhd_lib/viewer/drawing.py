@@ -68,11 +68,11 @@ class Scene:
             chosen = points[(points[:, 0] == settings.observer) | (settings.observer < 0), 1:]
             drawn = mark_points(drawn, chosen * image.shape[1::-1])
         for region in settings.regions:
-            drawn = mark_region(drawn, corners_at(region, settings.frame) * image.shape[1::-1], region["name"])
+            mark_region(drawn, corners_at(region, settings.frame) * image.shape[1::-1], region["name"])
         saliency = self.sources[settings.source].map(settings.frame) if settings.peak else None
-        if saliency is None or saliency.max() <= saliency.min():
-            return drawn
-        return mark_peak(drawn, np.multiply(peak_of(saliency), image.shape[1::-1]))
+        if saliency is not None and saliency.max() > saliency.min():
+            mark_peak(drawn, np.multiply(peak_of(saliency), image.shape[1::-1]))
+        return drawn
 
     def grey(self, name: str, settings: Settings, size: tuple[int, ...]) -> Image:
         """Return (H, W) grey levels of a map, black where the frame has none."""
@@ -127,10 +127,9 @@ def contact_sheet(scene: Scene, settings: Settings, moments: int = 8) -> Image:
 
 
 def _labelled(picture: Image, text: str) -> Image:
-    """Return a picture with a text in its upper left corner."""
-    drawn = picture.copy()
-    write(drawn, text, (6, 18), scale=0.5, width=1)
-    return drawn
+    """Return a picture after a text was written into its upper left corner."""
+    write(picture, text, (6, 18), scale=0.5, width=1)
+    return picture
 
 
 def _in_rows(pictures: Iterable[Image], columns: int) -> Image:
