@@ -117,8 +117,8 @@ def test_a_video_that_has_not_changed_is_not_read_again(
 ) -> None:
     outcomes(jobs_of(films, tmp_path / "out"))
     read = []
-    content = files_module._content
-    monkeypatch.setattr(files_module, "_content", lambda video: (read.append(video.name), content(video))[1])
+    content = files_module.sha256
+    monkeypatch.setattr(files_module, "sha256", lambda path: (read.append(path.name), content(path))[1])
     assert sum(each.frames for each in outcomes(jobs_of(films, tmp_path / "out"))) == 0
     assert read == []
     os.utime(films / "b.mp4", (1, 1))

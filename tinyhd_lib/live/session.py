@@ -30,8 +30,6 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-_RATE = Fraction(60)  # nominal: a frame is shown at its own time, to a quarter of this
-
 
 def watch(options: LiveOptions) -> "Iterator[Statistics | pd.DataFrame]":
     """Show a stream until it ends; yield its statistics every second, and a table of all of it at the end.
@@ -90,7 +88,8 @@ def _show(stream: Stream, options: LiveOptions, rows: list[Statistics]) -> Gener
     """Keep what a stream gives; yield its statistics, add them to the rows if ``json`` wants them, return its error."""
     with ExitStack() as stack:
         page = stack.enter_context(Page(options.serve)) if options.serve else None
-        overlay = stack.enter_context(VideoWriter(options.overlay, _RATE)) if options.overlay else None
+        # The rate is nominal: a frame is shown at its own time, to a quarter of this.
+        overlay = stack.enter_context(VideoWriter(options.overlay, Fraction(60))) if options.overlay else None
         _end_on_signals(stack, stream.end)
         stack.enter_context(stream)
         if page:

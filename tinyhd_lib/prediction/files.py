@@ -93,7 +93,8 @@ def predict_files(job: Job, runtime: Runtime, weights: str) -> Generator[int, No
 def _key(job: Job, runtime: Runtime, sampling: Sampling, content: str | None) -> dict[str, Any]:
     """Everything that decides the content of the map files."""
     return {
-        "video": content or _content(job.video),
+        # A hash of the video's content, or of all its images'.
+        "video": content or hashlib.sha256("".join(map(sha256, source_files(job.video))).encode()).hexdigest(),
         "weights": runtime.digest,
         "spec": runtime.spec.to_dict(),
         "precision": runtime.precision,
@@ -105,11 +106,6 @@ def _key(job: Job, runtime: Runtime, sampling: Sampling, content: str | None) ->
 def _overlay(job: Job) -> dict[str, Any] | None:
     """Everything that decides the overlay video."""
     return {"file": str(job.overlay), **asdict(job.drawing)} if job.overlay else None
-
-
-def _content(video: Path) -> str:
-    """Return a hash of the video's content, or of all its images'."""
-    return hashlib.sha256("".join(map(sha256, source_files(video))).encode()).hexdigest()
 
 
 def _check_mixing(job: Job, earlier: RunRecord | None, record: RunRecord) -> None:
