@@ -198,7 +198,7 @@ def assert_same(out: Path, whole: Path) -> None:
 
 
 def recipe_file(recipe: Recipe, path: Path) -> Path:
-    path.write_text(yaml.safe_dump(recipe.to_dict()))
+    path.write_text(yaml.safe_dump(recipe.to_dict(), sort_keys=False))
     return path
 
 
