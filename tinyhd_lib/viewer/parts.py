@@ -148,17 +148,18 @@ class Parts:
 def packed_maps(maps: list[Map | None]) -> bytes:
     """Return maps as the browser reads them: 8 bits between each map's own extremes, without loss from there on.
 
-    The head holds rows, columns and frames (16 bits each) and of every frame its lowest and greatest value and the
-    place of the latter (32-bit floats; NaN without a map). The levels follow as differences to the frame before, of
-    these as differences to the pixel on the left, deflated: about 9 KB a frame of 192x256.
+    The head holds rows, columns and frames (16 bits each) and of every frame its lowest and greatest value, the place
+    of the latter, and the mean value of the pixels at level 0 (32-bit floats; NaN without a map). The levels follow as
+    differences to the frame before, of these as differences to the pixel on the left, deflated: about 9 KB a frame of
+    192x256.
     """
     shape = next((narrowed(saliency, _WIDEST_MAP).shape for saliency in maps if saliency is not None), (1, 1))
-    about, levels = np.full((len(maps), 4), np.nan, "<f4"), np.zeros((len(maps), *shape), np.uint8)
+    about, levels = np.full((len(maps), 5), np.nan, "<f4"), np.zeros((len(maps), *shape), np.uint8)
     for index, saliency in enumerate(maps):
         if saliency is not None:
             small = cv2.resize(narrowed(saliency, _WIDEST_MAP), shape[::-1], interpolation=cv2.INTER_AREA)
             levels[index] = stretched(small)
-            about[index] = (*own_bounds(saliency), *peak_of(saliency))
+            about[index] = (*own_bounds(saliency), *peak_of(saliency), small[levels[index] == 0].mean())
     changes = np.diff(levels, axis=0, prepend=np.uint8(0))
     packed = isal_zlib.compress(np.diff(changes, axis=2, prepend=np.uint8(0)).tobytes(), 3)
     return struct.pack("<3H", *shape, len(maps)) + about.tobytes() + packed

@@ -1290,6 +1290,131 @@ var Notes = class {
   }
 };
 
+// src/parts.ts
+var MOST_MAPS = 24;
+var MOST_GAZE = 500;
+var AT_ONCE = 16;
+var HEAD = 6;
+var ABOUT = 20;
+async function inflate(bytes) {
+  const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("deflate"));
+  return new Uint8Array(await new Response(stream).arrayBuffer());
+}
+async function breathe(frame) {
+  if (frame % AT_ONCE === AT_ONCE - 1) await new Promise((go) => setTimeout(go));
+}
+async function undifferenced(packed, rows, columns, frames) {
+  const size = rows * columns;
+  const levels = new Uint8Array(packed.length);
+  for (let frame = 0; frame < frames; frame++) {
+    await breathe(frame);
+    const start = frame * size;
+    for (let row = 0; row < rows; row++) {
+      let sum = 0;
+      const begin = start + row * columns;
+      for (let at = begin; at < begin + columns; at++) {
+        sum = sum + packed[at] & 255;
+        levels[at] = frame ? sum + levels[at - size] : sum;
+      }
+    }
+  }
+  return levels;
+}
+function weigher({ levels, low, high, base }) {
+  const gain = (high - low) / 255;
+  return (at) => levels[at] ? low + gain * (levels[at] + 0.5) : base;
+}
+async function unpackMaps(part) {
+  const view = new DataView(part);
+  const [rows, columns, frames] = [0, 2, 4].map((at) => view.getUint16(at, true));
+  const packed = await inflate(new Uint8Array(part, HEAD + ABOUT * frames));
+  const levels = await undifferenced(packed, rows, columns, frames);
+  return Array.from({ length: frames }, (_, n) => {
+    const [low, high, x, y, base] = [0, 4, 8, 12, 16].map((at) => view.getFloat32(HEAD + ABOUT * n + at, true));
+    if (Number.isNaN(low)) return null;
+    return { rows, columns, levels: levels.subarray(n * rows * columns, (n + 1) * rows * columns), low, high, base, peak: [x, y] };
+  });
+}
+var Kept = class {
+  constructor(most) {
+    this.most = most;
+  }
+  most;
+  values = /* @__PURE__ */ new Map();
+  known = /* @__PURE__ */ new Map();
+  peek(name) {
+    const value = this.known.get(name);
+    if (value !== void 0) {
+      this.known.delete(name);
+      this.known.set(name, value);
+    }
+    return value;
+  }
+  get(name, make) {
+    let value = this.values.get(name);
+    if (!value) {
+      value = make();
+      this.values.set(name, value);
+      value.then(
+        (each) => {
+          this.known.set(name, each);
+          for (const oldest of this.known.keys()) {
+            if (this.known.size <= this.most) break;
+            this.known.delete(oldest);
+            this.values.delete(oldest);
+          }
+        },
+        () => this.values.delete(name)
+      );
+    }
+    return value;
+  }
+};
+var Parts = class {
+  constructor(host) {
+    this.host = host;
+    this.meta = host.meta;
+  }
+  host;
+  maps = new Kept(MOST_MAPS);
+  gaze = new Kept(MOST_GAZE);
+  traces = new Kept(100);
+  small = new Kept(200);
+  meta;
+  chunkOf(frame) {
+    return Math.floor(frame / this.meta.chunk);
+  }
+  // A frame's map: null if it has none, undefined if it has not come yet.
+  map(name, frame) {
+    return this.maps.peek(`${name}|${this.chunkOf(frame)}`)?.[frame % this.meta.chunk];
+  }
+  needMaps(name, chunk2) {
+    return this.maps.get(`${name}|${chunk2}`, async () => unpackMaps(await this.bytes(["maps", name, chunk2])));
+  }
+  // Maps of a chunk for once, and without haste: they do not take the place of those that are looked at.
+  async passing(name, chunk2) {
+    return this.maps.peek(`${name}|${chunk2}`) ?? unpackMaps((await this.host.ask([["maps", name, chunk2]], true))[0]);
+  }
+  // Gaze points of a chunk, if they have come.
+  points(name, chunk2) {
+    return this.gaze.peek(`${name}|${chunk2}`);
+  }
+  needPoints(name, chunk2) {
+    return this.gaze.get(`${name}|${chunk2}`, async () => new Float32Array(await this.bytes(["points", name, chunk2])));
+  }
+  trace(strip, source) {
+    const name = `${strip}@${source}`;
+    return this.traces.get(name, async () => JSON.parse(new TextDecoder().decode(await this.bytes(["trace", name, 0]))));
+  }
+  bytes(key) {
+    return this.host.ask([key]).then(([part]) => part);
+  }
+  // Small parts that are asked for again and again.
+  keep(key) {
+    return this.small.get(key.join("|"), () => this.bytes(key));
+  }
+};
+
 // src/regions.ts
 var LINES = 4;
 function outlinesOf(regions, frame, selected = -1) {
@@ -1350,10 +1475,10 @@ function area(covered) {
   return covered.reduce((sum, each) => sum + each, 0) / covered.length;
 }
 function share(map, covered) {
-  const gain = (map.high - map.low) / 255;
+  const weigh = weigher(map);
   let [inside, all] = [0, 0];
   for (let at = 0; at < covered.length; at++) {
-    const value = map.low + gain * map.levels[at];
+    const value = weigh(at);
     inside += covered[at] * value;
     all += value;
   }
@@ -1498,127 +1623,6 @@ function bounded([x, y]) {
   return [Math.min(Math.max(x, 0), 1), Math.min(Math.max(y, 0), 1)].map((each) => Math.round(1e4 * each) / 1e4);
 }
 
-// src/parts.ts
-var MOST_MAPS = 24;
-var MOST_GAZE = 500;
-var AT_ONCE = 16;
-var HEAD = 6;
-var ABOUT = 16;
-async function inflate(bytes) {
-  const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("deflate"));
-  return new Uint8Array(await new Response(stream).arrayBuffer());
-}
-async function breathe(frame) {
-  if (frame % AT_ONCE === AT_ONCE - 1) await new Promise((go) => setTimeout(go));
-}
-async function undifferenced(packed, rows, columns, frames) {
-  const size = rows * columns;
-  const levels = new Uint8Array(packed.length);
-  for (let frame = 0; frame < frames; frame++) {
-    await breathe(frame);
-    const start = frame * size;
-    for (let row = 0; row < rows; row++) {
-      let sum = 0;
-      const begin = start + row * columns;
-      for (let at = begin; at < begin + columns; at++) {
-        sum = sum + packed[at] & 255;
-        levels[at] = frame ? sum + levels[at - size] : sum;
-      }
-    }
-  }
-  return levels;
-}
-async function unpackMaps(part) {
-  const view = new DataView(part);
-  const [rows, columns, frames] = [0, 2, 4].map((at) => view.getUint16(at, true));
-  const packed = await inflate(new Uint8Array(part, HEAD + ABOUT * frames));
-  const levels = await undifferenced(packed, rows, columns, frames);
-  return Array.from({ length: frames }, (_, n) => {
-    const [low, high, x, y] = [0, 4, 8, 12].map((at) => view.getFloat32(HEAD + ABOUT * n + at, true));
-    if (Number.isNaN(low)) return null;
-    return { rows, columns, levels: levels.subarray(n * rows * columns, (n + 1) * rows * columns), low, high, peak: [x, y] };
-  });
-}
-var Kept = class {
-  constructor(most) {
-    this.most = most;
-  }
-  most;
-  values = /* @__PURE__ */ new Map();
-  known = /* @__PURE__ */ new Map();
-  peek(name) {
-    const value = this.known.get(name);
-    if (value !== void 0) {
-      this.known.delete(name);
-      this.known.set(name, value);
-    }
-    return value;
-  }
-  get(name, make) {
-    let value = this.values.get(name);
-    if (!value) {
-      value = make();
-      this.values.set(name, value);
-      value.then(
-        (each) => {
-          this.known.set(name, each);
-          for (const oldest of this.known.keys()) {
-            if (this.known.size <= this.most) break;
-            this.known.delete(oldest);
-            this.values.delete(oldest);
-          }
-        },
-        () => this.values.delete(name)
-      );
-    }
-    return value;
-  }
-};
-var Parts = class {
-  constructor(host) {
-    this.host = host;
-    this.meta = host.meta;
-  }
-  host;
-  maps = new Kept(MOST_MAPS);
-  gaze = new Kept(MOST_GAZE);
-  traces = new Kept(100);
-  small = new Kept(200);
-  meta;
-  chunkOf(frame) {
-    return Math.floor(frame / this.meta.chunk);
-  }
-  // A frame's map: null if it has none, undefined if it has not come yet.
-  map(name, frame) {
-    return this.maps.peek(`${name}|${this.chunkOf(frame)}`)?.[frame % this.meta.chunk];
-  }
-  needMaps(name, chunk2) {
-    return this.maps.get(`${name}|${chunk2}`, async () => unpackMaps(await this.bytes(["maps", name, chunk2])));
-  }
-  // Maps of a chunk for once, and without haste: they do not take the place of those that are looked at.
-  async passing(name, chunk2) {
-    return this.maps.peek(`${name}|${chunk2}`) ?? unpackMaps((await this.host.ask([["maps", name, chunk2]], true))[0]);
-  }
-  // Gaze points of a chunk, if they have come.
-  points(name, chunk2) {
-    return this.gaze.peek(`${name}|${chunk2}`);
-  }
-  needPoints(name, chunk2) {
-    return this.gaze.get(`${name}|${chunk2}`, async () => new Float32Array(await this.bytes(["points", name, chunk2])));
-  }
-  trace(strip, source) {
-    const name = `${strip}@${source}`;
-    return this.traces.get(name, async () => JSON.parse(new TextDecoder().decode(await this.bytes(["trace", name, 0]))));
-  }
-  bytes(key) {
-    return this.host.ask([key]).then(([part]) => part);
-  }
-  // Small parts that are asked for again and again.
-  keep(key) {
-    return this.small.get(key.join("|"), () => this.bytes(key));
-  }
-};
-
 // src/map_traces.ts
 var ROWS = 48;
 var COLUMNS = 64;
@@ -1626,10 +1630,11 @@ var LISTED = 8;
 function density(map) {
   const cells = new Float64Array(ROWS * COLUMNS);
   const counts = new Float64Array(ROWS * COLUMNS);
+  const weigh = weigher(map);
   for (let row = 0; row < map.rows; row++)
     for (let column = 0; column < map.columns; column++) {
       const cell = Math.floor(row * ROWS / map.rows) * COLUMNS + Math.floor(column * COLUMNS / map.columns);
-      cells[cell] += map.low + (map.high - map.low) / 255 * map.levels[row * map.columns + column];
+      cells[cell] += weigh(row * map.columns + column);
       counts[cell] += 1;
     }
   const means = cells.map((sum, cell) => counts[cell] ? sum / counts[cell] : 0);

@@ -1,6 +1,6 @@
 // What maps alone tell over time: how much they change, how far they spread, and how far their peak is from the centre.
 
-import { breathe, type Parts } from "./parts";
+import { breathe, type Parts, weigher } from "./parts";
 import type { FrameMap, Meta, Trace } from "./types";
 
 const ROWS = 48; // of the coarse maps that are compared
@@ -11,10 +11,11 @@ const LISTED = 8;
 export function density(map: FrameMap): Float64Array {
   const cells = new Float64Array(ROWS * COLUMNS);
   const counts = new Float64Array(ROWS * COLUMNS);
+  const weigh = weigher(map);
   for (let row = 0; row < map.rows; row++)
     for (let column = 0; column < map.columns; column++) {
       const cell = Math.floor((row * ROWS) / map.rows) * COLUMNS + Math.floor((column * COLUMNS) / map.columns);
-      cells[cell] += map.low + ((map.high - map.low) / 255) * map.levels[row * map.columns + column];
+      cells[cell] += weigh(row * map.columns + column);
       counts[cell] += 1;
     }
   const means = cells.map((sum, cell) => (counts[cell] ? sum / counts[cell] : 0));

@@ -7,7 +7,7 @@ const MOST_MAPS = 24; // unpacked chunks: 75 MB at 192x256
 const MOST_GAZE = 500; // chunks: 40 observers of twenty minutes take 20 MB
 const AT_ONCE = 16; // frames that are unpacked without a pause
 const HEAD = 6; // rows, columns and frames, 16 bits each
-const ABOUT = 16; // low, high, and the peak's x and y of a frame, 32 bits each
+const ABOUT = 20; // low, high, the peak's x and y, and the base of a frame, 32 bits each
 
 export async function inflate(bytes: Uint8Array<ArrayBuffer>): Promise<Uint8Array> {
   const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("deflate"));
@@ -38,6 +38,12 @@ export async function undifferenced(packed: Uint8Array, rows: number, columns: n
   return levels;
 }
 
+// What a pixel of a map weighs where masses are added up: levels are cut off, so that each stands for its middle.
+export function weigher({ levels, low, high, base }: FrameMap): (at: number) => number {
+  const gain = (high - low) / 255;
+  return (at) => (levels[at] ? low + gain * (levels[at] + 0.5) : base);
+}
+
 // The maps of a chunk; null where a frame has none.
 export async function unpackMaps(part: ArrayBuffer): Promise<(FrameMap | null)[]> {
   const view = new DataView(part);
@@ -45,9 +51,9 @@ export async function unpackMaps(part: ArrayBuffer): Promise<(FrameMap | null)[]
   const packed = await inflate(new Uint8Array(part, HEAD + ABOUT * frames));
   const levels = await undifferenced(packed, rows, columns, frames);
   return Array.from({ length: frames }, (_, n) => {
-    const [low, high, x, y] = [0, 4, 8, 12].map((at) => view.getFloat32(HEAD + ABOUT * n + at, true));
+    const [low, high, x, y, base] = [0, 4, 8, 12, 16].map((at) => view.getFloat32(HEAD + ABOUT * n + at, true));
     if (Number.isNaN(low)) return null;
-    return { rows, columns, levels: levels.subarray(n * rows * columns, (n + 1) * rows * columns), low, high, peak: [x, y] };
+    return { rows, columns, levels: levels.subarray(n * rows * columns, (n + 1) * rows * columns), low, high, base, peak: [x, y] };
   });
 }
 

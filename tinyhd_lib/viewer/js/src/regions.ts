@@ -1,6 +1,7 @@
 // Regions of the picture: where they are at a frame, and how much of a map, or of people's gaze, they hold.
 
 import { COLOURS } from "./colours";
+import { weigher } from "./parts";
 import type { FrameMap, Point, Region } from "./types";
 
 const LINES = 4; // looked at of every row of a map
@@ -86,10 +87,10 @@ export function area(covered: Float32Array): number {
 
 // The part of a map's mass that lies there.
 export function share(map: FrameMap, covered: Float32Array): number {
-  const gain = (map.high - map.low) / 255;
+  const weigh = weigher(map);
   let [inside, all] = [0, 0];
   for (let at = 0; at < covered.length; at++) {
-    const value = map.low + gain * map.levels[at];
+    const value = weigh(at);
     inside += covered[at] * value;
     all += value;
   }

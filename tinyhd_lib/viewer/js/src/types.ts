@@ -72,5 +72,6 @@ export interface FrameMap {
   levels: Uint8Array;
   low: number;
   high: number;
+  base: number; // the mean of what is at level 0
   peak: Point;
 }

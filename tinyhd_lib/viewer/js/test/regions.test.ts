@@ -16,6 +16,7 @@ const map = (levels: number[], columns: number, low = 0, high = 1): FrameMap => 
   levels: Uint8Array.from(levels),
   low,
   high,
+  base: low,
   peak: [0.5, 0.5],
 });
 const triangle: Point[] = [
@@ -78,6 +79,7 @@ describe("regions", () => {
     expect(share(map([0, 255, 255, 255], 4, 0, 7), covered)).toBeCloseTo(1 / 3);
     expect(share(map([0, 0, 0, 0], 4, 0.3, 0.3), covered)).toBeCloseTo(0.5);
     expect(share(map([0, 0, 0, 0], 4, 0, 0), covered)).toBeNaN();
+    expect(share({ ...map([0, 255, 0, 0], 4), base: 0.1 }, covered)).toBeCloseTo((1 + 0.5 / 255 + 0.1) / (1 + 0.5 / 255 + 0.3));
   });
 });
 

@@ -17,6 +17,7 @@ const map = (levels: number[], columns: number, low = 0, high = 1): FrameMap => 
   levels: Uint8Array.from(levels),
   low,
   high,
+  base: low,
   peak: [0.5, 0.5],
 });
 
@@ -107,12 +108,12 @@ describe("parts", () => {
   });
 
   it("know which frame has no map", async () => {
-    const about = Float32Array.from(Array.from({ length: frames }, (_, n) => (n === 2 ? [NaN, NaN, NaN, NaN] : [n, n + 1, 0.25, 0.75])).flat());
+    const about = Float32Array.from(Array.from({ length: frames }, (_, n) => (n === 2 ? [NaN, NaN, NaN, NaN, NaN] : [n, n + 1, 0.25, 0.75, n + 0.5])).flat());
     const head = Uint8Array.from([rows, 0, columns, 0, frames, 0]);
     const deflated = new Blob([packed]).stream().pipeThrough(new CompressionStream("deflate"));
     const maps = await unpackMaps(await new Response(new Blob([head, about, await new Response(deflated).arrayBuffer()]).stream()).arrayBuffer());
     expect(maps[2]).toBeNull();
-    expect(maps[4]).toMatchObject({ low: 4, high: 5, peak: [0.25, 0.75] });
+    expect(maps[4]).toMatchObject({ low: 4, high: 5, base: 4.5, peak: [0.25, 0.75] });
     expect(maps[1]?.levels).toEqual(levels.subarray(12, 24));
   });
 
