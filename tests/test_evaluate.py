@@ -34,6 +34,7 @@ from tinyhd_lib.evaluation.options import PROTOCOLS
 from tinyhd_lib.evaluation.predictions import find_maps
 from tinyhd_lib.evaluation.scores import METRICS
 from tinyhd_lib.evaluation.tasks import CENTRE_SIZE
+from tinyhd_lib.records import RunRecord, check_same
 
 MadeUp = Callable[[str], Path]
 NAMES = [metric.name for metric in METRICS]
@@ -442,6 +443,9 @@ def test_another_evaluation_is_not_written_over(
     assert results(out) == before
     assert evaluate(maps, gaze, out, "--every", 4, "--force") == 0
     assert results(out) != before
+    then, now = RunRecord("x", {"every": 4, "digest": "0" * 64}), RunRecord("x", {"every": 5, "digest": "1" * 64})
+    with pytest.raises(BadInput, match=r"another run \(another digest, every 4 then, 5 now\)"):
+        check_same(out, then, now)
 
 
 def test_the_centre_bias_is_learnt_from_the_training_split(made_up: MadeUp, tmp_path: Path) -> None:

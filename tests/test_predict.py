@@ -222,6 +222,8 @@ def test_pictures_in_memory_are_a_video(video: Any) -> None:
         (PICTURES / 255 * np.nan, "is float64 from nan to nan"),
         (PICTURES.astype(np.int16), "is int16 from"),
         (np.zeros((2, 0, 5, 3)), r"has the shape \(0, 5, 3\)"),
+        ([PICTURES[0], PICTURES[1, :40]], r"picture 1 of a video: of shape \(40, 96, 3\), those before are of \(72,"),
+        ([], "a video without a picture"),
     ],
 )
 def test_what_is_no_video_is_one_line(video: Any, reason: str) -> None:

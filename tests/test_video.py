@@ -27,7 +27,7 @@ def write_film(path: Path, images: list[np.ndarray], rate: Fraction = Fraction(2
 @pytest.mark.parametrize("rate", [Fraction(25), Fraction(30000, 1001), Fraction(24000, 1001), Fraction(25, 2)])
 def test_a_film_keeps_its_exact_rate_and_frames(tmp_path: Path, rate: Fraction) -> None:
     path = write_film(tmp_path / "film.mp4", list(moving_dot(20)), rate)
-    assert (probe(path).rate, probe(path).frames) == (rate, 20)
+    assert (probe(str(path)).rate, probe(path).frames) == (rate, 20)
     times = [frame.time for frame in read_frames(path)]
     np.testing.assert_allclose(times, [float(index / rate) for index in range(20)], atol=1e-9)
 

@@ -463,6 +463,10 @@ def test_a_cell_shows_several_viewers_and_what_stands_in_for_them(
         ({"regions": [{"name": "a"}]}, "regions .*each has a name and keys"),
         ({"regions": [{"name": "", "keys": [{"frame": 0, "points": [[0, 0], [1, 0], [1, 1]]}]}]}, "regions "),
         ({"regions": [{"name": "a", "keys": [{"frame": 0, "points": [[0, 0], [1, 0]]}]}]}, "regions "),
+        (
+            {"regions": [{"name": "a", "keys": [{"frame": 0, "points": [[9, 9], [40, 9], [9, 40]]}]}]},
+            "in parts of the sides",
+        ),
     ],
 )
 def test_what_cannot_be_is_refused_and_changes_nothing(

@@ -16,6 +16,9 @@ from tinyhd_lib.files import write_atomically
 
 RECORD_NAME = "run.json"
 
+_LONG = 60
+"""Letters: hashes and tables say nothing to a reader."""
+
 _PACKAGES = ("tinyhd", "torch", "torchvision", "numba", "openvino", "numpy", "scipy", "opencv-python-headless", "av")
 
 
@@ -116,6 +119,7 @@ def check_same(folder: Path, earlier: RunRecord | None, record: RunRecord) -> No
         return
     names = sorted({"what", *earlier.key, *record.key})
     then, now = ({"what": each.what, **each.key} for each in (earlier, record))
-    told = ", ".join(f"{n} {then.get(n)!r} then, {now.get(n)!r} now" for n in names if then.get(n) != now.get(n))
+    pairs = ((name, repr(then.get(name)), repr(now.get(name))) for name in names if then.get(name) != now.get(name))
+    told = ", ".join(f"{n} {a} then, {b} now" if len(a + b) < _LONG else f"another {n}" for n, a, b in pairs)
     remedy = "give another `out`, or `force=True` to replace them"
     raise BadInput(f"{folder}: holds the results of another run ({told}); {remedy}")

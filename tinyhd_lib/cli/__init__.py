@@ -111,8 +111,9 @@ def _introduce(words: Sequence[str]) -> int:
     group = [name for name in _COMMANDS if words and name.startswith(f"{words[0]} ")]
     if words and not asked and not (group and len(words) == 1):
         wrong = " ".join(words[:2])
-        near = group or get_close_matches(wrong, _COMMANDS, 3, 0.4) or ["predict"]
-        return _refuse(f"{wrong}: no such command; near are {', '.join(near)} (tinyhd --help lists all)")
+        near = group or get_close_matches(wrong, _COMMANDS, 3, 0.4)
+        nearest = f"near are {', '.join(near)}; " if near else ""
+        return _refuse(f"{wrong}: no such command; {nearest}tinyhd --help lists all")
     rows = [f"  {name:17}{_COMMANDS[name][1]}" for name in group or _COMMANDS]
     examples = [] if group else ["", files(__name__).joinpath("examples.txt").read_text(encoding="utf-8")]
     title = "Video saliency: where human eyes go in a video."

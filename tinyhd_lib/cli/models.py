@@ -186,7 +186,7 @@ def list_notebooks(notebooks: Path | None = None) -> None:
     """
     from tinyhd_lib.notebooks.files import list_notebooks
 
-    print(list_notebooks(notebooks).to_string(index=False))
+    print(list_notebooks(notebooks).to_markdown(index=False, tablefmt="simple", maxcolwidths=[None, 32, 34]))
 
 
 def copy_notebooks(folder: Positional[Path]) -> None:

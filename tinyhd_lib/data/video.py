@@ -74,12 +74,13 @@ class Frame:
     image: Image
 
 
-def probe(path: Path) -> VideoInfo:
+def probe(path: str | Path) -> VideoInfo:
     """Open a video without decoding it.
 
     Raises:
         BadInput: it is missing, empty, unreadable, no video, or has no picture.
     """
+    path = Path(path)
     if path.is_dir():
         first = next(read_frames(path)).image
         return VideoInfo("images", DEFAULT_RATE, len(images_in(path)), first.nbytes, has_audio=False)
@@ -121,7 +122,7 @@ def _rate(stream: VideoStream) -> Fraction:
     return rate if max(rate.numerator, rate.denominator) < 2**29 else rate.limit_denominator(1001)
 
 
-def read_frames(path: Path, *, strict: bool = False) -> Iterator[Frame]:
+def read_frames(path: str | Path, *, strict: bool = False) -> Iterator[Frame]:
     """Decode a video from start to end, once, one frame at a time.
 
     Of a damaged video the frames that decode are given, and a warning says how many they are.
@@ -133,6 +134,7 @@ def read_frames(path: Path, *, strict: bool = False) -> Iterator[Frame]:
     Raises:
         BadInput: as `probe`; or no frame decodes; or the images of a folder differ in size; or it is damaged.
     """
+    path = Path(path)
     damage = Damage(path, strict)
     return _read_folder(path, damage) if path.is_dir() else _read_video(path, damage)
 

@@ -124,7 +124,10 @@ def as_html(summary: Summary, frames: pd.DataFrame, pairs: Sequence[Pair]) -> st
         figures={name: zip(means.loc[name], intervals.loc[name], strict=True) for name in means.index},
         plot=as_address(_png(set_plots(summary)), "png"),
         timelines=as_address(_png(timelines({PREDICTION: frames})), "png"),
-        videos=[(row["video"], row["frames"], [f"{row[name]:.3f}" for name in means]) for _, row in videos.iterrows()],
+        videos=[
+            (row["video"], row["frames"], [f"{row[name]:.3f}".replace("nan", "-") for name in means])
+            for _, row in videos.iterrows()
+        ],
         worst=[(each, as_address(as_jpeg(each.picture), "jpeg")) for each in worst_frames(frames, pairs)],
         settings={name: _said(value) for name, value in summary.settings.items() if value not in (None, [], {})},
     )

@@ -18,6 +18,7 @@ from tinyhd_lib.evaluation.scores import EMD, MATCHED, OF_DENSITIES, Metric, met
 _TITLE = "{predictions} on {data}{split}: {videos} videos, {frames} frames; protocol {protocol}, averaging {averaging}"
 
 _CONFIDENCE = 0.95
+_HARDLY_ANY = 4  # of fewer, the interval is wider than a metric's range
 _FEW_VIDEOS = 20  # with fewer, the interval may be a little too narrow
 _MANY_ZEROS = 0.01  # of the frames: there people looked at zeros of the map
 _SIGN_PATTERNS = 9999  # tried by a test: all that there are of up to 13 videos
@@ -98,8 +99,8 @@ class Summary:
     def notes(self) -> list[str]:
         """Return what a reader must know to use the figures."""
         said, metrics = self.settings, set(self.metrics)
-        is_narrow = 1 < said["videos"] < _FEW_VIDEOS
-        narrow = f" With only {said['videos']} videos, it may be a little too narrow." if is_narrow else ""
+        worth = "says next to nothing" if said["videos"] < _HARDLY_ANY else "may be a little too narrow"
+        narrow = f" With only {said['videos']} videos, it {worth}." if 1 < said["videos"] < _FEW_VIDEOS else ""
         shuffle, zeros = said.get("shuffle"), said.get("frames_looked_at_zeros", 0)
         missing, unknown = said["missing_maps"], said["frames_without_truth"]
         without = not shuffle and said["centre_bias"] == "learnt from the other videos"

@@ -101,18 +101,27 @@ def frames_of(video: Pictures, fps: float = 25.0) -> Iterator[Frame]:
         fps: frames a second of pictures that have no times.
 
     Raises:
-        BadInput: it is no video; of single pictures, that is told when they come.
+        BadInput: it is no video; of single pictures, that is told when they come: there is none, or they differ in
+            size.
     """
     if isinstance(video, str | bytes | Path):
         return read_frames(Path(os.fsdecode(video)))
     shape = getattr(video, "shape", None)
     if shape is not None and len(shape) != 4:
         raise BadInput(f"a video of shape {tuple(shape)}: give {PICTURE_SHAPES}")
-    return (each if isinstance(each, Frame) else _frame(index, fps, each) for index, each in enumerate(video))
+    return _frames(video, fps)
 
 
-def _frame(index: int, fps: float, picture: Any) -> Frame:
-    return Frame(index, index / fps, to_image(picture, f"picture {index} of a video"))
+def _frames(pictures: Iterable[Any], fps: float) -> Iterator[Frame]:
+    size = None
+    for index, each in enumerate(pictures):
+        image = each.image if isinstance(each, Frame) else to_image(each, f"picture {index} of a video")
+        size = size or image.shape
+        if image.shape != size:
+            raise BadInput(f"picture {index} of a video: of shape {image.shape}, those before are of {size}")
+        yield each if isinstance(each, Frame) else Frame(index, index / fps, image)
+    if size is None:
+        raise BadInput("a video without a picture")
 
 
 @dataclass(frozen=True)

@@ -93,7 +93,7 @@ class Settings:
             raise BadInput(f"border {self.border}: 0 (left) to 1 (right)")
         if any(set(note) != {"frame", "text"} for note in self.notes):
             raise BadInput(f"notes {self.notes}: each has a frame and a text")
-        needed = "each has a name and keys, which have a frame and as many points [x, y] each"
+        needed = "each has a name and keys, which have a frame and as many points [x, y], in parts of the sides, each"
         with refusing(f"regions {self.regions}: {needed}", KeyError, TypeError, ValueError):
             for region in self.regions:
                 corners_at(region, self.frame)
@@ -111,11 +111,11 @@ def corners_at(region: dict[str, Any], frame: int) -> Map:
 
     Raises:
         KeyError: it has no name, or no keys; a key has no frame, or no points.
-        ValueError: its keys have unlike points.
+        ValueError: its keys have unlike points, or points far outside, as pixels would be.
     """
     keys = sorted(region["keys"], key=lambda key: key["frame"])
     corners = np.array([key["points"] for key in keys], np.float64).reshape(len(keys), -1, 2)
-    if not region["name"] or corners.shape[1] < 3:
+    if not region["name"] or corners.shape[1] < 3 or np.abs(corners).max() > 2:
         raise ValueError("a polygon with a name is needed")
     return np.apply_along_axis(lambda places: np.interp(frame, [key["frame"] for key in keys], places), 0, corners)
 
