@@ -628,6 +628,21 @@ def test_the_command_line_shows_several_videos(
     assert "name a video: tinyhd view VIDEO" in capsys.readouterr().err
 
 
+@needs_browser
+def test_the_command_line_shows_where_people_looked(
+    browser: Browser, tiny: Callable[[str], Path], weights_file: Path, tmp_path: Path
+) -> None:
+    root, place = tiny("gaze"), tmp_path / "look.html"
+    video = open_dataset("gaze", root).videos[0].source
+    assert main(["view", str(video), "--gaze", str(root), "--weights", str(weights_file), "--html", str(place)]) == 0
+    page = browser.new_page()
+    page.goto(place.as_uri())
+    page.wait_for_function("document.querySelector('video').readyState >= 2")
+    page.get_by_label("Settings").click()
+    assert page.get_by_label("trail").count() == 1
+    page.close()
+
+
 def test_a_page_never_takes_a_videos_place(
     numbered_video: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

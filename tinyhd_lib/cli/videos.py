@@ -106,6 +106,7 @@ def view(
     videos: Positional[Annotated[tuple[Path, ...], arg(metavar="VIDEO [VIDEO ...]")]],
     maps: UseAppendAction[tuple[Path, ...]] = (),
     weights: UseAppendAction[tuple[str, ...]] = (),
+    gaze: Path | None = None,
     html: Path | None = None,
 ) -> None:
     """Look at a video with its maps, or at several at once: a page that opens in any browser, without Python.
@@ -115,8 +116,10 @@ def view(
         maps: A folder of map files, of several videos with a folder for each; may be given several times.
         weights: A name or a checkpoint, whose maps are made; may be given several times. The default model's if
             neither is given.
+        gaze: A folder of videos with gaze, as evaluate takes it: where people looked is shown of those that lie there.
         html: Where the page is written; it is opened in the browser if this is not given.
     """
+    from tinyhd_lib.data.datasets import open_dataset
     from tinyhd_lib.viewer import SaliencyViewer, SaliencyViewers
 
     if not videos:
@@ -125,7 +128,9 @@ def view(
         raise BadInput(f"`html={html}`: a page is an .html file")
     sources = short_names([*map(str, maps), *weights] or [DEFAULT_WEIGHTS])
     place = html or Path(mkdtemp(prefix="tinyhd-view-")) / f"{videos[0].stem}.html"
-    print(SaliencyViewers([SaliencyViewer(video, sources) for video in videos]).save_html(place))
+    known = {each.source.resolve(): each for each in open_dataset("gaze", gaze).videos} if gaze else {}
+    shown = [known.get(video.resolve(), video) for video in videos]
+    print(SaliencyViewers([SaliencyViewer(each, sources, points=gaze is not None) for each in shown]).save_html(place))
     if html is None:
         webbrowser.open(place.as_uri())
 

@@ -172,7 +172,7 @@ def blur(counts: Map, sigma: float) -> Map:
     return down.T @ (counts[np.ix_(rows, columns)] @ across)
 
 
-@lru_cache(maxsize=4096)  # the same places come again, in other frames and for fewer observers
+@lru_cache(maxsize=2048)  # the same places come again, in other frames and for fewer observers
 def _gaussian(place: int, length: int, sigma: float) -> Map:
     """Return (length,) float32: a Gaussian at a place, as OpenCV's blur cuts it off and reflects it."""
     point = np.zeros((1, length), np.float32)
