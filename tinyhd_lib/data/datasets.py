@@ -123,7 +123,7 @@ def find_root(kind: Kind, root: str | Path | None) -> Path:
     variable = f"TINYHD_{kind.name.upper()}"
     given = root or os.environ.get(variable)
     if not given:
-        raise BadInput(f"{kind.name}: where is it? name its folder, or set {variable} (in a recipe: LABELLED_DIR)")
+        raise BadInput(f"{kind.name}: where is it? name its folder, or set {variable}")
     folder = Path(given)
     if not folder.is_dir():
         raise BadInput(f"{folder}: no such folder; a {kind.name} data set has {kind.layout}")

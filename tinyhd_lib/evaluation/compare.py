@@ -10,7 +10,17 @@ import pandas as pd
 from tinyhd_lib.errors import BadInput
 from tinyhd_lib.evaluation.folder import Evaluation
 from tinyhd_lib.evaluation.scores import Metric, metrics_in
-from tinyhd_lib.evaluation.summary import average, estimate, holm, json_numbers, over_intervals, paired_p, totals, units
+from tinyhd_lib.evaluation.summary import (
+    as_text,
+    average,
+    estimate,
+    holm,
+    json_numbers,
+    over_intervals,
+    paired_p,
+    totals,
+    units,
+)
 from tinyhd_lib.evaluation.tasks import PREDICTION
 
 _TIED = 1e-9  # below, a difference is the last digits of two ways of adding up
@@ -87,7 +97,7 @@ class Comparison(NamedTuple):
 
     def _texts(self) -> pd.DataFrame:
         """Return facts, and means with deviations and marks."""
-        texts = self.mean.map(lambda mean: "-" if np.isnan(mean) else f"{mean:.3f}")
+        texts = self.mean.map(as_text)
         if self.spread is not None:
             texts += self.spread.map(lambda spread: "" if np.isnan(spread) else f" ± {spread:.3f}")
         texts += self.holm.map(lambda p: next((mark for level, mark in _MARKS.items() if p < level), ""))

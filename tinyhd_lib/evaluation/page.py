@@ -18,7 +18,7 @@ from tinyhd_lib.data.images import as_address, as_jpeg
 from tinyhd_lib.data.transforms import Image, Map, to_grey
 from tinyhd_lib.errors import BadInput
 from tinyhd_lib.evaluation.plan import Pair
-from tinyhd_lib.evaluation.summary import Summary
+from tinyhd_lib.evaluation.summary import Summary, as_text
 from tinyhd_lib.evaluation.tasks import CEILING, CENTRE, CHANCE, PREDICTION
 from tinyhd_lib.prediction.options import Drawing
 from tinyhd_lib.prediction.overlay import draw, mark_points
@@ -124,10 +124,7 @@ def as_html(summary: Summary, frames: pd.DataFrame, pairs: Sequence[Pair]) -> st
         figures={name: zip(means.loc[name], intervals.loc[name], strict=True) for name in means.index},
         plot=as_address(_png(set_plots(summary)), "png"),
         timelines=as_address(_png(timelines({PREDICTION: frames})), "png"),
-        videos=[
-            (row["video"], row["frames"], [f"{row[name]:.3f}".replace("nan", "-") for name in means])
-            for _, row in videos.iterrows()
-        ],
+        videos=[(row["video"], row["frames"], [as_text(row[name]) for name in means]) for _, row in videos.iterrows()],
         worst=[(each, as_address(as_jpeg(each.picture), "jpeg")) for each in worst_frames(frames, pairs)],
         settings={name: _said(value) for name, value in summary.settings.items() if value not in (None, [], {})},
     )

@@ -42,6 +42,11 @@ class Estimate(NamedTuple):
     high: float
 
 
+def as_text(figure: float) -> str:
+    """Return a figure as every table has it."""
+    return "-" if np.isnan(figure) else f"{figure:.3f}"
+
+
 @dataclass(frozen=True)
 class Summary:
     """Hold the figures of an evaluation; as text, a table for the console.
@@ -69,7 +74,7 @@ class Summary:
         wide = wide.rename_axis(index=None, columns=(None, None))
         mean, low, high = (wide[column][names] for column in columns)
         intervals = "[" + low.map("{:.3f}".format) + ", " + high.map("{:.3f}".format) + "]"
-        return mean.map("{:.3f}".format).where(mean.notna(), "-"), intervals.where(np.isfinite(low), "")
+        return mean.map(as_text), intervals.where(np.isfinite(low), "")
 
     def __str__(self) -> str:
         """Return each figure over its interval, under what was scored."""

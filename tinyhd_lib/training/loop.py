@@ -13,7 +13,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from copy import deepcopy
 from pathlib import Path
-from pkgutil import resolve_name
 
 import torch
 from torch import Tensor, nn
@@ -263,8 +262,11 @@ def stalled(log: Sequence[checkpoint.Entry], recipe: Recipe) -> bool:
 def accelerated(student: nn.Module, device: torch.device) -> bool:
     """Give a student kernels of our own, where torch is slow; return whether they can be had here, else say why not."""
     try:
-        layers = "gpu_layers" if device.type == "cuda" else "layers"
-        resolve_name(f"tinyhd_lib.training.{layers}:accelerate")(student)
+        if device.type == "cuda":
+            from tinyhd_lib.training.gpu_layers import accelerate
+        else:
+            from tinyhd_lib.training.layers import accelerate
+        accelerate(student)
     except Exception as error:  # noqa: BLE001  (whatever a compiler raises, torch can do without it)
         logger.warning("training with torch alone, which takes longer: our kernels cannot be compiled here (%s)", error)
         return False

@@ -2683,7 +2683,7 @@ async function animation(scene, settings, told) {
 }
 
 // src/saving.ts
-var FILM = "making the WebP";
+var MAKING = "making the WebP";
 var Saving = class {
   constructor(scene, host, status, now) {
     this.scene = scene;
@@ -2715,12 +2715,12 @@ var Saving = class {
     this.isStopped = false;
     try {
       const made = await animation(scene, settings, (done, total) => {
-        status.progress(FILM, done, total, true);
+        status.progress(MAKING, done, total, true);
         return !this.isStopped;
       });
       const name = `${scene.meta.name}_${settings.view}.webp`;
       if (made) download(name, made);
-      status.tell(made ? `saved ${name}, ${(made.size / 2 ** 20).toFixed(1)} MiB` : `${FILM}: cancelled`);
+      status.tell(made ? `saved ${name}, ${(made.size / 2 ** 20).toFixed(1)} MiB` : `${MAKING}: cancelled`);
     } catch (error) {
       status.tell(error.message);
     } finally {

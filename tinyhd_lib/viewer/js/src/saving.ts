@@ -8,7 +8,7 @@ import type { Scene } from "./scene";
 import type { Status } from "./status";
 import type { Settings } from "./types";
 
-const FILM = "making the WebP";
+const MAKING = "making the WebP";
 
 export class Saving {
   readonly files: SavedFile[];
@@ -44,12 +44,12 @@ export class Saving {
     this.isStopped = false;
     try {
       const made = await animation(scene, settings, (done, total) => {
-        status.progress(FILM, done, total, true);
+        status.progress(MAKING, done, total, true);
         return !this.isStopped;
       });
       const name = `${scene.meta.name}_${settings.view}.webp`;
       if (made) download(name, made);
-      status.tell(made ? `saved ${name}, ${(made.size / 2 ** 20).toFixed(1)} MiB` : `${FILM}: cancelled`);
+      status.tell(made ? `saved ${name}, ${(made.size / 2 ** 20).toFixed(1)} MiB` : `${MAKING}: cancelled`);
     } catch (error) {
       status.tell((error as Error).message);
     } finally {
