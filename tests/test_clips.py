@@ -16,6 +16,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch.utils.data import default_collate
 
 from tinyhd_lib import MODEL_SPECS, BadInput
 from tinyhd_lib.data import clips
@@ -40,12 +41,13 @@ from tinyhd_lib.training.samples import (
     DistillationSet,
     Sample,
     clip_count,
+    coloured,
     cut,
     epoch_samples,
     open_sources,
     output_frames,
     validation_clips,
-    vary,
+    varied,
 )
 
 MadeUp = Callable[[str], Path]
@@ -481,33 +483,49 @@ def test_validation_clips_are_evenly_spaced(count: int, clips_: int, starts: lis
 # What becomes of their pictures.
 
 
-def test_what_is_not_cut_and_not_varied_stays() -> None:
-    frames = np.random.default_rng(0).integers(0, 256, (3, 32, 64, 3), np.uint8)
-    assert (cut(frames, (0.0, 0.0, 1.0, 1.0), (32, 64)) == frames).all()
-    expected = (frames / 255 - np.array(MEAN)) / np.array(STD)
-    plain = vary(frames, Sample(CLIP))
-    assert plain.dtype == np.float32
-    np.testing.assert_allclose(plain, expected, atol=1e-5)
-    np.testing.assert_array_equal(vary(frames, Sample(CLIP, box=(0.1, 0.2, 0.3, 0.4))), plain)
-    np.testing.assert_allclose(vary(frames, Sample(CLIP, brightness=1e-9)), expected, atol=1e-5)
+WHOLE = (0.0, 0.0, 1.0, 1.0)
 
 
-def colours(frames: np.ndarray, sample: Sample) -> np.ndarray:
-    """Varied frames as colours of 0 to 1."""
-    return vary(frames, sample) * np.array(STD) + np.array(MEAN)
+def test_what_is_not_cut_and_not_coloured_stays() -> None:
+    frames = torch.from_numpy(np.random.default_rng(0).integers(0, 256, (2, 3, 4, 32, 64), np.uint8)).float()
+    assert torch.equal(cut(frames, [WHOLE, WHOLE], (32, 64)), frames)
+    torch.testing.assert_close(coloured(frames, torch.tensor([[0.0, 1, 1], [0, 1, 1]])), frames, atol=1e-4, rtol=0)
+
+
+def colours(frames: np.ndarray, brightness: float = 0.0, contrast: float = 1.0, saturation: float = 1.0) -> np.ndarray:
+    """Frames (T, H, W, 3) with other colours, of 0 to 1."""
+    clip = torch.from_numpy(frames).permute(3, 0, 1, 2)[None].float()
+    return coloured(clip, torch.tensor([[brightness, contrast, saturation]]))[0].permute(1, 2, 3, 0).numpy() / 255
 
 
 def test_colours_are_varied_as_named() -> None:
     frames = np.random.default_rng(0).integers(90, 160, (3, 8, 8, 3), np.uint8)
     plain = frames / 255
-    grey = colours(frames, Sample(CLIP, saturation=0.0))
+    grey = colours(frames, saturation=0.0)
     np.testing.assert_allclose(grey, np.repeat(grey[..., :1], 3, axis=-1), atol=1e-6)
     np.testing.assert_allclose(grey[..., 0], plain @ [0.299, 0.587, 0.114], atol=1e-6)
-    np.testing.assert_allclose(colours(frames, Sample(CLIP, brightness=0.1)), plain + 0.1, atol=1e-6)
-    flat = colours(frames, Sample(CLIP, contrast=0.5))
+    np.testing.assert_allclose(colours(frames, brightness=0.1), plain + 0.1, atol=1e-6)
+    flat = colours(frames, contrast=0.5)
     assert flat.mean() == pytest.approx(plain.mean(), abs=1e-6)
     assert flat.std() == pytest.approx(0.5 * plain.std(), abs=1e-6)
-    assert (colours(frames, Sample(CLIP, brightness=1.0)) == pytest.approx(1, abs=1e-6)) is True
+    assert (colours(frames, brightness=1.0) == pytest.approx(1, abs=1e-6)) is True
+
+
+def test_every_clip_of_a_batch_is_varied_by_itself() -> None:
+    generator = torch.Generator().manual_seed(0)
+    items = [
+        {
+            "clip": torch.randint(0, 256, (16, 64, 96, 3), generator=generator, dtype=torch.uint8),
+            "label": torch.rand(1, 4, 64, 96, generator=generator),
+            "box": torch.tensor(box),
+            "colours": torch.tensor(changes),
+        }
+        for box, changes in (((0.1, 0.2, 0.5, 0.4), (0.1, 1.2, 0.5)), (WHOLE, (-0.2, 0.8, 1.5)))
+    ]
+    together = varied(default_collate(items), (32, 64))
+    for place, item in enumerate(items):
+        for name, values in varied(default_collate([item]), (32, 64)).items():
+            torch.testing.assert_close(together[name][place], values[0])
 
 
 @quick
@@ -520,21 +538,31 @@ def test_varied_colours_are_finite_and_colours(epoch: int, kind: str) -> None:
         "white": np.full((2, 8, 16, 3), 255, np.uint8),
     }[kind]
     for sample in epoch_samples(LABELLED, replace(VARIED, clips_per_video=2), epoch):
-        cut_out = cut(frames, sample.box, (8, 16))
-        assert cut_out.shape == frames.shape
-        varied = colours(cut_out, sample)
-        assert np.isfinite(varied).all()
-        assert varied.min() >= -1e-6
-        assert varied.max() <= 1 + 1e-6
+        part = cut(torch.from_numpy(frames).permute(3, 0, 1, 2)[None].float(), [sample.box], (8, 16))
+        assert part.shape == (1, 3, 2, 8, 16)
+        changes = torch.tensor([[sample.brightness, sample.contrast, sample.saturation]])
+        found = coloured(part, changes)
+        assert found.isfinite().all()
+        assert found.min() >= 0
+        assert found.max() <= 255
 
 
 def test_a_part_is_cut_where_its_box_says() -> None:
     rows, columns = np.mgrid[:64, :128].astype(np.float32)
-    for ramp, first, last in ((rows / 64, 0.25, 0.75), (columns / 128, 0.5, 0.75)):
-        part = cut(ramp[None], (0.25, 0.5, 0.5, 0.25), (32, 32))[0]
-        assert part.shape == (32, 32)
+    ramps = torch.from_numpy(np.stack([rows / 64, columns / 128]))[:, None, None]
+    parts = cut(ramps, [(0.25, 0.5, 0.5, 0.25)] * 2, (32, 32))
+    assert parts.shape == (2, 1, 1, 32, 32)
+    for part, first, last in zip(parts, (0.25, 0.5), (0.75, 0.75), strict=True):
         assert part.min() == pytest.approx(first, abs=0.02)
         assert part.max() == pytest.approx(last, abs=0.02)
+
+
+@pytest.mark.parametrize("size", [(16, 32), (64, 128), (32, 64), (24, 96)])
+def test_a_part_at_another_size_keeps_the_mean(size: tuple[int, int]) -> None:
+    maps = torch.rand(2, 1, 3, 32, 64, generator=torch.Generator().manual_seed(0))
+    found = cut(maps, [WHOLE, WHOLE], size)
+    assert found.shape == (2, 1, 3, *size)
+    torch.testing.assert_close(found.mean((-1, -2)), maps.mean((-1, -2)), atol=4e-3, rtol=0)
 
 
 @pytest.mark.parametrize("size", [(16, 32), (64, 128), (32, 64)])
@@ -563,7 +591,12 @@ class FakeTeacher:
 
 
 def item_of(recipe: Recipe, sample: Sample, sources: Sequence[FakeSource], teacher: FakeTeacher | None):
-    return DistillationSet(sources, teacher, [sample], recipe)[0]
+    return learnt_from(DistillationSet(sources, teacher, [sample], recipe)[0], recipe)
+
+
+def learnt_from(item: dict[str, torch.Tensor], recipe: Recipe) -> dict[str, torch.Tensor]:
+    """What a student gets of an item."""
+    return {name: values[0] for name, values in varied(default_collate([item]), recipe.size).items()}
 
 
 @pytest.mark.parametrize(
@@ -574,7 +607,7 @@ def test_an_item_has_the_shapes_that_its_student_needs(model: str, said: int, ou
     samples = epoch_samples(LABELLED, recipe, 0)
     items = DistillationSet(LABELLED, FakeTeacher(said), samples, recipe)
     assert len(items) == 8
-    for item in (items[place] for place in range(8)):
+    for item in (learnt_from(items[place], recipe) for place in range(8)):
         assert {name: tuple(values.shape) for name, values in item.items()} == {
             "clip": (3, 16, 32, 64),
             "label": (1, outputs, 32, 64),
@@ -589,7 +622,9 @@ def test_an_item_has_the_shapes_that_its_student_needs(model: str, said: int, ou
 def test_items_make_a_batch() -> None:
     sources = LABELLED + AUXILIARY
     items = DistillationSet(sources, FakeTeacher(), epoch_samples(sources, VARIED, 0), VARIED)
-    batch = next(iter(torch.utils.data.DataLoader(items, batch_size=7)))
+    read = next(iter(torch.utils.data.DataLoader(items, batch_size=7)))
+    assert read["clip"].dtype == torch.uint8  # a byte a colour travels from process to process, and to a GPU
+    batch = varied(read, VARIED.size)
     assert batch["clip"].shape == (7, 3, 16, 32, 64)
     assert batch["label"].shape == (7, 1, 16, 32, 64)
 

@@ -28,7 +28,7 @@ from tinyhd_lib.training.experiment import (
     read_experiment,
     stages,
 )
-from tinyhd_lib.training.models import normalised
+from tinyhd_lib.training.models import normalised, planes
 
 QUICK = {"epochs": 1, "clips_per_video": 1, "validation_clips": 1, "size": (64, 64), "teacher_size": (64, 64)}
 KINDS = ("dhf1k", "ucf", "hollywood2", "kinetics", "folder", "gaze")
@@ -238,7 +238,7 @@ def test_alike_is_the_squared_correlation_of_the_decoders_maps(tmp_path: Path, m
     student, expected = load_model(run.folder / "best.safetensors"), []
     for clip in samples.validation_clips(sources, 1):
         with torch.inference_mode():
-            maps = student(normalised(torch.from_numpy(clip_frames(sources[clip.video], clip))[None])).side_maps
+            maps = student(normalised(planes(torch.from_numpy(clip_frames(sources[clip.video], clip))[None]))).side_maps
         d2, d3 = (each.flatten().double().numpy() for each in maps)
         expected.append(np.corrcoef(d2, d3)[0, 1] ** 2)
     assert frames["alike"].to_numpy() == pytest.approx(expected, abs=1e-5)

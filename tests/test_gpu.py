@@ -13,6 +13,7 @@ from tinyhd_lib.data.synthetic import synthesise_once
 from tinyhd_lib.prediction.inference import predict
 from tinyhd_lib.training.gpu_layers import accelerate
 from tinyhd_lib.training.recipe import Recipe
+from tinyhd_lib.training.samples import varied
 
 pytestmark = pytest.mark.gpu
 
@@ -70,6 +71,20 @@ def test_gradients_are_the_cpus(row: str) -> None:
     for name, each in fast.named_parameters():
         scale = float(expected[name].abs().max()) + 1e-9
         assert float((each.grad.cpu().double() - expected[name]).abs().max()) / scale < 1e-3, name
+
+
+def test_clips_are_cut_and_coloured_as_on_a_cpu() -> None:
+    generator = torch.Generator().manual_seed(0)
+    batch = {
+        "clip": torch.randint(0, 256, (2, 16, 192, 256, 3), generator=generator, dtype=torch.uint8),
+        "map": torch.rand(2, 1, 16, 192, 256, generator=generator),
+        "box": torch.tensor([[0.1, 0.2, 0.5, 0.6], [0.0, 0.0, 1.0, 1.0]]),
+        "colours": torch.tensor([[0.1, 1.2, 0.5], [-0.1, 0.8, 1.3]]),
+    }
+    for size in ((192, 256), (96, 128)):
+        expected = varied(batch, size)
+        for name, values in varied(batch, size, "cuda").items():
+            torch.testing.assert_close(values.cpu(), expected[name], rtol=0, atol=1e-5)
 
 
 def test_a_training_goes_on_across_devices(tmp_path: Path) -> None:

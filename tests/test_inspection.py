@@ -24,7 +24,7 @@ from tinyhd_lib.training.inspection import (
     open_clip,
     window_frames,
 )
-from tinyhd_lib.training.models import OpenModel, normalised, open_model
+from tinyhd_lib.training.models import OpenModel, normalised, open_model, planes
 from tinyhd_lib.training.teachers import WindowTeacher
 
 TEACHER_NOTEBOOK = defined_in("01_teacher_inspection.ipynb")
@@ -145,7 +145,7 @@ def test_opened_hd2s_shows_five_blocks_and_four_levels() -> None:
 @pytest.mark.parametrize("row", [S, M, "d123_allM_rc4"])
 def test_the_taps_of_a_student_are_its_pyramid(row: str) -> None:
     with torch.inference_mode():
-        levels = student(row).network.encoder(normalised(torch.from_numpy(noise())))
+        levels = student(row).network.encoder(normalised(planes(torch.from_numpy(noise()))))
     said, taps = student(row)(noise()[0]), student(row).taps(noise()[0])
     assert list(said) == ["map", "d1", "d2", "d3"]
     assert student(row).levels == NAMES

@@ -19,7 +19,7 @@ from tinyhd_lib.models.checkpoints import _TEACHER_PARTS
 from tinyhd_lib.models.weights import TEACHER_NOTE
 from tinyhd_lib.training import teachers
 from tinyhd_lib.training.learner import build_student
-from tinyhd_lib.training.models import normalised, open_model
+from tinyhd_lib.training.models import normalised, open_model, planes
 from tinyhd_lib.training.recipe import Recipe
 from tinyhd_lib.training.samples import clip_count
 from tinyhd_lib.training.teachers import Ensemble, MapTeacher, WindowTeacher, open_teacher
@@ -416,7 +416,7 @@ def test_a_student_that_teaches_says_what_it_says_when_it_predicts(
     assert row in model.name
     shown = noise()
     answers = model(shown)
-    clip = normalised(torch.from_numpy(shown)[None])
+    clip = normalised(planes(torch.from_numpy(shown)[None]))
     with torch.no_grad():
         output = student(clip)
     expected = {"map": output.map.reshape(1, -1, *SMALL)}
@@ -457,7 +457,7 @@ def test_openvino_answers_as_torch_does(student_file) -> None:
 
 def test_colours_are_normalised_as_for_prediction() -> None:
     frames = torch.tensor([[0, 0, 0], [255, 255, 255], [124, 116, 104]], dtype=torch.uint8)
-    found = normalised(frames.reshape(1, 3, 1, 1, 3).expand(2, 3, 4, 5, 3))
+    found = normalised(planes(frames.reshape(1, 3, 1, 1, 3).expand(2, 3, 4, 5, 3)))
     assert found.shape == (2, 3, 3, 4, 5)
     black, white, mean = found[0, :, :, 0, 0].T
     torch.testing.assert_close(white - black, 1 / torch.tensor([0.229, 0.224, 0.225]))

@@ -164,14 +164,16 @@ def _span(entry: str) -> slice:
 
 def clip_frames(source: Source, clip: Clip) -> Image:
     """Return (16, 192, 256, 3) uint8 RGB of a clip, flipped if it says so."""
-    frames = source.frames(clip.indices(source.count))
-    return np.ascontiguousarray(frames[:, :, ::-1]) if clip.flip else frames
+    return _facing(source.frames(clip.indices(source.count)), clip)
 
 
-def clip_truth(source: Source, clip: Clip) -> Map:
-    """Return (16, 192, 256) float32: where people looked, likewise."""
-    truth = source.truth(clip.indices(source.count))
-    return np.ascontiguousarray(truth[:, :, ::-1]) if clip.flip else truth
+def clip_truth(source: Source, clip: Clip, wanted: slice = slice(None)) -> Map:
+    """Return (n, 192, 256) float32: where people looked in the wanted ones of its sixteen frames, likewise."""
+    return _facing(source.truth(clip.indices(source.count)[wanted]), clip)
+
+
+def _facing(images: Image, clip: Clip) -> Image:
+    return np.stack([cv2.flip(image, 1) for image in images]) if clip.flip else images
 
 
 def clip_reach(step: int) -> int:

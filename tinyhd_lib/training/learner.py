@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor, nn
+from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from tinyhd_lib import metrics
 from tinyhd_lib.data.clips import Clip, Source, clip_frames, clip_truth, resized
@@ -22,7 +23,7 @@ from tinyhd_lib.losses import kl_divergence
 from tinyhd_lib.models.checkpoints import load_model, read_state
 from tinyhd_lib.models.spec import Sampling
 from tinyhd_lib.models.student import TinyHD, build_model, inflate_mobilenet_v2
-from tinyhd_lib.training.models import normalised
+from tinyhd_lib.training.models import normalised, planes
 from tinyhd_lib.training.recipe import Recipe
 from tinyhd_lib.training.samples import LeftOut, output_frames, validation_clips
 from tinyhd_lib.training.teachers import Teacher
@@ -131,11 +132,10 @@ def update_average(average: Mapping[str, Tensor], state: Mapping[str, Tensor], d
     What counts batches, and is no weight, is taken over.
     """
     decay = min(decay, (1 + steps) / (10 + steps))
-    for name, value in average.items():
-        if value.is_floating_point():
-            value.lerp_(state[name], 1 - decay)
-        else:
-            value.copy_(state[name])
+    weights = [name for name, value in average.items() if value.is_floating_point()]
+    get_ema_multi_avg_fn(decay)([average[name] for name in weights], [state[name] for name in weights], steps)
+    for name in average.keys() - weights:
+        average[name].copy_(state[name])
 
 
 @torch.inference_mode()
@@ -161,7 +161,7 @@ def frame_scores(
     for clip in validation_clips(sources, recipe.validation_clips):
         source = sources[clip.video]
         try:
-            output = student(normalised(torch.from_numpy(clip_frames(source, clip))[None].to(device)))
+            output = student(normalised(planes(torch.from_numpy(clip_frames(source, clip))[None].to(device))))
             maps = output.map.float().cpu().reshape(student.spec.outputs, *output.map.shape[-2:])
             scores = _scores(maps, source, clip, teacher, recipe.validation_view)
         except BadInput as error:
@@ -184,7 +184,7 @@ def _scores(maps: Tensor, source: Source, clip: Clip, teacher: Teacher | None, v
     """Return what is known of each frame of a clip, by its maps (outputs, H, W)."""
     frames = output_frames(len(maps))
     if source.labelled:
-        truth, indices = clip_truth(source, clip)[frames], clip.indices(source.count)[frames]
+        truth, indices = clip_truth(source, clip, frames), clip.indices(source.count)[frames]
         known = zip(maps, torch.from_numpy(truth), indices, strict=True)
         return [_against_people(*each, source, view) for each in known]
     if teacher is None:

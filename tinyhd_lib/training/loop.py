@@ -165,7 +165,7 @@ class _Training:
         """Make one step of the optimiser; return the mean terms of its batches."""
         recipe, device, means = self.recipe, self.group.device, dict[str, float]()
         for number, batch in enumerate(batches, start=1):
-            targets = {name: values.to(device, non_blocking=True) for name, values in batch.items()}
+            targets = samples.varied(batch, recipe.size, device)
             with self.group.exchange(self.shared, last=number == len(batches)):
                 terms = self._terms(targets.pop("clip"), targets)
                 loss = weighted_sum(terms, recipe.terms)

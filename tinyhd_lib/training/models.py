@@ -96,8 +96,8 @@ class OpenModel:
 
     def _clip(self, frames: Image) -> Tensor:
         """Return (1, 3, 16, H, W), as this network wants it."""
-        clip = torch.from_numpy(resized(frames, self.size))[None]
-        return (2 * _planes(clip) - 255) / 255 if isinstance(self.network, HD2S) else normalised(clip)
+        clip = planes(torch.from_numpy(resized(frames, self.size))[None])
+        return (2 * clip - 255) / 255 if isinstance(self.network, HD2S) else normalised(clip)
 
 
 class _Answering(nn.Module):
@@ -157,11 +157,12 @@ def open_model(name: str, device: str = "cpu", *, size: tuple[int, int] = INPUT_
     return OpenModel(source.load(), label, device, size=size, digest=source.digest)
 
 
-def normalised(frames: Tensor) -> Tensor:
-    """Return clips (N, 16, H, W, 3) uint8 RGB as a student wants them, (N, 3, 16, H, W) float32."""
-    mean, std = (torch.tensor(each, device=frames.device).reshape(3, 1, 1, 1) for each in (MEAN, STD))
-    return (_planes(frames) / 255 - mean) / std
+def planes(frames: Tensor) -> Tensor:
+    """Return clips (N, 16, H, W, 3) uint8 RGB as (N, 3, 16, H, W) float32, of the same levels 0 to 255."""
+    return frames.permute(0, 4, 1, 2, 3).to(torch.float32, memory_format=torch.contiguous_format)
 
 
-def _planes(frames: Tensor) -> Tensor:
-    return frames.permute(0, 4, 1, 2, 3).float()
+def normalised(clips: Tensor) -> Tensor:
+    """Return `planes` (N, 3, 16, H, W) as a student wants them."""
+    mean, std = (torch.tensor(each, device=clips.device).reshape(3, 1, 1, 1) for each in (MEAN, STD))
+    return (clips / 255).sub_(mean).div_(std)

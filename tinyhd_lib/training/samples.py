@@ -1,16 +1,18 @@
 """What an epoch is made of: which clips, how each is varied, and the tensors that student and loss get.
 
 Clips and variations are a pure function of the seed, the epoch and the position, which makes a training repeatable.
+What is read travels as it is stored, a byte a colour; it is cropped and coloured where the student computes (`varied`),
+so that few cores keep up with a GPU.
 """
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
-import cv2
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 from torch.utils.data import Dataset as TorchDataset
 from tqdm.auto import tqdm
@@ -19,15 +21,15 @@ from tinyhd_lib.data import clips
 from tinyhd_lib.data.clips import Clip, Source
 from tinyhd_lib.data.datasets import Dataset, open_dataset
 from tinyhd_lib.data.layouts import Video
-from tinyhd_lib.data.transforms import Image, Map, normalise
 from tinyhd_lib.errors import BadInput
 from tinyhd_lib.models.spec import CLIP_FRAMES
+from tinyhd_lib.training.models import normalised, planes
 from tinyhd_lib.training.recipe import Recipe
 from tinyhd_lib.training.teachers import Teacher
 
 logger = logging.getLogger(__name__)
 
-_GREY = np.array((0.299, 0.587, 0.114), np.float32)
+_GREY = (0.299, 0.587, 0.114)
 
 
 @dataclass(frozen=True)
@@ -120,7 +122,10 @@ class LeftOut(set[str]):
 
 @dataclass(eq=False)
 class DistillationSet(TorchDataset[dict[str, Tensor]]):
-    """The samples of an epoch as dicts of tensors: ``clip`` (3, 16, H, W) and targets (C, T, H, W).
+    """The samples of an epoch as dicts of tensors, of which `varied` makes what a student learns from.
+
+    They are ``clip`` (16, h, w, 3) uint8 RGB, ``label`` and the teacher's answers (C, T, h, w) float32, and of the
+    `Sample` its ``box`` (4) and ``colours`` (3): brightness, contrast and saturation.
 
     The place of a sample that cannot be read is taken by the next one that can.
 
@@ -156,18 +161,16 @@ class DistillationSet(TorchDataset[dict[str, Tensor]]):
         raise BadInput(f"nothing to learn from: no clip of the epoch can be read ({reason})")
 
     def _item(self, sample: Sample) -> dict[str, Tensor]:
-        clip, box, size = sample.clip, sample.box, self.recipe.size
-        source, frames = self.sources[clip.video], output_frames(self.recipe.spec.outputs)
-        cv2.setNumThreads(1)
-        colours = vary(cut(clips.clip_frames(source, clip), box, size), sample)
-        item = {"clip": colours.transpose(3, 0, 1, 2)}
+        clip, source = sample.clip, self.sources[sample.clip.video]
+        frames = output_frames(self.recipe.spec.outputs)
+        known = self.teacher.targets(source, clip) if self.teacher else {}
+        item = {name: each[:, frames] if each.shape[1] == CLIP_FRAMES else each for name, each in known.items()}
         if any(each.labelled for each in self.sources):
-            item["label"] = cut(clips.clip_truth(source, clip), box, size)[frames][None]
-        for name, values in (self.teacher.targets(source, clip) if self.teacher else {}).items():
-            chosen = values[:, frames] if values.shape[1] == CLIP_FRAMES else values
-            sized = cut(chosen.reshape(-1, *chosen.shape[-2:]), box, size)
-            item[name] = sized.reshape(*chosen.shape[:2], *size)
-        return {name: torch.from_numpy(np.array(values, np.float32)) for name, values in item.items()}
+            item["label"] = clips.clip_truth(source, clip, frames)[None]
+        item["box"] = np.array(sample.box)
+        item["colours"] = np.array((sample.brightness, sample.contrast, sample.saturation))
+        tensors = {name: torch.from_numpy(np.array(values, np.float32)) for name, values in item.items()}
+        return tensors | {"clip": torch.from_numpy(clips.clip_frames(source, clip))}
 
 
 def output_frames(outputs: int) -> slice:
@@ -176,28 +179,57 @@ def output_frames(outputs: int) -> slice:
     return slice(every - 1, None, every)
 
 
-def cut(images: Image, box: tuple[float, float, float, float], size: tuple[int, int]) -> Image:
-    """Return a part of every picture (n, h, w) or (n, h, w, 3), at another size (n, H, W[, 3]).
+def varied(batch: Mapping[str, Tensor], size: tuple[int, int], device: torch.device | str = "cpu") -> dict[str, Tensor]:
+    """Return what a student learns from: a batch in its colours, every sample cut to its box, normalised.
 
     Args:
-        images: of any type.
-        box: (top, left, height, width) in parts of the whole.
+        batch: samples of a `DistillationSet`, stacked.
+        size: (H, W) that they get.
+        device: where it happens.
+
+    Returns:
+        ``clip`` (N, 3, 16, H, W) as a student wants it, and targets (N, C, T, H, W), float32.
+    """
+    boxes = batch["box"].tolist()  # which stay where they are: a GPU would be waited for
+    moved = {name: values.to(device, non_blocking=True) for name, values in batch.items() if name != "box"}
+    colours = moved.pop("colours")
+    moved["clip"] = planes(moved["clip"])
+    found = {name: cut(values, boxes, size) for name, values in moved.items()}
+    return found | {"clip": normalised(coloured(found["clip"], colours))}
+
+
+def cut(pictures: Tensor, boxes: Sequence[Sequence[float]], size: tuple[int, int]) -> Tensor:
+    """Return a part of pictures (N, C, T, h, w) float32, another one for each of the N, as (N, C, T, H, W).
+
+    Args:
+        pictures: are averaged where they shrink.
+        boxes: (top, left, height, width), in parts of the whole.
         size: (H, W).
     """
-    height, width = images.shape[1:3]
-    top, left = round(box[0] * height), round(box[1] * width)
-    return clips.resized(images[:, top : top + round(box[2] * height), left : left + round(box[3] * width)], size)
+    sides, found = pictures.shape[-2:], []
+    for picture, box in zip(pictures, boxes, strict=True):
+        top, left, height, width = (round(share * side) for share, side in zip(box, sides * 2, strict=True))
+        part = picture[..., top : top + height, left : left + width]
+        shrinks = size[0] <= height and size[1] <= width
+        found.append(F.interpolate(part, size, mode="area" if shrinks else "bilinear"))
+    return torch.stack(found)
 
 
-def vary(frames: Image, sample: Sample) -> Map:
-    """Return frames (n, H, W, 3) uint8 in a sample's colours, normalised as a student wants them; float32."""
-    colours = frames.astype(np.float32) / 255
-    if (sample.brightness, sample.contrast, sample.saturation) != (0, 1, 1):
-        grey = (colours @ _GREY)[..., None]
-        colours = grey + sample.saturation * (colours - grey)
-        mean = colours.mean()
-        colours = (mean + sample.contrast * (colours - mean) + sample.brightness).clip(0, 1)
-    return normalise(colours).astype(np.float32)
+def coloured(clips: Tensor, colours: Tensor) -> Tensor:
+    """Return clips (N, 3, T, H, W), of levels 0 to 255, with other colours.
+
+    Args:
+        clips: RGB.
+        colours: (N, 3): brightness, contrast and saturation, see `Sample`.
+    """
+    brightness, contrast, saturation = colours.unsqueeze(2).unbind(1)
+    # Each colour is a mean of red, green and blue, so all three changes are one product.
+    grey, own = clips.new_tensor(_GREY).expand(3, 3), torch.eye(3, device=clips.device)
+    mixed = torch.lerp(grey, own, saturation.unsqueeze(2))
+    mean = (mixed @ clips.mean((2, 3, 4)).unsqueeze(2)).mean(1)
+    shift = (1 - contrast) * mean + 255 * brightness
+    product = torch.baddbmm(shift.unsqueeze(2), contrast.unsqueeze(2) * mixed, clips.flatten(2))
+    return product.clamp_(0, 255).view_as(clips)
 
 
 def open_sources(recipe: Recipe) -> tuple[list[Source], list[Source]]:
