@@ -13,11 +13,12 @@ import torch
 from onnx import TensorProto, helper
 from test_teachers import gentle_model
 
-from tinyhd_lib import BadInput, predict
+from tinyhd_lib import BadInput, open_runtime, predict
 from tinyhd_lib.cli import main
 from tinyhd_lib.data.transforms import Map
 from tinyhd_lib.export import export_model
 from tinyhd_lib.models.baselines import BASELINES
+from tinyhd_lib.models.spec import Sampling
 from tinyhd_lib.training.loop import train
 from tinyhd_lib.training.recipe import Recipe
 from tinyhd_lib.viewer.sources import open_maps
@@ -101,7 +102,12 @@ def test_what_is_not_there_is_told_in_a_line(model: str) -> None:
     ("name", "content", "told"),
     [
         ("mine.py", b"def saliency(", "mine.py: SyntaxError: "),
-        ("mine.py", b"import nothing_like_it", "mine.py: ModuleNotFoundError: No module named 'nothing_like_it'"),
+        (
+            "mine.py",
+            b"import nothing_like_it",
+            "No module named 'nothing_like_it' (mine.py, line 1)",
+        ),
+        ("mine.py", b"def saliency(frames):\n    return frames @ frames", "(mine.py, line 2)"),
         ("mine.onnx", b"no network", "mine.onnx: InvalidProtobuf: "),
     ],
 )
@@ -180,11 +186,13 @@ def test_an_onnx_file_that_takes_no_video_is_refused(shape: list[int | str], tmp
 @pytest.mark.slow
 def test_our_own_model_exported_as_onnx_gives_our_own_maps(tmp_path: Path) -> None:
     model = gentle_model("d2_S")
+    model.sampling = Sampling(3)
     export_model(model, tmp_path / "ours.onnx", "onnx")
-    ours = [each.map for each in predict(PICTURES[:6], model, every=1)]
+    ours = [each.map for each in predict(PICTURES[:6], model)]
     assert np.std(ours) > 1e-3
     theirs = [each.map for each in predict(PICTURES[:6], tmp_path / "ours.onnx")]
     np.testing.assert_allclose(theirs, ours, rtol=0, atol=2e-5)
+    assert open_runtime(tmp_path / "ours.onnx").sampling == model.sampling
 
 
 def test_the_adapter_in_the_docs_works(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import asdict
 from importlib.metadata import version
 from importlib.util import find_spec
 from itertools import islice
@@ -55,6 +56,7 @@ def description(source: ModelSource, takes: Input) -> dict[str, str]:
         "model": source.spec.label,
         "spec": json.dumps(source.spec.to_dict()),
         "weights": source.digest,
+        "sampling": json.dumps(asdict(source.sampling)),
         "input": str(takes),
         "output": f"{OUTPUT} float32 (batch, {source.spec.outputs}, {', '.join(map(str, INPUT_SIZE))}), in (0, 1)",
         "preprocessing": json.dumps(PREPROCESSING),

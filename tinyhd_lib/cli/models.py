@@ -60,6 +60,7 @@ def train(
         raise BadInput(f"`recipe`: name one ({', '.join(recipe_names())}) or a YAML file")
     chosen = read_recipe(recipe, **read_settings(set))
     from tinyhd_lib.training import loop
+    from tinyhd_lib.training.checkpoint import BEST_NAME
 
     out = out or Path("runs") / Path(recipe).stem
     entries = loop.train(chosen, out, **vars(running))
@@ -67,7 +68,7 @@ def train(
         if "scores" in entry:
             scores = ", ".join(f"{name} {value:.4f}" for name, value in entry["scores"].items())
             logger.info("epoch %d of %d: %s", entry["epoch"], chosen.epochs, scores)
-    logger.info("%s", out)
+    logger.info("done; it predicts with --weights %s", out / BEST_NAME)
 
 
 def experiment(

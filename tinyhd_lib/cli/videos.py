@@ -129,6 +129,9 @@ def view(
     sources = short_names([*map(str, maps), *weights] or [DEFAULT_WEIGHTS])
     place = html or Path(mkdtemp(prefix="tinyhd-view-")) / f"{videos[0].stem}.html"
     known = {each.source.resolve(): each for each in open_dataset("gaze", gaze).videos} if gaze else {}
+    for video in videos if gaze else ():
+        if video.resolve() not in known:
+            logger.warning("%s: is not one of the videos in %s, so where people looked is not shown", video, gaze)
     shown = [known.get(video.resolve(), video) for video in videos]
     print(SaliencyViewers([SaliencyViewer(each, sources, points=gaze is not None) for each in shown]).save_html(place))
     if html is None:

@@ -53,7 +53,8 @@ class WindowOptions:
         if self.smooth is not None and not 0 <= self.smooth < LONGEST_SMOOTHING:
             raise BadInput(f"`smooth={self.smooth:g}`: 0 to {LONGEST_SMOOTHING} seconds")
         if self.every is not None and _amount(str(self.every))[0] <= 0:
-            raise BadInput(f"`every={self.every}`: a number of frames from 1, or a time such as 0.3s")
+            most = f"under {LONGEST_SMOOTHING}s"
+            raise BadInput(f"`every={self.every}`: a number of frames from 1, or a time {most} such as 0.3s")
 
     def sampling(self, spec: ModelSpec | ForeignSpec, default: Sampling, rate: float | None = None) -> Sampling:
         """Return when a model looks at a video.

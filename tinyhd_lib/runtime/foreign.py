@@ -4,10 +4,13 @@ The function is ``saliency(frames)``: sixteen frames (16, 192, 256, 3), RGB floa
 the last one out, not negative, of any size. See docs/experiments.md.
 """
 
+import json
 import runpy
 from collections.abc import Callable, Sequence
 from importlib.util import find_spec
 from pathlib import Path
+from sysconfig import get_path
+from traceback import extract_tb
 from typing import Any
 from uuid import uuid4
 
@@ -25,6 +28,8 @@ from tinyhd_lib.runtime.base import Runtime
 Saliency = Callable[[Map], Map]
 """See the module."""
 
+_EVERY_FRAME = Sampling(1)
+
 
 class ForeignRuntime(Runtime):
     """A function from frames to a map; see `Runtime`.
@@ -33,12 +38,13 @@ class ForeignRuntime(Runtime):
         saliency: see `Saliency`.
         label: its name.
         digest: changes when its maps may.
+        sampling: how it is best used.
     """
 
     precision, batch = "float32", 1
 
-    def __init__(self, saliency: Saliency, label: str, digest: str) -> None:
-        self.name, self.spec, self.digest, self.sampling = "its own function", ForeignSpec(label), digest, Sampling(1)
+    def __init__(self, saliency: Saliency, label: str, digest: str, sampling: Sampling = _EVERY_FRAME) -> None:
+        self.name, self.spec, self.digest, self.sampling = "its own function", ForeignSpec(label), digest, sampling
         self._saliency = saliency
 
     def __call__(self, clips: Sequence[Map] | Map) -> Map:
@@ -73,7 +79,10 @@ def foreign_runtime(model: Any) -> ForeignRuntime | None:
     if Path(str(model)).suffix not in FOREIGN_SUFFIXES:
         return None
     path = locate_weights(model)
-    saliency = _of_onnx(path) if path.suffix == ".onnx" else _attempted(path, runpy.run_path, str(path)).get("saliency")
+    if path.suffix == ".onnx":
+        saliency, sampling = _of_onnx(path)
+        return ForeignRuntime(saliency, path.stem, sha256(path), sampling)
+    saliency = _attempted(path, runpy.run_path, str(path)).get("saliency")
     if not callable(saliency):
         raise BadInput(f"{path}: defines no function saliency(frames)")
     return ForeignRuntime(saliency, path.stem, sha256(path))
@@ -84,11 +93,17 @@ def _attempted(who: object, function: Callable[..., Any], *given: Any, **named: 
     try:
         return function(*given, **named)
     except Exception as error:
-        raise BadInput(f"{who}: {' '.join(f'{type(error).__name__}: {error}'.split())}") from error
+        of_others = __file__, "<", *(get_path(name) for name in ("stdlib", "purelib", "platlib"))
+        theirs = [each for each in extract_tb(error.__traceback__) if not each.filename.startswith(of_others)]
+        place = f" ({Path(theirs[-1].filename).name}, line {theirs[-1].lineno})" if theirs else ""
+        raise BadInput(f"{who}: {' '.join(f'{type(error).__name__}: {error}'.split())}{place}") from error
 
 
-def _of_onnx(path: Path) -> Saliency:
-    """Return a network that takes clips (N, 3, T, H, W), as for ImageNet, or frames (N, T, H, W, 3) uint8."""
+def _of_onnx(path: Path) -> tuple[Saliency, Sampling]:
+    """Return a network that takes clips (N, 3, T, H, W), as for ImageNet, or frames (N, T, H, W, 3) uint8.
+
+    And when it looks: at every frame, but for an S that `export_model` wrote, whose file says it.
+    """
     if not find_spec("onnxruntime"):
         raise BadInput(f"{path}: needs onnxruntime (pip install -e '.[export]' from the checkout)")
     import onnxruntime
@@ -108,4 +123,6 @@ def _of_onnx(path: Path) -> Saliency:
         found: Map = session.run(None, {given.name: clip[np.newaxis]})[0]
         return found.reshape(-1, *found.shape[-2:])[-1]
 
-    return saliency
+    words = session.get_modelmeta().custom_metadata_map
+    is_ours = words.get("made_by", "").startswith("tinyhd") and session.get_outputs()[0].shape[1] == 1
+    return saliency, Sampling(**json.loads(words["sampling"])) if is_ours and "sampling" in words else _EVERY_FRAME
