@@ -422,7 +422,7 @@ def test_what_cannot_be_scored_is_said(
     assert evaluate(maps, dhf1k, out, "--split", "test") == 2
     assert "0701: where people looked is not known" in last_line(capsys)
     assert evaluate(tmp_path / "absent", gaze, out) == 2
-    assert "no such folder; predictions are a folder" in last_line(capsys)
+    assert "no such folder; tinyhd generate makes one" in last_line(capsys)
     assert evaluate(maps, gaze, out, "--min-fixations", 10_000) == 2
     assert "no frame has 10000 fixations" in last_line(capsys)
     assert evaluate(maps, gaze, out, "--every", 0) == 2

@@ -69,9 +69,7 @@ def make_plan(options: EvaluateOptions, dataset: Dataset, videos: Sequence[Video
     """
     predictions = options.predictions
     if not predictions.is_dir():
-        raise BadInput(
-            f"{predictions}: no such folder; predictions are a folder with one for each video, as `generate` makes it"
-        )
+        raise BadInput(f"{predictions}: no such folder; tinyhd generate makes one, with a folder for each video")
     if options.emd and not find_spec("ot"):
         raise BadInput("`emd`: needs POT (pip install -e '.[emd]' from the checkout)")
     check_names((video.name for video in videos), "choose one split by `split`")
