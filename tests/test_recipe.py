@@ -1,5 +1,7 @@
 """Recipes: what they may say, and how they are read."""
 
+import pydoc
+import re
 from dataclasses import FrozenInstanceError, fields, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -240,3 +242,10 @@ def test_the_command_lists_recipes_and_asks_for_one(capsys: pytest.CaptureFixtur
     assert capsys.readouterr().out.split() == recipe_names()
     assert main(["train"]) == 2
     assert "--recipe: name one" in capsys.readouterr().err
+
+
+def test_help_says_what_the_entries_are() -> None:
+    told = pydoc.render_doc(Recipe, renderer=pydoc.plaintext)
+    assert "Recipe(model, start=None, freeze=(), teachers=()" in told
+    assert "lr: learning rate of the decoders." in told
+    assert not re.search(r"typing\.|FieldInfo|Validator", told.partition("Methods defined here")[0])

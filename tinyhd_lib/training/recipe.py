@@ -4,6 +4,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import field, fields
 from difflib import get_close_matches
 from functools import wraps
+from inspect import Parameter, Signature, signature
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeVar, get_args
 
@@ -61,6 +62,17 @@ def _in_one_line(kind: type[Class]) -> type[Class]:
     return kind
 
 
+def _helpful(kind: type[Class]) -> type[Class]:
+    """Let ``help`` say what a class's entries are, instead of what checks them."""
+    entries = kind.__pydantic_fields__.items()  # type: ignore[attr-defined]
+    lines = (f"        {name}: {entry.description}" for name, entry in entries)
+    kind.__doc__ = "\n".join([f"{kind.__doc__}", "    Args:", *lines])
+    plain = [each.replace(annotation=Parameter.empty) for each in signature(kind).parameters.values()]
+    kind.__signature__ = Signature(plain)  # type: ignore[attr-defined]
+    return kind
+
+
+@_helpful
 @_in_one_line
 @dataclass(frozen=True, config=ConfigDict(extra="forbid", use_attribute_docstrings=True))
 class Recipe:
