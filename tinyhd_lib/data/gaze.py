@@ -10,8 +10,6 @@ from typing import Any, NamedTuple, Self
 
 import cv2
 import numpy as np
-from scipy.io import loadmat
-from scipy.sparse import issparse
 
 from tinyhd_lib.data.images import images_in, most_pixels, read_grey
 from tinyhd_lib.data.transforms import Image, Map
@@ -40,6 +38,9 @@ def read_arrays(path: Path) -> dict[str, np.ndarray]:
     """
     try:
         if path.suffix.lower() == ".mat":
+            from scipy.io import loadmat  # which is slow to import, as is its neighbour
+            from scipy.sparse import issparse
+
             found = {name: array for name, array in loadmat(path).items() if not name.startswith("__")}
             return {name: array.toarray() if issparse(array) else array for name, array in found.items()}
         if path.suffix.lower() == ".npy":

@@ -7,7 +7,6 @@ from typing import NamedTuple
 
 import cv2
 import numpy as np
-from scipy.optimize import minimize_scalar
 
 from tinyhd_lib import metrics
 from tinyhd_lib.data.gaze import GroundTruth, blur
@@ -91,6 +90,8 @@ OF_DENSITIES = (
 
 def spread_of(truth: GroundTruth) -> float:
     """Return the standard deviation, in pixels, with which blurred fixations are most like the saliency map."""
+    from scipy.optimize import minimize_scalar  # which is slow to import, and seldom needed
+
     scale = max(1.0, max(truth.fixations.shape) / 640)  # larger ones take seconds, and tell no more
     counts, saliency = (_smaller(each, scale) for each in (truth.fixations.astype(np.float32), truth.saliency))
     unlike = lambda sigma: -metrics.cc(blur(counts, sigma), saliency)  # noqa: E731
