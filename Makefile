@@ -2,6 +2,7 @@
 
 PYTHON ?= python3
 VIDEO ?= example_data/pursuit.mp4
+BATCH ?= 32
 BIN := .venv/bin
 ifeq ($(OS),Windows_NT)
 BIN := .venv/Scripts
@@ -25,7 +26,7 @@ test-gpu: .venv/test  ## the tests that need a GPU
 gpu: test-gpu  ## these tests, then passes, videos and training measured, in a few minutes; figures in out/gpu
 	$(BIN)/python -m benchmarks forward --models M-r4 S-r4 --devices cuda triton --batches 1 16 --json out/gpu/forward.json
 	$(BIN)/python -m benchmarks forward --models workbench-m-r4 workbench-s-r4 --devices triton --precisions bfloat16 float16 --batches 16 --json out/gpu/precisions.json
-	$(BIN)/python -m benchmarks training --batches 32 --no-cache --json out/gpu/training.json
+	$(BIN)/python -m benchmarks training --batches $(BATCH) --no-cache --json out/gpu/training.json
 	$(BIN)/python -m benchmarks pipeline --video $(VIDEO) --models workbench-m-r4 workbench-s-r4 --devices triton cuda --json out/gpu/pipeline.json
 
 lint: .venv/test

@@ -4,6 +4,7 @@ import ctypes
 import logging
 import sys
 from importlib.util import find_spec
+from pathlib import Path
 from pickle import PickleError
 from pkgutil import resolve_name
 from typing import TYPE_CHECKING, TypeAlias, cast
@@ -14,8 +15,6 @@ from tinyhd_lib.runtime.base import LEAST_CC, Runtime, Unusable
 from tinyhd_lib.runtime.foreign import Saliency, foreign_runtime
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from tinyhd_lib.models.student import TinyHD
 
 __all__ = ["Model", "Runtime", "has_cuda", "open_runtime"]
@@ -100,7 +99,8 @@ def _may_be_there(device: str) -> bool:
 def has_cuda() -> bool:
     """Return whether there is a GPU that torch can use; torch is asked only where there is a driver: that is quick."""
     try:
-        ctypes.CDLL("nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1")
+        if not Path("/dev/kfd").exists():  # which is AMD's driver
+            ctypes.CDLL("nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1")
     except OSError:
         return False
     import torch

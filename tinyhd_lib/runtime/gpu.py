@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Sequence
-from importlib.metadata import version
 from pathlib import Path
 from threading import Lock
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 import torch.nn.functional as F
+import triton
 from torch import Tensor
 from triton import cdiv, next_power_of_2
 
@@ -156,12 +156,12 @@ class TritonRuntime(Runtime):
 
     def __init__(self, source: ModelSource, device: str = "triton", precision: str = "float32") -> None:
         self._device = find_device(device)
-        super().__init__(source, f"triton {version('triton')} {self._device}", precision, _BATCH)
+        super().__init__(source, f"triton {triton.__version__} {self._device}", precision, _BATCH)
         self._alone = Lock()
         self._graphs: dict[int, _Graph] = {}
         code = sorted(each for part in ("gpu*.py", "fused/plan*.py") for each in Path(__file__).parent.glob(part))
-        card = f"{precision} {torch.cuda.get_device_name(self._device)}"
-        key = conversion_key(source, ("triton", "torch", "torchvision"), card, code)
+        card = f"{precision} {torch.cuda.get_device_name(self._device)} {triton.__version__}"
+        key = conversion_key(source, ("torch", "torchvision"), card, code)
         plan, kept = plan_of(source, key, "this GPU, once (its kernels are compiled, too, which takes a while)")
         self._engine = Engine(plan, self._device, getattr(torch, precision))
         if not kept:
@@ -196,7 +196,7 @@ class _Graph:
         ):
             engine(self._clips)  # which compiles
             torch.cuda.synchronize()
-            with torch.cuda.graph(self._graph, capture_error_mode="thread_local"):
+            with torch.cuda.graph(self._graph, stream=torch.cuda.Stream(), capture_error_mode="thread_local"):
                 self._maps = engine(self._clips).contiguous()
 
     def __call__(self, clips: Sequence[Map] | Map) -> Map:

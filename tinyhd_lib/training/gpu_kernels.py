@@ -12,10 +12,18 @@ from triton.language import constexpr
 
 
 @triton.jit
+def place(size, frames, P_TILE: constexpr):
+    """Return the pixels, the frame and the channel of all clips that a program makes."""
+    tiles = tl.cdiv(size, P_TILE)
+    tile, frame = tl.program_id(0) % tiles, tl.program_id(0) // tiles
+    return tile * P_TILE + tl.arange(0, P_TILE), frame % frames, (frame // frames).to(tl.int64)
+
+
+@triton.jit
 def convolve_kernel(x, weight, out, sizes, P_TILE: constexpr):
-    """Convolve depthwise (kernel, 3, 3). Programs: tiles of pixels, frames of the result, channels of all clips."""
+    """Convolve depthwise (kernel, 3, 3)."""
     C, T, H, W, To, Ho, Wo, kernel, stride, space_stride, pad, edge = sizes
-    p, to, plane = tl.program_id(0) * P_TILE + tl.arange(0, P_TILE), tl.program_id(1), tl.program_id(2).to(tl.int64)
+    p, to, plane = place(Ho * Wo, To, P_TILE)
     y, across, inside = p // Wo * space_stride - edge, p % Wo * space_stride - edge, p < Ho * Wo
     taps = weight + plane % C * kernel * 9
     total = tl.zeros((P_TILE,), tl.float32)
@@ -31,9 +39,9 @@ def convolve_kernel(x, weight, out, sizes, P_TILE: constexpr):
 
 @triton.jit
 def input_gradient_kernel(gradient, weight, out, sizes, P_TILE: constexpr):
-    """Gather what every pixel was part of. Programs: tiles of pixels, frames of the input, channels of all clips."""
+    """Gather what every pixel was part of."""
     C, T, H, W, To, Ho, Wo, kernel, stride, space_stride, pad, edge = sizes
-    p, t, plane = tl.program_id(0) * P_TILE + tl.arange(0, P_TILE), tl.program_id(1), tl.program_id(2).to(tl.int64)
+    p, t, plane = place(H * W, T, P_TILE)
     y, across, inside = p // W + edge, p % W + edge, p < H * W
     taps = weight + plane % C * kernel * 9
     total = tl.zeros((P_TILE,), tl.float32)
@@ -79,20 +87,57 @@ def weight_gradient_kernel(x, gradient, out, sizes, frames, share, P_TILE: const
 
 @triton.jit
 def statistics_kernel(x, out, size, P_TILE: constexpr):
-    """Write mean and sum of squared distances of a tile. Programs: tiles of a plane, channels of all clips."""
-    p, plane = tl.program_id(0) * P_TILE + tl.arange(0, P_TILE), tl.program_id(1).to(tl.int64)
+    """Write mean and sum of squared distances of a tile. Programs: channels of all clips, tiles of a plane."""
+    p, plane = tl.program_id(1) * P_TILE + tl.arange(0, P_TILE), tl.program_id(0).to(tl.int64)
     value = tl.load(x + plane * size + p, mask=p < size, other=0.0).to(tl.float32)
-    mean = tl.sum(value, 0) / tl.minimum(P_TILE, size - tl.program_id(0) * P_TILE)
+    mean = tl.sum(value, 0) / tl.minimum(P_TILE, size - tl.program_id(1) * P_TILE)
     apart = tl.where(p < size, value - mean, 0.0)
-    to = out + (plane * tl.num_programs(0) + tl.program_id(0)) * 2
+    to = out + (plane * tl.num_programs(1) + tl.program_id(1)) * 2
     tl.store(to, mean)
     tl.store(to + 1, tl.sum(apart * apart, 0))
 
 
 @triton.jit
+def tiles_of(parts, begin, sizes, P_TILE: constexpr):
+    """Return of a channel's tiles, from one on, the pixels (0 behind the last), the mean and the squared distances."""
+    N, tiles, size, _, _ = sizes
+    row = begin + tl.arange(0, P_TILE)
+    known = row < N * tiles
+    place = parts + ((row // tiles * tl.num_programs(0) + tl.program_id(0)) * tiles + row % tiles) * 2
+    count = tl.where(known, tl.minimum(P_TILE, size - row % tiles * P_TILE), 0)
+    mean, square = tl.load(place, mask=known, other=0.0), tl.load(place + 1, mask=known, other=0.0)
+    return count, mean.to(tl.float64), square.to(tl.float64)
+
+
+@triton.jit
+def fold_kernel(parts, weights, running, out, sizes, P_TILE: constexpr):
+    """Make of a channel's tiles its scale, shift, mean and deviation, and let what runs learn. Programs: channels."""
+    N, tiles, size, eps, share = sizes
+    c, total = tl.program_id(0), N * size
+    sums, squares = tl.zeros((P_TILE,), tl.float64), tl.zeros((P_TILE,), tl.float64)
+    for begin in range(0, N * tiles, P_TILE):
+        count, own, square = tiles_of(parts, begin, sizes, P_TILE)
+        sums += count * own
+    mean = tl.sum(sums, 0) / total
+    for begin in range(0, N * tiles, P_TILE):
+        count, own, square = tiles_of(parts, begin, sizes, P_TILE)
+        squares += square + count * (own - mean) * (own - mean)
+    variance = tl.sum(squares, 0) / total
+    deviation = tl.sqrt(variance + eps)
+    scale = tl.load(weights[0] + c) / deviation
+    tl.store(out[0] + c, scale.to(tl.float32))
+    tl.store(out[1] + c, (tl.load(weights[1] + c) - mean * scale).to(tl.float32))
+    tl.store(out[2] + c, mean.to(tl.float32))
+    tl.store(out[3] + c, deviation.to(tl.float32))
+    before, spread = tl.load(running[0] + c), tl.load(running[1] + c)
+    tl.store(running[0] + c, (before + share * (mean - before)).to(tl.float32))
+    tl.store(running[1] + c, (spread + share * (variance * total / (total - 1) - spread)).to(tl.float32))
+
+
+@triton.jit
 def normalise_kernel(x, scale, shift, out, C, size, CLIP: constexpr, P_TILE: constexpr):
-    """Scale and shift every channel, with ReLU6 if ``CLIP``. Programs: tiles of a plane, channels of all clips."""
-    p, plane = tl.program_id(0) * P_TILE + tl.arange(0, P_TILE), tl.program_id(1).to(tl.int64)
+    """Scale and shift every channel, with ReLU6 if ``CLIP``. Programs: channels of all clips, tiles of a plane."""
+    p, plane = tl.program_id(1) * P_TILE + tl.arange(0, P_TILE), tl.program_id(0).to(tl.int64)
     value = tl.load(x + plane * size + p, mask=p < size, other=0.0).to(tl.float32)
     value = value * tl.load(scale + plane % C) + tl.load(shift + plane % C)
     if CLIP:
@@ -116,9 +161,9 @@ def passed(x, gradient, folded, plane, p, C, size, CLIP: constexpr):
 @triton.jit
 def gradient_sums_kernel(x, gradient, folded, out, C, size, CLIP: constexpr, P_TILE: constexpr):
     """Write a tile's sums of the gradient, and of it times the normalised input. Programs as in `statistics_kernel`."""
-    p, plane = tl.program_id(0) * P_TILE + tl.arange(0, P_TILE), tl.program_id(1).to(tl.int64)
+    p, plane = tl.program_id(1) * P_TILE + tl.arange(0, P_TILE), tl.program_id(0).to(tl.int64)
     given, normal = passed(x, gradient, folded, plane, p, C, size, CLIP)
-    to = out + (plane * tl.num_programs(0) + tl.program_id(0)) * 2
+    to = out + (plane * tl.num_programs(1) + tl.program_id(1)) * 2
     tl.store(to, tl.sum(given, 0))
     tl.store(to + 1, tl.sum(given * normal, 0))
 
@@ -126,7 +171,7 @@ def gradient_sums_kernel(x, gradient, folded, out, C, size, CLIP: constexpr, P_T
 @triton.jit
 def norm_gradient_kernel(x, gradient, folded, means, out, C, size, CLIP: constexpr, P_TILE: constexpr):
     """Make the gradient of a batch norm's input, by the means (C, 2) of what `gradient_sums_kernel` sums up."""
-    p, plane = tl.program_id(0) * P_TILE + tl.arange(0, P_TILE), tl.program_id(1).to(tl.int64)
+    p, plane = tl.program_id(1) * P_TILE + tl.arange(0, P_TILE), tl.program_id(0).to(tl.int64)
     given, normal = passed(x, gradient, folded, plane, p, C, size, CLIP)
     c = plane % C
     made = tl.load(folded[0] + c) * (given - tl.load(means + c * 2) - normal * tl.load(means + c * 2 + 1))

@@ -84,22 +84,13 @@ class BatchNormFunction(torch.autograd.Function):
         x = x.contiguous()
         channels, size, grid, parts = _planes(x)
         kernels.statistics_kernel[grid](x, parts, size, P_TILE=_PIXELS)
-        counts = torch.full((grid[0], 1, 1), _PIXELS, dtype=torch.float64, device=x.device)
-        counts[-1] = size - (grid[0] - 1) * _PIXELS
-        means, squares = parts.double().permute(3, 2, 0, 1)  # (tiles, N, C)
-        total = len(x) * size
-        mean = (counts * means).sum((0, 1)) / total
-        variance = (squares + counts * (means - mean).square()).sum((0, 1)) / total
-        deviation = (variance + layer.eps).sqrt()
-        scale = weight.double() / deviation
-        folded = [each.float() for each in (scale, bias.double() - mean * scale, mean, deviation)]
+        running, folded = (layer.running_mean, layer.running_var), tuple(torch.empty((4, channels), device=x.device))
+        numbers = len(x), grid[1], size, layer.eps, float(layer.momentum or 0)
+        kernels.fold_kernel[channels,](parts, (weight, bias), running, folded, numbers, P_TILE=_PIXELS)
         out = torch.empty_like(x)
         kernels.normalise_kernel[grid](x, *folded[:2], out, channels, size, CLIP=layer.clip6, P_TILE=_PIXELS)
         ctx.save_for_backward(x, *folded)
         ctx.clip6 = layer.clip6
-        share = float(layer.momentum or 0)
-        layer.get_buffer("running_mean").lerp_(mean.float(), share)
-        layer.get_buffer("running_var").lerp_((variance * total / (total - 1)).float(), share)
         layer.get_buffer("num_batches_tracked").add_(1)
         return out
 
@@ -135,15 +126,15 @@ class _ClippedBatchNorm(_BatchNorm):
     clip6 = True
 
 
-def _tiles(planes: Tensor) -> tuple[int, tuple[int, int, int]]:
-    """Return the pixels of a tile, and the programs for all tiles, frames and channels."""
+def _tiles(planes: Tensor) -> tuple[int, tuple[int]]:
+    """Return the pixels of a tile, and how many programs that is: along another axis a grid has 65,535 at most."""
     n, channels, frames, height, width = planes.shape
     tile = min(_PIXELS, triton.next_power_of_2(height * width))
-    return tile, (triton.cdiv(height * width, tile), frames, n * channels)
+    return tile, (triton.cdiv(height * width, tile) * frames * n * channels,)
 
 
 def _planes(x: Tensor) -> tuple[int, int, tuple[int, int], Tensor]:
     """Return channels, a plane's pixels, the programs for all planes' tiles, and room for two sums (N, C, tiles, 2)."""
     channels, size = x.shape[1], x[0, 0].numel()
     tiles = triton.cdiv(size, _PIXELS)
-    return channels, size, (tiles, len(x) * channels), torch.empty((len(x), channels, tiles, 2), device=x.device)
+    return channels, size, (len(x) * channels, tiles), torch.empty((len(x), channels, tiles, 2), device=x.device)

@@ -82,7 +82,8 @@ def train(  # noqa: PLR0913
                 (out / name).unlink(missing_ok=True)
         group.wait()
         fastest = device in {"auto", "fused"} and not recipe.features  # with which features cannot be looked at
-        teacher = teacher or open_teacher(recipe, "auto" if fastest else str(group.device))
+        on = "openvino" if fastest and group.device.type == "cpu" else str(group.device)
+        teacher = teacher or open_teacher(recipe, on)
         training = _Training(recipe, out, group, loaders, teacher)
         if group.first:
             videos = {source.video.name: source.digest for source in training.sources}
@@ -118,7 +119,8 @@ class _Training:
             logger.info("%s: goes on at epoch %d, step %d", out, state.epoch, state.steps)
             self.student.load_state_dict(state.model)
             self.optimiser.load_state_dict(state.optimiser)
-            self.scaler.load_state_dict(state.scaler)
+            if state.scaler:  # none where a device did without
+                self.scaler.load_state_dict(state.scaler)
             state.average = {name: value.to(group.device) for name, value in state.average.items()}
         elif recipe.ema:
             state.average = {name: value.clone() for name, value in self.student.state_dict().items()}
@@ -135,11 +137,12 @@ class _Training:
         self._prepare([sample.clip for sample in drawn])
         batches = self.group.batches(len(drawn), recipe.batch, recipe.accumulate)
         steps = len(batches) // recipe.accumulate
+        on_gpu, live = self.group.device.type == "cuda", self.answering and not recipe.cache
         loader = DataLoader(
             samples.DistillationSet(self.sources, self.answering, drawn, recipe, self.left_out),
             batch_sampler=batches[state.position * recipe.accumulate :],
-            num_workers=self.loaders,
-            pin_memory=self.group.device.type == "cuda",
+            num_workers=0 if live and on_gpu else self.loaders,  # where the teacher's GPU cannot be used
+            pin_memory=on_gpu,
         )
         saved, arriving = time.monotonic(), iter(loader)
         with tqdm(desc=f"epoch {state.epoch + 1}", total=steps, initial=state.position, **self.group.bars) as bar:
@@ -166,7 +169,8 @@ class _Training:
         recipe, device, means = self.recipe, self.group.device, dict[str, float]()
         for number, batch in enumerate(batches, start=1):
             targets = samples.varied(batch, recipe.size, device)
-            with self.group.exchange(self.shared, last=number == len(batches)):
+            exact = torch.backends.cudnn.flags(enabled=True, allow_tf32=False)
+            with exact, self.group.exchange(self.shared, last=number == len(batches)):
                 terms = self._terms(targets.pop("clip"), targets)
                 loss = weighted_sum(terms, recipe.terms)
                 self.scaler.scale(loss / len(batches)).backward()

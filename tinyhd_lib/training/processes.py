@@ -4,6 +4,7 @@ import os
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
+from datetime import timedelta
 from importlib.util import find_spec
 from typing import Any
 
@@ -94,7 +95,8 @@ def processes(device: str) -> Iterator[Processes]:
     if count == 1:
         yield Processes(0, 1, place, compiled)
         return
-    distributed.init_process_group("nccl" if place.type == "cuda" else "gloo")
+    # All wait while the first one measures, or while the teacher's answers are computed.
+    distributed.init_process_group("nccl" if place.type == "cuda" else "gloo", timeout=timedelta(days=1))
     try:
         yield Processes(distributed.get_rank(), count, place, compiled)
     finally:
