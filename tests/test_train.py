@@ -759,11 +759,12 @@ def test_kernels_of_our_own_train_alike_in_any_precision_and_go_on(labels: Recip
         for found, expected in zip(ours, torchs, strict=True):
             assert found == pytest.approx(expected, rel=1e-4)
     for first, then, precision, tolerance in (("cpu", "fused", "float32", 1e-4), ("fused", "cpu", "float16", 1e-2)):
-        begun = train(replace(recipe, precision=precision), tmp_path / first, device=first)
+        half, out = replace(recipe, precision=precision), tmp_path / f"{first} then {then}"
+        begun = train(half, out, device=first)
         next(begun)
         next(begun)  # before which the first step was kept
         begun.close()
-        (rest,) = step_terms(list(train(replace(recipe, precision=precision), tmp_path / first, device=then)))
+        (rest,) = step_terms(list(train(half, out, device=then)))
         assert rest == pytest.approx(torchs[-1], rel=tolerance)
     with pytest.raises(BadInput, match="device 'fused:1' cannot be used here"):
         next(train(recipe, tmp_path / "none", device="fused:1"))
