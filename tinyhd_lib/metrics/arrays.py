@@ -75,7 +75,7 @@ class Prepared:
     @cached_property
     def deviation(self) -> Array:
         """Return the standard deviation of each row in units of its range, (N, 1); 1 where it is constant."""
-        squares = inner(self.xp, self.centred, self.centred)[:, None]
+        squares = self.xp.vecdot(self.centred, self.centred)[:, None]
         return self.xp.where(squares > 0, self.xp.sqrt(squares / max(self.rows.shape[-1] - 1, 1)), 1.0)
 
     @cached_property
@@ -227,11 +227,6 @@ def search(ascending: Array, values: Array, side: Literal["left", "right"] = "le
     import torch
 
     return torch.searchsorted(ascending, values.contiguous(), side=side)
-
-
-def inner(xp: Any, one: Array, other: Array) -> Array:
-    """Return the inner products (N,) of rows (N, P)."""
-    return xp.matmul(one[:, None, :], other[:, :, None])[:, 0, 0]
 
 
 def summed(xp: Any, term: Callable[..., Array], *maps: Array) -> Array:

@@ -7,17 +7,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from tinyhd_lib.metrics.arrays import (
-    Array,
-    Fixations,
-    Frames,
-    Prepared,
-    inner,
-    prepare,
-    summed,
-    with_fixations,
-    with_maps,
-)
+from tinyhd_lib.metrics.arrays import Array, Fixations, Frames, Prepared, prepare, summed, with_fixations, with_maps
 
 EPSILON = 2.0**-52
 """MATLAB's ``eps``, which the benchmark adds in its KL divergence; no probability is taken to be less."""
@@ -41,7 +31,7 @@ def cc(saliency: Array | Prepared, ground_truth: Array | Prepared) -> Array:
     """
     frames = with_maps(saliency, ground_truth)
     xp, prediction, truth = frames.saliency.xp, frames.saliency, frames.truths[0]
-    products = inner(xp, prediction.centred, truth.centred)
+    products = xp.vecdot(prediction.centred, truth.centred)
     deviations = (prediction.deviation * truth.deviation)[:, 0]
     correlation = products / max(truth.rows.shape[-1] - 1, 1) / deviations
     return frames.answer(xp.where(truth.constant, xp.nan, correlation))
