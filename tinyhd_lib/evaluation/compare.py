@@ -8,19 +8,9 @@ import numpy as np
 import pandas as pd
 
 from tinyhd_lib.errors import BadInput
+from tinyhd_lib.evaluation import summary
 from tinyhd_lib.evaluation.folder import Evaluation
 from tinyhd_lib.evaluation.scores import Metric, metrics_in
-from tinyhd_lib.evaluation.summary import (
-    as_text,
-    average,
-    estimate,
-    holm,
-    json_numbers,
-    over_intervals,
-    paired_p,
-    totals,
-    units,
-)
 from tinyhd_lib.evaluation.tasks import PREDICTION
 
 _TIED = 1e-9  # below, a difference is the last digits of two ways of adding up
@@ -65,8 +55,11 @@ class Comparison(NamedTuple):
     def to_json(self) -> dict[str, Any]:
         """Return a JSON object, NaN and infinity as in `Summary.to_json`."""
         tables = {"mean": self.mean, "p": self.p, "holm": self.holm}
-        found = {name: {model: json_numbers(**row) for model, row in each.iterrows()} for name, each in tables.items()}
-        differences = self.difference.map(lambda each: json_numbers(**each._asdict()))
+        found = {
+            name: {model: summary.json_numbers(**row) for model, row in each.iterrows()}
+            for name, each in tables.items()
+        }
+        differences = self.difference.map(lambda each: summary.json_numbers(**each._asdict()))
         return {"headline": self.headline, **found, "difference": differences.to_dict("index")}
 
     def __str__(self) -> str:
@@ -75,7 +68,7 @@ class Comparison(NamedTuple):
         table[self.best.columns] += self.best.replace({True: " best", False: ""})
         apart = self.difference.map(lambda each: "-" if np.isnan(each.mean) else f"{each.mean:+.3f}")
         ends = self.difference.map(lambda each: "" if np.isnan(each.low) else f"[{each.low:+.3f}, {each.high:+.3f}]")
-        above, below = table.to_string(), over_intervals(apart, ends)
+        above, below = table.to_string(), summary.over_intervals(apart, ends)
         return "\n".join([self.headline, "", above, "", *_NOTES, "", _DIFFERENCES, "", below])
 
     def to_latex(self) -> str:
@@ -97,7 +90,7 @@ class Comparison(NamedTuple):
 
     def _texts(self) -> pd.DataFrame:
         """Return facts, and means with deviations and marks."""
-        texts = self.mean.map(as_text)
+        texts = self.mean.map(summary.as_text)
         if self.spread is not None:
             texts += self.spread.map(lambda spread: "" if np.isnan(spread) else f" ± {spread:.3f}")
         texts += self.holm.map(lambda p: next((mark for level, mark in _MARKS.items() if p < level), ""))
@@ -120,7 +113,7 @@ def compare(evaluations: Sequence[Evaluation]) -> Comparison:
     columns = {metric.name: _column(metric, frames, *how) for metric in metrics_in(frames.columns.levels[0])}
     wide = pd.concat(columns, axis=1).set_axis(models)
     mean, best, apart, p = (wide.xs(name, axis=1, level=1) for name in ("mean", "best", "difference", "p"))
-    corrected = pd.DataFrame(holm(p.to_numpy().ravel()).reshape(p.shape), p.index, p.columns)
+    corrected = pd.DataFrame(summary.holm(p.to_numpy().ravel()).reshape(p.shape), p.index, p.columns)
     less = f" ({left_out} that not all have are left out)" if left_out else ""
     headline = f"{len(frames.index.unique('video'))} videos, {len(frames)} frames that all have{less}"
     return Comparison(headline, mean, best, apart, p, corrected)
@@ -147,7 +140,7 @@ def _shared_frames(evaluations: Sequence[Evaluation]) -> tuple[pd.DataFrame, int
         raise BadInput("the evaluations have no frame in common")
     if frames["truth"].ne(frames["truth"][0], axis=0).any(axis=None):
         raise BadInput("the evaluations differ in their ground truth: evaluate all of them on the same data")
-    frames["unit", 0] = units(frames.index.to_frame()["video"], settings[0]["data"])
+    frames["unit", 0] = summary.units(frames.index.to_frame()["video"], settings[0]["data"])
     return frames, len(set().union(*(table.index for table in tables))) - len(frames)
 
 
@@ -158,16 +151,16 @@ def _column(metric: Metric, frames: pd.DataFrame, averaging: str, seed: int) -> 
     """
     scores = frames[metric.name].dropna()
     videos = frames.loc[scores.index, ("unit", 0)]
-    mean = np.array([average(*totals(scores[model], videos), averaging) for model in scores])
+    mean = np.array([summary.average(*summary.totals(scores[model], videos), averaging) for model in scores])
     merit = mean if metric.higher_is_better else -mean
     best = int(merit.argmax())
     apart = scores.sub(scores[best], axis=0)
     apart.loc[:, ~np.isfinite(apart).all() | (apart.columns == best)] = np.nan
-    sums = [totals(each.mask(each.abs() < _TIED, 0), videos) for _, each in apart.items()]
+    sums = [summary.totals(each.mask(each.abs() < _TIED, 0), videos) for _, each in apart.items()]
     columns = {
         "mean": mean,
         "best": (merit >= merit[best] - _TIED) & (len(merit) > 1),
-        "difference": [estimate(*each, averaging) for each in sums],
-        "p": [paired_p(*each, averaging, seed) for each in sums],
+        "difference": [summary.estimate(*each, averaging) for each in sums],
+        "p": [summary.paired_p(*each, averaging, seed) for each in sums],
     }
     return pd.DataFrame(columns)
