@@ -248,10 +248,8 @@ def _watch(rng: np.random.Generator, clip: SyntheticVideo, shot: range, observer
     mixtures = [components(clip, index) for index in shot]
     # Real lengths are skewed like this. A fixation lasts a frame at least, so one for each frame is always enough.
     lengths = np.maximum(np.rint(rng.gamma(4, mean / 4, (observers, count))).astype(int), 1)
-    ends = np.minimum(np.cumsum(lengths, axis=1), count)
-    ended = np.zeros((observers, count + 1), int)
-    np.add.at(ended, (np.arange(observers)[:, None], ends), 1)
-    fixation = np.cumsum(ended, axis=1)[:, :-1]
+    numbers = [np.repeat(np.arange(count), each)[:count] for each in lengths]
+    fixation = np.array(numbers, int).reshape(lengths.shape)  # of no observers, too
     weights, _, deviations = mixtures[0]
     picked = rng.choice(len(weights), (observers, count), p=weights)
     offsets = rng.standard_normal((observers, count, 2)) * deviations[picked]
