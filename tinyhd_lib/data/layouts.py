@@ -256,12 +256,7 @@ def find_kinetics(root: Path) -> Iterator[Video | Skipped]:
     """Kinetics-400: splits train, val, or train_256 and the like, in folders by class or not; no gaze is known."""
     for folder in _listed(root):
         if re.fullmatch(r"(train|val)(_\d+)?", folder.name):
-            yield from _videos_below(folder, root, folder.name)
-
-
-def find_folder(root: Path) -> Iterator[Video | Skipped]:
-    """Any folder of videos."""
-    return _videos_below(root, root, "all")
+            yield from find_folder(folder, folder.name)
 
 
 def find_gaze(root: Path) -> Iterator[Video | Skipped]:
@@ -290,7 +285,7 @@ def find_avimos(root: Path) -> Iterator[Video | Skipped]:
     """
     found = sorted(root.glob("Fixations*/**/fixations.json"))
     points = {(_part_of_avimos(path.relative_to(root)) or "test", path.parent.name): path for path in found}
-    for each in _videos_below(root / "Videos", root / "Videos", "test"):
+    for each in find_folder(root / "Videos"):
         place = Path(each.name)
         split = _part_of_avimos(place.parent) or ("train" if ("train", place.name) in points else "test")
         gaze = points.pop((split, place.name), None)
@@ -312,9 +307,10 @@ def _part_of_avimos(path: Path) -> str:
     return next((part for part in ("train", "test") for place in path.parts if place.lower().endswith(part)), "")
 
 
-def _videos_below(folder: Path, root: Path, split: str) -> Iterator[Video | Skipped]:
+def find_folder(folder: Path, split: str = "all") -> Iterator[Video | Skipped]:
+    """Any folder of videos; each is called by its path below it."""
     paths = [path for below in (folder, *sorted(filter(Path.is_dir, folder.rglob("*")))) for path in _videos_in(below)]
-    for path, count in count_frames(root, paths).items():
+    for path, count in count_frames(folder, paths).items():
         name = path.relative_to(folder).with_suffix("").as_posix()
         if isinstance(count, str):  # why it has none
             yield Skipped(path, count, split, name)
