@@ -103,7 +103,8 @@ def _files(paths: Iterable[Path], video: Video, first: int | None, prefix: str =
     for path in paths:
         if path.suffix.lower() not in MAP_SUFFIXES or path.name.startswith("."):
             continue
-        index = numbers.get(path.stem.removeprefix(prefix)) if first is None else _number(path) - first
+        digits = re.findall(r"\d+", path.stem) or ["-1"]
+        index = numbers.get(path.stem.removeprefix(prefix)) if first is None else int(digits[-1]) - first
         if index is None or not 0 <= index < len(video.names):
             called = f"they are called {video.names[0]} to {video.names[-1]} here"
             remedy = "if your files are just numbered, say by `first` which number the first frame has"
@@ -112,11 +113,6 @@ def _files(paths: Iterable[Path], video: Video, first: int | None, prefix: str =
             raise BadInput(f"{path}: a second map of the frame of {found[index].name}; keep one of them")
         found[index] = path
     return found
-
-
-def _number(path: Path) -> int:
-    digits = re.findall(r"\d+", path.stem)
-    return int(digits[-1]) if digits else -1
 
 
 def read_any_map(path: Path, kinds: str = "fiu") -> Map:

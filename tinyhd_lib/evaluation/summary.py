@@ -229,11 +229,7 @@ def paired_p(differences: np.ndarray, counts: np.ndarray, averaging: str, seed: 
         return float("nan")
     each = each / (np.abs(each).max() or 1)
     patterns = {"permutation_type": "samples", "n_resamples": _SIGN_PATTERNS, "rng": seed}
-    return stats.permutation_test((each,), _rounded_mean, **patterns).pvalue
-
-
-def _rounded_mean(values: np.ndarray, axis: int) -> np.ndarray:
-    return np.asarray(np.mean(values, axis=axis).round(_EXACT_DIGITS))
+    return stats.permutation_test((each,), lambda x, axis: x.mean(axis).round(_EXACT_DIGITS), **patterns).pvalue
 
 
 def holm(p: np.ndarray) -> np.ndarray:
