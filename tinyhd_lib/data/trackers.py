@@ -97,8 +97,7 @@ def _read(path: Path, export: GazeImport) -> pd.DataFrame:
     kept = points.notna().all(axis=1)
     if not kept.any():
         raise BadInput(f"{path}: no valid row of {export.only or 'it'} has {', '.join(map(layout.get, _NEEDED))}")
-    _tell_left_out(kept, "without a time or a place (blinks are)")
-    return points[kept]
+    return _kept(points, kept, "without a time or a place (blinks are)")
 
 
 def _table(path: Path) -> tuple[pd.DataFrame, pd.Series]:
@@ -123,13 +122,14 @@ def _during(points: pd.DataFrame, length: float) -> pd.DataFrame:
     if within.mean() < 0.5 or points["end"].max() < length / 50:
         told = f"times run from {points['time'].min():.4g} to {points['end'].max():.4g} s in a video of {length:.4g} s"
         raise BadInput(f"{told}: say by `unit` what they are in, or by `start` when the video began")
-    _tell_left_out(within, "before or after the video")
-    return points[within].copy()
+    return _kept(points, within, "before or after the video")
 
 
-def _tell_left_out(kept: pd.Series, why: str) -> None:
+def _kept(points: pd.DataFrame, kept: pd.Series, why: str) -> pd.DataFrame:
+    """Return the points that are kept, and say how many are left out."""
     if not kept.all():
         logger.warning("left out, for they are %s: %d of %d points", why, (~kept).sum(), len(kept))
+    return points[kept].copy()
 
 
 def _in_pixels(places: np.ndarray, size: np.ndarray, screen: str | None) -> np.ndarray:
@@ -160,5 +160,4 @@ def _inside(points: pd.DataFrame, width: int, height: int) -> pd.DataFrame:
         raise BadInput(f"{told}, and fewer if x and y are swapped: give them the right way round")
     if inside.mean() < 0.5:
         raise BadInput(f"{told}: say by `screen` what x and y are of")
-    _tell_left_out(inside, f"outside of {width}x{height}")
-    return points[inside].copy()
+    return _kept(points, inside, f"outside of {width}x{height}")
