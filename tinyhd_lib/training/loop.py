@@ -20,7 +20,7 @@ from torch.utils.data import DataLoader
 from tqdm.auto import tqdm
 
 from tinyhd_lib.data.clips import Clip
-from tinyhd_lib.errors import BadInput
+from tinyhd_lib.errors import BadInput, refusing
 from tinyhd_lib.files import alone_in
 from tinyhd_lib.losses import distillation_terms, weighted_sum
 from tinyhd_lib.models.checkpoints import load_model, save_model
@@ -283,10 +283,9 @@ def on_tensorboard(entries: Iterable[checkpoint.Entry], out: Path) -> Iterator[c
     Raises:
         BadInput: TensorBoard is not installed.
     """
-    try:
+    remedy = "pip install -e '.[tensorboard]' from the checkout"
+    with refusing("`tensorboard=True`: missing", ImportError, remedy=remedy):
         from torch.utils.tensorboard import SummaryWriter
-    except ImportError as error:
-        raise BadInput("`tensorboard=True`: missing; pip install -e '.[tensorboard]' from the checkout") from error
     with SummaryWriter(str(out / "tensorboard")) as writer:
         for entry in entries:
             for kind in ("terms", "scores"):
