@@ -20,7 +20,7 @@ from tinyhd_lib import (
     load_published_teacher_state,
 )
 from tinyhd_lib.models.checkpoints import _published_name, recognise_spec
-from tinyhd_lib.models.upsampling import by_products
+from tinyhd_lib.models.decoders import by_products
 
 GOLDEN = REFERENCE / "golden"
 VARIANTS = json.loads((REFERENCE / "variants.json").read_text()) if REFERENCE.exists() else {}

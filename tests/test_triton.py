@@ -16,7 +16,7 @@ from test_teachers import wake
 from torch import Tensor
 
 from tinyhd_lib import MODEL_SPECS, BadInput, metrics, open_runtime
-from tinyhd_lib.models.upsampling import enlarge
+from tinyhd_lib.models.decoders import enlarge
 from tinyhd_lib.runtime.fused.plan import ENLARGE, EXPAND, Step
 from tinyhd_lib.runtime.fused.planner import make_plan
 

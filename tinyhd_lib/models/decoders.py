@@ -1,4 +1,4 @@
-"""The three heterogeneous decoders, one class each, and the tables that give their blocks.
+"""The three heterogeneous decoders, one class each, the tables that give their blocks, and how maps become larger.
 
 Source: the paper's section 3.2; see docs/model.md. L1..L4 are the pyramid's levels, finest first; every decoder
 returns logits.
@@ -12,7 +12,6 @@ from torch import Tensor, nn
 from torchvision.ops import Conv3dNormActivation
 
 from tinyhd_lib.models.spec import CLIP_FRAMES, ModelSpec
-from tinyhd_lib.models.upsampling import enlarge
 
 Levels = tuple[Tensor, Tensor, Tensor, Tensor]
 Channels = tuple[tuple[int, int], ...]
@@ -28,6 +27,41 @@ _FRAMEWISE: Triple = (1, 1, 0)
 # What the first block of each of D1's branches reads, for L1..L4, by the encoder's reduction.
 _D1_INPUTS = {1: (28, 24, 136, 130), 2: (14, 12, 68, 65), 4: (7, 6, 34, 130), 8: (8, 12, 68, 65)}
 _D3_TAIL: Channels = ((2, 2), (8, 8), (2, 2), (2, 1))
+
+
+def shuffle_pixels(x: Tensor) -> Tensor:
+    """Pixel shuffle x2 of every frame: (N, 4C, T, H, W) -> (N, C, T, 2H, 2W)."""
+    # Written out with the channels last, since that is how fast convolutions keep them: one transpose, not three.
+    n, channels, frames, height, width = x.shape
+    blocks = x.permute(0, 2, 3, 4, 1).reshape(n, frames, height, width, channels // 4, 2, 2)
+    rows = blocks.permute(0, 1, 2, 5, 3, 6, 4).reshape(n, frames, 2 * height, 2 * width, channels // 4)
+    return rows.permute(0, 4, 1, 2, 3)
+
+
+def enlarge(x: Tensor, *, shuffle: bool, lengthen: bool) -> Tensor:
+    """Return (N, C, T, H, W) twice as large in space, by pixel shuffle or linearly, and twice as long if asked.
+
+    What is linear has aligned corners; a single frame is repeated.
+    """
+    longer, larger = (2.0 if lengthen else 1.0), (1.0 if shuffle else 2.0)
+    if x.is_cuda and x.requires_grad:
+        x = by_products(x, (longer, larger, larger))
+    elif lengthen or not shuffle:
+        x = F.interpolate(x, scale_factor=(longer, larger, larger), mode="trilinear", align_corners=True)
+    return shuffle_pixels(x) if shuffle else x
+
+
+def by_products(x: Tensor, factors: tuple[float, ...]) -> Tensor:
+    """Return (N, C, T, H, W) larger by the factors of T, H and W: products with a matrix for each that is not 1.
+
+    On a GPU torch adds up the gradient of its own way by atomics, so that no two steps of a training are equal.
+    """
+    for axis, factor in enumerate(factors, start=2):
+        if factor != 1:
+            lines = torch.eye(x.shape[axis], device=x.device)[None]
+            shares = F.interpolate(lines, scale_factor=factor, mode="linear", align_corners=True)[0]
+            x = (x.movedim(axis, -1) @ shares.to(x.dtype)).movedim(-1, axis)
+    return x
 
 
 class DepthwiseConvolution(nn.Conv3d):

@@ -12,9 +12,8 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 from torchvision.models import mobilenet_v2
 
-from tinyhd_lib.models.decoders import DECODER_CLASSES, Levels, Triple
+from tinyhd_lib.models.decoders import DECODER_CLASSES, Levels, Triple, enlarge
 from tinyhd_lib.models.spec import CLIP_FRAMES, INPUT_SIZE, ModelSpec, Sampling
-from tinyhd_lib.models.upsampling import enlarge
 
 # Temporal (kernel, stride, padding) of the depthwise convolutions that do not take over their spatial values.
 _DEPTHWISE_TIME_S: dict[int, Triple] = {2: (3, 1, 1), 14: (3, 1, 1)}

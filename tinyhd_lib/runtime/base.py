@@ -22,7 +22,7 @@ logger = logging.getLogger(__name__)
 LEAST_CC = {"float32": 1.0, "bfloat16": 0.999, "float16": 0.999}
 """Precisions, and the least mean CC to the float32 maps of the example clips; float32 is held to 1e-5 instead."""
 
-_NETWORK = [Path(models.__path__[0]) / f"{name}.py" for name in ("decoders", "graph", "student", "upsampling")]
+_NETWORK = [Path(models.__path__[0]) / f"{name}.py" for name in ("decoders", "graph", "student")]
 """The code that says what a model computes."""
 
 

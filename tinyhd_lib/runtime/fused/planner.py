@@ -17,10 +17,9 @@ from torchvision.models.mobilenetv2 import InvertedResidual
 from torchvision.ops.misc import Conv2dNormActivation
 
 from tinyhd_lib.data.transforms import Map
-from tinyhd_lib.models.decoders import DecoderBlock
+from tinyhd_lib.models.decoders import DecoderBlock, enlarge
 from tinyhd_lib.models.spec import CLIP_SHAPE
 from tinyhd_lib.models.student import TinyHD
-from tinyhd_lib.models.upsampling import enlarge
 from tinyhd_lib.runtime.fused.kernels import STRIP, pitch
 from tinyhd_lib.runtime.fused.plan import CLIP, COPY, ENLARGE, EXPAND, Plan, Shape, Step
 from tinyhd_lib.runtime.fused.simd import LANES
