@@ -20,8 +20,8 @@ from tinyhd_lib.data.video import Frame, read_frames
 from tinyhd_lib.live import Stream
 from tinyhd_lib.live.session import eased
 from tinyhd_lib.live.stream import Arrival, Latency, LivePrediction, Statistics, passes, summarise
-from tinyhd_lib.live.waiting import Waiting
 from tinyhd_lib.models.spec import CLIP_FRAMES, Sampling
+from tinyhd_lib.overlap import Waiting
 from tinyhd_lib.prediction.inference import predict, saliency_maps
 
 M, S, M_8 = "d123m_rc4_rc1T", "d123s_rc4_rc1T", "d123_M_8out"

@@ -11,7 +11,7 @@ from threading import Event, Thread
 from typing import Self
 
 from tinyhd_lib.errors import BadInput, refusing
-from tinyhd_lib.live.waiting import Waiting
+from tinyhd_lib.overlap import Waiting
 
 _BOUNDARY = "tinyhd-frame"
 # A browser that has fallen behind catches up by showing frames a little faster than they were taken.

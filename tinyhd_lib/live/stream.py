@@ -13,8 +13,8 @@ import numpy as np
 from tinyhd_lib.data.transforms import Image, Map, preprocess, windows, windows_ending
 from tinyhd_lib.data.video import Frame
 from tinyhd_lib.errors import BadInput, first_line
-from tinyhd_lib.live.waiting import Waiting
 from tinyhd_lib.models.spec import CLIP_FRAMES
+from tinyhd_lib.overlap import Waiting
 from tinyhd_lib.runtime import Runtime
 
 if TYPE_CHECKING:
