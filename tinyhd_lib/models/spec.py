@@ -6,7 +6,8 @@ Source: the paper's sections 3.1 to 3.3 and its ablations; field names as in the
 import math
 import re
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections import UserDict
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Self
@@ -178,37 +179,23 @@ class Sampling:
         return cls(CLIP_FRAMES, smooth=0.2) if spec.multi else cls(8)
 
 
-class ModelTable(Mapping[str, ModelSpec]):
+class ModelTable(UserDict[str, ModelSpec]):
     """Models by name; each is found by a readable name too: its label with hyphens, such as ``M-r4``.
 
     So is every other model that such a label describes: ``S-r4-D1+D3``, ``M-r2-8-outputs``.
-
-    Args:
-        specs: the models.
-        aliases: further names of them.
     """
 
-    def __init__(self, specs: Mapping[str, ModelSpec], aliases: Mapping[str, str]) -> None:
-        self._specs = dict(specs)
-        # Where two have one label, the first one has the name.
-        labels = {spec.label.replace(" ", "-"): name for name, spec in reversed(self._specs.items())}
-        self._aliases = labels | dict(aliases)
+    __contains__ = Mapping.__contains__  # whatever is found is in it
 
-    def __getitem__(self, name: str) -> ModelSpec:
-        """Return a model's spec."""
-        return self._specs.get(self.published_name(name)) or _described(name)
+    def __missing__(self, name: str) -> ModelSpec:
+        """Return the spec of a model that has another name."""
+        return self.data.get(self.published_name(name)) or _described(name)
 
     def published_name(self, name: str) -> str:
         """Return the name under which records and checkpoints know a model; any other text as it is."""
-        return self._aliases.get(name, name)
-
-    def __iter__(self) -> Iterator[str]:
-        """Yield the models' names, each once."""
-        return iter(self._specs)
-
-    def __len__(self) -> int:
-        """Return how many models there are."""
-        return len(self._specs)
+        # Where two have one label, the first one has the name.
+        labels = {spec.label.replace(" ", "-"): known for known, spec in reversed(self.data.items())}
+        return (labels | _ALIASES).get(name, name)
 
 
 def _described(label: str) -> ModelSpec:
@@ -234,7 +221,7 @@ def _described(label: str) -> ModelSpec:
 _ROWS = tomllib.loads(Path(__file__).with_suffix(".toml").read_text(encoding="utf-8"))
 
 _ALIASES = {"S-r1-ucf": "ucf_d123s", "M-r1-ucf": "ucf_d123m"}
-MODEL_SPECS = ModelTable({name: ModelSpec(**row) for name, row in _ROWS.items()}, _ALIASES)
+MODEL_SPECS = ModelTable({name: ModelSpec(**row) for name, row in _ROWS.items()})
 """Models by their published names (those of the ablations follow the same pattern), and by readable ones.
 
 Examples:
