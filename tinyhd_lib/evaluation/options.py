@@ -98,8 +98,3 @@ class EvaluateOptions:
     def averaged(self) -> str:
         """Return how frames become a figure of the set."""
         return self.averaging or PROTOCOLS[self.protocol].averaging
-
-    @property
-    def most_frames(self) -> int | None:
-        """Return how many frames of the set are scored at most."""
-        return PROTOCOLS[self.protocol].most_frames if self.averaged == "pooled" else None

@@ -14,7 +14,7 @@ from tinyhd_lib.data.gaze import places_of
 from tinyhd_lib.data.layouts import Video
 from tinyhd_lib.data.transforms import Map
 from tinyhd_lib.errors import BadInput
-from tinyhd_lib.evaluation.options import EvaluateOptions
+from tinyhd_lib.evaluation.options import PROTOCOLS, EvaluateOptions
 from tinyhd_lib.evaluation.predictions import Maps, find_maps, read_any_map
 from tinyhd_lib.evaluation.tasks import Task, centre_bias, mean_truth, other_fixations
 
@@ -132,7 +132,8 @@ def _choose(pairs: Sequence[Pair], options: EvaluateOptions) -> dict[int, list[i
     """Return the frames to be scored, by their video's number: the same for all predictions, if they lack none."""
     candidates = [(number, index) for number, pair in enumerate(pairs) for index in pair.known[:: options.every]]
     chosen: dict[int, list[int]] = {}
-    for position in chosen_frames(len(candidates), options.most_frames, options.seed):
+    most = PROTOCOLS[options.protocol].most_frames if options.averaged == "pooled" else None
+    for position in chosen_frames(len(candidates), most, options.seed):
         number, index = candidates[position]
         if index not in pairs[number].missing:
             chosen.setdefault(number, []).append(index)
