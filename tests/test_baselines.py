@@ -27,7 +27,6 @@ from tinyhd_lib.evaluation.tasks import (
     OTHER_FRAMES,
     annotated_frames,
     centre_bias,
-    half_truths,
     halves,
     mean_truth,
     other_fixations,
@@ -337,7 +336,7 @@ def test_halves_are_decided_by_the_seed_and_the_videos_name(videos: tuple[Video,
 
 def test_halves_of_a_frame_add_up_to_it(videos: tuple[Video, ...]) -> None:
     for index in range(FRAMES):
-        found = half_truths(videos[1], halves(videos[1], 0), index)
+        found = [truth_of(part.at(index), videos[1].viewing) for part in halves(videos[1], 0)]
         whole = videos[1].truth(index)
         np.testing.assert_array_equal(found[0].fixations | found[1].fixations, whole.fixations)
         np.testing.assert_allclose(found[0].saliency + found[1].saliency, whole.saliency, atol=1e-6)
@@ -582,7 +581,7 @@ def test_between_chance_and_the_ceiling_lies_what_is_learnt_from_others(folder: 
     """Half of so many viewers know where the others look; other videos' viewers know less of it."""
     scene, parts_of = scene_of(crowd, index), halves(crowd, 0)
     assert parts_of is not None
-    first, second = half_truths(crowd, parts_of, index)
+    first, second = (truth_of(part.at(index), crowd.viewing) for part in parts_of)
     centre = resize(centre_bias([mean_truth(video) for video in open_dataset("gaze", folder).videos], without=0), SIZE)
     assert score(np.zeros(SIZE), scene)["CC"] == 0
     assert score(centre, scene)["CC"] < 0.9

@@ -95,11 +95,6 @@ def halves(video: Video, seed: int) -> tuple[Gaze, Gaze] | None:
     return gaze.of(first), gaze.of(second)
 
 
-def half_truths(video: Video, parts: tuple[Gaze, Gaze], index: int) -> list[GroundTruth]:
-    """Return what each half of the observers looked at in a frame."""
-    return [truth_of(part.at(index), video.viewing) for part in parts]
-
-
 CHANCE, CENTRE, PREDICTION, CEILING = "chance", "centre bias", "prediction", "half of the observers"
 PREDICTORS = (CHANCE, CENTRE, PREDICTION, CEILING)
 """The rows of every table: from knowing nothing, over the prediction, to knowing half of the observers."""
@@ -181,7 +176,7 @@ def _rows(task: Task) -> list[dict[str, Any]]:
         target = Target(truth, others, PROTOCOLS[options.protocol], baseline, spread, options.emd)
         found = {CHANCE: score(chance, target), CENTRE: score(centre, target), PREDICTION: score(saliency, target)}
         if parts is not None:
-            found[CEILING] = _ceiling(half_truths(task.video, parts, index), target)
+            found[CEILING] = _ceiling([truth_of(part.at(index), viewing) for part in parts], target)
         if task.others_know_centre:
             found[CENTRE]["sAUC"] = float("nan")
         about = {
