@@ -36,8 +36,7 @@ from tinyhd_lib.losses import (
     unexplained,
     weighted_sum,
 )
-from tinyhd_lib.training.blocks import BesideTeacher
-from tinyhd_lib.training.learner import build_optimiser
+from tinyhd_lib.training.learner import BesideTeacher, build_optimiser
 from tinyhd_lib.training.models import OpenModel
 from tinyhd_lib.training.recipe import Recipe
 

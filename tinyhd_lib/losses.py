@@ -24,7 +24,7 @@ OfAnswers = Literal["teacher_map", "teacher_cc", "d1", "d2", "d3"]
 """Those of what a teacher says."""
 
 OfFeatures = Literal["blocks", "features"]
-"""Those of what is inside of it, see `tinyhd_lib.training.blocks`."""
+"""Those of what is inside of it, see `tinyhd_lib.training.learner.BesideTeacher`."""
 
 Term = Literal[OfLabels, OfAnswers, OfFeatures]
 """The name of a term."""

@@ -1,4 +1,4 @@
-"""What learns: a student from where it starts, its optimiser and rates, its average, and how good it is by now.
+"""What learns: a student from where it starts or beside its teacher, its optimiser, rates and average; how good it is.
 
 Source of the published groups and schedule: the paper, section 4 (docs/model.md).
 """
@@ -19,10 +19,10 @@ from torch.optim.swa_utils import get_ema_multi_avg_fn
 from tinyhd_lib import metrics
 from tinyhd_lib.data.clips import Clip, Source, clip_frames, clip_truth, resized
 from tinyhd_lib.errors import BadInput
-from tinyhd_lib.losses import kl_divergence
+from tinyhd_lib.losses import OfFeatures, Targets, kl_divergence, unexplained
 from tinyhd_lib.models.checkpoints import load_model, read_state
 from tinyhd_lib.models.spec import Sampling
-from tinyhd_lib.models.student import TinyHD, build_model, inflate_mobilenet_v2
+from tinyhd_lib.models.student import SaliencyOutput, TinyHD, build_model, inflate_mobilenet_v2
 from tinyhd_lib.training.models import normalised, planes
 from tinyhd_lib.training.recipe import Recipe
 from tinyhd_lib.training.samples import LeftOut, output_frames, validation_clips
@@ -71,6 +71,63 @@ def take_what_fits(student: TinyHD, start: TinyHD, part: str = "") -> None:
     if len(fitting) < len(fresh):
         told = start.spec.label, len(fitting), len(fresh), student.spec.label
         logger.info("START: %s gives %d of the %d tensors of %s, the rest begins anew", *told)
+
+
+class BesideTeacher(nn.Module):
+    """A student beside a teacher of the same model, which looks at the very clips that the student is given.
+
+    Features are distilled: what every block of the encoder says is held against what the teacher's block says. Block by
+    block (the term ``blocks``), each reads what the teacher's block reads, and the decoders read the teacher's
+    features. So no block waits until those before it have learnt. Together (``features``), each reads what the
+    student's block before it says, so that errors which add up are learnt away. Source of the ideas: Li et al.,
+    Block-wisely Supervised Neural Architecture Search with Knowledge Distillation, CVPR 2020; Romero et al., FitNets,
+    ICLR 2015; see docs/training.md.
+
+    Args:
+        student: learns.
+        teacher: does not.
+        apart: whether the student's blocks and decoders read the teacher's features instead of the student's own.
+    """
+
+    def __init__(self, student: TinyHD, teacher: TinyHD, *, apart: bool) -> None:
+        super().__init__()
+        self.student, self.teacher = student, teacher.eval().requires_grad_(requires_grad=False)
+        self.apart = apart
+
+    def forward(self, clip: Tensor) -> tuple[SaliencyOutput, Targets, Tensor]:
+        """Return what the student says of a clip (N, 3, 16, H, W), what the teacher says, and how its features differ.
+
+        The latter is the sum of `unexplained` over the blocks.
+        """
+        with torch.no_grad():
+            said = self.teacher.encoder.blocks(clip)
+            levels = self.teacher.encoder.pyramid(said)
+            taught = self.teacher.fused(self.teacher.decode(levels))
+        if self.apart:
+            learnt = [block(x) for block, x in zip(self.student.encoder.features, (clip, *said), strict=False)]
+        else:
+            learnt = self.student.encoder.blocks(clip)
+            levels = self.student.encoder.pyramid(learnt)
+        wrong = torch.stack([unexplained(*each) for each in zip(learnt, said, strict=True)]).sum()
+        targets = {"map": taught.frames, **dict(zip(self.teacher.spec.names, taught.side_maps, strict=True))}
+        return self.student.fused(self.student.decode(levels)), targets, wrong
+
+
+def beside_teacher(student: TinyHD, teacher: Teacher | None, term: OfFeatures) -> BesideTeacher:
+    """Put a student beside the network of its teacher.
+
+    Args:
+        student: on the device where both are to compute.
+        teacher: answers by a student of the same model.
+        term: ``blocks`` or ``features``.
+
+    Raises:
+        BadInput: the teacher is anything else.
+    """
+    network = teacher.network if teacher else None
+    if not isinstance(network, TinyHD) or network.spec != student.spec:
+        raise BadInput(f"TERMS {term}: TEACHERS is one student of the same model as MODEL, {student.spec.label}")
+    return BesideTeacher(student, network.to(next(student.parameters()).device), apart=term == "blocks")
 
 
 def parameter_groups(model: nn.Module, recipe: Recipe) -> list[dict[str, object]]:

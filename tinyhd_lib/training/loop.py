@@ -26,7 +26,6 @@ from tinyhd_lib.losses import distillation_terms, weighted_sum
 from tinyhd_lib.models.checkpoints import load_model, save_model
 from tinyhd_lib.records import RunRecord, check_same, read_record
 from tinyhd_lib.training import checkpoint, learner, samples
-from tinyhd_lib.training.blocks import beside_teacher
 from tinyhd_lib.training.processes import Processes, processes
 from tinyhd_lib.training.recipe import Recipe
 from tinyhd_lib.training.teachers import Teacher, open_teacher
@@ -108,7 +107,7 @@ class _Training:
         self.sources, self.measured = samples.open_sources(recipe)
         self.left_out = samples.LeftOut()
         self.student = learner.build_student(recipe).to(group.device)
-        learning = beside_teacher(self.student, teacher, recipe.features) if recipe.features else self.student
+        learning = learner.beside_teacher(self.student, teacher, recipe.features) if recipe.features else self.student
         compiled = group.compiled and accelerated(learning, group.device)
         # Our kernels for a CPU are for float32, which is faster there; in bfloat16 torch's gradients are wrong.
         exact = group.device.type == "cpu" and (compiled or recipe.precision == "bfloat16")

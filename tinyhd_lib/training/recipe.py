@@ -199,7 +199,7 @@ class Recipe:
 
     @property
     def features(self) -> OfFeatures | None:
-        """Return the term by which features are learnt, see `tinyhd_lib.training.blocks`; None if none is."""
+        """Return the term by which features are learnt, see `learner.BesideTeacher`; None if none is."""
         return next((term for term in _OF_FEATURES if self.terms.get(term)), None)
 
     def to_dict(self) -> dict[str, Any]:
