@@ -467,7 +467,7 @@ def test_the_centre_bias_is_learnt_from_the_training_split(made_up: MadeUp, tmp_
 def test_the_benchmarks_frames_are_drawn_once_for_all(
     maps: Path, gaze: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    few = replace(PROTOCOLS["dhf1k"], most_frames=17)
+    few = PROTOCOLS["dhf1k"]._replace(most_frames=17)
     monkeypatch.setitem(PROTOCOLS, "dhf1k", few)
     for seed in (0, 0, 1):
         out = tmp_path / f"scores{seed}"

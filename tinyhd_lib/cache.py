@@ -6,9 +6,9 @@ import shutil
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
 from itertools import accumulate
 from pathlib import Path
+from typing import NamedTuple
 
 import pooch
 from filelock import FileLock
@@ -26,8 +26,7 @@ def cache_folder() -> Path:
     return Path(os.environ.get("TINYHD_CACHE") or pooch.os_cache("tinyhd"))
 
 
-@dataclass(frozen=True)
-class Cache:
+class Cache(NamedTuple):
     """Keep what is expensive to compute, by kind and key.
 
     An entry whose content does not have the checksum that was written with it is thrown away, with one line, and made

@@ -2,15 +2,14 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from tyro.conf import Positional
 
 from tinyhd_lib.errors import BadInput
 
 
-@dataclass(frozen=True)
-class ScoringProtocol:
+class ScoringProtocol(NamedTuple):
     """Say one way to get from maps to a figure: a figure means something only with its protocol's name beside it.
 
     Attributes:

@@ -1,7 +1,6 @@
 """What is to be scored: predictions paired with ground truth, frames chosen, baselines learnt."""
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import replace
 from fnmatch import fnmatch
 from importlib.util import find_spec
 from pathlib import Path
@@ -86,7 +85,7 @@ def make_plan(options: EvaluateOptions, dataset: Dataset, videos: Sequence[Video
         # A video of maps is decoded from its start, and once is enough.
         stretch = len(frames) if pair.maps.video else _STRETCH
         starts = range(0, len(frames), stretch)
-        tasks += [replace(whole, indices=whole.indices[start : start + stretch]) for start in starts]
+        tasks += [whole._replace(indices=whole.indices[start : start + stretch]) for start in starts]
     if not tasks:
         raise BadInput(f"{predictions}: no map belongs to a frame whose ground truth is known; nothing to score")
     return Plan(tuple(tasks), tuple(pairs), source)

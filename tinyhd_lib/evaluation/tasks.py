@@ -5,12 +5,12 @@ That is chance, a centre bias, and how well people predict one another.
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import lru_cache
 from hashlib import sha256
 from itertools import cycle, islice
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 from zlib import crc32
 
 import cv2
@@ -103,8 +103,7 @@ PREDICTORS = (CHANCE, CENTRE, PREDICTION, CEILING)
 _VERSION = 6
 
 
-@dataclass(frozen=True)
-class Task:
+class Task(NamedTuple):
     """Name some frames of one video that are to be scored.
 
     Attributes:
