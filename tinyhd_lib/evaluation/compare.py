@@ -55,11 +55,9 @@ class Comparison(NamedTuple):
     def to_json(self) -> dict[str, Any]:
         """Return a JSON object, NaN and infinity as in `Summary.to_json`."""
         tables = {"mean": self.mean, "p": self.p, "holm": self.holm}
-        found = {
-            name: {model: summary.json_numbers(**row) for model, row in each.iterrows()}
-            for name, each in tables.items()
-        }
+        rows = {name: each.agg(lambda row: summary.json_numbers(**row), axis=1) for name, each in tables.items()}
         differences = self.difference.map(lambda each: summary.json_numbers(**each._asdict()))
+        found = {name: each.to_dict() for name, each in rows.items()}
         return {"headline": self.headline, **found, "difference": differences.to_dict("index")}
 
     def __str__(self) -> str:
