@@ -456,7 +456,7 @@ def test_half_of_the_clips_are_flipped_and_all_speeds_come() -> None:
     assert np.mean([sample.clip.flip for sample in drawn]) == pytest.approx(0.5, abs=0.05)
     shares = Counter(sample.clip.step for sample in drawn)
     assert [shares[step] / 1000 for step in (1, 2, -1)] == pytest.approx([1 / 3] * 3, abs=0.05)
-    assert np.mean([sample.saturation == 0 for sample in drawn]) == pytest.approx(0.15, abs=0.04)
+    assert np.mean([sample.colours[2] == 0 for sample in drawn]) == pytest.approx(0.15, abs=0.04)
 
 
 def test_by_default_nothing_but_the_flip_varies() -> None:
@@ -540,7 +540,7 @@ def test_varied_colours_are_finite_and_colours(epoch: int, kind: str) -> None:
     for sample in epoch_samples(LABELLED, replace(VARIED, clips_per_video=2), epoch):
         part = cut(torch.from_numpy(frames).permute(3, 0, 1, 2)[None].float(), [sample.box], (8, 16))
         assert part.shape == (1, 3, 2, 8, 16)
-        changes = torch.tensor([[sample.brightness, sample.contrast, sample.saturation]])
+        changes = torch.tensor([sample.colours])
         found = coloured(part, changes)
         assert found.isfinite().all()
         assert found.min() >= 0

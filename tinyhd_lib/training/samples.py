@@ -39,16 +39,13 @@ class Sample:
     Attributes:
         clip: of a video.
         box: (top, left, height, width) of the part that is kept, each in parts of the whole.
-        brightness: added to colours of 0 to 1.
-        contrast: colours are spread about their mean by this.
-        saturation: 0 for grey, 1 for as it is.
+        colours: brightness, added to colours of 0 to 1; contrast, by which they are spread about their mean; and
+            saturation, 0 for grey, 1 for as it is.
     """
 
     clip: Clip
-    box: tuple[float, float, float, float] = (0.0, 0.0, 1.0, 1.0)
-    brightness: float = 0.0
-    contrast: float = 1.0
-    saturation: float = 1.0
+    box: tuple[float, ...] = (0.0, 0.0, 1.0, 1.0)
+    colours: tuple[float, ...] = (0.0, 1.0, 1.0)
 
 
 def epoch_samples(sources: Sequence[Source], recipe: Recipe, epoch: int) -> list[Sample]:
@@ -85,13 +82,9 @@ def _sample(video: int, count: int, recipe: Recipe, rng: np.random.Generator) ->
     top, left = rng.random(2) * (1 - np.array([height, width]))
     low, high = 1 - 0.5 * recipe.colour, 1 + 0.5 * recipe.colour
     grey = rng.random() < 0.15 * recipe.colour
-    return Sample(
-        clip,
-        box=(float(top), float(left), float(height), float(width)),
-        brightness=float(rng.uniform(-0.2, 0.2) * recipe.colour),
-        contrast=float(rng.uniform(low, high)),
-        saturation=0.0 if grey else float(rng.uniform(low, high)),
-    )
+    brightness, contrast = rng.uniform(-0.2, 0.2) * recipe.colour, rng.uniform(low, high)
+    colours = brightness, contrast, 0.0 if grey else rng.uniform(low, high)
+    return Sample(clip, (float(top), float(left), float(height), float(width)), tuple(map(float, colours)))
 
 
 def clip_count(sources: Sequence[Source], recipe: Recipe) -> int:
@@ -168,7 +161,7 @@ class DistillationSet(TorchDataset[dict[str, Tensor]]):
         if any(each.labelled for each in self.sources):
             item["label"] = clips.clip_truth(source, clip, frames)[None]
         item["box"] = np.array(sample.box)
-        item["colours"] = np.array((sample.brightness, sample.contrast, sample.saturation))
+        item["colours"] = np.array(sample.colours)
         tensors = {name: torch.from_numpy(np.array(values, np.float32)) for name, values in item.items()}
         return tensors | {"clip": torch.from_numpy(clips.clip_frames(source, clip))}
 
