@@ -114,8 +114,20 @@ def synthesise(kind: str, folder: Path, **options: Any) -> Iterator[Path]:
         BadInput: at once, if an argument cannot be used; nothing is written then.
         OSError: while writing (no space, no permission); nothing is left behind.
     """
+    if kind not in WRITERS:
+        raise BadInput(f"kind {kind!r}: no such data set can be made up; choose from {', '.join(WRITERS)}")
     order = Order(**options)
-    _check(kind, folder, order)
+    for name, least in {"videos": 1, "frames": 1, "observers": 1, "seed": 0}.items():
+        if getattr(order, name) < least:
+            raise BadInput(f"{name} {getattr(order, name)}: too low; give {least} or more")
+    most = min(len(split.numbers) for split in DHF1K_SPLITS)
+    if kind == "dhf1k" and order.videos > most:
+        raise BadInput(f"videos {order.videos}: DHF1K's splits have numbers for fewer; give at most {most}")
+    height, width = order.size
+    if min(height, width) < SMALLEST or height % 2 or width % 2:
+        raise BadInput(f"size {height}x{width} (HxW): only even sides, with room for things; give {SMALLEST} or more")
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise BadInput(f"{folder}: it exists and is not empty, and nothing is overwritten; name another folder")
     return _build(kind, folder, order)
 
 
@@ -134,22 +146,6 @@ def synthesise_once(kind: str, folder: Path, **options: Any) -> Path:
     if (record["kind"], record["order"]) != (kind, json.loads(json.dumps(Order(**options)._asdict()))):
         raise BadInput(f"{folder}: holds another made-up data set; name another folder, or remove it")
     return folder
-
-
-def _check(kind: str, folder: Path, order: Order) -> None:
-    if kind not in WRITERS:
-        raise BadInput(f"kind {kind!r}: no such data set can be made up; choose from {', '.join(WRITERS)}")
-    for name, least in {"videos": 1, "frames": 1, "observers": 1, "seed": 0}.items():
-        if getattr(order, name) < least:
-            raise BadInput(f"{name} {getattr(order, name)}: too low; give {least} or more")
-    most = min(len(split.numbers) for split in DHF1K_SPLITS)
-    if kind == "dhf1k" and order.videos > most:
-        raise BadInput(f"videos {order.videos}: DHF1K's splits have numbers for fewer; give at most {most}")
-    height, width = order.size
-    if min(height, width) < SMALLEST or height % 2 or width % 2:
-        raise BadInput(f"size {height}x{width} (HxW): only even sides, with room for things; give {SMALLEST} or more")
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise BadInput(f"{folder}: it exists and is not empty, and nothing is overwritten; name another folder")
 
 
 def _build(kind: str, folder: Path, order: Order) -> Iterator[Path]:
