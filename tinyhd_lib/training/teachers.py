@@ -89,10 +89,8 @@ class WindowTeacher(Teacher):
         """See `Teacher`: a job an entry of the cache, in the order in which they are needed."""
         if not self._cache:
             return []
-        needed: dict[str, tuple[Source, Clip]] = {}
-        for window in (window for clip in clips for window in self.windows(clip)):
-            source = sources[window.video]
-            needed.setdefault(self._key(source, window), (source, window))
+        asked = ((sources[window.video], window) for clip in clips for window in self.windows(clip))
+        needed = {self._key(*each): each for each in asked}  # any window of an entry will do
         missing = {key: what for key, what in needed.items() if not _ANSWERS.path(key).exists()}
         return [partial(_ANSWERS.file, key, partial(self._fill, *what)) for key, what in missing.items()]
 
