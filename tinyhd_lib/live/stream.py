@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _POLL = 0.1
-_REMEMBERED = 100_000  # latencies that the figures of the whole stream are computed of: an hour of maps
 
 
 class Latency(NamedTuple):
@@ -209,7 +208,7 @@ class Stream:
         self._model = ThreadPoolExecutor(1, "tinyhd-model")
         self._failure: BadInput | None = None  # of the source
         self._latest: list[Latency] = []
-        self._latencies: deque[Latency] = deque(maxlen=_REMEMBERED)
+        self._latencies: deque[Latency] = deque(maxlen=100_000)  # of an hour of maps: the whole stream's figures
         self._counted = (0, 0, 0)
         self._since = self._begun = self._first = self._last = 0.0
 
