@@ -591,11 +591,24 @@ def test_a_recipes_answers_are_kept_in_the_cache_folder(
     student_file, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("TINYHD_CACHE", str(tmp_path))
-    teacher = open_teacher(recipe_of("d2_M", str(student_file("d2_M"))), "cpu")
-    assert teacher is not None
-    assert run_all(teacher, [Clip(0, 4)]) == 1
-    assert teacher.targets(NumberedSource(), Clip(0, 4))["d2"].shape == (1, 16, *SMALL)
-    assert len(list((tmp_path / "answers").rglob("*.npz"))) == 1
+    said = {}
+    for model, terms, frames in (
+        ("d2_M", ("teacher_map", "d2"), 16),
+        ("d2_M", ("teacher_map",), 16),
+        ("d2_S", ("d2",), 1),
+    ):
+        recipe = recipe_of(model, str(student_file("d2_M")), terms=dict.fromkeys(terms, 1.0))
+        teacher = open_teacher(recipe, "cpu")
+        assert teacher is not None
+        assert run_all(teacher, [Clip(0, 4)]) == 1
+        said[model, terms] = teacher.targets(NumberedSource(), Clip(0, 4))
+        assert {values.shape for values in said[model, terms].values()} == {(1, frames, *SMALL)}
+        assert teacher.size(1) == 2 * sum(values.size for values in said[model, terms].values())
+    whole, fewer, last = said.values()
+    assert [set(whole), set(fewer), set(last)] == [{"map", "d2"}, {"map"}, {"map", "d2"}]
+    assert (whole["map"] == fewer["map"]).all()
+    assert (whole["d2"][:, -1:] == last["d2"]).all()
+    assert len(list((tmp_path / "answers").rglob("*.npz"))) == 3, "what one does not want, another is not given"
 
 
 def test_several_teachers_of_a_recipe_are_one(student_file, map_folder: Path) -> None:

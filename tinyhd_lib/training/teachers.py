@@ -5,7 +5,7 @@ answers for which frame is decided here, once (docs/model.md). Answers are compu
 folder, and shared by all trainings on a machine.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -15,6 +15,7 @@ from torch.utils.data import get_worker_info
 
 from tinyhd_lib.cache import Cache
 from tinyhd_lib.data.clips import Clip, Source, clip_frames, resized
+from tinyhd_lib.data.transforms import Image
 from tinyhd_lib.errors import BadInput
 from tinyhd_lib.evaluation.predictions import find_maps
 from tinyhd_lib.models.spec import CLIP_FRAMES, INPUT_SIZE
@@ -65,13 +66,16 @@ class WindowTeacher(Teacher):
         timing: a name of `TIMINGS`.
         single: whether the student wants the last frame only.
         cache: whether answers are kept; else they are computed whenever they are asked for.
+        wanted: names of the answers that are learnt from, which are few beside all of D1's; all if None.
     """
 
     def __init__(
-        self, model: OpenModel | ForeignModel, timing: str = "aligned", *, single: bool = False, cache: bool = False
-    ) -> None:
+        self, model: OpenModel | ForeignModel, timing: str = "aligned", *,
+        single: bool = False, cache: bool = False, wanted: Collection[str] | None = None,
+    ) -> None:  # fmt: skip
         self.name, self.digest = model.name, model.digest
-        self._model, self._single, self._cache = model, single, cache
+        self._model, self._single, self._cache, self._wanted = model, single, cache, wanted
+        self._last = slice(-1 if model.multi and single else None, None)
         self.network = model.network if isinstance(model, OpenModel) else None
         self._shift = 0 if single else TIMINGS[timing]
         self._chunk = 1 if model.multi or single else _CHUNK
@@ -98,7 +102,7 @@ class WindowTeacher(Teacher):
         """See `Teacher`."""
         if not self._cache:
             return 0
-        window = self._model(np.zeros((CLIP_FRAMES, *INPUT_SIZE, 3), np.uint8))
+        window = self._ask(np.zeros((CLIP_FRAMES, *INPUT_SIZE, 3), np.uint8))
         # Clips of a model of single maps share their windows: there are as many as there are places for a clip.
         return clips * sum(values.size for values in window.values()) * np.dtype(_KEPT).itemsize
 
@@ -106,14 +110,17 @@ class WindowTeacher(Teacher):
         """See `Teacher`."""
         read: dict[str, Answers] = {}
         answers = [self._answer(source, window, read) for window in self.windows(clip)]
-        if self._model.multi and self._single:
-            return {name: values[:, -1:] for name, values in answers[0].items()}
         return {name: np.concatenate([answer[name] for answer in answers], axis=1) for name in answers[0]}
+
+    def _ask(self, frames: Image) -> Answers:
+        """Return what is wanted of the model's answer to a window."""
+        answers = self._model(frames).items()
+        return {name: each[:, self._last] for name, each in answers if self._wanted is None or name in self._wanted}
 
     def _answer(self, source: Source, window: Clip, read: dict[str, Answers]) -> Answers:
         """Return the answer to a window; the entries that neighbours share are read once."""
         if not self._cache:
-            return self._model(clip_frames(source, window))
+            return self._ask(clip_frames(source, window))
         key = self._key(source, window)
         if key not in read:
             with np.load(_ANSWERS.file(key, partial(self._fill, source, window))) as arrays:
@@ -122,7 +129,9 @@ class WindowTeacher(Teacher):
 
     def _key(self, source: Source, window: Clip) -> str:
         way = f"{window.step}{'f' if window.flip else ''}"
-        return f"{self.digest[:16]}-{self._chunk}/{source.digest}/{way}_{window.start // self._chunk}.npz"
+        kept = "-".join([self.digest[:16], str(self._chunk), *sorted(self._wanted or ())])
+        last = "-last" if self._last.start else ""
+        return f"{kept}{last}/{source.digest}/{way}_{window.start // self._chunk}.npz"
 
     def _fill(self, source: Source, window: Clip, path: Path) -> None:
         """Compute an entry of the cache."""
@@ -131,7 +140,7 @@ class WindowTeacher(Teacher):
             raise BadInput(f"{place}: a teacher's answers are missing; the next epoch computes them anew")
         first = window.start // self._chunk * self._chunk
         windows = [Clip(window.video, first + n, window.step, window.flip) for n in range(self._chunk)]
-        answers = [self._model(clip_frames(source, each)) for each in windows]
+        answers = [self._ask(clip_frames(source, each)) for each in windows]
         chunk = {name: np.stack([answer[name] for answer in answers]).astype(_KEPT) for name in answers[0]}
         with path.open("wb") as file:
             np.savez(file, **chunk)  # type: ignore[arg-type]
@@ -198,6 +207,8 @@ def open_teacher(recipe: Recipe, device: str) -> Teacher | None:
         BadInput: a teacher cannot be used.
     """
     teachers: list[Teacher] = []
+    wanted = {"map"} | {"d1", "d2", "d3"} & {term for term, weight in recipe.terms.items() if weight}
+    single, cache = not recipe.spec.multi, recipe.cache
     for name in recipe.teachers:
         kind, _, rest = teacher_kind(name)
         if kind == "maps":
@@ -205,5 +216,5 @@ def open_teacher(recipe: Recipe, device: str) -> Teacher | None:
             continue
         other = foreign_runtime(name)
         model = ForeignModel(other) if other else open_model(name, device, size=recipe.teacher_size)
-        teachers.append(WindowTeacher(model, recipe.timing, single=not recipe.spec.multi, cache=recipe.cache))
+        teachers.append(WindowTeacher(model, recipe.timing, single=single, cache=cache, wanted=wanted))
     return Ensemble(teachers) if len(teachers) > 1 else next(iter(teachers), None)
