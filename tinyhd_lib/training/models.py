@@ -72,10 +72,13 @@ class OpenModel:
             raise BadInput(f"{self.name}: has no decoder D1, and so no conspicuity maps to look at")
         return [f"level {number}" for number in (LEVELS if isinstance(self.network, HD2S) else range(1, 5))]
 
-    @torch.inference_mode()
     def __call__(self, frames: Image) -> Answers:
         """Return answers, in float32, to (16, h, w, 3) uint8 RGB."""
-        clip = self._clip(frames)
+        return self.answer(self._clip(frames))
+
+    @torch.inference_mode()
+    def answer(self, clip: Tensor) -> Answers:
+        """Return answers to a clip (1, 3, 16, H, W) that has been normalised as the network wants it."""
         if self._compiled:
             found = [np.array(values) for values in self._compiled([clip.numpy()]).values()]
         else:
