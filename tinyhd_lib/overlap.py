@@ -16,7 +16,7 @@ Made = TypeVar("Made")
 _END: Any = object()
 
 
-def prefetch(items: Iterator[Item], depth: int) -> Iterator[Item]:
+def prefetch(items: Iterator[Item], depth: int) -> Generator[Item, None, None]:
     """Draw items in a thread of their own, up to ``depth`` ahead of the consumer; left early, it closes a generator."""
     with _threads(1, items) as pool:
         pending = deque(pool.submit(next, items, _END) for _ in range(depth))
