@@ -12,7 +12,7 @@ from conftest import random_model
 
 from tinyhd_lib import MODEL_SPECS, BadInput, open_runtime
 from tinyhd_lib.models import decoders
-from tinyhd_lib.models.weights import model_source
+from tinyhd_lib.models.source import model_source
 from tinyhd_lib.runtime import base, eager
 from tinyhd_lib.runtime.base import Unusable, conversion_key
 from tinyhd_lib.runtime.eager import TorchRuntime

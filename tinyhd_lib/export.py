@@ -21,9 +21,9 @@ from tinyhd_lib.errors import BadInput
 from tinyhd_lib.files import shipped
 from tinyhd_lib.metrics import cc
 from tinyhd_lib.models.graph import INPUTS, FromClips, Input, exported_program
+from tinyhd_lib.models.source import ModelSource, model_source
 from tinyhd_lib.models.spec import CLIP_FRAMES, INPUT_SIZE, PARITY_TOLERANCE, PREPROCESSING
 from tinyhd_lib.models.student import TinyHD
-from tinyhd_lib.models.weights import ModelSource, model_source
 
 OUTPUT = "maps"
 EXAMPLE = "pursuit.mp4"

@@ -1,13 +1,8 @@
-"""Weights by name or path: what there is, where it lies, how it is fetched, what a file says, how it is loaded.
+"""Weights by name or path: what there is, where it lies, how it is fetched, what a file says. Nothing needs torch."""
 
-Nothing needs torch before that.
-"""
-
-import hashlib
 import json
 import tomllib
-from collections.abc import Callable, Mapping, Sequence
-from copy import deepcopy
+from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -20,9 +15,6 @@ from tinyhd_lib.models.spec import MODEL_SPECS, PREPROCESSING, ModelSpec, Sampli
 
 if TYPE_CHECKING:
     import pandas as pd
-    from torch import nn
-
-    from tinyhd_lib.models.student import TinyHD
 
 LICENCE_NOTE = "released by the paper's authors without a licence: for your own research, not for redistribution"
 TEACHER_NOTE = "HD2S's file (CC BY-NC 4.0) has been missing at its authors' address since 2025; others can teach too"
@@ -249,52 +241,3 @@ def recognise_file(path: Path) -> Weights | None:
     """Return the published weights whose file this is, byte for byte; None for any other file."""
     blob = git_blob_id(path)
     return next((each for each in WEIGHTS.values() if each.git_blob == blob), None)
-
-
-class ModelSource(NamedTuple):
-    """A model that need not be in memory yet.
-
-    Attributes:
-        spec: its spec.
-        digest: a hash of its weights; of the file, where they come from one.
-        sampling: when it looks, if nobody says.
-        load: gives the model, in evaluation mode and the caller's own to move about.
-    """
-
-    spec: ModelSpec
-    digest: str
-    sampling: Sampling
-    load: "Callable[[], TinyHD]"
-
-
-def model_source(model: "TinyHD | str | Path") -> ModelSource:
-    """Return a model, or what a name or path stands for, without loading it where the file says what it is.
-
-    Raises:
-        BadInput: the weights cannot be used.
-    """
-    if not isinstance(model, str | Path):
-        return ModelSource(model.spec, state_digest(model), model.sampling, lambda: deepcopy(model).float().eval())
-    path = locate_weights(model)
-
-    def load() -> "TinyHD":
-        from tinyhd_lib.models.checkpoints import load_model
-
-        return load_model(path)
-
-    if path.suffix == ".safetensors":
-        spec, sampling = model_of_file(path)
-    else:
-        known = recognise_file(path)
-        spec = known.spec if known else load().spec
-        sampling = Sampling.published(spec)
-    return ModelSource(spec, sha256(path), sampling, load)
-
-
-def state_digest(model: "nn.Module") -> str:
-    """Return a hash of a model's weights."""
-    digest = hashlib.sha256()
-    for name, tensor in model.state_dict().items():
-        digest.update(name.encode())
-        digest.update(tensor.cpu().numpy().tobytes())
-    return digest.hexdigest()

@@ -10,7 +10,7 @@ from pkgutil import resolve_name
 from typing import TYPE_CHECKING, TypeAlias, cast
 
 from tinyhd_lib.errors import BadInput
-from tinyhd_lib.models.weights import ModelSource, model_source
+from tinyhd_lib.models.source import ModelSource, model_source
 from tinyhd_lib.runtime.base import LEAST_CC, Runtime, Unusable
 from tinyhd_lib.runtime.foreign import Saliency, foreign_runtime
 

@@ -13,8 +13,8 @@ from tinyhd_lib import models
 from tinyhd_lib.data.transforms import Map
 from tinyhd_lib.errors import BadInput, first_line
 from tinyhd_lib.files import digest_of
+from tinyhd_lib.models.source import ModelSource
 from tinyhd_lib.models.spec import CLIP_SHAPE, ForeignSpec, ModelSpec
-from tinyhd_lib.models.weights import ModelSource
 from tinyhd_lib.runtime.fused.plan import PLANS, Plan
 
 logger = logging.getLogger(__name__)

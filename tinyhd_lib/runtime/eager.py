@@ -12,8 +12,8 @@ from tinyhd_lib.data.video import read_frames
 from tinyhd_lib.errors import first_line
 from tinyhd_lib.files import shipped
 from tinyhd_lib.metrics import cc
+from tinyhd_lib.models.source import ModelSource
 from tinyhd_lib.models.spec import CLIP_FRAMES, CLIP_SHAPE, PARITY_TOLERANCE
-from tinyhd_lib.models.weights import ModelSource
 from tinyhd_lib.runtime.base import LEAST_CC, Runtime, Unusable, try_out
 
 _EXAMPLES = ("pursuit.mp4", "popout.mp4")

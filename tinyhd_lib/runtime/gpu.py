@@ -15,8 +15,8 @@ from triton import cdiv, next_power_of_2
 
 from tinyhd_lib.data.transforms import Map
 from tinyhd_lib.models.decoders import enlarge
+from tinyhd_lib.models.source import ModelSource
 from tinyhd_lib.models.spec import CLIP_SHAPE
-from tinyhd_lib.models.weights import ModelSource
 from tinyhd_lib.runtime import gpu_kernels as kernels
 from tinyhd_lib.runtime.base import Runtime, conversion_key, plan_of, try_out
 from tinyhd_lib.runtime.eager import TorchRuntime, check_exact, find_device

@@ -9,8 +9,8 @@ import openvino
 
 from tinyhd_lib.cache import Cache
 from tinyhd_lib.data.transforms import Map
+from tinyhd_lib.models.source import ModelSource
 from tinyhd_lib.models.spec import CLIP_SHAPE, INPUT_SIZE
-from tinyhd_lib.models.weights import ModelSource
 from tinyhd_lib.runtime.base import Runtime, Unusable, conversion_key
 
 logger = logging.getLogger(__name__)

@@ -11,10 +11,11 @@ from tinyhd_lib.data.transforms import Image, Map, preprocess
 from tinyhd_lib.errors import BadInput
 from tinyhd_lib.files import digest_of, sha256
 from tinyhd_lib.models.checkpoints import load_published_teacher_state, read_state
+from tinyhd_lib.models.source import model_source, state_digest
 from tinyhd_lib.models.spec import CLIP_FRAMES, INPUT_SIZE, MEAN, STD
 from tinyhd_lib.models.student import TinyHD
 from tinyhd_lib.models.teacher import HD2S, LEVELS, build_teacher
-from tinyhd_lib.models.weights import TEACHER_NOTE, model_source, state_digest
+from tinyhd_lib.models.weights import TEACHER_NOTE
 from tinyhd_lib.runtime.foreign import ForeignRuntime
 from tinyhd_lib.training.recipe import teacher_kind
 

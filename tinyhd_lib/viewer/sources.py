@@ -17,8 +17,8 @@ from tinyhd_lib.data.video import Frame, count_frames_in, read_frames, source_fi
 from tinyhd_lib.errors import BadInput
 from tinyhd_lib.evaluation.predictions import MAP_SUFFIXES, read_any_map
 from tinyhd_lib.files import digest_of, fingerprint, write_array
+from tinyhd_lib.models.source import model_source
 from tinyhd_lib.models.spec import Sampling
-from tinyhd_lib.models.weights import model_source
 from tinyhd_lib.prediction.inference import predict
 from tinyhd_lib.runtime.foreign import foreign_runtime
 

@@ -13,8 +13,8 @@ import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
 from tinyhd_lib.data.transforms import Map
+from tinyhd_lib.models.source import ModelSource
 from tinyhd_lib.models.spec import CLIP_SHAPE
-from tinyhd_lib.models.weights import ModelSource
 from tinyhd_lib.records import usable_cores
 from tinyhd_lib.runtime.base import Runtime, conversion_key, plan_of
 from tinyhd_lib.runtime.fused.kernels import enlarge, fuse, pointwise, shuffle, stem, widen
