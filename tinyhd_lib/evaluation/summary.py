@@ -20,6 +20,8 @@ _TITLE = "{predictions} on {data}{split}: {videos} videos, {frames} frames; prot
 _HARDLY_ANY = 4  # of fewer, the interval is wider than a metric's range
 _FEW_VIDEOS = 20  # with fewer, the interval may be a little too narrow
 _MANY_ZEROS = 0.01  # of the frames: there people looked at zeros of the map
+_CONFIDENCE = 0.95
+_SIGN_PATTERNS = 9999  # tried by a test: all that there are of up to 13 videos
 _EXACT_DIGITS = 9  # beyond, sign patterns that tie differ by the order of adding up
 
 AVERAGINGS = ("pooled", "per-video")
@@ -207,7 +209,7 @@ def estimate(sums: np.ndarray, counts: np.ndarray, averaging: str) -> Estimate:
     if videos < 2 or not np.isfinite(mean):
         return Estimate(mean, float("nan"), float("nan"))
     apart = (sums - mean * counts) / counts.mean() if averaging == "pooled" else sums / counts - mean
-    reach = float(stats.t.ppf(0.975, videos - 1) * np.sqrt((apart**2).sum() / (videos * (videos - 1))))
+    reach = float(stats.t.ppf((1 + _CONFIDENCE) / 2, videos - 1) * np.sqrt((apart**2).sum() / (videos * (videos - 1))))
     return Estimate(mean, mean - reach, mean + reach)
 
 
@@ -226,7 +228,7 @@ def paired_p(differences: np.ndarray, counts: np.ndarray, averaging: str, seed: 
     if len(each) < 2 or not np.isfinite(each).all():
         return float("nan")
     each = each / (np.abs(each).max() or 1)
-    patterns = {"permutation_type": "samples", "n_resamples": 9999, "rng": seed}
+    patterns = {"permutation_type": "samples", "n_resamples": _SIGN_PATTERNS, "rng": seed}
     return stats.permutation_test((each,), lambda x, axis: x.mean(axis).round(_EXACT_DIGITS), **patterns).pvalue
 
 
