@@ -1,5 +1,6 @@
 """Work that overlaps keeps its order, its bounds and its errors."""
 
+import gc
 import threading
 import time
 from collections.abc import Iterator
@@ -61,3 +62,22 @@ def test_a_generator_that_is_left_early_is_closed() -> None:
     next(items)
     items.close()
     assert len(closed) == 1
+
+
+def test_a_thread_that_clears_its_own_reader_away_does_not_wait_for_itself() -> None:
+    forgotten, cleared = threading.Event(), threading.Event()
+
+    def work(item: int) -> int:
+        if item:
+            assert forgotten.wait(60)
+            gc.collect()
+            cleared.set()
+        return item
+
+    items = parallel_map(work, prefetch(counted([]), depth=1), workers=1, depth=2)
+    assert next(items) == 0
+    holder: list[object] = [items]
+    holder.append(holder)  # only a collector finds out that nobody holds it
+    del items, holder
+    forgotten.set()
+    assert cleared.wait(60)  # what fails while something is cleared away is a warning, and so an error

@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from threading import Condition
+from threading import Condition, get_ident
 from typing import Any, Generic, TypeVar
 
 Item = TypeVar("Item")
@@ -39,14 +39,20 @@ def parallel_map(function: Callable[[Item], Made], items: Iterable[Item], worker
 
 @contextmanager
 def _threads(workers: int, items: Iterable[Any]) -> Iterator[ThreadPoolExecutor]:
-    """Give threads to work on items; however that ends, what they have not begun is dropped, and a generator closed."""
-    with ThreadPoolExecutor(max_workers=workers) as pool:
-        try:
-            yield pool
-        finally:
-            pool.shutdown(cancel_futures=True)
-            if isinstance(items, Generator):
-                items.close()
+    """Give threads to work on items; however that ends, what they have not begun is dropped, and a generator closed.
+
+    What nobody holds any more is cleared away by whichever thread comes across it. One of these cannot wait for itself,
+    and may be in the midst of the generator, which is then nobody's either.
+    """
+    own: set[int] = set()
+    pool = ThreadPoolExecutor(workers, initializer=lambda: own.add(get_ident()))
+    try:
+        yield pool
+    finally:
+        from_outside = get_ident() not in own
+        pool.shutdown(wait=from_outside, cancel_futures=True)
+        if from_outside and isinstance(items, Generator):
+            items.close()
 
 
 class Waiting(Generic[Item]):

@@ -6,8 +6,7 @@ Source of which looks of a model are needed, and how their maps become one a fra
 import math
 import os
 from collections import deque
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from contextlib import closing
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import chain, islice, pairwise
@@ -192,17 +191,16 @@ def saliency_maps(
     yield from smoothed(answers, sampling.smooth) if sampling.smooth else unsmoothed
 
 
-def _computed(batches: Generator[Batch, None, None], runtime: Runtime) -> Iterator[tuple[Window[Asked], Map | None]]:
+def _computed(batches: Iterable[Batch], runtime: Runtime) -> Iterator[tuple[Window[Asked], Map | None]]:
     """Each window with the maps of its look, None where that is not needed."""
-    with closing(batches):  # at once, and not by whichever thread clears away what an error has left
-        for group, clips in batches:
-            maps: Map = runtime(clips) if clips else np.empty((0, 0, 0, 0), np.float32)
-            if not np.isfinite(maps).all():
-                told = "the model's maps are not finite; try another device, or precision float32"
-                raise BadInput(f"{runtime.name}: {told}")
-            found: Iterator[Map] = iter(maps)
-            for window, is_needed in group:
-                yield window, next(found) if is_needed else None
+    for group, clips in batches:
+        maps: Map = runtime(clips) if clips else np.empty((0, 0, 0, 0), np.float32)
+        if not np.isfinite(maps).all():
+            told = "the model's maps are not finite; try another device, or precision float32"
+            raise BadInput(f"{runtime.name}: {told}")
+        found: Iterator[Map] = iter(maps)
+        for window, is_needed in group:
+            yield window, next(found) if is_needed else None
 
 
 def _batches(source: Iterator[Planned], size: int) -> Iterator[Batch]:
