@@ -17,8 +17,8 @@ from benchmarks.report import Benchmark, Report, Row
 from benchmarks.turns import take_turns
 from tinyhd_lib import metrics
 from tinyhd_lib.data.datasets import open_dataset
+from tinyhd_lib.data.entries import Video
 from tinyhd_lib.data.gaze import Gaze, blur, read_gaze
-from tinyhd_lib.data.layouts import Video
 from tinyhd_lib.data.transforms import Map
 from tinyhd_lib.data.video import read_frames
 from tinyhd_lib.models.spec import INPUT_SIZE, Sampling

@@ -15,10 +15,10 @@ from scipy.stats import rankdata
 
 from tinyhd_lib import metrics
 from tinyhd_lib.data.datasets import open_dataset
+from tinyhd_lib.data.entries import Video
 from tinyhd_lib.data.gaze import Gaze, GroundTruth, as_fixations, blur, places_of, read_gaze, truth_of
-from tinyhd_lib.data.layouts import Video
 from tinyhd_lib.data.synthetic import synthesise
-from tinyhd_lib.data.synthetic.scenes import density
+from tinyhd_lib.data.synthetic.observers import density
 from tinyhd_lib.evaluation.options import PROTOCOLS
 from tinyhd_lib.evaluation.scores import METRICS, Target, score
 from tinyhd_lib.evaluation.tasks import (

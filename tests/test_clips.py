@@ -32,7 +32,7 @@ from tinyhd_lib.data.clips import (
     without,
 )
 from tinyhd_lib.data.datasets import open_dataset
-from tinyhd_lib.data.layouts import Video
+from tinyhd_lib.data.entries import Video
 from tinyhd_lib.data.transforms import preprocess
 from tinyhd_lib.data.video import Frame
 from tinyhd_lib.models.spec import MEAN, STD

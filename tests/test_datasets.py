@@ -12,7 +12,7 @@ import pytest
 from conftest import SHARED, needs_shared
 
 from tinyhd_lib import BadInput
-from tinyhd_lib.data import layouts
+from tinyhd_lib.data import entries
 from tinyhd_lib.data.datasets import KINDS, open_dataset
 from tinyhd_lib.data.gaze import Viewing, blur, read_arrays, read_fixations, read_gaze
 from tinyhd_lib.data.verify import verify
@@ -128,8 +128,8 @@ def test_frames_are_counted_once_a_file(made_up: MadeUp, tmp_path: Path, monkeyp
     root = tmp_path / "videos"
     shutil.copytree(made_up("folder"), root)
     counted = []
-    count = layouts.count_frames_in
-    monkeypatch.setattr(layouts, "count_frames_in", lambda path: counted.append(path.name) or count(path))
+    count = entries.count_frames_in
+    monkeypatch.setattr(entries, "count_frames_in", lambda path: counted.append(path.name) or count(path))
     first = open_dataset("folder", root)
     assert sorted(counted) == ["clip_000.mp4", "clip_001.mp4", "clip_002.mp4"]
     assert open_dataset("folder", root) == first
@@ -393,7 +393,7 @@ def test_points_of_avimos_without_a_video_are_skipped(made_up: MadeUp, tmp_path:
     dataset = open_dataset("avimos", root)
     assert dataset.splits == {"train": 2, "test": 3}
     points = root / "FixationsTrain/Train/001/fixations.json"
-    assert dataset.skipped == (layouts.Skipped(points, "there is no video 001 in Videos", "train", "001"),)
+    assert dataset.skipped == (entries.Skipped(points, "there is no video 001 in Videos", "train", "001"),)
 
 
 @pytest.mark.parametrize("content", ["{}", "7", "[[1, 2, 3, 4]]", '[[["a", "b"]]]', '[{"x": 1, "y": 2}]', "[", "[]"])

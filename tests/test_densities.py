@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from tinyhd_lib.cli import main
 from tinyhd_lib.data.datasets import Dataset, open_dataset
 from tinyhd_lib.data.gaze import ASSUMED_WIDTH_DEGREES, GroundTruth, blur
-from tinyhd_lib.data.synthetic.scenes import density
+from tinyhd_lib.data.synthetic.observers import density
 from tinyhd_lib.evaluation.compare import compare
 from tinyhd_lib.evaluation.folder import Evaluation, read_evaluation
 from tinyhd_lib.evaluation.options import PROTOCOLS

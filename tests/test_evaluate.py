@@ -25,9 +25,9 @@ from scipy.io import savemat
 from tinyhd_lib import metrics
 from tinyhd_lib.cli import main
 from tinyhd_lib.data.datasets import Dataset, open_dataset
-from tinyhd_lib.data.layouts import Video
+from tinyhd_lib.data.entries import Video
 from tinyhd_lib.data.synthetic import synthesise
-from tinyhd_lib.data.synthetic.scenes import density
+from tinyhd_lib.data.synthetic.observers import density
 from tinyhd_lib.data.writer import VideoWriter
 from tinyhd_lib.errors import BadInput
 from tinyhd_lib.evaluation.options import PROTOCOLS

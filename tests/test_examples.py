@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 from tinyhd_lib import BadInput
 from tinyhd_lib.data.datasets import Dataset, open_dataset
 from tinyhd_lib.data.synthetic import synthesise_once
-from tinyhd_lib.data.synthetic.scenes import density
+from tinyhd_lib.data.synthetic.observers import density
 from tinyhd_lib.data.transforms import own_bounds, to_grey
 from tinyhd_lib.evaluation.compare import compare
 from tinyhd_lib.evaluation.folder import Evaluation, evaluate, read_evaluation

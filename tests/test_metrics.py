@@ -321,7 +321,8 @@ def test_values_are_ranked_as_sorting_ranks_them(rows: np.ndarray, asked: list[i
     """By few bins, of which a map has more pixels, and by sorting alone."""
     values = np.stack([[-np.inf, *row[asked], (row.min() / 2 + row.max() / 2), np.inf] for row in rows])
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("tinyhd_lib.metrics.arrays._BINS", bins)
+        for module in ("arrays", "ranks"):
+            patch.setattr(f"tinyhd_lib.metrics.{module}.BINS", bins)
         for kind in (np.asarray, torch.from_numpy):
             less, most = metrics.prepare(kind(rows.reshape(2, 8, 8))).below(kind(values))
             for row, each, below, up_to in zip(np.sort(rows), values, less, most, strict=True):

@@ -18,15 +18,8 @@ from tinyhd_lib import BadInput
 from tinyhd_lib.data.datasets import open_dataset
 from tinyhd_lib.data.gaze import Gaze, gaze_file, read_gaze
 from tinyhd_lib.data.synthetic import WRITERS, VideoSettings, synthesise
-from tinyhd_lib.data.synthetic.scenes import (
-    GazeModel,
-    SyntheticVideo,
-    components,
-    density,
-    make_video,
-    render,
-    simulate_observers,
-)
+from tinyhd_lib.data.synthetic.observers import components, density, simulate_observers
+from tinyhd_lib.data.synthetic.scenes import GazeModel, SyntheticVideo, make_video, render
 from tinyhd_lib.data.video import probe, read_frames
 
 VIEWERS = 4000

@@ -14,7 +14,7 @@ from conftest import published_file, random_model
 
 from tinyhd_lib import BadInput, TinyHD, build_teacher, save_model
 from tinyhd_lib.data.clips import Clip, without
-from tinyhd_lib.data.layouts import Video
+from tinyhd_lib.data.entries import Video
 from tinyhd_lib.models.checkpoints import _TEACHER_PARTS
 from tinyhd_lib.models.weights import TEACHER_NOTE
 from tinyhd_lib.training import teachers

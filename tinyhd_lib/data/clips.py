@@ -16,7 +16,7 @@ import cv2
 import numpy as np
 
 from tinyhd_lib.cache import Cache
-from tinyhd_lib.data.layouts import Video
+from tinyhd_lib.data.entries import Video
 from tinyhd_lib.data.transforms import Image, Map
 from tinyhd_lib.data.video import source_files
 from tinyhd_lib.errors import BadInput

@@ -11,8 +11,9 @@ from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from pathlib import Path
 
+from tinyhd_lib.data.entries import Skipped, Video
 from tinyhd_lib.data.gaze import read_gaze
-from tinyhd_lib.data.layouts import KINDS, Kind, Skipped, Video
+from tinyhd_lib.data.layouts import KINDS, Kind
 from tinyhd_lib.data.video import holds_images, is_video
 from tinyhd_lib.errors import BadInput
 from tinyhd_lib.records import RECORD_NAME

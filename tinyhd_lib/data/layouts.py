@@ -3,22 +3,17 @@
 Source: the layouts of the data sets as their authors published them, see docs/model.md.
 """
 
-import json
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, NamedTuple, Self
+from typing import NamedTuple
 
-import numpy as np
-
-from tinyhd_lib.cache import Cache
-from tinyhd_lib.data.gaze import GroundTruth, Viewing, read_fixations, read_gaze, read_viewing, size_beside, truth_of
-from tinyhd_lib.data.images import images_in, read_grey
-from tinyhd_lib.data.video import Frame, count_frames_in, holds_images, is_video, read_frames
+from tinyhd_lib.data.entries import Skipped, Video, count_frames
+from tinyhd_lib.data.gaze import read_gaze, read_viewing, size_beside
+from tinyhd_lib.data.images import images_in
+from tinyhd_lib.data.video import holds_images, is_video
 from tinyhd_lib.errors import BadInput
-from tinyhd_lib.files import digest_of, fingerprint
-from tinyhd_lib.overlap import parallel_map
 
 
 class PublishedSplit(NamedTuple):
@@ -51,141 +46,6 @@ PUBLISHED_SPLITS = (
     PublishedSplit("ucf", "testing", 47),
     PublishedSplit("hollywood2", "testing", 3_558),  # 1,185 of these shots are shorter than a window of 16 frames
 )
-
-
-_COUNTS = Cache("datasets")
-_READERS = 8
-
-
-def count_frames(root: Path, videos: Iterable[Path]) -> dict[Path, int | str]:
-    """Return the number of frames of each video, or why it cannot be opened.
-
-    What is known is kept in the cache, for each video beside a key of its size and time.
-
-    Args:
-        root: the data set's folder.
-        videos: files and folders of images below it.
-    """
-    place = digest_of(str(root.resolve()))
-    known = json.loads(_COUNTS.read(place) or b"{}")
-    names = {path: path.relative_to(root).as_posix() for path in videos}
-    keys = {path: fingerprint([path]) if path.exists() else "" for path in names}
-    asked = [path for path, name in names.items() if known.get(name, [None])[0] != keys[path]]
-    if asked:
-        answers = parallel_map(_count, asked, _READERS, 2 * _READERS)
-        known |= {names[path]: (keys[path], answer) for path, answer in zip(asked, answers, strict=True)}
-        _COUNTS.write(place, json.dumps(known).encode())
-    return {path: known[name][1] for path, name in names.items()}
-
-
-def _count(video: Path) -> int | str:
-    try:
-        return count_frames_in(video)
-    except BadInput as error:
-        return str(error)
-
-
-class Skipped(NamedTuple):
-    """A file that looks like part of a data set and cannot be used.
-
-    Attributes:
-        path: of the file, or of the folder of a video.
-        reason: why, in one line.
-        split: that it would belong to, empty if it is of none.
-        name: that the video would have.
-    """
-
-    path: Path
-    reason: str
-    split: str
-    name: str
-
-
-@dataclass(frozen=True)
-class Video:
-    """One video of a data set.
-
-    Attributes:
-        name: of its folder of maps, as published.
-        split: the part of the data set that it belongs to.
-        source: a video file or a folder of images.
-        names: of its frames, as published: what their ground truth and predictions are called.
-        maps: folder of the saliency maps, None without.
-        fixations: folder of the fixation maps, None without.
-        gaze: file of the gaze points, None without.
-        viewing: how gaze points become maps, None without.
-    """
-
-    name: str
-    split: str
-    source: Path
-    names: tuple[str, ...]
-    maps: Path | None = None
-    fixations: Path | None = None
-    gaze: Path | None = None
-    viewing: Viewing | None = None
-
-    def frames(self) -> Iterator[Frame]:
-        """Its frames, decoded.
-
-        Raises:
-            BadInput: it is damaged: frames after the damage could not be told from their neighbours.
-        """
-        return read_frames(self.source, strict=True)
-
-    def as_json(self) -> dict[str, Any]:
-        """Return what `from_json` makes the same video of."""
-        return json.loads(json.dumps(asdict(self), default=lambda path: str(path.resolve())))
-
-    @classmethod
-    def from_json(cls, table: dict[str, Any]) -> Self:
-        """Return the video of a table that `as_json` made."""
-        paths = {name: Path(table[name]) for name in ("source", "maps", "fixations", "gaze") if table[name]}
-        viewing = table["viewing"] and Viewing(**table["viewing"])
-        return cls(**{**table, **paths, "names": tuple(table["names"]), "viewing": viewing})
-
-    @property
-    def has_truth(self) -> bool:
-        """Return whether anything is known of where people looked."""
-        return self.gaze is not None or (self.maps is not None and self.fixations is not None)
-
-    def truth(self, index: int) -> GroundTruth | None:
-        """Return where people looked in a frame, None where that is not known.
-
-        Raises:
-            BadInput: a file of it cannot be read, or its map and its fixations differ in size.
-        """
-        if self.gaze is not None:
-            return truth_of(read_gaze(self.gaze).at(index), self.viewing)
-        files = self.truth_files(index)
-        if files is None:
-            return None
-        saliency, fixations = read_grey(files[0]).astype(np.float32), read_fixations(files[1])
-        if saliency.shape != fixations.shape:
-            raise BadInput(f"{files[0]}: {saliency.shape}, but its fixations {files[1]} are {fixations.shape}")
-        return GroundTruth(saliency, fixations)
-
-    def truth_files(self, index: int) -> tuple[Path, Path] | None:
-        """Return the files of a frame's saliency map and fixations, None if one of them is not there."""
-        if self.maps is None or self.fixations is None:
-            return None
-        saliency = _first_of(self.maps, self.names[index], _PICTURES)
-        fixations = _first_of(self.fixations, self.names[index], (*_PICTURES, "maps/{}.mat"))
-        return (saliency, fixations) if saliency and fixations else None
-
-
-PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg")
-"""Of maps and fixations; as published, they are PNG."""
-
-
-_PICTURES = tuple(f"{{}}{suffix}" for suffix in PICTURE_SUFFIXES)
-
-
-def _first_of(folder: Path, name: str, patterns: Sequence[str]) -> Path | None:
-    """Return the first file of a frame that is there, its name with leading zeros or without them; None without."""
-    names = (name, str(int(name))) if name.isdecimal() else (name,)
-    places = (folder / pattern.format(each) for pattern in patterns for each in names)
-    return next((place for place in places if place.exists()), None)
 
 
 _DHF1K_TRUTHS = ("annotation", "train", "val", "validation", "test", "")

@@ -13,7 +13,7 @@ import pandas as pd
 from tqdm import tqdm
 
 from tinyhd_lib.data.datasets import Dataset, open_dataset
-from tinyhd_lib.data.layouts import Video
+from tinyhd_lib.data.entries import Video
 from tinyhd_lib.data.video import is_video
 from tinyhd_lib.engine import Client, connected, results
 from tinyhd_lib.errors import BadInput, refusing

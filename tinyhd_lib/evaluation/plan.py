@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from tinyhd_lib.data.datasets import Dataset, check_names
+from tinyhd_lib.data.entries import Video
 from tinyhd_lib.data.gaze import places_of
-from tinyhd_lib.data.layouts import Video
 from tinyhd_lib.data.transforms import Map
 from tinyhd_lib.errors import BadInput
 from tinyhd_lib.evaluation.options import PROTOCOLS, EvaluateOptions

@@ -11,9 +11,9 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
+from tinyhd_lib.data.entries import Video
 from tinyhd_lib.data.gaze import read_arrays
 from tinyhd_lib.data.images import read_grey
-from tinyhd_lib.data.layouts import Video
 from tinyhd_lib.data.transforms import Map
 from tinyhd_lib.data.video import VIDEO_SUFFIXES, count_frames_in, read_frames
 from tinyhd_lib.errors import BadInput

@@ -18,8 +18,8 @@ import numpy as np
 import pandas as pd
 
 from tinyhd_lib import metrics
+from tinyhd_lib.data.entries import Video
 from tinyhd_lib.data.gaze import Gaze, GroundTruth, as_fixations, places_of, read_gaze, truth_of
-from tinyhd_lib.data.layouts import Video
 from tinyhd_lib.data.transforms import Map
 from tinyhd_lib.errors import BadInput
 from tinyhd_lib.evaluation.options import PROTOCOLS, EvaluateOptions

@@ -2,25 +2,18 @@
 
 from collections.abc import Callable, Sequence
 from functools import cached_property
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from array_api_compat import array_namespace, device
 
-Array = Any
-"""A NumPy array or a torch tensor."""
-
-_PART = 2**15
-"""Values that stay in a processor's cache: a quarter of a megabyte."""
+from tinyhd_lib.metrics.ranks import BINS, PART, Array, Histogram, search
 
 _STEPS = 10
 """Borji's and the shuffled AUC look at the thresholds 0, 0.1, ... 1 of the stretched map."""
 
 _LARGE = 1e306
 """Ten times a larger span might be more than a float holds."""
-
-_BINS = 2**16
-"""As many as 16 bits count; smaller maps are sorted sooner than counted."""
 
 
 class Prepared:
@@ -103,15 +96,15 @@ class Prepared:
 
     def below(self, values: Array) -> tuple[Array, Array]:
         """Return how many of each row's values are less than each of these (N, K), and how many are no greater."""
-        if not isinstance(values, np.ndarray) or self.rows.shape[-1] < _BINS:
+        if not isinstance(values, np.ndarray) or self.rows.shape[-1] < BINS:
             return search(self.ascending, values), search(self.ascending, values, "right")
         pairs = zip(self._histograms, values, strict=True)
         less, most = np.stack([histogram.below(each) for histogram, each in pairs], axis=1)
         return less, most
 
     @cached_property
-    def _histograms(self) -> list["_Histogram"]:
-        return [_Histogram(*row) for row in zip(self.rows, self.low, self.range, self.levels, strict=True)]
+    def _histograms(self) -> list[Histogram]:
+        return [Histogram(*row) for row in zip(self.rows, self.low, self.range, self.levels, strict=True)]
 
     @cached_property
     def levels(self) -> Array:
@@ -161,74 +154,6 @@ class Fixations:
         return max(1, int(self.xp.max(self.places[-1])))
 
 
-class _Histogram:
-    """Rank values exactly without sorting all of them: only those are sorted that share a bin with one asked for.
-
-    Where many values share bins with what is asked for, all are sorted, once.
-
-    Args:
-        values: (P,).
-        low: the least of them, (1,).
-        span: the greatest less the least, (1,), more than 0.
-        levels: what will be asked for as well, (11,): values are gone through once for both.
-    """
-
-    def __init__(self, values: np.ndarray, low: np.ndarray, span: np.ndarray, levels: np.ndarray) -> None:
-        above = values > low
-        self.least = len(values) - int(np.count_nonzero(above))
-        # The least value is often that of most of a map: then how many these are is enough.
-        self.values = values[above] if self.least > len(values) / 8 else values
-        self.pixels, self.low, self.span, self.levels = len(values), low, span, levels
-        self.bins = self._bins_of(self.values)
-        self.counts = np.bincount(self.bins, minlength=_BINS)
-        self.known: dict[bytes, tuple[np.ndarray, np.ndarray]] = {}
-
-    @cached_property
-    def ascending(self) -> np.ndarray:
-        """Return all values sorted."""
-        return np.sort(self.values)
-
-    def below(self, asked: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return how many of the values are less than each of these (K,), and how many are no greater; kept, too."""
-        if asked.tobytes() not in self.known:
-            both = self._below(np.concatenate([asked, self.levels]))
-            for each, part in ((asked, np.s_[: len(asked)]), (self.levels, np.s_[len(asked) :])):
-                self.known[each.tobytes()] = both[0][part], both[1][part]
-        return self.known[asked.tobytes()]
-
-    def _below(self, asked: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        bins, shared = self._bins_of(asked), np.zeros(_BINS, dtype=bool)
-        shared[bins[asked > self.low]] = True
-        if self.counts[shared].sum() > len(self.values) / 8:
-            near, others = self.ascending, np.zeros(len(asked), int)
-        else:
-            near = np.sort(self.values[np.take(shared, self.bins)])
-            others = np.cumsum(np.where(shared, 0, self.counts))[bins]
-        others += self.pixels - len(self.values)
-        less, most = (others + np.searchsorted(near, asked, side) for side in ("left", "right"))
-        return np.where(asked > self.low, less, 0), np.where(asked > self.low, most, self.least * (asked == self.low))
-
-    @np.errstate(over="ignore", invalid="ignore")
-    def _bins_of(self, values: np.ndarray) -> np.ndarray:
-        """Return bins, of a greater value never a lesser one; two at most where a float cannot hold the span."""
-        bins = np.empty(len(values), np.uint16)
-        for start in range(0, len(values), _PART):
-            scaled = values[start : start + _PART] - self.low
-            scaled /= self.span
-            scaled *= _BINS - 1
-            bins[start : start + _PART] = np.fmax(np.fmin(scaled, _BINS - 1), 0)
-        return bins
-
-
-def search(ascending: Array, values: Array, side: Literal["left", "right"] = "left") -> Array:
-    """Return where each of the values (N, K) belongs in its row (N, P), which is sorted."""
-    if isinstance(ascending, np.ndarray):
-        return np.stack([np.searchsorted(*pair, side) for pair in zip(ascending, values, strict=True)])
-    import torch
-
-    return torch.searchsorted(ascending, values.contiguous(), side=side)
-
-
 def summed(xp: Any, term: Callable[..., Array], *maps: Array) -> Array:
     """Return the sums (N,) of a term over all pixels; on a CPU by parts that stay in its cache until they are summed.
 
@@ -238,7 +163,7 @@ def summed(xp: Any, term: Callable[..., Array], *maps: Array) -> Array:
         maps: of one size, (N, P) each.
     """
     count, pixels = maps[0].shape
-    step = max(2**10, _PART // count) if str(device(maps[0])) == "cpu" else pixels
+    step = max(2**10, PART // count) if str(device(maps[0])) == "cpu" else pixels
     parts = ([each[:, start : start + step] for each in maps] for start in range(0, pixels, step))
     return sum(xp.sum(term(*part), axis=-1) for part in parts)
 

@@ -9,7 +9,8 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 from array_api_compat import to_device
 
-from tinyhd_lib.metrics.arrays import Array, Fixations, Frames, Prepared, search, with_fixations
+from tinyhd_lib.metrics.arrays import Fixations, Frames, Prepared, with_fixations
+from tinyhd_lib.metrics.ranks import Array, search
 
 
 def auc_judd(

@@ -7,7 +7,8 @@ from collections.abc import Callable
 
 import numpy as np
 
-from tinyhd_lib.metrics.arrays import Array, Fixations, Frames, Prepared, prepare, summed, with_fixations, with_maps
+from tinyhd_lib.metrics.arrays import Fixations, Frames, Prepared, prepare, summed, with_fixations, with_maps
+from tinyhd_lib.metrics.ranks import Array
 
 EPSILON = 2.0**-52
 """MATLAB's ``eps``, which the benchmark adds in its KL divergence; no probability is taken to be less."""

@@ -14,8 +14,8 @@ import cv2
 import numpy as np
 
 from tinyhd_lib.data.datasets import check_names, videos_below
+from tinyhd_lib.data.entries import Video
 from tinyhd_lib.data.images import encode_grey
-from tinyhd_lib.data.layouts import Video
 from tinyhd_lib.data.transforms import Bounds, Image, Map, to_grey
 from tinyhd_lib.data.video import Frame, holds_images, read_frames
 from tinyhd_lib.errors import BadInput

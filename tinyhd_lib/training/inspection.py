@@ -9,7 +9,7 @@ import torch
 
 from tinyhd_lib import metrics
 from tinyhd_lib.data.clips import Clip, Source, decoded, resized
-from tinyhd_lib.data.layouts import Video
+from tinyhd_lib.data.entries import Video
 from tinyhd_lib.data.transforms import Image, Map
 from tinyhd_lib.data.video import count_frames_in
 from tinyhd_lib.losses import kl_divergence

@@ -20,7 +20,7 @@ from tqdm.auto import tqdm
 from tinyhd_lib.data import clips
 from tinyhd_lib.data.clips import Clip, Source
 from tinyhd_lib.data.datasets import Dataset, open_dataset
-from tinyhd_lib.data.layouts import Video
+from tinyhd_lib.data.entries import Video
 from tinyhd_lib.errors import BadInput
 from tinyhd_lib.models.spec import CLIP_FRAMES
 from tinyhd_lib.training.models import normalised, planes

@@ -10,8 +10,8 @@ from tqdm.auto import tqdm
 
 from tinyhd_lib.cache import Cache
 from tinyhd_lib.data.clips import seen
+from tinyhd_lib.data.entries import Video
 from tinyhd_lib.data.gaze import GroundTruth, places_of, read_gaze
-from tinyhd_lib.data.layouts import Video
 from tinyhd_lib.data.transforms import Map, looks
 from tinyhd_lib.data.video import Frame, count_frames_in, read_frames, source_files
 from tinyhd_lib.errors import BadInput

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from tinyhd_lib.data.layouts import Video
+from tinyhd_lib.data.entries import Video
 from tinyhd_lib.data.transforms import Map
 from tinyhd_lib.errors import BadInput, refusing
 from tinyhd_lib.prediction.options import Drawing

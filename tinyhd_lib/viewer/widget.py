@@ -25,8 +25,8 @@ from IPython import get_ipython
 from ipywidgets import DOMWidget, GridBox, Layout
 from traitlets import Bool, Dict, Float, Int, List, Unicode, validate
 
+from tinyhd_lib.data.entries import Video
 from tinyhd_lib.data.images import as_png
-from tinyhd_lib.data.layouts import Video
 from tinyhd_lib.data.transforms import Image, Map
 from tinyhd_lib.errors import BadInput, refusing
 from tinyhd_lib.files import write_atomically

@@ -29,6 +29,7 @@ from tinyhd_lib.data.gaze import ASSUMED_WIDTH_DEGREES, Gaze, blur, gaze_file
 from tinyhd_lib.data.images import as_png, encode_grey
 from tinyhd_lib.data.layouts import DHF1K_SPLITS
 from tinyhd_lib.data.synthetic import scenes
+from tinyhd_lib.data.synthetic.observers import simulate_observers
 from tinyhd_lib.data.transforms import Image
 from tinyhd_lib.data.writer import VideoWriter
 from tinyhd_lib.errors import BadInput
@@ -68,7 +69,7 @@ class VideoSettings(NamedTuple):
         return clip if self.shot is None else replace(clip, shots=(clip.shots[self.shot],))
 
     def gaze(self) -> Gaze:
-        return scenes.simulate_observers(self.clip(), self.observers, self.observers_seed)
+        return simulate_observers(self.clip(), self.observers, self.observers_seed)
 
 
 class Order(NamedTuple):

@@ -1,4 +1,4 @@
-"""What happens in a made-up clip, where people look in it, and what it looks like. Pure: a seed decides everything.
+"""What happens in a made-up clip, and what it looks like. Pure: a seed decides everything.
 
 A clip is one or more shots with cuts between them: in the first, third, ... a few things wander about; in the second,
 fourth, ... one odd item pops out of a grid of others, and nothing moves.
@@ -16,15 +16,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import lru_cache
-from itertools import accumulate, pairwise
 from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import ndtr
 
-from tinyhd_lib.data.gaze import Gaze
 from tinyhd_lib.data.transforms import Image
 
 Floats = NDArray[np.float64]
@@ -182,81 +179,6 @@ def _popout(rng: np.random.Generator, size: tuple[int, int], share: float) -> It
 def _colour(hue: float) -> Colour:
     """Return a bright colour; hues go round from 0 to 1 and on."""
     return colorsys.hsv_to_rgb(hue % 1, 0.75, 0.95 * 255)
-
-
-Gaussians = tuple[Floats, Floats, Floats]
-"""A mixture: how often each component is looked at (K,), its middle (K, 2) and its deviations (K, 2), (x, y)."""
-
-
-def components(clip: SyntheticVideo, index: int) -> Gaussians:
-    """Return what the gaze at a frame is drawn from, before it is held to the frame: things first, the middle last."""
-    shot, time = clip.at(index)
-    (height, width), habits = clip.size, clip.habits
-    around_things = np.full((len(shot.things), 2), habits.spread * width)
-    around_middle = np.array(habits.centre_spread) * (width, height)
-    weights = np.array([*(thing.weight for thing in shot.things), habits.centre_weight])
-    centres = np.array([*(thing.centre(time) for thing in shot.things), ((width - 1) / 2, (height - 1) / 2)])
-    return weights, centres, np.vstack([around_things, around_middle])
-
-
-def density(clip: SyntheticVideo, index: int) -> Floats:
-    """Return how probable it is that an observer who looks at a frame looks at this pixel of it.
-
-    Returns:
-        (H, W), sum 1. Not the Gaussians' values at the pixels' centres but their integrals over the pixels: exact
-        however narrow they are.
-    """
-    weights, centres, deviations = components(clip, index)
-    down, across = (
-        np.diff(ndtr((np.arange(length + 1) - 0.5 - centres[:, axis, None]) / deviations[:, axis, None]))
-        for axis, length in ((1, clip.size[0]), (0, clip.size[1]))
-    )
-    seen = np.einsum("k,ky,kx->yx", weights, down, across)
-    return seen / seen.sum()
-
-
-def simulate_observers(clip: SyntheticVideo, observers: int, seed: int) -> Gaze:
-    """Let observers watch a clip, each for himself.
-
-    At the start of a fixation an observer picks a component and an offset from its middle, and keeps to both, following
-    what moves. How long that lasts does not depend on what was picked, and at a cut all pick anew; hence in every
-    frame the gaze has the mixture's distribution exactly. Gaze outside of the frame is dropped, as real data sets do,
-    which leaves that distribution restricted to the frame: `density`, if points are rounded to pixels. So an observer
-    can have no point in a frame.
-
-    Args:
-        clip: what they watch.
-        observers: how many.
-        seed: decides where they look; the same number as the clip's seed will do.
-
-    Returns:
-        at most one point an observer and frame, ordered by frame, then by viewer (from 1); not rounded to pixels.
-    """
-    # A stream of its own: with the clip's, gaze would depend on where things happen to be.
-    rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(1,)))
-    starts = accumulate((shot.frames for shot in clip.shots), initial=0)
-    seen = [_watch(rng, clip, range(start, end), observers) for start, end in pairwise(starts)]
-    x, y = np.concatenate(seen, axis=1).T
-    frame, observer = (each.ravel() for each in np.indices(x.shape))
-    gaze = Gaze(frame, observer + 1, x.ravel(), y.ravel(), clip.size, clip.frames)
-    return gaze.select(gaze.inside())
-
-
-def _watch(rng: np.random.Generator, clip: SyntheticVideo, shot: range, observers: int) -> Floats:
-    """Return (observers, frames, 2): the gaze during the frames of one shot."""
-    count, mean = len(shot), clip.habits.fixation * float(clip.rate)
-    mixtures = [components(clip, index) for index in shot]
-    # Real lengths are skewed like this. A fixation lasts a frame at least, so one for each frame is always enough.
-    lengths = np.maximum(np.rint(rng.gamma(4, mean / 4, (observers, count))).astype(int), 1)
-    numbers = [np.repeat(np.arange(count), each)[:count] for each in lengths]
-    fixation = np.array(numbers, int).reshape(lengths.shape)  # of no observers, too
-    weights, _, deviations = mixtures[0]
-    picked = rng.choice(len(weights), (observers, count), p=weights)
-    offsets = rng.standard_normal((observers, count, 2)) * deviations[picked]
-    component = np.take_along_axis(picked, fixation, axis=1)
-    offset = np.take_along_axis(offsets, fixation[..., None], axis=1)
-    centres = np.stack([middles for _, middles, _ in mixtures])
-    return centres[np.arange(count), component] + offset
 
 
 # Things are drawn this large, to 1 / 2**4 of a pixel, and then shrunk, which makes their edges smooth.

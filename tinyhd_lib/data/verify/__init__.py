@@ -12,7 +12,8 @@ from dataclasses import replace
 from itertools import chain, pairwise
 
 from tinyhd_lib.data.datasets import Dataset
-from tinyhd_lib.data.layouts import DHF1K_SPLITS, PUBLISHED_SPLITS, PublishedSplit, Skipped, Video, dhf1k_split
+from tinyhd_lib.data.entries import Skipped, Video
+from tinyhd_lib.data.layouts import DHF1K_SPLITS, PUBLISHED_SPLITS, PublishedSplit, dhf1k_split
 from tinyhd_lib.data.verify.findings import CHECKS, Finding, Report, SplitCounts, VideoCheck, gaps, last_number, spoken
 from tinyhd_lib.data.verify.videos import check_video
 from tinyhd_lib.data.video import is_video

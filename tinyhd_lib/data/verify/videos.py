@@ -10,9 +10,9 @@ from typing import NamedTuple
 import numpy as np
 
 from tinyhd_lib import files
+from tinyhd_lib.data.entries import PICTURE_SUFFIXES, Video
 from tinyhd_lib.data.gaze import Gaze, read_fixations, read_gaze
 from tinyhd_lib.data.images import read_colours, read_grey
-from tinyhd_lib.data.layouts import PICTURE_SUFFIXES, Video
 from tinyhd_lib.data.transforms import Image
 from tinyhd_lib.data.verify.findings import Finding, VideoCheck, gaps, last_number, spoken
 from tinyhd_lib.data.video import Frame, source_files
