@@ -11,7 +11,6 @@ import torch
 import torch.nn.functional as F
 import triton
 from torch import Tensor
-from triton import cdiv, next_power_of_2
 
 from tinyhd_lib.data.transforms import Map
 from tinyhd_lib.models.decoders import enlarge
@@ -87,7 +86,7 @@ class Engine:
         outputs, inputs, pixels = weights[1].numel(), x.shape[1], math.prod(x.shape[2:])
         out = x.new_empty(len(x), outputs, *x.shape[2:])
         tiles = self._tiles(inputs, outputs, pixels)
-        grid = cdiv(pixels, tiles["P_TILE"]), cdiv(outputs, tiles["CO_TILE"]), len(x)
+        grid = triton.cdiv(pixels, tiles["P_TILE"]), triton.cdiv(outputs, tiles["CO_TILE"]), len(x)
         kernels.pointwise_kernel[grid](x, tuple(weights), out, (inputs, outputs, pixels), **tiles)
         return out
 
@@ -102,7 +101,7 @@ class Engine:
         frames, plane, sizes = shape[0], math.prod(step.shape[2:]), (hidden, outputs, *shape)
         rolling = (kernel, stride, space_stride) == (3, 1, 1) and frames > 1 and hidden <= _MOST
         tiles = self._tiles(hidden, outputs, plane, whole=rolling)
-        columns = cdiv(plane, tiles["P_TILE"])
+        columns = triton.cdiv(plane, tiles["P_TILE"])
         if rolling:
             kernels.rolling_kernel[columns, len(x)](x, (depthwise, *rest), other, out, sizes, **tiles)
             return out
@@ -110,16 +109,16 @@ class Engine:
             depthwise = depthwise.view(hidden, kernel, 9)[:, pad].contiguous()
             kernel, pad = 1, 0
         sizes = *sizes, *step.shape[1:], kernel, stride, space_stride, pad
-        grid = columns, lasting * len(x), cdiv(outputs, tiles["CO_TILE"])
+        grid = columns, lasting * len(x), triton.cdiv(outputs, tiles["CO_TILE"])
         kernels.block_kernel[grid](x, (depthwise, *rest), other, out, sizes, **tiles)
         return out
 
     def _tiles(self, inputs: int, outputs: int, pixels: int, *, whole: bool = False) -> dict[str, Any]:
         """Return how large the tiles of a product are, one of all inputs if ``whole``, and how it is made."""
         most_read, most_made = (_MOST, _MOST // 2) if whole else (self._tile // _MOST, _MOST)
-        read = max(_LEAST, min(next_power_of_2(inputs), most_read))
-        made = max(_LEAST, min(next_power_of_2(outputs), most_made))
-        tile = max(_LEAST, min(self._tile // max(read, made), next_power_of_2(pixels)))
+        read = max(_LEAST, min(triton.next_power_of_2(inputs), most_read))
+        made = max(_LEAST, min(triton.next_power_of_2(outputs), most_made))
+        tile = max(_LEAST, min(self._tile // max(read, made), triton.next_power_of_2(pixels)))
         return {"C_TILE": read, "CO_TILE": made, "P_TILE": tile, "PRECISION": self._precision, "num_warps": 8}
 
 
