@@ -95,6 +95,15 @@ def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         yield
 
 
+@pytest.fixture
+def quick_pages(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave the plots out of an evaluation's page, which take half of its time."""
+    from matplotlib.figure import Figure
+
+    for plot in ("set_plots", "timelines"):
+        monkeypatch.setattr(f"tinyhd_lib.evaluation.page.{plot}", lambda _: Figure((1, 1)))
+
+
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
     """Chromium, which draws on the processor."""

@@ -225,6 +225,7 @@ def test_densities_and_grey_levels_are_compared_in_what_both_have(scored: dict[s
     assert list(compare([scored["npz"], scored["png16"]]).mean) == NAMES + IN_BITS
 
 
+@pytest.mark.usefixtures("quick_pages")
 @pytest.mark.slow
 def test_the_pages_have_the_columns(scored: dict[str, Evaluation], gaze: Dataset, tmp_path: Path) -> None:
     assert evaluate(write_maps(gaze, tmp_path / "maps", "npz"), gaze, tmp_path / "scores", "--matched", "--emd") == 0
@@ -255,6 +256,7 @@ def test_how_far_fixations_spread_is_found_in_a_map(sigma: float, points: int) -
     assert spread_of(GroundTruth(levels, fixations)) == pytest.approx(sigma, rel=0.03)
 
 
+@pytest.mark.usefixtures("quick_pages")
 @pytest.mark.parametrize(("kind", "split"), [("dhf1k", "validation"), ("ucf", "testing")])
 def test_densities_are_blurred_as_far_as_the_maps_that_are_given(
     made_up: MadeUp, tmp_path: Path, kind: str, split: str
@@ -272,12 +274,14 @@ def test_densities_are_blurred_as_far_as_the_maps_that_are_given(
     assert rows[rows["video"] == video.name]["KL matched"].item() == pytest.approx(expected, abs=2e-3)
 
 
+@pytest.mark.usefixtures("quick_pages")
 def test_what_is_no_density_calls_for_no_map(gaze: Dataset, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     grey = write_maps(gaze, tmp_path / "grey", "png")
     assert evaluate(grey, gaze, tmp_path / "scores", "--matched") == 2
     assert "--matched is for densities, not for 8-bit maps; make .npz or 16 bits" in capsys.readouterr().err
 
 
+@pytest.mark.usefixtures("quick_pages")
 def test_without_pot_its_column_is_refused_in_one_line(
     gaze: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -19,7 +19,6 @@ import pandas as pd
 import psutil
 import pytest
 from conftest import SHARED, needs_shared, video_settings
-from matplotlib.figure import Figure
 from scipy.io import savemat
 
 from tinyhd_lib import metrics
@@ -57,11 +56,10 @@ def write_maps(dataset: Dataset, out: Path) -> Path:
 
 
 @pytest.fixture(autouse=True)
-def _quick_pages(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Half of an evaluation's time goes into the plots of its page: where nobody looks at it, it has none."""
-    if "scored" not in request.fixturenames and not request.node.get_closest_marker("slow"):
-        for plot in ("set_plots", "timelines"):
-            monkeypatch.setattr(f"tinyhd_lib.evaluation.page.{plot}", lambda _: Figure((1, 1)))
+def _quick_where_nobody_looks(request: pytest.FixtureRequest) -> None:
+    """Those that compare whole pages are slow; what `scored` holds is drawn before this."""
+    if not request.node.get_closest_marker("slow"):
+        request.getfixturevalue("quick_pages")
 
 
 @pytest.fixture(scope="module")

@@ -113,6 +113,7 @@ def scored(maps: Path, dataset: Dataset, tmp_path_factory: pytest.TempPathFactor
     return {kind: evaluate(options(maps / kind, dataset, out=out / kind)) for kind in ("grey", "raw")}
 
 
+@pytest.mark.usefixtures("quick_pages")
 def test_what_it_answers_is_what_it_writes(maps: Path, dataset: Dataset, tmp_path: Path) -> None:
     asked = options(maps / "raw", dataset, every=4, out=tmp_path / "scores")
     found, written = evaluate(asked), read_evaluation(tmp_path / "scores")
@@ -170,6 +171,7 @@ def test_a_difference_is_of_the_same_frames(scored: dict[str, Evaluation]) -> No
         assert found.difference[metric].iloc[other].mean == pytest.approx((raw - grey) * (1 if other else -1))
 
 
+@pytest.mark.usefixtures("quick_pages")
 def test_a_wrong_zero_is_infinite_by_one_protocol_only(maps: Path, dataset: Dataset, tmp_path: Path) -> None:
     rows = []
     for kind, protocol in product(("grey", "raw"), PROTOCOLS):
