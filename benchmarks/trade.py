@@ -75,7 +75,7 @@ def trade_plot(report: Report) -> Figure:
             by_speed = ways.sort_values("frames_per_second")
             axes.plot(by_speed["frames_per_second"], by_speed[score], "o-", color=colour, label=model)
             for _, way in by_speed.iterrows():
-                labels.append(axes.text(way["frames_per_second"], way[score], _told(way), fontsize=7, color=colour))
+                labels.append(axes.text(way["frames_per_second"], way[score], _label(way), fontsize=7, color=colour))
         axes.set(xscale="log", xlabel="frames a second, decoded frames to maps", ylabel=score.upper())
         axes.margins(x=0.2, y=0.15)
         axes.set_xticks(_TICKS, [str(tick) for tick in _TICKS])
@@ -92,7 +92,7 @@ _TICKS = (25, 50, 100, 200, 400, 800)
 _COLOURS = ("#d55e00", "#0072b2", "#009e73", "#cc79a7", "#e69f00")
 
 
-def _told(way: Row) -> str:
+def _label(way: Row) -> str:
     return "smoothed" if way["smooth"] else f"every {way['every']}"
 
 

@@ -26,7 +26,7 @@ logger = logging.getLogger(__name__)
 
 _PATIENCE = 10  # seconds to wait for a scheduler's answer
 _SHARES = "LOCAL_WORLD_SIZE"  # as torchrun sets it, respected by `usable_cores`
-_KEPT = "what was finished is kept, the same command goes on from there"
+_KEPT = "finished results are kept, run the same command again to resume"
 _ENDS_ALL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS})
 
 Client: TypeAlias = "distributed.Client"
@@ -80,7 +80,7 @@ def run(
             try:
                 yield Outcome(number, function(job))
             except Exception as error:  # noqa: BLE001 - an error in one job does not concern the others
-                yield Outcome(number, None, _told(error))
+                yield Outcome(number, None, _reason(error))
         return
     from concurrent.futures import CancelledError
 
@@ -94,7 +94,7 @@ def run(
     try:
         for future in as_completed(list(futures), loop=client.loop):
             failure = future.exception()
-            result, refused = (None, _told(failure)) if failure else future.result()
+            result, refused = (None, _reason(failure)) if failure else future.result()
             yield Outcome(futures.pop(future), result, refused)
     except CancelledError as error:
         raise BadInput(f"the cluster's scheduler went away; {_KEPT}") from error
@@ -238,7 +238,7 @@ def _keep_to_share(number: int) -> None:
         os.sched_setaffinity(0, [cores[(number * share + each) % len(cores)] for each in range(share)])
 
 
-def _told(error: Any) -> str:
+def _reason(error: Any) -> str:
     """Return in one line why a job failed, and what to do; raise errors that would end all other jobs, too."""
     if isinstance(error, BadInput):
         return str(error)

@@ -24,7 +24,7 @@ def check_choices(options: Any) -> None:
         BadInput: a value is not among the choices.
     """
     for name, kind in get_type_hints(type(options)).items():
-        literals = [each for each in (kind, *get_args(kind)) if get_origin(each) is Literal]  # itself, or members of a union
+        literals = [each for each in (kind, *get_args(kind)) if get_origin(each) is Literal]  # itself, or in a union
         choices = [choice for each in literals for choice in get_args(each)]
         value = getattr(options, name)
         if choices and value not in {None, *choices}:

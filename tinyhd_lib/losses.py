@@ -143,7 +143,7 @@ def weighted_sum(terms: Mapping[str, Tensor], weights: Mapping[Term, float]) -> 
     weighed = {name: weight for name, weight in weights.items() if weight}
     present = [weight * terms[name] for name, weight in weighed.items() if name in terms]
     if not present:
-        raise BadInput(f"TERMS: of {', '.join(weighed)} these data and teachers give none")
+        raise BadInput(f"TERMS: these data and teachers give none of {', '.join(weighed)}")
     return torch.stack(present).sum()
 
 

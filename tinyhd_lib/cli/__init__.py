@@ -56,7 +56,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except UnicodeEncodeError as error:
         return _refuse(f"a file's name is not UTF-8 ({error}); rename it")
     except KeyboardInterrupt:
-        return _refuse("interrupted; the same command goes on from there", status=130)
+        return _refuse("interrupted; run the same command again to resume", status=130)
     return _refuse(_in_flags(reason, command, name))
 
 

@@ -59,7 +59,7 @@ def predict(
     paths = [Path(video) for word in videos for video in _listed(word)]
     if not paths:
         raise BadInput("name a video: tinyhd predict VIDEO")
-    _do(jobs_of(paths, out, overlay, writing, drawing), model, workers, cluster, json)
+    _run_jobs(jobs_of(paths, out, overlay, writing, drawing), model, workers, cluster, json)
 
 
 def generate(
@@ -92,12 +92,12 @@ def generate(
     from tinyhd_lib.prediction.jobs import dataset_jobs, pack_maps
 
     if submission and (kind != submission or split not in {None, "test"} or writing.maps != "png"):
-        raise BadInput(f"`submission={submission}` is of dhf1k's test split, as 8-bit PNG: leave out what differs")
+        raise BadInput(f"`submission={submission}` needs dhf1k's test split and 8-bit PNG: leave out what differs")
     dataset = open_dataset(kind, dir, split or ("test" if submission else find_kind(kind).evaluated))
     for each in dataset.skipped:
         logger.warning("skipped: %s", each.reason)
     check_names((video.name for video in dataset.videos), "choose one split by `split`")
-    _do(dataset_jobs(dataset.videos, out, writing), model, workers, cluster, json)
+    _run_jobs(dataset_jobs(dataset.videos, out, writing), model, workers, cluster, json)
     if submission:
         logger.info("%d videos -> %s", len(dataset.videos), pack_maps(out, dataset.videos))
 
@@ -283,7 +283,7 @@ def verify(
     return 1 if report.findings else 0
 
 
-def _do(jobs: "Sequence[Job]", model: ModelOptions, workers: int, cluster: str | None, json: Path | None) -> None:
+def _run_jobs(jobs: "Sequence[Job]", model: ModelOptions, workers: int, cluster: str | None, json: Path | None) -> None:
     """Run jobs, with a progress bar, a line for each refused video, and a JSON report even of an interrupted run.
 
     Raises:
@@ -314,8 +314,8 @@ def _do(jobs: "Sequence[Job]", model: ModelOptions, workers: int, cluster: str |
     finally:
         if json:
             seconds = time.perf_counter() - begun
-            told = [each._asdict() | {"job": str(each.job.video), "out": str(each.job.out)} for each in done]
-            write_json(json, {"hardware": hardware(), "versions": versions(), "seconds": seconds, "videos": told})
+            rows = [each._asdict() | {"job": str(each.job.video), "out": str(each.job.out)} for each in done]
+            write_json(json, {"hardware": hardware(), "versions": versions(), "seconds": seconds, "videos": rows})
     refused = [each.refused for each in done if each.refused]
     if refused and alone:
         raise BadInput(refused[0])

@@ -201,7 +201,7 @@ def _read_gaze(path: Path, _written: int) -> Gaze:
     if any(each.ndim or each.dtype.kind not in "iuf" or not 1 <= each < _MOST or each % 1 for each in sizes):
         raise BadInput(f"{path}: {', '.join(FIELDS_OF_VIDEO)} are whole numbers from 1")
     if not (np.isfinite(given[0]).all() and (given[0] % 1 == 0).all()):
-        raise BadInput(f"{path}: frame holds what is no number of a frame; frames count from 0")
+        raise BadInput(f"{path}: frame holds values that are no whole numbers; frames count from 0")
     order = np.argsort(given[0], kind="stable")
     frame, observer, x, y = (each[order] for each in given)
     frames, width, height = map(int, sizes)

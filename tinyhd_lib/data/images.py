@@ -122,7 +122,7 @@ def read_grey(path: Path) -> Image:
         return image
     # A lossy encoder makes the channels of a grey picture differ by up to this much.
     if np.ptp(image[..., :3], axis=-1).max() > 16:
-        raise BadInput(f"{path}: a colour picture, of which nobody can tell what is more salient; save grey levels")
+        raise BadInput(f"{path}: a colour picture, whose colours are not ordered by saliency; save grey levels")
     return cv2.cvtColor(image[..., :3], cv2.COLOR_BGR2GRAY)
 
 

@@ -82,7 +82,7 @@ def evaluate(options: EvaluateOptions, cluster: "Client | None" = None) -> Evalu
         logger.warning("skipped: %s", each.reason)
     split = options.split or dataset.kind.evaluated or "all"
     videos = dataset.of_split(split).videos
-    settings = _asked(options, dataset, videos) | {"split": split}
+    settings = _identity(options, dataset, videos) | {"split": split}
     record = RunRecord("evaluate", settings | {"predictions": str(whole), "root": str(dataset.root.resolve())})
     with alone_in(out):
         if options.force:
@@ -91,7 +91,7 @@ def evaluate(options: EvaluateOptions, cluster: "Client | None" = None) -> Evalu
             _check_earlier(out, record)
         with connected(options.workers, cluster or options.cluster) as client:
             plan, frames = _score(options, dataset, videos, out / PARTS_NAME, client)
-        evaluation = Evaluation(settings | _found(plan, frames, dataset), frames, plan.pairs)
+        evaluation = Evaluation(settings | _data_facts(plan, frames, dataset), frames, plan.pairs)
         _write(out, evaluation, options.table)
         record.finish(out, frames=evaluation.settings["frames"])
     logger.info("%s and report.html in %s", SUMMARY_NAME, out)
@@ -121,7 +121,7 @@ def read_evaluation(out: Path) -> Evaluation:
     return Evaluation(settings, frames)
 
 
-def _asked(options: EvaluateOptions, dataset: Dataset, videos: Sequence[Video]) -> dict[str, Any]:
+def _identity(options: EvaluateOptions, dataset: Dataset, videos: Sequence[Video]) -> dict[str, Any]:
     """Return the settings that identify an evaluation: only runs with equal settings may share a folder."""
     return {
         "predictions": str(options.predictions),
@@ -135,7 +135,7 @@ def _asked(options: EvaluateOptions, dataset: Dataset, videos: Sequence[Video]) 
     }
 
 
-def _found(plan: Plan, frames: pd.DataFrame, dataset: Dataset) -> dict[str, Any]:
+def _data_facts(plan: Plan, frames: pd.DataFrame, dataset: Dataset) -> dict[str, Any]:
     """Return facts about the scored data that a reader of the figures must know."""
     scored = frames[["video", "index"]].drop_duplicates()
     unknown = {pair.video.name: len(pair.video.names) - len(pair.known) for pair in plan.pairs}
@@ -159,7 +159,7 @@ def _check_earlier(out: Path, record: RunRecord) -> None:
     check_same(out, earlier, record)
     strange = [name for name in _RESULT_NAMES if (out / name).exists()]
     if strange and earlier is None and not (out / PARTS_NAME).is_dir():
-        raise BadInput(f"{out / strange[0]}: is not of an evaluation; give another `out`")
+        raise BadInput(f"{out / strange[0]}: was not written by an evaluation; give another `out`")
 
 
 def _score(

@@ -64,7 +64,7 @@ def read_state(path: Path) -> dict[str, Tensor]:
         BadInput: it is no such file.
     """
     if path.suffix in FOREIGN_SUFFIXES:
-        raise BadInput(f"{path}: another model than TinyHD, which can predict and teach, and nothing else")
+        raise BadInput(f"{path}: a model of other software, which can only predict and teach")
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # a crafted pickle may raise anything

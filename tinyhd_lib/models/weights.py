@@ -181,7 +181,7 @@ def short_names(weights: Sequence[str], least: int = 1) -> dict[str, str]:
     for name, each in zip(own, weights, strict=True):
         short = name if own.count(name) == 1 else f"{Path(each).parent.name}_{name}"
         if short in found:
-            raise BadInput(f"weights {each}: two go by one name; name each model once, in a folder of its own")
+            raise BadInput(f"weights {each}: two have the same name; name each model once, in a folder of its own")
         found[short] = each
     return found
 
@@ -233,7 +233,7 @@ def model_of_file(path: Path) -> tuple[ModelSpec, Sampling]:
     metadata = read_metadata(path)
     if metadata["preprocessing"] != PREPROCESSING:
         raise BadInput(f"{path}: made for another preprocessing, {metadata['preprocessing']}")
-    with refusing(f"{path}: its metadata name what is none", TypeError, ValueError):
+    with refusing(f"{path}: its metadata name no valid model", TypeError, ValueError):
         return ModelSpec(**metadata["spec"]), Sampling(**metadata["sampling"])
 
 

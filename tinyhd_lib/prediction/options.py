@@ -74,7 +74,7 @@ class WindowOptions:
                 raise BadInput(f"`every={self.every}`: a time is for video files; give a number of frames")
             every = max(1, round(amount * rate)) if is_time and rate else int(amount)
         if spec.multi and every > CLIP_FRAMES:
-            raise BadInput(f"`every={self.every}`: 1 to {CLIP_FRAMES} frames from one look of an M model to the next")
+            raise BadInput(f"`every={self.every}`: 1 to {CLIP_FRAMES} frames from one window of an M model to the next")
         if spec.multi and self.between:
             raise BadInput(f"`between={self.between}`: it is for S; an M model gives each frame a map of its own")
         smooth = default.smooth if self.smooth is None else self.smooth

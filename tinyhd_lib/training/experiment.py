@@ -148,7 +148,7 @@ def plan(experiment: Experiment, out: Path, options: ExperimentOptions) -> list[
     """
     base = read_recipe(BUDGETS[options.budget].get("recipe", experiment.recipe), **options.changes)
     if strange := [name for name in experiment.runs if Path(name).name != name or name in {"", "..", "data"}]:
-        raise BadInput(f"run {strange[0]!r}: its name is to be a folder's, too; choose another")
+        raise BadInput(f"run {strange[0]!r}: its name must also be valid for a folder; choose another")
     runs = []
     for seed, (name, varied) in product(options.seeds, experiment.runs.items()):
         folder = out / name / f"seed_{seed}"

@@ -70,7 +70,7 @@ def take_what_fits(student: TinyHD, start: TinyHD, part: str = "") -> None:
     student.load_state_dict(fresh | fitting)
     if len(fitting) < len(fresh):
         told = start.spec.label, len(fitting), len(fresh), student.spec.label
-        logger.info("START: %s gives %d of the %d tensors of %s, the rest begins anew", *told)
+        logger.info("START: %s gives %d of the %d tensors of %s, the rest is initialised", *told)
 
 
 class BesideTeacher(nn.Module):

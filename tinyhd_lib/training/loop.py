@@ -116,7 +116,7 @@ class _Training:
         self.optimiser = learner.build_optimiser(self.student, recipe)
         self.scaler = torch.amp.GradScaler(group.device.type, enabled=self.precision == "float16")
         if state.model:
-            logger.info("%s: goes on at epoch %d, step %d", out, state.epoch, state.steps)
+            logger.info("%s: resumes at epoch %d, step %d", out, state.epoch, state.steps)
             self.student.load_state_dict(state.model)
             self.optimiser.load_state_dict(state.optimiser)
             if state.scaler:  # empty if the state was saved without one
@@ -253,7 +253,7 @@ def cost_of(scores: Mapping[str, float], recipe: Recipe) -> float:
         BadInput: the score that the recipe names cannot be measured on its validation data.
     """
     if scores and recipe.best_by not in scores:
-        raise BadInput(f"BEST_BY {recipe.best_by}: of these data only {', '.join(scores)} can be measured")
+        raise BadInput(f"BEST_BY {recipe.best_by}: with these data only {', '.join(scores)} can be measured")
     return (scores["kl"] if recipe.best_by == "kl" else -scores[recipe.best_by]) if scores else math.inf
 
 

@@ -184,8 +184,8 @@ class Recipe:
             (self.labelled or self.auxiliary, "LABELLED or AUXILIARY: name the data to learn from"),
             (numbers in {1, folders}, "CLIPS_PER_VIDEO: one number, or one for each of LABELLED_DIR"),
             (self.teachers or self.labelled, "TEACHERS: without any, LABELLED data are needed"),
-            (self.teachers or not self.features, f"TERMS {self.features}: TEACHERS is whose features are learnt"),
-            (not all(map(self.terms.get, _OF_FEATURES)), "TERMS: blocks or features, one after the other"),
+            (self.teachers or not self.features, f"TERMS {self.features}: needs TEACHERS to learn features from"),
+            (not all(map(self.terms.get, _OF_FEATURES)), "TERMS: blocks or features, not both at once"),
         )
         for valid, rule in rules:
             if not valid:

@@ -68,7 +68,7 @@ def open_maps(maps: Maps, video: Path) -> MapSource:
     if Path(maps).is_dir():
         return _of_folder(Path(maps), video)
     source = foreign_runtime(maps) or model_source(maps)
-    frames, what = _told(video, source.spec.label), f"fused {source.sampling}"
+    frames, what = _with_bar(video, source.spec.label), f"fused {source.sampling}"
     return _of_array(_kept(video, what, source.digest, lambda: (each.map for each in predict(frames, maps))))
 
 
@@ -159,7 +159,7 @@ def _side_maps(video: Path, weights: str | Path) -> Iterator[Map]:
     from tinyhd_lib.training.models import open_model
 
     model, spec = open_model(str(weights), "openvino"), model_source(weights).spec
-    small = (seen(frame.image, "whole") for frame in _told(video, model.name))
+    small = (seen(frame.image, "whole") for frame in _with_bar(video, model.name))
     for window in looks(small, spec, Sampling.published(spec).every):
         outputs = model(np.stack(window.clip))
         for index in window.owned:
@@ -167,6 +167,6 @@ def _side_maps(video: Path, weights: str | Path) -> Iterator[Map]:
             yield np.concatenate(maps)
 
 
-def _told(video: Path, label: str) -> Iterator[Frame]:
+def _with_bar(video: Path, label: str) -> Iterator[Frame]:
     """Yield a video's frames, with a progress bar."""
     yield from tqdm(read_frames(video), desc=f"{label} on {video.name}", total=count_frames_in(video))
