@@ -1,4 +1,4 @@
-"""The command line of the benchmarks; ``python -m benchmarks NAME --help`` tells the options of each."""
+"""The command line of the benchmarks; ``python -m benchmarks NAME --help`` lists the options of each."""
 
 import sys
 from pathlib import Path

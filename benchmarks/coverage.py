@@ -1,4 +1,4 @@
-"""How often intervals hold the truth, in simulations where it is known: ours, and two others that are in use."""
+"""Coverage of confidence intervals in simulations with a known mean: the workbench's, and two common bootstraps."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,17 +15,17 @@ _SETS: dict[str, tuple[Scores, float]] = {
     "as NSS, skewed": (lambda rng, videos: rng.lognormal(0.9, 0.5, videos), float(np.exp(0.9 + 0.5**2 / 2))),
     "as AUC, near 1": (lambda rng, videos: rng.beta(20, 3, videos), 20 / 23),
 }
-"""How the means of videos are spread, and the mean of them all."""
+"""Distributions of the means of videos, with the mean of each distribution."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Coverage(Benchmark):
-    """Count how often a 95 % interval holds the truth, for sets of few and of many videos of 100 to 900 frames.
+    """Measure how often a 95 % interval covers the true mean, for sets of few and of many videos of 100 to 900 frames.
 
     Attributes:
-        videos: of a set.
-        trials: sets of each kind and size.
-        draws: of the bootstraps.
+        videos: numbers of videos of a set.
+        trials: number of sets of each kind and size.
+        draws: number of resamples of the bootstraps.
     """
 
     videos: tuple[int, ...] = (3, 6, 20, 50)
@@ -33,7 +33,7 @@ class Coverage(Benchmark):
     draws: int = 1000
 
     def measure(self) -> Report:
-        """Return ``coverage``: the share of intervals that hold the truth, by Student's t (ours), and by bootstraps."""
+        """Return ``coverage``: the share of intervals that cover the true mean, by Student's t and bootstraps."""
         rows = []
         for averaging in AVERAGINGS:
             for name, (scores, truth) in _SETS.items():

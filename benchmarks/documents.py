@@ -1,7 +1,8 @@
-"""Put the figures of ``docs/bench`` into the documents.
+"""Insert the figures of ``docs/bench`` into the documents.
 
-What follows a marker is made from the raw file that it names. ``<!-- bench: FILE -->`` is followed by all tables of
-the file, ``<!-- bench: FILE TABLE -->`` by one of them, or by ``markdown``, the short one, or ``headline``, a sentence.
+The text after a marker is generated from the raw file that it names: all tables of the file after
+``<!-- bench: FILE -->``, one of them after ``<!-- bench: FILE TABLE -->``; instead of TABLE, ``markdown`` is the short
+table, ``headline`` a sentence, and ``plan`` the plan for 10,000 hours.
 """
 
 import re
@@ -17,7 +18,7 @@ PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 _MARKED = re.compile(
     r"(?P<marker><!-- bench: (?P<file>\S+)(?: (?P<part>\S+))? -->\n)(?:```\n.*?\n```\n|(?:[^\n]+\n)*)", re.DOTALL
 )
-"""A marker, and the block in a fence, or the lines up to an empty one, that follow it."""
+"""A marker with the fenced block, or the lines up to an empty one, that follow it."""
 
 
 def render() -> None:
@@ -27,7 +28,7 @@ def render() -> None:
 
 
 def rendered(page: str) -> str:
-    """Return a document with what its markers stand for."""
+    """Return a document with the text after its markers generated anew."""
     return _MARKED.sub(lambda found: found["marker"] + _made(found["file"], found["part"]), page)
 
 

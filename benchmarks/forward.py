@@ -1,6 +1,6 @@
-"""Forward passes: every runtime in every precision against torch eager, in float32, at the same batch, in the same run.
+"""Forward passes: every runtime in every precision, compared with eager torch in float32 at the same batch size.
 
-A batch goes in and its maps come out as arrays in the computer's memory: on a GPU, both ways over the bus are counted.
+Both are measured in the same run. Clips and maps are arrays in main memory, so on a GPU transfers are included.
 """
 
 import sys
@@ -41,10 +41,10 @@ class Forward(Benchmark):
     """Measure forward passes: every runtime in every precision, against torch eager in float32.
 
     Attributes:
-        models: names of models, which run with random weights; of weights; or checkpoints' paths.
-        devices: what they run on, as ``tinyhd predict`` takes it.
-        precisions: float32, bfloat16, float16; all but float32 need weights that have learnt.
-        batches: windows a forward pass.
+        models: names of models, which run with random weights; names of weights; or paths of checkpoints.
+        devices: as in ``tinyhd predict --device``.
+        precisions: float32, bfloat16, float16; all but float32 need trained weights.
+        batches: windows per forward pass.
         repeats: timed turns, after one to warm up.
     """
 
@@ -55,7 +55,7 @@ class Forward(Benchmark):
     repeats: int = 10
 
     def measure(self) -> Report:
-        """Return ``forward``, a row a model, case and batch, and ``refused``, with the reasons."""
+        """Return ``forward``, one row per model, case and batch, and ``refused``, with the reasons."""
         cases = [Case(*each) for each in product(self.devices, self.precisions)]
         found: Report = {"forward": [], "refused": []}
         with TemporaryDirectory() as folder:
@@ -70,16 +70,16 @@ class Forward(Benchmark):
 def measure_forward(
     subject: Subject, cases: Sequence[Case], batches: Sequence[int], repeats: int
 ) -> tuple[list[Row], list[Row]]:
-    """Return times of forward passes, the runtimes of a processor taking turns, each after a warm-up.
+    """Return times of forward passes, for which the runtimes of a processor take turns, after a warm-up each.
 
     Args:
         subject: the model.
-        cases: what it runs on, and how; torch eager in float32 on the same processors is always measured too.
-        batches: clips a forward pass.
+        cases: devices and precisions; eager torch in float32 on the same processors is always measured, too.
+        batches: clips per forward pass.
         repeats: timed turns.
 
     Returns:
-        a row a case and batch, and a row for each case that cannot be measured, with the ``reason``.
+        one row per case and batch, and a row for each case that cannot be measured, with the ``reason``.
     """
     measured, refused = [], []
     for processor, group in groupby(sorted(cases, key=_processor), key=_processor):
@@ -93,7 +93,7 @@ def measure_forward(
 
 
 def _processor(case: Case) -> str:
-    """Return the torch device on which eager is what a case is held against."""
+    """Return the torch device of the eager baseline for a case."""
     return "cpu" if case.device in {"fused", "openvino"} else case.device.replace("triton", "cuda")
 
 
@@ -110,7 +110,7 @@ def _open_all(subject: Subject, cases: Iterable[Case]) -> tuple[dict[Case, Runti
 def _measure_batch(subject: Subject, runtimes: dict[Case, Runtime], batch: int, repeats: int) -> list[Row]:
     clips = np.random.default_rng(0).standard_normal((batch, 3, CLIP_FRAMES, *INPUT_SIZE), np.float32)
     times = paired(take_turns([partial(runtime, clips) for runtime in runtimes.values()], repeats))
-    frames = batch * (CLIP_FRAMES if subject.spec.multi else 1)  # of video that a pass moves on
+    frames = batch * (CLIP_FRAMES if subject.spec.multi else 1)  # frames of video per pass
     return [
         subject.facts()
         | case._asdict()
@@ -125,6 +125,6 @@ def _measure_batch(subject: Subject, runtimes: dict[Case, Runtime], batch: int, 
 def _peak_of_a_batch(subject: Subject, case: Case, batch: int) -> Row:
     runtime = subject.open(*case)
     runtime(np.zeros((batch, 3, CLIP_FRAMES, *INPUT_SIZE), np.float32))
-    torch = sys.modules.get("torch")  # it is not imported for the sake of asking
+    torch = sys.modules.get("torch")  # not imported just for this, which would cost memory
     on_gpu = torch.cuda.max_memory_allocated() // 2**20 if torch and torch.cuda.is_initialized() else None
     return {"peak_mib": peak_memory(), "peak_gpu_mib": on_gpu}

@@ -1,4 +1,4 @@
-"""A JupyterLab of its own, with one notebook, in a Chromium without a graphics card."""
+"""Run a separate JupyterLab with one notebook, in Chromium without a graphics card."""
 
 import json
 import os
@@ -43,12 +43,12 @@ def chromium() -> "Iterator[Browser]":
 
 @contextmanager
 def opened(browser: "Browser", cells: Sequence[str], folder: Path, width: int) -> "Iterator[Page]":
-    """Yield a page with a notebook of these cells, none of which has run; its kernel finds what is imported here.
+    """Yield a page with a notebook of these cells, not yet run; its kernel has the same import path as this process.
 
     Args:
         browser: that opens it.
         cells: Python.
-        folder: for the notebook and all that a server writes.
+        folder: for the notebook and all files of the server.
         width: of the page.
     """
     notebook = {
@@ -90,7 +90,7 @@ def run_cell(page: "Page", number: int) -> None:
 
 
 def resident(pid: int, what: str = "VmRSS") -> float:
-    """Return the memory of a process in MiB, now or (``VmHWM``) at the most; NaN where the system does not tell."""
+    """Return the resident memory of a process in MiB, now or (``VmHWM``) at its peak; NaN if unknown."""
     try:
         lines = Path(f"/proc/{pid}/status").read_text().splitlines()
     except OSError:
@@ -99,7 +99,7 @@ def resident(pid: int, what: str = "VmRSS") -> float:
 
 
 def tab_memory(browser: "Browser", page: "Page") -> dict[str, float]:
-    """Return what a tab takes after its garbage is collected, in MiB: all of its process, and its scripts' heap."""
+    """Return a tab's memory after garbage collection, in MiB: that of its process, and of its JavaScript heap."""
     session = page.context.new_cdp_session(page)
     session.send("HeapProfiler.collectGarbage")
     heap: Any = page.evaluate("performance.memory.usedJSHeapSize")

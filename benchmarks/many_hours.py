@@ -1,7 +1,7 @@
-"""A plan on paper for 10,000 hours of video: ``python -m benchmarks plan`` prints its table.
+"""Estimate what 10,000 hours of video would take: ``python -m benchmarks plan`` prints the table.
 
-Speed and storage are those measured by ``scale``; all else is an assumption, and an option.
-The queue is simulated: every process takes the longest video that is left, dies now and then, and comes back later.
+Speed and storage are measured by ``scale``; everything else is an assumption, and an option. The queue is simulated:
+every process takes the longest remaining video, fails now and then, and restarts later.
 """
 
 import heapq
@@ -16,14 +16,14 @@ from benchmarks.scale import MAP_VIDEOS, ONE_CORE
 
 @dataclass(frozen=True)
 class Way:
-    """Name a way to keep the maps.
+    """A way to store the maps.
 
     Attributes:
         name: in the table.
-        speed: frames a second of one core, with all that is written.
-        bytes: of results a frame.
-        files: of results a frame.
-        resumes: whether a video that was broken off goes on inside, rather than from its start.
+        speed: frames per second of one core, including writing.
+        bytes: of results per frame.
+        files: of results per frame.
+        resumes: whether an interrupted video resumes where it stopped, rather than from its start.
     """
 
     name: str
@@ -35,38 +35,38 @@ class Way:
 
 @dataclass(frozen=True)
 class Assumptions:
-    """Say what nobody measured."""
+    """The assumptions, none of which was measured."""
 
     hours: float = 10_000.0
-    """Of video."""
+    """Hours of video."""
     rate: float = 30.0
-    """Frames a second."""
+    """Frames per second."""
     minutes: float = 20.0
-    """Mean length of a video; lengths are exponentially distributed."""
+    """Mean length of a video in minutes; lengths are exponentially distributed."""
     cores: int = 128
-    """A process each."""
+    """Number of cores, with one process each."""
     price: float = 0.04
-    """Of a core for an hour."""
+    """Price of a core-hour."""
     days_between_deaths: float = 30.0
-    """Of one process, on average."""
+    """Mean time between failures of a process, in days."""
     minutes_to_return: float = 10.0
-    """Until a process that died is back."""
+    """Time until a failed process has restarted, in minutes."""
     storage_price: float = 20.0
-    """Of a terabyte for a month."""
+    """Price of a terabyte of storage per month."""
 
 
 @dataclass(frozen=True)
 class Outlook:
-    """Tell what a simulated run takes."""
+    """The result of a simulated run."""
 
     days: float
     deaths: int
-    lost_hours: float  # of computing, done twice
-    efficiency: float  # of the cores, until the last video is done
+    lost_hours: float  # computing hours that were repeated
+    efficiency: float  # share of the time that the cores work, until the last video is done
 
 
 def simulate(way: Way, given: Assumptions, seed: int = 0) -> Outlook:
-    """Let processes share a list of videos, and die."""
+    """Simulate processes that share a list of videos, and fail at random."""
     rng = random.Random(seed)  # noqa: S311 - a simulation
     work = _lengths(rng, given, way.speed)
     deaths, lost, ends = 0, 0.0, 0.0
@@ -75,7 +75,7 @@ def simulate(way: Way, given: Assumptions, seed: int = 0) -> Outlook:
     heapq.heapify(processes)
     todo = [-seconds for seconds in work]
     heapq.heapify(todo)
-    returned: list[tuple[float, float]] = []  # (when, what is left) of videos whose process died
+    returned: list[tuple[float, float]] = []  # (time, remaining seconds) of videos whose process failed
     while todo or returned:
         free, dies = heapq.heappop(processes)
         if not todo:
@@ -87,7 +87,7 @@ def simulate(way: Way, given: Assumptions, seed: int = 0) -> Outlook:
             ends = max(ends, free + seconds)
             heapq.heappush(processes, (free + seconds, dies))
             continue
-        # It dies within this video, or before it: what is left of it goes back to the list, and another takes it.
+        # The process fails during this video, or before it: the rest of the video goes back to the list.
         deaths += 1
         dies = max(free, dies)
         lost += 0.0 if way.resumes else dies - free
@@ -124,7 +124,7 @@ def plan_table(ways: list[Way], given: Assumptions) -> str:
 
 
 def measured(report: Report) -> list[Way]:
-    """Return what a report of ``scale`` says of one core."""
+    """Return the ways to store maps with the figures of one core from a report of ``scale``."""
     rows = {row["way"]: row for row in report["scale"]}
     return [
         _way("a PNG a frame", rows[ONE_CORE], files=1.0, resumes=True),
@@ -137,7 +137,7 @@ def _way(name: str, row: Row, *, files: float, resumes: bool) -> Way:
 
 
 def _lengths(rng: random.Random, given: Assumptions, speed: float) -> list[float]:
-    """Return seconds of computing for each video, together all hours."""
+    """Return the computing seconds of each video, scaled so that they add up to all hours."""
     lengths = [rng.expovariate(1 / given.minutes) for _ in range(round(given.hours * 60 / given.minutes))]
     factor = given.hours * 3600 * given.rate / speed / sum(lengths)
     return [length * factor for length in lengths]

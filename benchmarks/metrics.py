@@ -1,4 +1,4 @@
-"""How fast the metrics are, against the loops that their definitions read like, in the same run."""
+"""Speed of the metrics, compared with loops that follow their definitions, in the same run."""
 
 import time
 from collections.abc import Callable
@@ -21,7 +21,7 @@ STEPS = np.arange(11) / 10
 
 
 def loop_auc_judd(saliency: Map, fixations: Image) -> float:
-    """AUC-Judd as the benchmark's MATLAB code goes about it: a pass over the map for each fixation."""
+    """Return AUC-Judd computed as in the benchmark's MATLAB code: a pass over the map for each fixation."""
     thresholds = np.sort(saliency[fixations])[::-1]
     pixels, count = saliency.size, len(thresholds)
     hits, alarms = np.zeros(count + 2), np.zeros(count + 2)
@@ -33,13 +33,13 @@ def loop_auc_judd(saliency: Map, fixations: Image) -> float:
 
 
 def loop_auc_splits(saliency: Map, fixations: Image, places: np.ndarray, rng: np.random.Generator) -> float:
-    """AUC-Borji and the shuffled AUC likewise: draw, threshold and integrate for each of 100 splits.
+    """Return AUC-Borji or the shuffled AUC likewise: draw, threshold and integrate for each of 100 splits.
 
     Args:
         saliency: (H, W).
         fixations: (H, W) bool.
-        places: flat indices that the false alarms are drawn from.
-        rng: what draws them, without replacement.
+        places: flat indices that the negatives are drawn from.
+        rng: draws them, without replacement.
     """
     stretched = (saliency - saliency.min()) / (saliency.max() - saliency.min())
     fixated, areas = stretched[fixations], []
@@ -52,7 +52,7 @@ def loop_auc_splits(saliency: Map, fixations: Image, places: np.ndarray, rng: np
 
 
 def loop_others(saliency: Map, fixations: Image, truth: Map) -> tuple[float, ...]:
-    """CC, NSS, SIM and KL from their definitions."""
+    """Return CC, NSS, SIM and KL by their definitions."""
     standard = (saliency - saliency.mean()) / saliency.std(ddof=1)
     true_standard = (truth - truth.mean()) / truth.std(ddof=1)
     stretched, true_stretched = ((each - each.min()) / (each.max() - each.min()) for each in (saliency, truth))
@@ -68,7 +68,7 @@ def loop_others(saliency: Map, fixations: Image, truth: Map) -> tuple[float, ...
 
 
 def scene(size: str, fixations: int, seed: int = 0) -> tuple[Map, Image, Map, Image]:
-    """A prediction, fixations, their map and other fixations, of a size (``640x360``) each; a degree is a 32nd."""
+    """Return a prediction, fixations, their map and other fixations, of a size (``640x360``); W is 32 degrees."""
     width, height = map(int, size.split("x"))
     rng = np.random.default_rng(seed)
     looked, other = np.zeros((height, width), bool), np.zeros((height, width), bool)
@@ -80,7 +80,7 @@ def scene(size: str, fixations: int, seed: int = 0) -> tuple[Map, Image, Map, Im
 
 
 def all_seven(saliency: Map, fixations: Image, truth: Map, others: Image) -> None:
-    """One frame's seven metrics, ours, of maps that are prepared once, as in an evaluation."""
+    """Compute one frame's seven metrics with `tinyhd_lib.metrics`, of maps prepared once, as in an evaluation."""
     prediction, people = metrics.prepare(saliency), metrics.prepare(truth)
     metrics.auc_judd(prediction, fixations)
     metrics.auc_borji(prediction, fixations)
@@ -92,7 +92,7 @@ def all_seven(saliency: Map, fixations: Image, truth: Map, others: Image) -> Non
 
 
 def loop_seven(saliency: Map, fixations: Image, truth: Map, others: Image) -> None:
-    """One frame's seven metrics, by the loops."""
+    """Compute one frame's seven metrics with the loops."""
     rng = np.random.default_rng(0)
     loop_auc_judd(saliency, fixations)
     loop_auc_splits(saliency, fixations, np.arange(saliency.size), rng)
@@ -102,13 +102,13 @@ def loop_seven(saliency: Map, fixations: Image, truth: Map, others: Image) -> No
 
 @dataclass(frozen=True, kw_only=True)
 class Metrics(Benchmark):
-    """Measure the metrics of a frame against loops as published code has them, taking turns.
+    """Measure the metrics of a frame, and loops as in published code, in turns.
 
     Attributes:
         sizes: of the frame, WIDTHxHEIGHT.
-        fixations: how many a frame has.
+        fixations: number of fixations per frame.
         repeats: timed turns, after one to warm up.
-        workers: processes that score at the same time; one a core if None.
+        workers: number of processes that score at the same time; one per core if None.
     """
 
     sizes: tuple[str, ...] = ("640x360", "1920x1080")
@@ -117,8 +117,8 @@ class Metrics(Benchmark):
     workers: int | None = None
 
     def measure(self) -> Report:
-        """Return ``metrics``: median milliseconds of a frame; and ``processes``: frames a second of all of them."""
-        keep_freed_memory()  # as in the processes of an evaluation; it is the loops' gain as well
+        """Return ``metrics``: median milliseconds per frame; and ``processes``: frames per second of all processes."""
+        keep_freed_memory()  # as in an evaluation's processes; the loops benefit, too
         workers = self.workers or usable_cores()
         frames, spread = [], []
         for size, fixations in product(self.sizes, self.fixations):

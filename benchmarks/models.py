@@ -1,10 +1,10 @@
-"""Which models are measured, with which weights.
+"""The models that are measured, with their weights.
 
-Speed does not depend on what a network has learnt, so nothing is downloaded: a model of the table runs with random
-weights. Fewer bits than float32 are only let through where the maps stay nearly the same, and maps of random weights
-say nothing about that: they need weights that have learnt, so name ours (``workbench-m-r4``) or a file.
+Speed does not depend on the weights' values, so nothing is downloaded: a model of the table runs with random weights.
+Precisions below float32 are only allowed if the maps stay nearly the same, which random weights cannot show: they need
+trained weights, so name the project's own (``workbench-m-r4``) or a file.
 
-torch is imported only where it is needed, for its memory would count as that of runtimes that do without it.
+torch is imported only if needed, since its memory would count for runtimes that do without it.
 """
 
 from functools import cache
@@ -22,10 +22,10 @@ class Subject(NamedTuple):
     """A model to be measured.
 
     Attributes:
-        name: as it was asked for.
+        name: as requested.
         spec: its row of `MODEL_SPECS`.
         weights: a name or path that `open_runtime` takes.
-        learnt: whether the weights are other than random.
+        learnt: whether the weights are trained rather than random.
     """
 
     name: str
@@ -34,7 +34,7 @@ class Subject(NamedTuple):
     learnt: bool
 
     def facts(self) -> Row:
-        """Return what a table says of it, whatever it runs on."""
+        """Return its columns in a table, which do not depend on the device."""
         weights = self.name if self.learnt else "random"
         return {"model": self.name, "label": self.spec.label, "weights": weights, **_cost(self.spec)}
 
@@ -42,7 +42,7 @@ class Subject(NamedTuple):
         """Return the model, ready to run.
 
         Raises:
-            BadInput: that is not possible here, or changes the maps too much, or nobody could tell whether it does.
+            BadInput: it cannot run here, or the precision changes the maps too much, or random weights cannot show.
         """
         if precision != "float32" and not self.learnt:
             raise BadInput("random weights: only weights that have learnt can show whether the maps stay the same")
@@ -53,7 +53,7 @@ def find_subject(name: str, folder: Path) -> Subject:
     """Return the model behind a name.
 
     Args:
-        name: of `MODEL_SPECS`, of weights of ours, or a checkpoint's path.
+        name: of `MODEL_SPECS`, of weights, or a checkpoint's path.
         folder: where random weights are written.
 
     Raises:

@@ -1,4 +1,4 @@
-"""The whole of ``tinyhd predict``, a process from its start to its end, with and without what it writes."""
+"""The whole of ``tinyhd predict``, from the start of a process to its end, with and without written files."""
 
 import subprocess
 import sys
@@ -27,14 +27,14 @@ from tinyhd_lib.runtime import open_runtime
 class Pipeline(Benchmark):
     """Measure ``tinyhd predict`` of a video, from command to files.
 
-    What it writes is *nothing* (the maps end in memory), *maps*, or *maps and overlay*.
+    It writes *nothing* (maps stay in memory), *maps*, or *maps and overlay*.
 
     Attributes:
         video: a file or a folder of frames.
-        models: names of models, which run with random weights; of weights; or checkpoints' paths.
-        devices: what they run on, as ``tinyhd predict`` takes it.
-        precisions: float32, bfloat16, float16; all but float32 need weights that have learnt.
-        repeats: processes that are timed, after one to warm up; the median counts.
+        models: names of models, which run with random weights; names of weights; or paths of checkpoints.
+        devices: as in ``tinyhd predict --device``.
+        precisions: float32, bfloat16, float16; all but float32 need trained weights.
+        repeats: number of timed processes, after one to warm up; the median counts.
     """
 
     video: Path
@@ -44,7 +44,7 @@ class Pipeline(Benchmark):
     repeats: int = 1
 
     def measure(self) -> Report:
-        """Return ``video``, ``pipeline``, and ``refused``, with the reason of what was impossible."""
+        """Return ``video``, ``pipeline``, and ``refused``, the cases that cannot run, with the reasons."""
         rows, refused = [], []
         with TemporaryDirectory() as folder:
             subjects = [find_subject(name, Path(folder)) for name in self.models]
@@ -65,7 +65,7 @@ class Pipeline(Benchmark):
         return {"video": [{"name": self.video.name, "frames": frames}], "pipeline": rows, "refused": refused}
 
     def _measure(self, subject: Subject, device: str, precision: str, folder: Path) -> list[Row]:
-        subject.open(device, precision)  # refused in this process, with its reason
+        subject.open(device, precision)  # so that a refusal is raised here, with its reason
         how: dict[str, Any] = {"weights": subject.weights, "device": device, "precision": precision}
         command = partial(_predict_files, self.video, folder, **how)
         runs: dict[str, Callable[[], Row]] = {
@@ -95,7 +95,7 @@ def _timed(run: Callable[[], Row], repeats: int) -> Row:
 
 
 def _predict_files(video: Path, folder: Path, *, overlay: bool, **how: str) -> Row:
-    """Run the command; return what its record says."""
+    """Run the command; return the details of its run record."""
     command = [sys.executable, "-m", "tinyhd_lib", "predict", str(video), "--out", str(folder / "maps"), "--force"]
     command += [word for name, value in how.items() for word in (f"--{name}", value)]
     command += ["--overlay", str(folder / "overlay.mp4")] * overlay
@@ -108,7 +108,7 @@ def _predict_files(video: Path, folder: Path, *, overlay: bool, **how: str) -> R
 
 
 def _predict_nothing(video: Path, how: dict[str, str]) -> Row:
-    """Do what the command does, but for its files."""
+    """Do the same as the command without writing files."""
     runtime = open_runtime(how["weights"], how["device"], how["precision"])
     frames = sum(1 for _ in saliency_maps(read_frames(video), runtime))
     return {"runtime": runtime.name, "frames": frames, "peak_mib": peak_memory()}

@@ -1,4 +1,4 @@
-"""Accuracy against speed: how well the published models find where people look, and in how little time."""
+"""Plot accuracy against speed: the published models' NSS over the speed of their forward passes."""
 
 from io import BytesIO
 from itertools import cycle
@@ -16,7 +16,7 @@ from tinyhd_lib.models.weights import find_weights
 
 SUFFIXES = (".png", ".svg")
 
-# Okabe and Ito's colours, which the colour-blind tell apart, and a marker besides.
+# Okabe and Ito's palette, which is safe for the colour-blind, and a marker for each as well.
 _LOOKS = (("#777777", "o"), ("#d55e00", "D"), ("#0072b2", "s"), ("#009e73", "^"), ("#cc79a7", "v"), ("#e69f00", "P"))
 _TICKS = (1, 2, 5)
 
@@ -34,12 +34,12 @@ def write_plot(report: Report, path: Path) -> None:
 
 
 def speed_plot(report: Report) -> Figure:
-    """Published NSS over the frames a second of the forward pass: a line a model, a marker a runtime, S hollow.
+    """Return a plot of published NSS over frames per second: one line per model, one marker per runtime, S hollow.
 
-    Only float32 is drawn, in which every runtime gives the maps that the figures were published for.
+    Only float32 is drawn, in which all runtimes give the maps that the published figures are for.
 
     Raises:
-        BadInput: no model was measured for which figures were published.
+        BadInput: no model with published figures was measured.
     """
     rows = [row | {"nss": _nss(row)} for row in plain_rows(report) if _nss(row)]
     if not rows:
@@ -71,7 +71,7 @@ def _nss(row: Row) -> float | None:
 
 
 def _draw_model(axes: Axes, rows: list[Row], looks: dict[str, tuple[str, str]]) -> None:
-    """A model's runtimes on the line of its NSS, with its name before the slowest and its gain after the fastest."""
+    """Draw a model's runtimes at its NSS, with its name left of the slowest and the speed-up right of the fastest."""
     by_speed = sorted(rows, key=lambda row: row["frames_per_second"])
     slow, fast = by_speed[0], by_speed[-1]
     hollow = slow["label"].startswith("S")

@@ -1,4 +1,4 @@
-"""What a benchmark is, and what a run of one found: kept as JSON, told as tables."""
+"""The interface of benchmarks, and their reports: stored as JSON, shown as tables."""
 
 import json
 import shlex
@@ -16,13 +16,13 @@ from tinyhd_lib.files import write_atomically
 from tinyhd_lib.records import hardware, versions
 
 SCHEMA = 3
-"""Of the JSON; a change that old readers would misunderstand makes it one more."""
+"""Version of the JSON format; raised by changes that older readers would misunderstand."""
 
 Row = dict[str, Any]
 """A line of a table, JSON-ready."""
 
 Report = dict[str, Any]
-"""``schema``, ``command``, ``date``, ``hardware`` and ``versions``; and for what was measured, a list of rows."""
+"""``schema``, ``command``, ``date``, ``hardware`` and ``versions``; and a list of rows for each table."""
 
 _ABOUT = {"schema", "command", "date", "hardware", "versions"}
 _SPEED = ["p50_ms", "p95_ms", "times_eager"]
@@ -31,37 +31,37 @@ _COLUMNS = {
     "pipeline": ["label", "runtime", "precision", "writes", "seconds", "frames_per_second", "peak_mib"],
     "trade": ["way", "nss", "cc", "moved_at_16th", "moved_elsewhere", "frames_per_second"],
 }
-"""What is shown of tables that have more than fits."""
+"""The columns that are shown of tables too wide to show in full."""
 
 _TALL = {"viewer": "video"}
-"""Tables that have more columns than rows: they are shown with a line a figure, and a column for each of these."""
+"""Tables with more columns than rows, which are shown transposed, with the column named here as header."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Benchmark:
-    """Describe what is measured.
+    """The base of all benchmarks.
 
     Attributes:
-        json: keep the figures there.
+        json: also write the report to this file.
     """
 
     json: Path | None = None
 
     def measure(self) -> Report:
-        """Return lists of rows, by the name of their table.
+        """Measure, and return lists of rows by the name of their table.
 
         Raises:
-            BadInput: what is asked for cannot be measured.
+            BadInput: it cannot be measured here, or an option is invalid.
         """
         raise NotImplementedError
 
 
 def run(benchmark: Benchmark, words: Sequence[str]) -> Report:
-    """Measure; return the report, and keep it if that is wanted.
+    """Run a benchmark and return its report, which is also written if ``json`` is set.
 
     Args:
-        benchmark: what is measured.
-        words: of the command line, which the report tells; of files their names alone.
+        benchmark: to run.
+        words: of the command line, which the report quotes, with paths reduced to file names.
     """
     report = {
         "schema": SCHEMA,
@@ -77,7 +77,7 @@ def run(benchmark: Benchmark, words: Sequence[str]) -> Report:
 
 
 def read_report(path: Path) -> Report:
-    """Return a report that was kept.
+    """Return a stored report.
 
     Raises:
         BadInput: there is none, or another version wrote it.
@@ -92,12 +92,12 @@ def read_report(path: Path) -> Report:
 
 
 def as_text(report: Report) -> str:
-    """Return the hardware, and a table for everything that was measured."""
+    """Return the hardware and all tables of a report."""
     return "\n".join([f"{report['hardware']}\n", *(table(report, name) for name in report if name not in _ABOUT)])
 
 
 def table(report: Report, name: str) -> str:
-    """Return one table as text; nothing where it has no rows."""
+    """Return one table as text; empty if it has no rows."""
     rows = pd.json_normalize(report[name])
     if rows.empty:
         return ""
@@ -107,7 +107,7 @@ def table(report: Report, name: str) -> str:
 
 
 def as_markdown(report: Report) -> str:
-    """Return frames a second by model and runtime in float32 at the smallest batch, and how many times eager that is.
+    """Return frames per second by model and runtime, in float32 at the smallest batch, with the speed-up over eager.
 
     Raises:
         BadInput: forward passes were not measured.
@@ -120,7 +120,7 @@ def as_markdown(report: Report) -> str:
     found = pd.DataFrame(
         {"parameters": models["parameters"].map("{:,}".format), "GMAC": models["gmac"].map("{:.2f}".format), **cells}
     )
-    found = found.loc[models.index]  # which a union of indexes sorts
+    found = found.loc[models.index]  # restore the order, since a union of indexes is sorted
     align = ["left", *["right"] * len(found.columns)]
     return found.fillna("-").rename_axis("model").to_markdown(disable_numparse=True, colalign=align) + "\n"
 
@@ -139,7 +139,7 @@ def plain_rows(report: Report) -> list[Row]:
 
 
 def _gpu() -> str:
-    """Return what to add to the line of the hardware where torch has a GPU."""
+    """Return the GPU for the line of the hardware, empty if torch has none."""
     import torch
 
     return f", {torch.cuda.get_device_name()}, CUDA {torch.version.cuda}" if torch.cuda.is_available() else ""

@@ -1,4 +1,4 @@
-"""Many videos, from command to files, in each way of spreading them over the cores of this machine."""
+"""Many videos, from command to files, with each way of distributing them over the cores of this machine."""
 
 import os
 import shutil
@@ -27,9 +27,9 @@ class Scale(Benchmark):
 
     Attributes:
         video: a file.
-        videos: how many copies.
+        videos: number of copies.
         weights: a name, or a checkpoint's path.
-        repeats: turns that are timed, after one to warm up; the median counts.
+        repeats: timed turns, after one to warm up; the median counts.
     """
 
     video: Path
@@ -38,7 +38,7 @@ class Scale(Benchmark):
     repeats: int = 1
 
     def measure(self) -> Report:
-        """Return ``scale``: seconds, frames a second and bytes of results a frame, by way."""
+        """Return ``scale``: seconds, frames per second and bytes of results per frame, for each way."""
         if not hasattr(os, "sched_setaffinity"):
             raise BadInput("this system cannot keep a process on one core")
         cores, frames = usable_cores(), self.videos * (probe(self.video).frames or 0)
@@ -98,7 +98,7 @@ class Scale(Benchmark):
         for videos, more, cores in commands:
             words = [*base, *map(str, videos), "--weights", self.weights, "--out", str(out), *more]
             before = os.sched_getaffinity(0)
-            os.sched_setaffinity(0, cores)  # which the process inherits
+            os.sched_setaffinity(0, cores)  # the process inherits it
             running.append(subprocess.Popen(words, stderr=subprocess.PIPE, text=True))  # noqa: S603
             os.sched_setaffinity(0, before)
         for process in running:

@@ -1,4 +1,4 @@
-"""What a way to predict is worth, and what it costs: agreement with real gaze, jumps over time, frames a second."""
+"""Quality and cost of ways to predict: agreement with real gaze, jumps over time, and frames per second."""
 
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
@@ -26,20 +26,20 @@ from tinyhd_lib.prediction.inference import saliency_maps
 from tinyhd_lib.prediction.options import WindowOptions
 from tinyhd_lib.runtime import Runtime, open_runtime
 
-_EVERY = 5  # frames from one that is scored to the next
-_SIGMA = 8.0  # pixels of the model's own size by which people are blurred
+_EVERY = 5  # every 5th frame is scored
+_SIGMA = 8.0  # standard deviation of the ground truth's Gaussian, in pixels at the model's own size
 
 
 @dataclass(frozen=True, kw_only=True)
 class Trade(Benchmark):
-    """Hold ways to predict against each other, by raw maps at the model's own size.
+    """Compare ways to predict by their raw maps at the model's own size.
 
     Attributes:
-        gaze: folders of videos with gaze; none that a model learnt from.
+        gaze: folders of gaze data sets, which no model was trained on.
         ways: weights, with options after an @: ``S-r4@every=8``, ``M-r4@smooth=0.2``.
         device: where all of them run.
-        video: by which speed is measured; all ways take turns.
-        repeats: turns.
+        video: the video that speed is measured with, all ways in turns.
+        repeats: number of turns.
     """
 
     gaze: tuple[Path, ...]
@@ -49,7 +49,7 @@ class Trade(Benchmark):
     repeats: int = 3
 
     def measure(self) -> Report:
-        """Return ``trade``, a row a way: means over the frames of each video, then over videos."""
+        """Return ``trade``, one row per way: means over the frames of each video, then over videos."""
         videos = [video for folder in self.gaze for video in open_dataset("gaze", folder, None).videos]
         ways = [_way(each, self.device) for each in self.ways]
         frames = list(read_frames(self.video))
@@ -65,7 +65,7 @@ class Trade(Benchmark):
 
 
 def trade_plot(report: Report) -> Figure:
-    """NSS and CC over frames a second, the ways of one model on one line."""
+    """Return a plot of NSS and CC over frames per second, with one line for the ways of each model."""
     figure = Figure(figsize=(9, 4), layout="constrained")
     rows = pd.DataFrame(report["trade"])
     rows["model"] = rows["way"].str.partition("@")[0]
@@ -75,7 +75,7 @@ def trade_plot(report: Report) -> Figure:
             by_speed = ways.sort_values("frames_per_second")
             axes.plot(by_speed["frames_per_second"], by_speed[score], "o-", color=colour, label=model)
             for _, way in by_speed.iterrows():
-                labels.append(axes.text(way["frames_per_second"], way[score], _told(way), fontsize=7, color=colour))
+                labels.append(axes.text(way["frames_per_second"], way[score], _label(way), fontsize=7, color=colour))
         axes.set(xscale="log", xlabel="frames a second, decoded frames to maps", ylabel=score.upper())
         axes.margins(x=0.2, y=0.15)
         axes.set_xticks(_TICKS, [str(tick) for tick in _TICKS])
@@ -92,7 +92,7 @@ _TICKS = (25, 50, 100, 200, 400, 800)
 _COLOURS = ("#d55e00", "#0072b2", "#009e73", "#cc79a7", "#e69f00")
 
 
-def _told(way: Row) -> str:
+def _label(way: Row) -> str:
     return "smoothed" if way["smooth"] else f"every {way['every']}"
 
 
@@ -104,7 +104,7 @@ def _way(text: str, device: str) -> tuple[Runtime, Sampling]:
 
 
 def _scores(video: Video, runtime: Runtime, sampling: Sampling) -> Row:
-    """NSS and CC of a video, and by how much more of a map's mass moves at every sixteenth frame than elsewhere."""
+    """Return NSS and CC of a video, and the mass of a map that moves at every sixteenth frame, and at others."""
     assert video.gaze is not None
     gaze, maps = read_gaze(video.gaze), list[Map]()
     scored: list[tuple[float, float]] = []

@@ -1,6 +1,6 @@
-"""Steps of training, and what the cache of a teacher's maps is worth.
+"""Speed of training steps, and the gain by the cache of a teacher's maps.
 
-Speed does not depend on what networks have learnt: student and teacher are fresh, and the data are made up.
+Speed does not depend on the weights' values: student and teacher are untrained, and the data synthetic.
 """
 
 import os
@@ -22,20 +22,20 @@ from tinyhd_lib.models.spec import MODEL_SPECS
 from tinyhd_lib.training.recipe import Recipe
 
 SIZES = ((192, 256), (96, 128))
-# Device and precision; what was published comes first.
+# Device and precision; the published ones come first.
 ON_A_CPU = (("cpu", "float32"), ("fused", "float32"))
 ON_A_GPU = (("cuda", "float16"), ("cuda", "bfloat16"), ("triton", "float16"), ("triton", "bfloat16"))
 
 
 @dataclass(frozen=True, kw_only=True)
 class Training(Benchmark):
-    """Measure steps of training in several ways, and an epoch with the teacher's maps cached against one without.
+    """Measure steps of training in several ways, and an epoch with and without cached maps of the teacher.
 
     Attributes:
         models: names of the students.
-        batches: clips a step.
+        batches: clips per step.
         repeats: timed turns of a step, after one to warm up.
-        cache: whether the teacher's cache is measured too; that takes minutes.
+        cache: whether to measure the teacher's cache, too, which takes minutes.
     """
 
     models: tuple[str, ...] = ("M-r4", "S-r4")
@@ -44,7 +44,7 @@ class Training(Benchmark):
     cache: bool = True
 
     def measure(self) -> Report:
-        """Return ``steps``, a row a model, size, batch and precision, and ``training``, a row a model and size."""
+        """Return ``steps``, one row per model, size, batch and way, and ``training``, one row per model and size."""
         students = list(product(self.models, SIZES))
         steps = [(*each, batch) for each in students for batch in self.batches]
         report = {"steps": [row for each in tqdm(steps, desc="steps") for row in measure_steps(*each, self.repeats)]}
@@ -52,12 +52,12 @@ class Training(Benchmark):
 
 
 def measure_steps(model: str, size: tuple[int, int], batch: int, repeats: int) -> list[Row]:
-    """Return times of a step in several ways that take turns: data, forward and backward pass, optimiser.
+    """Return times of a step in several ways, in turns: data, forward and backward pass, optimiser.
 
     Args:
         model: of `MODEL_SPECS`, the student.
         size: (H, W) that it is trained at.
-        batch: clips a step.
+        batch: clips per step.
         repeats: timed turns.
     """
     import torch
@@ -65,7 +65,7 @@ def measure_steps(model: str, size: tuple[int, int], batch: int, repeats: int) -
     device = "cuda" if torch.cuda.is_available() else "cpu"
     ways = ON_A_GPU if device == "cuda" else ON_A_CPU
     with TemporaryDirectory() as folder:
-        clips = 2 * (repeats + 1) * batch  # all that `take_turns` asks for: an epoch does not end between
+        clips = 2 * (repeats + 1) * batch  # as many as `take_turns` needs, so that no epoch ends meanwhile
         given: dict[str, Any] = {"model": model, "size": size, "root": Path(folder), "videos": 2}
         given |= {"batch": batch, "clips_per_video": -(-clips // 2)}
         runs = [
@@ -79,7 +79,7 @@ def measure_steps(model: str, size: tuple[int, int], batch: int, repeats: int) -
 
 
 def measure_cache(model: str, size: tuple[int, int], device: str = "auto") -> Row:
-    """Return seconds of an epoch of four clips from HD2S, which looks at sixteen windows for each clip of an M student.
+    """Return seconds of an epoch of four clips with HD2S, which needs sixteen windows per clip for an M student.
 
     Args:
         model: of `MODEL_SPECS`, the student.
@@ -92,7 +92,7 @@ def measure_cache(model: str, size: tuple[int, int], device: str = "auto") -> Ro
 
     with TemporaryDirectory() as folder:
         root = Path(folder)
-        os.environ["TINYHD_CACHE"] = str(root / "cache")  # nobody else has use for what random weights answer
+        os.environ["TINYHD_CACHE"] = str(root / "cache")  # maps of random weights are of no use to others
         recipe = _recipe(model, size, root, videos=2, teachers=("hd2s:random",), clips_per_video=2, every=16)
         teacher = OpenModel(build_teacher(), "HD2S", device)
         live, cached = (
@@ -114,13 +114,13 @@ def measure_cache(model: str, size: tuple[int, int], device: str = "auto") -> Ro
 
 
 def _recipe(model: str, size: tuple[int, int], root: Path, videos: int, **settings: Any) -> Recipe:
-    """Return a recipe on made-up gaze, of two epochs."""
+    """Return a recipe of two epochs on synthetic gaze."""
     place = str(synthesise_once("gaze", root / "set", videos=videos, frames=48))
     return Recipe(model, labelled="gaze", labelled_dir=(place,), size=size, epochs=2, clip_norm=1.0, **settings)
 
 
 def _steps(recipe: Recipe, out: Path, device: str) -> Iterator[None]:
-    """Yield once a step."""
+    """Yield once per step."""
     import torch
 
     from tinyhd_lib import train
@@ -133,7 +133,7 @@ def _steps(recipe: Recipe, out: Path, device: str) -> Iterator[None]:
 
 
 def _second_epoch(recipe: Recipe, out: Path, device: str, teacher: Any) -> float:
-    """Return the seconds of the second epoch: the first one warms up."""
+    """Return the seconds of the second epoch; the first one is a warm-up."""
     from tinyhd_lib import train
 
     begun = ended = 0.0

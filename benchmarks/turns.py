@@ -1,4 +1,4 @@
-"""Measurements that take turns: what disturbs the machine meanwhile disturbs all of them."""
+"""Measurements in turns, so that disturbances of the machine affect all of them alike."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -12,16 +12,16 @@ Result = TypeVar("Result")
 
 
 def take_turns(runs: Sequence[Callable[[], object]], repeats: int) -> np.ndarray:
-    """Return the seconds (repeats, runs) that each of them takes, after a turn to warm up."""
+    """Return the seconds (repeats, runs) that each run takes, after a turn to warm up."""
     return np.array([[_seconds(run) for run in runs] for _ in range(repeats + 1)][1:])
 
 
 def paired(seconds: np.ndarray, ratio: str = "times_eager") -> list[dict[str, float]]:
-    """Return what the turns come to, for each of those that took them.
+    """Return the figures of each run from the seconds of all turns.
 
     Args:
-        seconds: (repeats, runs); the first run is what the others are held against.
-        ratio: name of how often a run fits into the first one, the median over turns.
+        seconds: (repeats, runs); the first run is the baseline.
+        ratio: name of the speed-up over the baseline, the median over turns.
 
     Returns:
         ``p50_ms``, ``p95_ms`` and the ratio.
@@ -38,13 +38,13 @@ def paired(seconds: np.ndarray, ratio: str = "times_eager") -> list[dict[str, fl
 
 
 def in_a_fresh_process(function: Callable[..., Result], *arguments: Any) -> Result:
-    """Return what a function returns in a process that has done nothing before."""
+    """Return the result of a function, called in a new process."""
     with ProcessPoolExecutor(max_workers=1, mp_context=get_context("spawn")) as pool:
         return pool.submit(function, *arguments).result()
 
 
 def _seconds(run: Callable[[], object]) -> float:
-    run()  # untimed: threads of the one before may still be spinning, and the caches are its own
+    run()  # untimed: the previous run's threads may still be spinning, and the caches hold its data
     begun = time.perf_counter()
     run()
     return time.perf_counter() - begun

@@ -1,4 +1,4 @@
-"""What the viewer's reader waits for, in JupyterLab in a real browser: frames in time, and one that is sought."""
+"""Latency of the viewer in JupyterLab, in a real browser: frames shown in time, and seeking."""
 
 from dataclasses import dataclass
 from fractions import Fraction
@@ -76,19 +76,19 @@ _LISTEN = """
 _PAINTED = "document.querySelector('.tinyhd-viewer')?.dataset.frame !== undefined"
 _PLAYABLE = "document.querySelector('.tinyhd-viewer video').readyState >= 2"
 _MAKING = 1_800_000  # milliseconds that the browser's copy of a long video may take
-_AFTER_A_CLICK = 700  # milliseconds, by when the next part is fetched, and a second click is none of a double one
+_AFTER_A_CLICK = 700  # milliseconds after which the next part is fetched, and a second click is no double click
 
 
 @dataclass(frozen=True, kw_only=True)
 class Viewer(Benchmark):
-    """Measure in JupyterLab, without a graphics card, which part of a video's frames is shown, and how fast.
+    """Measure in JupyterLab, without a graphics card, the share of a video's frames that is shown, and how fast.
 
     Attributes:
-        video: video files; their maps are made up.
-        minutes: of one more video, made up too, of 1920x1080 pixels; 0 for none.
+        video: video files; their maps are synthetic.
+        minutes: length of one more, synthetic video of 1920x1080 pixels; 0 for none.
         width: of the picture.
-        seconds: of a video that are played, at most, at every speed.
-        repeats: how many frames are sought, near and far.
+        seconds: of a video to play, at most, at every speed.
+        repeats: number of frames to seek, near and far each.
     """
 
     video: tuple[Path, ...] = ()
@@ -98,7 +98,7 @@ class Viewer(Benchmark):
     repeats: int = 40
 
     def measure(self) -> Report:
-        """Return ``viewer``, a row a video.
+        """Return ``viewer``, one row per video.
 
         Raises:
             BadInput: Chromium is not installed, or JupyterLab does not start; or there is no video.
@@ -150,7 +150,7 @@ class Viewer(Benchmark):
 
 
 def _played(page: "Page", speed: int, length: float, rate: float) -> dict[str, float]:
-    """Play, and count: frames, and messages to the kernel."""
+    """Play the video, and count shown frames, and messages to the kernel."""
     before = page.evaluate("window.sent")
     shown, passed, presented = page.evaluate(_PLAY, [speed, length])
     return {
@@ -162,7 +162,7 @@ def _played(page: "Page", speed: int, length: float, rate: float) -> dict[str, f
 
 
 def _sought(page: "Page", repeats: int) -> dict[str, float]:
-    """Press the timeline anywhere, and each time once more a pixel beside, where the video and the maps are there."""
+    """Click the timeline at random, and each time again a pixel beside, where video and maps are loaded already."""
     box = page.get_by_label("Timeline").bounding_box()
     assert box is not None
     far: list[float] = []
@@ -181,7 +181,7 @@ def _sought(page: "Page", repeats: int) -> dict[str, float]:
 
 
 def wandering(count: int) -> "MapSource":
-    """Return maps (192, 256) of a spot that wanders, each made up when it is asked for."""
+    """Return maps (192, 256) of a moving spot, each computed on request."""
     from tinyhd_lib.viewer.sources import MapSource
 
     rows, columns = np.mgrid[: INPUT_SIZE[0], : INPUT_SIZE[1]]
@@ -195,7 +195,7 @@ def wandering(count: int) -> "MapSource":
 
 
 def write_long(path: Path, seconds: int, rate: int = 30, turn: int = 10) -> Path:
-    """Write a video, 1920x1080, of waves that pass over it: so many seconds of them, again and again."""
+    """Write a 1920x1080 video of moving waves: ``turn`` seconds of them, repeated up to ``seconds``."""
     rows, columns = np.mgrid[:1080, :1920].astype(np.float32)
     with VideoWriter(path.with_suffix(".turn.mp4"), Fraction(rate)) as writer:
         for index in range(rate * turn):

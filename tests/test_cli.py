@@ -284,7 +284,7 @@ def test_an_interruption_is_a_line_and_status_130(
 
     monkeypatch.setattr("tinyhd_lib.prediction.jobs.jobs_of", interrupt)
     assert predict("video.mp4") == 130
-    assert "goes on from there" in last_line(capsys)
+    assert "run the same command again to resume" in last_line(capsys)
 
 
 @pytest.mark.parametrize(

@@ -215,7 +215,7 @@ def test_both_ways_stand_beside_each_other(scored: dict[str, Evaluation]) -> Non
     assert means["EMD"] < means_of(matched).loc["chance", "EMD"]
     pd.testing.assert_frame_equal(matched.frames[list(plain.frames)], plain.frames)
     assert "KL matched$\\downarrow$" in matched.summary.to_latex()
-    assert "matched: of the density, blurred as the ground truth is." in str(matched)
+    assert "matched: scores of the density, blurred like the ground truth." in str(matched)
     assert "EMD: in cells of 32 x 32 pixels." in str(matched)
 
 

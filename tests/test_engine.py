@@ -31,9 +31,9 @@ def halve(number: int) -> float:
 
 TOLD = {
     3: "3: cannot be halved",
-    5: "5.png: Input/output error; what was finished is kept, the same command goes on from there",
-    7: "ZeroDivisionError: by zero (a fault of TinyHD Workbench: please report it); what was finished is kept, the "
-    "same command goes on from there",
+    5: "5.png: Input/output error; finished results are kept, run the same command again to resume",
+    7: "ZeroDivisionError: by zero (a fault of TinyHD Workbench: please report it); finished results are kept, run "
+    "the same command again to resume",
 }
 
 
@@ -87,7 +87,7 @@ def test_here_jobs_are_done_in_their_order_and_what_fails_stops_none() -> None:
 
 
 def test_here_a_full_disk_ends_all() -> None:
-    with pytest.raises(OSError, match="No space left on device; what was finished is kept") as error:
+    with pytest.raises(OSError, match="No space left on device; finished results are kept") as error:
         list(run(fill_the_disk, [1, 2]))
     assert (error.value.errno, error.value.filename) == (errno.ENOSPC, "x.png")
 

@@ -767,7 +767,7 @@ def test_nobodys_files_are_written_over(
 ) -> None:
     (tmp_path / "table.tex").write_text("mine")
     assert evaluate(maps, gaze, tmp_path) == 2
-    assert "table.tex: is not of an evaluation" in last_line(capsys)
+    assert "table.tex: was not written by an evaluation" in last_line(capsys)
     assert (tmp_path / "table.tex").read_text() == "mine"
 
 

@@ -223,5 +223,5 @@ def test_a_made_up_set_is_made_once(tmp_path: Path) -> None:
 def test_models_need_a_name_each() -> None:
     with pytest.raises(BadInput, match="name 2 or more"):
         short_names(["workbench_m_r4"], least=2)
-    with pytest.raises(BadInput, match="two go by one name"):
+    with pytest.raises(BadInput, match="two have the same name"):
         short_names(["workbench_m_r4", "workbench_m_r4"])

@@ -310,7 +310,7 @@ def test_what_cannot_be_tried_is_told_in_a_line(
         ("question: What?\nrecipe: single\nruns: {a: {MODEL: S-r4, COLOR: 1}}", "COLOR"),
         ("question: What?\nrecipe: single\nruns: {a: {MODEL: S-r3}}", "no such model"),
         ("question: What?\nrecipe: single\nruns: {a: {MODEL: $x}}", "'x'"),
-        ("question: What?\nrecipe: single\nruns: {../a: {MODEL: S-r4}}", "run '../a': its name is to be a folder's"),
+        ("question: What?\nrecipe: single\nruns: {../a: {MODEL: S-r4}}", "run '../a': its name must also be valid"),
         ("question: What?\nrecipe: single\nruns: {a: {MODEL: S-r4, TEACHERS: ['run:b']}}", "run:b is none of run:a"),
         (
             "question: What?\nrecipe: single\nruns: {a: {MODEL: S-r4}}\npublished: {a: {KL: x}}",

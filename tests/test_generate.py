@@ -79,7 +79,7 @@ def test_a_submission_has_the_test_split_as_the_authors_take_it(
     assert sorted(path.name for path in tmp_path.iterdir()) == ["mymethod", "mymethod.zip"], "and no part of an archive"
     for kind, more in (("ucf", ()), ("dhf1k", ("--split", "validation")), ("dhf1k", ("--maps", "npz"))):
         assert generate(kind, tiny(kind), tmp_path / "no", weights_file, "--submission", "dhf1k", *more) == 2
-        assert "--submission dhf1k is of dhf1k's test split, as 8-bit PNG" in capsys.readouterr().err
+        assert "--submission dhf1k needs dhf1k's test split and 8-bit PNG" in capsys.readouterr().err
     assert generate("dhf1k", tiny("dhf1k"), tmp_path / "no", weights_file, "--submission", "ucf") == 2
     assert "Expected one of ('dhf1k') (" in capsys.readouterr().err
     assert not (tmp_path / "no").exists()

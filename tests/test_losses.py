@@ -300,7 +300,7 @@ def test_the_loss_is_the_weighted_sum_of_what_it_weighs() -> None:
 
 
 def test_a_loss_of_nothing_is_refused() -> None:
-    with pytest.raises(BadInput, match="TERMS: of teacher_map, d1 these data and teachers give none"):
+    with pytest.raises(BadInput, match="TERMS: these data and teachers give none of teacher_map, d1"):
         weighted_sum({"d2": torch.tensor(1.0)}, {"teacher_map": 1.0, "d1": 1.0, "d2": 0.0})
 
 

@@ -164,7 +164,7 @@ def test_a_full_disk_ends_all_and_another_error_its_video(
             refused = [each.refused for each in outcomes(jobs_of(films, tmp_path / "out")) if each.refused]
             assert len(refused) == 1
             assert refused[0].endswith(
-                "17.png: Input/output error; what was finished is kept, the same command goes on from there"
+                "17.png: Input/output error; finished results are kept, run the same command again to resume"
             )
     assert sum(each.frames for each in outcomes(jobs_of(films, tmp_path / "out"))) >= 40
     assert len(contents(tmp_path / "out")) == 120

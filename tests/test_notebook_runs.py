@@ -651,7 +651,7 @@ def test_an_interruption_ends_the_kernels_and_keeps_what_is_finished(tmp_path: P
     process.send_signal(signal.SIGINT)
     _, told = process.communicate(timeout=60)
     assert process.returncode == 130, told
-    assert told.splitlines()[-1].endswith("tinyhd: interrupted; the same command goes on from there")
+    assert told.splitlines()[-1].endswith("tinyhd: interrupted; run the same command again to resume")
     assert "Traceback" not in told
     psutil.wait_procs([psutil.Process(number) for number in {int(pid.read_text())} & {*psutil.pids()}], timeout=10)
     assert not psutil.pid_exists(int(pid.read_text()))

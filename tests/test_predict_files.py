@@ -209,7 +209,7 @@ def test_a_full_disk_is_one_line_and_nothing_is_left_in_halves(
     arguments = command(video_file, weights_file, tmp_path / "out")[3:]
     finished = subprocess.run([sys.executable, "-c", limited, *arguments], capture_output=True, text=True, check=False)
     assert finished.returncode == 2
-    assert "File too large; what was finished is kept" in finished.stderr.splitlines()[-1]
+    assert "File too large; finished results are kept" in finished.stderr.splitlines()[-1]
     assert "Traceback" not in finished.stderr
     left = {path.name for path in (tmp_path / "out").iterdir()}
     assert "run.json" in left

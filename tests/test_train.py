@@ -682,7 +682,7 @@ def test_a_score_that_cannot_be_measured_is_one_line(
     labels: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(learner, "means_over_videos", lambda _: {"kl": 1.0})
-    with pytest.raises(BadInput, match="BEST_BY nss: of these data only kl can be measured"):
+    with pytest.raises(BadInput, match="BEST_BY nss: with these data only kl can be measured"):
         run(replace(labels, best_by="nss", epochs=1), tmp_path)
 
 
@@ -692,7 +692,7 @@ def test_a_student_brings_its_best_way_along(labels: Recipe, tmp_path: Path) -> 
 
 
 def test_terms_that_the_data_cannot_give_are_one_line(labels: Recipe, tmp_path: Path) -> None:
-    with pytest.raises(BadInput, match="TERMS: of teacher_map, d1 these data and teachers give none"):
+    with pytest.raises(BadInput, match="TERMS: these data and teachers give none of teacher_map, d1"):
         run(replace(labels, terms={"teacher_map": 1.0, "d1": 1.0}), tmp_path)
 
 

@@ -1,4 +1,4 @@
-"""One cache for all that is computed once: entries appear whole, are checked when they are read, and can be cleared."""
+"""The cache of downloads and computed results: entries are written atomically, verified on reading, and evictable."""
 
 import logging
 import os
@@ -22,20 +22,20 @@ _LOCK = ".lock"
 
 
 def cache_folder() -> Path:
-    """Return where downloads and computed things are kept: ``$TINYHD_CACHE``, or the system's cache folder."""
+    """Return the folder of downloads and computed results: ``$TINYHD_CACHE``, or the system's cache folder."""
     return Path(os.environ.get("TINYHD_CACHE") or pooch.os_cache("tinyhd"))
 
 
 class Cache(NamedTuple):
-    """Keep what is expensive to compute, by kind and key.
+    """Store results that are expensive to compute, by kind and key.
 
-    An entry whose content does not have the checksum that was written with it is thrown away, with one line, and made
-    anew. Several processes may read and write the same entry.
+    An entry whose content does not match its stored checksum is discarded, with a log line, and made anew. Several
+    processes may read and write the same entry.
 
     Args:
-        kind: what is kept, a folder of `cache_folder`: ``plans``, ``clips``, ``answers``.
-        version: of how entries are made and laid out; entries of another version are not found.
-        most_bytes: what the kind may take; entries that were not read for the longest time go first. None: no limit.
+        kind: of entries, a folder of `cache_folder`: ``plans``, ``clips``, ``answers``.
+        version: of the content and format of entries; entries of another version are ignored.
+        most_bytes: size limit of the kind; the least recently used entries are evicted first. None: no limit.
     """
 
     kind: str
@@ -43,18 +43,18 @@ class Cache(NamedTuple):
     most_bytes: int | None = None
 
     def path(self, key: str) -> Path:
-        """Return where an entry lies, whether it is there or not; a key may hold slashes."""
+        """Return the path of an entry, whether it exists or not; a key may hold slashes."""
         return cache_folder() / self.kind / str(self.version) / key
 
     def read(self, key: str) -> bytes | None:
-        """Return an entry's content, None if it is not there or damaged."""
+        """Return an entry's content, None if it is missing or damaged."""
         path = self.path(key)
         with suppress(OSError):  # another process may evict it meanwhile
             return path.read_bytes() if _is_sound(path) else None
         return None
 
     def write(self, key: str, content: bytes) -> None:
-        """Keep an entry; where that is not possible, one line says so and nothing else happens."""
+        """Store an entry; if that fails, only log it."""
         path = self.path(key)
         try:
             with _alone_with(path):
@@ -63,11 +63,11 @@ class Cache(NamedTuple):
             logger.warning("%s: cannot be kept (%s); it will be computed again", path, error.strerror or error)
 
     def file(self, key: str, make: Callable[[Path], object]) -> Path:
-        """Return the path of an entry that is read where it lies; it is made if it is missing or damaged.
+        """Return the path of an entry, to be read in place; it is made if it is missing or damaged.
 
         Args:
             key: of the entry.
-            make: writes the content to the path that it is given; one process makes an entry while others wait for it.
+            make: writes the content to the path that it is given; other processes wait while one makes an entry.
 
         Raises:
             OSError: it cannot be written (no space, no permission).
@@ -93,18 +93,18 @@ class Cache(NamedTuple):
 
 
 def cache_usage() -> list[tuple[str, int, int]]:
-    """List what the cache folder holds, the largest kind first: kind, number of entries, bytes; downloads are one."""
+    """Return the kinds in the cache folder, the largest first: kind, number of entries, bytes; downloads are a kind."""
     found = {path.name: _entries(path).values() for path in cache_folder().glob("*/")}
     usages = [(kind, len(entries), sum(each.st_size for each in entries)) for kind, entries in found.items()]
     return sorted(usages, key=lambda usage: usage[-1], reverse=True)
 
 
 def clear_cache(kind: str | None = None, days: float = 0.0) -> int:
-    """Remove what was not used for so many days, of one kind or of all; return the number of bytes.
+    """Remove entries that were not used for some days, of one kind or of all; return the number of bytes freed.
 
     Args:
         kind: a kind of `cache_usage`, None for all.
-        days: since an entry was last used.
+        days: least time since an entry's last use.
     """
     freed, latest = 0, time.time() - days * 86400
     for folder in [each for each in cache_folder().glob("*/") if kind in {None, each.name}]:
@@ -118,17 +118,17 @@ def clear_cache(kind: str | None = None, days: float = 0.0) -> int:
 
 
 def _entries(folder: Path) -> dict[Path, os.stat_result]:
-    """Return the entries below a folder, with the size of each and the time of its last use."""
+    """Return the entries below a folder, with their file status (size, and time of last use as mtime)."""
     return {path: path.stat() for path in folder.rglob("*") if path.is_file() and path.suffix not in {_SUM, _LOCK}}
 
 
 def _is_sound(path: Path) -> bool:
-    """Return whether an entry is there as it was written, and note that it was used; throw it away if it is damaged."""
+    """Return whether an entry exists and matches its checksum, and mark it as used; remove it if it is damaged."""
     sound = False
     with suppress(OSError):
         sound = Path(f"{path}{_SUM}").read_bytes() == sha256(path).encode()
     if sound:
-        os.utime(path)  # what was read last is evicted last
+        os.utime(path)  # most recently used, evicted last
     elif path.exists():
         logger.warning("%s: damaged, thrown away and made anew", path)
         path.unlink(missing_ok=True)
@@ -136,7 +136,7 @@ def _is_sound(path: Path) -> bool:
 
 
 def _alone_with(path: Path) -> FileLock:
-    """Return a lock that keeps other processes from an entry, in whose folder it lies, which is made."""
+    """Return a lock for an entry against other processes; the entry's folder is created for it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     return FileLock(f"{path}{_LOCK}")
 

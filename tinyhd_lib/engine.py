@@ -1,4 +1,4 @@
-"""Many jobs through one function: here, one after the other, or on the workers of a Dask cluster."""
+"""Run a function on many jobs: in this process, one after the other, or on the workers of a Dask cluster."""
 
 import errno
 import logging
@@ -24,25 +24,25 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-_PATIENCE = 10  # seconds in which a scheduler answers that is there
-_SHARES = "LOCAL_WORLD_SIZE"  # which `usable_cores` heeds, as torchrun sets it
-_KEPT = "what was finished is kept, the same command goes on from there"
+_PATIENCE = 10  # seconds to wait for a scheduler's answer
+_SHARES = "LOCAL_WORLD_SIZE"  # as torchrun sets it, respected by `usable_cores`
+_KEPT = "finished results are kept, run the same command again to resume"
 _ENDS_ALL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS})
 
 Client: TypeAlias = "distributed.Client"
-"""Of a Dask cluster, see `connected`; None stands for this process."""
+"""A client of a Dask cluster, see `connected`; None stands for this process."""
 
 Function = Callable[[Any], Any]
-"""Makes something of a job."""
+"""Returns the result of a job."""
 
 
 class Outcome(NamedTuple):
-    """Tell what became of a job.
+    """The outcome of a job.
 
     Attributes:
         number: of the job in the sequence, from 0.
-        result: what the function returned, None if it was refused.
-        refused: in one line, why there is none; None if it was done.
+        result: what the function returned, None if the job failed.
+        refused: one line that says why it failed; None if it succeeded.
     """
 
     number: int
@@ -58,29 +58,29 @@ def run(
     shared: Path | None = None,
     gpu: bool = False,
 ) -> Iterator[Outcome]:
-    """Call a function with every job, and yield what became of each as it comes; one that fails does not stop others.
+    """Call a function with every job, and yield the outcomes as they arrive; a failed job does not stop the others.
 
-    On a cluster, a job that fails by anything but bad input, or whose worker dies, is begun again up to three times, on
-    whichever worker is free: what it writes must be atomic, and is best made to be gone on with. Left early, what has
-    not begun is taken back.
+    On a cluster, a job that fails with anything but bad input, or whose worker dies, is retried up to three times on
+    any free worker: so it must write files atomically, and should be able to resume. If the iteration is left early,
+    jobs that have not started are cancelled.
 
     Args:
-        function: and all jobs can be pickled, if there is a client.
-        jobs: are begun in their order.
-        client: of the cluster, see `connected`; None for here.
+        function: called with each job; both must be picklable if there is a client.
+        jobs: started in their order.
+        client: of the cluster, see `connected`; None for this process.
         shared: a folder that every worker must see, besides the current one.
-        gpu: whether a worker's resource ``GPU`` is needed for each job, so that a GPU has one at a time.
+        gpu: whether each job needs a worker's resource ``GPU``, so that a GPU runs one job at a time.
 
     Raises:
-        BadInput: the cluster went away.
-        OSError: the disk is full, or can only be read.
+        BadInput: the connection to the cluster was lost.
+        OSError: the disk is full or read-only.
     """
     if client is None:
         for number, job in enumerate(jobs):
             try:
                 yield Outcome(number, function(job))
-            except Exception as error:  # noqa: BLE001 - whatever befalls one job is no matter of the others
-                yield Outcome(number, None, _told(error))
+            except Exception as error:  # noqa: BLE001 - an error in one job does not concern the others
+                yield Outcome(number, None, _reason(error))
         return
     from concurrent.futures import CancelledError
 
@@ -94,7 +94,7 @@ def run(
     try:
         for future in as_completed(list(futures), loop=client.loop):
             failure = future.exception()
-            result, refused = (None, _told(failure)) if failure else future.result()
+            result, refused = (None, _reason(failure)) if failure else future.result()
             yield Outcome(futures.pop(future), result, refused)
     except CancelledError as error:
         raise BadInput(f"the cluster's scheduler went away; {_KEPT}") from error
@@ -103,10 +103,10 @@ def run(
 
 
 def results(function: Function, jobs: Sequence[Any], client: "Client | None" = None) -> Iterator[Any]:
-    """Yield what a function makes of every job, in their order.
+    """Yield the results of all jobs, in their order.
 
     Raises:
-        BadInput: one of them was refused.
+        BadInput: a job failed.
     """
     found, awaited = dict[int, Any](), 0
     for number, result, refused in run(function, jobs, client):
@@ -120,17 +120,17 @@ def results(function: Function, jobs: Sequence[Any], client: "Client | None" = N
 
 @contextmanager
 def connected(workers: int | None, cluster: "str | Client | None" = None) -> "Iterator[Client | None]":
-    """Give the client of a cluster, and end what was started for it; None where one process is enough.
+    """Yield the client of a cluster, and shut down anything started for it at the end; None for a single process.
 
     Args:
-        workers: processes on this machine, each with its share of the cores; None for one a core where Dask is
-            installed.
+        workers: number of processes on this machine, each with its share of the cores; None for one per core where Dask
+            is installed.
         cluster: instead of these: a scheduler's address (``tcp://host:8786``), a YAML file with ``module``, ``class``
-            and ``kwargs`` of any Dask cluster, or a client, which is left as it is.
+            and ``kwargs`` of any Dask cluster, or a client, which stays open.
 
     Raises:
-        BadInput: there are no workers, Dask is not installed, nobody answers at the address, or the file says no
-            cluster.
+        BadInput: there are no workers, Dask is not installed, no scheduler answers at the address, or the file does not
+            describe a cluster.
     """
     workers = (usable_cores() if find_spec("distributed") else 1) if workers is None else workers
     if workers < 1:
@@ -163,11 +163,11 @@ def connected(workers: int | None, cluster: "str | Client | None" = None) -> "It
 
 @contextmanager
 def _undisturbed() -> Iterator[None]:
-    """Put off interruptions, which Dask does not bear while it begins and ends; processes begun meanwhile get none."""
+    """Block SIGINT, which Dask cannot handle during start and shutdown; processes started meanwhile ignore it, too."""
     if not hasattr(signal, "pthread_sigmask"):
         yield
         return
-    resource_tracker.ensure_running()  # which lets interruptions through again, in the thread that needs it first
+    resource_tracker.ensure_running()  # started later, it would unblock SIGINT in its thread
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
@@ -176,10 +176,10 @@ def _undisturbed() -> Iterator[None]:
 
 
 def _described_cluster(text: str) -> Any:
-    """Return what an address is, or start the cluster that a YAML file describes, as `dask-ctl` does.
+    """Return an address as it is, or start the cluster that a YAML file describes, in the format of `dask-ctl`.
 
     Raises:
-        BadInput: the file describes none that can be started here.
+        BadInput: the file does not describe a cluster that can be started here.
     """
     if not text.endswith((".yaml", ".yml")):
         return nullcontext(text)
@@ -195,9 +195,9 @@ def _local_cluster(workers: int) -> Any:
     from distributed import LocalCluster
 
     threads = str(max(1, usable_cores() // workers))
-    # Workers keep the memory that is freed, which is faster: the GNU C library does so in one arena alone, not in those
-    # of further threads, in one of which a worker works. It and NumPy look at their environment when they begin, which
-    # is before a cluster's `env` is there. Workers may have children of their own (kernels, loaders).
+    # Workers are faster if they keep freed memory, which the GNU C library only does in its main arena, not in those of
+    # other threads, such as a worker's. It and NumPy read their environment on start, before a cluster's `env` applies,
+    # hence pre-spawn-environ. Workers are no daemons, since they may have child processes (kernels, loaders).
     environment = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), threads)
     environment |= {"OPENCV_FOR_THREADS_NUM": "1", _SHARES: str(workers), "TQDM_DISABLE": "1", "MALLOC_ARENA_MAX": "1"}
     with dask.config.set({"distributed.nanny.pre-spawn-environ": environment, "distributed.worker.daemon": False}):
@@ -206,12 +206,12 @@ def _local_cluster(workers: int) -> Any:
             threads_per_worker=1,
             resources={"GPU": 1},
             dashboard_address="127.0.0.1:0",
-            silence_logs=logging.CRITICAL,  # errors of jobs come back by themselves; a worker cut off logs a traceback
+            silence_logs=logging.CRITICAL,  # errors of jobs are returned; a lost connection would log a traceback
         )
 
 
 def _on_worker(function: Function, job: Any, *, version: str, places: Sequence[Path]) -> tuple[Any, str | None]:
-    """Return what a function makes of a job, and why it was refused; other errors are raised, to be tried again."""
+    """Return the result of a job, and why it was refused; other errors are raised, so that the job is retried."""
     from distributed import get_worker
 
     worker = get_worker()
@@ -230,7 +230,7 @@ def _on_worker(function: Function, job: Any, *, version: str, places: Sequence[P
 
 
 def _keep_to_share(number: int) -> None:
-    """Keep one of several workers on this machine to its share of the cores, and tell it which GPU is its own."""
+    """Bind one of several workers on this machine to its share of the cores, and set the number of its GPU."""
     os.environ["LOCAL_RANK"] = str(number)
     if hasattr(os, "sched_setaffinity"):
         cores = sorted(os.sched_getaffinity(0))
@@ -238,8 +238,8 @@ def _keep_to_share(number: int) -> None:
         os.sched_setaffinity(0, [cores[(number * share + each) % len(cores)] for each in range(share)])
 
 
-def _told(error: Any) -> str:
-    """Say in one line why a job failed, and what to do; raise what would befall all others too."""
+def _reason(error: Any) -> str:
+    """Return in one line why a job failed, and what to do; raise errors that would end all other jobs, too."""
     if isinstance(error, BadInput):
         return str(error)
     if hasattr(error, "strerror"):  # the system's errors, and FFmpeg's

@@ -1,4 +1,4 @@
-"""The one kind of error that a user can mend."""
+"""The error for bad input, which the user can correct."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -6,25 +6,25 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 
 class BadInput(ValueError):
-    """Something that was handed in cannot be used.
+    """An argument, file or option cannot be used.
 
-    The message is one line: what it is, why, and the remedy. Parameters stand in backticks as Python has them, such as
-    `force=True`; the command line says --force instead.
+    The message is one line: the subject, the reason, and the remedy. Parameters are in backticks in Python's notation,
+    such as `force=True`; the command line shows --force instead.
     """
 
     def _render_traceback_(self) -> list[str]:
-        """Return what a notebook's cell shows, as IPython asks an error for it: the message, without a trace."""
+        """Return the message without a traceback: IPython calls this to show the error in a notebook."""
         return [str(self)]
 
 
 def check_choices(options: Any) -> None:
-    """Refuse a value of a dataclass that is none of those which its type, a ``Literal``, names.
+    """Check the fields of a dataclass whose type is a ``Literal``.
 
     Raises:
-        BadInput: there is one.
+        BadInput: a value is not among the choices.
     """
     for name, kind in get_type_hints(type(options)).items():
-        literals = [each for each in (kind, *get_args(kind)) if get_origin(each) is Literal]  # itself, or of a union
+        literals = [each for each in (kind, *get_args(kind)) if get_origin(each) is Literal]  # itself, or in a union
         choices = [choice for each in literals for choice in get_args(each)]
         value = getattr(options, name)
         if choices and value not in {None, *choices}:
@@ -33,10 +33,10 @@ def check_choices(options: Any) -> None:
 
 @contextmanager
 def refusing(what: str, *kinds: type[Exception], remedy: str = "") -> Iterator[None]:
-    """Tell errors of some kinds as `BadInput`: what is wrong, in brackets why, and the remedy if there is one.
+    """Convert errors of some kinds into `BadInput`: what is wrong, the reason in brackets, and the remedy, if any.
 
     Raises:
-        BadInput: there was such an error.
+        BadInput: such an error was raised in the block.
 
     Examples:
         >>> with refusing("7x: no size", ValueError, remedy="give 7x5"):
@@ -52,5 +52,5 @@ def refusing(what: str, *kinds: type[Exception], remedy: str = "") -> Iterator[N
 
 
 def first_line(error: BaseException) -> str:
-    """Return the first line of what an error says, for a message of one line."""
+    """Return the first line of an error's message, for a message of one line."""
     return str(error).strip().partition("\n")[0]

@@ -1,4 +1,4 @@
-"""A model as one file that other software runs, held against torch before it is given a name."""
+"""Export a model as a file for other software; its maps are compared with torch's before it is put in place."""
 
 import json
 from collections.abc import Callable
@@ -27,20 +27,20 @@ from tinyhd_lib.models.student import TinyHD
 
 OUTPUT = "maps"
 EXAMPLE = "pursuit.mp4"
-CLIPS = 2  # more than one: a batch has to be free
+CLIPS = 2  # more than one, to test that the batch size is free
 
 Loaded = Callable[[npt.NDArray[Any]], Map]
-"""An exported model: maps of its input."""
+"""A loaded exported model: returns the maps of its input."""
 
 
 class Format(NamedTuple):
-    """A kind of file.
+    """A file format.
 
     Attributes:
-        suffixes: of its files; the last is the one to name, and is put in place last.
+        suffixes: of its files; the last one names the model, and is put in place last.
         packages: that it needs besides torch.
-        write: puts a program that takes an input into the file, and what `description` says of it.
-        load: gives what runs it, on a CPU and in float32.
+        write: writes a traced program with its input and its `description` into the file.
+        load: returns the file's model, run on a CPU in float32.
     """
 
     suffixes: tuple[str, ...]
@@ -50,7 +50,7 @@ class Format(NamedTuple):
 
 
 def description(source: ModelSource, takes: Input) -> dict[str, str]:
-    """Return what an exported file says of itself, words by name."""
+    """Return the metadata of an exported file, text by name."""
     return {
         "made_by": f"tinyhd {version('tinyhd')}",
         "model": source.spec.label,
@@ -82,7 +82,7 @@ def _write_onnx(program: ExportedProgram, path: Path, takes: Input, words: dict[
         dynamo=True,
         verbose=False,
     )
-    assert converted is not None  # it answers None only where it writes the file itself
+    assert converted is not None  # it is None only if the export writes the file itself
     converted.model.metadata_props.update(words)
     converted.save(path, external_data=False)
 
@@ -109,7 +109,7 @@ def _write_openvino(program: ExportedProgram, path: Path, takes: Input, words: d
 def _load_openvino(path: Path) -> Loaded:
     import openvino
 
-    # Without the hint, processors that have bfloat16 compute in it.
+    # Without the hint, processors that support bfloat16 use it.
     compiled = openvino.compile_model(path, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
     return lambda array: compiled(array)[0]
 
@@ -119,16 +119,16 @@ FORMATS = {
     "openvino": Format((".bin", ".xml"), ("openvino",), _write_openvino, _load_openvino),
     "torch": Format((".pt2",), (), _write_torch, _load_torch),
 }
-"""Kinds of files by the name that `export_model` has for them."""
+"""File formats by name."""
 
 
 class Parity(NamedTuple):
-    """How near an exported model's maps are to those of eager torch.
+    """The agreement of an exported model's maps with those of eager torch.
 
     Attributes:
-        difference: the greatest.
+        difference: the largest absolute difference.
         cc: the least CC of two maps.
-        maps: how many were compared.
+        maps: number of maps compared.
     """
 
     difference: float
@@ -136,7 +136,7 @@ class Parity(NamedTuple):
     maps: int
 
     def __str__(self) -> str:
-        """Return it in a line."""
+        """Return it as one line."""
         found = f"greatest difference {self.difference:.1e}, least CC {self.cc:.6f}"
         return f"against torch, {self.maps} maps of {EXAMPLE}: {found}"
 
@@ -144,23 +144,23 @@ class Parity(NamedTuple):
 def export_model(
     model: TinyHD | str | Path, path: Path, to: str, takes: str = "clips", *, force: bool = False
 ) -> Parity:
-    """Write a model in float32, load what was written, and hold its maps against eager torch's on a real clip.
+    """Write a model in float32, load the file, and compare its maps with eager torch's on real clips.
 
     Args:
         model: a name of `list_models`, a checkpoint's path, or a model.
         path: of the file; an OpenVINO model has a second one beside it, ``.bin``.
         to: a name of `FORMATS`.
         takes: a name of `INPUTS`.
-        force: replace what is there.
+        force: replace existing files.
 
     Returns:
-        How exact it is.
+        how well its maps agree with torch's.
 
     Raises:
-        BadInput: the weights cannot be used; there is no such format or input; what the format needs is not installed;
-            the file is there already, or would be called what it is not; its maps differ by more than 1e-5. Then no
+        BadInput: the weights cannot be used; there is no such format or input; packages of the format are not
+            installed; the file exists already, or its suffix is wrong; its maps differ by more than 1e-5, and then no
             file is left.
-        OSError: there can be no such folder.
+        OSError: the folder cannot be created.
     """
     if to not in FORMATS:
         raise BadInput(f"`to={to}`: choose from {', '.join(FORMATS)}")
@@ -179,7 +179,7 @@ def export_model(
     source = model_source(model)
     loaded, wanted = source.load(), INPUTS[takes]
     program = exported_program(wanted.module(loaded), wanted.example(), wanted.free)
-    # On the same disk as its place, so that it can take that in one step.
+    # On the same disk as its final place, so that moving it there is atomic.
     with TemporaryDirectory(dir=path.parent, prefix=".tinyhd-export-") as folder:
         made = Path(folder) / path.name
         chosen.write(program, made, wanted, description(source, wanted))
@@ -194,7 +194,7 @@ def export_model(
 
 
 def compare(found: Map, expected: Map) -> Parity:
-    """Compare two arrays of maps (N, outputs, H, W); what is no number, or of another shape, differs infinitely."""
+    """Compare two arrays of maps (N, outputs, H, W); NaN, infinity or another shape count as an infinite difference."""
     if found.shape != expected.shape or not np.isfinite(found).all():
         return Parity(float("inf"), 0.0, 0)
     ours, theirs = (maps.reshape(-1, *expected.shape[-2:]) for maps in (found, expected))
@@ -202,7 +202,7 @@ def compare(found: Map, expected: Map) -> Parity:
 
 
 def _parity(exported: Loaded, model: TinyHD, takes: Input) -> Parity:
-    """Compare on clips of a video that comes with us."""
+    """Compare an exported model with torch's on clips of a shipped example video."""
     images = [frame.image for frame in islice(read_frames(shipped("example_data", EXAMPLE)), CLIPS * CLIP_FRAMES)]
     frames = np.stack(images).reshape(CLIPS, CLIP_FRAMES, *images[0].shape)
     clips = np.ascontiguousarray(np.stack([[preprocess(image) for image in clip] for clip in frames]).swapaxes(1, 2))

@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all, the hashes that name their content, and folders that one run has to itself."""
+"""Atomic writes, hashes of files' content, and locks that reserve a folder for one run."""
 
 import hashlib
 import json
@@ -22,10 +22,10 @@ PARTIAL_SUFFIX = ".tinyhd-part"
 
 
 def shipped(folder: str, name: str = "") -> Path:
-    """Return a file or folder that comes with us: from the installed package, or from the checkout of an editable one.
+    """Return a shipped file or folder, from the installed package or from the checkout of an editable install.
 
     Raises:
-        BadInput: it is not there.
+        BadInput: it is missing.
 
     Examples:
         >>> shipped("weights").is_dir()
@@ -40,11 +40,11 @@ def shipped(folder: str, name: str = "") -> Path:
 
 
 def read_yaml(path: Path, **names: str) -> dict[str, Any]:
-    """Return the table of names and values that a YAML file holds; an empty one of an empty file.
+    """Return the table of names and values in a YAML file; an empty file gives an empty table.
 
     Args:
         path: of the file.
-        names: what stands in it for ``$name``, if it is a template.
+        names: values to substitute for ``$name``, if it is a template.
 
     Raises:
         BadInput: it is no such file; the message is one line.
@@ -75,15 +75,15 @@ def read_values(pairs: Iterable[tuple[str, str]]) -> dict[str, Any]:
 
 
 def is_whole(path: Path) -> bool:
-    """Return whether a file that appears whole or not at all is there; one that a power cut left empty is not."""
+    """Return whether an atomically written file exists; one that a power failure left empty does not count."""
     return path.exists() and path.stat().st_size > 0
 
 
 @contextmanager
 def appears_whole(path: Path) -> Iterator[Path]:
-    """Give a place to write a file or folder to, in a folder that is made; it appears in one step.
+    """Yield a temporary path to write a file or folder to, which replaces ``path`` in one step at the end.
 
-    Until it is whole, it is hidden beside its place, with a suffix of our own.
+    Parent folders are created. The temporary path is hidden beside the final one, with a suffix of its own.
 
     Raises:
         OSError: it cannot be written (no space, no permission); nothing is left behind.
@@ -97,7 +97,7 @@ def appears_whole(path: Path) -> Iterator[Path]:
         shutil.rmtree(partial, ignore_errors=True)  # if it is a folder
         partial.unlink(missing_ok=True)
         if isinstance(error, OSError) and error.errno and error.filename in {None, str(partial)}:
-            with suppress(AttributeError):  # FFmpeg's errors keep what they name
+            with suppress(AttributeError):  # FFmpeg's errors have a read-only filename
                 error.filename = str(path)  # a full disk names no file, other errors the partial one
         raise
 
@@ -118,9 +118,9 @@ def write_json(path: Path, content: Any) -> None:
 
 
 def write_array(path: Path, rows: "Iterable[npt.NDArray[Any]]") -> int:
-    """Write equal arrays (...) as one (n, ...) .npy file, holding one of them at a time; answers n.
+    """Write arrays of equal shape (...) as one (n, ...) .npy file, with one of them in memory at a time; return n.
 
-    It happens in one step, see `appears_whole`.
+    The file is written in one step, see `appears_whole`.
     """
     from numpy.lib.format import write_array_header_1_0
 
@@ -136,45 +136,45 @@ def write_array(path: Path, rows: "Iterable[npt.NDArray[Any]]") -> int:
 
 
 def remove_partials(folder: Path) -> None:
-    """Clear what a killed run left behind."""
+    """Remove the temporary files that a killed run left behind."""
     for partial in folder.glob(f".*{PARTIAL_SUFFIX}"):
         partial.unlink(missing_ok=True)
 
 
 def sha256(path: Path) -> str:
-    """SHA-256 of a file's content, in hexadecimal."""
+    """Return the SHA-256 of a file's content, in hexadecimal."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def digest_of(*parts: str) -> str:
-    """Return one digest of several words, 32 hexadecimal digits."""
+    """Return one digest of several texts, 32 hexadecimal digits."""
     return hashlib.sha256(os.fsencode("\n".join(parts))).hexdigest()[:32]
 
 
 def fingerprint(paths: Iterable[Path]) -> str:
-    """Changes when one of the files does, without reading them: a hash of names, sizes and times."""
+    """Return a hash of files' names, sizes and modification times, which detects changes without reading the files."""
     states = [(path.name, path.stat()) for path in paths]
     lines = "".join(f"{name} {state.st_size} {state.st_mtime_ns}\n" for name, state in states)
     return hashlib.sha256(os.fsencode(lines)).hexdigest()
 
 
 def git_blob_id(path: Path) -> str:
-    """Return the id under which git keeps a file's content: SHA-1 over ``blob <size>``, a zero byte and the content."""
+    """Return git's id of a file's content: SHA-1 over ``blob <size>``, a zero byte and the content."""
     content = path.read_bytes()
     return hashlib.sha1(b"blob %d\0" % len(content) + content, usedforsecurity=False).hexdigest()
 
 
 @contextmanager
 def alone_in(folder: Path, what: str = "run") -> Iterator[None]:
-    """Keep a second run out of a folder; a lock lies in it as long, and ends with its process.
+    """Reserve a folder for one run by a lock file, which is released at the latest when the process ends.
 
     Args:
-        folder: that is made if it is not there, and removed if it stays empty.
-        what: runs of the same name keep out of each other's way.
+        folder: created if it is missing, and removed if it stays empty.
+        what: name of the lock; runs with different names do not exclude each other.
 
     Raises:
-        BadInput: another run is at work there.
+        BadInput: another run holds the lock.
     """
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f".tinyhd-{what}.lock"
@@ -183,7 +183,7 @@ def alone_in(folder: Path, what: str = "run") -> Iterator[None]:
             try:
                 yield
             finally:
-                with suppress(OSError):  # Windows keeps what is open
+                with suppress(OSError):  # Windows does not remove open files
                     path.unlink()
     except Timeout as error:
         raise BadInput(f"{folder}: another run is at work there; wait for it, or give another `out`") from error

@@ -1,7 +1,7 @@
-"""The losses of distillation: one divergence of maps, and a table of terms that a recipe weighs.
+"""The losses of distillation: measures of difference between maps, and the terms that a recipe weights.
 
-Source: the paper's section 3.4 and docs/model.md. Pure functions on tensors, computed in float32 whatever
-the precision around them: of what they use, torch's autocast touches nothing.
+Source: the paper's section 3.4 and docs/model.md. Pure functions on tensors, computed in float32 whatever the
+precision around them: torch's autocast affects none of the operations that they use.
 """
 
 from collections.abc import Mapping
@@ -14,23 +14,23 @@ from tinyhd_lib.errors import BadInput
 from tinyhd_lib.models.student import SaliencyOutput
 
 Targets = Mapping[str, Tensor]
-"""What a student is taught, each (N, C, T, H, W): ``label`` (zero where nobody looked), and of the teacher ``map``,
-``d1`` (C = 4, from the finest level to the coarsest), ``d2`` and ``d3``."""
+"""Targets of a student, each (N, C, T, H, W): ``label`` (zero for frames without ground truth), and the teacher's
+``map``, ``d1`` (C = 4, from the finest level to the coarsest), ``d2`` and ``d3``."""
 
 OfLabels = Literal["ground_truth", "ground_truth_cc", "ground_truth_nss", "d2_ground_truth", "d3_ground_truth"]
-"""The names of terms of where people looked; published weights of the latter two, where used, are 0.5."""
+"""Names of the terms of the ground truth; the published weight of the last two, where used, is 0.5."""
 
 OfAnswers = Literal["teacher_map", "teacher_cc", "d1", "d2", "d3"]
-"""Those of what a teacher says."""
+"""Names of the terms of a teacher's maps."""
 
 OfFeatures = Literal["blocks", "features"]
-"""Those of what is inside of it, see `tinyhd_lib.training.learner.BesideTeacher`."""
+"""Names of the terms of a teacher's features, see `tinyhd_lib.training.learner.BesideTeacher`."""
 
 Term = Literal[OfLabels, OfAnswers, OfFeatures]
 """The name of a term."""
 
 PUBLISHED_WEIGHTS: dict[Term, float] = {"ground_truth": 1.0, "teacher_map": 1.0, "d1": 1.0}
-"""The terms that teach a student from HD2S; a larger student as the teacher adds d2 and d3, of weight 1 too."""
+"""The terms with HD2S as the teacher; with a larger student as the teacher, d2 and d3 are added, also of weight 1."""
 
 _SMALLEST = torch.finfo(torch.float32).tiny
 
@@ -45,7 +45,7 @@ def kl_divergence(prediction: Tensor, target: Tensor) -> Tensor:
         target: (..., H, W), not negative.
 
     Returns:
-        (...) in nats, float32, 0 and more; 0 for a target that is all zero, which teaches nothing.
+        (...) in nats, float32, 0 or more; 0 for a target that is all zero, from which nothing is learnt.
 
     Raises:
         ValueError: the shapes differ.
@@ -60,24 +60,24 @@ def kl_divergence(prediction: Tensor, target: Tensor) -> Tensor:
 
 
 def decorrelation(prediction: Tensor, target: Tensor) -> Tensor:
-    """Return 1 - CC of every frame, 0 where a prediction is a multiple of its target; shapes as of `kl_divergence`."""
+    """Return 1 - CC of every frame, 0 if a prediction is proportional to its target; shapes as of `kl_divergence`."""
     return 1 - (_standardised(prediction) * _standardised(target)).mean(-1)
 
 
 def missed_peaks(prediction: Tensor, target: Tensor) -> Tensor:
-    """Return the negative NSS that is expected of observers who look as the target says, of every frame.
+    """Return the negative expected NSS of every frame, for fixations distributed like the target.
 
-    It is the mean of the standardised prediction where they look: of the loss's measures the one that asks for sharp
-    peaks. Shapes as of `kl_divergence`.
+    It is the mean of the standardised prediction, weighted by the target: the measure here that favours sharp peaks.
+    Shapes as of `kl_divergence`.
     """
     p = _float(target).flatten(-2)
     return -(_standardised(prediction) * p).sum(-1) / p.sum(-1).clamp(min=_SMALLEST)
 
 
 def unexplained(prediction: Tensor, target: Tensor) -> Tensor:
-    """Return the mean square error of features in units of their variance: 0 where equal, about 1 for their mean.
+    """Return the mean squared error of features, relative to their variance: 0 if equal, about 1 for their mean.
 
-    Channels that hardly vary count as if they had a tenth of the mean variance.
+    A tenth of the mean variance is added to each channel's, for channels that hardly vary.
 
     Args:
         prediction: (N, C, T, H, W).
@@ -89,7 +89,7 @@ def unexplained(prediction: Tensor, target: Tensor) -> Tensor:
 
 
 def taught_mean(values: Tensor, target: Tensor) -> Tensor:
-    """Return the mean of one value a frame over the frames whose target is not all zero; 0 if there are none."""
+    """Return the mean of one value per frame over the frames whose target is not all zero; 0 if there are none."""
     taught = (target.flatten(-2).amax(-1) > 0).float()
     return (values * taught).sum() / taught.sum().clamp(min=1)
 
@@ -100,15 +100,15 @@ def mean_kl(prediction: Tensor, target: Tensor) -> Tensor:
 
 
 def distillation_terms(output: SaliencyOutput, decoders: tuple[str, ...], targets: Targets) -> dict[str, Tensor]:
-    """Return every term that the targets allow, unweighted, by its name, a `Term`.
+    """Return all terms for which there are targets, unweighted, by name (a `Term`).
 
-    The four maps of D1 are summed; all else is a mean over frames. The label terms count labelled frames only. Where
-    a decoder gives one map a clip and the target many, it is held against their mean (raw, before any division).
+    The four maps of D1 are summed; everything else is a mean over frames. The label terms only count labelled frames.
+    If a decoder gives one map per clip and the target has several, it is compared with their mean (of raw maps).
 
     Args:
         output: of the student.
-        decoders: the names of its side maps, in order; equal ones (``d3``, ``d3_2``) add up to one term.
-        targets: what is to be learnt; ``label`` and ``map`` have as many frames as the student has outputs.
+        decoders: the names of its side maps, in order; equal decoders (``d3``, ``d3_2``) add up to one term.
+        targets: ``label`` and ``map`` have as many frames as the student has outputs.
     """
     fused = output.frames
     terms: dict[str, Tensor] = {}
@@ -135,25 +135,25 @@ def distillation_terms(output: SaliencyOutput, decoders: tuple[str, ...], target
 
 
 def weighted_sum(terms: Mapping[str, Tensor], weights: Mapping[Term, float]) -> Tensor:
-    """Return the loss: terms of `distillation_terms`, weighed; those that the targets did not allow count nothing.
+    """Return the loss: the weighted sum of the terms of `distillation_terms`; missing terms are skipped.
 
     Raises:
-        BadInput: of what has a weight there is nothing.
+        BadInput: all terms with a weight are missing.
     """
     weighed = {name: weight for name, weight in weights.items() if weight}
     present = [weight * terms[name] for name, weight in weighed.items() if name in terms]
     if not present:
-        raise BadInput(f"TERMS: of {', '.join(weighed)} these data and teachers give none")
+        raise BadInput(f"TERMS: these data and teachers give none of {', '.join(weighed)}")
     return torch.stack(present).sum()
 
 
 def _standardised(maps: Tensor) -> Tensor:
-    """Flat maps (..., H * W) of mean 0 and standard deviation 1; of 0 where a map is flat."""
+    """Return flattened maps (..., H * W) of mean 0 and standard deviation 1; of 0 if a map is constant."""
     values = _float(maps).flatten(-2)
     centred = values - values.mean(-1, keepdim=True)
     return centred / centred.square().mean(-1, keepdim=True).clamp(min=_SMALLEST).sqrt()
 
 
 def _float(values: Tensor) -> Tensor:
-    """Return values as float32 at least; float64 stays, for gradient checks."""
+    """Return values in float32, or in float64 if they are (for gradient checks)."""
     return values if values.dtype == torch.float64 else values.float()

@@ -1,6 +1,6 @@
-"""Ways to let work overlap in time, in threads; all keep the order and pass errors on.
+"""Overlap work in time with threads; all functions keep the order and propagate errors.
 
-What waits between two threads does so in a bounded queue, which drops its oldest or lets its source wait, and can end.
+`Waiting` is a bounded queue between threads that drops its oldest item or blocks its source, and can be ended.
 """
 
 from collections import deque
@@ -17,7 +17,7 @@ _END: Any = object()
 
 
 def prefetch(items: Iterator[Item], depth: int) -> Generator[Item, None, None]:
-    """Draw items in a thread of their own, up to ``depth`` ahead of the consumer; left early, it closes a generator."""
+    """Yield items drawn in another thread, up to ``depth`` ahead; if left early, a generator of items is closed."""
     with _threads(1, items) as pool:
         pending = deque(pool.submit(next, items, _END) for _ in range(depth))
         while (item := pending.popleft().result()) is not _END:
@@ -26,7 +26,7 @@ def prefetch(items: Iterator[Item], depth: int) -> Generator[Item, None, None]:
 
 
 def parallel_map(function: Callable[[Item], Made], items: Iterable[Item], workers: int, depth: int) -> Iterator[Made]:
-    """Yield what ``map`` gives, over a few threads, with at most ``depth`` results waiting."""
+    """Yield the results of ``map``, computed in some threads, with at most ``depth`` results pending."""
     with _threads(workers, items) as pool:
         pending: deque[Future[Made]] = deque()
         for item in items:
@@ -39,10 +39,10 @@ def parallel_map(function: Callable[[Item], Made], items: Iterable[Item], worker
 
 @contextmanager
 def _threads(workers: int, items: Iterable[Any]) -> Iterator[ThreadPoolExecutor]:
-    """Give threads to work on items; however that ends, what they have not begun is dropped, and a generator closed.
+    """Yield a thread pool for items; at the end, pending work is cancelled, and a generator of items closed.
 
-    What nobody holds any more is cleared away by whichever thread comes across it. One of these cannot wait for itself,
-    and may be in the midst of the generator, which is then nobody's either.
+    If the caller's generator is garbage-collected, that may happen in one of the pool's own threads. Such a thread can
+    neither wait for itself nor close the items, which it may be iterating over; they are then collected as well.
     """
     own: set[int] = set()
     pool = ThreadPoolExecutor(workers, initializer=lambda: own.add(get_ident()))
@@ -56,16 +56,16 @@ def _threads(workers: int, items: Iterable[Any]) -> Iterator[ThreadPoolExecutor]
 
 
 class Waiting(Generic[Item]):
-    """Items that wait until somebody goes through them, which takes them out, the oldest first.
+    """A bounded queue between threads; iterating over it removes items, the oldest first.
 
     Args:
-        size: how many may wait.
-        drops: whether the oldest makes room for a new one when it is full; else who puts it waits.
+        size: its capacity.
+        drops: whether a full queue drops its oldest item for a new one; else `put` blocks.
 
     Attributes:
-        arrived: how many items came.
-        dropped: how many of them made room for others.
-        ended: whether no more are let in.
+        arrived: number of items put.
+        dropped: number of items dropped.
+        ended: whether it takes no more items.
     """
 
     def __init__(self, size: int, *, drops: bool = False) -> None:
@@ -76,11 +76,11 @@ class Waiting(Generic[Item]):
         self.ended = False
 
     def __len__(self) -> int:
-        """Return how many items wait."""
+        """Return the number of items in the queue."""
         return len(self._items)
 
     def __iter__(self) -> Iterator[Item]:
-        """Yield what waits and what comes, until the end."""
+        """Yield the items in the queue and those still to come, until the queue ends and is empty."""
         while True:
             with self._changed:
                 self._changed.wait_for(lambda: self._items or self.ended)
@@ -91,29 +91,29 @@ class Waiting(Generic[Item]):
             yield item
 
     def put(self, item: Item) -> bool:
-        """Append an item; False if no more are let in."""
+        """Append an item; return False if the queue has ended."""
         with self._changed:
             self._changed.wait_for(lambda: self._drops or self.ended or len(self._items) < self._size)
             if self.ended:
                 return False
             self.dropped += len(self._items) == self._size
-            self._items.append(item)  # in the place of the oldest, if there is no other
+            self._items.append(item)  # drops the oldest if the queue is full
             self.arrived += 1
             self._changed.notify_all()
             return True
 
     def end(self) -> None:
-        """Let no more in; what waits can still be taken."""
+        """End the queue: no more items can be put, but those in it can still be taken."""
         with self._changed:
             self.ended = True
             self._changed.notify_all()
 
 
 def keep_freed_memory() -> None:
-    """Let arrays of some megabytes come and go without the system's help.
+    """Let the process reuse freed arrays of some megabytes instead of returning them to the system.
 
-    The GNU C library gives every one back to the system, page by page, until it has once seen a larger one go; from
-    then on it keeps what is freed. Arithmetic on whole maps is up to twice as fast for it. Elsewhere nothing changes.
+    The GNU C library returns each to the system until it has once freed a larger one; from then on it keeps freed
+    memory, which makes arithmetic on whole maps up to twice as fast. With other libraries nothing changes.
     """
     import numpy as np
 

@@ -1,4 +1,4 @@
-"""The record of a run: a ``run.json`` beside its results that says what made them, where, and whether it is whole."""
+"""The record of a run: a ``run.json`` beside its results with their origin, the machine, and whether it is complete."""
 
 import json
 import os
@@ -17,13 +17,13 @@ from tinyhd_lib.files import write_atomically
 RECORD_NAME = "run.json"
 
 _LONG = 60
-"""Letters: hashes and tables say nothing to a reader."""
+"""Length from which values are not shown in messages: long hashes and tables do not help a reader."""
 
 _PACKAGES = ("tinyhd", "torch", "torchvision", "numba", "openvino", "numpy", "scipy", "opencv-python-headless", "av")
 
 
 def versions() -> dict[str, str]:
-    """Return the installed versions of what computes the results."""
+    """Return the versions of Python and of the packages that compute the results."""
     found = {"python": platform.python_version()}
     for package in _PACKAGES:
         with suppress(PackageNotFoundError):
@@ -32,7 +32,7 @@ def versions() -> dict[str, str]:
 
 
 def hardware() -> str:
-    """Describe this machine in one line: processor, cores, memory where Linux tells it, system."""
+    """Describe this machine in one line: processor, cores, memory (on Linux) and system."""
     processor = _linux_tells("cpuinfo", "model name") or platform.processor() or platform.machine()
     memory = _linux_tells("meminfo", "MemTotal").removesuffix(" kB")
     size = f", {int(memory) / 2**20:.0f} GiB" if memory else ""
@@ -40,19 +40,19 @@ def hardware() -> str:
 
 
 def usable_cores() -> int:
-    """Return how many cores this process may use; torchrun's processes on one machine share its cores."""
+    """Return how many cores this process may use; processes of torchrun on one machine share its cores."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return max(1, cores // int(os.environ.get("LOCAL_WORLD_SIZE", "1")))
 
 
 def peak_memory() -> int | None:
-    """Return the most memory that this process has held, in MiB; None where the system does not tell."""
+    """Return the peak memory of this process in MiB; None if the system does not report it."""
     peak = _linux_tells("self/status", "VmHWM").removesuffix(" kB")
     return int(peak) // 2**10 if peak else None
 
 
 def _linux_tells(file: str, what: str) -> str:
-    """Return what a file of ``/proc`` says of one thing, empty where there is none."""
+    """Return a field of a file in ``/proc``, empty if there is none."""
     path = Path("/proc", file)
     told = re.search(rf"^{what}\s*:(.*)", path.read_text(), re.MULTILINE) if path.exists() else None
     return told[1].strip() if told else ""
@@ -60,15 +60,15 @@ def _linux_tells(file: str, what: str) -> str:
 
 @dataclass
 class RunRecord:
-    """Say what made the files of a folder; ``run.json`` holds this.
+    """The origin of the files in a folder, as stored in ``run.json``.
 
     Attributes:
         what: the kind of run: ``predict``, ``evaluate``, ``train``, ``notebook``.
-        key: everything that decides the content of the results, JSON-ready; results mix only if it is equal.
-        complete: whether all that was asked for is there.
-        started: when, UTC.
-        details: what else is worth knowing: seconds, counts, speeds, paths.
-        versions: of what computed the results, see `versions`.
+        key: everything that the content of the results depends on, JSON-ready; results may mix only if it is equal.
+        complete: whether the run is finished.
+        started: time of the start, UTC.
+        details: further facts: seconds, counts, speeds, paths.
+        versions: see `versions`.
         hardware: see `hardware`.
     """
 
@@ -81,7 +81,7 @@ class RunRecord:
     hardware: str = field(default_factory=hardware)
 
     def __post_init__(self) -> None:
-        """Bring the key to the form in which it comes back from a file."""
+        """Convert the key to the form in which it is read back from JSON."""
         self.key = json.loads(json.dumps(self.key))
 
     def write(self, folder: Path) -> None:
@@ -99,7 +99,7 @@ def read_record(folder: Path) -> RunRecord | None:
     """Return the record of a folder, None if it has none.
 
     Raises:
-        BadInput: there is a ``run.json``, and it is none of ours.
+        BadInput: there is a ``run.json``, but it is not the record of a run.
     """
     path = folder / RECORD_NAME
     remedy = "give another `out`, or `force=True` to replace it"
@@ -110,10 +110,10 @@ def read_record(folder: Path) -> RunRecord | None:
 
 
 def check_same(folder: Path, earlier: RunRecord | None, record: RunRecord) -> None:
-    """Refuse to go on in a folder that holds the results of another run.
+    """Refuse to resume in a folder that holds the results of another run.
 
     Raises:
-        BadInput: the keys differ, or what made the results.
+        BadInput: the runs differ in their kind or key.
     """
     if earlier is None or (earlier.what, earlier.key) == (record.what, record.key):
         return

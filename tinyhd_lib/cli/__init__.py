@@ -1,4 +1,4 @@
-"""The command ``tinyhd``: it finds the command, lets tyro read its options, and turns an error into one line."""
+"""The command line ``tinyhd``: find the command, let tyro parse its options, and report an error in one line."""
 
 import atexit
 import io
@@ -33,15 +33,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if name is None:
         return _introduce(words)
     if arguments is None:
-        signal.signal(signal.SIGTERM, signal.default_int_handler)  # who ends us politely loses nothing either
-        # At the very end there is nothing to lose, and where a library's own clean-up hangs, nothing else would end us.
+        signal.signal(signal.SIGTERM, signal.default_int_handler)  # SIGTERM must lose no work either
+        # At exit no work can be lost any more, and SIGTERM must still end the process if a library's clean-up hangs.
         atexit.register(signal.signal, signal.SIGTERM, signal.SIG_DFL)
     logging.basicConfig(format="%(message)s", stream=sys.stderr)
     logging.getLogger("tinyhd_lib").setLevel(logging.INFO)
     for library in ("openvino", "onnxscript"):
         logging.getLogger(library).setLevel(logging.ERROR)
-    os.environ.setdefault("DASK_LOGGING__DISTRIBUTED", "error")  # it asks when it is imported, here and in workers
-    os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # on a busy machine, threads that spin cost a multiple
+    os.environ.setdefault("DASK_LOGGING__DISTRIBUTED", "error")  # read on import, here and in workers
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # on a busy machine, spinning threads slow down all work
     from tqdm.contrib.logging import logging_redirect_tqdm
 
     command: Command = resolve_name(f"{__name__}.{_COMMANDS[name][0]}")
@@ -56,15 +56,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except UnicodeEncodeError as error:
         return _refuse(f"a file's name is not UTF-8 ({error}); rename it")
     except KeyboardInterrupt:
-        return _refuse("interrupted; the same command goes on from there", status=130)
+        return _refuse("interrupted; run the same command again to resume", status=130)
     return _refuse(_in_flags(reason, command, name))
 
 
 def _parse(command: Command, name: str, words: Sequence[str]) -> Callable[[], int | None]:
-    """Return the command with its options.
+    """Return the command with its parsed options bound.
 
     Raises:
-        BadInput: the library refuses one of them, or tyro does.
+        BadInput: an option is invalid, for the library or for tyro.
         SystemExit: help was asked for.
     """
     import tyro
@@ -86,7 +86,7 @@ def _parse(command: Command, name: str, words: Sequence[str]) -> Callable[[], in
         cause: BaseException | None = exit_
         while cause and not isinstance(cause, BadInput):
             cause = cause.__context__
-        if cause:  # tyro says it in several lines
+        if cause:  # tyro's own message takes several lines
             raise cause from None
         if exit_.code:
             raise BadInput(f"{_in_one_line(said.getvalue())} (tinyhd {name} --help)") from None
@@ -94,8 +94,8 @@ def _parse(command: Command, name: str, words: Sequence[str]) -> Callable[[], in
 
 
 def _in_one_line(box: str) -> str:
-    """Return what tyro says of a mistake in a box of several lines: what is below its title, and the nearest option."""
-    inside = re.sub("[│╭╮╰╯─]|-{9,}", "", box).splitlines()[1:]  # its lines are hyphens where nothing else can be shown
+    """Return tyro's boxed error message as one line: the text below its title, and the nearest option."""
+    inside = re.sub("[│╭╮╰╯─]|-{9,}", "", box).splitlines()[1:]  # a plain terminal gets a box of hyphens
     text = "\n".join(map(str.strip, inside)).strip()
     what = re.sub("'None', |, 'None'", "", text.partition("\n\n")[0].replace("\n", " ")).rstrip(".")
     near = re.findall(r"^Perhaps.*\n(.*)", text, re.MULTILINE)
@@ -103,7 +103,7 @@ def _in_one_line(box: str) -> str:
 
 
 def _introduce(words: Sequence[str]) -> int:
-    """Answer ``--help``, ``--version``, and what is no command."""
+    """Handle ``--help``, ``--version`` and unknown commands."""
     if words == ["--version"]:
         sys.stdout.write(f"tinyhd {__version__}\n")
         return 0
@@ -123,7 +123,7 @@ def _introduce(words: Sequence[str]) -> int:
 
 
 def _in_flags(message: str, command: Command, name: str) -> str:
-    """Return a message of the library in which parameters in backticks are flags, where the command has them."""
+    """Return a library message with each parameter in backticks replaced by the command's flag, if it has one."""
     shown = io.StringIO()
     with redirect_stdout(shown), suppress(SystemExit):
         _parse(command, name, ["--help"])

@@ -1,6 +1,6 @@
-"""The commands for models, notebooks and the cache: parameters are options; what the library gives is printed.
+"""The commands for models, notebooks and the cache: a function's parameters are the options, its results are printed.
 
-What of the library is slow to import is imported when a command runs.
+Slow parts of the library are imported only when a command runs.
 """
 
 import logging
@@ -23,14 +23,14 @@ _Settings = UseAppendAction[Annotated[tuple[str, ...], arg(metavar="NAME=VALUE")
 
 @dataclass(frozen=True)
 class Running:
-    """Where training runs; none of it decides what comes out."""
+    """Say where training runs; none of these options changes the result."""
 
     device: str = "auto"
-    """auto; fused or triton[:N], a CPU or CUDA with kernels of our own where torch is slow; cpu, cuda[:N]."""
+    """auto; fused (CPU) or triton[:N] (CUDA), with this package's kernels where torch is slow; cpu, cuda[:N]."""
     loaders: int = 0
-    """Processes that prepare clips."""
+    """Worker processes that load clips."""
     force: bool = False
-    """Begin anew, over what is there."""
+    """Start over, replacing earlier results."""
 
 
 def train(
@@ -41,14 +41,14 @@ def train(
     out: Path | None = None,
     tensorboard: bool = False,
 ) -> None:
-    """Teach a student; what was cut off goes on.
+    """Train a student; an interrupted training resumes.
 
     Args:
         running: Where it runs.
-        recipe: One of ours (--list) or a YAML file.
-        list: Print the names of our recipes.
-        set: Change an entry of the recipe, as often as needed, such as EPOCHS=2 or SIZE='[96, 128]'.
-        out: Checkpoints, log and record; runs/RECIPE if not given.
+        recipe: Name of a built-in recipe (--list), or a YAML file.
+        list: Print the names of the built-in recipes.
+        set: Override an entry of the recipe, such as EPOCHS=2 or SIZE='[96, 128]'; may be given several times.
+        out: Folder for checkpoints, log and run record; runs/RECIPE if not given.
         tensorboard: Also write OUT/tensorboard.
     """
     from tinyhd_lib.training.recipe import read_recipe, read_settings, recipe_names
@@ -87,13 +87,13 @@ def experiment(
     Args:
         name: auxiliary, datasets, decoders, distillation, heterogeneity, outputs, reduction, or a YAML file.
         running: Where it runs.
-        budget: Seconds a model (smoke), minutes (laptop), or as in the paper, with a GPU and days (published).
-        data: Where data sets are, such as gaze=DIR; with smoke and laptop, small ones are made up where none is named.
-        seeds: Each model is trained once with each.
-        set: Change an entry of the recipe that all share, as often as needed.
-        out: A folder a model, and the tables; runs/NAME_BUDGET if not given.
-        workers: Models at once, in a process each.
-        cluster: A Dask scheduler to do it instead (tcp://host:8786), or a YAML file of a cluster.
+        budget: Training per model: seconds (smoke), minutes (laptop), or as in the paper, days on a GPU (published).
+        data: Folders of the data sets, such as gaze=DIR; smoke and laptop synthesise small ones for any not given.
+        seeds: Random seeds; each model is trained once per seed.
+        set: Override an entry of the recipe that all models share; may be given several times.
+        out: Folder for the tables and one subfolder per model; runs/NAME_BUDGET if not given.
+        workers: Models trained in parallel, each in its own process.
+        cluster: A Dask scheduler to use instead (tcp://host:8786), or a YAML file that describes a cluster.
     """
     from tinyhd_lib.training.experiment import ExperimentOptions, conduct
     from tinyhd_lib.training.recipe import read_settings
@@ -117,15 +117,15 @@ def export(
     out: Path | None = None,
     force: bool = False,
 ) -> None:
-    """Write a model as a file for other software, held against torch.
+    """Export a model as a file for other software, and compare the file's maps with torch's.
 
     Args:
         model: A name (tinyhd weights list), a .pth or a .safetensors file.
-        to: The kind of file.
-        input: What it takes: clips (N, 3, 16, 192, 256) float32, preprocessed; or frames (N, 16, H, W, 3) uint8 RGB of
-            any size, with preprocessing inside.
-        out: NAME.onnx, .xml or .pt2 if not given.
-        force: Replace what is there.
+        to: File format.
+        input: The model's input: clips (N, 3, 16, 192, 256) float32, preprocessed; or frames (N, 16, H, W, 3) uint8 RGB
+            of any size, with preprocessing inside the model.
+        out: File to write; NAME.onnx, .xml or .pt2 if not given.
+        force: Replace existing files.
     """
     from tinyhd_lib.export import FORMATS, export_model
     from tinyhd_lib.models.graph import INPUTS
@@ -141,10 +141,10 @@ def export(
 
 
 def list_weights(markdown: bool = False) -> None:
-    """List the models that have names.
+    """List the named models.
 
     Args:
-        markdown: As the README has it.
+        markdown: Print a Markdown table, as in the README.
     """
     table = weights_table()
     if markdown:
@@ -157,10 +157,10 @@ def list_weights(markdown: bool = False) -> None:
 
 
 def get_weights(name: Positional[str]) -> None:
-    """Download a published file, verified, and print its path.
+    """Download a published weights file, verify it, and print its path.
 
     Args:
-        name: Of published weights (tinyhd weights list).
+        name: Name of published weights (tinyhd weights list).
     """
     print(get_published(name))
 
@@ -180,10 +180,10 @@ def convert_weights(file: Positional[str], out: Path | None = None) -> None:
 
 
 def list_notebooks(notebooks: Path | None = None) -> None:
-    """List the notebooks, with their sets of parameters.
+    """List the notebooks, with their parameter sets.
 
     Args:
-        notebooks: Where they lie; those that come with us if not given.
+        notebooks: Folder of the notebooks; the ones shipped with the package if not given.
     """
     from tinyhd_lib.notebooks.files import list_notebooks
 
@@ -191,10 +191,10 @@ def list_notebooks(notebooks: Path | None = None) -> None:
 
 
 def copy_notebooks(folder: Positional[Path]) -> None:
-    """Put the notebooks and their sets of parameters into a folder of your own.
+    """Copy the notebooks and their parameter sets into a folder of your own.
 
     Args:
-        folder: Is made, or empty.
+        folder: A new or an empty folder.
     """
     from tinyhd_lib.notebooks.files import copy_notebooks
 
@@ -212,18 +212,18 @@ def run_notebooks(
     force: bool = False,
     notebooks: Path | None = None,
 ) -> int:
-    """Run notebooks without a browser, each into a folder of its own; what is done is passed over.
+    """Run notebooks without a browser, each into a folder of its own; finished ones are skipped.
 
     Args:
-        names: A name, the beginning of one, or a path; all if not given.
-        file: Parameters: a YAML file, or the name of a set, such as smoke for parameters/02_smoke.yaml.
-        parameter: One parameter, its value as YAML writes it; wins over -f.
-        out: Where a folder a notebook goes; runs/notebooks, or runs/notebooks/SET if not given.
-        timeout: Seconds that a notebook may take; no end if not given.
-        workers: Notebooks at once, in a process each.
-        cluster: A Dask scheduler to do it instead (tcp://host:8786), or a YAML file of a cluster.
-        force: Run what is done already, too.
-        notebooks: Where they lie; those that come with us if not given.
+        names: A name, the beginning of one, or a path; all notebooks if not given.
+        file: Parameters: a YAML file, or the name of a parameter set, such as smoke for parameters/02_smoke.yaml.
+        parameter: One parameter, its value in YAML syntax; overrides -f.
+        out: Folder for the results, one subfolder per notebook; runs/notebooks, or runs/notebooks/SET if not given.
+        timeout: Time limit per notebook in seconds; none if not given.
+        workers: Notebooks run in parallel, each in its own process.
+        cluster: A Dask scheduler to use instead (tcp://host:8786), or a YAML file that describes a cluster.
+        force: Also run notebooks that are finished already.
+        notebooks: Folder of the notebooks; the ones shipped with the package if not given.
     """
     from tinyhd_lib.files import read_values
     from tinyhd_lib.notebooks import files, runs
@@ -240,7 +240,7 @@ def run_notebooks(
 
 
 def show_cache() -> None:
-    """Show what is kept on this machine, and how large it is."""
+    """Show the caches on this machine, with their sizes."""
     from tinyhd_lib.cache import cache_folder, cache_usage
 
     for kind, entries, size in cache_usage():
@@ -249,11 +249,11 @@ def show_cache() -> None:
 
 
 def clear_cache(kind: Positional[str | None] = None, days: float = 0.0) -> None:
-    """Remove what is kept on this machine; it is made again when it is needed.
+    """Clear the caches on this machine; entries are made again when they are needed.
 
     Args:
-        kind: Only this one (tinyhd cache show); all if not given.
-        days: Only what was not used for so many days.
+        kind: Only this kind of cache (tinyhd cache show); all if not given.
+        days: Only entries that were not used for this many days.
     """
     from tinyhd_lib.cache import clear_cache
 

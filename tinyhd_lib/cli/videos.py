@@ -1,6 +1,6 @@
-"""The commands for videos and data sets: parameters are options; what the library gives is shown and printed.
+"""The commands for videos and data sets: a function's parameters are the options, its results are printed or shown.
 
-What of the library is slow to import is imported when a command runs.
+Slow parts of the library are imported only when a command runs.
 """
 
 import logging
@@ -41,25 +41,25 @@ def predict(
     cluster: str | None = None,
     json: Path | None = None,
 ) -> None:
-    """Write saliency maps and an overlay video of a video, or of many.
+    """Write saliency maps, and overlay videos if wanted, of one video or of many.
 
     Args:
-        videos: A video, a folder of frames, a folder of videos at any depth, or @FILE: a list of these, one a line.
+        videos: A video, a folder of frames, a folder of videos at any depth, or @FILE: a list of these, one per line.
         model: Which model runs, and where.
         writing: What is written.
         drawing: How the overlay video is drawn.
-        out: Folder of map files and run.json, with a folder a video if there are several; VIDEO_saliency if not given.
+        out: Folder for map files and run.json, with a subfolder per video if several; VIDEO_saliency if not given.
         overlay: Also write an overlay video, FILE.mp4; a folder of overlay videos if there are several videos.
-        workers: Of many videos, how many at once, in a process each.
-        cluster: A Dask scheduler to do many videos instead (tcp://host:8786), or a YAML file of a cluster.
-        json: Also write there how long each video took.
+        workers: Videos processed in parallel, each in its own process.
+        cluster: A Dask scheduler to use instead (tcp://host:8786), or a YAML file that describes a cluster.
+        json: Also write the time that each video took to this JSON file.
     """
     from tinyhd_lib.prediction.jobs import jobs_of
 
     paths = [Path(video) for word in videos for video in _listed(word)]
     if not paths:
         raise BadInput("name a video: tinyhd predict VIDEO")
-    _do(jobs_of(paths, out, overlay, writing, drawing), model, workers, cluster, json)
+    _run_jobs(jobs_of(paths, out, overlay, writing, drawing), model, workers, cluster, json)
 
 
 def generate(
@@ -74,30 +74,30 @@ def generate(
     cluster: str | None = None,
     json: Path | None = None,
 ) -> None:
-    """Write the maps of a whole data set, named as published.
+    """Write the saliency maps of a whole data set, under its published video and frame names.
 
     Args:
         kind: dhf1k, ucf, hollywood2, kinetics, folder, gaze or avimos.
         model: Which model runs, and where.
         writing: What is written.
-        out: Where a folder a video goes.
+        out: Folder for the results, one subfolder per video.
         dir: The data set's folder; $TINYHD_<KIND> if not given.
-        split: Of the data set, or all; the one that its papers evaluate on if not given.
-        submission: Of the test split, and also write OUT.zip, as the authors of that data set take it.
-        workers: How many videos at once, in a process each.
-        cluster: A Dask scheduler to do them instead (tcp://host:8786), or a YAML file of a cluster.
-        json: Also write there how long each video took.
+        split: A split of the data set, or all; if not given, the split that papers evaluate on.
+        submission: Predict the test split and also write OUT.zip, to submit to the data set's authors.
+        workers: Videos processed in parallel, each in its own process.
+        cluster: A Dask scheduler to use instead (tcp://host:8786), or a YAML file that describes a cluster.
+        json: Also write the time that each video took to this JSON file.
     """
     from tinyhd_lib.data.datasets import check_names, find_kind, open_dataset
     from tinyhd_lib.prediction.jobs import dataset_jobs, pack_maps
 
     if submission and (kind != submission or split not in {None, "test"} or writing.maps != "png"):
-        raise BadInput(f"`submission={submission}` is of dhf1k's test split, as 8-bit PNG: leave out what differs")
+        raise BadInput(f"`submission={submission}` needs dhf1k's test split and 8-bit PNG: leave out what differs")
     dataset = open_dataset(kind, dir, split or ("test" if submission else find_kind(kind).evaluated))
     for each in dataset.skipped:
         logger.warning("skipped: %s", each.reason)
     check_names((video.name for video in dataset.videos), "choose one split by `split`")
-    _do(dataset_jobs(dataset.videos, out, writing), model, workers, cluster, json)
+    _run_jobs(dataset_jobs(dataset.videos, out, writing), model, workers, cluster, json)
     if submission:
         logger.info("%d videos -> %s", len(dataset.videos), pack_maps(out, dataset.videos))
 
@@ -109,15 +109,15 @@ def view(
     gaze: Path | None = None,
     html: Path | None = None,
 ) -> None:
-    """Look at a video with its maps, or at several at once: a page that opens in any browser, without Python.
+    """Show a video with its saliency maps, or several side by side: a page for any browser, without Python.
 
     Args:
-        videos: A video file or a folder of frames; several go through time together.
-        maps: A folder of map files, of several videos with a folder for each; may be given several times.
-        weights: A name or a checkpoint, whose maps are made; may be given several times. The default model's if
-            neither is given.
-        gaze: A folder of videos with gaze, as evaluate takes it: where people looked is shown of those that lie there.
-        html: Where the page is written; it is opened in the browser if this is not given.
+        videos: A video file or a folder of frames; several play in step.
+        maps: A folder of map files, with one subfolder per video if there are several; may be given several times.
+        weights: A model's name or checkpoint, to compute maps with; may be given several times. The default model if
+            neither maps nor weights are given.
+        gaze: A gaze data set, as evaluate takes it: gaze points are shown for the videos that belong to it.
+        html: File to write the page to; if not given, the page opens in the browser.
     """
     from tinyhd_lib.data.datasets import open_dataset
     from tinyhd_lib.viewer import SaliencyViewer, SaliencyViewers
@@ -139,10 +139,10 @@ def view(
 
 
 def live(stream: PositionalRequiredArgs[LiveOptions]) -> None:
-    """Show the saliency of what happens now: a camera, an address, a video, a folder.
+    """Show saliency maps of a live stream: a camera, a network address, a video or a folder.
 
     Args:
-        stream: What is watched, how, and what is kept of it.
+        stream: What is watched, how, and what is written.
     """
     from tinyhd_lib.live.session import watch
     from tinyhd_lib.live.stream import Statistics
@@ -155,7 +155,7 @@ def live(stream: PositionalRequiredArgs[LiveOptions]) -> None:
 
 
 def evaluate(scoring: PositionalRequiredArgs[UseAppendAction[EvaluateOptions]]) -> None:
-    """Score anybody's maps against where people looked.
+    """Score saliency maps, of any model, against recorded fixations.
 
     Args:
         scoring: What is scored, and how.
@@ -171,13 +171,13 @@ def compare(
     latex: Path | None = None,
     html: Path | None = None,
 ) -> None:
-    """Hold evaluations of the same data against each other, with paired tests.
+    """Compare evaluations of the same data, with paired tests.
 
     Args:
-        scores: The folders of two evaluations or more.
-        json: Also write the figures there.
-        latex: Also write the table there, the best in bold, for a paper that loads booktabs.
-        html: Also write it there as a page.
+        scores: The folders of two or more evaluations.
+        json: Also write the figures to this file.
+        latex: Also write the table to this file, the best in bold, for a paper that loads booktabs.
+        html: Also write the table to this file as a page.
     """
     from tinyhd_lib.evaluation.compare import compare as compare_evaluations
     from tinyhd_lib.evaluation.folder import read_evaluation
@@ -202,16 +202,16 @@ def synthesise(
     observers: int = 12,
     seed: int = 0,
 ) -> None:
-    """Write a small made-up data set in the layout of a real one.
+    """Write a small synthetic data set in the layout of a real one.
 
     Args:
         kind: dhf1k, ucf, hollywood2, kinetics, folder, gaze or avimos.
         dir: A folder that does not exist yet.
-        videos: In each split.
-        frames: Of a video.
+        videos: Videos in each split.
+        frames: Frames of each video.
         size: WIDTHxHEIGHT in pixels.
-        observers: Of a video.
-        seed: Decides everything else.
+        observers: Observers of each video.
+        seed: Random seed of everything else.
     """
     from tinyhd_lib.data.synthetic import synthesise as write
 
@@ -227,9 +227,9 @@ def stills(folder: Positional[Path], out: Positional[Path], seed: int = 0) -> No
     """Write photographs with fixations as a data set of the kind gaze: sixteen frames each, mostly with zooms and pans.
 
     Args:
-        folder: Photographs called by numbers, and fixations.npz with image, observer, x and y of every fixation.
-        out: Of the data set.
-        seed: Decides how the view moves.
+        folder: Photographs named by number, and fixations.npz with image, observer, x and y of every fixation.
+        out: Folder of the data set to write.
+        seed: Random seed of the zooms and pans.
     """
     from tinyhd_lib.data.stills import clips_of_stills
 
@@ -238,10 +238,10 @@ def stills(folder: Positional[Path], out: Positional[Path], seed: int = 0) -> No
 
 
 def import_gaze(export: GazeImport) -> int:
-    """Make a data set of the kind gaze of what an eye tracker exported; exit status 1 if something is wrong with it.
+    """Make a data set of the kind gaze from an eye tracker's export; exit status 1 if it has errors.
 
     Args:
-        export: The files, and how they are taken.
+        export: The exported files, and how to read them.
     """
     from tinyhd_lib.data.trackers import import_gaze
 
@@ -259,16 +259,16 @@ def verify(
     workers: int | None = None,
     cluster: str | None = None,
 ) -> int:
-    """Read all of a data set and tell what is wrong; exit status 1 if so.
+    """Check a whole data set and report what is wrong with it; exit status 1 if anything is.
 
     Args:
         kind: dhf1k, ucf, hollywood2, kinetics, folder, gaze or avimos.
         dir: The data set's folder; $TINYHD_<KIND> if not given.
-        split: Only this one.
-        complete: It is wrong too if it is not all that was published.
-        json: Also write counts and findings there.
-        workers: Processes; one a core if not given, and Dask is installed.
-        cluster: A Dask scheduler to do it instead (tcp://host:8786), or a YAML file of a cluster.
+        split: Check only this split.
+        complete: Also report published videos that are missing.
+        json: Also write counts and findings to this file.
+        workers: Worker processes; if not given, one per core where Dask is installed.
+        cluster: A Dask scheduler to use instead (tcp://host:8786), or a YAML file that describes a cluster.
     """
     from tinyhd_lib.data.datasets import open_dataset
     from tinyhd_lib.data.verify import check_set, check_videos
@@ -283,11 +283,11 @@ def verify(
     return 1 if report.findings else 0
 
 
-def _do(jobs: "Sequence[Job]", model: ModelOptions, workers: int, cluster: str | None, json: Path | None) -> None:
-    """Do jobs, with a bar, a line for each that was refused, and a summary even of what was broken off.
+def _run_jobs(jobs: "Sequence[Job]", model: ModelOptions, workers: int, cluster: str | None, json: Path | None) -> None:
+    """Run jobs, with a progress bar, a line for each refused video, and a JSON report even of an interrupted run.
 
     Raises:
-        BadInput: some were refused.
+        BadInput: some videos were refused.
     """
     import cv2
 
@@ -296,7 +296,7 @@ def _do(jobs: "Sequence[Job]", model: ModelOptions, workers: int, cluster: str |
     from tinyhd_lib.records import hardware, versions
 
     alone = jobs[0] if len(jobs) == 1 else None
-    frames = probe(alone.video).frames if alone else None  # a typing mistake is told before a model is loaded
+    frames = probe(alone.video).frames if alone else None  # a mistyped path fails before a model is loaded
     cv2.setNumThreads(1)  # decoding, forward pass and writing have threads of their own; more only get in their way
     done, begun = [], time.perf_counter()
     bar = tqdm(desc=f"0/{len(jobs)} videos", total=frames * alone.passes if alone and frames else None, unit=" frames")
@@ -314,8 +314,8 @@ def _do(jobs: "Sequence[Job]", model: ModelOptions, workers: int, cluster: str |
     finally:
         if json:
             seconds = time.perf_counter() - begun
-            told = [each._asdict() | {"job": str(each.job.video), "out": str(each.job.out)} for each in done]
-            write_json(json, {"hardware": hardware(), "versions": versions(), "seconds": seconds, "videos": told})
+            rows = [each._asdict() | {"job": str(each.job.video), "out": str(each.job.out)} for each in done]
+            write_json(json, {"hardware": hardware(), "versions": versions(), "seconds": seconds, "videos": rows})
     refused = [each.refused for each in done if each.refused]
     if refused and alone:
         raise BadInput(refused[0])
@@ -327,7 +327,7 @@ def _do(jobs: "Sequence[Job]", model: ModelOptions, workers: int, cluster: str |
 
 
 def _listed(word: str) -> Iterable[str]:
-    """Return a video, or the list that @FILE holds: one a line, empty lines and remarks between."""
+    """Return the video, or the videos listed in @FILE: one per line, without empty lines and # comments."""
     if not word.startswith("@"):
         return [word]
     lines = map(str.strip, Path(word[1:]).read_text(encoding="utf-8").splitlines())

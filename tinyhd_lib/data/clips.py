@@ -1,7 +1,7 @@
-"""Clips out of videos, as training wants them: any sixteen frames, at the model's size, with where people looked.
+"""Clips of videos for training: any sixteen frames, at the model's input size, with their ground truth.
 
-A video is decoded once into arrays on disk, which are mapped into memory (`stored`), or anew for every clip where a
-data set is too large for that (`decoded`).
+A video is decoded once into arrays on disk, which are memory-mapped (`stored`), or anew for every clip if the data set
+is too large for that (`decoded`).
 """
 
 import json
@@ -24,7 +24,7 @@ from tinyhd_lib.files import digest_of, fingerprint, write_array
 from tinyhd_lib.models.spec import CLIP_FRAMES, INPUT_SIZE
 
 _CLIPS = Cache("clips", version=1)
-"""Its version changes whenever stored arrays would."""
+"""Raise the version whenever stored arrays would change."""
 
 
 @dataclass(frozen=True)
@@ -32,10 +32,10 @@ class Clip:
     """Sixteen frames of a video.
 
     Attributes:
-        video: its place in a list of videos.
-        start: index of the first frame; frames before the video's first one repeat that.
+        video: its position in a list of videos.
+        start: index of the first frame; frames before the video's first frame repeat that one.
         step: frames from one to the next; negative runs backwards.
-        flip: left and right exchanged.
+        flip: whether it is mirrored horizontally.
     """
 
     video: int
@@ -44,7 +44,7 @@ class Clip:
     flip: bool = False
 
     def indices(self, frames: int) -> list[int]:
-        """Return which frames of a video of that many they are."""
+        """Return the indices of its frames, in a video of ``frames`` frames."""
         return [min(max(self.start + self.step * k, 0), frames - 1) for k in range(CLIP_FRAMES)]
 
 
@@ -53,12 +53,12 @@ class Source:
     """The frames of one video, or of a part of it, at the model's size, with their ground truth.
 
     Attributes:
-        video: where it comes from.
-        view: how it is looked at, a name of `VIEWS`.
-        digest: changes when the frames do.
-        count: how many frames there are.
-        first: which frame of the video is the first.
-        folder: of its arrays in the cache; None where it is decoded anew, from its start, for every clip.
+        video: of a data set.
+        view: how frames are cropped, a name of `VIEWS`.
+        digest: changes whenever the frames change.
+        count: number of frames.
+        first: index in the video of its first frame.
+        folder: of its arrays in the cache; None if it is decoded anew, from its start, for every clip.
     """
 
     video: Video
@@ -70,7 +70,7 @@ class Source:
 
     @property
     def labelled(self) -> bool:
-        """Return whether anything is known of where people looked."""
+        """Return whether the video has ground truth."""
         return self.video.has_truth
 
     def frames(self, indices: Sequence[int]) -> Image:
@@ -90,7 +90,7 @@ class Source:
         return np.stack([found[number] for number in numbers])
 
     def truth(self, indices: Sequence[int]) -> Map:
-        """Return (n, 192, 256) float32, a density up to a factor; zero where nothing is known."""
+        """Return saliency maps (n, 192, 256) float32, densities up to a factor; zero for frames without any."""
         numbers = [self.first + index for index in indices]
         if self.folder and self.labelled:
             return np.load(self.folder / "truth.npy", mmap_mode="r")[numbers].astype(np.float32)
@@ -98,7 +98,7 @@ class Source:
 
 
 def decoded(video: Video, view: str = "whole") -> Source:
-    """Leave a video as it is, to be looked at in a way of `VIEWS`."""
+    """Return a video as a source that is decoded anew for every clip, in a view of `VIEWS`."""
     return Source(video, view, _digest(video, view), len(video.names))
 
 
@@ -107,7 +107,7 @@ def stored(video: Video, view: str = "whole") -> Source:
 
     Args:
         video: of a data set.
-        view: how it is looked at, a name of `VIEWS`.
+        view: how frames are cropped, a name of `VIEWS`.
 
     Raises:
         BadInput: it is damaged.
@@ -119,7 +119,7 @@ def stored(video: Video, view: str = "whole") -> Source:
 
 
 def _store(video: Video, view: str, path: Path) -> None:
-    """Write a video's arrays, and when they are there the record, beside which they lie."""
+    """Write a video's arrays, and after them the record in the same folder."""
     count = write_array(path.with_name("frames.npy"), (seen(frame.image, view) for frame in video.frames()))
     if video.has_truth:
         truth = (_density(video, index, view).astype(np.float16) for index in range(min(count, len(video.names))))
@@ -128,17 +128,17 @@ def _store(video: Video, view: str, path: Path) -> None:
 
 
 def stored_bytes(videos: Iterable[Video]) -> int:
-    """Return how much disk `stored` takes for these videos: a byte a colour, two for the ground truth."""
+    """Return how many bytes `stored` takes for these videos: per pixel three, and two more for the ground truth."""
     pixels = INPUT_SIZE[0] * INPUT_SIZE[1]
     return sum(len(video.names) * pixels * (5 if video.has_truth else 3) for video in videos)
 
 
 def without(source: Source, exclude: Iterable[str]) -> list[Source]:
-    """Return what is left of a video when parts of it are left out.
+    """Return the parts of a video that remain without the excluded ones.
 
     Args:
         source: the video.
-        exclude: names of videos, or ``name:first-last`` for some frames of one.
+        exclude: names of videos, or ``name:first-last`` for a range of frames of one.
 
     Raises:
         BadInput: an entry is neither.
@@ -155,7 +155,7 @@ def without(source: Source, exclude: Iterable[str]) -> list[Source]:
 
 
 def _span(entry: str) -> slice:
-    """Return the frames that an entry leaves out; all of them, if it only names the video."""
+    """Return the frames that an entry excludes; all of them, if it only names the video."""
     found = re.fullmatch(r"[^:]+(?::(\d+)-(\d+))?", entry)
     if not found or (found[1] and int(found[1]) > int(found[2])):
         raise BadInput(f"exclude {entry!r}: a video's name, or name:first-last")
@@ -163,12 +163,12 @@ def _span(entry: str) -> slice:
 
 
 def clip_frames(source: Source, clip: Clip) -> Image:
-    """Return (16, 192, 256, 3) uint8 RGB of a clip, flipped if it says so."""
+    """Return the frames of a clip, (16, 192, 256, 3) uint8 RGB, mirrored if it is flipped."""
     return _facing(source.frames(clip.indices(source.count)), clip)
 
 
 def clip_truth(source: Source, clip: Clip, wanted: slice = slice(None)) -> Map:
-    """Return (n, 192, 256) float32: where people looked in the wanted ones of its sixteen frames, likewise."""
+    """Return the saliency maps of the wanted ones of a clip's frames, (n, 192, 256) float32, mirrored likewise."""
     return _facing(source.truth(clip.indices(source.count)[wanted]), clip)
 
 
@@ -177,12 +177,12 @@ def _facing(images: Image, clip: Clip) -> Image:
 
 
 def clip_reach(step: int) -> int:
-    """Return how many frames a clip's last one is from its first one."""
+    """Return the distance in frames between a clip's first and last frame."""
     return (CLIP_FRAMES - 1) * abs(step)
 
 
 def clip_starts(count: int, step: int, every: int = 1) -> range:
-    """Return where clips may begin so that all frames are in the video; one place if that is shorter than a clip."""
+    """Return the starts of clips that lie within a video of ``count`` frames; a single one if it is too short."""
     reach = clip_reach(step)
     if count <= reach:
         first = count - 1 if step < 0 else min(count - CLIP_FRAMES, 0)
@@ -191,7 +191,7 @@ def clip_starts(count: int, step: int, every: int = 1) -> range:
 
 
 def resized(images: Image, size: tuple[int, int]) -> Image:
-    """Pictures (n, h, w) or (n, h, w, C) of any type at another size (n, H, W[, C]), averaged where they shrink."""
+    """Return pictures (n, h, w) or (n, h, w, C) of any type resized to (n, H, W[, C]), averaged where they shrink."""
     height, width = images.shape[1:3]
     if (height, width) == size:
         return images
@@ -200,18 +200,18 @@ def resized(images: Image, size: tuple[int, int]) -> Image:
 
 
 VIEWS: dict[str, tuple[int, int]] = {"whole": INPUT_SIZE, "published": (200, 355)}
-"""The size (H, W) that a frame is squashed to, aspect ignored, before its middle 192x256 are seen: all of it, as when a
-model predicts; or the crop on which the published code validates."""
+"""The size (H, W) that a frame is resized to, ignoring its aspect, before the central 192x256 are cropped: the whole
+frame, as for prediction; or the crop on which the published code validates."""
 
 
 def seen(image: Image, view: str) -> Image:
-    """Return what is seen of a frame (H, W, 3), in whole grey levels."""
+    """Return a frame (H, W, 3) resized and cropped to a view, (192, 256, 3) uint8."""
     small = cv2.resize(image.astype(np.float32), VIEWS[view][::-1], interpolation=cv2.INTER_LINEAR)
     return np.rint(_middle(small)).astype(np.uint8)
 
 
 def _density(video: Video, index: int, view: str) -> Map:
-    """Return where people looked in what is seen, stretched to a maximum of 1; zero where that is not known."""
+    """Return the saliency map of a frame in a view, scaled to a maximum of 1; zero without ground truth."""
     truth = video.truth(index) if index < len(video.names) else None
     if truth is None:
         return np.zeros(INPUT_SIZE, np.float32)

@@ -1,4 +1,4 @@
-"""Data sets behind one protocol: videos with names, frames, and what is known of where people looked.
+"""Data sets behind one interface: videos with names, frames and ground truth.
 
 A kind of data set is a row of `KINDS` in `tinyhd_lib.data.layouts`: kinds differ only in how their videos are found.
 """
@@ -19,7 +19,7 @@ from tinyhd_lib.errors import BadInput
 from tinyhd_lib.records import RECORD_NAME
 
 DHF1K_SIGMA = 12.7 / 640
-"""Of a Gaussian of 30 pixels in all, as DHF1K's maps are made, in parts of the width."""
+"""Standard deviation of the Gaussian (30 pixels in all) that DHF1K's maps are made with, as a fraction of the width."""
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class Dataset:
     Attributes:
         kind: its row in `KINDS`.
         root: its folder.
-        split: which one, None for all.
+        split: the split that it is limited to, None for all.
         videos: in the order of their names.
         skipped: files that look like part of it and cannot be used.
     """
@@ -41,7 +41,7 @@ class Dataset:
     skipped: tuple[Skipped, ...]
 
     def of_split(self, split: str | None) -> "Dataset":
-        """Return the part of it that one split is; itself, of None or ``all``.
+        """Return the data set limited to one split; itself for None or ``all``.
 
         Raises:
             BadInput: it has no such split.
@@ -62,17 +62,18 @@ class Dataset:
 def open_dataset(
     kind: str, root: str | Path | None = None, split: str | None = None, *, sigma_degrees: float | str | None = None
 ) -> Dataset:
-    """Look at a data set's folder.
+    """Find the videos of a data set in its folder.
 
     Args:
         kind: a name of `KINDS`.
         root: its folder; the environment variable ``TINYHD_<KIND>`` if None.
         split: one of its splits; None or ``all`` for all.
-        sigma_degrees: how far gaze points spread in their saliency maps: degrees, or text such as ``1.5deg``, ``20px``
-            or ``dhf1k`` (12.7 pixels of 640, as in that data set's own maps); 1 degree if None. Only for gaze points.
+        sigma_degrees: standard deviation of the Gaussian that turns gaze points into saliency maps: degrees, or text
+            such as ``1.5deg``, ``20px`` or ``dhf1k`` (12.7 pixels of 640, as in that data set's own maps); 1 degree if
+            None. Only for gaze points.
 
     Raises:
-        BadInput: there is no such kind, folder or split, or no videos of that kind are in it.
+        BadInput: there is no such kind, folder or split, or no video of that kind in the folder.
     """
     row = find_kind(kind)
     folder = find_root(row, root)
@@ -93,7 +94,7 @@ def open_dataset(
 
 
 def check_names(names: Iterable[str], remedy: str) -> None:
-    """Refuse names of videos that would share a folder of maps.
+    """Refuse videos of the same name, which would share a folder of maps.
 
     Raises:
         BadInput: two are the same; the message ends with the remedy.
@@ -116,10 +117,10 @@ def find_kind(name: str) -> Kind:
 
 
 def find_root(kind: Kind, root: str | Path | None) -> Path:
-    """Return a data set's folder, which the environment variable ``TINYHD_<KIND>`` tells if None is given.
+    """Return a data set's folder; if None is given, that of the environment variable ``TINYHD_<KIND>``.
 
     Raises:
-        BadInput: neither tells it, or it is not there.
+        BadInput: neither is set, or the folder does not exist.
     """
     variable = f"TINYHD_{kind.name.upper()}"
     given = root or os.environ.get(variable)
@@ -145,15 +146,15 @@ def _with_sigma(video: Video, sigma: float | str) -> Video:
 def videos_below(folder: Path, besides: Collection[Path] = ()) -> dict[str, Path]:
     """Return all videos in a folder and in the folders below: files, and folders of frames, by name.
 
-    A name is the path below the folder, without a file's suffix, with slashes. Hidden videos are left out, links to
-    folders are not followed, and the results of earlier runs are no videos.
+    A name is the path relative to the folder, with slashes, without a file's suffix. Hidden videos and the results of
+    earlier runs are left out, links to folders are not followed.
 
     Args:
         folder: of the collection.
         besides: folders to leave out.
 
     Raises:
-        BadInput: there are none; two have one name, so that their results would mix; a folder holds videos and images.
+        BadInput: there are none; two share a name, so that their results would mix; a folder holds videos and images.
         OSError: a folder cannot be read.
     """
     left_out = {path.resolve() for path in besides}

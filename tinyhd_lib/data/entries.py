@@ -1,4 +1,4 @@
-"""What is found in a data set's folder: its videos with where people looked in them, and files of no use."""
+"""Entries of a data set: videos with their ground truth, and files that had to be skipped."""
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
@@ -23,8 +23,8 @@ class Skipped(NamedTuple):
     Attributes:
         path: of the file, or of the folder of a video.
         reason: why, in one line.
-        split: that it would belong to, empty if it is of none.
-        name: that the video would have.
+        split: the split that it would belong to, empty if none.
+        name: the name that the video would have.
     """
 
     path: Path
@@ -38,10 +38,10 @@ class Video:
     """One video of a data set.
 
     Attributes:
-        name: of its folder of maps, as published.
+        name: as published, which also names its folder of maps.
         split: the part of the data set that it belongs to.
         source: a video file or a folder of images.
-        names: of its frames, as published: what their ground truth and predictions are called.
+        names: of its frames, as published, which also name the files of ground truth and predictions.
         maps: folder of the saliency maps, None without.
         fixations: folder of the fixation maps, None without.
         gaze: file of the gaze points, None without.
@@ -58,15 +58,15 @@ class Video:
     viewing: Viewing | None = None
 
     def frames(self) -> Iterator[Frame]:
-        """Its frames, decoded.
+        """Yield its decoded frames.
 
         Raises:
-            BadInput: it is damaged: frames after the damage could not be told from their neighbours.
+            BadInput: it is damaged: the numbers of frames after the damage would be uncertain.
         """
         return read_frames(self.source, strict=True)
 
     def as_json(self) -> dict[str, Any]:
-        """Return what `from_json` makes the same video of."""
+        """Return a JSON table of the video, for `from_json`."""
         return json.loads(json.dumps(asdict(self), default=lambda path: str(path.resolve())))
 
     @classmethod
@@ -78,14 +78,14 @@ class Video:
 
     @property
     def has_truth(self) -> bool:
-        """Return whether anything is known of where people looked."""
+        """Return whether it has ground truth."""
         return self.gaze is not None or (self.maps is not None and self.fixations is not None)
 
     def truth(self, index: int) -> GroundTruth | None:
-        """Return where people looked in a frame, None where that is not known.
+        """Return the ground truth of a frame, None if it has none.
 
         Raises:
-            BadInput: a file of it cannot be read, or its map and its fixations differ in size.
+            BadInput: one of its files cannot be read, or its saliency map and its fixation map differ in size.
         """
         if self.gaze is not None:
             return truth_of(read_gaze(self.gaze).at(index), self.viewing)
@@ -98,7 +98,7 @@ class Video:
         return GroundTruth(saliency, fixations)
 
     def truth_files(self, index: int) -> tuple[Path, Path] | None:
-        """Return the files of a frame's saliency map and fixations, None if one of them is not there."""
+        """Return the files of a frame's saliency map and fixation map, None if one of them is missing."""
         if self.maps is None or self.fixations is None:
             return None
         saliency = _first_of(self.maps, self.names[index], _PICTURES)
@@ -107,14 +107,14 @@ class Video:
 
 
 PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg")
-"""Of maps and fixations; as published, they are PNG."""
+"""Suffixes of maps and fixations; as published, they are PNG."""
 
 
 _PICTURES = tuple(f"{{}}{suffix}" for suffix in PICTURE_SUFFIXES)
 
 
 def _first_of(folder: Path, name: str, patterns: Sequence[str]) -> Path | None:
-    """Return the first file of a frame that is there, its name with leading zeros or without them; None without."""
+    """Return the first existing file of a frame, its name with or without leading zeros; None if there is none."""
     names = (name, str(int(name))) if name.isdecimal() else (name,)
     places = (folder / pattern.format(each) for pattern in patterns for each in names)
     return next((place for place in places if place.exists()), None)
@@ -127,7 +127,7 @@ _READERS = 8
 def count_frames(root: Path, videos: Iterable[Path]) -> dict[Path, int | str]:
     """Return the number of frames of each video, or why it cannot be opened.
 
-    What is known is kept in the cache, for each video beside a key of its size and time.
+    Counts are cached, each with a key of the video's size and modification time.
 
     Args:
         root: the data set's folder.

@@ -1,4 +1,4 @@
-"""Where people looked: saliency maps, fixation maps and gaze points, read from files."""
+"""Ground truth read from files: saliency maps, fixation maps and gaze points."""
 
 import io
 import json
@@ -38,7 +38,7 @@ def read_arrays(path: Path) -> dict[str, np.ndarray]:
     """
     try:
         if path.suffix.lower() == ".mat":
-            from scipy.io import loadmat  # which is slow to import, as is its neighbour
+            from scipy.io import loadmat  # both are slow to import
             from scipy.sparse import issparse
 
             found = {name: array for name, array in loadmat(path).items() if not name.startswith("__")}
@@ -57,7 +57,7 @@ def read_arrays(path: Path) -> dict[str, np.ndarray]:
 
 
 def read_fields(path: Path, names: Sequence[str], what: str) -> list[np.ndarray]:
-    """Return the arrays of these names out of an .npz or a .mat that holds ``what``.
+    """Return the arrays of these names from an .npz or a .mat that holds ``what``, as errors call it.
 
     Raises:
         BadInput: it cannot be read, or one of them is missing.
@@ -70,11 +70,11 @@ def read_fields(path: Path, names: Sequence[str], what: str) -> list[np.ndarray]
 
 
 class GroundTruth(NamedTuple):
-    """Where people looked in one frame.
+    """The ground truth of one frame.
 
     Attributes:
-        saliency: (H, W) float32, a density up to a factor.
-        fixations: (H, W) bool.
+        saliency: (H, W) float32 saliency map, a density up to a factor.
+        fixations: (H, W) bool fixation map.
     """
 
     saliency: Map
@@ -84,19 +84,19 @@ class GroundTruth(NamedTuple):
 FIELDS_OF_POINTS = ("frame", "viewer", "x", "y")
 FIELDS_OF_VIDEO = ("frames", "width", "height")
 ASSUMED_WIDTH_DEGREES = 32.0
-"""How wide a picture is taken to have been for its observers, where a data set does not tell."""
+"""Width of a picture in degrees of visual angle that is assumed for data sets that do not state it."""
 
-# What no width, height or number of frames reaches.
+# Upper bound of a width, height or number of frames.
 _MOST = 2**31
 
 
 @dataclass(frozen=True)
 class Viewing:
-    """How large a picture was for its observers, and how far a fixation spreads in its saliency map.
+    """The visual angle of a picture for its observers, and the Gaussian that turns gaze points into a saliency map.
 
     Attributes:
         pixels_per_degree: of visual angle.
-        assumed: whether that is `ASSUMED_WIDTH_DEGREES`' guess.
+        assumed: whether that follows from `ASSUMED_WIDTH_DEGREES`.
         sigma_degrees: standard deviation of the Gaussian at every gaze point.
     """
 
@@ -120,7 +120,7 @@ class Gaze:
 
     Attributes:
         frame: (n,) frame of each point, from 0, ascending.
-        observer: (n,) who looked.
+        observer: (n,) number of each point's observer.
         x: (n,) pixels from the centre of the leftmost pixel.
         y: (n,) pixels from the centre of the topmost pixel.
         size: (height, width) of the video.
@@ -148,7 +148,7 @@ class Gaze:
         return replace(self, frame=frame, observer=observer, x=x, y=y)
 
     def inside(self) -> Image:
-        """Return (n,) bool: which points have a nearest pixel in the picture; what is no number has none."""
+        """Return (n,) bool: whether a point's nearest pixel is in the picture; False for NaN."""
         row, column = np.rint(self.y), np.rint(self.x)
         return (row >= 0) & (row < self.size[0]) & (column >= 0) & (column < self.size[1])
 
@@ -165,7 +165,7 @@ def blur(counts: Map, sigma: float) -> Map:
     rows, columns = np.flatnonzero(counts.any(axis=1)), np.flatnonzero(counts.any(axis=0))
     if not 0 < 4 * len(rows) <= len(counts):
         return cv2.GaussianBlur(counts, (0, 0), sigma, borderType=cv2.BORDER_REFLECT)
-    # Few points: the same sums, as a product of a Gaussian for each row and one for each column that has any.
+    # Few points: the same sums, as a product of a Gaussian for each row and one for each column that has points.
     down, across = (
         np.stack([_gaussian(int(place), length, sigma) for place in places])
         for places, length in zip((rows, columns), counts.shape, strict=True)
@@ -173,9 +173,9 @@ def blur(counts: Map, sigma: float) -> Map:
     return down.T @ (counts[np.ix_(rows, columns)] @ across)
 
 
-@lru_cache(maxsize=2048)  # the same places come again, in other frames and for fewer observers
+@lru_cache(maxsize=2048)  # the same places recur, in other frames and for subsets of observers
 def _gaussian(place: int, length: int, sigma: float) -> Map:
-    """Return (length,) float32: a Gaussian at a place, as OpenCV's blur cuts it off and reflects it."""
+    """Return (length,) float32: a Gaussian at a place, truncated and reflected as OpenCV's blur does."""
     point = np.zeros((1, length), np.float32)
     point[0, place] = 1
     return cv2.GaussianBlur(point, (0, 1), sigma, borderType=cv2.BORDER_REFLECT)[0]
@@ -201,7 +201,7 @@ def _read_gaze(path: Path, _written: int) -> Gaze:
     if any(each.ndim or each.dtype.kind not in "iuf" or not 1 <= each < _MOST or each % 1 for each in sizes):
         raise BadInput(f"{path}: {', '.join(FIELDS_OF_VIDEO)} are whole numbers from 1")
     if not (np.isfinite(given[0]).all() and (given[0] % 1 == 0).all()):
-        raise BadInput(f"{path}: frame holds what is no number of a frame; frames count from 0")
+        raise BadInput(f"{path}: frame holds values that are no whole numbers; frames count from 0")
     order = np.argsort(given[0], kind="stable")
     frame, observer, x, y = (each[order] for each in given)
     frames, width, height = map(int, sizes)
@@ -209,7 +209,7 @@ def _read_gaze(path: Path, _written: int) -> Gaze:
 
 
 def _read_lists(path: Path) -> Gaze:
-    """Read a JSON list with the points [x, y] of every frame, in pixels; who looked is not told, so all are of one."""
+    """Read a JSON list with the points [x, y] of every frame, in pixels; without observers, so all have the same."""
     kinds = ValueError, TypeError, OverflowError, RecursionError
     with refusing(f"{path}: not a list with the points [x, y] of every frame", *kinds, remedy="fetch it anew"):
         lists = [np.array(points, float).reshape(len(points), 2) for points in json.loads(path.read_bytes())]
@@ -219,22 +219,23 @@ def _read_lists(path: Path) -> Gaze:
 
 
 def size_beside(path: Path) -> tuple[int, int]:
-    """Return (height, width) of the pictures of fixations beside AViMoS' JSON, which are as large as the video.
+    """Return (height, width) of the fixation maps beside AViMoS' JSON, which are as large as the video.
 
     Raises:
-        BadInput: they are not there.
+        BadInput: they are missing.
     """
     height, width = read_grey(images_in(path.with_name("fixations"))[0]).shape
     return height, width
 
 
 def gaze_file(gaze: Gaze, fps: float, kind_of_places: type[np.floating[Any]] = np.float16) -> bytes:
-    """Return an .npz of gaze, by observer, in the small types in which it is handed round, wider where they must be.
+    """Return an .npz of gaze, ordered by observer, in the compact types of published files, wider where necessary.
 
     Args:
         gaze: of a video.
         fps: of the video.
-        kind_of_places: float16, as others have it, moves points of pictures wider than 512 by up to a pixel.
+        kind_of_places: type of x and y; float16, as published, moves points by up to a pixel if a picture is wider than
+            512.
     """
     order = np.argsort(gaze.observer, kind="stable")
     height, width = gaze.size
@@ -243,7 +244,7 @@ def gaze_file(gaze: Gaze, fps: float, kind_of_places: type[np.floating[Any]] = n
         needed = np.min_scalar_type(-int(counts.max(initial=1)))
         fields[name] = counts[order].astype(np.promote_types(kind, needed))
     for name, places, end in (("x", gaze.x, width - 0.5), ("y", gaze.y, height - 0.5)):
-        # Rounding may put a point near the right edge, or the lower one, out of the frame.
+        # Rounding may move a point near the right or the lower edge out of the frame.
         most = np.nextafter(kind_of_places(end), kind_of_places(0))
         fields[name] = np.minimum(places[order].astype(kind_of_places), most)
     file = io.BytesIO()
@@ -252,10 +253,10 @@ def gaze_file(gaze: Gaze, fps: float, kind_of_places: type[np.floating[Any]] = n
 
 
 def read_viewing(root: Path, name: str, width: int) -> Viewing:
-    """Return what GAZE.json says of a video's size in degrees, else the assumption.
+    """Return a video's viewing conditions from GAZE.json, or the assumed ones.
 
     Raises:
-        BadInput: GAZE.json is there, and cannot be read.
+        BadInput: GAZE.json exists, and cannot be read.
     """
     path = root / "GAZE.json"
     wrong = f"{path}: not a JSON object with an entry for each video"
@@ -265,19 +266,19 @@ def read_viewing(root: Path, name: str, width: int) -> Viewing:
 
 
 def truth_of(points: Gaze, viewing: Viewing | None) -> GroundTruth:
-    """Return maps of gaze points."""
+    """Return the ground truth that gaze points make."""
     assert viewing is not None
     counts = points.counts()
     return GroundTruth(blur(counts, viewing.sigma), counts > 0)
 
 
 def places_of(fixations: Image) -> np.ndarray:
-    """Return the middles of a map's fixated pixels: (n, 2), row and column as parts of the sides."""
+    """Return the centres of a map's fixated pixels: (n, 2), row and column as fractions of height and width."""
     return (np.argwhere(fixations) + 0.5) / fixations.shape
 
 
 def as_fixations(places: np.ndarray, size: tuple[int, ...]) -> Image:
-    """Return a fixation map (H, W) bool of any size, from places (n, 2) as parts of height and width."""
+    """Return a fixation map (H, W) bool of any size, from places (n, 2) as fractions of height and width."""
     fixations = np.zeros(size, bool)
     fixations[tuple((places * size).astype(int).T)] = True
     return fixations

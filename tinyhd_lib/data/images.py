@@ -1,4 +1,4 @@
-"""Pictures: in files, read and written; in memory; and a video's frames, upright and in the usual range of tones."""
+"""Read and write image files, check pictures in memory, and convert decoded frames to upright 8-bit RGB."""
 
 import base64
 import os
@@ -26,12 +26,12 @@ _IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", "
 
 
 def is_image(path: Path) -> bool:
-    """Return whether a file is called like an image; those that begin with a dot are some system's own."""
+    """Return whether a file is named like an image; names that begin with a dot belong to the system."""
     return path.suffix.lower() in _IMAGE_SUFFIXES and not path.name.startswith(".")
 
 
 def number_order(path: Path) -> list[str]:
-    """Return what file names sort by, numbers in them taken as numbers: frame 10 comes after frame 9."""
+    """Return a sort key for file names that orders by their numbers: frame 10 comes after frame 9."""
     return [part.zfill(20) for part in re.split(r"(\d+)", path.name)]
 
 
@@ -39,7 +39,7 @@ def images_in(folder: Path) -> list[Path]:
     """Return the images of a folder in the order of their numbers.
 
     Raises:
-        BadInput: there are none, or two of one name; the folder cannot be read.
+        BadInput: there are none, or two of the same name; the folder cannot be read.
     """
     with refusing(f"{folder}: cannot be read", OSError):
         images = [path for path in folder.iterdir() if is_image(path) and path.is_file()]
@@ -51,10 +51,10 @@ def images_in(folder: Path) -> list[Path]:
 
 
 def check_shape(path: Path, image: Image, shape: tuple[int, ...] | None) -> tuple[int, ...]:
-    """Return the shape of an image of a folder.
+    """Return the shape of an image in a folder, given that of the images before it.
 
     Raises:
-        BadInput: those before it have another.
+        BadInput: it differs from theirs.
     """
     if shape not in (None, image.shape):
         raise BadInput(f"{path}: {image.shape[1]}x{image.shape[0]}, but the images before it are {shape[1]}x{shape[0]}")
@@ -73,7 +73,7 @@ def decode_image(path: Path, mode: int) -> Image | None:
     """
     with refusing(f"{path}: cannot be read", OSError):
         content = path.read_bytes() or b"\0"
-    if content.startswith(_SIGNATURE) and len(content) >= 24:  # a small file may say that it is very large
+    if content.startswith(_SIGNATURE) and len(content) >= 24:  # a small file may declare a huge picture
         width, height = struct.unpack(">II", content[16:24])
         if width * height > most_pixels():
             raise BadInput(f"{path}: {width}x{height} pixels are too many; if that is right, set {_MOST_PIXELS} higher")
@@ -83,12 +83,12 @@ def decode_image(path: Path, mode: int) -> Image | None:
 
 
 def most_pixels() -> int:
-    """Return how many pixels a picture has at most, 100 million; the environment's TINYHD_MOST_PIXELS may differ."""
+    """Return the largest allowed number of pixels of a picture: TINYHD_MOST_PIXELS, by default 100 million."""
     return int(os.environ.get(_MOST_PIXELS, "100000000"))
 
 
 def read_colours(path: Path) -> Image:
-    """Return (H, W, 3) uint8 RGB of an image file, turned where it says so.
+    """Return (H, W, 3) uint8 RGB of an image file, rotated as its metadata says.
 
     Raises:
         BadInput: it cannot be read, or does not decode.
@@ -107,7 +107,7 @@ def as_png(image: Image) -> bytes:
 
 
 def as_address(content: bytes, kind: str) -> str:
-    """Return an image file of a kind, such as ``png``, as an address that holds it, for a page that needs no others."""
+    """Return an image file of a kind, such as ``png``, as a data URL, for a self-contained page."""
     return f"data:image/{kind};base64,{base64.b64encode(content).decode()}"
 
 
@@ -120,9 +120,9 @@ def read_grey(path: Path) -> Image:
     image = _decoded(path, cv2.IMREAD_UNCHANGED)
     if image.ndim == 2:
         return image
-    # Channels of grey levels that differ by no more were written by a lossy encoder.
+    # A lossy encoder makes the channels of a grey picture differ by up to this much.
     if np.ptp(image[..., :3], axis=-1).max() > 16:
-        raise BadInput(f"{path}: a colour picture, of which nobody can tell what is more salient; save grey levels")
+        raise BadInput(f"{path}: a colour picture, whose colours are not ordered by saliency; save grey levels")
     return cv2.cvtColor(image[..., :3], cv2.COLOR_BGR2GRAY)
 
 
@@ -160,10 +160,10 @@ def to_image(picture: Any, what: str) -> Image:
 
     Args:
         picture: an array or tensor (H, W, 3) or (3, H, W) of uint8 or of floats from 0 to 1, or a PIL image.
-        what: it is called in errors.
+        what: its name in errors.
 
     Raises:
-        BadInput: it is none.
+        BadInput: it is no such picture.
     """
     if hasattr(picture, "convert"):  # PIL's
         picture = picture.convert("RGB")
@@ -182,13 +182,13 @@ def to_image(picture: Any, what: str) -> Image:
 
 
 TONES = {16: "PQ", 18: "HLG"}
-"""FFmpeg's numbers of the transfer curves of a high dynamic range (SMPTE ST 2084 and ARIB STD-B67)."""
+"""FFmpeg's numbers of the HDR transfer curves (SMPTE ST 2084 and ARIB STD-B67)."""
 
 
 class Upright:
-    """From decoded frames to (H, W, 3) uint8 RGB, as large as the first one, turned and mirrored as the video says.
+    """Convert decoded frames to (H, W, 3) uint8 RGB, at the first one's size, rotated and mirrored as the video says.
 
-    A high dynamic range is mapped to the usual one, of which the models have learnt.
+    HDR is tone-mapped to the standard dynamic range that the models were trained on.
     """
 
     def __init__(self) -> None:
@@ -209,7 +209,7 @@ class Upright:
 
 
 def oriented(image: Image, matrix: np.ndarray) -> Image:
-    """Return a picture turned and mirrored as a display matrix (3, 3) says, of which only signs and places count.
+    """Return a picture rotated and mirrored by a display matrix (3, 3), of which only signs and places count.
 
     Source: ISO/IEC 14496-12, the matrix of a track header: x' = a x + c y, y' = b x + d y.
     """
@@ -221,7 +221,7 @@ def oriented(image: Image, matrix: np.ndarray) -> Image:
 
 @cache
 def _usual_range(tone: str) -> Image:
-    """Return (65536,) uint8: what each level of a high dynamic range becomes; paper, at 203 nits, is nearly white.
+    """Return (65536,) uint8: the tone-mapped value of each HDR level; reference white, at 203 nits, is nearly white.
 
     Source: ITU-R BT.2100 for the curves, BT.2408 for white.
     """

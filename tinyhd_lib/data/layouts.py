@@ -1,4 +1,4 @@
-"""How each kind of data set lies on disk: one function a layout, from a root folder to its videos, and a table of them.
+"""The layout of each kind of data set on disk: one function per layout, from a root folder to its videos, and a table.
 
 Source: the layouts of the data sets as their authors published them, see docs/model.md.
 """
@@ -22,9 +22,9 @@ class PublishedSplit(NamedTuple):
     Attributes:
         kind: a name of `tinyhd_lib.data.datasets.KINDS`.
         name: of the split.
-        videos: how many (shots, for Hollywood-2), None if that is not known.
-        frames: of all of them together, likewise.
-        numbers: of the videos, where numbers decide.
+        videos: number of videos (shots, for Hollywood-2), None if unknown.
+        frames: number of frames of all of them, None if unknown.
+        numbers: the numbers of its videos, where a video's number decides its split.
     """
 
     kind: str
@@ -37,7 +37,7 @@ class PublishedSplit(NamedTuple):
 DHF1K_SPLITS = (
     PublishedSplit("dhf1k", "train", 600, 346_140, range(1, 601)),
     PublishedSplit("dhf1k", "validation", 100, 60_273, range(601, 701)),
-    PublishedSplit("dhf1k", "test", 300, 176_192, range(701, 1001)),  # where people looked is kept by the benchmark
+    PublishedSplit("dhf1k", "test", 300, 176_192, range(701, 1001)),  # only the benchmark has its ground truth
 )
 
 PUBLISHED_SPLITS = (
@@ -49,19 +49,19 @@ PUBLISHED_SPLITS = (
 
 
 _DHF1K_TRUTHS = ("annotation", "train", "val", "validation", "test", "")
-"""Folders in which each video's maps and fixations are found, in a folder of its number, perhaps with its frames."""
+"""Folders that may hold each video's maps and fixations, and sometimes frames, in a subfolder named by its number."""
 
 _DHF1K_VIDEOS = ("video", "videos", "frames", "")
-"""Folders in which the videos themselves are found, or folders of their frames."""
+"""Folders that may hold the videos themselves, or folders of their frames."""
 
 
 def find_dhf1k(root: Path) -> Iterator[Video | Skipped]:
-    """DHF1K as published, or as others store it: videos or frames, beside the annotations or among them, or none.
+    """Yield the videos of DHF1K in its published layout or common others: videos or frames, apart or with annotations.
 
-    The number tells the split; nothing is known of the test split's observers. Where nobody has the frames, the maps
-    take their place, for scores need none.
+    The number decides the split; the test split has no ground truth. If there are neither videos nor frames, the maps
+    are used as frames, since scoring needs none.
     """
-    for base in (root, *filter(Path.is_dir, _listed(root))):  # it may have been unpacked into a folder of its name
+    for base in (root, *filter(Path.is_dir, _listed(root))):  # it may have been unpacked into a subfolder
         maps = _numbered(base, _DHF1K_TRUTHS, "maps")
         videos = _dhf1k_videos(base) or list(maps.items())
         if videos:
@@ -80,12 +80,12 @@ def find_dhf1k(root: Path) -> Iterator[Video | Skipped]:
 
 
 def dhf1k_split(number: int) -> str:
-    """Return the split of DHF1K that a number is of, empty if it is of none."""
+    """Return the split of DHF1K that a video's number belongs to, empty if none."""
     return next((row.name for row in DHF1K_SPLITS if number in row.numbers), "")
 
 
 def _dhf1k_videos(base: Path) -> list[tuple[int, Path]]:
-    """Return the numbers and files of the videos, and folders of frames where a number has no file."""
+    """Return the numbers and files of the videos, or folders of frames for numbers without a file."""
     paths = [path for place in _DHF1K_VIDEOS for path in _videos_in(base / place)]
     files = [(int(path.stem), path) for path in paths if path.stem.isdecimal()]
     frames = _numbered(base, _DHF1K_TRUTHS, "images")
@@ -94,13 +94,13 @@ def _dhf1k_videos(base: Path) -> list[tuple[int, Path]]:
 
 
 def _numbered(base: Path, places: Iterable[str], below: str = "") -> dict[int, Path]:
-    """Return the folders that are called by a number, or one in each of them; of equal numbers, the first place's."""
+    """Return the folders named by a number, or their subfolder ``below``; of equal numbers, the first place's."""
     numbered = [folder for place in places for folder in _listed(base / place) if folder.name.isdecimal()]
     return {int(folder.name): folder / below for folder in reversed(numbered) if (folder / below).is_dir()}
 
 
 def find_shots(root: Path) -> Iterator[Video | Skipped]:
-    """UCF-Sports and Hollywood-2: a folder of images a video or shot, whose file names are its frames' names."""
+    """Yield the videos of UCF-Sports, or the shots of Hollywood-2: folders of images, named like the frames."""
     for split in ("training", "testing"):
         for folder in filter(Path.is_dir, _listed(root / split)):
             images = folder / "images"
@@ -113,14 +113,14 @@ def find_shots(root: Path) -> Iterator[Video | Skipped]:
 
 
 def find_kinetics(root: Path) -> Iterator[Video | Skipped]:
-    """Kinetics-400: splits train, val, or train_256 and the like, in folders by class or not; no gaze is known."""
+    """Yield the videos of Kinetics-400: splits train, val, train_256 and the like, with or without class folders."""
     for folder in _listed(root):
         if re.fullmatch(r"(train|val)(_\d+)?", folder.name):
             yield from find_folder(folder, folder.name)
 
 
 def find_gaze(root: Path) -> Iterator[Video | Skipped]:
-    """Videos with the gaze points of their observers beside them, in files of the same name; a split in each folder."""
+    """Yield videos with gaze points in an .npz of the same name beside them; every folder is a split."""
     folders = [root, *(folder for folder in _listed(root) if folder.is_dir() and _videos_in(folder))]
     for points in (points for folder in folders for points in sorted(folder.glob("*.npz"))):
         folder, name = points.parent, points.stem
@@ -139,9 +139,9 @@ def find_gaze(root: Path) -> Iterator[Video | Skipped]:
 
 
 def find_avimos(root: Path) -> Iterator[Video | Skipped]:
-    """AViMoS (AIM 2024) and the set of NTIRE 2026: videos, and the points of each frame of a video in a JSON file.
+    """Yield the videos of AViMoS (AIM 2024) and of NTIRE 2026's set, with each video's gaze points in a JSON file.
 
-    Videos without points are of the split test, where the benchmark keeps them.
+    Videos without points belong to the split test, whose points the benchmark keeps.
     """
     found = sorted(root.glob("Fixations*/**/fixations.json"))
     points = {(_part_of_avimos(path.relative_to(root)) or "test", path.parent.name): path for path in found}
@@ -168,19 +168,19 @@ def _part_of_avimos(path: Path) -> str:
 
 
 def find_folder(folder: Path, split: str = "all") -> Iterator[Video | Skipped]:
-    """Any folder of videos; each is called by its path below it."""
+    """Yield the videos of any folder, named by their path relative to it."""
     paths = [path for below in (folder, *sorted(filter(Path.is_dir, folder.rglob("*")))) for path in _videos_in(below)]
     for path, count in count_frames(folder, paths).items():
         name = path.relative_to(folder).with_suffix("").as_posix()
-        if isinstance(count, str):  # why it has none
+        if isinstance(count, str):  # the reason why it has none
             yield Skipped(path, count, split, name)
         else:
             yield Video(name, split, path, tuple(map(str, range(count))))
 
 
 def _videos_in(folder: Path) -> list[Path]:
-    """Return the files that are called like videos; those that begin with a dot are some system's own."""
-    # A link that leads nowhere is a video too, one that cannot be opened.
+    """Return the files that are named like videos; names that begin with a dot belong to the system."""
+    # A broken link counts as a video, too: one that cannot be opened.
     return [path for path in _listed(folder) if is_video(path) and not path.is_dir()]
 
 
@@ -196,11 +196,11 @@ class Kind(NamedTuple):
     """A kind of data set.
 
     Attributes:
-        name: as the command line has it.
-        find: its videos and the files that had to be skipped, from the root folder.
-        evaluated: the split that is scored by default, None for all there is.
-        fitted: the split that a centre bias is learnt from, None where there is none.
-        layout: what a root folder holds, in words.
+        name: its name on the command line.
+        find: yields the videos below a root folder, and the files that had to be skipped.
+        evaluated: the split that is scored by default, None for all.
+        fitted: the split that a centre bias is learnt from, None if there is none.
+        layout: a phrase that describes the contents of a root folder.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""How an export of gaze is taken: name, default and check of each option. The columns stand in trackers.toml."""
+"""The options of importing gaze from an eye tracker. The columns of each tracker are in trackers.toml."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,21 +9,22 @@ from tyro.conf import Positional
 
 @dataclass(frozen=True, kw_only=True)
 class GazeImport:
-    """Say which exports of gaze become a video's gaze points, and how."""
+    """Say which exported files are imported as a video's gaze points, and how."""
 
     files: Positional[tuple[Path, ...]]
-    """Exports as text, separated by commas, tabs or semicolons; of one observer each, or of several."""
+    """Exported text files, separated by commas, tabs or semicolons; each with one or several observers."""
     kind: Literal["tobii", "pupil", "eyelink", "gazepoint", "csv"]
-    """Who wrote them; csv has columns time, x, y, and perhaps duration, observer, valid."""
+    """The tracker that wrote them; csv for any file with columns time, x, y, and perhaps duration, observer, valid."""
     video: Path
-    """What was looked at; it is copied beside its gaze."""
+    """The video that was watched; it is copied into the data set."""
     out: Path
-    """The folder of the data set, which may hold other videos."""
+    """The folder of the data set, which may hold other videos already."""
     only: str | None = None
-    """COLUMN=VALUE: the rows that are of this video, where a file has others too."""
+    """COLUMN=VALUE: selects the rows of this video, if the files hold several."""
     unit: Literal["s", "ms", "us", "ns"] | None = None
-    """Of times, where the columns do not say it rightly."""
+    """Unit of times, if the columns do not state it correctly."""
     start: float | None = None
-    """When the video began, in seconds of the tracker's clock; its first row, or 0 where that counts from the start."""
+    """Start of the video, in seconds of the tracker's clock; if None, the first row, or 0 for a clock that starts with
+    the video."""
     screen: str | None = None
-    """WIDTHxHEIGHT of what x and y are of, if that is a screen with the video in its middle, as large as it fits."""
+    """WIDTHxHEIGHT of the screen, if x and y are screen coordinates; the video is centred on it, as large as fits."""

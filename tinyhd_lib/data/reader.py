@@ -1,4 +1,4 @@
-"""Any frame of a video by its number, as `read_frames` counts them, without decoding all that come before it."""
+"""Random access to the frames of a video by their index in `read_frames`, without decoding all that precede."""
 
 from collections import OrderedDict
 from collections.abc import Iterator
@@ -14,27 +14,27 @@ from tinyhd_lib.data.transforms import Image
 from tinyhd_lib.data.video import Damage, decode, open_video, probe, read_frames, source_files
 from tinyhd_lib.errors import BadInput
 
-# Frames further ahead than this are sought from a key frame; nearer ones are decoded on the way.
+# Frames further ahead than this are reached by seeking to a key frame; nearer ones by decoding up to them.
 _NEAR = 48
-# Frames before the wanted one that are kept when they are passed: for steps backwards.
+# Frames before the wanted one that are kept when they are decoded on the way, for stepping backwards.
 _BEHIND = 24
 
 
 class VideoReader(ExitStack):
-    """A video whose frames are looked at in any order; the latest ones are kept in a bounded cache.
+    """A video whose frames are read in any order; the latest ones are kept in a bounded cache.
 
-    Use it as a context manager, or `close` it. A video is sought by its presentation times. Where it has none to be
-    trusted, or is damaged, frames are counted from its start instead: right, and slow backwards.
+    Use it as a context manager, or `close` it. Frames are sought by their presentation times. If these are missing or
+    unreliable, or the video is damaged, frames are counted from the start instead: correct, but slow backwards.
 
     Args:
         path: a video file or a folder of images.
-        frames: how many decode, if that is known: a video that promises another number is damaged.
-        width: of the pictures, at most; larger ones are scaled down. None for their own.
+        frames: number of frames that decode, if known: a video that promises another number is damaged.
+        width: maximum width of the pictures; larger ones are scaled down. None for their own.
 
     Attributes:
-        count: how many frames there are.
-        times: of each, in seconds since the first.
-        keys: numbers of those that decode without others, as far as they are known.
+        count: number of frames.
+        times: time of each frame, in seconds since the first.
+        keys: indices of the key frames, as far as they are known.
 
     Raises:
         BadInput: as `tinyhd_lib.data.video.probe`.
@@ -61,7 +61,7 @@ class VideoReader(ExitStack):
         self._video = None if self._images else self.enter_context(_OpenVideo(path, list(marks)))
 
     def __getitem__(self, index: int) -> Image:
-        """(H, W, 3) uint8 RGB, upright.
+        """Return a frame, (H, W, 3) uint8 RGB, upright.
 
         Raises:
             IndexError: there is no such frame.
@@ -69,7 +69,7 @@ class VideoReader(ExitStack):
         """
         if not 0 <= index < self.count:
             raise IndexError(f"{self.path}: frame {index} of {self.count}")
-        with self._lock:  # a viewer's threads look at one video
+        with self._lock:  # a viewer's threads share one reader
             if index not in self._kept:
                 self._fetch(index)
             self._kept.move_to_end(index)
@@ -94,11 +94,11 @@ class VideoReader(ExitStack):
 
 
 class _OpenVideo(ExitStack):
-    """A video that is open at some frame.
+    """An open video with its decoding position.
 
     Args:
         path: of the video.
-        marks: when each frame is shown, in the video's own clock; empty where frames must be counted from the start.
+        marks: presentation time of each frame, in the video's time base; empty to count frames from the start.
     """
 
     def __init__(self, path: Path, marks: list[int]) -> None:
@@ -108,7 +108,7 @@ class _OpenVideo(ExitStack):
         self.upright = Upright()
         self._open()
         if marks:
-            self.upright(next(self._frames))  # its size is everybody's
+            self.upright(next(self._frames))  # its size is used for all frames
             self._next = 1
 
     def _open(self) -> None:
@@ -118,7 +118,7 @@ class _OpenVideo(ExitStack):
         self._next = 0
 
     def until(self, index: int) -> dict[int, av.VideoFrame]:
-        """Return the wanted frame, where it decodes, and some of those that are passed on the way to it."""
+        """Return the wanted frame, if it decodes, with some of the frames that were decoded on the way to it."""
         sought = bool(self._marks) and not self._next <= index < self._next + _NEAR
         if sought:
             self._container.seek(self._marks[index], stream=self._stream, backward=True)
@@ -128,9 +128,9 @@ class _OpenVideo(ExitStack):
         passed: dict[int, av.VideoFrame] = {}
         for decoded in self._frames:
             number = self._numbers.get(decoded.pts) if self._marks else self._next
-            # What leans on frames before the one that was sought does not decode to what it shows.
+            # After a seek, frames that refer to earlier ones decode wrongly until a key frame.
             if number is None or number > index or (sought and not decoded.key_frame):
-                self._marks = []  # they are not to be trusted: from now on, frames are counted
+                self._marks = []  # unreliable: from now on, frames are counted
                 self._open()
                 return self.until(index)
             self._next, sought = number + 1, False
@@ -141,18 +141,18 @@ class _OpenVideo(ExitStack):
         return passed
 
     def _decoded(self) -> Iterator[av.VideoFrame]:
-        """Yield what decodes from here on."""
+        """Yield the frames that decode from the current position on."""
         return decode(self._container, self._stream, Damage(self._path, strict=False))
 
 
 def _marks(path: Path) -> tuple[dict[int, float], list[int]]:
-    """Return when the frame of every packet is shown, in order; none if that cannot be told.
+    """Return the presentation times of a video's packets, in order; empty if they are unreliable.
 
     Returns:
-        seconds since the first frame, by times in the video's own clock; and the numbers of the key frames.
+        seconds since the first frame, by times in the video's time base; and the indices of the key frames.
     """
     with open_video(path) as (container, stream):
-        # Not the packets themselves, for they hold all of the video.
+        # Not the packets themselves, which together hold the whole video.
         packets = [(p.pts, p.dts, p.is_keyframe, p.is_discard) for p in container.demux(stream) if p.size]
         shown = [pts for pts, _, _, is_discard in packets if not is_discard]
         known = sorted(time for time in shown if time is not None)
@@ -167,7 +167,7 @@ def _marks(path: Path) -> tuple[dict[int, float], list[int]]:
 
 
 def narrowed(image: Image, width: int | None) -> Image:
-    """Return a picture no wider than that, in its shape; None for as it is."""
+    """Return a picture scaled down to at most this width, keeping its aspect; unchanged if None."""
     if width is None or image.shape[1] <= width:
         return image
     height = max(1, round(image.shape[0] * width / image.shape[1]))

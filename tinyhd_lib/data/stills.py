@@ -1,4 +1,4 @@
-"""Photographs as clips: each is looked at for a moment, while the view glides over it and the fixations go with it."""
+"""Photographs as clips of sixteen frames: the view zooms and pans over the photograph, and its fixations move along."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,19 +15,19 @@ from tinyhd_lib.files import write_atomically
 from tinyhd_lib.models.spec import CLIP_FRAMES
 
 _LEAST = 0.7
-"""The least part of a photograph's width and height that is in view."""
+"""Smallest fraction of a photograph's width and height that is in view."""
 
 
 def clips_of_stills(folder: Path, out: Path, seed: int = 0) -> Iterator[Path]:
     """Write photographs with fixations as a data set of the kind gaze, and yield the path of each video.
 
-    A quarter of them stands still; in the others the view zooms and pans. Every fixation counts for all sixteen frames.
+    A quarter of them is static; in the others the view zooms and pans. Every fixation counts for all sixteen frames.
 
     Args:
-        folder: photographs, each called by its number, and ``fixations.npz`` with ``image`` (that number),
-            ``observer``, ``x``, ``y`` of every fixation, in pixels.
-        out: of the data set.
-        seed: decides how the view moves.
+        folder: photographs, each named by a number, and ``fixations.npz`` with ``image`` (that number), ``observer``,
+            ``x``, ``y`` of every fixation, in pixels.
+        out: folder of the data set to write.
+        seed: of the zooms and pans.
 
     Raises:
         BadInput: it is no such folder, or a photograph cannot be read.

@@ -1,4 +1,4 @@
-"""Gaze as eye trackers export it, made a video of a data set of the kind gaze."""
+"""Import gaze that eye trackers exported, as a video of a data set of the kind gaze."""
 
 import logging
 import re
@@ -24,16 +24,16 @@ _SECONDS = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "μs": 1e-6, "µs": 1e-6, "ns": 1e
 _NEEDED = ("time", "x", "y")
 
 _NORMALISED = 2
-"""Where nearly all x and y are below, they are parts of a width and height: no picture is so small."""
+"""If nearly all x and y are below this, they are fractions of width and height: no picture is so small."""
 
 _NEARLY_ALL = 0.9
 
 
 def import_gaze(export: GazeImport) -> Gaze:
-    """Write a video with its gaze points into a folder, and return these: one a frame of each observer, the median.
+    """Write a video with its gaze points into a folder; return the points: one per frame and observer, the median.
 
     Raises:
-        BadInput: a file is no such export, or its times or places are hardly those of the video.
+        BadInput: a file is no such export, or its times or places do not fit the video.
     """
     video = export.out / export.video.name
     if not export.files:
@@ -61,10 +61,10 @@ def import_gaze(export: GazeImport) -> Gaze:
 
 
 def _read(path: Path, export: GazeImport) -> pd.DataFrame:
-    """Return a row a sample or fixation: time and end in seconds of the video, x, y and observer."""
+    """Return one row per sample or fixation: time and end in seconds of the video, x, y and observer."""
     table, units = _table(path)
     spelling = {str(name).lower(): str(name) for each in _LAYOUTS[export.kind] for name in each.values()}
-    spelt = {name: spelling.get(name.lower(), name) for name in table}  # as the layouts have it, whatever its capitals
+    spelt = {name: spelling.get(name.lower(), name) for name in table}  # column names match regardless of case
     table, units = table.rename(columns=spelt), units.rename(index=spelt)
     if export.only:
         name, _, value = export.only.partition("=")
@@ -101,7 +101,7 @@ def _read(path: Path, export: GazeImport) -> pd.DataFrame:
 
 
 def _table(path: Path) -> tuple[pd.DataFrame, pd.Series]:
-    """Return a file's cells as text, and by the names of its columns the units that stood in brackets after them."""
+    """Return a file's cells as text, and by column name the units that followed the names in brackets."""
     with path.open("rb") as file:
         begin = file.read(2)
     wide = "utf-16-le" if begin[1:] == b"\0" else "utf-16-be" if begin[:1] == b"\0" else "utf-8-sig"
@@ -116,8 +116,8 @@ def _table(path: Path) -> tuple[pd.DataFrame, pd.Series]:
 
 
 def _during(points: pd.DataFrame, length: float) -> pd.DataFrame:
-    """Return the points that are within a video of so many seconds."""
-    # Gaze that ends after a fiftieth of a video is in another unit of time.
+    """Return the points within a video of this length in seconds."""
+    # If gaze ends within the first fiftieth of a video, its times are in another unit.
     within = (points["end"] >= 0) & (points["time"] < length)
     if within.mean() < 0.5 or points["end"].max() < length / 50:
         told = f"times run from {points['time'].min():.4g} to {points['end'].max():.4g} s in a video of {length:.4g} s"
@@ -126,19 +126,19 @@ def _during(points: pd.DataFrame, length: float) -> pd.DataFrame:
 
 
 def _kept(points: pd.DataFrame, kept: pd.Series, why: str) -> pd.DataFrame:
-    """Return the points that are kept, and say how many are left out."""
+    """Return the points that are kept, and log how many are left out."""
     if not kept.all():
         logger.warning("left out, for they are %s: %d of %d points", why, (~kept).sum(), len(kept))
     return points[kept].copy()
 
 
 def _in_pixels(places: np.ndarray, size: np.ndarray, screen: str | None) -> np.ndarray:
-    """Return places (n, 2) in pixels of a video from the middle of its first, from parts of its size or of a screen's.
+    """Return places (n, 2) in pixels of a video, relative to the centre of its top left pixel.
 
     Args:
-        places: x and y from the top left corner.
+        places: x and y from the top left corner, in pixels or as fractions of the sides.
         size: (width, height) of the video.
-        screen: WIDTHxHEIGHT, with the video in its middle, as large as it fits; None where places are of the video.
+        screen: WIDTHxHEIGHT of a screen with the video centred, as large as it fits; None if places are of the video.
     """
     found = re.fullmatch(r"([1-9]\d{0,4})x([1-9]\d{0,4})", screen or "{}x{}".format(*size))
     if found is None:
@@ -150,7 +150,7 @@ def _in_pixels(places: np.ndarray, size: np.ndarray, screen: str | None) -> np.n
 
 
 def _inside(points: pd.DataFrame, width: int, height: int) -> pd.DataFrame:
-    """Return the points that are inside of the picture; refuse places that are of something else, or swapped."""
+    """Return the points inside of the picture; refuse places that are swapped, or in other coordinates."""
     inside, swapped = (
         points[across].between(-0.5, width - 0.5, "left") & points[down].between(-0.5, height - 0.5, "left")
         for across, down in (("x", "y"), ("y", "x"))

@@ -1,9 +1,9 @@
-"""From decoded frames to the model's input, and from its maps to grey levels, exactly as published. Pure functions.
+"""Convert decoded frames to the model's input, and its maps to grey levels, exactly as published. Pure functions.
 
-Source: docs/model.md, preprocessing and windows. A window is the 16 frames that the model sees, and each of its maps
-belongs to one. The windows of M end on every ``stride``-th frame and on the last one; each claims its last ``stride``
-frames; where two claim a frame, the later one has it. Those of S end on the frames that get the model's maps. In front
-of the first frame that frame is repeated. As published, M goes on by 16 frames, S by 1.
+Source: docs/model.md, preprocessing and windows. A window is the 16 frames of a model's input; each of its maps belongs
+to one frame. The windows of M models end on every ``stride``-th frame and on the last one; each owns its last
+``stride`` frames, except those that a later window owns. The windows of S models end on the frames that get their maps.
+Before the start of a video, its first frame is repeated. As published, the stride is 16 for M models and 1 for S.
 """
 
 from collections import deque
@@ -21,10 +21,10 @@ Image = npt.NDArray[Any]
 """A picture: uint8, (H, W, 3) RGB or (H, W) grey levels."""
 
 Map = npt.NDArray[Any]
-"""float32: a saliency map, or what the model computes it from."""
+"""float32: a saliency map, or the model's input."""
 
 Bounds = tuple[float, float]
-"""The saliencies that become black and white."""
+"""The saliency values that become black and white."""
 
 Frame = TypeVar("Frame")
 
@@ -33,19 +33,19 @@ _STD = np.array(STD, np.float32)
 
 
 def normalise(colours: Map) -> Map:
-    """Colours (..., 3) RGB in [0, 1], float32, less ImageNet's mean and divided by its deviation."""
+    """Return colours (..., 3) RGB in [0, 1], float32, normalised by ImageNet's mean and deviation."""
     return (colours - _MEAN) / _STD
 
 
 def preprocess(image: Image) -> Map:
-    """Return a frame as the model wants it.
+    """Return a frame as the model's input.
 
     Args:
         image: (H, W, 3) RGB.
 
     Returns:
-        (3, 192, 256) float32, normalised with ImageNet's mean and deviation. Resizing comes before normalising, which
-        gives the same numbers as the published order at a fraction of the cost, since both are linear.
+        (3, 192, 256) float32, normalised by ImageNet's mean and deviation. Resizing first gives the same numbers as the
+        published order at a fraction of the cost, since both steps are linear.
     """
     height, width = INPUT_SIZE
     small = cv2.resize(image.astype(np.float32), (width, height), interpolation=cv2.INTER_LINEAR)
@@ -70,23 +70,23 @@ class Window(NamedTuple, Generic[Frame]):
     owned: range
 
     def output(self, index: int, outputs: int) -> int:
-        """Return which of the model's ``outputs`` maps an owned frame gets; the first one, if it is before the clip."""
+        """Return which of the model's ``outputs`` maps an owned frame gets; the first, if it precedes the clip."""
         return max(0, index - self.start) * outputs // CLIP_FRAMES
 
 
 def looks(frames: Iterable[Frame], spec: ModelSpec | ForeignSpec, every: int) -> Iterator[Window[Frame]]:
-    """Cut a video into the windows that a model looks at: `windows` for M, `windows_ending` for S."""
+    """Yield the windows of a video that a model is run on: `windows` for M models, `windows_ending` for S."""
     return windows(frames, every) if spec.multi else windows_ending(frames, lambda fresh: fresh[-1] % every == 0)
 
 
 def windows_ending(frames: Iterable[Frame], due: Callable[[range], bool]) -> Iterator[Window[Frame]]:
-    """Cut a video into windows that end wherever one is due, and on its last frame, while it arrives.
+    """Yield windows that end wherever ``due`` says so, and on the last frame, while frames arrive.
 
-    Each owns the frames since the end of the one before, and no more than its 16 frames are held.
+    Each owns the frames since the end of the one before; only the newest 16 frames are held.
 
     Args:
         frames: the video's frames (or ``range(count)``, for their indices).
-        due: asked with the indices of the frames since the last end, whenever one has come.
+        due: called on every frame with the indices of the frames since the last end; whether a window ends here.
 
     Examples:
         >>> [(w.clip[-1], w.owned) for w in windows_ending(range(20), lambda fresh: len(fresh) == 8)]
@@ -104,10 +104,10 @@ def windows_ending(frames: Iterable[Frame], due: Callable[[range], bool]) -> Ite
 
 
 def windows(frames: Iterable[Frame], stride: int) -> Iterator[Window[Frame]]:
-    """Cut a video into windows while it arrives, holding at most 16 + ``stride`` frames.
+    """Yield the windows of a video while its frames arrive, holding at most 16 + ``stride`` frames.
 
     Every frame is owned by exactly one window, and windows come in the order of the frames that they own. A video
-    shorter than a window gives one window for each ``stride`` frames all the same.
+    shorter than a window also gives one window for each ``stride`` frames.
 
     Args:
         frames: the video's frames (or ``range(count)``, for their indices).
@@ -129,7 +129,7 @@ def windows(frames: Iterable[Frame], stride: int) -> Iterator[Window[Frame]]:
     claimed, first = len(clip), 0
     clip = [clip[0]] * (CLIP_FRAMES - claimed) + clip
     while following := list(islice(source, stride)):
-        # Fewer frames than a stride follow only at the end: then the last window takes over some of this one's.
+        # Fewer frames than a stride follow only at the end: then the last window owns some of this one's frames.
         yield Window(clip, first + claimed - CLIP_FRAMES, range(first, first + len(following)))
         clip = [*clip[len(following) :], *following]
         first += len(following)
@@ -137,17 +137,17 @@ def windows(frames: Iterable[Frame], stride: int) -> Iterator[Window[Frame]]:
 
 
 def own_bounds(saliency: Map) -> Bounds:
-    """Return the extremes of a map, which the published post-processing makes black and white."""
+    """Return the extremes of a map, which become black and white in the published post-processing."""
     return float(saliency.min()), float(saliency.max())
 
 
 def to_grey(saliency: Map, size: tuple[int, ...], bounds: Bounds | None = None, levels: type[Any] = np.uint8) -> Image:
-    """Return a map as grey levels at the video's size: stretched, cut off, enlarged bicubically, blurred by 5x5.
+    """Return a map as grey levels at the video's size: scaled, clipped, enlarged bicubically, blurred by 5x5.
 
     Args:
         saliency: (h, w) raw map.
         size: (height, width) of the video.
-        bounds: the saliencies that become black and white; the map's own extremes, as published, if None.
+        bounds: the values that become black and white; the map's own extremes, as published, if None.
         levels: ``np.uint8`` (published) or ``np.uint16``.
 
     Returns:
@@ -158,7 +158,7 @@ def to_grey(saliency: Map, size: tuple[int, ...], bounds: Bounds | None = None, 
 
 
 def stretched(saliency: Map, bounds: Bounds | None = None, levels: type[Any] = np.uint8) -> Image:
-    """Return a map's grey levels (h, w) at its own size, cut off; black where the bounds coincide: see `to_grey`."""
+    """Return a map's grey levels (h, w) at its own size, clipped; black if the bounds coincide: see `to_grey`."""
     low, high = bounds or own_bounds(saliency)
     white = np.iinfo(levels).max
     scale = white / (high - low) if high > low else 0.0

@@ -1,4 +1,4 @@
-"""Reading videos: anything that FFmpeg reads, or a folder of frames."""
+"""Read videos: anything that FFmpeg reads, or a folder of frames."""
 
 import logging
 import re
@@ -23,31 +23,31 @@ from tinyhd_lib.errors import BadInput, refusing
 logger = logging.getLogger(__name__)
 
 DEFAULT_RATE = Fraction(25)
-"""Frames a second of a folder of frames, and of a video that does not say."""
+"""Frame rate of a folder of frames, and of a video that does not state its own."""
 
 VIDEO_SUFFIXES = frozenset(
     {".avi", ".mp4", ".mkv", ".mov", ".webm", ".m4v", ".mpg", ".mpeg", ".wmv", ".flv", ".ts", ".ogv", ".3gp"}
 )
-"""Of the files that are taken for videos where a folder is searched; any other that FFmpeg reads can be named."""
+"""Suffixes by which videos are found in folders; any other file that FFmpeg reads can be named."""
 
-# Seconds by which a video may end earlier than it says before it is called damaged.
+# Seconds by which a video may end before its stated end without being called damaged.
 _LATE_END = 0.5
-# Seconds that no picture of a transport stream stands: where its clock jumps further, recordings were joined.
+# Longest time in seconds that a picture of a transport stream lasts: a larger jump joins two recordings.
 _LONGEST_STILL = 10.0
 
 
 @dataclass(frozen=True)
 class VideoInfo:
-    """What a video says of itself, before it is decoded.
+    """The header of a video, known before it is decoded.
 
     Attributes:
         codec: such as ``h264``; ``images`` for a folder of frames.
-        rate: mean frames a second, exact.
-        frames: how many it promises, None if it does not say.
-        frame_bytes: of a decoded RGB frame.
+        rate: mean frames per second, exact.
+        frames: stated number of frames, None if not stated.
+        frame_bytes: size of a decoded RGB frame.
         has_audio: whether there is a sound track.
-        pixel_aspect: width of a pixel to its height, where it is shown.
-        tone: what a high dynamic range is stored as, ``PQ`` or ``HLG``, which is mapped to the usual range; or None.
+        pixel_aspect: a pixel's width over its height, as displayed.
+        tone: transfer curve of an HDR video, ``PQ`` or ``HLG``, which is tone-mapped; None for others.
     """
 
     codec: str
@@ -66,7 +66,7 @@ class Frame:
     Attributes:
         index: counted from 0 among the frames that decode.
         time: seconds since the first frame.
-        image: (H, W, 3) uint8 RGB, turned upright where the video says how.
+        image: (H, W, 3) uint8 RGB, rotated upright as the video's metadata say.
     """
 
     index: int
@@ -98,7 +98,7 @@ def probe(path: str | Path) -> VideoInfo:
 
 
 def count_frames_in(path: Path) -> int:
-    """Return how many frames a video has by its packets, for its header may count others; had, if it was cut off.
+    """Return the number of frames by a video's packets, since headers may be wrong; if it is truncated, as promised.
 
     Raises:
         BadInput: as `probe`.
@@ -117,7 +117,7 @@ def source_files(path: Path) -> list[Path]:
 
 
 def _rate(stream: VideoStream) -> Fraction:
-    """Return the mean rate; one that is too precise for a video's clock, as phones write it, to the nearest fit."""
+    """Return the mean rate; rates too precise for a video's time base, as phones write them, are rounded."""
     rate = stream.average_rate or stream.guessed_rate or DEFAULT_RATE
     return rate if max(rate.numerator, rate.denominator) < 2**29 else rate.limit_denominator(1001)
 
@@ -125,11 +125,11 @@ def _rate(stream: VideoStream) -> Fraction:
 def read_frames(path: str | Path, *, strict: bool = False) -> Iterator[Frame]:
     """Decode a video from start to end, once, one frame at a time.
 
-    Of a damaged video the frames that decode are given, and a warning says how many they are.
+    Of a damaged video, the frames that decode are yielded, and a warning says how many they are.
 
     Args:
         path: a video file or a folder of images.
-        strict: refuse a damaged video instead, where a frame's number must be right: after the damage it cannot be.
+        strict: refuse a damaged video instead, for callers that need correct indices: after the damage they are not.
 
     Raises:
         BadInput: as `probe`; or no frame decodes; or the images of a folder differ in size; or it is damaged.
@@ -146,7 +146,7 @@ def _read_video(path: Path, damage: "Damage") -> Iterator[Frame]:
             with damage.passed_over():
                 yield Frame(count, time, upright(decoded))
                 count += 1
-        # A file that was cut off ends without an error.
+        # A truncated file ends without an error.
         end = float(stream.duration * stream.time_base) if stream.duration and stream.time_base else _tagged_end(stream)
         promised, cut = _by_table(path, container, stream, damage.packets)
         early = not (promised or _may_jump(container)) and end - time - 1 / float(_rate(stream)) > _LATE_END
@@ -154,30 +154,29 @@ def _read_video(path: Path, damage: "Damage") -> Iterator[Frame]:
 
 
 def _by_table(path: Path, container: InputContainer, stream: VideoStream, packets: int) -> tuple[int, bool]:
-    """Return how many frames the table of an AVI or MP4 promises, and whether the file ends before them.
+    """Return how many frames the index of an AVI or MP4 promises, and whether the file ends before them.
 
-    0 for other files, whose tables do not tell.
+    0 for other files, which have no such index.
     """
-    if "mov" in container.format.name:  # its header counts what an edit list leaves out, too
+    if "mov" in container.format.name:  # its header also counts frames that an edit list leaves out
         promised = len(getattr(stream, "index_entries", ())) or stream.frames
         return promised, packets < promised
     if container.format.name != "avi":
         return 0, False
-    with path.open("rb") as file:  # frames that show nothing new have no packet, so that these do not tell
+    with path.open("rb") as file:  # repeated frames have no packet, so packets cannot be counted
         return stream.frames, int.from_bytes(file.read(8)[4:], "little") + 8 > path.stat().st_size
 
 
 def _may_jump(container: InputContainer) -> bool:
-    """Return whether a container's clock may begin anew in the middle, as a transport stream's does."""
+    """Return whether a container's clock may restart in the middle, as a transport stream's does."""
     return bool(Flags(container.format.flags) & Flags.ts_discont)
 
 
 def _timed(container: InputContainer, stream: VideoStream, damage: "Damage") -> Iterator[tuple[av.VideoFrame, float]]:
-    """Yield every frame that decodes, with the seconds from the first one to it.
+    """Yield every frame that decodes, with its time in seconds since the first one.
 
-    AVI stores no times of presentation: FFmpeg guesses them, out of order where there are B-frames. But its packets
-    have slots in time, and frames are shown in as many. Of joined recordings, the later ones go on where the earlier
-    ended.
+    AVI stores no presentation times: FFmpeg guesses them, out of order if there are B-frames. But its packets have time
+    slots, and frames are shown in these, in order. Joined recordings are timed one after the other.
     """
     period, base = 1 / float(_rate(stream)), float(stream.time_base or 1)
     in_slots, joined = container.format.name == "avi", _may_jump(container)
@@ -194,14 +193,14 @@ def _timed(container: InputContainer, stream: VideoStream, damage: "Damage") -> 
 
 @dataclass
 class Damage:
-    """What is met on the way through a video: a packet or image that does not decode is passed over, or refused.
+    """The damage found while reading a video: a packet or image that does not decode is skipped, or refused.
 
     Attributes:
         path: of the video.
         strict: whether to refuse.
-        packets: how many were read.
-        errors: how many did not decode.
-        slots: when packets with something in them are due, in the stream's clock, as far as nobody took them.
+        packets: number of packets read.
+        errors: number of packets or images that did not decode.
+        slots: time slots of non-empty packets, in the stream's time base, that no frame has taken yet.
     """
 
     path: Path
@@ -212,14 +211,14 @@ class Damage:
 
     @contextmanager
     def passed_over(self, kind: type[Exception] = av.error.FFmpegError, what: str = "") -> Iterator[None]:
-        """End a block at what does not decode, and count that.
+        """Leave a block at a decoding error, and count it.
 
         Args:
-            kind: of error that says so.
-            what: does not decode, if it is not just a part of the video.
+            kind: the type of that error.
+            what: subject of the message, if it is not just a part of the video.
 
         Raises:
-            BadInput: it is to be refused.
+            BadInput: there was an error, and damage is refused.
         """
         try:
             yield
@@ -230,10 +229,10 @@ class Damage:
                 raise BadInput(f"{what} does not decode; fetch or make it anew") from error
 
     def report(self, count: int, promised: int, *, cut: bool = False) -> None:
-        """Say at the end how many frames were kept.
+        """Log at the end how many frames of a damaged video were kept.
 
         Raises:
-            BadInput: there are none, or a part is to be refused.
+            BadInput: there are none, or damage is refused.
         """
         if not count:
             raise BadInput(f"{self.path}: damaged, none of its frames can be decoded")
@@ -246,7 +245,7 @@ class Damage:
 
 
 def decode(container: InputContainer, stream: VideoStream, damage: Damage) -> Iterator[av.VideoFrame]:
-    """Yield every frame that decodes: a packet that does not is passed over, a stream that breaks off just ends."""
+    """Yield every frame that decodes: bad packets are skipped, and a stream that breaks off just ends."""
     with damage.passed_over():
         for packet in container.demux(stream):
             damage.packets += packet.size > 0
@@ -257,7 +256,7 @@ def decode(container: InputContainer, stream: VideoStream, damage: Damage) -> It
 
 
 def _tagged_end(stream: VideoStream) -> float:
-    """Return the length in seconds that Matroska notes as a tag, 0 if there is none."""
+    """Return the duration in seconds that Matroska stores as a tag, 0 if there is none."""
     found = re.match(r"(\d+):(\d+):(\d+\.\d+)", stream.metadata.get("DURATION", ""))
     return 3600 * int(found[1]) + 60 * int(found[2]) + float(found[3]) if found else 0.0
 
@@ -277,7 +276,7 @@ def _read_folder(folder: Path, damage: Damage) -> Iterator[Frame]:
 
 
 def is_video(path: Path) -> bool:
-    """Return whether a file is called like a video; those that begin with a dot are some system's own."""
+    """Return whether a file is named like a video; names that begin with a dot belong to the system."""
     return path.suffix.lower() in VIDEO_SUFFIXES and not path.name.startswith(".")
 
 
@@ -286,7 +285,7 @@ def holds_images(folder: Path) -> bool:
     return any(map(is_image, folder.iterdir()))
 
 
-# From PyAV 19 on, text that is no UTF-8 is replaced by itself; before, only if asked.
+# From PyAV 19 on, metadata that are not UTF-8 are replaced by default; before, only on request.
 _LENIENT = {"metadata_errors": "replace"} if int(av.__version__.partition(".")[0]) < 19 else {}
 
 
@@ -301,10 +300,10 @@ def open_media(path: Path) -> InputContainer:
 
 
 def picture_stream(container: InputContainer, name: object) -> VideoStream:
-    """Return the moving pictures of a file that are shown by default, not the cover of a sound recording.
+    """Return a file's default video stream, ignoring the cover picture of a sound recording.
 
     Raises:
-        BadInput: there are none; the message has the name.
+        BadInput: there is none; the message has the name.
     """
     streams = [each for each in container.streams.video if not each.disposition & Disposition.attached_pic]
     if not streams:
@@ -314,10 +313,10 @@ def picture_stream(container: InputContainer, name: object) -> VideoStream:
 
 @contextmanager
 def open_video(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
-    """Open a video; what it holds, and its pictures.
+    """Open a video; yield its container and its video stream.
 
     Raises:
-        BadInput: it is missing, empty, unreadable, no video, has no picture, or one that cannot be decoded here.
+        BadInput: it is missing, empty, unreadable, no video, has no picture, or its codec is not supported here.
     """
     if not path.exists():
         raise BadInput(f"{path}: no such file")

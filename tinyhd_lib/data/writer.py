@@ -1,4 +1,4 @@
-"""Writing videos: H.264 in mp4, as every browser plays it, with the sound of another."""
+"""Write videos: H.264 in mp4, which every browser plays, with the sound of another video."""
 
 import logging
 import math
@@ -19,26 +19,26 @@ from tinyhd_lib.files import appears_whole
 
 logger = logging.getLogger(__name__)
 
-# What OpenCV converts RGB to, by FFmpeg's numbers; players take an HD video for BT.709 unless they are told.
+# FFmpeg's numbers for the colour space of OpenCV's RGB conversion; without them, players assume BT.709 for HD videos.
 _SMPTE_170M, _LIMITED_RANGE = 6, 1
 _LEAST_TICKS = 10_000  # a second
-# What an mp4 holds and every browser plays; any other codec is encoded anew as AAC.
+# Audio codecs that an mp4 can hold and every browser plays; any other is re-encoded as AAC.
 _COPIED_CODECS = frozenset({"aac", "mp3", "mp3float"})
 
 
 @dataclass
 class VideoWriter(ExitStack):
-    """A video that every browser plays: H.264, yuv420p, index in front; it appears when it is whole.
+    """A video that every browser plays: H.264, yuv420p, index in front; written atomically.
 
-    Use it as a context manager; where an error ends the block, or nothing was written, there is none.
+    Use it as a context manager; if an error ends the block, or no frame was written, no file is left.
 
     Args:
         path: of the .mp4 file.
-        rate: frames a second, exact.
-        sound_of: a video whose sound track it takes over, if that has one.
-        sound_from: seconds of that video that are left out at its beginning.
-        pixel_aspect: width of a pixel to its height, where it is shown.
-        fragment: of so many frames the video is made of, each to be played alone after the head; None for a plain one.
+        rate: frames per second, exact.
+        sound_of: a video whose sound track is copied, if it has one.
+        sound_from: seconds of that video's sound to skip at its beginning.
+        pixel_aspect: a pixel's width over its height, as displayed.
+        fragment: frames per fragment, each of which can be played alone after the head; None for a plain mp4.
     """
 
     path: Path
@@ -50,7 +50,7 @@ class VideoWriter(ExitStack):
 
     def __post_init__(self) -> None:
         super().__init__()
-        # Frames keep their own times, to a tick; at a constant rate, exactly.
+        # Frames keep their own times, rounded to a tick; at a constant rate, exactly.
         self._ticks = self.rate.numerator * -(-_LEAST_TICKS // self.rate.numerator)
         self._last_tick = -1
         self._container: Any = None
@@ -93,7 +93,7 @@ class VideoWriter(ExitStack):
         self.push(self._finish)
 
     def _finish(self, error: type[BaseException] | None, *_: object) -> None:
-        """Write what the encoders still hold, and the rest of the sound, unless the video is given up."""
+        """Flush the encoders and write the rest of the sound, unless an error ended the block."""
         if error is None:
             self._container.mux(self._stream.encode(None))
             if self._sound:
@@ -104,13 +104,13 @@ class VideoWriter(ExitStack):
 class AudioTrack:
     """The first sound track of ``source``, muxed into ``container`` in step with the pictures.
 
-    Sound that cannot be read or written is left out: the pictures matter more.
+    Sound that cannot be read or written is left out, since the pictures matter more.
 
     Args:
         source: an open video with a sound track.
         container: the open output container.
-        fragmented: whether browsers play the container from any fragment on.
-        start: seconds after the first picture, from which on it is heard.
+        fragmented: whether the container consists of fragments.
+        start: seconds after the source's first picture at which the sound starts.
     """
 
     def __init__(self, source: InputContainer, container: Any, *, fragmented: bool, start: float = 0.0) -> None:
@@ -123,7 +123,7 @@ class AudioTrack:
             self._stream = container.add_stream_from_template(heard)
         else:
             self._stream = container.add_stream("aac", rate=48000)
-            # Some formats do not say where their channels belong.
+            # Some formats do not state a channel layout.
             self._stream.layout = "mono" if heard.codec_context.channels == 1 else "stereo"
         # Times in a video count from its first picture.
         self._offset = start + float((seen.start_time or 0) * (seen.time_base or 1))
@@ -141,7 +141,7 @@ class AudioTrack:
             self._next = None
 
     def finish(self) -> None:
-        """Write what an encoder still holds."""
+        """Flush the sound's encoder."""
         if not self._copied and self._stream.codec_context.is_open:
             self._container.mux(self._stream.encode(None))
 
@@ -157,12 +157,12 @@ class AudioTrack:
             return
         for frame in packet.decode():
             frame.pts -= round(self._offset / frame.time_base)
-            # Fragments cannot begin before 0: what an encoder puts there would shift all pictures.
+            # Fragments cannot start before 0: the encoder's priming packets would shift all pictures.
             self._container.mux([p for p in self._stream.encode(frame) if p.pts >= 0 or not self._fragmented])
 
 
 def _going_on(source: InputContainer, heard: Any) -> Iterator[Any]:
-    """Yield the packets of a sound track whose times go on: joined recordings begin anew in the middle."""
+    """Yield the packets of a sound track with increasing times: in joined recordings, times restart in the middle."""
     last = -math.inf
     with suppress(av.error.FFmpegError):  # the sound of a damaged video ends where its reading does
         for packet in source.demux(heard):

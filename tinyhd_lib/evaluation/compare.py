@@ -1,4 +1,4 @@
-"""Evaluations of the same data against each other, in one table, with paired tests over videos."""
+"""Compare evaluations of the same data in one table, with paired tests over videos."""
 
 from collections.abc import Sequence
 from itertools import product
@@ -13,7 +13,7 @@ from tinyhd_lib.evaluation.folder import Evaluation
 from tinyhd_lib.evaluation.scores import Metric, metrics_in
 from tinyhd_lib.evaluation.tasks import PREDICTION
 
-_TIED = 1e-9  # below, a difference is the last digits of two ways of adding up
+_TIED = 1e-9  # smaller differences are rounding errors of the order of summation
 _SHARED_SETTINGS = ("data", "split", "protocol", "averaging", "every", "min_fixations", "seed", "gaze_maps", "shuffle")
 _MARKS = {0.001: "***", 0.01: "**", 0.05: "*"}
 _LOOK = [{"selector": "th, td", "props": "padding: .3rem .8rem; text-align: right"}]
@@ -25,21 +25,21 @@ _DIFFERENCES = "Each score minus the best of its column, with the 95 % interval 
 
 
 class Comparison(NamedTuple):
-    """Hold predictions of the same frames against the best of them; as text, two tables for the console.
+    """Compare predictions of the same frames with the best of them; as text, two tables for the console.
 
-    The tables have a row a model and a column a metric.
+    The tables have one row per model and one column per metric.
 
     Attributes:
-        headline: how many videos and frames all predictions have scores for, in words.
-        mean: of the scores.
-        best: which are the best of their column; all that are tied with it; none where there is one model.
-        difference: an `Estimate` each: the model's score minus the best one's, frame by frame, with its 95 % interval
-            (Student's t over videos). It is below zero where less is worse, above where more is (KL); NaN of the best
-            itself, and where a score is infinite.
-        p: of a two-sided paired sign-flip permutation test against the best, over videos; NaN where there is no
-            difference.
-        holm: p corrected for looking at several metrics and models.
-        facts: what else is to stand in the table, as texts; None for nothing.
+        headline: a sentence with the number of videos and frames that all predictions have scores for.
+        mean: mean scores.
+        best: bool: whether a score is the best of its column, or tied with it; all False if there is one model.
+        difference: an `Estimate` in each cell: the model's score minus the best one's, frame by frame, with its 95 %
+            interval (Student's t over videos). Negative where higher is better, positive where lower is better (KL);
+            NaN for the best itself, and where a score is infinite.
+        p: p values of a two-sided paired sign-flip permutation test against the best, over videos; NaN where the
+            difference is.
+        holm: p values corrected for several metrics and models (Holm).
+        facts: further columns of the table, as text; None for none.
         spread: standard deviations of the means, NaN where there are none.
     """
 
@@ -61,7 +61,7 @@ class Comparison(NamedTuple):
         return {"headline": self.headline, **found, "difference": differences.to_dict("index")}
 
     def __str__(self) -> str:
-        """Return the means, the best with a word, and below how far the others are from it."""
+        """Return the means, the best marked, and below them the differences of the others from the best."""
         table = self._texts()
         table[self.best.columns] += self.best.replace({True: " best", False: ""})
         apart = self.difference.map(lambda each: "-" if np.isnan(each.mean) else f"{each.mean:+.3f}")
@@ -98,7 +98,7 @@ class Comparison(NamedTuple):
 def compare(evaluations: Sequence[Evaluation]) -> Comparison:
     """Compare the predictions of two or more evaluations of the same data, in the frames that all have.
 
-    Models are called as their predictions are; if two have one name, all are numbered in the order in which they come.
+    Models are named after their predictions; if two share a name, all are numbered in the order given.
 
     Raises:
         BadInput: they differ in data or in how they were scored, or have no frame in common.
@@ -118,11 +118,11 @@ def compare(evaluations: Sequence[Evaluation]) -> Comparison:
 
 
 def _shared_frames(evaluations: Sequence[Evaluation]) -> tuple[pd.DataFrame, int]:
-    """Return the frames that several predictions have, and how many not all of them have.
+    """Return the frames that all predictions have, and the number of frames that only some of them have.
 
     Returns:
-        a row a ``video`` and ``index``, a column ``(name, number of the evaluation)`` for all that every table has, and
-        ``("unit", 0)``: what is drawn at random.
+        one row per ``video`` and ``index``; a column ``(name, number of the evaluation)`` for each column that every
+        table has; and ``("unit", 0)``, the sampling unit of the statistics.
     """
     settings = [each.settings for each in evaluations]
     for name, other in product(_SHARED_SETTINGS, settings[1:]):
@@ -143,9 +143,9 @@ def _shared_frames(evaluations: Sequence[Evaluation]) -> tuple[pd.DataFrame, int
 
 
 def _column(metric: Metric, frames: pd.DataFrame, averaging: str, seed: int) -> pd.DataFrame:
-    """Return a row a model: its ``mean``, whether it is the ``best``, and its ``difference`` from the best, with ``p``.
+    """Return one row per model: its ``mean``, whether it is ``best``, and its ``difference`` from the best, with ``p``.
 
-    Only frames in which all have a score count.
+    Only frames for which all models have a score count.
     """
     scores = frames[metric.name].dropna()
     videos = frames.loc[scores.index, ("unit", 0)]

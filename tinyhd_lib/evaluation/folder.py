@@ -1,4 +1,4 @@
-"""An evaluation from its question to its files, in a folder of its own; and how it is read again."""
+"""Run an evaluation, write its results into a folder of its own, and read them again."""
 
 import json
 import logging
@@ -29,7 +29,7 @@ logger = logging.getLogger(__name__)
 
 SUMMARY_NAME = "summary.json"
 PARTS_NAME = ".parts"
-# A video may be called NA: only what is empty is missing.
+# A video may be called NA: only empty cells are missing values.
 _read_csv = partial(pd.read_csv, dtype={"video": str, "frame": str}, keep_default_na=False, na_values=[""])
 _READERS = {"parquet": pd.read_parquet, "csv": _read_csv}
 _TABLE_NAMES = [f"frames.{name}" for name in _READERS]
@@ -38,12 +38,12 @@ _RESULT_NAMES = (SUMMARY_NAME, RECORD_NAME, "videos.csv", "table.tex", "report.h
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Hold an evaluation that is done; as text, its table for the console.
+    """Hold a finished evaluation; as text, its table for the console.
 
     Attributes:
         settings: what was scored, and how.
         frames: a row for each predictor and frame, with all metrics.
-        pairs: videos and their predictions; none where it was read from a folder.
+        pairs: videos and their predictions; empty if the evaluation was read from a folder.
     """
 
     settings: dict[str, Any]
@@ -61,17 +61,17 @@ class Evaluation:
 
 
 def evaluate(options: EvaluateOptions, cluster: "Client | None" = None) -> Evaluation:
-    """Score anybody's maps against where people looked; write tables, a page and a summary into a folder.
+    """Score saliency maps, of any model, against recorded fixations; write tables, a page and a summary into a folder.
 
-    What an earlier run of the same evaluation finished there is not scored again.
+    Frames that an earlier run of the same evaluation scored there are not scored again.
 
     Args:
         options: what is scored, and how.
-        cluster: that does it, instead of the one that the options name.
+        cluster: client to use instead of the cluster that the options name.
 
     Raises:
-        BadInput: predictions or ground truth are missing or cannot be read, and what was scored before is kept; or the
-            folder holds something else.
+        BadInput: predictions or ground truth are missing or cannot be read (scores so far are kept); or the folder
+            holds something else.
     """
     whole = options.predictions.resolve()
     out = options.out or whole.with_name(f"{whole.name}_scores")
@@ -82,7 +82,7 @@ def evaluate(options: EvaluateOptions, cluster: "Client | None" = None) -> Evalu
         logger.warning("skipped: %s", each.reason)
     split = options.split or dataset.kind.evaluated or "all"
     videos = dataset.of_split(split).videos
-    settings = _asked(options, dataset, videos) | {"split": split}
+    settings = _identity(options, dataset, videos) | {"split": split}
     record = RunRecord("evaluate", settings | {"predictions": str(whole), "root": str(dataset.root.resolve())})
     with alone_in(out):
         if options.force:
@@ -91,7 +91,7 @@ def evaluate(options: EvaluateOptions, cluster: "Client | None" = None) -> Evalu
             _check_earlier(out, record)
         with connected(options.workers, cluster or options.cluster) as client:
             plan, frames = _score(options, dataset, videos, out / PARTS_NAME, client)
-        evaluation = Evaluation(settings | _found(plan, frames, dataset), frames, plan.pairs)
+        evaluation = Evaluation(settings | _data_facts(plan, frames, dataset), frames, plan.pairs)
         _write(out, evaluation, options.table)
         record.finish(out, frames=evaluation.settings["frames"])
     logger.info("%s and report.html in %s", SUMMARY_NAME, out)
@@ -99,7 +99,7 @@ def evaluate(options: EvaluateOptions, cluster: "Client | None" = None) -> Evalu
 
 
 def read_evaluation(out: Path) -> Evaluation:
-    """Read an evaluation again.
+    """Read a finished evaluation from its folder.
 
     Raises:
         BadInput: the folder holds none.
@@ -121,8 +121,8 @@ def read_evaluation(out: Path) -> Evaluation:
     return Evaluation(settings, frames)
 
 
-def _asked(options: EvaluateOptions, dataset: Dataset, videos: Sequence[Video]) -> dict[str, Any]:
-    """Return what an evaluation was asked for: two with the same answers to this may share a folder."""
+def _identity(options: EvaluateOptions, dataset: Dataset, videos: Sequence[Video]) -> dict[str, Any]:
+    """Return the settings that identify an evaluation: only runs with equal settings may share a folder."""
     return {
         "predictions": str(options.predictions),
         "data": dataset.kind.name,
@@ -135,8 +135,8 @@ def _asked(options: EvaluateOptions, dataset: Dataset, videos: Sequence[Video]) 
     }
 
 
-def _found(plan: Plan, frames: pd.DataFrame, dataset: Dataset) -> dict[str, Any]:
-    """Return what a reader of the figures must know besides."""
+def _data_facts(plan: Plan, frames: pd.DataFrame, dataset: Dataset) -> dict[str, Any]:
+    """Return facts about the scored data that a reader of the figures must know."""
     scored = frames[["video", "index"]].drop_duplicates()
     unknown = {pair.video.name: len(pair.video.names) - len(pair.known) for pair in plan.pairs}
     return {
@@ -154,12 +154,12 @@ def _found(plan: Plan, frames: pd.DataFrame, dataset: Dataset) -> dict[str, Any]
 
 
 def _check_earlier(out: Path, record: RunRecord) -> None:
-    """Refuse to write over another evaluation, or over anything else."""
+    """Refuse to overwrite another evaluation, or anything else."""
     earlier = read_record(out)
     check_same(out, earlier, record)
     strange = [name for name in _RESULT_NAMES if (out / name).exists()]
     if strange and earlier is None and not (out / PARTS_NAME).is_dir():
-        raise BadInput(f"{out / strange[0]}: is not of an evaluation; give another `out`")
+        raise BadInput(f"{out / strange[0]}: was not written by an evaluation; give another `out`")
 
 
 def _score(
@@ -167,7 +167,7 @@ def _score(
 ) -> tuple[Plan, pd.DataFrame]:
     """Return the plan, and a row for each predictor and frame.
 
-    Each task leaves a file, so that a run that was cut off goes on from there, to the same result.
+    Each task writes a file of its own, so that an interrupted run resumes from there, with the same result.
     """
     with tqdm(desc="scoring", unit=" frames", smoothing=0.1) as progress:
         plan = make_plan(options, dataset, videos, partial(results, client=client))

@@ -1,4 +1,4 @@
-"""An evaluation as figures, and as one HTML page that needs no other file, with the frames that went worst."""
+"""Plot an evaluation, and render it as one self-contained HTML page with the worst-scored frames."""
 
 import io
 from collections.abc import Mapping, Sequence
@@ -23,7 +23,7 @@ from tinyhd_lib.evaluation.tasks import CEILING, CENTRE, CHANCE, PREDICTION
 from tinyhd_lib.prediction.options import Drawing
 from tinyhd_lib.prediction.overlay import draw, mark_points
 
-# Okabe and Ito's colours, which the colour-blind tell apart, and a marker besides.
+# Okabe and Ito's palette, which is safe for the colour-blind, and a marker for each as well.
 _BASELINES = {CHANCE: ("#999999", "o"), CENTRE: ("#e69f00", "s"), CEILING: ("#009e73", "^")}
 _PREDICTIONS = (("#0072b2", "D"), ("#d55e00", "v"), ("#cc79a7", "P"), ("#56b4e9", "X"))
 _UNITS = {"NSS": "deviations", "KL": "nats", "KL matched": "nats", "IG": "bits", "LL": "bits", "EMD": "cells"}
@@ -53,10 +53,10 @@ def set_plots(summary: Summary) -> Figure:
 
 
 def timelines(tables: Mapping[str, pd.DataFrame]) -> Figure:
-    """Draw NSS over the frames of the videos in which the first prediction went worst.
+    """Draw NSS over the frames of the videos in which the first prediction scores worst.
 
     Args:
-        tables: of frames, by the name of the prediction.
+        tables: tables of frame scores, by the name of the prediction.
     """
     first = next(iter(tables.values()))
     own = first[first["predictor"] == PREDICTION]
@@ -96,13 +96,13 @@ _WIDTH = 320
 
 
 class Worst(NamedTuple):
-    """Show a frame that went badly.
+    """Describe one of the worst-scored frames.
 
     Attributes:
         video: its name.
         frame: its name.
         nss: its score.
-        picture: (H, 2W, 3) RGB: where people looked, and the prediction.
+        picture: (H, 2W, 3) RGB: the ground truth beside the prediction.
     """
 
     video: str
@@ -112,7 +112,7 @@ class Worst(NamedTuple):
 
 
 def as_html(summary: Summary, frames: pd.DataFrame, pairs: Sequence[Pair]) -> str:
-    """Return the page: figures with intervals, plots, videos, and the frames that went worst."""
+    """Return the page: figures with intervals, plots, videos, and the worst-scored frames."""
     loader = PackageLoader("tinyhd_lib.evaluation", "templates")
     environment = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True)
     means, intervals = summary.texts()
@@ -131,7 +131,7 @@ def as_html(summary: Summary, frames: pd.DataFrame, pairs: Sequence[Pair]) -> st
 
 
 def worst_frames(frames: pd.DataFrame, pairs: Sequence[Pair]) -> list[Worst]:
-    """Return the frames of lowest NSS, one of a video at most; none of videos that do not decode."""
+    """Return the frames with the lowest NSS, at most one per video; videos that do not decode are left out."""
     rows = frames[(frames["predictor"] == PREDICTION) & frames["NSS"].notna()].sort_values(["NSS", "video", "index"])
     chosen = rows.drop_duplicates("video").head(_WORST)
     pair_of = {pair.video.name: pair for pair in pairs}
@@ -139,7 +139,7 @@ def worst_frames(frames: pd.DataFrame, pairs: Sequence[Pair]) -> list[Worst]:
     for video, name, index, nss in zip(*(chosen[each] for each in ("video", "frame", "index", "NSS")), strict=True):
         pair = pair_of[video]
         (saliency,) = pair.maps.read([index])
-        with suppress(BadInput):  # scores need no pictures
+        with suppress(BadInput):  # the scores stand without the picture of a video that does not decode
             for frame in islice(pair.video.frames(), index, index + 1):
                 picture = _beside(frame.image, pair.video.truth(index), saliency)
                 found.append(Worst(video, name, nss, picture))
@@ -147,7 +147,7 @@ def worst_frames(frames: pd.DataFrame, pairs: Sequence[Pair]) -> list[Worst]:
 
 
 def _beside(image: Image, truth: GroundTruth | None, saliency: Map) -> Image:
-    """Return where people looked, with a ring around every fixated pixel, beside the prediction."""
+    """Return the ground-truth map, with a ring around every fixated pixel, beside the prediction."""
     assert truth is not None
     size = (round(_WIDTH * image.shape[0] / image.shape[1]), _WIDTH)
     small = cv2.resize(image, size[::-1], interpolation=cv2.INTER_AREA)
@@ -158,7 +158,7 @@ def _beside(image: Image, truth: GroundTruth | None, saliency: Map) -> Image:
 
 
 def _said(value: Any) -> str:
-    """Return a setting in words."""
+    """Return the value of a setting as text."""
     if isinstance(value, dict):
         return ", ".join(f"{name}: {each}" for name, each in value.items())
     return ", ".join(map(str, value)) if isinstance(value, list) else str(value)

@@ -1,4 +1,4 @@
-"""What is to be scored: predictions paired with ground truth, frames chosen, baselines learnt."""
+"""Plan an evaluation: pair predictions with ground truth, choose frames, and learn the baselines."""
 
 from collections.abc import Callable, Iterable, Sequence
 from fnmatch import fnmatch
@@ -18,9 +18,9 @@ from tinyhd_lib.evaluation.predictions import Maps, find_maps, read_any_map
 from tinyhd_lib.evaluation.tasks import Task, centre_bias, mean_truth, other_fixations
 
 MapFunction = Callable[[Callable[..., Any], Sequence[Any]], Iterable[Any]]
-"""Calls a function with every item, as ``map`` does, and gives what comes of it in their order."""
+"""Calls a function with every item, as ``map`` does, and yields the results in the items' order."""
 
-# Frames a task: seconds of work, which is what an interruption may cost.
+# Frames per task: seconds of work, the most that an interruption may cost.
 _STRETCH = 64
 
 
@@ -29,9 +29,9 @@ class Pair(NamedTuple):
 
     Attributes:
         video: of the data set.
-        maps: somebody's.
+        maps: its predicted maps.
         known: indices of the frames whose ground truth is known.
-        missing: indices of those that lack a map.
+        missing: indices of the frames that lack a map.
     """
 
     video: Video
@@ -41,12 +41,12 @@ class Pair(NamedTuple):
 
 
 class Plan(NamedTuple):
-    """Say what is to be scored.
+    """Describe what is to be scored.
 
     Attributes:
-        tasks: the work.
-        pairs: of all videos.
-        centre: in words, what the centre bias was learnt from.
+        tasks: the units of work.
+        pairs: one for each video.
+        centre: a phrase that says what the centre bias was learnt from.
     """
 
     tasks: tuple[Task, ...]
@@ -59,9 +59,9 @@ def make_plan(options: EvaluateOptions, dataset: Dataset, videos: Sequence[Video
 
     Args:
         options: what is scored, and how.
-        dataset: all splits: a centre bias is learnt from the training split.
-        videos: those of it that are scored.
-        run_all: runs a function over videos.
+        dataset: the data set with all splits: a centre bias is learnt from the training split.
+        videos: its videos that are scored.
+        run_all: calls a function for each video, possibly in parallel.
 
     Raises:
         BadInput: predictions or ground truth are missing, or do not fit each other.
@@ -82,7 +82,7 @@ def make_plan(options: EvaluateOptions, dataset: Dataset, videos: Sequence[Video
         pair = pairs[number]
         others = other_fixations(videos, number, options.seed) if shuffled is None else shuffled
         whole = Task(pair.video, tuple(frames), pair.maps, centres[number], others, others_know_centre, options)
-        # A video of maps is decoded from its start, and once is enough.
+        # A video of maps can only be decoded from its start, so one task reads all of it.
         stretch = len(frames) if pair.maps.video else _STRETCH
         starts = range(0, len(frames), stretch)
         tasks += [whole._replace(indices=whole.indices[start : start + stretch]) for start in starts]
@@ -92,7 +92,7 @@ def make_plan(options: EvaluateOptions, dataset: Dataset, videos: Sequence[Video
 
 
 def _shuffled(path: Path) -> np.ndarray:
-    """Return where people looked by a map of counts, in any videos: (n, 2) as parts of height and width."""
+    """Return the fixations that a map of counts holds: (n, 2), row and column as fractions of height and width."""
     places = places_of(read_any_map(path, kinds="bfiu") > 0)
     if not len(places):
         raise BadInput(f"{path}: holds no fixation; `shuffle` takes a map of those of other videos")
@@ -120,7 +120,7 @@ def _is_allowed(patterns: Sequence[str], *names: str) -> bool:
 
 
 def _check_patterns(videos: Sequence[Video], patterns: Sequence[str]) -> None:
-    """Refuse a name that allows nothing, and so was mistyped."""
+    """Refuse a pattern that matches no video or frame, since it must be a typing mistake."""
     names = [each for video in videos for each in (video.name, *(f"{video.name}/{frame}" for frame in video.names))]
     for pattern in patterns:
         if not _is_allowed([pattern], *names):
@@ -128,7 +128,7 @@ def _check_patterns(videos: Sequence[Video], patterns: Sequence[str]) -> None:
 
 
 def _choose(pairs: Sequence[Pair], options: EvaluateOptions) -> dict[int, list[int]]:
-    """Return the frames to be scored, by their video's number: the same for all predictions, if they lack none."""
+    """Return the indices of the frames to score, by their video's number: the same for all complete predictions."""
     candidates = [(number, index) for number, pair in enumerate(pairs) for index in pair.known[:: options.every]]
     chosen: dict[int, list[int]] = {}
     most = PROTOCOLS[options.protocol].most_frames if options.averaged == "pooled" else None
@@ -147,7 +147,7 @@ def chosen_frames(frames: int, most: int | None, seed: int) -> np.ndarray:
 
 
 def _centres(dataset: Dataset, videos: Sequence[Video], run_all: MapFunction) -> tuple[list[Map], str, bool]:
-    """Return a centre bias for each video, in words what it was learnt from, and whether that is the other videos."""
+    """Return a centre bias for each video, a phrase for what it was learnt from, and if that is the other videos."""
     fitted = dataset.kind.fitted
     apart = [each for each in dataset.videos if each.has_truth and each.split == fitted and fitted != videos[0].split]
     means = list(run_all(mean_truth, apart or videos))

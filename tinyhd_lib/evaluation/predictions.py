@@ -1,4 +1,4 @@
-"""Anybody's saliency maps of a data set: a folder of images or arrays for each video, or a video of maps."""
+"""Find and read saliency maps of any model: a folder of images or arrays for each video, or a video of maps."""
 
 import re
 from collections import Counter
@@ -26,7 +26,7 @@ class Maps(NamedTuple):
     """Say where the maps of one video are.
 
     Attributes:
-        files: of each frame that has one.
+        files: the map's file, by the index of each frame that has one.
         video: a video or an array with a map for each frame, None if there are files.
     """
 
@@ -60,13 +60,13 @@ def find_maps(root: Path, video: Video, first: int | None, *, optional: bool) ->
     ``.npz`` or ``.mat``; or the files lie where the folder would, called ``<video>_<frame>``.
 
     Args:
-        root: somebody's maps of a data set.
+        root: the folder with the maps of a data set.
         video: of that data set.
         first: the number of the first frame, where files are numbered in another way than the data set's frames.
-        optional: whether there may be none.
+        optional: whether the video may lack maps altogether.
 
     Raises:
-        BadInput: nothing is found that is needed, or a file belongs to no frame, or two to the same.
+        BadInput: required maps are missing, a file belongs to no frame, or two files belong to the same frame.
     """
     place, name = (root / video.name).parent, Path(video.name).name
     names = [name, str(int(name))] if name.isdecimal() else [name]
@@ -120,7 +120,7 @@ def read_any_map(path: Path, kinds: str = "fiu") -> Map:
 
     Args:
         path: of the file.
-        kinds: of numbers that it may hold, by NumPy's letters: ``b`` too where a map of fixations will do.
+        kinds: NumPy dtype kinds that it may have; add ``b`` where a binary fixation map will do.
 
     Raises:
         BadInput: it cannot be read, or holds no map.

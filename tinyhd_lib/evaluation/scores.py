@@ -1,4 +1,4 @@
-"""The scores of one frame: which metrics, in which order, and what each of them needs."""
+"""Compute the scores of one frame: which metrics, in which order, and what each of them needs."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -21,12 +21,12 @@ class Target:
 
     Attributes:
         truth: where people looked in this frame.
-        others: (H, W) bool: where they looked in other videos.
+        others: (H, W) bool: fixations in other videos, the negatives of sAUC.
         protocol: how to compute.
         centre: a centre bias, where predictions are densities; None where they are not.
-        sigma: how far a fixation spreads in the saliency map, in pixels, where densities are also scored by the maps
-            that they call for; None where they are not.
-        emd: whether the earth mover's distance is asked for, too.
+        sigma: standard deviation in pixels of the blur that made the saliency map, where densities are also scored with
+            the same blur (`MATCHED`); None where they are not.
+        emd: whether the earth mover's distance is computed, too.
     """
 
     truth: GroundTruth
@@ -48,17 +48,17 @@ class Target:
 
     @cached_property
     def uniform(self) -> Prepared:
-        """Return a map of the ground truth's size that knows nothing."""
-        return metrics.prepare(np.broadcast_to(1.0, self.truth.fixations.shape))  # of one value in memory
+        """Return a uniform map of the ground truth's size."""
+        return metrics.prepare(np.broadcast_to(1.0, self.truth.fixations.shape))  # a view of one value
 
 
 class Metric(NamedTuple):
     """Describe a column of every table.
 
     Attributes:
-        name: as the field writes it.
+        name: as in the literature.
         score: (prediction at the ground truth's size, target) -> the score, NaN where it is undefined.
-        higher_is_better: its direction.
+        higher_is_better: whether a higher score is better.
     """
 
     name: str
@@ -85,14 +85,14 @@ OF_DENSITIES = (
     Metric("IG", lambda given, target: metrics.information_gain(given, target.fixations, target.centre)),
     Metric("LL", lambda given, target: metrics.information_gain(given, target.fixations, target.uniform)),
 )
-"""In bits a fixation: how much more a density knows than the centre bias, and than a uniform one."""
+"""Information gain of a density in bits per fixation: over the centre bias (IG), and over a uniform density (LL)."""
 
 
 def spread_of(truth: GroundTruth) -> float:
-    """Return the standard deviation, in pixels, with which blurred fixations are most like the saliency map."""
-    from scipy.optimize import minimize_scalar  # which is slow to import, and seldom needed
+    """Return the standard deviation, in pixels, with which blurred fixations correlate best with the saliency map."""
+    from scipy.optimize import minimize_scalar  # slow to import, and seldom needed
 
-    scale = max(1.0, max(truth.fixations.shape) / 640)  # larger ones take seconds, and tell no more
+    scale = max(1.0, max(truth.fixations.shape) / 640)  # larger maps take seconds for the same result
     counts, saliency = (_smaller(each, scale) for each in (truth.fixations.astype(np.float32), truth.saliency))
     unlike = lambda sigma: -metrics.cc(blur(counts, sigma), saliency)  # noqa: E731
     most = max(1.0, max(counts.shape) / 4)
@@ -100,9 +100,9 @@ def spread_of(truth: GroundTruth) -> float:
 
 
 def _blurred(density: Map, sigma: float) -> Map:
-    """Return a density as blurred as the ground truth is: where that is by far, on a coarser grid.
+    """Return a density blurred like the ground truth; a wide blur is computed on a coarser grid.
 
-    There CC is within 1e-5 of that with the blur itself if the density is smooth, and within 1e-3 if it is noise.
+    There CC is within 1e-5 of that of the exact blur if the density is smooth, and within 1e-3 if it is noise.
     """
     scale = max(1.0, sigma / 8)
     coarse = blur(_smaller((density / (density.max() or 1)).astype(np.float32), scale), sigma / scale)
@@ -118,7 +118,7 @@ MATCHED = (
     Metric("CC matched", lambda blurred, target: metrics.cc(blurred, target.saliency)),
     Metric("KL matched", _kl, higher_is_better=False),
 )
-"""Metrics of a density that was blurred as the ground truth is: of the saliency map that is to be expected of it.
+"""Metrics of a density that was blurred like the ground truth: of the saliency map that the density predicts.
 
 Source: Kuemmerer, Wallis and Bethge, "Saliency Benchmarking Made Easy", ECCV 2018; see docs/evaluation.md.
 """
@@ -132,7 +132,7 @@ def metrics_in(columns: Iterable[str]) -> list[Metric]:
 
 
 def score(given: Map | Prepared, target: Target) -> dict[str, float]:
-    """Return all metrics of one prediction (h, w), resized to the ground truth if it has another size."""
+    """Return all metrics of one prediction (h, w), resized to the ground truth's size if it differs."""
     saliency = metrics.prepare(given, target.truth.fixations.shape)
     chosen = [*METRICS, *(OF_DENSITIES if target.centre is not None else ())]
     found = {metric.name: metric.score(saliency, target) for metric in chosen}

@@ -1,6 +1,6 @@
-"""From scores of frames to the figures of a set: what is printed, compared and published.
+"""Aggregate frame scores into the figures of a data set: what is printed, compared and published.
 
-Frames of one video resemble each other, so intervals over frames are far too narrow: these are over videos.
+Frames of one video resemble each other, so confidence intervals over frames are far too narrow: these are over videos.
 """
 
 from dataclasses import dataclass
@@ -17,19 +17,19 @@ from tinyhd_lib.evaluation.scores import EMD, MATCHED, OF_DENSITIES, Metric, met
 
 _TITLE = "{predictions} on {data}{split}: {videos} videos, {frames} frames; protocol {protocol}, averaging {averaging}"
 
-_HARDLY_ANY = 4  # of fewer, the interval is wider than a metric's range
+_HARDLY_ANY = 4  # with fewer, the interval is wider than a metric's range
 _FEW_VIDEOS = 20  # with fewer, the interval may be a little too narrow
-_MANY_ZEROS = 0.01  # of the frames: there people looked at zeros of the map
+_MANY_ZEROS = 0.01  # share of frames in which a fixation falls on a zero of the map, above which a note warns
 _CONFIDENCE = 0.95
-_SIGN_PATTERNS = 9999  # tried by a test: all that there are of up to 13 videos
-_EXACT_DIGITS = 9  # beyond, sign patterns that tie differ by the order of adding up
+_SIGN_PATTERNS = 9999  # tried by a test: for up to 13 videos, all that there are
+_EXACT_DIGITS = 9  # beyond these, tied sign patterns differ by rounding errors
 
 AVERAGINGS = ("pooled", "per-video")
 """One mean over all frames (the benchmark), or over the frames of each video, then over videos (most papers)."""
 
 
 class Estimate(NamedTuple):
-    """A score of a set, with how sure it is.
+    """A mean score of a data set, with its confidence interval.
 
     Attributes:
         mean: of the set.
@@ -43,7 +43,7 @@ class Estimate(NamedTuple):
 
 
 def as_text(figure: float) -> str:
-    """Return a figure as every table has it."""
+    """Return a figure as tables show it: with three decimals, or a hyphen for NaN."""
     return "-" if np.isnan(figure) else f"{figure:.3f}"
 
 
@@ -52,7 +52,7 @@ class Summary:
     """Hold the figures of an evaluation; as text, a table for the console.
 
     Attributes:
-        settings: everything that decides them, in words and numbers.
+        settings: everything that the figures depend on.
         figures: a row for each predictor and metric: its ``mean`` over the set and the ends ``low`` and ``high`` of the
             95 % interval, NaN where there is none.
         videos: a row for each predictor and video: its ``frames``, and the mean of each metric over them.
@@ -68,7 +68,7 @@ class Summary:
         return metrics_in(self.figures["metric"])
 
     def texts(self) -> tuple[pd.DataFrame, pd.DataFrame]:
-        """Return the means and the intervals as text: a row a predictor, a column a metric."""
+        """Return the means and the intervals as text: one row per predictor, one column per metric."""
         columns, names = ["mean", "low", "high"], [metric.name for metric in self.metrics]
         wide = self.figures.pivot_table(columns, "predictor", "metric", dropna=False, sort=False)
         wide = wide.rename_axis(index=None, columns=(None, None))
@@ -77,7 +77,7 @@ class Summary:
         return mean.map(as_text), intervals.where(np.isfinite(low), "")
 
     def __str__(self) -> str:
-        """Return each figure over its interval, under what was scored."""
+        """Return the headline, the table of figures, each above its interval, and the notes."""
         return "\n".join([self.headline(), "", over_intervals(*self.texts()), "", *self.notes()])
 
     def to_latex(self) -> str:
@@ -119,11 +119,11 @@ class Summary:
             f"sAUC: false alarms of {shuffle}.": shuffle,
             "It has no sAUC: the false alarms would come from the videos that it was learnt from.": without,
             "IG and LL: bits a fixation more than the centre bias, and than a uniform map.": metrics & {*OF_DENSITIES},
-            "matched: of the density, blurred as the ground truth is.": metrics & {*MATCHED},
+            "matched: scores of the density, blurred like the ground truth.": metrics & {*MATCHED},
             "EMD: in cells of 32 x 32 pixels.": EMD in metrics,
             f"Maps of gaze points: {'; '.join(said['gaze_maps'])}.": said["gaze_maps"],
             f"In {zeros:.0%} of the frames people looked at zeros, which KL counts: give 16 bits or .npz.": many,
-            f"Maps of {lossy} videos are videos, and what was lost in them costs score: give images or .npz.": lossy,
+            f"Maps of {lossy} videos are video files, whose compression costs score: give images or .npz.": lossy,
             f"{blank} frames have no CC, for their ground truth is empty (then no SIM and KL) or flat.": blank,
             f"Of every {said['every']} frames, one was scored.": said["every"] > 1,
             f"{sum(missing.values())} frames had no map ({', '.join(missing)}).": missing,
@@ -156,7 +156,7 @@ def summarise(frames: pd.DataFrame, settings: dict[str, Any]) -> Summary:
 
 
 def over_intervals(figures: pd.DataFrame, intervals: pd.DataFrame) -> str:
-    """Return a table for the console from the texts of figures and of their intervals, each figure over its own."""
+    """Return a table for the console from the texts of figures and intervals, each interval below its figure."""
     rows = [row for name in figures.index for row in (figures.loc[name], intervals.loc[name])]
     labels = [label for name in figures.index for label in (name, "")]
     return "\n".join(map(str.rstrip, pd.DataFrame(rows).set_axis(labels).to_string().splitlines()))
@@ -168,7 +168,7 @@ def json_numbers(**numbers: float) -> dict[str, float | str | None]:
 
 
 def units(videos: pd.Series, data: str) -> "pd.Series[str]":
-    """Return what is drawn at random for each video: itself; of Hollywood-2, whose videos are shots, its movie."""
+    """Return each video's sampling unit: the video itself; for Hollywood-2, whose videos are shots, its movie."""
     return videos.str.rpartition("_")[0] if data == "hollywood2" else videos.astype(str)
 
 
@@ -190,7 +190,7 @@ def average(sums: np.ndarray, counts: np.ndarray, averaging: str) -> float:
 
     Args:
         sums: (V,) of the scores of each video, see `totals`.
-        counts: (V,) of its frames that have one, 1 or more.
+        counts: (V,) number of frames with a score in each video, 1 or more.
         averaging: one of `AVERAGINGS`.
     """
     if not len(counts):
@@ -199,10 +199,10 @@ def average(sums: np.ndarray, counts: np.ndarray, averaging: str) -> float:
 
 
 def estimate(sums: np.ndarray, counts: np.ndarray, averaging: str) -> Estimate:
-    """Return a set's mean and its 95 % interval, Student's over videos.
+    """Return a set's mean and its 95 % confidence interval, Student's t over videos.
 
-    Of few videos it holds the truth far more often than a bootstrap does (docs/evaluation.md). A pooled mean is a ratio
-    of sums over videos, whose spread is that of what each video adds to it (Cochran, Sampling Techniques, 1977, 6.3).
+    With few videos it covers the true mean far more often than a bootstrap does (docs/evaluation.md). A pooled mean is
+    a ratio of sums over videos; its variance is that of the ratio estimator (Cochran, Sampling Techniques, 1977, 6.3).
     """
     mean = average(sums, counts, averaging)
     videos = len(counts)
@@ -214,9 +214,9 @@ def estimate(sums: np.ndarray, counts: np.ndarray, averaging: str) -> Estimate:
 
 
 def paired_p(differences: np.ndarray, counts: np.ndarray, averaging: str, seed: int) -> float:
-    """Return how probably a difference at least as large arises if the sign of every video's difference is a coin's.
+    """Return the two-sided p value of a paired sign-flip permutation test over videos.
 
-    All sign patterns are tried up to 13 videos, 9,999 random ones beyond.
+    It tries all sign patterns for up to 13 videos, 9,999 random ones beyond.
 
     Args:
         differences: (V,) sums over the frames of each video, see `totals`.
@@ -233,7 +233,7 @@ def paired_p(differences: np.ndarray, counts: np.ndarray, averaging: str, seed: 
 
 
 def holm(p: np.ndarray) -> np.ndarray:
-    """Return p values corrected for there being several (Holm, 1979); NaN stays, and is not counted."""
+    """Return p values corrected for multiple tests (Holm, 1979); NaN stays, and is not counted as a test."""
     corrected, order = np.full(len(p), np.nan), np.argsort(p)[: np.isfinite(p).sum()]
     corrected[order] = np.minimum(np.maximum.accumulate(np.arange(len(order), 0, -1) * p[order]), 1)
     return corrected

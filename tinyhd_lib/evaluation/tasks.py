@@ -1,6 +1,6 @@
-"""Scoring a stretch of one video: the unit of work, of progress and of resuming; and what its figures are held against.
+"""Score some frames of one video, the unit of work, progress and resuming, together with three reference predictors.
 
-That is chance, a centre bias, and how well people predict one another.
+These are chance, a centre bias, and one half of the observers as a predictor of the other.
 """
 
 import os
@@ -37,13 +37,13 @@ OTHER_FRAMES = 10
 
 
 def annotated_frames(video: Video, most: int) -> list[int]:
-    """Return up to ``most`` frames, evenly spaced."""
+    """Return the indices of up to ``most`` frames, evenly spaced."""
     count = len(video.names)
     return sorted({round(position) for position in np.linspace(0, count - 1, min(most, count))})
 
 
 def mean_truth(video: Video) -> Map | None:
-    """Return (90, 160): the mean of a video's saliency maps, each of sum 1; None if nobody looked at any of them."""
+    """Return (90, 160): the mean of a video's saliency maps, each of sum 1; None if all of them are empty."""
     truths = [video.truth(index) for index in annotated_frames(video, CENTRE_FRAMES)]
     maps = [truth.saliency for truth in truths if truth is not None and truth.saliency.any()]
     small = [_shrink(each.astype(np.float64)) for each in maps]
@@ -68,10 +68,10 @@ def centre_bias(means: Sequence[Map | None], without: int | None = None) -> Map:
 
 
 def other_fixations(videos: Sequence[Video], without: int, seed: int) -> np.ndarray:
-    """Return where people looked in up to ten frames of other videos: (n, 2), row and column as parts of the sides.
+    """Return fixations of up to ten frames of other videos: (n, 2), row and column as fractions of height and width.
 
-    None, (0, 2), if there is no other video, or nothing is known of the drawn frames. Frames are drawn from the videos
-    in turn, so that each has its share.
+    Empty, (0, 2), if there is no other video, or the drawn frames have no ground truth. Frames are drawn from the
+    videos in turn, so that each has its share.
     """
     others = [video for index, video in enumerate(videos) if index != without]
     rng = np.random.default_rng([seed, crc32(os.fsencode(videos[without].name))])
@@ -97,23 +97,23 @@ def halves(video: Video, seed: int) -> tuple[Gaze, Gaze] | None:
 
 CHANCE, CENTRE, PREDICTION, CEILING = "chance", "centre bias", "prediction", "half of the observers"
 PREDICTORS = (CHANCE, CENTRE, PREDICTION, CEILING)
-"""The rows of every table: from knowing nothing, over the prediction, to knowing half of the observers."""
+"""The rows of every table, from the one that knows nothing to the one that knows half of the observers."""
 
-# Raised when scores change, so that none of an older version are taken over.
+# Raise this when scores change, so that those of an older version are not reused.
 _VERSION = 6
 
 
 class Task(NamedTuple):
-    """Name some frames of one video that are to be scored.
+    """Describe some frames of one video that are to be scored.
 
     Attributes:
         video: of a data set.
         indices: of its frames, ascending.
         maps: the predictions.
         centre: a centre bias, of any size.
-        others: where people looked in other videos, see `other_fixations`.
-        others_know_centre: whether the centre bias was learnt from those videos: then its shuffled AUC, whose false
-            alarms are drawn from what it knows, says nothing.
+        others: fixations in other videos, see `other_fixations`.
+        others_know_centre: whether the centre bias was learnt from those videos: then its shuffled AUC is meaningless,
+            since the negatives come from the bias's own training data.
         options: how it is scored: by its ``protocol``, ``matched`` and ``seed``.
     """
 
@@ -126,7 +126,7 @@ class Task(NamedTuple):
     options: EvaluateOptions
 
     def key(self) -> str:
-        """Return the name of its result: a hash of everything that decides it."""
+        """Return the name of its result: a hash of everything that the result depends on."""
         video, options = self.video, self.options
         pictures = [path for index in self.indices for path in video.truth_files(index) or ()]
         how = options.protocol, options.matched, options.emd, options.seed
@@ -137,7 +137,7 @@ class Task(NamedTuple):
 
 
 def run_task(job: tuple[Task, Path]) -> int:
-    """Score a task's frames into a Parquet file, all at once; return how many frames they were.
+    """Score a task's frames into a Parquet file, written atomically; return the number of frames.
 
     Args:
         job: the task, and the file.
@@ -155,7 +155,7 @@ def run_task(job: tuple[Task, Path]) -> int:
 def _rows(task: Task) -> list[dict[str, Any]]:
     options, viewing = task.options, task.video.viewing
 
-    @lru_cache(maxsize=1)  # hardly ever a video's frames differ in size
+    @lru_cache(maxsize=1)  # a video's frames hardly ever differ in size
     def baselines(size: tuple[int, int]) -> tuple[Prepared, Prepared]:
         return metrics.prepare(np.zeros(size)), metrics.prepare(task.centre, size)
 
@@ -167,7 +167,7 @@ def _rows(task: Task) -> list[dict[str, Any]]:
             raise BadInput(f"{task.video.name}: the ground truth of frame {task.video.names[index]} went missing")
         size = truth.fixations.shape
         chance, centre = baselines(size)
-        baseline = None if saliency.dtype == np.uint8 else centre  # grey levels are stretched, and no density
+        baseline = None if saliency.dtype == np.uint8 else centre  # 8-bit grey levels are stretched: no density
         spread = (viewing.sigma if viewing else spread_of(truth)) if options.matched else None
         if options.matched and baseline is None:
             raise BadInput(f"{task.video.name}: `matched` is for densities, not for 8-bit maps; make .npz or 16 bits")

@@ -1,4 +1,4 @@
-"""Predicting while frames arrive: source -> queue -> ring -> forward pass -> maps, each bounded."""
+"""Prediction while frames arrive: source -> queue -> ring buffer -> forward pass -> maps, each of bounded size."""
 
 import lazy_loader
 

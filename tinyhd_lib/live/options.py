@@ -1,4 +1,4 @@
-"""What can be chosen about a stream; nothing here needs torch or OpenCV, so that the command line can ask at once."""
+"""The options of a live stream; nothing here imports torch or OpenCV, so that the command line starts at once."""
 
 import math
 from dataclasses import dataclass, field
@@ -11,48 +11,48 @@ from tinyhd_lib.prediction.options import LONGEST_SMOOTHING, Drawing, ModelOptio
 
 @dataclass(frozen=True, kw_only=True)
 class LiveOptions(ModelOptions):
-    """Say by which model a stream is looked at, how fast, and what becomes of its maps.
+    """Say which model watches a stream, how often, and what is done with its maps.
 
     Raises:
-        BadInput: a number is out of its range, or something would be written over.
+        BadInput: a number is out of its range, or something would be overwritten.
     """
 
     source: str
-    """A camera's number, an rtsp or http address, a video (at its own speed), or a folder that fills."""
+    """A camera's number, an rtsp or http address, a video (at its own speed), or a folder that images are added to."""
     every: int | None = None
-    """M: frames from one pass to the next, 1 to 16; 16 if None. S: a map for every Nth frame; if None, as often as the
-    machine can follow."""
+    """M models: frames from one window to the next, 1 to 16; 16 if None. S models: a map for every Nth frame; if None,
+    as often as the machine can keep up."""
     smooth: float = 0.0
-    """Seconds in which a map fades in those that follow; 0 for not at all."""
+    """Time constant, in seconds, of an exponential smoothing of the maps; 0 for none."""
     drop: Literal["latest", "block"] | None = None
-    """When frames come too fast, drop the oldest, or let the source wait; if None, block for a folder and for speed 0,
-    else latest."""
+    """When frames arrive too fast: drop the oldest (latest), or make the source wait (block); if None, block for a
+    folder and for speed 0, else latest."""
     queue: int | None = None
-    """Frames that may wait; those of one pass if None."""
+    """Length of the frame queue; the frames of one forward pass if None."""
     serve: str | None = None
-    """PORT or HOST:PORT of a page for the browser; without a host, for this machine alone."""
+    """PORT or HOST:PORT of a page for the browser; without a host, only this machine can open it."""
     out: Path | None = None
-    """A folder for the maps, a grey-level PNG a frame."""
+    """A folder for the maps, one grey-level PNG per frame."""
     overlay: Path | None = None
-    """An .mp4 file for an overlay video of what was seen."""
+    """An .mp4 file for an overlay video of the stream."""
     drawing: Drawing = field(default_factory=Drawing)
     """How the overlay video and the page's pictures are drawn."""
     seconds: float | None = None
-    """Stop after so many; if None, when the source ends, or at Ctrl-C."""
+    """Stop after this many seconds; if None, when the source ends, or at Ctrl-C."""
     speed: float = 1.0
-    """Of a video, 1 for its own; 0 is as fast as it can be read."""
+    """Speed of a video: 1 for its own, 0 for as fast as it can be read."""
     idle: float | None = None
-    """A folder is full after so many seconds without a new image; never if None."""
+    """Stop watching a folder after this many seconds without a new image; never if None."""
     json: Path | None = None
-    """A file for the record and the statistics, second by second."""
+    """A JSON file for the run record and the statistics of every second."""
 
     def __post_init__(self) -> None:
-        """Check what a type cannot say."""
+        """Check what the types cannot express."""
         if not 0 <= self.speed < math.inf:
             raise BadInput(f"`speed={self.speed}`: 1 is a video's own, 2 twice that, 0 as fast as it can be read")
         if not 0 <= self.smooth < LONGEST_SMOOTHING:
             raise BadInput(f"`smooth={self.smooth:g}`: 0 to {LONGEST_SMOOTHING} seconds")
-        for name in ("every", "queue"):  # what else a model asks of them is told when it is there
+        for name in ("every", "queue"):  # the model's own limits are checked when it is open
             if (frames := getattr(self, name)) is not None and frames < 1:
                 raise BadInput(f"`{name}={frames}`: at least 1 frame")
         for name in ("seconds", "idle"):

@@ -22,11 +22,11 @@ _KEPT = 32
 class Page:
     """A small web server with one page; a context manager, serving within its block.
 
-    Everybody who looks gets the pictures at the pace of their times. The 32 newest are kept: a browser that is slower
+    Every browser gets the pictures at the pace of their timestamps. The 32 newest are kept: a browser that is slower
     than the stream misses some, and nothing waits for it.
 
     Args:
-        address: ``PORT`` or ``HOST:PORT``; this machine alone can look if there is no host. Port 0 takes a free one.
+        address: ``PORT`` or ``HOST:PORT``; without a host, only this machine can connect. Port 0 takes a free one.
 
     Attributes:
         url: of the page.
@@ -41,12 +41,12 @@ class Page:
         host = host or "127.0.0.1"
         if not port.isdecimal() or int(port) > 65535:
             raise BadInput(f"`serve` {address}: a port, such as 8000, or host and port, such as 0.0.0.0:8000")
-        self._waiting: list[Waiting[tuple[bytes, float]]] = []  # for each who looks, what is still to be seen
+        self._waiting: list[Waiting[tuple[bytes, float]]] = []  # the pictures still to be sent to each browser
         self._closed = Event()
         self.line = ""
         with refusing(f"`serve` {address}: cannot be served", OSError):
             self._server = ThreadingHTTPServer((host, int(port)), type("Handler", (_Handler,), {"page": self}))
-        self._server.daemon_threads = False  # those who look are waited for at the end
+        self._server.daemon_threads = False  # closing waits for the browsers' threads
         self._thread = Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.1}, name="tinyhd-page")
         self.url = f"http://{host}:{self._server.server_port}/"
 
@@ -64,7 +64,7 @@ class Page:
 
     @property
     def watched(self) -> bool:
-        """Return whether anybody looks; nothing need be drawn otherwise."""
+        """Return whether a browser is connected; otherwise nothing need be drawn."""
         return bool(self._waiting)
 
     def show(self, jpeg: bytes, at: float) -> None:
@@ -76,7 +76,7 @@ class Page:
         """Yield the JPEG files that come from now on, at the pace of their times, until the page closes."""
         waiting = Waiting[tuple[bytes, float]](_KEPT, drops=True)
         self._waiting.append(waiting)
-        if self._closed.is_set():  # and nobody else would end it
+        if self._closed.is_set():  # nothing else would end a queue that came too late
             waiting.end()
         shown, sent = math.inf, 0.0
         try:
@@ -95,9 +95,9 @@ class _Handler(BaseHTTPRequestHandler):
     server_version, sys_version = "tinyhd", ""
 
     def do_GET(self) -> None:
-        with suppress(OSError):  # whoever looked has gone, or has read nothing for too long
+        with suppress(OSError):  # the browser has gone, or has read nothing for too long
             if not _is_address(self.headers.get("Host", "")):
-                # A foreign page that points its own name at this machine must not see what the camera does.
+                # A foreign page whose own name resolves to this machine (DNS rebinding) must not see the camera.
                 self.send_error(403, "use localhost or an address in numbers")
             elif self.path == "/":
                 self._answer("text/html; charset=utf-8", files("tinyhd_lib.live").joinpath("page.html").read_bytes())
@@ -113,7 +113,7 @@ class _Handler(BaseHTTPRequestHandler):
                 self.send_error(404)
 
     def _answer(self, kind: str, content: bytes | None = None) -> None:
-        """Send the head of an answer, and its content if that is whole."""
+        """Send the head of an answer, and its content unless that is a stream."""
         self.send_response(200)
         self.send_header("Content-Type", kind)
         self.send_header("Cache-Control", "no-store")
@@ -124,11 +124,11 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(content or b"")
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002  (the base class calls it so)
-        """Say nothing: the statistics have the standard error."""
+        """Log nothing: standard error is for the statistics."""
 
 
 def _is_address(host: str) -> bool:
-    """Return whether a Host header is localhost or an address in numbers, and no name that others could have set."""
+    """Return whether a Host header is localhost or a numeric address, not a name that others could have registered."""
     name = host.rpartition(":")[0] if host.rpartition(":")[2].isdecimal() else host
     with suppress(ValueError):
         return name == "localhost" or bool(ip_address(name.strip("[]")))

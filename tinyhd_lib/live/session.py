@@ -1,4 +1,4 @@
-"""A stream from its source to maps, an overlay video and a page in the browser."""
+"""Run a stream from its source to maps, an overlay video and a page in the browser."""
 
 import logging
 import math
@@ -32,10 +32,10 @@ logger = logging.getLogger(__name__)
 
 
 def watch(options: LiveOptions) -> "Iterator[Statistics | pd.DataFrame]":
-    """Show a stream until it ends; yield its statistics every second, and a table of all of it at the end.
+    """Show a stream until it ends; yield its statistics every second, and a table of the whole stream at the end.
 
-    The end of the source or of ``seconds``, and Ctrl-C, are all a normal end. What was seen before something broke the
-    stream off is whole all the same.
+    The end of the source or of ``seconds``, and Ctrl-C, are all normal ends. If the stream fails, the results up to
+    then are complete all the same.
 
     Raises:
         BadInput: an option cannot be used; the source or the model failed.
@@ -66,11 +66,11 @@ def watch(options: LiveOptions) -> "Iterator[Statistics | pd.DataFrame]":
 
 
 def eased(items: Iterable[LivePrediction | Statistics], seconds: float) -> Iterator[LivePrediction | Statistics]:
-    """Pass on what `Stream.watch` gives, each map as a mean of all so far that fade with time.
+    """Yield the items of `Stream.watch`, each map replaced by an exponential moving average of the maps so far.
 
     Args:
         items: predictions, in order, and anything else among them.
-        seconds: in which the weight of a map falls to 1/e; 0 leaves the maps as they are.
+        seconds: time in which the weight of a map falls to 1/e; 0 leaves the maps as they are.
     """
     before = -math.inf
     mean: Map = np.zeros(1, np.float32)
@@ -85,10 +85,10 @@ def eased(items: Iterable[LivePrediction | Statistics], seconds: float) -> Itera
 
 
 def _show(stream: Stream, options: LiveOptions, rows: list[Statistics]) -> Generator[Statistics, None, BadInput | None]:
-    """Keep what a stream gives; yield its statistics, add them to the rows if ``json`` wants them, return its error."""
+    """Write a stream's maps; yield its statistics, add them to the rows for ``json``, and return its error, if any."""
     with ExitStack() as stack:
         page = stack.enter_context(Page(options.serve)) if options.serve else None
-        # The rate is nominal: a frame is shown at its own time, to a quarter of this.
+        # The rate is nominal: a frame is shown at its own time, rounded to a quarter of a period of this rate.
         overlay = stack.enter_context(VideoWriter(options.overlay, Fraction(60))) if options.overlay else None
         _end_on_signals(stack, stream.end)
         stack.enter_context(stream)
@@ -107,12 +107,12 @@ def _show(stream: Stream, options: LiveOptions, rows: list[Statistics]) -> Gener
                 if options.seconds and stream.summary().seconds >= options.seconds:
                     stream.end()
         except BadInput as error:
-            return error  # and not raised: what was seen until then is kept
+            return error  # not raised, so that the results up to then are kept
     return None
 
 
 def _keep(seen: LivePrediction, options: LiveOptions, overlay: VideoWriter | None, page: Page | None) -> None:
-    """Write and draw what is wanted; nothing is drawn that nobody would see."""
+    """Write and draw the outputs that are wanted; nothing is drawn for a page that no browser shows."""
     watched = page is not None and page.watched
     if not (options.out or overlay or watched):
         return

@@ -1,6 +1,6 @@
-"""Where frames come from while they happen: a camera, a network address, a video at its own speed, a folder that fills.
+"""Live sources of frames: a camera, a network address, a video at its own speed, a folder that images are added to.
 
-What follows an address or a camera keeps as little as it can in front of the first frame that it gives.
+For cameras and addresses, buffers are kept as small as possible, so that the first frame is a recent one.
 """
 
 import logging
@@ -32,17 +32,17 @@ _PATIENCE = 1.0
 
 Clock = Callable[[], float]
 Pictures = Iterator[tuple[Image, float | None]]
-"""Pictures (H, W, 3) uint8 RGB, each with its time in seconds since the first, None for when it comes."""
+"""Pictures (H, W, 3) uint8 RGB, each with its time in seconds since the first; None for its time of arrival."""
 
 
 @dataclass(frozen=True)
 class Source:
-    """Frames as they come; to be gone through once, in a thread that may wait.
+    """Frames as they arrive; iterate over it once, in a thread that may block.
 
     Attributes:
-        name: what to call it; no password is in it.
-        live: it does not wait for who takes its frames.
-        speed: at which frames are given that have times, 1 for as these say.
+        name: for display, without a password.
+        live: whether frames arrive at their own pace, without waiting for the consumer.
+        speed: playback speed of frames that have times, 1 for real time.
     """
 
     name: str
@@ -60,7 +60,7 @@ class Source:
         return paced(self._pictures(self._closed), self._closed, self.speed)
 
     def close(self) -> None:
-        """Let the frames end; from any thread. A read that hangs does so within its timeout."""
+        """End the frames, from any thread. A read that hangs ends at its timeout."""
         self._closed.set()
 
 
@@ -68,13 +68,12 @@ def open_source(text: str, speed: float = 1.0, idle: float | None = None) -> Sou
     """Return the source that a text names: a camera by its number, an address, a folder of images, or a video.
 
     Args:
-        text: what to look at.
+        text: the name of the source.
         speed: of a video, 1 for its own; 0 for as fast as it can be read.
-        idle: seconds without a new image after which a folder is taken to be full; None for never.
+        idle: seconds without a new image after which a folder ends; None for never.
 
     Raises:
-        BadInput: there is no such file, or it is no video. Cameras and addresses are first tried when frames are asked
-            for.
+        BadInput: there is no such file, or it is no video. Cameras and addresses are only opened on iteration.
 
     Examples:
         >>> open_source("rtsp://me:secret@door:554/low").name
@@ -99,7 +98,7 @@ def without_password(address: str) -> str:
 
 
 def paced(pictures: Pictures, closed: Event, speed: float = 1.0, clock: Clock = time.monotonic) -> Iterator[Frame]:
-    """Yield pictures as frames, none sooner than its time comes; late ones at once, until the source is closed."""
+    """Yield pictures as frames, none before its time and late ones at once, until the source is closed."""
     begun = None
     for index, (image, due) in enumerate(pictures):
         begun = clock() if begun is None else begun
@@ -109,7 +108,7 @@ def paced(pictures: Pictures, closed: Event, speed: float = 1.0, clock: Clock = 
 
 
 def from_camera(index: int, _closed: Event) -> Pictures:
-    """Yield what a camera of this machine sees.
+    """Yield the pictures of a camera of this machine.
 
     Raises:
         BadInput: it cannot be opened, or gives no more pictures.
@@ -131,13 +130,13 @@ def from_camera(index: int, _closed: Event) -> Pictures:
 def from_address(
     address: str, closed: Event, timeouts: tuple[float, float] = (10.0, 5.0), pause: float = 1.0
 ) -> Pictures:
-    """Yield what an address sends: a video at its own speed, or what is live, as it comes.
+    """Yield the pictures that an address sends: a video at its own speed, or a live stream as it arrives.
 
-    It may take the first of the ``timeouts``, in seconds, to answer, and the second to go on. A live stream that breaks
-    off is asked for again, five times, ``pause`` seconds apart.
+    ``timeouts`` are the seconds that it may take to answer, and to send the next data. A live stream that breaks off is
+    opened again up to five times, ``pause`` seconds apart.
 
     Raises:
-        BadInput: it cannot be opened; it broke off for good.
+        BadInput: it cannot be opened, or it broke off for good.
     """
     name, seen, failures = without_password(address), 0, 0
     while not closed.is_set():
@@ -160,12 +159,12 @@ def from_address(
 
 
 def _received(address: str, name: str, timeouts: tuple[float, float]) -> Pictures:
-    """Yield decoded pictures, each with its time in seconds if they are a video's; damaged packets are passed over."""
+    """Yield decoded pictures, each with its time in seconds if they are a video's; damaged packets are skipped."""
     upright = Upright()
     options = {"rtsp_transport": "tcp", "fflags": "nobuffer"} if address.lower().startswith("rtsp") else {}
     with av.open(address, timeout=timeouts, options=options) as container:
         stream = picture_stream(container, name)
-        stream.thread_type = "SLICE"  # threads that share out frames would each keep one back
+        stream.thread_type = "SLICE"  # frame threading would delay the stream by a frame for each thread
         start = None
         for packet in container.demux(stream):
             try:
@@ -179,11 +178,11 @@ def _received(address: str, name: str, timeouts: tuple[float, float]) -> Picture
 
 
 def from_folder(folder: Path, idle: float | None, closed: Event, poll: float = 0.1) -> Pictures:
-    """Yield the images of a folder in the order of their numbers, those to come as well.
+    """Yield the images of a folder in the order of their numbers, including those still to come.
 
-    An image is taken when it has not changed for ``poll`` seconds. One that does not decode is waited for; a second
-    after its last change it is passed over with a warning. One whose number is lower than that of an image that was
-    given already is never taken.
+    An image is read when it has not changed for ``poll`` seconds. If it does not decode, it is tried again until a
+    second after its last change, then skipped with a warning. An image whose number is lower than that of one already
+    yielded is never read.
 
     Raises:
         BadInput: the folder cannot be read; an image differs from the first in size.
@@ -211,6 +210,6 @@ def _images_after(folder: Path, last: list[str]) -> dict[Path, float]:
     """Return the images after the last one, in order, with the seconds since each was changed."""
     with refusing(f"{folder}: cannot be read", OSError):
         paths = sorted((path for path in folder.iterdir() if is_image(path)), key=number_order)
-        with suppress(FileNotFoundError):  # an image was taken away: look again
+        with suppress(FileNotFoundError):  # an image was removed meanwhile: look again
             return {path: time.time() - path.stat().st_mtime for path in paths if number_order(path) > last}
     return {}

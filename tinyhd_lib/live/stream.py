@@ -1,4 +1,4 @@
-"""Saliency of what is happening now: frames come when they like, maps follow with a bounded latency."""
+"""Saliency of a live stream: frames arrive at their own pace, maps follow with a bounded latency."""
 
 import time
 from collections import deque
@@ -27,8 +27,8 @@ class Latency(NamedTuple):
     """Seconds from a frame's arrival to the hand-over of its map.
 
     Attributes:
-        waiting: for its turn, and for the frames that complete its chunk.
-        forward: the pass itself.
+        waiting: in the queue, and for the frames that complete its chunk.
+        forward: the forward pass.
         delivery: until the consumer took the map.
     """
 
@@ -38,7 +38,7 @@ class Latency(NamedTuple):
 
     @property
     def total(self) -> float:
-        """Return all of it."""
+        """Return the sum of the three."""
         return sum(self)
 
 
@@ -46,10 +46,10 @@ class LivePrediction(NamedTuple):
     """The saliency of one frame of a stream.
 
     Attributes:
-        frame: its index in the source, from 0; frames that were dropped count.
-        time: seconds since the first frame, as the source has it.
+        frame: its index in the source, from 0, counting dropped frames.
+        time: seconds since the first frame, by the source's timestamps.
         map: (192, 256) float32 in (0, 1), as the model gives it.
-        latency: how long after the frame's arrival this was handed over.
+        latency: time from the frame's arrival to the hand-over of its map.
         image: the frame, (H, W, 3) uint8 RGB.
     """
 
@@ -61,20 +61,20 @@ class LivePrediction(NamedTuple):
 
 
 class Statistics(NamedTuple):
-    """A stream's figures over some time; its text says them in one line. Times are None where no map was handed over.
+    """A stream's figures over an interval; as text, one line. Latencies are None where no map was handed over.
 
     Attributes:
-        seconds: how long that was.
-        frames: that arrived.
-        dropped: of those, as nobody had taken them in time.
-        maps: that were handed over.
-        queued: frames that waited at the end.
-        frames_per_second: that arrived.
-        maps_per_second: that were handed over.
+        seconds: length of the interval.
+        frames: frames that arrived.
+        dropped: frames of those that were dropped from a full queue.
+        maps: maps that were handed over.
+        queued: frames in the queue at the end.
+        frames_per_second: rate of arrival.
+        maps_per_second: rate of hand-over.
         latency_p50_ms: median milliseconds from arrival to hand-over.
-        latency_p95_ms: the time that 95 % of the maps kept.
-        latency_max_ms: the longest.
-        waiting_p50_ms: median of a part, as `Latency` has them; likewise the next two.
+        latency_p95_ms: their 95th percentile.
+        latency_max_ms: their maximum.
+        waiting_p50_ms: median of the part that `Latency` calls so; likewise the next two.
         forward_p50_ms: of the forward pass.
         delivery_p50_ms: of the hand-over.
     """
@@ -120,14 +120,14 @@ class Computed(NamedTuple):
 def passes(
     arrivals: Waiting[Arrival], runtime: Runtime, every: int | None, *, holds: bool = False
 ) -> Iterator[list[Computed]]:
-    """Run the model on the 16 newest frames until no more come; yield each pass's maps, in order of their frames.
+    """Run the model on the 16 newest frames until no more arrive; yield each pass's maps, in order of their frames.
 
     Args:
         arrivals: the frames.
         runtime: the model, ready to run.
         every: frames from one pass to the next; None runs one whenever no frame waits.
-        holds: each pass waits for the frames of the next, since the last one of a video may claim some of its own (as
-            `windows` has it); of M only.
+        holds: each pass waits for the frames of the next, since the last window of a video may own frames of the one
+            before (see `windows`); M models only.
     """
     multi = runtime.spec.multi
     answered: deque[Arrival] = deque(maxlen=None if multi else 1)
@@ -138,7 +138,7 @@ def passes(
             yield preprocess(arrival.frame.image)
 
     def due(fresh: range) -> bool:
-        # Without ``every``, as soon as nothing waits, and at the latest before a frame would be seen by no pass.
+        # Without ``every``, as soon as no frame waits, and at the latest before a frame would fall out of all windows.
         return len(fresh) == every if every else len(fresh) == CLIP_FRAMES or not len(arrivals)
 
     for window in windows(ready(), every or CLIP_FRAMES) if holds else windows_ending(ready(), due):
@@ -155,24 +155,24 @@ class Stream:
     One thread takes frames from the source into a bounded queue; another keeps the 16 newest and runs the model. All
     memory is bounded. Leaving the block stops both threads and releases the source.
 
-    An M model answers in chunks of ``every`` frames. An S model answers for the newest of as many frames, or
-    whenever it is free. Where frames were dropped, the window holds the 16 newest of those that were kept: time runs
-    faster in it than the model was trained on.
+    An M model gives maps in chunks of ``every`` frames. An S model gives one map for every ``every`` frames, for the
+    newest of them, or one whenever it is free. If frames were dropped, the window holds the 16 newest of those kept, so
+    motion in it is faster than in the training data.
 
     Args:
-        source: frames, as `open_source` or any iterator gives them. If it has a method ``close``, that is called to
-            end it, from another thread.
+        source: frames, from `open_source` or any iterable. If it has a method ``close``, that is called from another
+            thread to end it.
         runtime: the model, ready to run.
         drop: what happens when the queue is full. ``latest``: the frame that has waited longest is dropped, latency is
             bounded. ``block``: the source waits, no frame is lost; the maps are those of `predict` with the same
-            ``every``, where M is not smoothed; S gives those of each ``every``-th frame and of the last.
-        every: M: frames from one pass to the next, 1 to 16 (None: 16). S: 1 or more (None: as often as the machine
-            can follow; with ``block`` every frame).
-        queue: frames that may wait, at least 1 (None: as many as ``every``, 2 at least; 16 without one).
+            ``every`` and without smoothing; an S model gives those of each ``every``-th frame and of the last.
+        every: M models: frames from one window to the next, 1 to 16 (None: 16). S models: 1 or more (None: as often as
+            the machine can keep up; with ``block`` every frame).
+        queue: length of the queue in frames, at least 1 (None: ``every``, but at least 2; 16 without ``every``).
 
     Raises:
-        BadInput: an option cannot be used. While iterating: the source or the model failed; the maps of
-            all frames before come first if it was the source.
+        BadInput: an option cannot be used. While iterating: the source or the model failed; if the source did, the maps
+            of all frames before are yielded first.
 
     Examples:
         >>> from tinyhd_lib.runtime import open_runtime
@@ -201,14 +201,14 @@ class Stream:
             raise BadInput(f"`queue` {queue}: at least 1 frame must be able to wait")
         self.every = every or (CLIP_FRAMES if multi else None if drops else 1)
         self._source, self._multi = source, multi
-        # What one pass adds to the window may wait: older frames no pass would see.
+        # The queue holds what one pass adds to the window: older frames would be in no window.
         self._frames = Waiting[Arrival](queue or max(2, self.every or CLIP_FRAMES), drops=drops)
         self._passes = passes(self._frames, runtime, self.every, holds=multi and not drops)
         self._thread = Thread(target=self._receive, name="tinyhd-source", daemon=True)
         self._model = ThreadPoolExecutor(1, "tinyhd-model")
         self._failure: BadInput | None = None  # of the source
         self._latest: list[Latency] = []
-        self._latencies: deque[Latency] = deque(maxlen=100_000)  # of an hour of maps: the whole stream's figures
+        self._latencies: deque[Latency] = deque(maxlen=100_000)  # an hour of maps, for the figures of the whole stream
         self._counted = (0, 0, 0)
         self._since = self._begun = self._first = self._last = 0.0
 
@@ -218,7 +218,7 @@ class Stream:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Stop: join the threads and release the source. A source that blocks is waited for."""
+        """Stop: join the threads and release the source, waiting for a source that blocks."""
         self.end()
         self._model.shutdown(cancel_futures=True)
         self._thread.join()
@@ -228,7 +228,7 @@ class Stream:
         return (each for each in self.watch() if isinstance(each, LivePrediction))
 
     def watch(self, every: float = 1.0) -> Iterator[LivePrediction | Statistics]:
-        """Yield the maps, and among them every so many seconds the statistics since the last ones, also without maps.
+        """Yield the maps and, every ``every`` seconds even without maps, the statistics since the last ones.
 
         Raises:
             BadInput: the source or the model failed.
@@ -247,7 +247,7 @@ class Stream:
                     yield self._tick()
                     due = self._since + every
             failure = self._failure
-        except Exception as error:  # noqa: BLE001  (what was counted until then is told first)
+        except Exception as error:  # noqa: BLE001  (the last statistics are yielded before it is raised)
             failure = _one_line("the model", error)
         last = self._tick()
         if last.frames or last.maps:
@@ -256,17 +256,17 @@ class Stream:
             raise failure
 
     def summary(self) -> Statistics:
-        """Return the statistics from the beginning until the last ones that `watch` gave.
+        """Return the statistics from the beginning until the last ones that `watch` yielded.
 
-        Times are those of the newest 100,000 maps.
+        Latencies are those of the newest 100,000 maps.
         """
         return summarise(self._since - self._begun, *self._counted, self._latencies, len(self._frames))
 
     def stated_latency(self) -> float | None:
-        """Return the seconds that the map of the frame which waits longest should take, where the machine can follow.
+        """Return the latency in seconds to expect for the first frame of a chunk, if the machine keeps up.
 
-        That is the time of a pass and of the frames that complete its chunk. What is measured beyond it was spent in
-        the queue or with the consumer. None before the first statistics.
+        That is the time of a forward pass and of the frames that complete the chunk. Any latency measured beyond it was
+        spent in the queue or by the consumer. None before the first statistics.
         """
         forward, passed = self.summary().forward_p50_ms, self._last - self._first
         if forward is None or not passed:
@@ -275,13 +275,13 @@ class Stream:
         return chunk * passed / (self._frames.arrived - 1) + forward / 1e3
 
     def end(self) -> None:
-        """Take no more frames; those that have arrived still get their maps. Returns at once."""
+        """Take no more frames; those that have arrived still get their maps. Return at once."""
         self._frames.end()
         if not isinstance(self._source, Generator):
             getattr(self._source, "close", lambda: None)()
 
     def _receive(self) -> None:
-        """Do the work of the source's thread."""
+        """Put the source's frames into the queue: the work of the source's thread."""
         try:
             frames = iter(self._source)
             with closing(frames) if isinstance(frames, Generator) else nullcontext():
@@ -295,7 +295,7 @@ class Stream:
         self._frames.end()
 
     def _coming(self) -> Iterator[list[Computed]]:
-        """Yield the maps of each pass while the next one is computed; where none ends for a while, no maps."""
+        """Yield the maps of each pass while the next one runs, and an empty list whenever none ended for a while."""
         coming = self._model.submit(next, self._passes, None)
         while True:
             maps = coming.result() if wait([coming], _POLL).done else []
@@ -319,7 +319,7 @@ class Stream:
 def summarise(  # noqa: PLR0913, PLR0917
     seconds: float, frames: int, dropped: int, maps: int, latencies: Collection[Latency], queued: int
 ) -> Statistics:
-    """Return the figures of some seconds, with ``queued`` frames waiting at their end."""
+    """Return the statistics of an interval of some seconds, with ``queued`` frames in the queue at its end."""
     times: list[Any] = [None] * 6
     if latencies:
         every = [(each.total, *each) for each in latencies]
@@ -330,14 +330,14 @@ def summarise(  # noqa: PLR0913, PLR0917
 
 
 def as_table(reports: Iterable[dict[str, Any]]) -> "pd.DataFrame":
-    """Return the runs that ``json`` files hold as a table, one a column; times in milliseconds."""
+    """Return the runs that ``json`` files hold as a table, one column per run; times in milliseconds."""
     import pandas as pd
 
     return pd.DataFrame([{**report["key"], **report["details"]["summary"]} for report in reports], dtype=object).T
 
 
 def _one_line(who: str, failure: Exception) -> BadInput:
-    """Return an error of another thread as the one kind that a user is shown."""
+    """Return an error of another thread as a `BadInput`, the kind that is shown to users."""
     if isinstance(failure, BadInput):
         return failure
     error = BadInput(f"{who} failed ({type(failure).__name__}): {first_line(failure)}")

@@ -1,19 +1,19 @@
-"""How well a saliency map tells where people looked: the field's metrics, as pure functions on arrays.
+"""The field's metrics of how well a saliency map predicts fixations, as pure functions on arrays.
 
-Every function takes NumPy arrays or torch tensors (on any device), one frame (H, W) or a batch (N, H, W), and answers
-with a number or with one for each frame, as the same kind of array. They compute in float64 (float32 where the device
-has none), as the MATLAB code of the DHF1K benchmark does, which they equal to 1e-6 (docs/evaluation.md). A map that
-several of them score is prepared by `prepare` first, fixations by `prepare_fixations`: then what they share, as how
-values rank, is made once.
+Every function takes NumPy arrays or torch tensors (on any device), one frame (H, W) or a batch (N, H, W), and returns a
+number or one number per frame, as the same kind of array. They compute in float64 (float32 where the device has none),
+as the MATLAB code of the DHF1K benchmark does, with which they agree to 1e-6 (docs/evaluation.md). To score a map by
+several metrics, prepare it with `prepare`, and fixations with `prepare_fixations`: then shared steps, such as ranking
+the values, are computed once.
 
-What the definitions leave open is decided here once, for all of them:
+What the definitions leave open is decided here, the same for all of them:
 
-- **Another size**: the prediction is resized bicubically to the ground truth (antialiased, with the filter of MATLAB's
-  imresize), and held to its own range, which the filter would otherwise leave.
-- **A constant prediction** says nothing, and scores as chance: AUC 0.5, CC and NSS 0, and the uniform distribution for
-  SIM, KL and information gain. (The MATLAB code answers NaN there, and the benchmark drops NaN, which would reward it.)
-- **Empty ground truth** (no fixation; a map that is all zero, or constant for CC): NaN, there is nothing to measure.
-  AUC-Judd and `auc_rank` also where every pixel is fixated, and none is left for a false alarm.
+- **Different sizes**: the prediction is resized bicubically to the ground truth's size (antialiased, with the filter of
+  MATLAB's imresize), and clipped to its own range, which the filter could exceed.
+- **A constant prediction** scores as chance: AUC 0.5, CC and NSS 0, and the uniform distribution for SIM, KL and
+  information gain. (The MATLAB code returns NaN there, and the benchmark drops NaN, which would reward it.)
+- **Empty ground truth** (no fixation; a map that is all zero, or constant for CC): NaN, since nothing can be measured.
+  AUC-Judd and `auc_rank` also return NaN if every pixel is fixated, since there are no negatives.
 - **One fixation** is enough for every metric.
 - **NaN or infinity** in a map, negative densities, shapes that are empty or do not fit, fixations that are not boolean:
   ValueError.

@@ -1,4 +1,4 @@
-"""What all metrics share: one code for NumPy and torch, one frame or many, checked and brought to the same size."""
+"""Shared steps of all metrics: NumPy or torch, one frame or many, checked, and resized to the same size."""
 
 from collections.abc import Callable, Sequence
 from functools import cached_property
@@ -10,19 +10,19 @@ from array_api_compat import array_namespace, device
 from tinyhd_lib.metrics.ranks import BINS, PART, Array, Histogram, search
 
 _STEPS = 10
-"""Borji's and the shuffled AUC look at the thresholds 0, 0.1, ... 1 of the stretched map."""
+"""Borji's and the shuffled AUC use the thresholds 0, 0.1, ... 1 of the map scaled to 0..1."""
 
 _LARGE = 1e306
-"""Ten times a larger span might be more than a float holds."""
+"""A larger range, times ten, could overflow float64."""
 
 
 class Prepared:
-    """Maps, and what several metrics ask of them: worked out when it is first asked for, and kept.
+    """Maps with the quantities that several metrics need, each computed on first use and kept.
 
     Attributes:
         xp: the array library's namespace.
-        maps: (H, W) or (N, H, W) floating, as it was given.
-        rows: (N, H * W), the same.
+        maps: (H, W) or (N, H, W) floating, as given.
+        rows: (N, H * W), the same values.
     """
 
     def __init__(self, xp: Any, maps: Array) -> None:
@@ -62,7 +62,7 @@ class Prepared:
 
     @property
     def centred(self) -> Array:
-        """Return the rows less their means, in units of their ranges: of a size that can be squared, (N, P)."""
+        """Return the rows less their means, in units of their ranges, so that squares do not overflow, (N, P)."""
         return self._levelled[1]
 
     @cached_property
@@ -81,7 +81,7 @@ class Prepared:
 
     @cached_property
     def positive(self) -> tuple[Array | None, Array]:
-        """Return where (K,) a single row is more than 0, and its values there (1, K); None and all, of more rows."""
+        """Return the positions (K,) of a single row's positive values, and these (1, K); None and all for more rows."""
         places = self.xp.nonzero(self.rows[0] > 0)[0] if len(self.rows) == 1 else None
         return places, self.taken(places)
 
@@ -95,7 +95,7 @@ class Prepared:
         return self.xp.sort(self.rows, axis=-1, stable=False)
 
     def below(self, values: Array) -> tuple[Array, Array]:
-        """Return how many of each row's values are less than each of these (N, K), and how many are no greater."""
+        """Return, for each of ``values`` (N, K), how many values of its row are less, and how many are not greater."""
         if not isinstance(values, np.ndarray) or self.rows.shape[-1] < BINS:
             return search(self.ascending, values), search(self.ascending, values, "right")
         pairs = zip(self._histograms, values, strict=True)
@@ -110,15 +110,15 @@ class Prepared:
     def levels(self) -> Array:
         """Return the eleven thresholds from the greatest value of each row to its least, in equal steps, (N, 11)."""
         step = self.xp.flip(self.xp.arange(_STEPS + 1, dtype=self.low.dtype, device=device(self.low)))
-        size = self.xp.where(self.range > _LARGE, 16.0, 1.0)  # a span of that size cannot be multiplied
+        size = self.xp.where(self.range > _LARGE, 16.0, 1.0)  # a range of that size would overflow when multiplied
         low, high = self.low / size, self.high / size
-        # Rounding must not lift the last above the maximum.
+        # Rounding must not raise the highest level above the maximum.
         return self.xp.minimum((low + (high - low) * step / _STEPS) * size, self.high)
 
     def at(self, chosen: "Fixations") -> tuple[Array, Array]:
-        """Return the values at the chosen pixels, ascending (N, K), and how many of K are theirs (N,).
+        """Return the values at the fixated pixels, ascending (N, K), and the number of fixations of each row (N,).
 
-        Rows differ in their number of chosen pixels: shorter ones begin with -inf, and K is 1 at least.
+        Rows with fewer fixations than others are padded with -inf at their start; K is at least 1.
         """
         xp, where = self.xp, device(self.rows)
         place, row, position, counts = chosen.places
@@ -128,11 +128,11 @@ class Prepared:
 
 
 class Fixations:
-    """Boolean maps whose pixels several metrics ask for: found when they are first asked for, and kept.
+    """Boolean fixation maps with the positions of their fixations, computed on first use and kept.
 
     Attributes:
         xp: the array library's namespace.
-        maps: (H, W) or (N, H, W) boolean, as it was given.
+        maps: (H, W) or (N, H, W) boolean, as given.
     """
 
     def __init__(self, xp: Any, maps: Array) -> None:
@@ -140,7 +140,7 @@ class Fixations:
 
     @cached_property
     def places(self) -> tuple[Array, Array, Array, Array]:
-        """Return, of each of M chosen pixels, its place among all, its map and its number there; each map's count."""
+        """Return, of each of M fixated pixels, its flat index, its map and its rank there; and each map's count."""
         xp, where, pixels = self.xp, device(self.maps), self.maps.shape[-2] * self.maps.shape[-1]
         flat = xp.reshape(self.maps, (-1,))
         (place,) = xp.nonzero(flat)
@@ -150,16 +150,16 @@ class Fixations:
 
     @cached_property
     def most(self) -> int:
-        """Return the greatest number of chosen pixels in a map, 1 at least."""
+        """Return the greatest number of fixated pixels in a map, at least 1."""
         return max(1, int(self.xp.max(self.places[-1])))
 
 
 def summed(xp: Any, term: Callable[..., Array], *maps: Array) -> Array:
-    """Return the sums (N,) of a term over all pixels; on a CPU by parts that stay in its cache until they are summed.
+    """Return the sums (N,) of a term over all pixels; on a CPU in blocks that fit its cache.
 
     Args:
         xp: the array library's namespace.
-        term: makes the terms (N, K) of as many values of each of the maps.
+        term: computes the terms (N, K) from K values of each of the maps.
         maps: of one size, (N, P) each.
     """
     count, pixels = maps[0].shape
@@ -182,14 +182,14 @@ class Frames(NamedTuple):
     single: bool
 
     def answer(self, values: Array) -> Array:
-        """Scores (N,) as they are to be returned: a float for one NumPy frame, a scalar tensor for a torch one."""
+        """Return scores (N,) as a metric returns them: for a single frame, a float or a scalar tensor."""
         if not self.single:
             return values
         return float(values[0]) if isinstance(values, np.ndarray) else values[0]
 
 
 def prepare(maps: Array | Prepared, size: tuple[int, int] | None = None, what: str = "saliency") -> Prepared:
-    """Check maps, so that several metrics may take them and share what they have in common.
+    """Return checked maps, which several metrics can take, so that shared quantities are computed once.
 
     Args:
         maps: (H, W) or (N, H, W); prepared ones stay as they are.
@@ -205,14 +205,14 @@ def prepare(maps: Array | Prepared, size: tuple[int, int] | None = None, what: s
         xp, kind = array_namespace(maps), "float32" if "mps" in str(device(maps)) else "float64"
         maps = Prepared(xp, xp.astype(maps, getattr(xp, kind), copy=False))
         with np.errstate(invalid="ignore", over="ignore"):
-            total = xp.sum(maps.total)  # which a single one decides, at a third of the cost of asking each
+            total = xp.sum(maps.total)  # a single bad value makes it non-finite, at a third of the cost of testing each
         if not bool(xp.isfinite(total)):
             raise ValueError(f"{what} holds NaN or infinite values")
     return maps if size in {None, maps.maps.shape[-2:]} else Prepared(maps.xp, resize(maps.maps, size))
 
 
 def prepare_fixations(fixations: Array | Fixations) -> Fixations:
-    """Check boolean maps, so that several metrics may take them and find the fixations once.
+    """Return checked boolean maps, which several metrics can take, so that fixations are found once.
 
     Args:
         fixations: (H, W) or (N, H, W) boolean; prepared ones stay as they are.
@@ -228,7 +228,7 @@ def prepare_fixations(fixations: Array | Fixations) -> Fixations:
 
 
 def with_fixations(saliency: Array | Prepared, *fixations: Array | Fixations, what: str = "saliency") -> Frames:
-    """Return a prediction, called ``what`` in errors, with boolean maps of fixations.
+    """Return a prediction, named ``what`` in errors, with fixation maps as its ground truths.
 
     Raises:
         ValueError: shapes, types or values that no metric can use.
@@ -239,7 +239,7 @@ def with_fixations(saliency: Array | Prepared, *fixations: Array | Fixations, wh
 
 
 def with_maps(saliency: Array | Prepared, ground_truth: Array | Prepared) -> Frames:
-    """Return a prediction with another saliency map.
+    """Return a prediction with a saliency map as its ground truth.
 
     Raises:
         ValueError: shapes or values that no metric can use.
@@ -250,7 +250,7 @@ def with_maps(saliency: Array | Prepared, ground_truth: Array | Prepared) -> Fra
 
 
 def _plain(array: Array, what: str) -> Array:
-    """Return an array that is nothing more than that to NumPy, as a matrix is."""
+    """Return a checked array as a plain ndarray, without a subclass such as ``matrix``; tensors stay."""
     if isinstance(array, np.ma.MaskedArray) or "complex" in str(array.dtype):
         raise ValueError(f"{what} is an array of real numbers, without a mask")
     if len(array.shape) not in {2, 3} or 0 in array.shape:
@@ -273,16 +273,16 @@ def _fitting(prediction: Prepared, truths: Sequence[Array], what: str) -> Prepar
 
 
 def resize(saliency: Array, size: tuple[int, int]) -> Array:
-    """Return a map (..., h, w) at another size (H, W): bicubic, antialiased, held to the map's own range.
+    """Return a map (..., h, w) at another size (H, W): bicubic, antialiased, clipped to the map's own range.
 
     The filter is that of MATLAB's imresize (Keys, a = -1/2). At the edges, where MATLAB mirrors the picture, this one
-    uses what there is.
+    is truncated and renormalised.
     """
     import torch
     from torch.nn.functional import interpolate
 
     numpy = isinstance(saliency, np.ndarray)
-    # torch warns of arrays that it may not write to, though it does not.
+    # torch warns about read-only arrays, though it does not write.
     given = torch.from_numpy(np.require(saliency, requirements=["C", "W"])) if numpy else saliency
     planes = given.reshape(-1, 1, *given.shape[-2:])
     low, high = planes.amin((-2, -1), keepdim=True), planes.amax((-2, -1), keepdim=True)

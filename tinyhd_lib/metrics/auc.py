@@ -1,4 +1,4 @@
-"""The area under the ROC curve of "people looked here", in the field's four forms, each from one pass over the pixels.
+"""The area under the ROC curve (AUC) of fixations, in the field's four variants, each from one pass over the pixels.
 
 Source: the DHF1K benchmark's MATLAB code, see docs/evaluation.md.
 """
@@ -16,17 +16,17 @@ from tinyhd_lib.metrics.ranks import Array, search
 def auc_judd(
     saliency: Array | Prepared, fixations: Array | Fixations, ties: Literal["random", "below"] = "random"
 ) -> Array:
-    """AUC-Judd: thresholds are the saliencies at the fixations, false alarms are all other pixels.
+    """Return AUC-Judd: thresholds are the saliency values at the fixations, negatives are all other pixels.
 
-    The MATLAB code adds a tiny random number to every pixel, so that of those that are tied any may come first. The
-    mean over all such draws has a closed form: the exact area of `auc_rank`, and 1 / (2 fixations) of the share of
-    other pixels that are expected above the lowest fixation.
+    The MATLAB code adds a tiny random number to every pixel, which breaks ties at random. The mean over all such draws
+    has a closed form: the exact area of `auc_rank`, plus 1 / (2 fixations) times the share of other pixels that are
+    expected above the lowest fixation.
 
     Args:
         saliency: (H, W) or (N, H, W).
         fixations: boolean, likewise.
-        ties: ``random``, that mean; ``below``, the MATLAB code without its jitter, where ties count against the
-            prediction (where nearly all pixels are fixated and tied, the area can even be negative).
+        ties: ``random``, that mean; ``below``, the MATLAB code without its jitter, in which ties count against the
+            prediction (if nearly all pixels are fixated and tied, the area can even be negative).
 
     Returns:
         0 to 1; NaN without fixations, or if every pixel is fixated.
@@ -40,9 +40,9 @@ def auc_judd(
 
 
 def auc_rank(saliency: Array | Prepared, fixations: Array | Fixations) -> Array:
-    """Exact AUC: how probably a fixated pixel is more salient than another one, ties counting half (Mann-Whitney).
+    """Return the exact AUC: the probability that a fixated pixel is more salient than another (Mann-Whitney).
 
-    Args, returns and errors are those of `auc_judd`. Any monotone transform of the map leaves it as it is.
+    Ties count half. Args, returns and errors are those of `auc_judd`. It is invariant to monotone transforms.
     """
     return _auc_by_values(saliency, fixations, _rank_area)
 
@@ -50,19 +50,19 @@ def auc_rank(saliency: Array | Prepared, fixations: Array | Fixations) -> Array:
 def auc_borji(
     saliency: Array | Prepared, fixations: Array | Fixations, splits: int | None = None, seed: int = 0
 ) -> Array:
-    """AUC-Borji: false alarms are as many random pixels as there are fixations, drawn with replacement.
+    """Return AUC-Borji: negatives are as many random pixels as there are fixations, drawn with replacement.
 
-    The area is linear in the false alarms, so its mean over infinitely many draws is known in closed form. That exact
-    value, free of chance, is the default.
+    The area is linear in the false-alarm rates, so its mean over all draws has a closed form. That exact, deterministic
+    value is the default.
 
     Args:
         saliency: (H, W) or (N, H, W).
         fixations: boolean, likewise.
-        splits: how many draws to average, as the MATLAB code does with 100; None for the exact mean.
+        splits: number of draws to average, 100 in the MATLAB code; None for the exact mean.
         seed: of the draws.
 
     Returns:
-        0 to 1; NaN without fixations. With one fixation too, where the MATLAB code fails.
+        0 to 1; NaN without fixations. Defined for a single fixation, too, for which the MATLAB code fails.
 
     Raises:
         ValueError: see `tinyhd_lib.metrics`; or ``splits`` is less than 1.
@@ -80,16 +80,16 @@ def auc_shuffled(
     splits: int | None = None,
     seed: int = 0,
 ) -> Array:
-    """Shuffled AUC: false alarms are where people looked in other frames, so that a mere centre bias gains nothing.
+    """Return the shuffled AUC: negatives are fixations of other frames, so that a mere centre bias gains nothing.
 
-    Each draw takes min(fixations, others) of the other locations without replacement; its exact mean is the default,
-    as in `auc_borji`.
+    Each draw takes min(fixations, others) of the other fixations without replacement; the exact mean over draws is the
+    default, as in `auc_borji`.
 
     Args:
         saliency: (H, W) or (N, H, W).
         fixations: boolean, likewise.
         other_fixations: boolean, likewise: fixations of other frames, in this frame's pixels.
-        splits: how many draws to average, as the MATLAB code does with 100; None for the exact mean.
+        splits: number of draws to average, 100 in the MATLAB code; None for the exact mean.
         seed: of the draws.
 
     Returns:
@@ -105,15 +105,15 @@ def auc_shuffled(
 
 
 class _Ranked(NamedTuple):
-    """The saliencies at the fixations, and where they stand among all pixels of their map.
+    """The saliency values at the fixations, with their ranks among all pixels of their map.
 
     Attributes:
         xp: the array library's namespace.
-        values: (N, K) ascending, -inf before those of rows that have fewer.
-        count: (N,) how many there are.
-        less: (N, K) how many pixels are less salient.
-        most: (N, K) how many are no more salient.
-        pixels: of a map.
+        values: (N, K) ascending; rows with fewer fixations are padded with -inf at their start.
+        count: (N,) number of fixations.
+        less: (N, K) number of pixels that are less salient.
+        most: (N, K) number of pixels that are not more salient.
+        pixels: number of pixels of a map.
     """
 
     xp: Any
@@ -126,15 +126,15 @@ class _Ranked(NamedTuple):
 
 @np.errstate(divide="ignore", invalid="ignore")
 def _auc_by_values(saliency: Array | Prepared, fixations: Array | Fixations, area: Callable[[_Ranked], Array]) -> Array:
-    """Return AUCs whose thresholds are the saliencies at the fixations.
+    """Return AUCs whose thresholds are the saliency values at the fixations.
 
     Args:
         saliency: (H, W) or (N, H, W).
         fixations: boolean, likewise.
-        area: makes areas (N,) of what is ranked.
+        area: computes areas (N,) from the ranks.
 
     Returns:
-        Chance where the map is constant; NaN where nobody looked, or at all pixels: then no false alarm is left.
+        0.5 if the map is constant; NaN without fixations, or if all pixels are fixated and there are no negatives.
     """
     frames = with_fixations(saliency, fixations)
     maps, xp = frames.saliency, frames.saliency.xp
@@ -148,25 +148,25 @@ def _auc_by_values(saliency: Array | Prepared, fixations: Array | Fixations, are
 def _rank_area(ranked: _Ranked) -> Array:
     """Return the exact area (N,)."""
     xp, _, count, less, most, pixels = ranked
-    # The pixels below a fixation, ties half; nothing is below the -inf that fills up shorter rows.
+    # The pixels below a fixation, ties counting half; none is below the -inf that pads shorter rows.
     total = xp.sum(less + most, axis=-1) / 2
-    # Among themselves the fixations are below one another count^2 / 2 times.
+    # count^2 / 2 of these pairs are among the fixations themselves.
     return (total - count**2 / 2) / (count * (pixels - count))
 
 
 def _random_ties(ranked: _Ranked) -> Array:
-    """Return the mean of AUC-Judd (N,) over all orders of what is tied; of no meaning where count is 0 or P."""
+    """Return the mean of AUC-Judd (N,) over all orders of tied pixels; meaningless where count is 0 or P."""
     xp, values, count, less, most, pixels = ranked
     looked = values > -xp.inf
     least, up_to = (xp.min(xp.where(looked, each, pixels), axis=-1) for each in (less, most))
     tied = xp.sum(xp.astype(looked & (less == least[:, None]), values.dtype), axis=-1)
-    # Of a pixel and so many fixations that are tied with it, any is the lowest as probably as any other.
+    # Among a pixel and ``tied`` fixations of equal value, each is the lowest with equal probability.
     expected = (pixels - up_to - (count - tied)) + (up_to - least - tied) * tied / (tied + 1)
     return _rank_area(ranked) + expected / (pixels - count) / (2 * count)
 
 
 def _ties_below(ranked: _Ranked) -> Array:
-    """Return AUC-Judd (N,) without jitter, as `_random_ties` does with it."""
+    """Return AUC-Judd (N,) without jitter; see `_random_ties` for the one with it."""
     xp, values, count, less, _, pixels = ranked
     rank = xp.arange(1, values.shape[-1] + 1, dtype=values.dtype, device=values.device)[None]
     above, count = pixels - xp.flip(less, axis=-1), count[:, None]
@@ -177,7 +177,7 @@ def _ties_below(ranked: _Ranked) -> Array:
 
 
 def _area(xp: Any, alarms: Array, hits: Array) -> Array:
-    """Trapezoids under curves (N, K) of hits against false alarms, with (0, 0) and (1, 1) added at their ends."""
+    """Return areas under curves (N, K) of hits against false alarms by trapezoids, with (0, 0) and (1, 1) added."""
     ends = xp.zeros_like(alarms[:, :1])
     x = xp.concat([ends, alarms, ends + 1], axis=-1)
     y = xp.concat([ends, hits, ends + 1], axis=-1)
@@ -185,9 +185,9 @@ def _area(xp: Any, alarms: Array, hits: Array) -> Array:
 
 
 def _auc_by_levels(frames: Frames, alarms: Array, splits: int | None, seed: int, *, replace: bool) -> Array:
-    """AUC (N,) over the eleven thresholds, by how many false alarms (N, 11) reach each, or that many of those drawn.
+    """Return AUCs (N,) over the eleven thresholds from the number of negatives (N, 11) that reach each, or from draws.
 
-    Chance where the map is constant: all of its pixels are at the first threshold. NaN without fixations or negatives.
+    0.5 if the map is constant, with all pixels at the first threshold. NaN without fixations or negatives.
     """
     if splits is not None and splits < 1:
         raise ValueError(f"splits {splits}: at least 1, or None for the exact mean")
@@ -202,9 +202,9 @@ def _auc_by_levels(frames: Frames, alarms: Array, splits: int | None, seed: int,
 
 
 def _drawn(fixated: int, alarms: np.ndarray, splits: int, seed: int, *, replace: bool) -> np.ndarray:
-    """Return how many of as many false alarms as fixations reach each threshold (11,), of all of them ``alarms`` (11,).
+    """Return how many of the drawn negatives reach each threshold (11,), given how many of all do, ``alarms`` (11,).
 
-    It is the mean of several draws; each frame is drawn as if it were alone.
+    As many are drawn as there are fixations, and several draws are averaged; frames of a batch use the same seed.
     """
     if not fixated or not alarms[-1]:
         return np.zeros(alarms.shape)
@@ -217,7 +217,7 @@ def _drawn(fixated: int, alarms: np.ndarray, splits: int, seed: int, *, replace:
 
 
 def _shares(xp: Any, counts: Array, dtype: Any) -> Array:
-    """Counts (N, 11) as parts of the last, which counts all; NaN where it is 0."""
+    """Return counts (N, 11) as fractions of the last one, which counts all; NaN where that is 0."""
     parts = xp.astype(counts, dtype)
     with np.errstate(invalid="ignore"):
         return parts / parts[:, -1:]

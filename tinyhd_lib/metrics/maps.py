@@ -1,4 +1,4 @@
-"""Metrics of maps against maps, and of densities at the fixations.
+"""Metrics of saliency maps against saliency maps, and of maps and densities at the fixations.
 
 Source: the DHF1K benchmark's MATLAB code, see docs/evaluation.md.
 """
@@ -11,14 +11,14 @@ from tinyhd_lib.metrics.arrays import Fixations, Frames, Prepared, prepare, summ
 from tinyhd_lib.metrics.ranks import Array
 
 EPSILON = 2.0**-52
-"""MATLAB's ``eps``, which the benchmark adds in its KL divergence; no probability is taken to be less."""
+"""MATLAB's ``eps``, which the benchmark adds in its KL divergence; also the least probability in log-likelihoods."""
 
 _CELL = 32
-"""Pixels, as in the MIT benchmark: of whole maps, the earth mover's distance would take hours."""
+"""Side of a cell in pixels, as in the MIT benchmark: at full size, the earth mover's distance would take hours."""
 
 
 def cc(saliency: Array | Prepared, ground_truth: Array | Prepared) -> Array:
-    """Linear correlation of two maps.
+    """Return the linear correlation coefficient of two maps.
 
     Args:
         saliency: (H, W) or (N, H, W).
@@ -39,7 +39,7 @@ def cc(saliency: Array | Prepared, ground_truth: Array | Prepared) -> Array:
 
 
 def nss(saliency: Array | Prepared, fixations: Array | Fixations) -> Array:
-    """Normalised scanpath saliency: the mean of the standardised map at the fixated pixels.
+    """Return the normalised scanpath saliency: the mean of the standardised map at the fixated pixels.
 
     Args:
         saliency: (H, W) or (N, H, W).
@@ -57,7 +57,7 @@ def nss(saliency: Array | Prepared, fixations: Array | Fixations) -> Array:
 
 
 def sim(saliency: Array | Prepared, ground_truth: Array | Prepared) -> Array:
-    """Similarity: the common mass of two maps, each stretched to 0..1 and then divided by its sum.
+    """Return the similarity: the common mass of two maps, each scaled to 0..1 and then divided by its sum.
 
     Args:
         saliency: (H, W) or (N, H, W).
@@ -71,7 +71,7 @@ def sim(saliency: Array | Prepared, ground_truth: Array | Prepared) -> Array:
     """
     frames = with_maps(saliency, ground_truth)
     xp, prediction, truth = frames.saliency.xp, frames.saliency, frames.truths[0]
-    # A pixel's part of a stretched map's sum is this and 1, over the pixels; in a constant map it is 1 alone.
+    # A pixel's share of a scaled map's sum is (1 + centred / level) / pixels; in a constant map, 1 / pixels.
     levels = [xp.where(each.level > 0, each.level, 1.0) for each in (prediction, truth)]
 
     def terms(p: Array, g: Array) -> Array:
@@ -83,16 +83,16 @@ def sim(saliency: Array | Prepared, ground_truth: Array | Prepared) -> Array:
 
 
 def kl_div(saliency: Array | Prepared, ground_truth: Array | Prepared, epsilon: float = EPSILON) -> Array:
-    """Kullback-Leibler divergence of the prediction from the ground truth, each divided by its sum.
+    """Return the Kullback-Leibler divergence of the prediction from the ground truth, each divided by its sum.
 
     Args:
         saliency: (H, W) or (N, H, W), not negative.
         ground_truth: likewise.
-        epsilon: what is added in sum g log(epsilon + g / (p + epsilon)); 0 for the definition itself, as in the
-            published training code, which is infinite where people looked at a zero of the prediction.
+        epsilon: in sum g log(epsilon + g / (p + epsilon)); 0 for the definition itself, as in the published training
+            code, which is infinite if the ground truth is positive where the prediction is 0.
 
     Returns:
-        0 (equal) and more, in nats; NaN for an empty ground truth.
+        0 (equal) or more, in nats; NaN for an empty ground truth.
 
     Raises:
         ValueError: see `tinyhd_lib.metrics`.
@@ -114,7 +114,7 @@ def kl_div(saliency: Array | Prepared, ground_truth: Array | Prepared, epsilon: 
 
 
 def emd(saliency: Array | Prepared, ground_truth: Array | Prepared) -> Array:
-    """Return the earth mover's distance: how far the mass of a map lies, on average, from where the other has it.
+    """Return the earth mover's distance: the mean distance by which mass must move to turn one map into the other.
 
     Both maps are reduced to cells of 32 x 32 pixels and divided by their sums.
 
@@ -123,7 +123,7 @@ def emd(saliency: Array | Prepared, ground_truth: Array | Prepared) -> Array:
         ground_truth: likewise.
 
     Returns:
-        the sides of cells that mass is moved by: 0 (equal) and more; NaN for an empty ground truth.
+        distance in sides of cells: 0 (equal) or more; NaN for an empty ground truth.
 
     Raises:
         ValueError: see `tinyhd_lib.metrics`.
@@ -146,16 +146,16 @@ def emd(saliency: Array | Prepared, ground_truth: Array | Prepared) -> Array:
 def log_likelihood(saliency: Array | Prepared, fixations: Array | Fixations) -> Array:
     """Return the mean log probability of a fixated pixel, the prediction divided by its sum.
 
-    A map of fixations tells who was first at a pixel and nothing of the others: with very many observers, even the true
-    density is scored as too peaked.
+    A fixation map counts repeated fixations of a pixel once: with very many observers, even the true density is scored
+    as too peaked.
 
     Args:
-        saliency: (H, W) or (N, H, W), not negative: a density up to a factor. A map that was stretched to grey levels
-            is not one, and is punished for its zeros.
+        saliency: (H, W) or (N, H, W), not negative: a density up to a factor. A map scaled to grey levels is not one,
+            and is penalised for its zeros.
         fixations: boolean, likewise.
 
     Returns:
-        bits a fixation, -52 (what is less probable than `EPSILON` counts as that) to 0; NaN without fixations.
+        bits per fixation, -52 (smaller probabilities count as `EPSILON`) to 0; NaN without fixations.
 
     Raises:
         ValueError: see `tinyhd_lib.metrics`.
@@ -164,7 +164,7 @@ def log_likelihood(saliency: Array | Prepared, fixations: Array | Fixations) -> 
 
 
 def information_gain(saliency: Array | Prepared, fixations: Array | Fixations, baseline: Array | Prepared) -> Array:
-    """Return how many bits a fixation the prediction knows more than a baseline does: the difference in log-likelihood.
+    """Return the information gain over a baseline: the difference of their log-likelihoods.
 
     Args:
         saliency: as of `log_likelihood`.
@@ -172,7 +172,7 @@ def information_gain(saliency: Array | Prepared, fixations: Array | Fixations, b
         baseline: as ``saliency``: usually a centre bias.
 
     Returns:
-        bits a fixation; 0 for the baseline itself; NaN without fixations.
+        bits per fixation; 0 for the baseline itself; NaN without fixations.
 
     Raises:
         ValueError: see `tinyhd_lib.metrics`.
@@ -187,7 +187,7 @@ def _log_likelihood(saliency: Array | Prepared, fixations: Array | Fixations, wh
 
 
 def density(maps: Prepared) -> Callable[[Array], Array]:
-    """Return what makes values of the rows (N, K) parts of the rows' sums; all alike where a row is all zero.
+    """Return a function that divides values (N, K) by their rows' sums; a row that is all zero becomes uniform.
 
     Raises:
         ValueError: a row has negative values.
@@ -202,7 +202,7 @@ def density(maps: Prepared) -> Callable[[Array], Array]:
 
 
 def _mean_at(frames: Frames, scale: Callable[[Array], Array]) -> Array:
-    """Return (N,) means of the predictions, on a scale, over the fixated pixels; NaN where there are none."""
+    """Return (N,) means of the predictions, after ``scale``, over the fixated pixels; NaN where there are none."""
     xp = frames.saliency.xp
     values, count = frames.saliency.at(frames.truths[0])
     total = xp.sum(xp.where(values > -xp.inf, scale(values), 0.0), axis=-1)

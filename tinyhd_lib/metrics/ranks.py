@@ -1,4 +1,4 @@
-"""How many of many values are less than one: by sorting them, or by counting them in bins."""
+"""Rank values: count how many values are less than a given one, by sorting or with a histogram."""
 
 from functools import cached_property
 from typing import Any, Literal
@@ -9,28 +9,28 @@ Array = Any
 """A NumPy array or a torch tensor."""
 
 PART = 2**15
-"""Values that stay in a processor's cache: a quarter of a megabyte."""
+"""Values per block that stay in a processor's cache: a quarter of a megabyte."""
 
 BINS = 2**16
-"""As many as 16 bits count; smaller maps are sorted sooner than counted."""
+"""Number of bins, so that their indices fit 16 bits; sorting is faster for maps with fewer pixels."""
 
 
 class Histogram:
-    """Rank values exactly without sorting all of them: only those are sorted that share a bin with one asked for.
+    """Rank values exactly without sorting all of them: only values that share a bin with a queried one are sorted.
 
-    Where many values share bins with what is asked for, all are sorted, once.
+    If many values share bins with queried ones, all are sorted, once.
 
     Args:
         values: (P,).
         low: the least of them, (1,).
         span: the greatest less the least, (1,), more than 0.
-        levels: what will be asked for as well, (11,): values are gone through once for both.
+        levels: further values that will be queried, (11,): they are ranked in the same pass.
     """
 
     def __init__(self, values: np.ndarray, low: np.ndarray, span: np.ndarray, levels: np.ndarray) -> None:
         above = values > low
         self.least = len(values) - int(np.count_nonzero(above))
-        # The least value is often that of most of a map: then how many these are is enough.
+        # Often most pixels have the least value: then their number is enough.
         self.values = values[above] if self.least > len(values) / 8 else values
         self.pixels, self.low, self.span, self.levels = len(values), low, span, levels
         self.bins = self._bins_of(self.values)
@@ -43,7 +43,7 @@ class Histogram:
         return np.sort(self.values)
 
     def below(self, asked: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return how many of the values are less than each of these (K,), and how many are no greater; kept, too."""
+        """Return how many values are less than each of ``asked`` (K,), and how many are not greater; cached."""
         if asked.tobytes() not in self.known:
             both = self._below(np.concatenate([asked, self.levels]))
             for each, part in ((asked, np.s_[: len(asked)]), (self.levels, np.s_[len(asked) :])):
@@ -64,7 +64,7 @@ class Histogram:
 
     @np.errstate(over="ignore", invalid="ignore")
     def _bins_of(self, values: np.ndarray) -> np.ndarray:
-        """Return bins, of a greater value never a lesser one; two at most where a float cannot hold the span."""
+        """Return bins, monotone in the values; at most two bins if the span overflows a float."""
         bins = np.empty(len(values), np.uint16)
         for start in range(0, len(values), PART):
             scaled = values[start : start + PART] - self.low
@@ -75,7 +75,7 @@ class Histogram:
 
 
 def search(ascending: Array, values: Array, side: Literal["left", "right"] = "left") -> Array:
-    """Return where each of the values (N, K) belongs in its row (N, P), which is sorted."""
+    """Return the insertion index of each of the values (N, K) in its sorted row (N, P)."""
     if isinstance(ascending, np.ndarray):
         return np.stack([np.searchsorted(*pair, side) for pair in zip(ascending, values, strict=True)])
     import torch

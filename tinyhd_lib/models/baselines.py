@@ -1,19 +1,19 @@
-"""What models are held against: functions of sixteen frames (16, H, W, 3), RGB float32 from 0 to 1, to a map (h, w)."""
+"""Baselines to compare models with: functions of sixteen frames (16, H, W, 3), RGB float32 0 to 1, to a map (h, w)."""
 
 import cv2
 import numpy as np
 
-_WIDTH = 64  # pixels, at which Hou and Zhang look for what is unusual
+_WIDTH = 64  # pixels of the scale at which Hou and Zhang compute the spectral residual
 
 
 def centre(frames: np.ndarray) -> np.ndarray:
-    """Return a Gaussian about the middle, whatever is shown: deviations of a fifth of the height and the width."""
+    """Return a centred Gaussian, whatever the frames: standard deviations of a fifth of height and width."""
     down, across = (np.exp(-0.5 * (np.linspace(-0.5, 0.5, length) / 0.2) ** 2) for length in frames.shape[1:3])
     return np.outer(down, across).astype(np.float32)
 
 
 def spectral(frames: np.ndarray) -> np.ndarray:
-    """Return what is unusual in the last frame's spectrum.
+    """Return the spectral residual saliency of the last frame.
 
     Source: Hou and Zhang, "Saliency Detection: A Spectral Residual Approach", CVPR 2007.
     """
@@ -27,10 +27,10 @@ def spectral(frames: np.ndarray) -> np.ndarray:
 
 
 def motion(frames: np.ndarray) -> np.ndarray:
-    """Return what moves: the mean change from frame to frame over the last eight of them, blurred by 1/32 of W."""
+    """Return the mean change from frame to frame over the last eight frames, blurred by 1/32 of W."""
     change = np.abs(np.diff(frames[-8:].mean(axis=-1), axis=0)).mean(axis=0)
     return cv2.GaussianBlur(change, (0, 0), frames.shape[2] / 32)
 
 
 BASELINES = {each.__name__: each for each in (centre, spectral, motion)}
-"""By the name that stands behind ``baseline:``."""
+"""Baselines by their name after ``baseline:``."""

@@ -1,8 +1,8 @@
-"""Checkpoint files read into models, and models written to files.
+"""Read checkpoint files into models, and write models to files.
 
-Our own files are safetensors whose metadata carries the model's spec, the preprocessing and the provenance, so that a
-file alone is enough to run. Published files are pickles, which are only ever read weights-only; their keys are renamed
-into ours, and nothing else about them changes.
+The workbench's own files are safetensors whose metadata carry the model's spec, the preprocessing and the provenance,
+so that a file alone is enough to run. Published files are pickles, which are only ever read weights-only; their keys
+are renamed, and nothing else about them changes.
 """
 
 import json
@@ -35,7 +35,7 @@ _TEACHER_PARTS = {
     **{f"decoder{level}.": f"decoders.{level}." for level in LEVELS},
     "last_conv.": "fusion.",
 }
-"""Published parts of HD2S, and ours: their entries have other names, and the same order."""
+"""Prefixes of HD2S's published parts, and of the same parts here: their entries differ in name, but not in order."""
 
 _WRAPPINGS = ("student_model", "ema", "model_ema", "state_dict", "model_state_dict", "model")
 
@@ -58,13 +58,13 @@ def load_model(name_or_path: str | Path) -> TinyHD:
 
 
 def read_state(path: Path) -> dict[str, Tensor]:
-    """Return the state dict of a pickle, read weights-only (no code in it is run), out of what trainers wrap it in.
+    """Return the state dict of a pickle, read weights-only (no code in it is run), without the wrapping of trainers.
 
     Raises:
         BadInput: it is no such file.
     """
     if path.suffix in FOREIGN_SUFFIXES:
-        raise BadInput(f"{path}: another model than TinyHD, which can predict and teach, and nothing else")
+        raise BadInput(f"{path}: a model of other software, which can only predict and teach")
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # a crafted pickle may raise anything
@@ -78,16 +78,16 @@ def read_state(path: Path) -> dict[str, Tensor]:
 
 
 def save_model(model: TinyHD, path: Path, provenance: Mapping[str, Any], *, half: bool = False) -> None:
-    """Write one of our own files, whole or not at all; equal weights and provenance give the same bytes.
+    """Write a ``.safetensors`` file with metadata, atomically; equal weights and provenance give the same bytes.
 
     Args:
         model: the student.
         path: of the ``.safetensors`` file.
         provenance: where the weights come from, as JSON-ready values.
-        half: keep the numbers in float16, at half the size; they are float32 again when they are read.
+        half: store the weights in float16, at half the size; they are float32 again when they are read.
 
     Raises:
-        BadInput: float16 cannot hold the numbers.
+        BadInput: float16 cannot represent the weights.
     """
     about = {"preprocessing": PREPROCESSING, "provenance": dict(provenance)}
     about |= {"sampling": asdict(model.sampling), "spec": model.spec.to_dict()}
@@ -102,7 +102,7 @@ def save_model(model: TinyHD, path: Path, provenance: Mapping[str, Any], *, half
 
 
 def convert(path: Path, out: Path) -> TinyHD:
-    """Turn a published pickle into one of our own files.
+    """Convert a published pickle into a ``.safetensors`` file with metadata.
 
     Raises:
         BadInput: see `load_model`.
@@ -122,7 +122,7 @@ def convert(path: Path, out: Path) -> TinyHD:
 
 
 def load_published_state(model: TinyHD, state_dict: Mapping[str, Tensor]) -> None:
-    """Load a published student's state dict into our model of the same spec.
+    """Load a published student's state dict into a model of the same spec.
 
     Raises:
         BadInput: keys are missing, surplus or of another shape; the message names them.
@@ -131,7 +131,7 @@ def load_published_state(model: TinyHD, state_dict: Mapping[str, Tensor]) -> Non
 
 
 def load_published_teacher_state(model: HD2S, state_dict: Mapping[str, Tensor]) -> None:
-    """Load HD2S's published state dict into our teacher.
+    """Load HD2S's published state dict into the teacher.
 
     Raises:
         BadInput: keys are missing, surplus or of another shape; the message names them.
@@ -147,8 +147,8 @@ def load_published_teacher_state(model: HD2S, state_dict: Mapping[str, Tensor]) 
 def recognise_spec(state_dict: Mapping[str, Tensor]) -> ModelSpec:
     """Return the spec of a published-format student, read from the shapes of its state dict.
 
-    Shapes do not tell D1 single from multi-map in an M model, 16 outputs from 8, d1_last or force_multi. Such a model
-    is taken for the usual one: D1 single beside the others, 16 outputs, D1's maps first.
+    Shapes cannot tell whether D1 is single- or multi-map in an M model, whether outputs are 16 or 8, nor d1_last and
+    force_multi. The usual model is assumed: D1 single-map if there are other decoders, 16 outputs, D1's maps first.
 
     Raises:
         BadInput: it is no TinyHD student.
@@ -168,7 +168,7 @@ def recognise_spec(state_dict: Mapping[str, Tensor]) -> ModelSpec:
 
 
 def _with_metadata(content: bytes, metadata: dict[str, str]) -> bytes:
-    """Return a safetensors file with metadata in our order; the library writes them in a random one."""
+    """Return a safetensors file with metadata in a fixed order; the library writes them in a random one."""
     length = int.from_bytes(content[:8], "little")
     entries = {"__metadata__": metadata} | json.loads(content[8 : 8 + length])
     header = json.dumps(entries, separators=(",", ":")).encode()
@@ -207,7 +207,7 @@ _BLOCK_PATTERN = r"aggregator\.aggregate_adapter\.(\d+)\."
 
 
 def _decoders_of(blocks: int, maps: int) -> tuple[str, ...]:
-    """Return the one to three decoders that have so many blocks and maps; no two mixes have as many of both."""
+    """Return the one to three decoders with these numbers of blocks and maps, which identify the combination."""
     mixes = (names for size in range(1, 4) for names in combinations_with_replacement(DECODERS, size))
     has = ((names, sum(BLOCK_COUNTS[name] for name in names), len(names) + 3 * names.count("d1")) for names in mixes)
     return next((names for names, *numbers in has if numbers == [blocks, maps]), ())
@@ -226,7 +226,7 @@ def _published_name(own: str, spec: ModelSpec) -> str:
 
 
 def _load_renamed(model: nn.Module, state_dict: Mapping[str, Tensor], names: Mapping[str, str]) -> None:
-    """Load ``state_dict`` under our names; ``names`` maps published to own."""
+    """Load ``state_dict`` under new names; ``names`` maps published keys to the model's."""
     own = model.state_dict()
     sizes = {key: (tuple(state_dict[key].shape), tuple(own[names[key]].shape)) for key in names if key in state_dict}
     complaints = {

@@ -1,4 +1,4 @@
-"""The three heterogeneous decoders, one class each, the tables that give their blocks, and how maps become larger.
+"""The three heterogeneous decoders, one class each, with the tables of their blocks, and the upsampling of maps.
 
 Source: the paper's section 3.2; see docs/model.md. L1..L4 are the pyramid's levels, finest first; every decoder
 returns logits.
@@ -24,14 +24,14 @@ _HALVE: Triple = (3, 2, 1)
 _BLEND: Triple = (3, 1, 1)
 _FRAMEWISE: Triple = (1, 1, 0)
 
-# What the first block of each of D1's branches reads, for L1..L4, by the encoder's reduction.
+# Input channels of the first block of each of D1's branches, for L1..L4, by the encoder's reduction.
 _D1_INPUTS = {1: (28, 24, 136, 130), 2: (14, 12, 68, 65), 4: (7, 6, 34, 130), 8: (8, 12, 68, 65)}
 _D3_TAIL: Channels = ((2, 2), (8, 8), (2, 2), (2, 1))
 
 
 def shuffle_pixels(x: Tensor) -> Tensor:
     """Pixel shuffle x2 of every frame: (N, 4C, T, H, W) -> (N, C, T, 2H, 2W)."""
-    # Written out with the channels last, since that is how fast convolutions keep them: one transpose, not three.
+    # Written out for channels-last memory, which fast convolutions use: one transpose instead of three.
     n, channels, frames, height, width = x.shape
     blocks = x.permute(0, 2, 3, 4, 1).reshape(n, frames, height, width, channels // 4, 2, 2)
     rows = blocks.permute(0, 1, 2, 5, 3, 6, 4).reshape(n, frames, 2 * height, 2 * width, channels // 4)
@@ -39,9 +39,9 @@ def shuffle_pixels(x: Tensor) -> Tensor:
 
 
 def enlarge(x: Tensor, *, shuffle: bool, lengthen: bool) -> Tensor:
-    """Return (N, C, T, H, W) twice as large in space, by pixel shuffle or linearly, and twice as long if asked.
+    """Return (N, C, T, H, W) upsampled x2 in space, by pixel shuffle or linearly, and in time if ``lengthen``.
 
-    What is linear has aligned corners; a single frame is repeated.
+    Linear interpolation has aligned corners; a single frame is repeated.
     """
     longer, larger = (2.0 if lengthen else 1.0), (1.0 if shuffle else 2.0)
     if x.is_cuda and x.requires_grad:
@@ -52,9 +52,9 @@ def enlarge(x: Tensor, *, shuffle: bool, lengthen: bool) -> Tensor:
 
 
 def by_products(x: Tensor, factors: tuple[float, ...]) -> Tensor:
-    """Return (N, C, T, H, W) larger by the factors of T, H and W: products with a matrix for each that is not 1.
+    """Return (N, C, T, H, W) upsampled linearly by the factors of T, H and W: a matrix product for each but 1.
 
-    On a GPU torch adds up the gradient of its own way by atomics, so that no two steps of a training are equal.
+    On a GPU the gradient of torch's own interpolation uses atomics, so that training would not be deterministic.
     """
     for axis, factor in enumerate(factors, start=2):
         if factor != 1:
@@ -65,10 +65,10 @@ def by_products(x: Tensor, factors: tuple[float, ...]) -> Tensor:
 
 
 class DepthwiseConvolution(nn.Conv3d):
-    """A depthwise convolution, 3x3 in space and (kernel, stride, padding) in time, that sees when a clip is one frame.
+    """A depthwise convolution, 3x3 in space and (kernel, stride, padding) in time, with a shortcut for single frames.
 
-    Then the padding hides all but the middle of its kernel. Leaving the rest out is exact, and spares a CPU the
-    gradient of a padded axis, which takes torch many times longer than all the others together.
+    On a single frame all but the middle of its kernel falls on padding. Leaving the rest out is exact, and avoids the
+    gradient of a padded axis, which on a CPU takes torch many times longer than all the others together.
     """
 
     def __init__(self, width: int, time: Triple) -> None:
@@ -98,16 +98,16 @@ class DecoderBlock(nn.Sequential):
 
 
 class Decoder(nn.Module):
-    """What the three have in common: their blocks, and the frames that double on the way if they are multi-map.
+    """The base of the three decoders: their blocks, and the doubling of frames in multi-map decoders.
 
     Attributes:
         channels: (input, output) of every block, by the encoder's reduction.
-        times: what every block does to the frames, by the decoder's number of maps: where it halves them (d), keeps
-            them apart in S and blends them in M (k), halves them in S and blends them in M (s), and blends them (b).
+        times: one letter per block, by the decoder's number of maps, for its convolution in time: halves the frames
+            (d); framewise in S and blending in M models (k); halving in S and blending in M models (s); blending (b).
 
     Args:
         spec: of the model.
-        maps: that the decoder gives a clip: 1, or as many as the model.
+        maps: the decoder's maps per clip: 1, or as many as the model's outputs.
     """
 
     channels: ClassVar[dict[int, Channels]]
@@ -122,14 +122,14 @@ class Decoder(nn.Module):
         self.blocks = nn.ModuleList(DecoderBlock(*pair, time=triples[time]) for pair, time in blocks)
 
     def shuffle(self, x: Tensor) -> Tensor:
-        """Shuffle pixels, and double the frames in a multi-map decoder."""
+        """Upsample by pixel shuffle, and double the frames in a multi-map decoder."""
         return enlarge(x, shuffle=True, lengthen=self.multi)
 
 
 class HierarchicalDecoder(Decoder):
     """D1: an independent map from every level, to be matched to the teacher's conspicuity maps."""
 
-    # A branch of four for each level; only what its first block reads depends on the encoder's reduction.
+    # A branch of four blocks for each level; only its first block's input depends on the encoder's reduction.
     channels: ClassVar[dict[int, Channels]] = {
         reduction: (
             *((inputs[0], 24), (24, 48), (12, 24), (24, 1)),
@@ -175,7 +175,7 @@ class UNetDecoder(Decoder):
 
 
 class AggregationDecoder(Decoder):
-    """D3: neighbouring levels are merged pair by pair until one is left, as deep layer aggregation does."""
+    """D3: neighbouring levels are merged pairwise until one is left, as in deep layer aggregation."""
 
     channels: ClassVar[dict[int, Channels]] = {
         1: ((28, 6), (24, 34), (136, 130), (6, 8), (34, 32), (130, 128), (7, 2), (6, 8), (34, 32), *_D3_TAIL),
@@ -200,4 +200,4 @@ class AggregationDecoder(Decoder):
 DECODER_CLASSES = {"d1": HierarchicalDecoder, "d2": UNetDecoder, "d3": AggregationDecoder}
 
 BLOCK_COUNTS = {name: len(kind.channels[1]) for name, kind in DECODER_CLASSES.items()}
-"""How many blocks each decoder has; the published checkpoints number them in one run."""
+"""Number of blocks of each decoder; the published checkpoints number all blocks consecutively."""

@@ -1,4 +1,4 @@
-"""The network as a graph that other runtimes read: from clips, or from frames as they are decoded."""
+"""Trace the network as a graph for other runtimes, with clips or decoded frames as its input."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -25,7 +25,7 @@ class FromClips(nn.Module):
 
 
 class FromFrames(nn.Module):
-    """The model with what goes before it, as `data.transforms.preprocess` does it; see docs/model.md."""
+    """The model with its preprocessing, as in `data.transforms.preprocess`; see docs/model.md."""
 
     def __init__(self, model: TinyHD) -> None:
         super().__init__()
@@ -42,14 +42,14 @@ class FromFrames(nn.Module):
 
 
 class Input(NamedTuple):
-    """What an exported model takes.
+    """The input of an exported model.
 
     Attributes:
         name: of its only argument.
-        module: gives the model that takes it.
-        kind: of its numbers.
-        shape: names where any size will do.
-        meaning: of its numbers, in words.
+        module: returns a model with this input.
+        kind: dtype of its values.
+        shape: sizes, or names for axes of any size.
+        meaning: a phrase that describes its values.
     """
 
     name: str
@@ -64,7 +64,7 @@ class Input(NamedTuple):
         return {axis: size for axis, size in enumerate(self.shape) if isinstance(size, str)}
 
     def example(self) -> Tensor:
-        """Return a small input, with no axis of any size so short that the graph would take it for fixed."""
+        """Return a small input; its free axes are long enough that tracing does not specialise on them."""
         sizes = {"batch": 2, "height": 48, "width": 64}
         return torch.zeros([sizes[size] if isinstance(size, str) else size for size in self.shape], dtype=self.kind)
 
@@ -89,19 +89,19 @@ INPUTS = {
         "RGB as decoded; resizing and normalising are inside",
     ),
 }
-"""What models can be exported to take, by name."""
+"""Inputs that models can be exported with, by name."""
 
 
 def exported_program(module: nn.Module, example: Tensor, free: dict[int, str] | None = None) -> ExportedProgram:
-    """Return the forward pass in evaluation mode, as `torch.export` sees it.
+    """Return the forward pass in evaluation mode, traced by `torch.export`.
 
     Args:
         module: the model.
         example: its only argument.
-        free: axes that may have another size than the example's, and what they are called.
+        free: axes that may differ in size from the example's, with their names.
     """
     sizes = {axis: Dim(name) for axis, name in (free or {}).items()}
     with torch.no_grad():
         program = torch.export.export(module.eval(), (example,), dynamic_shapes=(sizes,))
-    program.example_inputs = None  # files would carry it
+    program.example_inputs = None  # else it would be stored in files
     return program

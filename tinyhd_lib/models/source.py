@@ -1,4 +1,4 @@
-"""A model that need not be in memory yet: what it is, and how it is loaded. Nothing needs torch before that."""
+"""Describe a model before it is loaded. Nothing here needs torch until the model is loaded."""
 
 import hashlib
 from copy import deepcopy
@@ -18,13 +18,13 @@ if TYPE_CHECKING:
 
 
 class ModelSource(NamedTuple):
-    """A model that need not be in memory yet.
+    """A model that is loaded on demand.
 
     Attributes:
         spec: its spec.
-        digest: a hash of its weights; of the file, where they come from one.
-        sampling: when it looks, if nobody says.
-        load: gives the model, in evaluation mode and the caller's own to move about.
+        digest: a hash of its weights, or of the file that they come from.
+        sampling: its default sampling.
+        load: returns the model in evaluation mode, as a copy that the caller may move between devices.
     """
 
     spec: ModelSpec
@@ -34,7 +34,7 @@ class ModelSource(NamedTuple):
 
 
 def model_source(model: "TinyHD | str | Path") -> ModelSource:
-    """Return a model, or what a name or path stands for, without loading it where the file says what it is.
+    """Return the source of a model, given by itself, name or path; it is only loaded if the file does not describe it.
 
     Raises:
         BadInput: the weights cannot be used.

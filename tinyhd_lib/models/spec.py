@@ -1,4 +1,4 @@
-"""Every TinyHD student as one row of a table, and the rules that a row keeps.
+"""Every TinyHD student as one row of a table, and the rules for valid rows.
 
 Source: the paper's sections 3.1 to 3.3 and its ablations; field names as in the published variants. See docs/model.md.
 """
@@ -13,13 +13,13 @@ from pathlib import Path
 from typing import Any, ClassVar, Self
 
 CLIP_FRAMES = 16
-"""Frames that every model sees at once."""
+"""Frames of a window, the input of every model."""
 
 INPUT_SIZE = (192, 256)
-"""Height and width that every model was made for."""
+"""Height and width of every model's input."""
 
 CLIP_SHAPE = (3, CLIP_FRAMES, *INPUT_SIZE)
-"""Of the array that every model was made for: colours, frames, height, width."""
+"""Shape of every model's input: colours, frames, height, width."""
 
 MEAN = (0.485, 0.456, 0.406)
 STD = (0.229, 0.224, 0.225)
@@ -32,32 +32,32 @@ PREPROCESSING: dict[str, Any] = {
     "resize": "bilinear, half-pixel centres, no antialiasing, aspect ignored",
     "clip_frames": CLIP_FRAMES,
 }
-"""What a model's input went through, in words for a checkpoint's metadata."""
+"""Description of the preprocessing, for a checkpoint's metadata."""
 
 PARITY_TOLERANCE = 1e-5
-"""By how much the maps of a converted or exported model may differ from eager torch's."""
+"""Largest difference allowed between the maps of a converted or exported model and eager torch's."""
 
 REDUCTIONS = (1, 2, 4, 8)
 DECODERS = ("d1", "d2", "d3")
 
 FOREIGN_SUFFIXES = (".py", ".onnx")
-"""Of files that hold other people's models, see `tinyhd_lib.runtime.foreign`."""
+"""Suffixes of files with models of other software, see `tinyhd_lib.runtime.foreign`."""
 
 
 @dataclass(frozen=True)
 class ModelSpec:
-    """What distinguishes one student from another.
+    """The architecture of a student.
 
     Args:
         reduction: the encoder's channel counts are divided by this (1, 2, 4 or 8).
-        decoders: one to three decoders, in the order d1, d2, d3; the same one several times for an ensemble of equals.
-        single_frame: for each decoder, whether it gives one map a clip (else one map an output frame).
-        d1_last: D1's maps are the last ones that the fusion sees, instead of the first.
-        force_multi: all decoders give one map, the fused output is a map a frame all the same.
-        outputs: maps a clip: 1 ("S", the clip's last frame), 16 ("M", every frame) or 8 (every other frame).
+        decoders: one to three decoders, in the order d1, d2, d3; repeated ones make an ensemble of equal decoders.
+        single_frame: for each decoder, whether it gives one map per clip (else one map per output frame).
+        d1_last: whether D1's maps are the last inputs of the fusion, instead of the first.
+        force_multi: whether the fused output has a map per frame although all decoders give a single one.
+        outputs: maps per clip: 1 ("S", the clip's last frame), 16 ("M", every frame) or 8 (every other frame).
 
     Raises:
-        ValueError: the combination is no model; the message says which rule it breaks.
+        ValueError: the combination is invalid; the message says which rule it breaks.
 
     Examples:
         >>> ModelSpec(4, ("d1", "d2", "d3"), (True, False, False), outputs=16).label
@@ -80,23 +80,23 @@ class ModelSpec:
 
     @property
     def multi(self) -> bool:
-        """Return whether the model gives a map for every output frame (M) instead of one map a clip (S)."""
+        """Return whether the model gives a map for every output frame (M) instead of one map per clip (S)."""
         return self.force_multi or not all(self.single_frame)
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Return what each decoder is called, which tells equal ones apart: ``d3``, ``d3_2``, ``d3_3``."""
+        """Return a unique name for each decoder; equal ones are numbered: ``d3``, ``d3_2``, ``d3_3``."""
         earlier = (self.decoders[:place].count(name) for place, name in enumerate(self.decoders))
         return tuple(f"{name}_{n + 1}" if n else name for name, n in zip(self.decoders, earlier, strict=True))
 
     @property
     def fusion_order(self) -> list[int]:
-        """Return the places of the decoders in the order in which the fusion sees their maps."""
+        """Return the indices of the decoders in the order in which the fusion takes their maps."""
         return sorted(range(len(self.decoders)), key=lambda place: self.d1_last and self.decoders[place] == "d1")
 
     @property
     def label(self) -> str:
-        """Return the short name in the paper's tables, such as ``S r4``, with what departs from the usual model."""
+        """Return the short name in the paper's tables, such as ``S r4``, with any departures from the usual model."""
         parts = ["M" if self.multi else "S", f"r{self.reduction}"]
         if self.decoders != DECODERS:
             parts.append("+".join(self.decoders).upper())
@@ -116,7 +116,7 @@ class ModelSpec:
 
 @dataclass(frozen=True)
 class ForeignSpec:
-    """Say what a model that is none of ours has in common with them: one map, of the last frame that it sees.
+    """The spec of a model of other software, which gives one map, of the last frame of its input.
 
     Args:
         label: its name.
@@ -148,12 +148,12 @@ def _rules(spec: ModelSpec) -> list[tuple[bool, str]]:
 
 @dataclass(frozen=True)
 class Sampling:
-    """Say when a model looks at a video, and how its maps become one a frame; see docs/model.md.
+    """Say how windows are placed on a video, and how their maps become one per frame; see docs/model.md.
 
     Args:
-        every: frames from one look to the next; 1 and more for S, 1 to 16 for M, which gives each frame its own map.
-        between: what frames between two looks of S get: their maps in proportion (linear), or the later one (hold).
-        smooth: standard deviation in seconds of a Gaussian over time that the maps go through; 0 for none.
+        every: frames from one window to the next; 1 or more for S, 1 to 16 for M, which gives each frame its own map.
+        between: the map of a frame between two windows of an S model: interpolated (linear), or the later one (hold).
+        smooth: standard deviation, in seconds, of a Gaussian that smooths maps over time; 0 for none.
 
     Raises:
         ValueError: a value is out of its range.
@@ -164,42 +164,42 @@ class Sampling:
     smooth: float = 0.0
 
     def __post_init__(self) -> None:
-        """Refuse what cannot be done."""
+        """Refuse invalid values."""
         if self.every < 1 or self.between not in {"linear", "hold"} or not 0 <= self.smooth < math.inf:
             raise ValueError(f"{self} is no sampling")
 
     @classmethod
     def published(cls, spec: ModelSpec) -> Self:
-        """Return the published way: S looks at every frame, M at every sixteenth."""
+        """Return the published sampling: a window for every frame in S models, for every sixteenth in M models."""
         return cls(CLIP_FRAMES if spec.multi else 1)
 
     @classmethod
     def best(cls, spec: ModelSpec) -> Self:
-        """Return the way that costs less and was found to be better, which students trained here take."""
+        """Return the sampling for students trained here, which costs less and was found to be better."""
         return cls(CLIP_FRAMES, smooth=0.2) if spec.multi else cls(8)
 
 
 class ModelTable(UserDict[str, ModelSpec]):
-    """Models by name; each is found by a readable name too: its label with hyphens, such as ``M-r4``.
+    """Models by name; each is also found by a readable name: its label with hyphens, such as ``M-r4``.
 
-    So is every other model that such a label describes: ``S-r4-D1+D3``, ``M-r2-8-outputs``.
+    Any other model is found by such a label, too: ``S-r4-D1+D3``, ``M-r2-8-outputs``.
     """
 
-    __contains__ = Mapping.__contains__  # whatever is found is in it
+    __contains__ = Mapping.__contains__  # it contains every name that can be looked up
 
     def __missing__(self, name: str) -> ModelSpec:
-        """Return the spec of a model that has another name."""
+        """Return the spec of a model by a name that is no key of the table."""
         return self.data.get(self.published_name(name)) or _described(name)
 
     def published_name(self, name: str) -> str:
-        """Return the name under which records and checkpoints know a model; any other text as it is."""
-        # Where two have one label, the first one has the name.
+        """Return the name that records and checkpoints use for a model; any other text unchanged."""
+        # If two share a label, it means the first one.
         labels = {spec.label.replace(" ", "-"): known for known, spec in reversed(self.data.items())}
         return (labels | _ALIASES).get(name, name)
 
 
 def _described(label: str) -> ModelSpec:
-    """Return the model that a label describes, with hyphens; one with several maps gives them by D2 and D3, if it can.
+    """Return the model that a label with hyphens describes; in an M model, D2 and D3 (or else D1) are multi-map.
 
     Raises:
         KeyError: it is no such label.

@@ -1,4 +1,4 @@
-"""TinyHD: encoder, pyramid, heterogeneous decoders, fusion. It reads from top to bottom like the paper's figure 2.
+"""TinyHD: encoder, pyramid, heterogeneous decoders and fusion, in the order of the paper's figure 2.
 
 The encoder is torchvision's MobileNetV2 inflated to three dimensions. Source: the paper's section 3.1; docs/model.md.
 """
@@ -15,16 +15,16 @@ from torchvision.models import mobilenet_v2
 from tinyhd_lib.models.decoders import DECODER_CLASSES, Levels, Triple, enlarge
 from tinyhd_lib.models.spec import CLIP_FRAMES, INPUT_SIZE, ModelSpec, Sampling
 
-# Temporal (kernel, stride, padding) of the depthwise convolutions that do not take over their spatial values.
+# Temporal (kernel, stride, padding) of the depthwise convolutions that differ from their spatial ones.
 _DEPTHWISE_TIME_S: dict[int, Triple] = {2: (3, 1, 1), 14: (3, 1, 1)}
 _DEPTHWISE_TIME_M: dict[int, Triple] = {2: (3, 1, 1), 14: (2, 1, 0), 15: (1, 1, 0), 16: (1, 1, 0), 17: (1, 1, 0)}
 
-# The features 1..18 in groups of equal size in space; the first group is the finest.
+# The features 1..18 in groups of equal spatial size; the first group is the finest.
 _PYRAMID_GROUPS = (slice(1, 2), slice(2, 4), slice(4, 7), slice(7, 14), slice(14, 19))
 
 
 class Encoder(nn.Module):
-    """MobileNetV2 in which every 2-D layer became its 3-D twin, with all channel counts but RGB divided."""
+    """MobileNetV2 with every 2-D layer inflated to 3-D, and all channel counts but RGB divided by the reduction."""
 
     def __init__(self, reduction: int, *, multi: bool) -> None:
         super().__init__()
@@ -57,7 +57,7 @@ class Encoder(nn.Module):
         return features
 
     def pyramid(self, features: list[Tensor]) -> Levels:
-        """Return the levels that the outputs of the blocks 0..18 make."""
+        """Return the levels of the pyramid from the outputs of the blocks 0..18."""
         finest, *groups = (torch.cat(features[group], dim=1) for group in _PYRAMID_GROUPS)
         shuffle = self.reduction != 8
         level1, level2, level3, level4 = (enlarge(group, shuffle=shuffle, lengthen=False) for group in groups)
@@ -65,8 +65,8 @@ class Encoder(nn.Module):
 
 
 def _inflate_convolution(layer: nn.Conv2d, reduction: int, time: Triple | None) -> nn.Conv3d:
-    """Return the 3-D twin: a k x k kernel gets temporal kernel k, stride and padding alike, unless ``time`` differs."""
-    space = layer.kernel_size[0], layer.stride[0], int(layer.padding[0])  # alike in both axes
+    """Return the 3-D convolution; kernel, stride and padding in time are those in space, unless ``time`` is given."""
+    space = layer.kernel_size[0], layer.stride[0], int(layer.padding[0])  # the same for both axes
     kernel, stride, padding = ((along_time, each, each) for along_time, each in zip(time or space, space, strict=True))
     inputs = 3 if layer.in_channels == 3 else layer.in_channels // reduction
     outputs, groups = layer.out_channels // reduction, max(1, layer.groups // reduction)
@@ -74,12 +74,12 @@ def _inflate_convolution(layer: nn.Conv2d, reduction: int, time: Triple | None) 
 
 
 class SaliencyOutput(NamedTuple):
-    """What a model says of a clip; every value is a saliency in (0, 1).
+    """A model's output for a clip; all values are saliency in (0, 1).
 
     Attributes:
         map: the fused maps: (N, 1, H, W) from a model of one output, else (N, 1, outputs, H, W).
-        side_maps: one entry a decoder, in order: of a student (N, 4, T, H, W) from D1 and (N, 1, T, H, W) from D2
-            and D3, T = 1 where the decoder is single-map; of the teacher (N, 1, H, W) from its levels 2, 3, 4, 5.
+        side_maps: one entry per decoder, in order: of a student (N, 4, T, H, W) from D1 and (N, 1, T, H, W) from D2
+            and D3, T = 1 if the decoder is single-map; of the teacher (N, 1, H, W) from its levels 2, 3, 4, 5.
     """
 
     map: Tensor
@@ -92,7 +92,7 @@ class SaliencyOutput(NamedTuple):
 
 
 class TinyHD(nn.Module):
-    """The student network of a `ModelSpec`; make it with `build_model`."""
+    """The student network of a `ModelSpec`; create it with `build_model`."""
 
     def __init__(self, spec: ModelSpec) -> None:
         super().__init__()
@@ -120,15 +120,15 @@ class TinyHD(nn.Module):
         return self.fused(self.logits(clip))
 
     def logits(self, clip: Tensor) -> tuple[Tensor, ...]:
-        """Return what every decoder says of a clip before its sigmoid, as `SaliencyOutput` has the side maps."""
+        """Return every decoder's output for a clip before its sigmoid, shaped like `SaliencyOutput`'s side maps."""
         return self.decode(self.encoder(clip))
 
     def decode(self, levels: Levels) -> tuple[Tensor, ...]:
-        """Return the logits that a feature pyramid leads to."""
+        """Return the decoders' logits of a feature pyramid."""
         return tuple(decoder(levels) for decoder in self.decoders.values())
 
     def fused(self, logits: tuple[Tensor, ...]) -> SaliencyOutput:
-        """Return the saliency that logits lead to."""
+        """Return the saliency of the decoders' logits."""
         side_maps = tuple(each.sigmoid() for each in logits)
         return SaliencyOutput(self._fuse(side_maps), side_maps)
 
@@ -136,7 +136,7 @@ class TinyHD(nn.Module):
         ordered = [side_maps[place] for place in self.spec.fusion_order]
         if not self.spec.multi:
             return self.fusion(torch.cat(ordered, dim=1).squeeze(2)).sigmoid()
-        # The fusion is linear: a single map is weighted once and broadcast, not repeated over the outputs before.
+        # The fusion is linear, so a single map is weighted once and then broadcast over the outputs.
         weights = self.fusion.weight.split([maps.shape[1] for maps in ordered], dim=1)
         bias = self.fusion.get_parameter("bias")
         fused = sum(map(F.conv3d, ordered, weights), start=bias.reshape(1, 1, 1, 1, 1)).sigmoid()
@@ -149,14 +149,14 @@ def build_model(spec: ModelSpec) -> TinyHD:
 
 
 def count_parameters(model: nn.Module) -> int:
-    """Return how many numbers a model learns."""
+    """Return a model's number of parameters."""
     return sum(parameter.numel() for parameter in model.parameters())
 
 
 def count_gmac(model: nn.Module, size: tuple[int, int] = INPUT_SIZE) -> float:
-    """Return the multiplications of one clip, in 10^9: half of what torch counts as floating-point operations.
+    """Return the multiply-accumulates of one clip, in 10^9: half of the floating-point operations that torch counts.
 
-    Nothing is computed: the model is counted as it is, on a device without memory.
+    Nothing is computed: the model itself is moved to the meta device, and loses its weights.
     """
     counter = FlopCounterMode(display=False)
     with counter, torch.no_grad():
@@ -166,7 +166,7 @@ def count_gmac(model: nn.Module, size: tuple[int, int] = INPUT_SIZE) -> float:
 
 @torch.no_grad()
 def inflate_mobilenet_v2(model: TinyHD, state_dict: dict[str, Tensor]) -> None:
-    """Start the encoder from a 2-D ImageNet model, as the paper does.
+    """Initialise the encoder from a 2-D ImageNet model, as the paper does.
 
     Args:
         model: the student whose encoder is overwritten; its running statistics are reset, not inherited.
@@ -189,7 +189,7 @@ def inflate_mobilenet_v2(model: TinyHD, state_dict: dict[str, Tensor]) -> None:
 def inflated(values: Tensor, shape: torch.Size) -> Tensor:
     """Return a 2-D kernel (O, I, k, k) as a 3-D one of ``shape`` (O', I', t, k, k), or a batch norm's (O,) as (O',).
 
-    A kernel is repeated along time without dividing by t; surplus channels are averaged in blocks of consecutive ones.
+    A kernel is repeated along time without dividing by t; surplus channels are averaged in consecutive blocks.
     """
     if values.ndim == 4:
         values = values.unsqueeze(2).expand(-1, -1, shape[2], -1, -1)

@@ -15,7 +15,7 @@ from torchvision.ops import Conv2dNormActivation, Conv3dNormActivation
 
 from tinyhd_lib.models.student import SaliencyOutput
 
-# Where torchvision's S3D features are cut into the backbone's five blocks.
+# The slices of torchvision's S3D features that are the backbone's five blocks.
 _BLOCKS = (slice(0, 2), slice(2, 5), slice(5, 8), slice(8, 14), slice(14, 16))
 _NORM: dict[str, Any] = {"eps": 1e-3, "momentum": 1e-3}
 _HALVING: dict[str, Any] = {"kernel_size": (3, 1, 1), "stride": (2, 1, 1), "padding": (1, 0, 0)}
@@ -38,7 +38,7 @@ LEVELS = {
 
 
 class HD2S(nn.Module):
-    """The teacher network; make it with `build_teacher`. 29,795,597 parameters."""
+    """The teacher network; create it with `build_teacher`. 29,795,597 parameters."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -74,14 +74,14 @@ def build_teacher() -> HD2S:
 
 
 def _collapse_time(level: Level) -> nn.Sequential:
-    """Temporal convolutions that halve the frames until one is left."""
+    """Return temporal convolutions that halve the frames until one is left."""
     norm, width = partial(nn.BatchNorm3d, **_NORM), level.channels
     halvings = [Conv3dNormActivation(width, width, norm_layer=norm, **_HALVING) for _ in range(level.halvings)]
     return nn.Sequential(*halvings)
 
 
 def _conspicuity_decoder(level: Level) -> nn.Sequential:
-    """Stages of one full and some separable convolutions, each doubled in size, then a 1x1 convolution to a map."""
+    """Return stages of one full and some separable convolutions with x2 upsampling, and a 1x1 convolution to a map."""
     layers: list[nn.Module] = []
     channels = level.channels
     for width, depth in level.stages:

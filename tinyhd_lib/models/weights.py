@@ -1,4 +1,4 @@
-"""Weights by name or path: what there is, where it lies, how it is fetched, what a file says. Nothing needs torch."""
+"""Find, download and describe weights by name or path. Nothing here needs torch."""
 
 import json
 import tomllib
@@ -21,17 +21,17 @@ TEACHER_NOTE = "HD2S's file (CC BY-NC 4.0) has been missing at its authors' addr
 
 
 class Weights(NamedTuple):
-    """Trained weights that have a name: a file of ours in ``weights/``, with its card, or a published one.
+    """Named weights: a file of this project in ``weights/``, with its model card, or a published one.
 
     Attributes:
         name: of the weights.
-        file: the file's name without its suffix, by which they are found too.
-        parameters: how many the model has.
+        file: the file's name without its suffix, which is accepted as a name, too.
+        parameters: the model's number of parameters.
         trained_on: data, and teachers if they are not the paper's, in a few words.
-        git_blob: the id under which git keeps a published file, which pins one that nobody here has seen.
-        sha256: of the file, where one was at hand to be hashed.
-        model: the model's name in `MODEL_SPECS`, if it is another.
-        figures: the authors' own scores on DHF1K's validation set (frame, then video, then set).
+        git_blob: git's id of a published file, which verifies a download even if its SHA-256 is unknown.
+        sha256: of the file, if known.
+        model: the model's name in `MODEL_SPECS`, if it differs.
+        figures: the authors' own scores on DHF1K's validation set (mean over frames, then videos).
     """
 
     name: str
@@ -50,17 +50,17 @@ class Weights(NamedTuple):
 
     @property
     def published(self) -> bool:
-        """Return whether the paper's authors offer the file; else it is one of ours."""
+        """Return whether the file is published by the paper's authors; else it is this project's."""
         return self.git_blob is not None
 
     @property
     def url(self) -> str:
-        """Return where the authors keep a published file."""
+        """Return the address of a published file."""
         return f"https://github.com/feiyanhu/tinyHD/raw/main/weights/{self.file}.pth"
 
     @property
     def path(self) -> Path:
-        """Return where a file of ours lies.
+        """Return the path of a file of this project.
 
         Raises:
             BadInput: it is missing.
@@ -68,19 +68,19 @@ class Weights(NamedTuple):
         return shipped("weights", f"{self.file}.safetensors")
 
     def is_content_of(self, path: Path) -> bool:
-        """Return whether a file is this one, by all hashes that are known."""
+        """Return whether a file has this content, by all known hashes."""
         return self.sha256 in {None, sha256(path)} and self.git_blob in {None, git_blob_id(path)}
 
 
 _ROWS = tomllib.loads(Path(__file__).with_suffix(".toml").read_text(encoding="utf-8"))
 WEIGHTS = {name: Weights(name, **row) for name, row in _ROWS.items()}
-"""All weights with a name, ours first."""
+"""All named weights, this project's first."""
 
 DEFAULT_WEIGHTS = "workbench-s-r4"
 
 
 def list_models() -> list[str]:
-    """Return the names that `load_model` and all else that takes weights know; ours come first.
+    """Return the names of weights that `load_model` and all other functions accept; this project's come first.
 
     Examples:
         >>> list_models()[:3]
@@ -90,7 +90,7 @@ def list_models() -> list[str]:
 
 
 def weights_table() -> "pd.DataFrame":
-    """Return all weights and what they are, as text, a row each.
+    """Return a table of all weights, as text, one row each.
 
     NSS and CC are the authors' own, on DHF1K's validation set (mean over frames, then over videos).
     """
@@ -112,7 +112,7 @@ def weights_table() -> "pd.DataFrame":
 
 
 def find_weights(name: str | Path) -> Weights | None:
-    """Return the weights of a name or of a published file's name, None if there are none.
+    """Return the weights with this name or file name, None if there are none.
 
     Examples:
         >>> find_weights("d123m_rc4_rc1T").name
@@ -122,10 +122,10 @@ def find_weights(name: str | Path) -> Weights | None:
 
 
 def locate_weights(name_or_path: str | Path) -> Path:
-    """Return the file behind a name or path; a published one that is not in the cache is downloaded.
+    """Return the file of a name or path; a published one that is not in the cache is downloaded.
 
     Raises:
-        BadInput: there is no such name or file, a file of ours is damaged, or the download failed.
+        BadInput: there is no such name or file, a file of this project is damaged, or the download failed.
     """
     name, path, weights = str(name_or_path), Path(name_or_path), find_weights(name_or_path)
     if name.startswith("baseline:"):
@@ -149,7 +149,7 @@ def get_published(name: str) -> Path:
     """Return the verified file of published weights, downloaded if need be.
 
     Raises:
-        BadInput: that is not their name, or the download failed.
+        BadInput: it is not a name of published weights, or the download failed.
     """
     path, weights = locate_weights(name), find_weights(name)
     if weights is None or not weights.published:
@@ -158,17 +158,17 @@ def get_published(name: str) -> Path:
 
 
 def short_names(weights: Sequence[str], least: int = 1) -> dict[str, str]:
-    """Return several weights, each by a short name that a folder or a column can have.
+    """Return several weights by short names, which can name a folder or a column.
 
     Args:
         weights: names or paths.
-        least: how many are needed.
+        least: least number of weights.
 
     Returns:
-        each by its name or its file's; by its folder's too, where two files have one name.
+        each by its name or its file's name, preceded by its folder's name if two files have the same name.
 
     Raises:
-        BadInput: they are too few, or one is there twice.
+        BadInput: they are too few, or one occurs twice.
 
     Examples:
         >>> short_names(["workbench-m-r4", "runs/a/best.safetensors", "runs/b/best.safetensors"])
@@ -181,18 +181,18 @@ def short_names(weights: Sequence[str], least: int = 1) -> dict[str, str]:
     for name, each in zip(own, weights, strict=True):
         short = name if own.count(name) == 1 else f"{Path(each).parent.name}_{name}"
         if short in found:
-            raise BadInput(f"weights {each}: two go by one name; name each model once, in a folder of its own")
+            raise BadInput(f"weights {each}: two have the same name; name each model once, in a folder of its own")
         found[short] = each
     return found
 
 
 def download(weights: Weights) -> Path:
-    """Return a published file in the cache, fetched if it is not there yet, or damaged.
+    """Return the path of a published file in the cache; it is downloaded if it is missing or damaged.
 
-    The content is verified before the file appears under its name; what does not match is discarded.
+    The content is verified before the file appears under its name; a wrong one is discarded.
 
     Raises:
-        BadInput: it cannot be fetched, or its content is not the published one.
+        BadInput: it cannot be downloaded, or its content is not the published one.
     """
     from pooch import HTTPDownloader
 
@@ -212,10 +212,10 @@ def download(weights: Weights) -> Path:
 
 
 def read_metadata(path: Path) -> dict[str, Any]:
-    """Return what one of our own files says of itself: ``spec``, ``sampling``, ``preprocessing`` and ``provenance``.
+    """Return the metadata of a workbench file: ``spec``, ``sampling``, ``preprocessing`` and ``provenance``.
 
     Raises:
-        BadInput: it is not one of our files.
+        BadInput: it was not written by the workbench.
     """
     wrong = f"{path}: damaged, or without the metadata of a file written by TinyHD Workbench"
     with refusing(wrong, SafetensorError, KeyError, ValueError, TypeError, RecursionError, OSError):
@@ -225,19 +225,19 @@ def read_metadata(path: Path) -> dict[str, Any]:
 
 
 def model_of_file(path: Path) -> tuple[ModelSpec, Sampling]:
-    """Return which model one of our own files holds, and when that looks.
+    """Return the spec and the default sampling of the model in a workbench file.
 
     Raises:
-        BadInput: there is no such model, or no such sampling, or it is made for another preprocessing.
+        BadInput: spec or sampling are invalid, or it is made for another preprocessing.
     """
     metadata = read_metadata(path)
     if metadata["preprocessing"] != PREPROCESSING:
         raise BadInput(f"{path}: made for another preprocessing, {metadata['preprocessing']}")
-    with refusing(f"{path}: its metadata name what is none", TypeError, ValueError):
+    with refusing(f"{path}: its metadata name no valid model", TypeError, ValueError):
         return ModelSpec(**metadata["spec"]), Sampling(**metadata["sampling"])
 
 
 def recognise_file(path: Path) -> Weights | None:
-    """Return the published weights whose file this is, byte for byte; None for any other file."""
+    """Return the published weights whose file is identical to this one; None for any other file."""
     blob = git_blob_id(path)
     return next((each for each in WEIGHTS.values() if each.git_blob == blob), None)

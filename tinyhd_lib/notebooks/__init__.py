@@ -1,1 +1,1 @@
-"""The five notebooks: found, copied, and run headless."""
+"""Find, copy and run the five notebooks."""

@@ -1,4 +1,4 @@
-"""Notebooks as files: which there are, what they say of themselves, what they are given, and copies of them."""
+"""Find, read and copy notebooks, and gather their parameters."""
 
 import json
 import shutil
@@ -15,14 +15,14 @@ from tinyhd_lib.files import read_yaml, shipped
 
 
 class Notebook(NamedTuple):
-    """What a notebook says of itself.
+    """The metadata of a notebook.
 
     Attributes:
         path: of its file.
         title: its first heading.
         parameters: the names in its cell tagged ``parameters``.
-        recipe: whether it takes the entries of a recipe too, in capitals.
-        artefacts: the files that it promises to leave in its folder OUT.
+        recipe: whether it also takes the entries of a recipe, in capitals.
+        artefacts: the files that it declares to write into its folder OUT.
     """
 
     path: Path
@@ -38,16 +38,16 @@ class Notebook(NamedTuple):
 
     @property
     def sets(self) -> list[str]:
-        """Return the names of its sets of parameters: ``smoke`` for ``parameters/02_smoke.yaml``."""
+        """Return the names of its parameter sets: ``smoke`` for ``parameters/02_smoke.yaml``."""
         pattern = self.set_path("*")
         return sorted(path.stem.partition("_")[2] for path in pattern.parent.glob(pattern.name))
 
     def set_path(self, name: str) -> Path:
-        """Return where a set of parameters for this notebook lies."""
+        """Return the path of a parameter set for this notebook."""
         return self.path.parent / "parameters" / f"{self.name.partition('_')[0]}_{name}.yaml"
 
     def known(self) -> list[str]:
-        """Return all the names that a parameter may have."""
+        """Return the names of all parameters that it takes."""
         if not self.recipe:
             return list(self.parameters)
         from tinyhd_lib.training.recipe import Recipe
@@ -60,10 +60,10 @@ def find_notebooks(names: Sequence[str] = (), folder: Path | None = None) -> lis
 
     Args:
         names: stems, beginnings of one stem each, such as ``02``, or paths of .ipynb files; without any, all of them.
-        folder: where they lie; those that come with the library if None.
+        folder: the folder of the notebooks; those shipped with the package if None.
 
     Raises:
-        BadInput: one cannot be found or read, or two are called the same.
+        BadInput: one cannot be found or read, or two have the same name.
     """
     folder = shipped("notebooks") if folder is None else folder
     there = sorted(folder.glob("*.ipynb"))
@@ -88,26 +88,26 @@ def list_notebooks(folder: Path | None = None) -> pd.DataFrame:
 
 
 def copy_notebooks(folder: Path) -> list[Path]:
-    """Copy the notebooks that come with the library, and their sets of parameters; return where the notebooks are.
+    """Copy the shipped notebooks and their parameter sets into a folder; return the paths of the notebooks.
 
     Args:
-        folder: where they go; it is made, or empty.
+        folder: a new or an empty folder.
 
     Raises:
-        BadInput: something is in the folder.
+        BadInput: the folder is not empty.
     """
     if folder.exists() and any(folder.iterdir()):
         raise BadInput(f"{folder}: something is there already; give another `folder`")
-    ours = shutil.ignore_patterns("runs", ".*")  # and not what somebody made of them in a checkout
+    ours = shutil.ignore_patterns("runs", ".*")  # results of runs in a checkout
     shutil.copytree(shipped("notebooks"), folder, ignore=ours, dirs_exist_ok=True)
     return sorted(folder.glob("*.ipynb"))
 
 
 def read_notebook(path: Path) -> Notebook:
-    """Return what a notebook says of itself.
+    """Return the metadata of a notebook.
 
     Raises:
-        BadInput: it is no notebook, or its parameters are no Python.
+        BadInput: it is no notebook, or its parameters are not valid Python.
     """
     try:
         content = json.loads(path.read_bytes())
@@ -127,7 +127,7 @@ def read_notebook(path: Path) -> Notebook:
 
 
 def is_set(source: str) -> bool:
-    """Return whether a source of parameters is the name of a set, and no YAML file."""
+    """Return whether a source of parameters is the name of a parameter set rather than a YAML file."""
     return not source.endswith((".yaml", ".yml"))
 
 
@@ -135,12 +135,12 @@ def gather_parameters(notebook: Notebook, sources: Sequence[str], settings: Mapp
     """Return the parameters of one notebook, checked.
 
     Args:
-        notebook: that is given them.
-        sources: YAML files, or names of sets; of equal entries the last one counts.
-        settings: single ones, which win over all others.
+        notebook: the notebook that takes them.
+        sources: YAML files, or names of parameter sets; later ones override earlier ones.
+        settings: single parameters, which override all others.
 
     Raises:
-        BadInput: a file is not there or no table, the notebook does not know a name, or a value is of no use.
+        BadInput: a file is missing or no table, the notebook has no such parameter, or a value is not JSON-ready.
     """
     parameters: dict[str, Any] = {}
     for source in sources:
@@ -156,7 +156,7 @@ def gather_parameters(notebook: Notebook, sources: Sequence[str], settings: Mapp
             remedy = f"the nearest are {near}" if near else f"it has {', '.join(notebook.parameters) or 'none'}"
             raise BadInput(f"{notebook.name}: no parameter {name}; {remedy}")
         with refusing(f"{name} {value!r}: neither text nor a number; put it in quotes", TypeError):
-            parameters[name] = json.loads(json.dumps(value))  # as a record will give it back: a tuple is a list there
+            parameters[name] = json.loads(json.dumps(value))  # as read back from a record, where a tuple is a list
     return parameters
 
 

@@ -1,4 +1,4 @@
-"""What every notebook needs: where its files go, where its video is, a recipe's entries, and pictures side by side."""
+"""Helpers of the notebooks: the folder of their files, example videos, entries of a recipe, and picture grids."""
 
 import os
 from collections.abc import Mapping, Sequence
@@ -20,10 +20,10 @@ from tinyhd_lib.files import shipped, write_atomically
 
 
 def load_ipython_extension(shell: Any) -> None:
-    """Let the notebook that says ``%load_ext tinyhd_lib.notebooks.helpers`` show tables as `as_html` does.
+    """Let a notebook with ``%load_ext tinyhd_lib.notebooks.helpers`` show tables as `as_html` does.
 
-    Bars leave stale lines in notebooks that run headless: where TQDM_DISABLE is set, which tqdm heeds everywhere but in
-    notebooks, there are none.
+    Progress bars leave stale output in notebooks that run without a browser, so TQDM_DISABLE turns them off here, too:
+    tqdm itself ignores it in notebooks.
     """
     from tqdm.notebook import tqdm
 
@@ -33,7 +33,7 @@ def load_ipython_extension(shell: Any) -> None:
 
 
 def as_html(table: pd.DataFrame) -> str:
-    """Return a table as HTML, with digits that mean something, words for names, and no numbered rows."""
+    """Return a table as HTML, with rounded numbers, spaces in column names, and no row numbers."""
     named = table.reset_index() if any(table.index.names) else table
     spoken = named.rename(columns=lambda name: str(name).replace("_", " "))
     short = lambda number: f"{number:,.0f}" if abs(number) >= 1000 else f"{number:.4g}"  # noqa: E731
@@ -42,36 +42,36 @@ def as_html(table: pd.DataFrame) -> str:
 
 
 class Artefacts:
-    """The folder that a notebook leaves its files in; it is made when the first one comes.
+    """The folder of a notebook's files; it is created with the first one.
 
     Args:
-        folder: where.
+        folder: its path.
     """
 
     def __init__(self, folder: str | Path) -> None:
         self.folder = Path(folder)
 
     def path(self, name: str) -> Path:
-        """Return where a file of that name goes."""
+        """Return the path of a file, after creating the folder."""
         self.folder.mkdir(parents=True, exist_ok=True)
         return self.folder / name
 
     def figure(self, figure: Figure, name: str) -> Figure:
-        """Keep a figure as ``name``.png; return it, for the cell to show."""
+        """Save a figure as ``name``.png; return it, for the cell to show."""
         figure.savefig(self.path(f"{name}.png"), dpi=120)
         return figure
 
     def table(self, table: pd.DataFrame, name: str) -> pd.DataFrame:
-        """Keep a table as ``name``.csv; return it, for the cell to show."""
+        """Save a table as ``name``.csv; return it, for the cell to show."""
         write_atomically(self.path(f"{name}.csv"), table.to_csv(index=False, lineterminator="\n").encode())
         return table
 
 
 def find_video(name: str | Path) -> Path:
-    """Return the path of a video: the path itself, or that of one of our examples by its name.
+    """Return the path of a video, given by itself or by the name of a shipped example.
 
     Raises:
-        BadInput: there is neither.
+        BadInput: there is no such video.
 
     Examples:
         >>> find_video("pursuit.mp4").exists()
@@ -85,7 +85,7 @@ def find_video(name: str | Path) -> Path:
 
 
 def recipe_changes(parameters: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what of a notebook's parameters, ``globals()``, is called like an entry of a recipe, in capitals."""
+    """Return the entries of a recipe, in capitals, among a notebook's parameters, ``globals()``."""
     from tinyhd_lib.training.recipe import Recipe
 
     return {name: parameters[name.upper()] for name in Recipe.__annotations__ if name.upper() in parameters}
@@ -100,25 +100,25 @@ def picture_grid(  # noqa: PLR0913
     notes: Mapping[tuple[int, int], str] = {},
     width: float = 1.5,
 ) -> Figure:
-    """Lay pictures out in rows and columns, every map on one colour scale.
+    """Return a figure of pictures in rows and columns, with a common colour scale for all maps.
 
     Args:
         rows: pictures (H, W, 3) uint8 RGB, or maps (H, W), by the name of their row.
         columns: the names of the columns.
         title: of the figure.
-        bar: what the maps' colours mean; the scale ends where one pixel in two hundred is brighter.
+        bar: label of the colour bar; the scale ends at the 99.5th percentile.
         notes: short words below a picture, by (row, column).
         width: of a picture, in inches.
     """
     pictures = [np.asarray(picture) for row in rows.values() for picture in row]
     values = np.concatenate([each.ravel() for each in pictures if each.ndim == 2] or [np.ones(1)])
     maps = values.size > 1
-    # The root brings out what is faint beside what is bright.
+    # A square-root scale keeps faint regions visible beside bright ones.
     scale = PowerNorm(0.5, 0, float(np.percentile(values, 99.5)))
     height, breadth = pictures[0].shape[:2]
     tall = width * height / breadth + (0.22 if notes else 0.04)
     across = len(columns) * (width + 0.04) + (1.9 if maps else 1.0)
-    lines = wrap(title, round(11 * across))  # letters an inch
+    lines = wrap(title, round(11 * across))  # characters per inch
     layout = ConstrainedLayoutEngine(w_pad=0.02, h_pad=0.04, wspace=0, hspace=0, compress=True)
     figure = Figure(figsize=(across, len(rows) * (tall + 0.04) + 0.3 + 0.2 * len(lines)), layout=layout)
     axes = figure.subplots(len(rows), len(columns), squeeze=False)
@@ -138,5 +138,5 @@ def picture_grid(  # noqa: PLR0913
 
 
 def as_density(maps: Map) -> Map:
-    """Return maps (..., H, W), not negative, each divided by its mean, so that 1 is what a uniform map has."""
+    """Return maps (..., H, W), not negative, each divided by its mean, so that a uniform map is 1 everywhere."""
     return maps / maps.mean(axis=(-2, -1), keepdims=True)

@@ -1,4 +1,4 @@
-"""Notebooks run headless by papermill, each into a folder of its own; what is done is not run again."""
+"""Run notebooks with papermill, each into a folder of its own; finished runs are not repeated."""
 
 import logging
 import os
@@ -23,7 +23,7 @@ COPY_NAME = "notebook.ipynb"
 
 
 class Run(NamedTuple):
-    """A notebook, what it is given, and where it leaves what it makes.
+    """A notebook with its parameters and the folder of its results.
 
     Attributes:
         notebook: to execute.
@@ -37,17 +37,17 @@ class Run(NamedTuple):
 
     @property
     def artefacts(self) -> dict[str, Path]:
-        """Return the files that the notebook promises, and where they lie."""
+        """Return the files that the notebook declares to write, with their paths."""
         out = Path(str(self.parameters.get("OUT", self.folder)))
         return {name: out / name for name in self.notebook.artefacts}
 
     def record(self) -> RunRecord:
-        """Return the record of this run, begun now; everything that decides what comes out is in its key."""
+        """Return the record of this run, started now; its key holds everything that the results depend on."""
         key = {"notebook": self.notebook.name, "sha256": sha256(self.notebook.path), "parameters": self.parameters}
         return RunRecord("notebook", key, details={"artefacts": list(self.artefacts)})
 
     def is_done(self) -> bool:
-        """Return whether all of it is there, made by the same notebook, parameters and versions."""
+        """Return whether all results exist, made by the same notebook, parameters and versions."""
         with suppress(BadInput):  # something else wrote the record
             earlier, now = read_record(self.folder), self.record()
             if earlier and earlier.complete and (earlier.key, earlier.versions) == (now.key, now.versions):
@@ -55,7 +55,7 @@ class Run(NamedTuple):
         return False
 
     def missing(self) -> str:
-        """Return the names of promised files that are not there, or empty."""
+        """Return the names of declared files that are missing, or an empty text."""
         return ", ".join(name for name, path in self.artefacts.items() if not is_whole(path))
 
 
@@ -64,7 +64,7 @@ class Ending(NamedTuple):
 
     Attributes:
         name: of the notebook.
-        seconds: that it took, None if it was done already.
+        seconds: duration, None if it was done already.
         failure: why it failed, in one line; None if it did not.
     """
 
@@ -81,13 +81,14 @@ class Ending(NamedTuple):
 def plan(
     notebooks: Sequence[Notebook], sources: Sequence[str], settings: Mapping[str, Any], out: Path | None = None
 ) -> list[Run]:
-    """Return what is to be run, all of it checked.
+    """Return the runs of some notebooks, after checking their parameters.
 
     Args:
         notebooks: to run.
-        sources: YAML files of parameters, or names of sets.
-        settings: single parameters, which win over those.
-        out: where a folder for each goes; by default ``runs/notebooks``, with sets a folder of their names below it.
+        sources: YAML files of parameters, or names of parameter sets.
+        settings: single parameters, which override those.
+        out: folder for the folders of all runs; by default ``runs/notebooks``, or with parameter sets a subfolder named
+            after them.
 
     Raises:
         BadInput: see `gather_parameters`.
@@ -108,9 +109,10 @@ def run_notebooks(
 
     Args:
         runs: see `plan`.
-        cluster: that runs several at once, see `tinyhd_lib.engine.connected`; None for one after the other, with a bar.
-        timeout: seconds that a notebook may take, all of it.
-        force: run what is done already, too.
+        cluster: client that runs several at once, see `tinyhd_lib.engine.connected`; None for one after the other, with
+            a progress bar.
+        timeout: time limit of a whole notebook, in seconds.
+        force: also run notebooks that are finished already.
 
     Raises:
         BadInput: a number is out of its range, or papermill is not installed.
@@ -128,7 +130,7 @@ def run_notebooks(
 def _run(run: Run, *, timeout: float | None, progress: bool) -> Ending:
     begun = time.perf_counter()
     try:
-        with alone_in(run.folder, "notebook"):  # what the notebook calls may want the folder itself for its own
+        with alone_in(run.folder, "notebook"):  # its own lock: functions in the notebook may lock the folder, too
             failure = _recorded(run, timeout, progress=progress)
     except Exception as error:  # noqa: BLE001 - whatever it is, the other notebooks have nothing to do with it
         failure = str(error) if isinstance(error, BadInput) else f"{type(error).__name__}: {error}"
@@ -136,10 +138,10 @@ def _run(run: Run, *, timeout: float | None, progress: bool) -> Ending:
 
 
 def _recorded(run: Run, timeout: float | None, *, progress: bool) -> str | None:
-    """Run a notebook and write down what came of it; return why it failed, None if it did not."""
+    """Run a notebook and write its record; return why it failed, None if it did not."""
     record = run.record()
     remove_partials(run.folder)
-    for left in (run.folder / COPY_NAME, *run.artefacts.values()):  # what lies there will not have been made
+    for left in (run.folder / COPY_NAME, *run.artefacts.values()):  # old files must not pass for new results
         left.unlink(missing_ok=True)
     record.write(run.folder)
     failure = execute(run.notebook.path, run.folder / COPY_NAME, run.parameters, timeout=timeout, progress=progress)
@@ -156,24 +158,24 @@ def _recorded(run: Run, timeout: float | None, *, progress: bool) -> str | None:
 def execute(
     source: Path, copy: Path, parameters: Mapping[str, Any], *, timeout: float | None, progress: bool
 ) -> str | None:
-    """Execute a notebook, with the Python that runs this; return in one line why that failed, None if it did not.
+    """Execute a notebook with the current Python; return in one line why that failed, None if it did not.
 
     Args:
         source: the notebook.
-        copy: where the executed copy goes, in one step when it is whole; after a failure as far as it came.
+        copy: path of the executed copy, written atomically; after a failure it ends with the cell that failed.
         parameters: by name.
-        timeout: seconds that its cells may take together.
-        progress: show a bar of its cells.
+        timeout: time limit of all its cells together, in seconds.
+        progress: whether to show a progress bar.
 
     Raises:
         OSError: the copy cannot be written.
-        RuntimeError: there came no kernel.
+        RuntimeError: the kernel did not start.
     """
     import papermill  # type: ignore[import-untyped]
     from nbclient.exceptions import CellTimeoutError, DeadKernelError
 
     failure, deadline = None, time.monotonic() + (timeout or 0)
-    # Jupyter and papermill tell what they do, and what they would like better; what goes wrong, they raise.
+    # Jupyter's and papermill's logs and warnings are noise here: actual errors are raised.
     logging.getLogger("papermill").setLevel(logging.CRITICAL + 1)
     with appears_whole(copy) as place, warnings.catch_warnings(action="ignore"):
         try:
@@ -187,8 +189,8 @@ def execute(
                 start_timeout=300,
                 kernel_manager_class=_own_python(),
                 iopub_timeout=60,  # nbclient waits 4 for the last output of a cell, which a busy machine exceeds
-                store_widget_state=False,  # no kernel would answer it: what stands in for a widget is shown
-                # Never 0, which nbclient takes for as long as it likes.
+                store_widget_state=False,  # without a kernel, the widgets' replacements are shown
+                # Never 0, which means no limit to nbclient.
                 timeout_func=(lambda _cell: max(0.001, deadline - time.monotonic())) if timeout else None,
             )
         except papermill.PapermillExecutionError as error:
@@ -201,9 +203,9 @@ def execute(
 
 
 def _own_python() -> type[Any]:
-    """Return what starts ``sys.executable``, where a user's own kernel called python3 would win otherwise.
+    """Return a kernel manager for ``sys.executable``; otherwise a user's own kernel called python3 would be started.
 
-    What a kernel has to say is in the notebook's cells; what it writes on the terminal besides is Jupyter's concern.
+    The kernel's output is in the notebook's cells; anything else that it writes to the terminal is discarded.
     """
     from ipykernel.kernelspec import get_kernel_dict
     from jupyter_client.kernelspec import KernelSpec
@@ -220,5 +222,5 @@ def _own_python() -> type[Any]:
 
 
 def _verbatim(path: Path) -> str:
-    """Return a path that holds no parameters: papermill would put them between its braces."""
+    """Return a path with its braces escaped, in which papermill would otherwise insert parameters."""
     return str(path).replace("{", "{{").replace("}", "}}")

@@ -1,4 +1,4 @@
-"""Videos in, map files and overlay videos out: resumable, and decoding, forward pass and writing overlap in time."""
+"""Predict videos into map files and overlay videos: resumable, with decoding, forward pass and writing in parallel."""
 
 import hashlib
 from collections.abc import Callable, Generator, Iterator, Sequence
@@ -33,15 +33,15 @@ Seen = tuple[Frame, Map | None]
 
 
 def predict_files(job: Job, runtime: Runtime, weights: str) -> Generator[int, None, None]:
-    """Do a job and yield the number of steps done after each: one a frame, two with ``normalise="clip"``.
+    """Run a job and yield the number of steps done after each: one per frame, two with ``normalise="clip"``.
 
     Map files that an interrupted run of the same job left are kept and not computed again; nothing is yielded if the
-    whole job is done already. Files appear whole or not at all.
+    whole job is done already. Files are written atomically.
 
     Args:
         job: what to do.
         runtime: the model, ready to run.
-        weights: what the record calls it.
+        weights: the model's name in the run record.
 
     Raises:
         BadInput: the video cannot be used, another run is at work in the folder, or what lies there is not of this job.
@@ -51,7 +51,7 @@ def predict_files(job: Job, runtime: Runtime, weights: str) -> Generator[int, No
     with alone_in(job.out):
         earlier = None if job.force else read_record(job.out)
         stamp = fingerprint(source_files(job.video))
-        # Hashing a long video takes longer than seeing that all is done: one that has not changed is not read again.
+        # Hashing a long video takes longer than checking that all is done, so an unchanged video is not read again.
         known = earlier.key.get("video") if earlier and earlier.details.get("video_stamp") == stamp else None
         what, key = "predict" if job.names is None else "generate", _key(job, runtime, sampling, known)
         record = RunRecord(what, key, details={"video_stamp": stamp, "overlay": _overlay(job)})
@@ -68,7 +68,7 @@ def predict_files(job: Job, runtime: Runtime, weights: str) -> Generator[int, No
         for path in _maps_in(job) if job.force else ():  # a resumed run could take them for its own
             path.unlink()
         record.write(job.out)
-        # Maps stretched over the whole video depend on all of it.
+        # Maps normalised over the whole video depend on all of its frames.
         reuse = earlier is not None and job.maps != "none" and job.normalise != "clip"
 
         def wanted(index: int) -> bool:
@@ -91,7 +91,7 @@ def predict_files(job: Job, runtime: Runtime, weights: str) -> Generator[int, No
 
 
 def _key(job: Job, runtime: Runtime, sampling: Sampling, content: str | None) -> dict[str, Any]:
-    """Everything that decides the content of the map files."""
+    """Return everything that the content of the map files depends on."""
     return {
         # A hash of the video's content, or of all its images'.
         "video": content or hashlib.sha256("".join(map(sha256, source_files(job.video))).encode()).hexdigest(),
@@ -104,12 +104,12 @@ def _key(job: Job, runtime: Runtime, sampling: Sampling, content: str | None) ->
 
 
 def _overlay(job: Job) -> dict[str, Any] | None:
-    """Everything that decides the overlay video."""
+    """Return everything that the overlay video depends on, None without one."""
     return {"file": str(job.overlay), **asdict(job.drawing)} if job.overlay else None
 
 
 def _check_mixing(job: Job, earlier: RunRecord | None, record: RunRecord) -> None:
-    """Refuse to go on in a folder that holds something else than an earlier run of the same job."""
+    """Refuse to resume in a folder that holds anything but an earlier run of the same job."""
     if earlier is None and _maps_in(job):
         raise BadInput(f"{job.out}: holds maps of no known run; give another `out`, or `force=True` to replace them")
     check_same(job.out, earlier, record)
@@ -119,7 +119,7 @@ def _check_mixing(job: Job, earlier: RunRecord | None, record: RunRecord) -> Non
 
 
 def _is_done(job: Job, earlier: RunRecord) -> bool:
-    """Return whether all files that are asked for are there."""
+    """Return whether all requested files exist."""
     is_drawn = not job.overlay or (job.overlay.exists() and earlier.details.get("overlay") == _overlay(job))
     if not (earlier.complete and is_drawn):
         return False
@@ -127,13 +127,13 @@ def _is_done(job: Job, earlier: RunRecord) -> bool:
 
 
 def _maps_in(job: Job) -> list[Path]:
-    """Return the files in its folder that are called as its maps would be, in any format."""
+    """Return the files in the job's folder that are named like its maps, in any format."""
     files = [path for path in job.out.glob("*") if path.suffix in MAP_SUFFIXES.values()]
     return [path for path in files if (path.stem.isdecimal() if job.names is None else path.stem in job.names)]
 
 
 def _write_results(job: Job, items: Iterator[Seen], info: VideoInfo) -> Iterator[None]:
-    """Write the maps and the overlay video; those stretched over the whole video wait until all raw ones are known."""
+    """Write the maps and the overlay video; to normalise over the whole video, all raw maps are computed first."""
     if job.normalise != "clip":
         yield from _write_items(job, items, info, (0.0, 1.0) if job.normalise == "none" else None)
         return
@@ -162,7 +162,7 @@ def _write_items(job: Job, items: Iterator[Seen], info: VideoInfo, bounds: Bound
 
 
 def _keep_map(job: Job, bounds: Bounds | None, seen: Seen) -> tuple[Frame, Image | None]:
-    """Write a frame's map, or read it where it is there already; its grey levels, if an overlay video wants them."""
+    """Write a frame's map, or read the existing one; return its grey levels too, if the overlay video needs them."""
     frame, saliency = seen
     size = frame.image.shape[:2]
     if job.maps == "none":
@@ -177,13 +177,13 @@ def _keep_map(job: Job, bounds: Bounds | None, seen: Seen) -> tuple[Frame, Image
 
 
 class Predicted(NamedTuple):
-    """Tell what became of a video.
+    """Report the outcome of one job.
 
     Attributes:
-        job: what was to be done.
-        frames: of the video, those included that an earlier run had left; 0 if all was done before, or it was refused.
-        seconds: that it took.
-        refused: why it could not be used; None if it is done.
+        job: the job.
+        frames: frames of the video, including those of an interrupted run; 0 if it was done before, or refused.
+        seconds: duration.
+        refused: why the video could not be used; None if it is done.
     """
 
     job: Job
@@ -198,16 +198,16 @@ def predict_many(
     client: "Client | None" = None,
     on_step: Callable[[], object] | None = None,
 ) -> Iterator[Predicted]:
-    """Do jobs, the largest videos first, and yield what became of each; one that is refused does not stop the others.
+    """Run jobs, the largest videos first, and yield the outcome of each; a refused video does not stop the others.
 
     Args:
-        jobs: with a folder each.
-        model: that runs; every process opens it once.
-        client: of a cluster, see `tinyhd_lib.engine.connected`; None for here.
-        on_step: called after every step of `predict_files`; only for here.
+        jobs: the jobs, with a folder each.
+        model: the model to run; every process opens it once.
+        client: of a cluster, see `tinyhd_lib.engine.connected`; None to run in this process.
+        on_step: called after every step of `predict_files`; only without a client.
 
     Raises:
-        OSError: no more can be written at all.
+        OSError: results can no longer be written at all.
     """
     order = sorted(jobs, key=_size, reverse=True)
     shared = min((job.out.parent for job in order), key=lambda path: len(path.parts), default=None) if client else None
@@ -218,7 +218,7 @@ def predict_many(
 
 
 def predict_video(job: Job, model: ModelOptions, on_step: Callable[[], object] | None = None) -> Predicted:
-    """Do a job, with the model that this process has open already if it is the same.
+    """Run a job; if this process has the same model open already, it is used.
 
     Raises:
         BadInput: the model or the video cannot be used.
@@ -246,7 +246,7 @@ def _opened(model: ModelOptions, _file: str) -> Runtime:
 
 
 def _size(job: Job) -> int:
-    """Return the bytes of a video: long ones are begun first, so that none is left over at the end."""
+    """Return a video's size in bytes: large videos start first, so that no worker is left with one at the end."""
     with suppress(BadInput, OSError):
         return sum(path.stat().st_size for path in source_files(job.video))
     return 0

@@ -1,6 +1,6 @@
-"""A video in, saliency maps out: a generator that knows no file format.
+"""Predict the saliency maps of a video, as a generator that is independent of file formats.
 
-Source of which looks of a model are needed, and how their maps become one a frame: docs/model.md, maps over time.
+Which windows are needed, and how their maps become one per frame: docs/model.md, maps over time.
 """
 
 import math
@@ -30,11 +30,11 @@ from tinyhd_lib.runtime import Model, Runtime, open_runtime
 Item = TypeVar("Item")
 
 REACH = 3.0
-"""Standard deviations beyond which a Gaussian over time counts nothing."""
+"""Standard deviations at which a Gaussian over time is cut off."""
 
 _MARGIN = 1.01  # so that no neighbour is missed by rounding
-_MOST_NEIGHBOURS = 256  # frames, however their times run
-_WAITING_FRAMES = 128  # decoded, for one batch of windows that lie far apart
+_MOST_NEIGHBOURS = 256  # frames held back at most, whatever their times
+_WAITING_FRAMES = 128  # decoded at most for one batch of widely spaced windows
 
 
 Pictures = str | bytes | Path | Iterable[Any]
@@ -71,14 +71,15 @@ def predict(  # noqa: PLR0913
 
     Args:
         video: a video file, a folder of frames, or pictures; see `frames_of`.
-        model: the name of published weights, a checkpoint's path, or a model; or another one, see `foreign_runtime`.
+        model: the name of published weights, a checkpoint's path, a model, or a model of other software, see
+            `foreign_runtime`.
         device: see `open_runtime`.
-        every: from one look of the model to the next, in frames or as a time such as ``0.3s``; this and the next two
-            are what the weights say if None, which for the published ones is as published.
-        between: of S, what frames between two looks get: their maps in proportion, or the later one.
-        smooth: seconds (standard deviation) over which maps are smoothed in time.
-        batch: windows a forward pass; what the runtime likes best if None.
-        fps: frames a second of pictures that have no times.
+        every: from one window to the next, in frames or as a time such as ``0.3s``; if None, this and the next two are
+            the defaults stored with the weights, which for the published ones are as published.
+        between: S models: the map of a frame between two windows: ``linear``, interpolated, or ``hold``, the later one.
+        smooth: standard deviation, in seconds, of a Gaussian that smooths maps over time.
+        batch: windows per forward pass; what suits the runtime best if None.
+        fps: frame rate of pictures that have no times.
 
     Raises:
         BadInput: the video, the weights, the device or an option cannot be used.
@@ -98,11 +99,10 @@ def frames_of(video: Pictures, fps: float = 25.0) -> Iterator[Frame]:
 
     Args:
         video: see `Pictures`.
-        fps: frames a second of pictures that have no times.
+        fps: frame rate of pictures that have no times.
 
     Raises:
-        BadInput: it is no video; of single pictures, that is told when they come: there is none, or they differ in
-            size.
+        BadInput: it is no video; for a sequence of pictures, raised on iteration: it is empty, or they differ in size.
     """
     if isinstance(video, str | bytes | Path):
         return read_frames(Path(os.fsdecode(video)))
@@ -126,12 +126,12 @@ def _frames(pictures: Iterable[Any], fps: float) -> Iterator[Frame]:
 
 @dataclass(frozen=True)
 class Asked:
-    """Hold a frame, and what its map is for.
+    """Hold a frame, and whether its map is wanted or needed.
 
     Attributes:
         frame: of the video.
-        wanted: somebody wants its map.
-        needed: its own map, before it is smoothed, is needed for that of a wanted frame.
+        wanted: the caller wants its map.
+        needed: its map before smoothing is needed for the map of a wanted frame.
     """
 
     frame: Frame
@@ -140,7 +140,7 @@ class Asked:
 
     @cached_property
     def ready(self) -> Map:
-        """Return the picture as a model wants it; made when a window that is computed sees it."""
+        """Return the frame preprocessed for a model; computed once, when the first window needs it."""
         return preprocess(self.frame.image)
 
 
@@ -161,14 +161,14 @@ def saliency_maps(
 ) -> Iterator[tuple[Frame, Map | None]]:
     """Yield every frame with its raw map (192, 256), None where the frame is not wanted.
 
-    The windows of one batch wait decoded while another is computed. Those that no wanted frame needs are left out.
+    One batch of windows is decoded while another is computed. Windows that no wanted frame needs are not computed.
 
     Args:
         frames: of a video, in order.
         runtime: the model, ready to run.
-        sampling: when it looks, and what becomes of its maps; what its weights say if None.
-        batch: windows a forward pass; what the runtime likes best if None.
-        wanted: asked once a frame, by its number; its answer may change while files appear.
+        sampling: how windows are placed, and how their maps are combined; the default of the weights if None.
+        batch: windows per forward pass; what suits the runtime best if None.
+        wanted: called once for each frame's index; its answer may change as files appear.
     """
     sampling = sampling or runtime.sampling
     asked: dict[int, Asked] = {}
@@ -192,7 +192,7 @@ def saliency_maps(
 
 
 def _computed(batches: Iterable[Batch], runtime: Runtime) -> Iterator[tuple[Window[Asked], Map | None]]:
-    """Each window with the maps of its look, None where that is not needed."""
+    """Yield each window with its maps, None where it need not be computed."""
     for group, clips in batches:
         maps: Map = runtime(clips) if clips else np.empty((0, 0, 0, 0), np.float32)
         if not np.isfinite(maps).all():
@@ -204,9 +204,9 @@ def _computed(batches: Iterable[Batch], runtime: Runtime) -> Iterator[tuple[Wind
 
 
 def _batches(source: Iterator[Planned], size: int) -> Iterator[Batch]:
-    """Windows in groups, and the clips (3, 16, H, W) of those that are needed.
+    """Yield windows in groups, with the clips (3, 16, H, W) of those that must be computed.
 
-    The clips of a group are views of one array, in which a frame that several of them see is there once.
+    The clips of a group are views of one array, so a frame that several of them share is stored once.
     """
     threads = threads_for_frames()
     while group := list(islice(source, size)):
@@ -219,17 +219,17 @@ def _batches(source: Iterator[Planned], size: int) -> Iterator[Batch]:
 
 
 def threads_for_frames() -> int:
-    """Return how many threads prepare or write single frames: of the cores at hand, as many as a decoder keeps busy."""
+    """Return how many threads prepare or write single frames: no more cores than one decoder keeps busy."""
     return max(2, min(8, usable_cores()))
 
 
 def needs(frames: Iterable[Frame], wanted: Callable[[int], bool], reach: float) -> Iterator[Asked]:
-    """Yield every frame with what its map is for; those within ``reach`` seconds of a wanted one are needed.
+    """Yield every frame, marked as wanted or not; frames within ``reach`` seconds of a wanted one are needed.
 
     Args:
         frames: of a video, in order.
-        wanted: asked once a frame, by its number.
-        reach: seconds; 0 where each map stands for itself, and then no frame is held back.
+        wanted: called once for each frame's index.
+        reach: seconds; 0 without smoothing, and then no frame is held back.
     """
     last = -math.inf
     asked = ((frame, wanted(frame.index)) for frame in frames)
@@ -244,8 +244,8 @@ def planned(windows: Iterable[Window[Asked]], needed: Callable[[int], bool], *, 
 
     Args:
         windows: of a video, in order.
-        needed: whether a frame's map is, by its number.
-        linear: frames in front of the next window's end need this one's map too.
+        needed: tells by a frame's index whether its map is needed.
+        linear: maps are interpolated: frames between this window's end and the next one's need both maps.
     """
     behind_the_last = Window[Asked]([], 0, range(0))
     for window, following in pairwise(chain(windows, [behind_the_last])):
@@ -258,8 +258,8 @@ def between(looked: Iterable[tuple[Window[Asked], Map | None]], outputs: int, *,
 
     Args:
         looked: windows with their maps (outputs, 192, 256), None where they were not computed.
-        outputs: maps a window.
-        linear: frames between two ends get both in proportion; else the later one.
+        outputs: maps per window.
+        linear: frames between the ends of two windows get their maps interpolated; else the later window's map.
     """
     earlier: Map | None = None
     for window, maps in looked:
@@ -277,11 +277,11 @@ def between(looked: Iterable[tuple[Window[Asked], Map | None]], outputs: int, *,
 def smoothed(answers: Iterable[tuple[Asked, Map | None]], seconds: float) -> Iterator[tuple[Frame, Map | None]]:
     """Yield every frame with its map smoothed by a Gaussian over time, None where it is not wanted.
 
-    Near the video's ends the mean is over what is there.
+    Near the video's ends the mean is over the frames that exist.
 
     Args:
         answers: frames with their own maps, where they are needed.
-        seconds: the Gaussian's standard deviation; it ends at `REACH` of them.
+        seconds: the Gaussian's standard deviation; it is cut off at `REACH` of them.
     """
     earlier: deque[tuple[float, Map]] = deque()
     for (each, saliency), ahead in _held_back(answers, lambda item: item[0].frame.time, REACH * seconds):
@@ -297,7 +297,7 @@ def smoothed(answers: Iterable[tuple[Asked, Map | None]], seconds: float) -> Ite
 def _held_back(
     items: Iterable[Item], time: Callable[[Item], float], reach: float
 ) -> Iterator[tuple[Item, Iterable[Item]]]:
-    """Yield every item, when all within ``reach`` seconds are known, with those that are known to follow it."""
+    """Yield every item once all items within ``reach`` seconds have arrived, with those that arrived after it."""
     waiting: deque[Item] = deque()
     for item in items:
         waiting.append(item)

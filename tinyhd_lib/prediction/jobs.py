@@ -1,6 +1,6 @@
-"""What is to be predicted into files: a job a video, made from what people name (videos, folders, a data set).
+"""Make the jobs of a prediction into files, one per video, from paths or a data set.
 
-And how a saliency map becomes a file, a file grey levels again, and many an archive for a benchmark.
+Also encode saliency maps as files, read them back as grey levels, and pack them for a benchmark.
 """
 
 import io
@@ -23,7 +23,7 @@ from tinyhd_lib.files import appears_whole
 from tinyhd_lib.prediction.options import Drawing, PredictOptions
 
 MAP_SUFFIXES = {"png": ".png", "png16": ".png", "npz": ".npz"}
-"""Ways to keep maps: ``png`` as published, ``png16`` of 65,536 levels, ``npz`` the raw float32 map of the model."""
+"""Suffixes of map formats: ``png`` as published, ``png16`` of 65,536 levels, ``npz`` the model's raw float32 map."""
 
 
 @dataclass(frozen=True)
@@ -35,11 +35,11 @@ class Job(PredictOptions):
         out: the folder of the map files and of ``run.json``.
         overlay: the overlay video, None for none.
         drawing: how it is drawn.
-        names: what the frames are called in a data set. A video with names must decode whole: which frame is which
-            could not be told after damage. None for numbers from 0, as in the published quick start.
+        names: the frames' names in a data set. A video with names must decode completely: after damage, frames could
+            not be matched with names. None for numbers from 0, as in the published quick start.
 
     Raises:
-        BadInput: nothing would be written, a result would be in the way of something, or an option makes no sense.
+        BadInput: nothing would be written, a result would overwrite something, or an option is invalid.
     """
 
     video: Path
@@ -49,7 +49,7 @@ class Job(PredictOptions):
     names: tuple[str, ...] | None = None
 
     def __post_init__(self) -> None:
-        """Refuse results that would be in the way of something, or of the video itself."""
+        """Refuse results that would overwrite something, or the video itself."""
         super().__post_init__()
         if self.maps == "none" and not self.overlay:
             raise BadInput('`maps="none"` without `overlay` leaves nothing to write')
@@ -72,8 +72,8 @@ class Job(PredictOptions):
         """Yield the video's frames.
 
         Raises:
-            BadInput: the video cannot be used; with names, also if it is damaged, or has more frames than they are, or
-                fewer.
+            BadInput: the video cannot be used; with names, also if it is damaged, or the number of frames differs from
+                theirs.
         """
         count = 0
         for count, frame in enumerate(read_frames(self.video, strict=self.names is not None), start=1):
@@ -85,7 +85,7 @@ class Job(PredictOptions):
 
     @property
     def passes(self) -> int:
-        """Return how often the frames are gone through: twice, if the first map written depends on all of them."""
+        """Return the number of passes over the frames: two if maps are normalised over the whole video, else one."""
         return 2 if self.normalise == "clip" else 1
 
 
@@ -142,7 +142,7 @@ def encode_map(maps: str, saliency: Map, size: tuple[int, ...], bounds: Bounds |
         maps: a name of `MAP_SUFFIXES`.
         saliency: the raw map.
         size: (H, W) of the video.
-        bounds: saliencies of black and white, None for the map's own extremes.
+        bounds: the values shown as black and white, None for the map's own extremes.
     """
     if maps == "npz":
         buffer = io.BytesIO()
@@ -159,7 +159,7 @@ def read_grey(maps: str, content: bytes, size: tuple[int, ...], bounds: Bounds |
         maps: a name of `MAP_SUFFIXES`.
         content: of the file.
         size: (H, W) of the video.
-        bounds: saliencies of black and white, None for the map's own extremes.
+        bounds: the values shown as black and white, None for the map's own extremes.
     """
     if maps == "npz":
         return to_grey(np.load(io.BytesIO(content), allow_pickle=False)["saliency"], size, bounds)

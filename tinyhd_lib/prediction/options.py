@@ -1,6 +1,6 @@
-"""The options of prediction: name, default and check of each, for Python, the command line and records alike.
+"""The options of prediction: name, default and check of each, for Python, the command line and run records alike.
 
-Nothing here needs torch or OpenCV, so that the command line can ask at once.
+Nothing here imports torch or OpenCV, so that the command line starts at once.
 """
 
 from dataclasses import dataclass
@@ -17,36 +17,36 @@ LONGEST_SMOOTHING = 60
 
 @dataclass(frozen=True, kw_only=True)
 class ModelOptions:
-    """Say which model runs, and where; what `open_runtime` refuses is refused when it is opened."""
+    """Say which model runs, and where; the values are checked when `open_runtime` opens it."""
 
     weights: str = DEFAULT_WEIGHTS
-    """A name of `tinyhd weights list`, or a .pth or .safetensors file; baseline:centre, spectral or motion; or another
+    """A name from `tinyhd weights list`; a .pth or .safetensors file; baseline:centre, spectral or motion; or another
     model's .onnx or .py file."""
     device: str = "auto"
     """auto; triton[:N] on a GPU; fused or openvino on a CPU; or torch's cpu, cuda, cuda:N, mps."""
     precision: Literal["float32", "bfloat16", "float16"] = "float32"
-    """float32 is exact; the others are refused where they change the maps too much."""
+    """float32 is exact; the others are refused for a model whose maps they change too much."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class WindowOptions:
-    """Say how often the model looks, and what becomes of its maps; None is what its weights say, else as published.
+    """Say how windows are placed, and how their maps are combined; None for the weights' own default, or as published.
 
     Raises:
         BadInput: a value is out of its range.
     """
 
     every: int | str | None = None
-    """From one look to the next: frames, or a time such as 0.3s. As published: 1 for S, 16 (the most) for M."""
+    """Step between windows: frames, or a time such as 0.3s. As published: 1 for S models, 16 (the most) for M."""
     between: Literal["linear", "hold"] | None = None
-    """Of S, what frames between two looks get: their maps in proportion, or the later one; linear if not said."""
+    """S models: maps of the frames between two windows: interpolated (linear, the default), or the later one (hold)."""
     smooth: float | None = None
-    """Seconds (standard deviation) over which maps are smoothed in time; 0, as published, for not at all."""
+    """Standard deviation, in seconds, of a Gaussian that smooths maps over time; 0, as published, for none."""
     batch: int | None = None
-    """Windows a forward pass, 1 to 64; what the device likes best if None."""
+    """Windows per forward pass, 1 to 64; what suits the device best if None."""
 
     def __post_init__(self) -> None:
-        """Refuse what no model and no video could make sense of."""
+        """Refuse values that are invalid for every model and video."""
         check_choices(self)
         if self.batch is not None and not 1 <= self.batch <= LARGEST_BATCH:
             raise BadInput(f"`batch={self.batch}`: 1 to {LARGEST_BATCH} windows a forward pass")
@@ -57,15 +57,15 @@ class WindowOptions:
             raise BadInput(f"`every={self.every}`: a number of frames from 1, or a time {most} such as 0.3s")
 
     def sampling(self, spec: ModelSpec | ForeignSpec, default: Sampling, rate: float | None = None) -> Sampling:
-        """Return when a model looks at a video.
+        """Return how a model samples a video: these options, with the weights' defaults for those that are None.
 
         Args:
             spec: of the model.
-            default: what its weights say.
-            rate: frames a second, which a time in ``every`` needs.
+            default: the sampling stored with its weights.
+            rate: frames per second, needed where ``every`` is a time.
 
         Raises:
-            BadInput: the model cannot look so.
+            BadInput: the model does not support an option.
         """
         every = default.every
         if self.every is not None:
@@ -74,7 +74,7 @@ class WindowOptions:
                 raise BadInput(f"`every={self.every}`: a time is for video files; give a number of frames")
             every = max(1, round(amount * rate)) if is_time and rate else int(amount)
         if spec.multi and every > CLIP_FRAMES:
-            raise BadInput(f"`every={self.every}`: 1 to {CLIP_FRAMES} frames from one look of an M model to the next")
+            raise BadInput(f"`every={self.every}`: 1 to {CLIP_FRAMES} frames from one window of an M model to the next")
         if spec.multi and self.between:
             raise BadInput(f"`between={self.between}`: it is for S; an M model gives each frame a map of its own")
         smooth = default.smooth if self.smooth is None else self.smooth
@@ -82,7 +82,7 @@ class WindowOptions:
 
 
 def _amount(every: str) -> tuple[float, bool]:
-    """Return how many frames or seconds a text says, and whether they are seconds; 0 where it says neither."""
+    """Return the number of frames or seconds in a text, and whether it is seconds; 0 if the text is neither."""
     number, is_time = every.removesuffix("s"), every.endswith("s")
     try:
         amount = float(number) if is_time else float(int(number))
@@ -96,17 +96,17 @@ class Drawing:
     """Say how a map is drawn with its frame.
 
     Raises:
-        BadInput: an opacity, a floor or a colour map is none.
+        BadInput: the opacity, the floor or the colour map is invalid.
     """
 
     style: Literal["overlay", "side-by-side", "map", "contours"] = "overlay"
-    """Colour over the frame, frame beside coloured map, the coloured map, or lines around 25, 50 and 75 % of white."""
+    """The coloured map over the frame, beside it or alone, or contour lines at 25, 50 and 75 % of white."""
     alpha: float = 0.7
     """Opacity of the most salient grey level in an overlay, 0 to 1."""
     colormap: str = "inferno"
     """Any matplotlib colour map."""
     floor: float = 0.0
-    """Part of white below which an overlay is transparent, 0 to less than 1."""
+    """Grey level, as a fraction of white, below which an overlay is transparent, 0 to less than 1."""
 
     def __post_init__(self) -> None:
         """Refuse what cannot be drawn."""
@@ -125,11 +125,11 @@ class Drawing:
 
 @dataclass(frozen=True, kw_only=True)
 class PredictOptions(WindowOptions):
-    """Say what is written of a video's maps."""
+    """Say how a video's maps are written."""
 
     maps: Literal["png", "png16", "npz", "none"] = "png"
     """Map files: 8-bit grey as published, 16-bit grey, raw float32, or none."""
     normalise: Literal["frame", "clip", "none"] = "frame"
-    """What is black and white: the extremes of each frame (as published), of the video, or 0 and 1."""
+    """Values shown as black and white: the extremes of each frame (as published), of the video, or 0 and 1."""
     force: bool = False
-    """Do everything anew, over what is there."""
+    """Start over, replacing earlier results."""

@@ -1,4 +1,4 @@
-"""How a saliency map is shown with its frame. Pure functions: overlay videos and the viewer draw with the same code."""
+"""Draw a saliency map with its frame. Pure functions: overlay videos and the viewer draw with the same code."""
 
 from functools import lru_cache
 
@@ -93,7 +93,7 @@ def mark_region(image: Image, corners: Map, name: str) -> None:
 
 
 def _mixed(image: Image, grey: Image, colormap: str, opacity: Map) -> Image:
-    """Lay the colours of grey levels over a picture, each as opaque as (256,) tells."""
+    """Blend the colours of grey levels over a picture, with the opacity (256,) of each level."""
     opaque = opacity.reshape(256, 1, 1)
     glow = np.round(colours_of(colormap) * opaque).astype(np.uint8)
     dimming = np.repeat(np.round(255 * (1 - opaque)), 3, axis=2).astype(np.uint8)
@@ -112,7 +112,7 @@ def _contours(image: Image, grey: Image, drawing: Drawing) -> Image:
 
 
 def write(image: Image, text: str, place: tuple[int, int], scale: float = 0.8, width: int = 2) -> None:
-    """Write on a picture from x and y on, in pixels: white lines of that width with a black edge."""
+    """Write text on a picture, from x and y in pixels: white lines of ``width`` pixels with a black edge."""
     for colour, lines in ((_BLACK, width + 2), (_WHITE, width)):
         cv2.putText(image, text, place, cv2.FONT_HERSHEY_SIMPLEX, scale, colour, lines, cv2.LINE_AA)
 

@@ -1,4 +1,4 @@
-"""Where the forward pass runs. torch is imported only where it is needed, for that takes longer than a short video."""
+"""Choose and open a runtime for the forward pass. torch is imported only if needed: that takes seconds."""
 
 import ctypes
 import logging
@@ -22,7 +22,7 @@ __all__ = ["Model", "Runtime", "has_cuda", "open_runtime"]
 logger = logging.getLogger(__name__)
 
 Model: TypeAlias = "TinyHD | str | Path | Saliency"
-"""A name of `list_models`, a checkpoint's path, or a model; or one of others, see `foreign_runtime`."""
+"""A name of `list_models`, a checkpoint's path, or a model; or one of other software, see `foreign_runtime`."""
 
 _CHOICES = {
     "triton": ("float32", "bfloat16", "float16"),
@@ -32,28 +32,28 @@ _CHOICES = {
     "openvino": ("float32", "bfloat16"),
     "cpu": ("float32", "float16"),
 }
-"""What ``auto`` tries, the fastest first, and the precisions that it tries there."""
+"""Devices that ``auto`` tries, the fastest first, with the precisions that it tries there."""
 
 _RUNTIMES = {
     "triton": ("triton", "gpu:TritonRuntime"),
     "fused": ("numba", "fused.runtime:FusedRuntime"),
     "openvino": ("openvino", "openvino_cpu:OpenVINORuntime"),
 }
-"""Those that are not torch's: which package each needs, and where it stands."""
+"""Runtimes other than torch: the package that each needs, and its class."""
 
 
 def open_runtime(model: Model, device: str = "auto", precision: str = "float32") -> Runtime:
-    """Return a model that is ready to run; one line of the log says on what.
+    """Return a model that is ready to run; the device that ``auto`` chose is logged.
 
     Args:
         model: see `Model`.
-        device: ``auto`` (the fastest that is there and has the precision, GPUs first); ``fused``, kernels of our own
-            for a CPU; ``triton`` or ``triton:1``, kernels of our own for a GPU; ``openvino``; a torch device (``cpu``,
+        device: ``auto`` (the fastest available device with the precision, GPUs first); ``fused``, this package's
+            kernels for a CPU; ``triton`` or ``triton:1``, those for a GPU; ``openvino``; a torch device (``cpu``,
             ``cuda``, ``cuda:1``, ``mps``).
         precision: a name of `LEAST_CC`; all but ``float32`` change the maps a little.
 
     Raises:
-        BadInput: the weights cannot be used; the device is unknown or not there; it has no such precision, or that
+        BadInput: the weights cannot be used; the device is unknown or unavailable; it lacks the precision, or that
             changes the maps too much.
     """
     if precision not in LEAST_CC:
@@ -64,7 +64,7 @@ def open_runtime(model: Model, device: str = "auto", precision: str = "float32")
     if device != "auto":
         return _open(source, device, precision)
     *choices, last = (name for name, has in _CHOICES.items() if precision in has and _may_be_there(name))
-    reasons = ""  # why it is not the first choice
+    reasons = ""  # why faster choices failed
     for name in choices:
         try:
             runtime = _open(source, name, precision)
@@ -85,7 +85,7 @@ def _open(source: ModelSource, device: str, precision: str) -> Runtime:
     try:
         runtime = resolve_name(f"{__name__}.{place}")
         return runtime(source, precision) if name in {"fused", "openvino"} else runtime(source, device, precision)
-    # Raised where Numba finds no place for what it compiles, or a damaged one, or a library is not there.
+    # Raised if Numba's cache is missing or damaged, or a library is not installed.
     except (ImportError, RuntimeError, EOFError, LookupError, PickleError) as error:
         if not package:
             raise
@@ -97,9 +97,9 @@ def _may_be_there(device: str) -> bool:
 
 
 def has_cuda() -> bool:
-    """Return whether there is a GPU that torch can use; torch is asked only where there is a driver: that is quick."""
+    """Return whether torch can use a GPU; torch is only imported if there is a driver, which is quick to check."""
     try:
-        if not Path("/dev/kfd").exists():  # which is AMD's driver
+        if not Path("/dev/kfd").exists():  # AMD's driver
             ctypes.CDLL("nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1")
     except OSError:
         return False

@@ -1,4 +1,4 @@
-"""What every runtime is, and what those that convert a model have in common. Nothing here needs torch."""
+"""The interface of runtimes, and helpers for those that convert a model. Nothing here needs torch."""
 
 import ast
 import json
@@ -20,36 +20,36 @@ from tinyhd_lib.runtime.fused.plan import PLANS, Plan
 logger = logging.getLogger(__name__)
 
 LEAST_CC = {"float32": 1.0, "bfloat16": 0.999, "float16": 0.999}
-"""Precisions, and the least mean CC to the float32 maps of the example clips; float32 is held to 1e-5 instead."""
+"""Precisions, with the least mean CC to the float32 maps of the example clips; float32 must agree to 1e-5 instead."""
 
 _NETWORK = [Path(models.__path__[0]) / f"{name}.py" for name in ("decoders", "graph", "student")]
-"""The code that says what a model computes."""
+"""The code that defines what a model computes."""
 
 
 class Unusable(BadInput):
-    """A runtime is not there, or not exact on this machine."""
+    """A runtime is not available, or not exact, on this machine."""
 
 
 class Runtime:
-    """A model made ready to run.
+    """A model that is ready to run.
 
     Args:
         source: the model.
         name: what it runs on.
-        precision: of its numbers, a name of `LEAST_CC`.
-        batch: how many clips at once it likes best.
+        precision: of its arithmetic, a name of `LEAST_CC`.
+        batch: the number of clips per call that suits it best.
 
     Attributes:
-        precisions: those that it has.
+        precisions: the precisions that it supports.
         name: what it runs on, for the run record: ``fused (numba 0.68)``, ``openvino 2026.4``, ``torch cuda:0``.
         spec: of the model.
-        digest: a hash of its weights; of the file, where they come from one.
-        sampling: when it looks at a video, if nobody says.
-        precision: see there.
-        batch: see there.
+        digest: a hash of its weights, or of the file that they come from.
+        sampling: the model's default sampling.
+        precision: as in the arguments.
+        batch: as in the arguments.
 
     Raises:
-        BadInput: it has no such precision.
+        BadInput: it does not support the precision.
     """
 
     precisions: tuple[str, ...] = ("float32", "bfloat16", "float16")
@@ -66,16 +66,16 @@ class Runtime:
     def __call__(self, clips: Sequence[Map] | Map) -> Map:
         """Return the fused maps (N, outputs, 192, 256) of N clips (3, 16, 192, 256), both float32.
 
-        The clips may be views of one array that overlap.
+        The clips may be overlapping views of one array.
         """
         raise NotImplementedError
 
 
 def try_out(runtime: Runtime, *errors: type[Exception]) -> None:
-    """Run a model once.
+    """Run a model once, to see whether it runs here.
 
     Raises:
-        Unusable: one of the errors tells that this is not possible here.
+        Unusable: one of the errors was raised.
     """
     try:
         runtime([np.zeros(CLIP_SHAPE, np.float32)])
@@ -84,7 +84,7 @@ def try_out(runtime: Runtime, *errors: type[Exception]) -> None:
 
 
 def plan_of(source: ModelSource, key: str, where: str) -> tuple[Plan, bool]:
-    """Return a model's plan, and whether it was kept by its key; else it is made for ``where``, as the log says."""
+    """Return a model's plan, and whether it was cached; a new one is logged as made for ``where``."""
     if kept := PLANS.read(key):
         return Plan.from_bytes(kept), True
     from tinyhd_lib.runtime.fused.planner import make_plan
@@ -94,7 +94,7 @@ def plan_of(source: ModelSource, key: str, where: str) -> tuple[Plan, bool]:
 
 
 def conversion_key(source: ModelSource, packages: Sequence[str], precision: str, code: Sequence[Path] = ()) -> str:
-    """Return a hash of all that a conversion depends on: weights, spec, versions, and what the network's code does.
+    """Return a hash of everything that a conversion depends on: weights, spec, versions and the network's code.
 
     Args:
         source: the model.
@@ -112,5 +112,5 @@ class _WithoutDocstrings(ast.NodeTransformer):
 
 
 def _code(path: Path) -> str:
-    """Return what a Python file does: its syntax tree, which no comment, docstring or layout changes."""
+    """Return a Python file's syntax tree without docstrings, which neither comments nor formatting change."""
     return ast.dump(_WithoutDocstrings().visit(ast.parse(path.read_bytes())))

@@ -1,4 +1,4 @@
-"""The forward pass in torch, on any device; and whether another runtime gives the same maps, or nearly."""
+"""The forward pass in torch, on any device; and the check that another runtime gives the same maps, or nearly."""
 
 import os
 from collections.abc import Sequence
@@ -29,7 +29,7 @@ class TorchRuntime(Runtime):
 
     Raises:
         BadInput: there is no such precision.
-        Unusable: the device is not there, it cannot run the model, or the precision changes the maps too much.
+        Unusable: the device is unavailable, it cannot run the model, or the precision changes the maps too much.
     """
 
     def __init__(self, source: ModelSource, device: str, precision: str = "float32") -> None:
@@ -37,7 +37,7 @@ class TorchRuntime(Runtime):
         super().__init__(source, f"torch {self._device}", precision, 1 if self._device.type == "cpu" else 8)
         self._model = source.load().to(self._device)
         if self._device.type != "cpu":
-            try_out(self, RuntimeError)  # where not every layer is there, or no kernel for an old card
+            try_out(self, RuntimeError)  # a device may lack a layer, or kernels for an old card
         if precision != "float32":
             check_exact(self, TorchRuntime(source, str(self._device)))
 
@@ -54,11 +54,11 @@ class TorchRuntime(Runtime):
 
 
 def find_device(name: str, choices: str = "auto, triton, fused, openvino, cpu, cuda, cuda:N, mps") -> torch.device:
-    """Return a torch device that can be computed on.
+    """Return a torch device that works here.
 
     Args:
-        name: of the device; ``triton`` and ``triton:N`` are CUDA's, ``fused`` is the CPU.
-        choices: what else to advise.
+        name: of the device; ``triton`` and ``triton:N`` are CUDA devices, ``fused`` is the CPU.
+        choices: the devices that an error message names.
 
     Raises:
         Unusable: it cannot be used here.
@@ -69,9 +69,9 @@ def find_device(name: str, choices: str = "auto, triton, fused, openvino, cpu, c
     """
     place = "cpu" if name == "fused" else name.replace("triton", "cuda")
     try:
-        if place == "cuda" and "LOCAL_RANK" in os.environ:  # of several processes on a machine, each has its own
+        if place == "cuda" and "LOCAL_RANK" in os.environ:  # each of several processes on a machine has its own
             place = f"cuda:{int(os.environ['LOCAL_RANK']) % max(1, torch.cuda.device_count())}"
-        # With its number: which GPU is the current one is told to each thread apart.
+        # With its number, since the current GPU is a setting of each thread.
         device = torch.empty(0, device=torch.device(place)).device
     except (RuntimeError, AssertionError) as error:
         raise Unusable(f"device {name!r} cannot be used here (choose from {choices}): {first_line(error)}") from error
@@ -81,11 +81,11 @@ def find_device(name: str, choices: str = "auto, triton, fused, openvino, cpu, c
 
 
 def check_exact(runtime: Runtime, exact: Runtime) -> None:
-    """Hold the maps of a runtime against those of an exact one.
+    """Compare the maps of a runtime with those of an exact one.
 
     Raises:
-        Unusable: in float32 they differ by more than 1e-5; with fewer bits their CC on the example clips, the mean over
-            all maps, is below the least that is allowed.
+        Unusable: in float32 they differ by more than 1e-5; in a lower precision the mean CC over all maps of the
+            example clips is below `LEAST_CC`.
     """
     if runtime.precision == "float32":
         clip = np.random.default_rng(0).standard_normal((1, *CLIP_SHAPE), np.float32)
@@ -102,7 +102,7 @@ def check_exact(runtime: Runtime, exact: Runtime) -> None:
 
 @cache
 def example_clips() -> tuple[Map, ...]:
-    """Return clips (3, 16, 192, 256) of the videos that come with us, one every sixteen frames.
+    """Return clips (3, 16, 192, 256) of the shipped example videos, one every sixteen frames.
 
     Raises:
         BadInput: the videos are missing.

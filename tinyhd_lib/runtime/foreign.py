@@ -1,4 +1,4 @@
-"""Other people's models, and baselines: a function from frames to a map, in Python or in an ONNX file.
+"""Models of other software, and baselines: a function from frames to a map, in Python or in an ONNX file.
 
 The function is ``saliency(frames)``: sixteen frames (16, 192, 256, 3), RGB float32 from 0 to 1, in; the map (h, w) of
 the last one out, not negative, of any size. See docs/experiments.md.
@@ -26,7 +26,7 @@ from tinyhd_lib.models.weights import locate_weights
 from tinyhd_lib.runtime.base import Runtime
 
 Saliency = Callable[[Map], Map]
-"""See the module."""
+"""A function from sixteen frames to the map of the last one; see the module."""
 
 _EVERY_FRAME = Sampling(1)
 
@@ -37,8 +37,8 @@ class ForeignRuntime(Runtime):
     Args:
         saliency: see `Saliency`.
         label: its name.
-        digest: changes when its maps may.
-        sampling: how it is best used.
+        digest: changes whenever its maps may change.
+        sampling: its default sampling.
     """
 
     precision, batch = "float32", 1
@@ -60,14 +60,14 @@ class ForeignRuntime(Runtime):
 
 
 def foreign_runtime(model: Any) -> ForeignRuntime | None:
-    """Return what is no model of ours, ready to run; None for those that are.
+    """Return a model of other software, or a baseline, ready to run; None for TinyHD's own models.
 
     Args:
         model: a function; ``baseline:centre``, ``baseline:spectral`` or ``baseline:motion``; the path of an ONNX file,
             or of a Python file that defines ``saliency``, which is run.
 
     Raises:
-        BadInput: it is not there, or defines no such function, or takes no video.
+        BadInput: it does not exist, defines no such function, or its input is not a video.
     """
     if callable(model) and not hasattr(model, "spec"):
         return ForeignRuntime(model, getattr(model, "__name__", type(model).__name__), uuid4().hex)
@@ -89,7 +89,7 @@ def foreign_runtime(model: Any) -> ForeignRuntime | None:
 
 
 def _attempted(who: object, function: Callable[..., Any], *given: Any, **named: Any) -> Any:
-    """Return what a function of other people gives; whatever goes wrong in it is theirs, and told in a line."""
+    """Return the result of a foreign function; any error in it becomes a `BadInput` of one line, with its place."""
     try:
         return function(*given, **named)
     except Exception as error:
@@ -100,9 +100,9 @@ def _attempted(who: object, function: Callable[..., Any], *given: Any, **named: 
 
 
 def _of_onnx(path: Path) -> tuple[Saliency, Sampling]:
-    """Return a network that takes clips (N, 3, T, H, W), as for ImageNet, or frames (N, T, H, W, 3) uint8.
+    """Return a network that takes clips (N, 3, T, H, W), normalised as for ImageNet, or frames (N, T, H, W, 3) uint8.
 
-    And when it looks: at every frame, but for an S that `export_model` wrote, whose file says it.
+    Also return its sampling: a window for every frame, but an S model that `export_model` wrote stores its own.
     """
     if not find_spec("onnxruntime"):
         raise BadInput(f"{path}: needs onnxruntime (pip install -e '.[export]' from the checkout)")

@@ -1,4 +1,4 @@
-"""The forward pass on a GPU: a plan computed a batch at a time, recorded as one CUDA graph for each size of a batch."""
+"""The forward pass on a GPU: a plan computed batch by batch, recorded as one CUDA graph per batch size."""
 
 import math
 from collections.abc import Sequence
@@ -22,16 +22,16 @@ from tinyhd_lib.runtime.eager import TorchRuntime, check_exact, find_device
 from tinyhd_lib.runtime.fused.plan import CLIP, ENLARGE, EXPAND, PLANS, Plan, Step
 
 _BATCH = 16
-"""Clips of a pass, at most."""
+"""Clips per pass, at most."""
 
 _LEAST = 16
-"""Of a side of what matrix units multiply."""
+"""Smallest side of the tiles that matrix units multiply."""
 
 _MOST = 64
-"""Channels that a program makes, or keeps for three frames, at once."""
+"""Channels that a program computes, or keeps for three frames, at once."""
 
 _TILE = 2048
-"""Numbers that a program keeps of one thing: 8 for each thread of its 8 warps; with more, registers do not suffice."""
+"""Elements of a program's tile: 8 for each thread of its 8 warps; with more, registers spill."""
 
 
 class Engine:
@@ -39,9 +39,9 @@ class Engine:
 
     Args:
         plan: what to compute.
-        device: of torch; a CPU where Triton interprets.
-        kind: float32, bfloat16 or float16: what maps are kept in, and what is multiplied.
-        tile: numbers that a program keeps of one thing; the interpreter is the faster the more they are.
+        device: of torch; a CPU with Triton's interpreter.
+        kind: float32, bfloat16 or float16: the type of stored maps, and of products.
+        tile: elements of a program's tile; Triton's interpreter is faster with more.
     """
 
     def __init__(self, plan: Plan, device: torch.device, kind: torch.dtype, tile: int = _TILE) -> None:
@@ -63,7 +63,7 @@ class Engine:
         return results[number]
 
     def _result(self, step: Step, inputs: list[Tensor], weights: list[Tensor], other: Tensor | None) -> Tensor:
-        x = inputs[0]  # as it is for "widen", which a CPU does beforehand: here both ways are enlarged at once
+        x = inputs[0]  # unchanged for "widen", a step for the CPU: here "enlarge" does both axes at once
         match step.kernel:
             case "stem":
                 kernel, bias = (each.to(self._kind) for each in weights)
@@ -114,7 +114,7 @@ class Engine:
         return out
 
     def _tiles(self, inputs: int, outputs: int, pixels: int, *, whole: bool = False) -> dict[str, Any]:
-        """Return how large the tiles of a product are, one of all inputs if ``whole``, and how it is made."""
+        """Return the tile sizes of a product, with all inputs in one tile if ``whole``, and its other options."""
         most_read, most_made = (_MOST, _MOST // 2) if whole else (self._tile // _MOST, _MOST)
         read = max(_LEAST, min(triton.next_power_of_2(inputs), most_read))
         made = max(_LEAST, min(triton.next_power_of_2(outputs), most_made))
@@ -123,7 +123,7 @@ class Engine:
 
 
 def _fused(logits: list[Tensor], weight: Tensor, bias: Tensor, *, frames: int) -> Tensor:
-    """Return the fused maps (N, frames, H, W); a decoder's one frame stands for all of them."""
+    """Return the fused maps (N, frames, H, W); a single frame of a decoder is used for all."""
     total = bias
     for x, share in zip(logits, weight.split([each.shape[1] for each in logits]), strict=True):
         total = total + torch.einsum("c,nc...->n...", share, x.float().sigmoid())
@@ -131,7 +131,7 @@ def _fused(logits: list[Tensor], weight: Tensor, bias: Tensor, *, frames: int) -
 
 
 def _precision(device: torch.device) -> str:
-    """Return how float32 is multiplied: by three products of fewer bits, as exact, where there are units for it."""
+    """Return how float32 is multiplied: by three TF32 products, which are as exact, if the GPU supports TF32."""
     modern = device.type == "cuda" and not torch.version.hip and torch.cuda.get_device_capability(device) >= (8, 0)
     return "tf32x3" if modern else "ieee"
 
@@ -139,18 +139,18 @@ def _precision(device: torch.device) -> str:
 class TritonRuntime(Runtime):
     """Folded and fused; see `Runtime`.
 
-    The kernels are compiled when they first run on a machine, which Triton keeps; batches have a power of two of clips,
-    so that there are few graphs.
+    The kernels are compiled when they first run on a machine, and cached by Triton; batch sizes are powers of two, so
+    that there are few graphs.
 
     Args:
         source: the model.
         device: ``triton`` or ``triton:1``.
-        precision: what maps are kept in between two steps, and multiplied in.
+        precision: of the maps stored between steps, and of products.
 
     Raises:
         BadInput: there is no such precision.
-        Unusable: the device is not there, the kernels cannot be compiled for it, or the maps differ from torch's on it:
-            in float32 by more than 1e-5, with fewer bits by more than their precision allows.
+        Unusable: the device is unavailable, the kernels do not compile for it, or the maps differ from torch's: in
+            float32 by more than 1e-5, in a lower precision by more than `LEAST_CC` allows.
     """
 
     def __init__(self, source: ModelSource, device: str = "triton", precision: str = "float32") -> None:
@@ -182,7 +182,7 @@ class TritonRuntime(Runtime):
 
 
 class _Graph:
-    """A pass over so many clips, recorded once and repeated from then on."""
+    """A pass over a batch of ``size`` clips, recorded once and replayed from then on."""
 
     def __init__(self, engine: Engine, size: int, device: torch.device) -> None:
         self._filled = torch.zeros(size, *CLIP_SHAPE, pin_memory=True)
@@ -193,16 +193,16 @@ class _Graph:
             torch.inference_mode(),
             torch.backends.cudnn.flags(enabled=True, benchmark=False, allow_tf32=False),
         ):
-            engine(self._clips)  # which compiles
+            engine(self._clips)  # compiles the kernels
             torch.cuda.synchronize()
             with torch.cuda.graph(self._graph, stream=torch.cuda.Stream(), capture_error_mode="thread_local"):
                 self._maps = engine(self._clips).contiguous()
 
     def __call__(self, clips: Sequence[Map] | Map) -> Map:
-        """Return the maps of clips, at most as many as it was made for."""
+        """Return the maps of at most ``size`` clips."""
         with torch.cuda.device(self._clips.device):
             for clip, filled, there in zip(clips, self._filled, self._clips, strict=False):
                 np.copyto(filled.numpy(), clip)
-                there.copy_(filled, non_blocking=True)  # while the next one is filled in
+                there.copy_(filled, non_blocking=True)  # overlaps with filling in the next one
             self._graph.replay()
             return np.asarray(self._maps[: len(clips)].cpu())

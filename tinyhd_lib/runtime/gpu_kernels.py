@@ -1,8 +1,8 @@
-"""The steps of a student that torch is slow at, as Triton kernels on contiguous (N, C, T, H, W) tensors.
+"""Triton kernels for the steps of a student that are slow in torch, on contiguous (N, C, T, H, W) tensors.
 
-A program makes a tile of channels and pixels. Numbers are float32 in registers, whatever the tensors hold. Parameters
-are named alike in all of them: ``x`` is read, ``out`` written, and ``other`` added if it is not None. Sizes are C
-(channels), T, H, W, with an o behind them where the result has others; what ends in ``_TILE`` is a power of two. With
+A program computes a tile of channels and pixels. Registers hold float32, whatever the tensors' type. Parameters have
+the same names in all kernels: ``x`` is the input, ``out`` the output, and ``other`` is added if it is not None. Sizes
+are C (channels), T, H, W, and Co, To, Ho, Wo of the output; parameters that end in ``_TILE`` are powers of two. With
 the environment variable ``TRITON_INTERPRET=1`` they run on a CPU, as in the tests.
 """
 
@@ -18,7 +18,7 @@ def relu6(x):
 
 @triton.jit
 def matrix(weight, first_row, rows, first, columns, ROW_TILE: constexpr, TILE: constexpr):
-    """Load a tile of weights (rows, columns); what lies beyond them is zero."""
+    """Load a tile of weights (rows, columns), padded with zeros."""
     row, column = first_row + tl.arange(0, ROW_TILE)[:, None], first + tl.arange(0, TILE)[None, :]
     return tl.load(weight + row * columns + column, mask=(row < rows) & (column < columns), other=0.0)
 
@@ -27,7 +27,7 @@ def matrix(weight, first_row, rows, first, columns, ROW_TILE: constexpr, TILE: c
 def pointwise_kernel(
     x, weights, out, sizes, C_TILE: constexpr, CO_TILE: constexpr, P_TILE: constexpr, PRECISION: constexpr
 ):
-    """Convolve all frames' ``pixels`` 1x1. Programs: their tiles, channels' tiles, clips."""
+    """Convolve 1x1 the ``pixels`` of all frames. Programs: tiles of pixels, tiles of channels, clips."""
     weight, bias = weights
     C, Co, pixels = sizes
     p, n = tl.program_id(0) * P_TILE + tl.arange(0, P_TILE), tl.program_id(2).to(tl.int64)
@@ -64,8 +64,8 @@ def block_kernel(
 ):
     """Convolve a hidden layer depthwise (kernel, 3, 3), with ReLU6, and project it: an inverted residual's second half.
 
-    The layer's own ReLU6 is made while it is read. Programs: tiles of pixels, frames of the result and clips, tiles of
-    its channels.
+    The hidden layer's own ReLU6 is applied while it is read. Programs: tiles of pixels, output frames of all clips,
+    tiles of output channels.
     """
     depthwise, bias, projection, last_bias = weights
     C, Co, T, H, W, To, Ho, Wo, kernel, stride, space_stride, pad = sizes
@@ -98,9 +98,9 @@ def block_kernel(
 def rolling_kernel(
     x, weights, other, out, sizes, C_TILE: constexpr, CO_TILE: constexpr, P_TILE: constexpr, PRECISION: constexpr
 ):
-    """Do as `block_kernel` with a depthwise 3x3x3 of stride 1, where the hidden channels fit into one tile.
+    """Compute the same as `block_kernel` for a depthwise 3x3x3 of stride 1 whose hidden channels fit into one tile.
 
-    Every frame is read once, for the three results that it is in. Programs: tiles of pixels, clips.
+    Every frame is read once, for the three outputs that use it. Programs: tiles of pixels, clips.
     """
     depthwise, bias, projection, last_bias = weights
     C, Co, T, H, W = sizes
@@ -110,7 +110,7 @@ def rolling_kernel(
     bias_tile = tl.load(bias + c, mask=c < C, other=0.0)[:, None]
     past = tl.zeros((C_TILE, P_TILE), tl.float32)
     now = tl.zeros((C_TILE, P_TILE), tl.float32)
-    for t in range(T + 1):  # one more, in which nothing is read, for the last result
+    for t in range(T + 1):  # one more iteration, which reads nothing, for the last output
         coming = tl.zeros((C_TILE, P_TILE), tl.float32)
         for line in range(3):
             iy = y + line

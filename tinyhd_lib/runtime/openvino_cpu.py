@@ -1,4 +1,4 @@
-"""The forward pass in OpenVINO, on a CPU. A model is converted once; then torch is not needed any more."""
+"""The forward pass in OpenVINO, on a CPU. A model is converted once; from then on torch is not needed."""
 
 import logging
 from collections.abc import Sequence
@@ -24,16 +24,16 @@ CONVERSIONS = Cache("conversions", most_bytes=2 * 2**30)
 class OpenVINORuntime(Runtime):
     """OpenVINO; see `Runtime`.
 
-    Every clip is a request of its own with a fixed shape: on a CPU that is faster than batches or a free shape.
+    Every clip is a request of its own with a fixed shape: on a CPU that is faster than batches or dynamic shapes.
 
     Args:
         source: the model.
-        precision: ``float32``, or ``bfloat16`` where the processor has it.
+        precision: ``float32``, or ``bfloat16`` if the processor supports it.
 
     Raises:
         BadInput: there is no such precision.
-        Unusable: a fresh conversion differs from torch by more than 1e-5 on this machine, or with fewer bits from
-            float32 by more than their precision allows.
+        Unusable: a fresh conversion differs from torch by more than 1e-5 on this machine, or in bfloat16 from float32
+            by more than `LEAST_CC` allows.
     """
 
     precisions = ("float32", "bfloat16")

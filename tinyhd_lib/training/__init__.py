@@ -1,1 +1,1 @@
-"""Distillation: students learn from teachers, from each other, and from where people looked."""
+"""Distillation: students learn from teachers, from each other, and from recorded fixations."""

@@ -1,4 +1,4 @@
-"""The state and the log of a training: enough to go on as if nothing had happened, and to tell what has."""
+"""The state and the log of a training: enough to resume exactly where it stopped, and to plot its course."""
 
 import io
 import json
@@ -25,18 +25,18 @@ Entry = dict[str, Any]
 
 @dataclass
 class TrainingState:
-    """Where a training is.
+    """The progress of a training.
 
-    All that is drawn is a function of seed, epoch and position, so no state of a random generator is needed.
+    All random draws are functions of seed, epoch and position, so no state of a random generator is needed.
 
     Attributes:
         model: the student's state dict; empty, as optimiser and scaler, until something is written.
-        average: the moving average of it, empty without one.
+        average: the moving average of the weights, empty without one.
         optimiser: its state dict.
-        scaler: the gradient scaler's, empty without mixed float16.
-        epoch: that is under way, from 0.
-        position: steps done in it.
-        steps: done in all.
+        scaler: the gradient scaler's state dict, empty without mixed float16.
+        epoch: the current epoch, from 0.
+        position: steps done in this epoch.
+        steps: steps done in all.
         best: the lowest validation loss so far.
     """
 
@@ -50,10 +50,10 @@ class TrainingState:
     best: float = float("inf")
 
     def write(self, folder: Path) -> None:
-        """Write ``last.pt``, whole or not at all.
+        """Write ``last.pt`` atomically.
 
         Raises:
-            OSError: there is no room for it; the one that was there stays.
+            OSError: the disk is full; the previous file is kept.
         """
         content = io.BytesIO()
         torch.save(vars(self), content)
@@ -64,7 +64,7 @@ def read_state(folder: Path) -> TrainingState | None:
     """Read the state of a folder; None if nothing was trained there.
 
     Raises:
-        BadInput: it is damaged, or not ours.
+        BadInput: it is damaged, or not the state of a training.
     """
     path = folder / LAST_NAME
     if not path.exists():
@@ -83,19 +83,19 @@ def append_log(folder: Path, entry: Entry) -> None:
 
 
 def read_log(folder: Path) -> list[Entry]:
-    """Read the lines of ``log.jsonl``; one that was cut off at the end is left out."""
+    """Read the lines of ``log.jsonl``; a truncated last line is left out."""
     path = folder / LOG_NAME
     lines = path.read_text(encoding="utf-8").splitlines(keepends=True) if path.exists() else []
     return [json.loads(line) for line in lines if line.endswith("\n")]
 
 
 def rewind_log(folder: Path, steps: int, epochs: int) -> None:
-    """Take back the lines of steps, and the scores of epochs, that will come again.
+    """Remove the lines of steps, and the scores of epochs, that a resumed training will repeat.
 
     Args:
         folder: with the log.
-        steps: that are done.
-        epochs: that are done, with their scores.
+        steps: number of steps that are done.
+        epochs: number of epochs that are done and scored.
     """
     kept = [
         json.dumps(entry) + "\n"
@@ -106,7 +106,7 @@ def rewind_log(folder: Path, steps: int, epochs: int) -> None:
 
 
 def log_table(entries: Iterable[Entry], kind: str) -> pd.DataFrame:
-    """Return a log's ``terms``, a row a step, or its ``scores``, a row an epoch.
+    """Return a log's ``terms``, one row per step, or its ``scores``, one row per epoch.
 
     Examples:
         >>> log_table([{"step": 1, "epoch": 1, "terms": {"loss": 2.5}}], "terms").to_dict("records")
@@ -117,5 +117,5 @@ def log_table(entries: Iterable[Entry], kind: str) -> pd.DataFrame:
 
 
 def smoothed(table: pd.DataFrame) -> pd.DataFrame:
-    """Return exponential moving averages of columns that begin at the first value; the fewer rows, the quicker."""
+    """Return exponential moving averages of columns, from the first value on; with few rows, they follow faster."""
     return table.ewm(alpha=min(1.0, max(0.1, 10 / max(len(table), 1))), adjust=False).mean()

@@ -1,9 +1,9 @@
-"""Experiments: a question, trainings that differ in one thing, and the table that answers.
+"""Experiments: a question, trainings that differ in one thing, and the table that answers it.
 
     for run, scores in conduct("heterogeneity", Path("runs/heterogeneity"), ExperimentOptions(budget="smoke")):
-        ...  # one training more; the tables in the folder are written anew, and what was trained is not trained again
+        ...  # after each training the tables in the folder are rewritten; finished trainings are not repeated
 
-An experiment is a file of ``experiments/``, or one of your own: what it asks, the recipe that its runs share, and the
+An experiment is a file of ``experiments/``, or one of your own: its question, the recipe that its runs share, and the
 entries in which they differ. See docs/experiments.md.
 """
 
@@ -44,30 +44,30 @@ BUDGETS = {
     "laptop": {"recipe": "study", "r": "r4", "auxiliary": "folder"},
     "published": {"r": "r1", "auxiliary": "kinetics"},
 }
-"""How much an experiment may cost: the recipe that all runs share, if not the experiment's own; the reduction of its
-models, where they do not differ in that; and the kind of its data without gaze."""
+"""What a budget sets: the recipe that all runs share, in place of the experiment's own; the reduction of its models,
+where they do not differ in that; and the kind of its data without gaze."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ExperimentOptions:
-    """Say on what an experiment is tried.
+    """Say how large an experiment is, and on which data it runs.
 
     Raises:
-        BadInput: there is no such budget or kind of data set, or no seed, or one twice.
+        BadInput: there is no such budget or kind of data set, or the seeds are none or not distinct.
     """
 
     budget: Literal["smoke", "laptop", "published"] = "laptop"
-    """Seconds a model (smoke), minutes (laptop), or as in the paper, with a GPU and days (published)."""
+    """Training per model: seconds (smoke), minutes (laptop), or as in the paper, days on a GPU (published)."""
     data: Mapping[str, str | Path] = field(default_factory=dict)
-    """The folder of each kind of data set. Where one is missing, the kind's environment variable tells it with the
-    published budget; with the others a small set is made up."""
+    """The folder of each kind of data set. For a missing one, the published budget uses the kind's environment
+    variable; the others synthesise a small set."""
     seeds: tuple[int, ...] = (0,)
-    """Each model is trained once with each."""
+    """Random seeds; each model is trained once per seed."""
     changes: Mapping[str, Any] = field(default_factory=dict)
-    """Entries of the recipe that all share, in place of its own."""
+    """Entries that replace those of the recipe that all runs share."""
 
     def __post_init__(self) -> None:
-        """Refuse what cannot be tried."""
+        """Refuse invalid options."""
         check_choices(self)
         if not self.seeds or len(set(self.seeds)) < len(self.seeds):
             raise BadInput("`seeds`: name one or more, each once")
@@ -80,8 +80,8 @@ class Experiment(NamedTuple):
 
     Attributes:
         question: in a sentence.
-        recipe: that all runs share with the published budget.
-        runs: the entries in which each differs from that, by its name; ``run:NAME`` is another one's best checkpoint.
+        recipe: the recipe that all runs share with the published budget.
+        runs: for each run's name, the entries in which it differs; ``run:NAME`` is another run's best checkpoint.
         published: figures of the paper, by run and metric.
     """
 
@@ -95,11 +95,11 @@ class Run(NamedTuple):
     """One training of an experiment.
 
     Attributes:
-        name: of what it varies.
-        seed: of all that is drawn.
+        name: its name in the experiment.
+        seed: of all random draws.
         recipe: how it is trained.
         measured: the recipe whose validation data it is measured on.
-        folder: where it is.
+        folder: its folder.
         after: the names of the runs whose weights it needs.
     """
 
@@ -117,7 +117,7 @@ def experiment_names() -> list[str]:
 
 
 def read_experiment(name_or_path: str | Path, budget: str = "laptop") -> Experiment:
-    """Read one of our experiments, or a file; ``$r`` and ``$auxiliary`` in it are the budget's.
+    """Read a built-in experiment, or a file; ``$r`` and ``$auxiliary`` in it are replaced by the budget's.
 
     Raises:
         BadInput: there is none, or it cannot be read.
@@ -139,16 +139,16 @@ def plan(experiment: Experiment, out: Path, options: ExperimentOptions) -> list[
 
     Args:
         experiment: see `read_experiment`.
-        out: has a folder for each.
-        options: see there.
+        out: the folder that holds the folder of each run.
+        options: see `ExperimentOptions`.
 
     Raises:
-        BadInput: an entry or a value that no recipe has; a name that no folder or no run has; nothing to measure on; or
-            a data set is not there.
+        BadInput: an entry or value is invalid; a run's name is unknown, or cannot be a folder's; there is nothing to
+            measure on; or a data set is missing.
     """
     base = read_recipe(BUDGETS[options.budget].get("recipe", experiment.recipe), **options.changes)
     if strange := [name for name in experiment.runs if Path(name).name != name or name in {"", "..", "data"}]:
-        raise BadInput(f"run {strange[0]!r}: its name is to be a folder's, too; choose another")
+        raise BadInput(f"run {strange[0]!r}: its name must also be valid for a folder; choose another")
     runs = []
     for seed, (name, varied) in product(options.seeds, experiment.runs.items()):
         folder = out / name / f"seed_{seed}"
@@ -168,10 +168,10 @@ def plan(experiment: Experiment, out: Path, options: ExperimentOptions) -> list[
 
 
 def stages(runs: Sequence[Run]) -> Iterator[list[Run]]:
-    """Yield the runs in groups, each of those that wait for none that comes later.
+    """Yield the runs in groups such that each run only depends on runs of earlier groups.
 
     Raises:
-        BadInput: some wait for one another.
+        BadInput: runs depend on one another in a cycle.
     """
     waiting = TopologicalSorter({run.name: run.after for run in runs})
     try:
@@ -185,7 +185,7 @@ def stages(runs: Sequence[Run]) -> Iterator[list[Run]]:
 
 
 def _with_data(recipe: Recipe, out: Path, options: ExperimentOptions) -> Recipe:
-    """Return a recipe that knows where its data lie."""
+    """Return a recipe with the folders of its data sets filled in."""
     places: dict[str, Any] = {}
     for number, use in enumerate(("labelled", "auxiliary")):
         kind = getattr(recipe, use)
@@ -204,14 +204,14 @@ def conduct(
 ) -> Iterator[tuple[Run, pd.DataFrame]]:
     """Train and measure every run of an experiment, each into a folder of its own in ``out``.
 
-    After each, ``table.txt``, ``table.tex``, ``table.html``, ``table.csv`` and ``figure.png`` in ``out`` are written
-    anew. Scores are of the last frame of ``VALIDATION_CLIPS`` clips of every validation video.
+    After each run, ``table.txt``, ``table.tex``, ``table.html``, ``table.csv`` and ``figure.png`` in ``out`` are
+    rewritten. Scores are of the last frame of ``VALIDATION_CLIPS`` clips of every validation video.
 
     Args:
         name_or_path: of the experiment.
-        out: see there.
-        options: see there.
-        cluster: that trains several at once, see `tinyhd_lib.engine.connected`; None for one after the other.
+        out: folder of the tables and of the runs' folders.
+        options: see `ExperimentOptions`.
+        cluster: client that trains several at once, see `tinyhd_lib.engine.connected`; None for one after the other.
         running: ``device``, ``loaders`` and ``force`` of `train`.
 
     Raises:
@@ -227,7 +227,7 @@ def conduct(
 
 
 def write_tables(experiment: Experiment, found: Sequence[tuple[Run, pd.DataFrame]], out: Path) -> None:
-    """Write what is known of an experiment, as `conduct` says."""
+    """Write the tables and the figure of the runs finished so far, see `conduct`."""
     table = as_comparison(experiment, found)
     scores = [{"run": run.name, "seed": run.seed, **means_over_videos(frames)} for run, frames in found]
     write_atomically(out / "table.txt", f"{experiment.question}\n\n{table}\n".encode())
@@ -250,7 +250,7 @@ def _conducted(run: Run, running: Mapping[str, Any]) -> pd.DataFrame:
 
 
 def measure(run: Run) -> pd.DataFrame:
-    """Return what the best checkpoint of a run scores on the last frame of each clip, which models of all kinds give.
+    """Return the scores of a run's best checkpoint on the last frame of each clip, for which every model has a map.
 
     The columns are those of `tinyhd_lib.training.learner.frame_scores`.
     """
@@ -263,9 +263,9 @@ def measure(run: Run) -> pd.DataFrame:
 
 
 def as_comparison(experiment: Experiment, found: Sequence[tuple[Run, pd.DataFrame]]) -> Comparison:
-    """Return the table of an experiment: means over frames, videos and seeds, against the best that had the same data.
+    """Return the table of an experiment: means over frames, videos and seeds, compared with the best on the same data.
 
-    Beside them stand the deviation over seeds, what each model costs, and the paper's figures where it has them.
+    Further columns are the deviation over seeds, each model's cost, and the paper's figures where it has them.
     """
     runs = pd.DataFrame([means_over_videos(frames) for _, frames in found], [run.name for run, _ in found])
     names, by_run = list(dict.fromkeys(runs.index)), runs.groupby(level=0)
@@ -297,7 +297,7 @@ def _facts(spec: ModelSpec) -> dict[str, str]:
 
 
 def as_figure(experiment: Experiment, table: pd.DataFrame) -> Figure:
-    """Return a picture of a table with a row a training: a point each, a line at the mean of each run."""
+    """Return a plot of a table with one row per training: a point for each, a line at the mean of each run."""
     names, scores = list(dict.fromkeys(table["run"])), [name for name in ("NSS", "CC", "KL", "alike") if name in table]
     figure = Figure(figsize=(3.2 * len(scores) + 1, 0.4 * len(names) + 1.6), layout="constrained")
     for axes, score in zip(figure.subplots(1, len(scores), sharey=True, squeeze=False)[0], scores, strict=True):

@@ -1,9 +1,9 @@
-"""What a student's training is slow at in torch on a GPU, as Triton kernels; see `gpu_layers`.
+"""Triton kernels for the layers of a student whose training is slow in torch on a GPU; see `gpu_layers`.
 
-Tensors are contiguous (N, C, T, H, W) of any floating type; sums are float32. Nothing is added by atomics, so that a
-step of training gives the same numbers each time. In the kernels, sizes have an o behind them where the result has
-others; ``plane`` is a channel of a clip, ``pad`` and ``edge`` are the paddings in time and in space. With the
-environment variable ``TRITON_INTERPRET=1`` they run on a CPU, as in the tests.
+Tensors are contiguous (N, C, T, H, W) of any floating type; sums are float32. No atomics are used, so that a step of
+training is deterministic. In the kernels, ``To``, ``Ho`` and ``Wo`` are the sizes of the output; ``plane`` is a channel
+of a clip, ``pad`` and ``edge`` are the paddings in time and in space. With the environment variable
+``TRITON_INTERPRET=1`` they run on a CPU, as in the tests.
 """
 
 import triton
@@ -13,7 +13,7 @@ from triton.language import constexpr
 
 @triton.jit
 def place(size, frames, P_TILE: constexpr):
-    """Return the pixels, the frame and the channel of all clips that a program makes."""
+    """Return the pixels, the frame and the plane (channel of a clip) that a program computes."""
     tiles = tl.cdiv(size, P_TILE)
     tile, frame = tl.program_id(0) % tiles, tl.program_id(0) // tiles
     return tile * P_TILE + tl.arange(0, P_TILE), frame % frames, (frame // frames).to(tl.int64)
@@ -21,7 +21,7 @@ def place(size, frames, P_TILE: constexpr):
 
 @triton.jit
 def convolve_kernel(x, weight, out, sizes, P_TILE: constexpr):
-    """Convolve depthwise (kernel, 3, 3)."""
+    """Compute a depthwise convolution with (kernel, 3, 3) taps."""
     C, T, H, W, To, Ho, Wo, kernel, stride, space_stride, pad, edge = sizes
     p, to, plane = place(Ho * Wo, To, P_TILE)
     y, across, inside = p // Wo * space_stride - edge, p % Wo * space_stride - edge, p < Ho * Wo
@@ -39,7 +39,7 @@ def convolve_kernel(x, weight, out, sizes, P_TILE: constexpr):
 
 @triton.jit
 def input_gradient_kernel(gradient, weight, out, sizes, P_TILE: constexpr):
-    """Gather what every pixel was part of."""
+    """Gather the gradient of every input pixel from the outputs that it contributes to."""
     C, T, H, W, To, Ho, Wo, kernel, stride, space_stride, pad, edge = sizes
     p, t, plane = place(H * W, T, P_TILE)
     y, across, inside = p // W + edge, p % W + edge, p < H * W
@@ -61,7 +61,7 @@ def input_gradient_kernel(gradient, weight, out, sizes, P_TILE: constexpr):
 
 @triton.jit
 def weight_gradient_kernel(x, gradient, out, sizes, frames, share, P_TILE: constexpr):
-    """Sum up a row of three taps over a share of all clips' frames. Programs: rows of taps, channels, shares."""
+    """Sum the gradient of a row of three taps over a share of all frames. Programs: rows of taps, channels, shares."""
     C, T, H, W, To, Ho, Wo, _, stride, space_stride, pad, edge = sizes
     line, c, part = tl.program_id(0), tl.program_id(1), tl.program_id(2)
     left = tl.zeros((P_TILE,), tl.float32)
@@ -87,7 +87,7 @@ def weight_gradient_kernel(x, gradient, out, sizes, frames, share, P_TILE: const
 
 @triton.jit
 def statistics_kernel(x, out, size, P_TILE: constexpr):
-    """Write mean and sum of squared distances of a tile. Programs: channels of all clips, tiles of a plane."""
+    """Write a tile's mean and its sum of squared deviations. Programs: channels of all clips, tiles of a plane."""
     p, plane = tl.program_id(1) * P_TILE + tl.arange(0, P_TILE), tl.program_id(0).to(tl.int64)
     value = tl.load(x + plane * size + p, mask=p < size, other=0.0).to(tl.float32)
     mean = tl.sum(value, 0) / tl.minimum(P_TILE, size - tl.program_id(1) * P_TILE)
@@ -99,7 +99,7 @@ def statistics_kernel(x, out, size, P_TILE: constexpr):
 
 @triton.jit
 def tiles_of(parts, begin, sizes, P_TILE: constexpr):
-    """Return of a channel's tiles, from one on, the pixels (0 behind the last), the mean and the squared distances."""
+    """Return, for a channel's tiles from ``begin`` on: pixels (0 past the last), mean, sum of squared deviations."""
     N, tiles, size, _, _ = sizes
     row = begin + tl.arange(0, P_TILE)
     known = row < N * tiles
@@ -111,7 +111,7 @@ def tiles_of(parts, begin, sizes, P_TILE: constexpr):
 
 @triton.jit
 def fold_kernel(parts, weights, running, out, sizes, P_TILE: constexpr):
-    """Make of a channel's tiles its scale, shift, mean and deviation, and let what runs learn. Programs: channels."""
+    """Merge a channel's tiles into scale, shift, mean and deviation; update running statistics. Programs: channels."""
     N, tiles, size, eps, share = sizes
     c, total = tl.program_id(0), N * size
     sums, squares = tl.zeros((P_TILE,), tl.float64), tl.zeros((P_TILE,), tl.float64)
@@ -147,7 +147,7 @@ def normalise_kernel(x, scale, shift, out, C, size, CLIP: constexpr, P_TILE: con
 
 @triton.jit
 def passed(x, gradient, folded, plane, p, C, size, CLIP: constexpr):
-    """Return what of a gradient passes ReLU6, and the normalised input."""
+    """Return the gradient before ReLU6 (if ``CLIP``), and the normalised input."""
     scale, shift, mean, deviation = folded
     c = plane % C
     value = tl.load(x + plane * size + p, mask=p < size, other=0.0).to(tl.float32)
@@ -160,7 +160,7 @@ def passed(x, gradient, folded, plane, p, C, size, CLIP: constexpr):
 
 @triton.jit
 def gradient_sums_kernel(x, gradient, folded, out, C, size, CLIP: constexpr, P_TILE: constexpr):
-    """Write a tile's sums of the gradient, and of it times the normalised input. Programs as in `statistics_kernel`."""
+    """Write a tile's sums of the gradient, and of gradient times normalised input. Programs as `statistics_kernel`."""
     p, plane = tl.program_id(1) * P_TILE + tl.arange(0, P_TILE), tl.program_id(0).to(tl.int64)
     given, normal = passed(x, gradient, folded, plane, p, C, size, CLIP)
     to = out + (plane * tl.num_programs(1) + tl.program_id(1)) * 2
@@ -170,7 +170,7 @@ def gradient_sums_kernel(x, gradient, folded, out, C, size, CLIP: constexpr, P_T
 
 @triton.jit
 def norm_gradient_kernel(x, gradient, folded, means, out, C, size, CLIP: constexpr, P_TILE: constexpr):
-    """Make the gradient of a batch norm's input, by the means (C, 2) of what `gradient_sums_kernel` sums up."""
+    """Compute the gradient of a batch norm's input from the means (C, 2) of the sums of `gradient_sums_kernel`."""
     p, plane = tl.program_id(1) * P_TILE + tl.arange(0, P_TILE), tl.program_id(0).to(tl.int64)
     given, normal = passed(x, gradient, folded, plane, p, C, size, CLIP)
     c = plane % C

@@ -1,7 +1,7 @@
-"""Depthwise convolutions and batch norms that learn fast on a GPU.
+"""Depthwise convolutions and batch norms that train fast on a GPU.
 
-To each channel of a batch norm torch gives one block of threads: with few channels most of a GPU stands idle. Here many
-blocks sum up their parts.
+torch computes each channel of a batch norm in one block of threads, so with few channels most of a GPU is idle. Here
+many blocks compute partial sums.
 """
 
 from itertools import pairwise
@@ -16,17 +16,17 @@ from torch.nn.functional import relu6
 from tinyhd_lib.training import gpu_kernels as kernels
 
 _PIXELS = 1024
-"""That a program works on at once."""
+"""Pixels of a tile, which one program computes."""
 
 _PROGRAMS = 4096
-"""That sum up a weight's gradient, at most."""
+"""Programs that sum a weight's gradient, at most."""
 
 
 def accelerate(model: nn.Module) -> None:
-    """Give a model's depthwise convolutions, and its batch norms with the ReLU6 behind them, these ways to compute.
+    """Let a model's depthwise convolutions, and its batch norms with the ReLU6 after them, use these kernels.
 
-    Names and values of its parameters stay, and in evaluation mode its batch norms compute as before. What Triton
-    raises where it cannot compile comes before anything is changed.
+    Names and values of its parameters stay, and in evaluation mode its batch norms compute as before. If Triton cannot
+    compile, its error is raised before anything is changed.
     """
     both = torch.zeros(1, 1, 3, 3, 3, device=next(model.parameters()).device, requires_grad=True)
     DepthwiseFunction.apply(both, both, (1, 1, 1), (1, 1, 1)).sum().backward()
@@ -41,7 +41,7 @@ def accelerate(model: nn.Module) -> None:
 
 
 class DepthwiseFunction(torch.autograd.Function):
-    """A depthwise convolution of x (N, C, T, H, W) by float32 weight (C, 1, k, 3, 3), alike in both axes of space."""
+    """A depthwise convolution of x (N, C, T, H, W) with float32 weight (C, 1, k, 3, 3); H and W are treated alike."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, stride: tuple[int, ...], padding: tuple[int, ...]) -> Tensor:
@@ -74,9 +74,9 @@ class DepthwiseFunction(torch.autograd.Function):
 
 
 class BatchNormFunction(torch.autograd.Function):
-    """A batch norm of x (N, C, T, H, W) by the batch's own statistics, of which the layer's running ones learn.
+    """A batch norm of x (N, C, T, H, W) by the batch's own statistics; the layer's running statistics are updated.
 
-    With ReLU6, if the layer has ``clip6``.
+    It is followed by ReLU6 if the layer has ``clip6``.
     """
 
     @staticmethod
@@ -127,14 +127,14 @@ class _ClippedBatchNorm(_BatchNorm):
 
 
 def _tiles(planes: Tensor) -> tuple[int, tuple[int]]:
-    """Return the pixels of a tile, and how many programs that is: along another axis a grid has 65,535 at most."""
+    """Return the pixels of a tile, and the grid of programs, along its first axis: others are limited to 65,535."""
     n, channels, frames, height, width = planes.shape
     tile = min(_PIXELS, triton.next_power_of_2(height * width))
     return tile, (triton.cdiv(height * width, tile) * frames * n * channels,)
 
 
 def _planes(x: Tensor) -> tuple[int, int, tuple[int, int], Tensor]:
-    """Return channels, a plane's pixels, the programs for all planes' tiles, and room for two sums (N, C, tiles, 2)."""
+    """Return channels, pixels of a plane, the grid over all planes' tiles, and an empty (N, C, tiles, 2) for sums."""
     channels, size = x.shape[1], x[0, 0].numel()
     tiles = triton.cdiv(size, _PIXELS)
     return channels, size, (len(x) * channels, tiles), torch.empty((len(x), channels, tiles, 2), device=x.device)

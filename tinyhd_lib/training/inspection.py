@@ -1,4 +1,4 @@
-"""Teachers and students looked into: their maps over time, how much these say, and how alike they are."""
+"""Inspect teachers and students: their maps over time, how far these are from uniform, and how much they agree."""
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -18,7 +18,7 @@ from tinyhd_lib.training.models import Answers, OpenModel
 
 
 def open_clip(path: Path) -> Source:
-    """Open any video as a source of clips, at the models' size.
+    """Open any video as a source of clips, at the models' input size.
 
     Raises:
         BadInput: it cannot be read.
@@ -27,20 +27,20 @@ def open_clip(path: Path) -> Source:
 
 
 def window_frames(source: Source, clips: Sequence[Clip]) -> Image:
-    """Return the frames of several windows, (n, 16, 192, 256, 3) uint8 RGB, decoded in one go."""
+    """Return the frames of several windows, (n, 16, 192, 256, 3) uint8 RGB, decoded in one pass."""
     indices = [index for clip in clips for index in clip.indices(source.count)]
     return source.frames(indices).reshape(len(clips), CLIP_FRAMES, *INPUT_SIZE, 3)
 
 
 def maps_over_time(model: OpenModel, windows: Iterable[Image]) -> Answers:
-    """Return what a model says of each window's last frame.
+    """Return a model's answers for each window's last frame.
 
     Args:
-        model: whose maps are wanted.
+        model: the model to run.
         windows: (16, h, w, 3) uint8 RGB each.
 
     Returns:
-        ``map`` (n, H, W), ``d1`` (n, 4, H, W), and what else there is, (n, H, W).
+        ``map`` (n, H, W), ``d1`` (n, 4, H, W), and the other answers that it has, (n, H, W).
     """
     answers = [model(frames) for frames in windows]
     last = {name: np.stack([answer[name][:, -1] for answer in answers]) for name in answers[0]}
@@ -48,16 +48,16 @@ def maps_over_time(model: OpenModel, windows: Iterable[Image]) -> Answers:
 
 
 def matching_table(names: Sequence[str], target: Map, found: Map) -> pd.DataFrame:
-    """Return how far maps are from what they are to be.
+    """Return how far maps are from their targets.
 
     Args:
         names: of the maps: levels, or frames.
-        target: (n, h, w) the teacher's.
-        found: (n, H, W) the student's.
+        target: (n, h, w) the teacher's maps.
+        found: (n, H, W) the student's maps.
 
     Returns:
-        for each ``kl``, the divergence that a loss sums up, and ``kl_uniform``, that of a uniform map, both in nats;
-        and their correlation ``cc``.
+        one row per map: ``kl``, the divergence that a loss sums up, ``kl_uniform``, that of a uniform map, both in
+        nats, and the correlation ``cc``.
     """
     target = np.ascontiguousarray(resized(target, (found.shape[1], found.shape[2])))
     wanted, maps = torch.from_numpy(target), torch.from_numpy(np.ascontiguousarray(found))

@@ -1,9 +1,9 @@
-"""The loops of a depthwise convolution that learns, compiled; see `tinyhd_lib.runtime.fused.kernels`.
+"""Compiled loops to train a depthwise convolution; see `tinyhd_lib.runtime.fused.kernels`.
 
-It is 3x3 in space, of stride 1 there, and has any kernel and stride in time. Arrays are flat float32 of contiguous
-(N, C, T, H, W) tensors, W a multiple of `LANES`. Every kernel makes the planes (a channel of a clip) ``first`` to
-``last``; ``sizes`` are channels, frames of the input and of the result, H, W, and in time kernel, stride, how far apart
-the input's frames lie (1), and padding.
+It is 3x3 in space, with stride 1 there, and has any kernel size and stride in time. Arrays are flat float32 of
+contiguous (N, C, T, H, W) tensors, W a multiple of `LANES`. Every kernel computes the planes (a channel of a clip)
+``first`` to ``last``; ``sizes`` are channels, frames of the input and of the output, H, W, and in time kernel size,
+stride, spacing of the input's frames (1), and padding.
 """
 
 import numpy as np
@@ -14,10 +14,10 @@ from tinyhd_lib.runtime.fused.simd import LANES, add, fma, load, splat, store
 
 @compiled
 def convolve(x, taps, out, sizes, first, last):
-    """Convolve planes of x by their channel's taps (kernel, 3, 3).
+    """Convolve planes of x with their channel's taps (kernel, 3, 3).
 
-    Frames of x lie ``apart``, with nothing between them. So the gradient of what was convolved with that stride becomes
-    its input's, by the taps in reverse.
+    Frames of x are spaced ``apart``, with zeros between them: a transposed convolution. With reversed taps it computes
+    the input's gradient of a convolution with that stride.
     """
     channels, frames, lasting, height, width, kernel, stride, apart, padding = sizes
     size = height * width
@@ -34,7 +34,7 @@ def convolve(x, taps, out, sizes, first, last):
 
 @compiled
 def weight_gradient(x, gradient, out, sizes, first, last):
-    """Add to the taps (plane, kernel, 3, 3, LANES) of a plane what the lanes of its pixels sum up to."""
+    """Add each plane's gradient of its taps to ``out`` (plane, kernel, 3, 3, LANES), summed for each SIMD lane."""
     _, frames, lasting, height, width, kernel, stride, _, padding = sizes
     zero = splat(np.float32(0))
     for plane in range(first, last):
@@ -61,7 +61,7 @@ def weight_gradient(x, gradient, out, sizes, first, last):
 
 @compiled
 def _add_frame(x, i, taps, k, out, o, height, width):
-    """Add to a frame another one that is convolved by nine taps, from ``k`` on."""
+    """Add to a frame of ``out`` a frame of x convolved with the nine taps from ``k`` on."""
     for row in range(height):
         for w in range(0, width, LANES):
             total = load(out, o + row * width + w)

@@ -1,6 +1,6 @@
-"""Convolutions that learn several times as fast on a CPU as torch's, in float32; what they compute is the same.
+"""Convolutions that train several times as fast on a CPU as torch's, in float32, with the same results.
 
-Depthwise ones have compiled loops; 1x1x1 ones are products of matrices.
+Depthwise convolutions use compiled loops; 1x1x1 convolutions are matrix products.
 """
 
 import ctypes
@@ -19,17 +19,17 @@ from tinyhd_lib.runtime.fused.simd import LANES
 from tinyhd_lib.training import kernels
 
 _WORTH_SHARING = 2**15
-"""Numbers of which threads get a share; with fewer, waking them takes longer."""
+"""Elements from which work is shared among threads; with fewer, waking the threads takes longer."""
 
-# Of glibc's mallopt, by its numbers: nothing is given back or mapped apart, and all threads have one heap.
+# Of glibc's mallopt: M_TRIM_THRESHOLD, M_MMAP_MAX and M_ARENA_MAX. Memory stays with the process, in a single heap.
 _KEEP_MEMORY = {-1: 2**31 - 1, -4: 0, -8: 1}
 
 
 def accelerate(model: nn.Module) -> None:
-    """Give a model's convolutions these ways to compute; names and values of its parameters stay.
+    """Let a model's convolutions use these implementations; names and values of its parameters stay.
 
-    From then on the process keeps what it frees, where the C library is glibc: fresh pages cost a quarter of a step.
-    What Numba raises where it cannot compile comes before anything is changed.
+    With glibc, the process also keeps the memory that it frees from then on: fresh pages cost a quarter of a step. If
+    Numba cannot compile, its error is raised before anything is changed.
     """
     sizes = (1, 1, 3, 3, LANES), (1, 1, 3, 3, 3)
     DepthwiseFunction.apply(*(torch.zeros(size, requires_grad=True) for size in sizes), 1, 1).sum().backward()
@@ -45,7 +45,7 @@ def accelerate(model: nn.Module) -> None:
 
 
 class DepthwiseFunction(torch.autograd.Function):
-    """A convolution of x (N, C, T, H, W), W a multiple of 8, by (C, 1, k, 3, 3), with a stride in time alone."""
+    """A depthwise convolution of x (N, C, T, H, W), W a multiple of 8, with (C, 1, k, 3, 3), strided in time only."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, stride: int, padding: int) -> Tensor:
@@ -80,12 +80,12 @@ class _Depthwise(nn.Conv3d):
 
 class _Pointwise(nn.Conv3d):
     def forward(self, x: Tensor) -> Tensor:
-        matrix = self.weight.flatten(1).expand(len(x), -1, -1)  # one a clip: for a single product torch would copy x
+        matrix = self.weight.flatten(1).expand(len(x), -1, -1)  # one per clip: for a single product torch would copy x
         return torch.bmm(matrix, x.flatten(2)).unflatten(2, x.shape[2:])
 
 
 def _share(kernel: Callable[..., None], sizes: tuple[int, ...], a: Tensor, b: Tensor, out: Tensor) -> None:
-    """Have threads make their parts of all planes; ``a`` is (N, C, ...)."""
+    """Run a kernel on all planes, shared among threads; ``a`` is (N, C, ...)."""
     arrays = [tensor.detach().view(-1).numpy() for tensor in (a, b, out)]
     planes = a.shape[0] * a.shape[1]
     threads = min(torch.get_num_threads(), planes) if a.numel() >= _WORTH_SHARING else 1

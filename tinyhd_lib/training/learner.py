@@ -1,6 +1,6 @@
-"""What learns: a student from where it starts or beside its teacher, its optimiser, rates and average; how good it is.
+"""Build a student for training, alone or beside its teacher, with optimiser, learning rates and average; and score it.
 
-Source of the published groups and schedule: the paper, section 4 (docs/model.md).
+Source of the published parameter groups and schedule: the paper, section 4 (docs/model.md).
 """
 
 import logging
@@ -32,12 +32,12 @@ logger = logging.getLogger(__name__)
 
 
 def build_student(recipe: Recipe) -> TinyHD:
-    """Build the recipe's student from where it starts, ready to learn.
+    """Build the recipe's student with its initial weights, ready to train.
 
-    What is frozen does not learn; the statistics of its batch norms stay as they are, too.
+    Frozen parts are not trained, and the statistics of their batch norms stay fixed, too.
 
     Raises:
-        BadInput: the weights that it starts from cannot be read.
+        BadInput: the initial weights cannot be read.
     """
     torch.manual_seed(recipe.seed)
     student = build_model(recipe.spec)
@@ -57,12 +57,12 @@ def build_student(recipe: Recipe) -> TinyHD:
 
 
 def take_what_fits(student: TinyHD, start: TinyHD, part: str = "") -> None:
-    """Give a student every tensor of another model that has its name and shape; the rest stays fresh, with a line.
+    """Copy every tensor of another model that matches in name and shape; the rest keeps its initial values, with a log.
 
     Args:
         student: is changed.
         start: the other model.
-        part: what the names of those tensors begin with.
+        part: prefix of the names of the tensors to copy.
     """
     fresh, known = student.state_dict(), start.state_dict()
     named = {name: value for name, value in known.items() if name in fresh and name.startswith(part)}
@@ -70,22 +70,22 @@ def take_what_fits(student: TinyHD, start: TinyHD, part: str = "") -> None:
     student.load_state_dict(fresh | fitting)
     if len(fitting) < len(fresh):
         told = start.spec.label, len(fitting), len(fresh), student.spec.label
-        logger.info("START: %s gives %d of the %d tensors of %s, the rest begins anew", *told)
+        logger.info("START: %s gives %d of the %d tensors of %s, the rest is initialised", *told)
 
 
 class BesideTeacher(nn.Module):
-    """A student beside a teacher of the same model, which looks at the very clips that the student is given.
+    """A student beside a teacher of the same model, which gets the same clips as the student, augmentation included.
 
-    Features are distilled: what every block of the encoder says is held against what the teacher's block says. Block by
-    block (the term ``blocks``), each reads what the teacher's block reads, and the decoders read the teacher's
-    features. So no block waits until those before it have learnt. Together (``features``), each reads what the
-    student's block before it says, so that errors which add up are learnt away. Source of the ideas: Li et al.,
-    Block-wisely Supervised Neural Architecture Search with Knowledge Distillation, CVPR 2020; Romero et al., FitNets,
-    ICLR 2015; see docs/training.md.
+    Features are distilled: the output of every block of the encoder is compared with that of the teacher's block. With
+    the term ``blocks``, each block takes the input of the teacher's block, and the decoders take the teacher's
+    features, so no block has to wait until those before it are trained. With the term ``features``, each block takes
+    the output of the student's block before it, so that accumulated errors are corrected, too. Source of the ideas: Li
+    et al., Block-wisely Supervised Neural Architecture Search with Knowledge Distillation, CVPR 2020; Romero et al.,
+    FitNets, ICLR 2015; see docs/training.md.
 
     Args:
-        student: learns.
-        teacher: does not.
+        student: is trained.
+        teacher: is fixed.
         apart: whether the student's blocks and decoders read the teacher's features instead of the student's own.
     """
 
@@ -95,9 +95,9 @@ class BesideTeacher(nn.Module):
         self.apart = apart
 
     def forward(self, clip: Tensor) -> tuple[SaliencyOutput, Targets, Tensor]:
-        """Return what the student says of a clip (N, 3, 16, H, W), what the teacher says, and how its features differ.
+        """Return the student's output for a clip (N, 3, 16, H, W), the teacher's maps as targets, and the feature loss.
 
-        The latter is the sum of `unexplained` over the blocks.
+        The feature loss is the sum of `unexplained` over the blocks.
         """
         with torch.no_grad():
             said = self.teacher.encoder.blocks(clip)
@@ -114,11 +114,11 @@ class BesideTeacher(nn.Module):
 
 
 def beside_teacher(student: TinyHD, teacher: Teacher | None, term: OfFeatures) -> BesideTeacher:
-    """Put a student beside the network of its teacher.
+    """Combine a student with the network of its teacher.
 
     Args:
-        student: on the device where both are to compute.
-        teacher: answers by a student of the same model.
+        student: on the device where both are to run.
+        teacher: must be a single network of the same model as the student.
         term: ``blocks`` or ``features``.
 
     Raises:
@@ -131,11 +131,11 @@ def beside_teacher(student: TinyHD, teacher: Teacher | None, term: OfFeatures) -
 
 
 def parameter_groups(model: nn.Module, recipe: Recipe) -> list[dict[str, object]]:
-    """Return the published groups: the encoder slower than the rest, biases twice as fast and without decay.
+    """Return the published parameter groups: a lower rate for the encoder, twice the rate and no decay for biases.
 
-    The fusion has a factor of its own (1 as published): its few weights begin small and have a long way to go.
-    Scales of batch norms decay like weights; their shifts are biases. Each group has its ``base``, the rate that the
-    schedule multiplies.
+    The fusion has a factor of its own (1 as published), since its few weights start small and must grow a lot. Scales
+    of batch norms decay like weights; their shifts are biases. Each group has its ``base``, the rate that the schedule
+    multiplies.
     """
     groups: dict[tuple[float, float], list[Tensor]] = {}
     factors = {".encoder.": recipe.encoder_lr, ".fusion.": recipe.fusion_lr}
@@ -162,7 +162,7 @@ def rate_factor(recipe: Recipe, epoch: float) -> float:
 
     Args:
         recipe: with the schedule.
-        epoch: how many have passed, in fractions.
+        epoch: number of epochs done, with its fraction.
 
     Examples:
         >>> rate_factor(Recipe("M-r4", labelled="gaze", milestones=(100, 150)), 120.5)
@@ -184,9 +184,9 @@ def set_rates(optimiser: torch.optim.Optimizer, factor: float) -> None:
 
 @torch.no_grad()
 def update_average(average: Mapping[str, Tensor], state: Mapping[str, Tensor], decay: float, steps: int) -> None:
-    """Move an average of weights towards the present ones, quickly while only few steps were made.
+    """Move an average of weights towards the current ones, faster during the first steps.
 
-    What counts batches, and is no weight, is taken over.
+    Integer buffers, which count batches, are copied.
     """
     decay = min(decay, (1 + steps) / (10 + steps))
     weights = [name for name, value in average.items() if value.is_floating_point()]
@@ -199,19 +199,19 @@ def update_average(average: Mapping[str, Tensor], state: Mapping[str, Tensor], d
 def frame_scores(
     student: TinyHD, sources: Sequence[Source], recipe: Recipe, teacher: Teacher | None, left_out: LeftOut
 ) -> pd.DataFrame:
-    """Return scores of a student on clips of validation videos, a row a frame of which anything is known.
+    """Return a student's scores on clips of validation videos, one row per frame that has a target.
 
     Args:
         student: in evaluation mode.
         sources: the videos.
-        recipe: says how they are looked at, and at how many clips of each, see `validation_clips`.
-        teacher: is held against the student where nothing is known of where people looked.
-        left_out: tells what cannot be read.
+        recipe: sets the view, and the number of clips per video, see `validation_clips`.
+        teacher: gives the target for videos without ground truth.
+        left_out: reports videos that cannot be read.
 
     Returns:
         ``video`` and ``index``; ``kl`` to the labels, else to the teacher's map; where there are labels, ``cc`` too,
-        and ``nss`` at the fixations of the whole frame, if that is seen; of several decoders, ``alike``: the mean CC
-        squared of any two of them, by their last maps of the clip.
+        and ``nss`` at the fixations, if the view is the whole frame; with several decoders, ``alike``: the mean squared
+        CC over all pairs of them, by their maps of the clip's last frame.
     """
     rows: list[dict[str, Any]] = []
     device = next(student.parameters()).device
@@ -238,7 +238,7 @@ def means_over_videos(frames: pd.DataFrame) -> dict[str, float]:
 
 
 def _scores(maps: Tensor, source: Source, clip: Clip, teacher: Teacher | None, view: str) -> list[dict[str, float]]:
-    """Return what is known of each frame of a clip, by its maps (outputs, H, W)."""
+    """Return the scores of each frame of a clip, from its maps (outputs, H, W)."""
     frames = output_frames(len(maps))
     if source.labelled:
         truth, indices = clip_truth(source, clip, frames), clip.indices(source.count)[frames]
@@ -252,7 +252,7 @@ def _scores(maps: Tensor, source: Source, clip: Clip, teacher: Teacher | None, v
 
 
 def _against_people(saliency: Tensor, density: Tensor, index: int, source: Source, view: str) -> dict[str, float]:
-    """KL and CC where a density is known; NSS at the video's own size, where anybody looked."""
+    """Return KL and CC where the density is not empty, and NSS at the video's own size where there are fixations."""
     scores = {}
     if density.any():
         scores = {"kl": float(kl_divergence(saliency, density)), "cc": float(metrics.cc(saliency, density))}

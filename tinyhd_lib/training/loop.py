@@ -1,7 +1,7 @@
-"""Training: a recipe and a folder in, a student out. One epoch fits one screen.
+"""Training: from a recipe and a folder to a student.
 
     for entry in train(read_recipe("multi_rc"), Path("runs/m_r4")):
-        ...  # every step's terms, every epoch's scores; leave it whenever you like, it goes on from there
+        ...  # every step's loss terms, every epoch's scores; an interrupted training resumes from its last checkpoint
 
 Under torchrun every process takes its share of each batch, and only the first one writes.
 """
@@ -36,7 +36,7 @@ _SECONDS_BETWEEN_CHECKPOINTS = 120.0
 
 
 class NonFiniteLossError(BadInput):
-    """Loss or gradient became infinite or NaN; the message has the terms. The last checkpoint is as it was."""
+    """Loss or gradient became infinite or NaN; the message has the loss terms. The last checkpoint is unchanged."""
 
 
 def train(  # noqa: PLR0913
@@ -48,24 +48,25 @@ def train(  # noqa: PLR0913
     force: bool = False,
     teacher: Teacher | None = None,
 ) -> Iterator[checkpoint.Entry]:
-    """Train a student; it happens while you iterate.
+    """Train a student; the training runs as you iterate.
 
     Args:
-        recipe: what decides the result.
-        out: folder of the checkpoints ``last.pt`` and ``best.safetensors``, of ``log.jsonl`` and ``run.json``. What was
-            begun there with the same recipe goes on, on a CPU to the very bits of a run without interruption.
-        device: a torch device; ``triton`` for CUDA or ``fused`` for a CPU with kernels of our own where torch is slow;
-            ``auto`` for the first of these that can be, with OpenVINO for the teacher on a CPU.
-        loaders: processes that prepare clips; none to do it in between.
-        force: begin anew.
-        teacher: somebody else than the recipe's.
+        recipe: everything that decides the result.
+        out: folder of the checkpoints ``last.pt`` and ``best.safetensors``, of ``log.jsonl`` and ``run.json``. A
+            training of the same recipe that was interrupted there resumes; on a CPU, the result is bit-identical to
+            that of an uninterrupted run.
+        device: a torch device; ``triton`` for CUDA or ``fused`` for a CPU with this package's kernels where torch is
+            slow; ``auto`` for the first of these that is available, with OpenVINO for the teacher on a CPU.
+        loaders: worker processes that load clips; 0 to load them in this process.
+        force: start over.
+        teacher: to use in place of the recipe's.
 
     Yields:
-        what it also writes into the log.
+        the entries that it also writes into the log.
 
     Raises:
-        BadInput: data, teachers or recipe cannot be used; another recipe was begun there; the loss is not finite.
-        OSError: the disk is full; the last checkpoint is whole.
+        BadInput: data, teachers or recipe cannot be used; ``out`` holds another recipe's run; the loss is not finite.
+        OSError: the disk is full; the last checkpoint is intact.
     """
     record = RunRecord("train", recipe.without_places())
     with processes(device) as group, alone_in(out) if group.first else nullcontext():
@@ -75,12 +76,12 @@ def train(  # noqa: PLR0913
             if earlier.details.get("recipe") != recipe.to_dict():
                 raise BadInput(f"{out}: complete, on data or weights from elsewhere; another `out`, or `force=True`")
             return
-        group.wait()  # until all have looked at what is there
+        group.wait()  # until all processes have read the folder
         if group.first and force:
             for name in (checkpoint.LAST_NAME, checkpoint.BEST_NAME, checkpoint.LOG_NAME):
                 (out / name).unlink(missing_ok=True)
         group.wait()
-        fastest = device in {"auto", "fused"} and not recipe.features  # with which features cannot be looked at
+        fastest = device in {"auto", "fused"} and not recipe.features  # OpenVINO gives no access to the features
         on = "openvino" if fastest and group.device.type == "cpu" else str(group.device)
         teacher = teacher or open_teacher(recipe, on)
         training = _Training(recipe, out, group, loaders, teacher)
@@ -97,28 +98,28 @@ def train(  # noqa: PLR0913
 
 
 class _Training:
-    """A training under way: what learns, from whom, and how far it has come."""
+    """A training in progress: the student, its teacher, its data, and the state that is saved."""
 
     def __init__(self, recipe: Recipe, out: Path, group: Processes, loaders: int, teacher: Teacher | None) -> None:
-        """Open data and student of a recipe, as they were left."""
+        """Open data and student of a recipe, in the state of the last checkpoint."""
         self.recipe, self.out, self.group, self.loaders, self.teacher = recipe, out, group, loaders, teacher
-        self.answering = None if recipe.features else teacher  # for whole clips, before they are cropped and coloured
+        self.answering = None if recipe.features else teacher  # it answers for clips before augmentation
         state = self.state = checkpoint.read_state(out) or checkpoint.TrainingState()
         self.sources, self.measured = samples.open_sources(recipe)
         self.left_out = samples.LeftOut()
         self.student = learner.build_student(recipe).to(group.device)
         learning = learner.beside_teacher(self.student, teacher, recipe.features) if recipe.features else self.student
         compiled = group.compiled and accelerated(learning, group.device)
-        # Our kernels for a CPU are for float32, which is faster there; in bfloat16 torch's gradients are wrong.
+        # This package's CPU kernels are for float32, which is faster there; in bfloat16 torch's gradients are wrong.
         exact = group.device.type == "cpu" and (compiled or recipe.precision == "bfloat16")
         self.precision = "float32" if exact else recipe.precision
         self.optimiser = learner.build_optimiser(self.student, recipe)
         self.scaler = torch.amp.GradScaler(group.device.type, enabled=self.precision == "float16")
         if state.model:
-            logger.info("%s: goes on at epoch %d, step %d", out, state.epoch, state.steps)
+            logger.info("%s: resumes at epoch %d, step %d", out, state.epoch, state.steps)
             self.student.load_state_dict(state.model)
             self.optimiser.load_state_dict(state.optimiser)
-            if state.scaler:  # none where a device did without
+            if state.scaler:  # empty if the state was saved without one
                 self.scaler.load_state_dict(state.scaler)
             state.average = {name: value.to(group.device) for name, value in state.average.items()}
         elif recipe.ema:
@@ -130,7 +131,7 @@ class _Training:
         self.shared = group.share(learning)
 
     def epoch(self) -> Iterator[checkpoint.Entry]:
-        """Make the rest of the epoch that is under way, its scores, and its checkpoint."""
+        """Run the rest of the current epoch, score the student, and save a checkpoint."""
         recipe, state = self.recipe, self.state
         drawn = samples.epoch_samples(self.sources, recipe, state.epoch)
         self._prepare([sample.clip for sample in drawn])
@@ -140,7 +141,7 @@ class _Training:
         loader = DataLoader(
             samples.DistillationSet(self.sources, self.answering, drawn, recipe, self.left_out),
             batch_sampler=batches[state.position * recipe.accumulate :],
-            num_workers=0 if live and on_gpu else self.loaders,  # where the teacher's GPU cannot be used
+            num_workers=0 if live and on_gpu else self.loaders,  # workers cannot use the teacher's GPU
             pin_memory=on_gpu,
         )
         saved, arriving = time.monotonic(), iter(loader)
@@ -164,7 +165,7 @@ class _Training:
         self._save()
 
     def _step(self, batches: Sequence[dict[str, Tensor]]) -> dict[str, float]:
-        """Make one step of the optimiser; return the mean terms of its batches."""
+        """Make one step of the optimiser; return the mean loss terms of its batches."""
         recipe, device, means = self.recipe, self.group.device, dict[str, float]()
         for number, batch in enumerate(batches, start=1):
             targets = samples.varied(batch, recipe.size, device)
@@ -178,7 +179,7 @@ class _Training:
         self.scaler.unscale_(self.optimiser)
         norm = nn.utils.clip_grad_norm_(self.student.parameters(), recipe.clip_norm or math.inf)
         what = "gradient" if math.isfinite(means["loss"]) else "loss"
-        if what == "loss" or not (torch.isfinite(norm) or self.scaler.is_enabled()):  # a scaler passes over such a step
+        if what == "loss" or not (torch.isfinite(norm) or self.scaler.is_enabled()):  # a scaler skips such a step
             remedy = f"{checkpoint.LAST_NAME} is as it was: try a lower LR, CLIP_NORM 1, or PRECISION float32"
             raise NonFiniteLossError(f"the {what} is not finite at step {self.state.steps + 1}: {means}; {remedy}")
         self.scaler.step(self.optimiser)
@@ -200,11 +201,11 @@ class _Training:
         return {name: terms[name] for name, weight in self.recipe.terms.items() if weight and name in terms}
 
     def _prepare(self, clips: Sequence[Clip]) -> None:
-        """Have the teacher's answers to an epoch computed, each process its share; what cannot be read is left out."""
+        """Compute the teacher's answers for an epoch, each process its share; unreadable clips are left out."""
         if self.answering is None:
             return
         jobs = self.answering.prepare(self.sources, clips)[self.group.rank :: self.group.count]
-        self.group.wait()  # until all have counted what is missing: who came late would find less to share
+        self.group.wait()  # until all have listed the missing answers, so that all share out the same list
         for job in tqdm(jobs, desc="teacher", **self.group.bars) if jobs else ():
             try:
                 job()
@@ -213,7 +214,7 @@ class _Training:
         self.group.wait()
 
     def _measure(self) -> Iterator[checkpoint.Entry]:
-        """Score the student on the validation set; the best one so far is kept."""
+        """Score the student on the validation set, and save it if it is the best so far."""
         if not self.group.first:
             return
         state, scores = self.state, dict[str, float]()
@@ -246,24 +247,24 @@ class _Training:
 
 
 def cost_of(scores: Mapping[str, float], recipe: Recipe) -> float:
-    """Return what the best student has least of: KL, or the negative of another score; infinite without scores.
+    """Return the quantity that the best student minimises: KL, or the negative of another score; inf without scores.
 
     Raises:
-        BadInput: the score that the recipe names cannot be had of its validation data.
+        BadInput: the score that the recipe names cannot be measured on its validation data.
     """
     if scores and recipe.best_by not in scores:
-        raise BadInput(f"BEST_BY {recipe.best_by}: of these data only {', '.join(scores)} can be measured")
+        raise BadInput(f"BEST_BY {recipe.best_by}: with these data only {', '.join(scores)} can be measured")
     return (scores["kl"] if recipe.best_by == "kl" else -scores[recipe.best_by]) if scores else math.inf
 
 
 def stalled(log: Sequence[checkpoint.Entry], recipe: Recipe) -> bool:
-    """Return whether the newest ``patience`` scores of a log, if that is not 0, are all no better than those before."""
+    """Return whether the last ``patience`` scores of a log, if that is not 0, are all no better than earlier ones."""
     costs = [cost_of(entry["scores"], recipe) for entry in log if "scores" in entry]
     return 0 < recipe.patience < len(costs) and min(costs[: -recipe.patience]) <= min(costs[-recipe.patience :])
 
 
 def accelerated(student: nn.Module, device: torch.device) -> bool:
-    """Give a student kernels of our own, where torch is slow; return whether they can be had here, else say why not."""
+    """Let a student use this package's kernels where torch is slow; if they do not compile, log it, return False."""
     try:
         if device.type == "cuda":
             from tinyhd_lib.training.gpu_layers import accelerate
@@ -277,7 +278,7 @@ def accelerated(student: nn.Module, device: torch.device) -> bool:
 
 
 def on_tensorboard(entries: Iterable[checkpoint.Entry], out: Path) -> Iterator[checkpoint.Entry]:
-    """Pass a training on, and write it into ``out/tensorboard`` for TensorBoard.
+    """Yield a training's entries, and write them into ``out/tensorboard`` for TensorBoard.
 
     Raises:
         BadInput: TensorBoard is not installed.

@@ -1,4 +1,4 @@
-"""Networks as what teaches and what is looked into: sixteen frames in, named maps and features out."""
+"""Networks as teachers and for inspection: from sixteen frames to named maps and features."""
 
 from pathlib import Path
 
@@ -20,23 +20,23 @@ from tinyhd_lib.runtime.foreign import ForeignRuntime
 from tinyhd_lib.training.recipe import teacher_kind
 
 Answers = dict[str, Map]
-"""``map``, ``d1``, ``d2`` and ``d3``, as far as there are any: (C, T, H, W)."""
+"""``map``, ``d1``, ``d2`` and ``d3``, those that a model has: (C, T, H, W) float32."""
 
 
 class OpenModel:
-    """HD2S or a student as a model that looks at sixteen frames, and whose insides can be looked at.
+    """HD2S or a student as a model of sixteen frames, with access to its decoders' maps and its features.
 
     Attributes:
-        name: for people.
+        name: for display.
         digest: of its weights and of everything else that its answers depend on.
-        multi: whether it answers for every frame of the window; else for the last one only.
+        multi: whether it gives maps for every frame of the window; else for the last one only.
 
     Args:
         network: the teacher or a student.
-        name: see there.
+        name: for display.
         device: of torch, ``openvino``, or ``auto``: CUDA where there is a GPU, else OpenVINO.
-        size: (H, W) at which it looks.
-        digest: of the network's weights, where it is known.
+        size: (H, W) of its input.
+        digest: of the network's weights, if it is known.
     """
 
     def __init__(
@@ -74,12 +74,12 @@ class OpenModel:
         return [f"level {number}" for number in (LEVELS if isinstance(self.network, HD2S) else range(1, 5))]
 
     def __call__(self, frames: Image) -> Answers:
-        """Return answers, in float32, to (16, h, w, 3) uint8 RGB."""
+        """Return the answers, in float32, for (16, h, w, 3) uint8 RGB."""
         return self.answer(self._clip(frames))
 
     @torch.inference_mode()
     def answer(self, clip: Tensor) -> Answers:
-        """Return answers to a clip (1, 3, 16, H, W) that has been normalised as the network wants it."""
+        """Return the answers for a clip (1, 3, 16, H, W), normalised as the network requires."""
         if self._compiled:
             found = [np.array(values) for values in self._compiled([clip.numpy()]).values()]
         else:
@@ -95,13 +95,13 @@ class OpenModel:
         return {f"{what} {number}": features[0].cpu().numpy() for number, features in enumerate(found, start=1)}
 
     def _clip(self, frames: Image) -> Tensor:
-        """Return (1, 3, 16, H, W), as this network wants it."""
+        """Return (1, 3, 16, H, W), normalised as this network requires."""
         clip = planes(torch.from_numpy(resized(frames, self.size))[None])
         return (2 * clip - 255) / 255 if isinstance(self.network, HD2S) else normalised(clip)
 
 
 class _Answering(nn.Module):
-    """A network whose answers, (1, C, T, H, W) each, are a plain tuple, as an exported graph wants it."""
+    """A network whose answers, (1, C, T, H, W) each, are a plain tuple, as an exported graph requires."""
 
     def __init__(self, network: HD2S | TinyHD) -> None:
         super().__init__()
@@ -117,7 +117,7 @@ class _Answering(nn.Module):
 
 
 class ForeignModel:
-    """A model of other people as a teacher: its map of a window's last frame; attributes as of `OpenModel`."""
+    """A model of other software as a teacher: its map of a window's last frame; attributes as of `OpenModel`."""
 
     multi = False
 
@@ -125,12 +125,12 @@ class ForeignModel:
         self.name, self.digest, self._runtime = runtime.spec.label, runtime.digest, runtime
 
     def __call__(self, frames: Image) -> Answers:
-        """Return its answer, (1, 1, H, W), to (16, h, w, 3) uint8 RGB."""
+        """Return its answer, (1, 1, H, W), for (16, h, w, 3) uint8 RGB."""
         return {"map": self._runtime([np.stack([preprocess(frame) for frame in frames], axis=1)])}
 
 
 def open_model(name: str, device: str = "cpu", *, size: tuple[int, int] = INPUT_SIZE) -> OpenModel:
-    """Open a model by the name that a recipe's ``TEACHERS`` has for it.
+    """Open a model by its name in a recipe's ``TEACHERS``.
 
     Args:
         name: ``hd2s:FILE``, or the name or path of a student.
@@ -138,7 +138,7 @@ def open_model(name: str, device: str = "cpu", *, size: tuple[int, int] = INPUT_
         size: see `OpenModel`.
 
     Raises:
-        BadInput: its weights cannot be used, or there is nothing to look at.
+        BadInput: its weights cannot be used, or it is no network.
     """
     kind, _, rest = teacher_kind(name)
     path = Path(rest)
@@ -158,11 +158,11 @@ def open_model(name: str, device: str = "cpu", *, size: tuple[int, int] = INPUT_
 
 
 def planes(frames: Tensor) -> Tensor:
-    """Return clips (N, 16, H, W, 3) uint8 RGB as (N, 3, 16, H, W) float32, of the same levels 0 to 255."""
+    """Return clips (N, 16, H, W, 3) uint8 RGB as (N, 3, 16, H, W) float32, still from 0 to 255."""
     return frames.permute(0, 4, 1, 2, 3).to(torch.float32, memory_format=torch.contiguous_format)
 
 
 def normalised(clips: Tensor) -> Tensor:
-    """Return `planes` (N, 3, 16, H, W) as a student wants them."""
+    """Return `planes` (N, 3, 16, H, W) normalised for a student, by ImageNet's mean and deviation."""
     mean, std = (torch.tensor(each, device=clips.device).reshape(3, 1, 1, 1) for each in (MEAN, STD))
     return (clips / 255).sub_(mean).div_(std)

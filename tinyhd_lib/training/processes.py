@@ -1,4 +1,4 @@
-"""One process or several: torchrun decides, and the training does not notice."""
+"""Training in one process or, under torchrun, in several."""
 
 import os
 from collections.abc import Iterator
@@ -20,10 +20,10 @@ class Processes:
     """The processes that train together.
 
     Attributes:
-        rank: of this one.
-        count: of all.
-        device: that this one computes on.
-        compiled: whether layers that torch is slow at get kernels of our own.
+        rank: of this process.
+        count: number of processes.
+        device: that this process computes on.
+        compiled: whether layers that torch is slow at use this package's kernels.
     """
 
     rank: int
@@ -33,16 +33,16 @@ class Processes:
 
     @property
     def first(self) -> bool:
-        """Return whether this is the one that writes."""
+        """Return whether this is the process that writes files."""
         return self.rank == 0
 
     @property
     def bars(self) -> dict[str, Any]:
-        """Return what bars are given: nothing for the first process, where the environment may still hide them."""
+        """Return arguments for progress bars, which only the first process shows (unless TQDM_DISABLE hides them)."""
         return {} if self.first else {"disable": True}
 
     def wait(self) -> None:
-        """Wait until all are here."""
+        """Wait until all processes have reached this point."""
         if self.count > 1:
             distributed.barrier()
 
@@ -53,15 +53,15 @@ class Processes:
         return DistributedDataParallel(module, device_ids=[self.device] if self.device.type == "cuda" else None)
 
     def exchange(self, module: nn.Module, *, last: bool) -> AbstractContextManager[None]:
-        """Exchange gradients, around a backward pass, in the last one before a step only."""
+        """Return a context for a backward pass; gradients are averaged over processes only in the last of a step."""
         if isinstance(module, DistributedDataParallel) and not last:
             return module.no_sync()
         return nullcontext()
 
     def batches(self, samples: int, batch: int, accumulate: int) -> list[list[int]]:
-        """Return the batches of this process in an epoch, as places in its samples; whole steps, at least one.
+        """Return the batches of this process in an epoch, as positions in its samples; whole steps, at least one.
 
-        Two processes get, between them, the batches that one process would accumulate two by two.
+        Two processes together get the batches that a single process would get if it accumulated twice as many.
         """
         together = batch * accumulate * self.count
         steps = max(samples // together, 1)
@@ -79,12 +79,12 @@ class Processes:
 
 @contextmanager
 def processes(device: str) -> Iterator[Processes]:
-    """Join the processes that torchrun started, each on a GPU of its own where no number is asked for.
+    """Join the processes that torchrun started, each on a GPU of its own unless the device has a number.
 
     Raises:
         BadInput: there is no such device.
     """
-    count = int(os.environ.get("WORLD_SIZE", "1")) if "RANK" in os.environ else 1  # as torchrun tells
+    count = int(os.environ.get("WORLD_SIZE", "1")) if "RANK" in os.environ else 1  # set by torchrun
     if device == "auto":
         gpu = "triton" if find_spec("triton") else "cuda"
         device = gpu if torch.cuda.is_available() else "fused"

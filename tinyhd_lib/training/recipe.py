@@ -1,4 +1,4 @@
-"""Recipes: everything that decides how a student is trained, as one flat table that YAML, papermill and code share."""
+"""Recipes: everything that decides how a student is trained, as one flat table for YAML, papermill and Python alike."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import field, fields
@@ -23,7 +23,7 @@ _FOLDER = Path(__file__).parent / "recipes"
 
 
 def _model(name: str) -> str:
-    """Return the name of a model by which records and checkpoints know it."""
+    """Return a model's published name, which records and checkpoints use."""
     if name not in MODEL_SPECS:
         raise ValueError(f"no such model{_nearest(name, MODEL_SPECS)}")
     return MODEL_SPECS.published_name(name)
@@ -35,7 +35,7 @@ _Flag = Annotated[bool, Field(strict=True)]
 _Integer = Annotated[int, Field(strict=True)]
 _Count = Annotated[_Integer, Field(gt=0)]
 _Side = Annotated[_Count, Field(multiple_of=32)]
-# YAML takes 1e-3 for text.
+# YAML reads 1e-3 as text.
 _Number = Annotated[
     float, Field(strict=True, allow_inf_nan=False), BeforeValidator(lambda x: float(x) if isinstance(x, str) else x)
 ]
@@ -48,7 +48,7 @@ _Counts = Annotated[
 
 
 def _in_one_line(kind: type[Class]) -> type[Class]:
-    """Let a class say what pydantic has against its arguments in the one line of a `BadInput`."""
+    """Let a class raise a `BadInput` of one line where pydantic refuses its arguments."""
     create: Callable[..., None] = kind.__init__
 
     @wraps(create)
@@ -63,7 +63,7 @@ def _in_one_line(kind: type[Class]) -> type[Class]:
 
 
 def _helpful(kind: type[Class]) -> type[Class]:
-    """Let ``help`` say what a class's entries are, instead of what checks them."""
+    """Let ``help`` describe a class's entries, instead of their validators."""
     entries = kind.__pydantic_fields__.items()  # type: ignore[attr-defined]
     lines = (f"        {name}: {entry.description}" for name, entry in entries)
     kind.__doc__ = "\n".join([f"{kind.__doc__}", "    Args:", *lines])
@@ -79,7 +79,7 @@ class Recipe:
     """Say how a student is trained. In YAML the names are in capitals, as notebooks' parameters are.
 
     Raises:
-        BadInput: a value that no recipe can have; the message names it.
+        BadInput: an entry has an invalid value; the message names it.
 
     Examples:
         >>> Recipe("M-r4", labelled="gaze", teachers="workbench-m-r4", lr="1e-3").lr
@@ -87,93 +87,93 @@ class Recipe:
     """
 
     model: Annotated[str, AfterValidator(_model)]
-    """a model by its name: M-r4, or the published d123m_rc4_rc1T."""
+    """the student's model, such as M-r4, or by its published name, d123m_rc4_rc1T."""
     start: str | None = None
-    """weights to begin with: what fits of any model, or of its encoder alone (encoder:NAME, mobilenet_v2:FILE)."""
+    """initial weights: all matching tensors of a model, or of its encoder (encoder:NAME, mobilenet_v2:FILE)."""
     freeze: Annotated[tuple[Literal["encoder", "d1", "d2", "d3", "fusion"], ...], _ONE_OR_SEVERAL] = ()
-    """parts that do not learn: encoder, d1, d2, d3, fusion."""
+    """parts that are not trained: encoder, d1, d2, d3, fusion."""
     teachers: _Words = ()
     """hd2s:FILE, maps:FOLDER, or the name or path of a student; the mean of several."""
     timing: Literal["aligned", "published"] = "aligned"
-    """which window of a teacher of single maps answers for a frame; see tinyhd_lib.training.teachers."""
+    """which window of a single-output teacher gives the map of a frame; see tinyhd_lib.training.teachers."""
     terms: Mapping[Term, _Weight] = field(default_factory=lambda: dict(PUBLISHED_WEIGHTS))
     """the loss's weights, by term (tinyhd_lib.losses.Term)."""
     labelled: _Kind | None = None
-    """kind of the data set with gaze, None for none."""
+    """kind of the data set with ground truth, None for none."""
     labelled_dir: _Words = ()
     """its folder, or several; the kind's environment variable if none."""
     labelled_split: str | None = None
-    """its part to learn from, None for all."""
+    """its split to train on, None for all."""
     sigma: str | None = None
-    """how far gaze points spread in the labels: degrees (0.5deg), pixels (20px) or dhf1k; 1deg if None."""
+    """standard deviation of the Gaussian that turns gaze points into labels: 0.5deg, 20px or dhf1k; 1deg if None."""
     validation_split: str | None = None
-    """its part to measure on, None for none."""
+    """its split to measure on, None for none."""
     auxiliary: _Kind | None = None
-    """kind of the data set that only the teacher knows an answer for, None for none."""
+    """kind of the data set without ground truth, labelled by the teacher alone, None for none."""
     auxiliary_dir: _Words = ()
     """its folder, or several."""
     auxiliary_split: str | None = None
-    """its part to learn from, None for all."""
+    """its split to train on, None for all."""
     exclude: _Words = ()
     """videos to leave out, or parts of them: name, name:first-last."""
     clips_per_video: _Counts = (1,)
-    """clips that an epoch draws from each video with gaze (without any: from each); or one for each LABELLED_DIR."""
+    """clips that an epoch draws from each labelled video (if none is, from each); or a number per LABELLED_DIR."""
     auxiliary_ratio: _Weight = 1.0
-    """auxiliary clips for each labelled one."""
+    """auxiliary clips per labelled clip."""
     speeds: Annotated[tuple[_Integer, ...], Field(min_length=1)] = (1,)
-    """steps from frame to frame that are drawn from; negative ones run backwards."""
+    """frame steps of clips, one of which is drawn for each; negative ones run backwards."""
     every: _Count = 1
-    """clips begin on every so many frames only, which keeps the cache of a teacher of whole clips small."""
+    """clips start only on every Nth frame, which keeps the cache of a multi-output teacher small."""
     crop: Annotated[_Number, Field(ge=0.1, le=1)] = 1.0
-    """the least part of the width and height that a random crop keeps; 1 for none."""
+    """smallest fraction of width and height that a random crop keeps; 1 for no crops."""
     colour: Annotated[_Number, Field(ge=0, le=1)] = 0.0
-    """strength of random changes of colour, 0 to 1."""
+    """strength of the colour augmentation, 0 to 1."""
     size: tuple[_Side, _Side] = (192, 256)
     """(H, W) that the student is trained at."""
     teacher_size: tuple[_Side, _Side] = (192, 256)
-    """(H, W) that the teachers look at, 192x256 as published."""
+    """(H, W) of the teachers' input, 192x256 as published."""
     validation_view: Literal["whole", "published"] = "whole"
-    """what is seen of validation videos: the whole frame, or the published crop."""
+    """view of validation videos: the whole frame, or the published crop."""
     validation_clips: _Count = 5
-    """evenly spaced clips of each validation video."""
+    """number of evenly spaced clips of each validation video."""
     best_by: Literal["kl", "cc", "nss"] = "kl"
-    """the score by which the best student is kept."""
+    """score by which the best student is chosen."""
     patience: Annotated[_Integer, Field(ge=0)] = 0
-    """epochs without a better score after which training ends, 0 for never."""
+    """training ends after this many epochs without a better score, 0 for never."""
     store: _Flag = True
     """decode every video once, into the cache folder."""
     cache: _Flag = True
-    """keep the teachers' answers."""
+    """keep the teachers' answers in the cache folder."""
     optimiser: Literal["sgd", "adamw"] = "sgd"
     """sgd (momentum 0.9, published) or adamw."""
     lr: Annotated[_Number, Field(gt=0)] = 0.01
     """learning rate of the decoders."""
     encoder_lr: _Weight = 0.5
-    """that of the encoder, as a factor of LR."""
+    """learning rate of the encoder, as a factor of LR."""
     fusion_lr: _Weight = 1.0
-    """that of the fusion, likewise."""
+    """learning rate of the fusion, as a factor of LR."""
     weight_decay: _Weight = 5e-4
-    """of all but biases."""
+    """weight decay of all parameters but biases."""
     schedule: Literal["steps", "cosine"] = "steps"
     """steps (x0.1 at MILESTONES, the best checkpoint reloaded) or cosine after a warm-up."""
     milestones: tuple[_Integer, ...] = (100, 150, 180)
-    """epochs of steps."""
+    """epochs at which the schedule steps lowers the rate."""
     warmup: _Weight = 1.0
-    """epochs in which cosine rises to its height."""
+    """warm-up of the schedule cosine, in epochs."""
     ema: Annotated[_Number, Field(ge=0, lt=1)] = 0.0
-    """decay of the moving average of the weights that is measured and kept, 0 for none."""
+    """decay of the moving average of weights, which is then what is measured and saved; 0 for none."""
     clip_norm: _Weight = 0.0
-    """the gradient is shortened to this length, 0 for never."""
+    """gradients are clipped to this norm, 0 for never."""
     epochs: _Count = 200
-    """passes."""
+    """number of epochs."""
     batch: _Count = 2
-    """clips a step and process."""
+    """clips per batch and process."""
     accumulate: _Count = 1
-    """batches whose gradients are added up before a step."""
+    """batches whose gradients are accumulated for a step."""
     precision: Literal["float32", "bfloat16", "float16"] = "float32"
-    """of the forward pass: float32, or mixed with bfloat16 or float16."""
+    """precision of the forward pass: float32, or mixed with bfloat16 or float16."""
     seed: Annotated[_Integer, Field(ge=0)] = 0
-    """decides all that is drawn."""
+    """seed of all random draws."""
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
@@ -184,8 +184,8 @@ class Recipe:
             (self.labelled or self.auxiliary, "LABELLED or AUXILIARY: name the data to learn from"),
             (numbers in {1, folders}, "CLIPS_PER_VIDEO: one number, or one for each of LABELLED_DIR"),
             (self.teachers or self.labelled, "TEACHERS: without any, LABELLED data are needed"),
-            (self.teachers or not self.features, f"TERMS {self.features}: TEACHERS is whose features are learnt"),
-            (not all(map(self.terms.get, _OF_FEATURES)), "TERMS: blocks or features, one after the other"),
+            (self.teachers or not self.features, f"TERMS {self.features}: needs TEACHERS to learn features from"),
+            (not all(map(self.terms.get, _OF_FEATURES)), "TERMS: blocks or features, not both at once"),
         )
         for valid, rule in rules:
             if not valid:
@@ -199,7 +199,7 @@ class Recipe:
 
     @property
     def features(self) -> OfFeatures | None:
-        """Return the term by which features are learnt, see `learner.BesideTeacher`; None if none is."""
+        """Return the loss term that distils features, see `learner.BesideTeacher`; None if there is none."""
         return next((term for term in _OF_FEATURES if self.terms.get(term)), None)
 
     def to_dict(self) -> dict[str, Any]:
@@ -207,7 +207,7 @@ class Recipe:
         return to_jsonable_python(self)
 
     def without_places(self) -> dict[str, Any]:
-        """Return the table without what is only true of one machine: folders, and where files lie."""
+        """Return the table without what depends on the machine: folders, and paths of files."""
         table = self.to_dict()
         parts = map(teacher_kind, self.teachers)
         table["teachers"] = [f"{kind}{colon}{Path(rest).name}" for kind, colon, rest in parts]
@@ -221,14 +221,14 @@ def recipe_names() -> list[str]:
 
 
 def read_recipe(name_or_path: str | Path, **changes: Any) -> Recipe:
-    """Read one of our recipes, or a file.
+    """Read a built-in recipe, or a file.
 
     Args:
         name_or_path: a name of `recipe_names`, or a YAML file.
         changes: entries that replace those of the file, such as ``epochs=2``.
 
     Raises:
-        BadInput: there is none, or it cannot be read, or has a name or value that no recipe has.
+        BadInput: there is no such recipe, it cannot be read, or it has an unknown name or an invalid value.
 
     Examples:
         >>> read_recipe("laptop", epochs=2).epochs
@@ -274,7 +274,7 @@ def _nearest(name: str, known: Collection[str]) -> str:
 
 
 def _complaint(error: ErrorDetails) -> str:
-    """Say what pydantic has against a value, with the entry's name in capitals."""
+    """Return pydantic's error as one line, with the entry's name in capitals."""
     entry, *inside = map(str, error["loc"] or ("",))
     name = " ".join([entry.upper(), *inside])
     if error["type"] == "unexpected_keyword_argument":

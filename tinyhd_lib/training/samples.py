@@ -1,8 +1,8 @@
-"""What an epoch is made of: which clips, how each is varied, and the tensors that student and loss get.
+"""The samples of an epoch: which clips, how each is augmented, and the tensors that student and loss get.
 
-Clips and variations are a pure function of the seed, the epoch and the position, which makes a training repeatable.
-What is read travels as it is stored, a byte a colour; it is cropped and coloured where the student computes (`varied`),
-so that few cores keep up with a GPU.
+Clips and augmentations are a pure function of the seed, the epoch and the position, which makes a training repeatable.
+Clips are loaded as they are stored, as uint8; they are cropped and coloured on the student's device (`varied`), so that
+few cores keep up with a GPU.
 """
 
 import logging
@@ -34,13 +34,13 @@ _GREY = (0.299, 0.587, 0.114)
 
 @dataclass(frozen=True)
 class Sample:
-    """A clip, and what happens to it on its way to the student.
+    """A clip with its augmentation.
 
     Attributes:
         clip: of a video.
-        box: (top, left, height, width) of the part that is kept, each in parts of the whole.
-        colours: brightness, added to colours of 0 to 1; contrast, by which they are spread about their mean; and
-            saturation, 0 for grey, 1 for as it is.
+        box: (top, left, height, width) of the crop, as fractions of the frame's sides.
+        colours: brightness, added to colours from 0 to 1; contrast, a factor of their distance from the mean; and
+            saturation, 0 for grey, 1 for unchanged.
     """
 
     clip: Clip
@@ -49,10 +49,10 @@ class Sample:
 
 
 def epoch_samples(sources: Sequence[Source], recipe: Recipe, epoch: int) -> list[Sample]:
-    """Return the samples of an epoch in their order.
+    """Return the samples of an epoch, in order.
 
-    Every labelled video gives ``clips_per_video`` clips, and the auxiliary ones together ``auxiliary_ratio`` times as
-    many; where nothing is labelled, it is the auxiliary videos that give ``clips_per_video`` each.
+    Every labelled video contributes ``clips_per_video`` clips, and all auxiliary videos together ``auxiliary_ratio``
+    times as many; if none is labelled, every auxiliary video contributes ``clips_per_video``.
     """
     rng = np.random.default_rng((recipe.seed, epoch))
     labelled = [number for number, source in enumerate(sources) if source.labelled]
@@ -67,10 +67,10 @@ def epoch_samples(sources: Sequence[Source], recipe: Recipe, epoch: int) -> list
 
 
 def _clips_of(source: Source, recipe: Recipe) -> int:
-    """Return how many clips an epoch draws from a video: as its folder says, else as the first or only one does."""
+    """Return how many clips an epoch draws from a video: the number of its folder, else the first or only one."""
     folders = zip(recipe.labelled_dir, recipe.clips_per_video, strict=False)
     own = (wanted for folder, wanted in folders if source.video.source.is_relative_to(folder))
-    return next(own, recipe.clips_per_video[0])  # a link may have led elsewhere
+    return next(own, recipe.clips_per_video[0])  # a symbolic link may lead out of the folder
 
 
 def _sample(video: int, count: int, recipe: Recipe, rng: np.random.Generator) -> Sample:
@@ -88,13 +88,13 @@ def _sample(video: int, count: int, recipe: Recipe, rng: np.random.Generator) ->
 
 
 def clip_count(sources: Sequence[Source], recipe: Recipe) -> int:
-    """Return how many different clips the recipe may ever draw, flips counted."""
+    """Return how many different clips the recipe can draw, counting flips."""
     starts = (clips.clip_starts(source.count, step, recipe.every) for source in sources for step in recipe.speeds)
     return 2 * sum(map(len, starts))
 
 
 def validation_clips(sources: Sequence[Source], most: int) -> list[Clip]:
-    """Return evenly spaced clips of every video."""
+    """Return at most ``most`` evenly spaced clips of every video."""
     found = []
     for number, source in enumerate(sources):
         starts = clips.clip_starts(source.count, 1)
@@ -104,10 +104,10 @@ def validation_clips(sources: Sequence[Source], most: int) -> list[Clip]:
 
 
 class LeftOut(set[str]):
-    """Says of what cannot be read that it is left out, once, and remembers what it said."""
+    """Log once for each unreadable video or clip that it is left out: the set of the messages so far."""
 
     def tell(self, error: BadInput) -> None:
-        """Log a line, unless the same was said before."""
+        """Log a line, unless the same one was logged before."""
         if str(error) not in self:
             self.add(str(error))
             logger.warning("left out: %s", error)
@@ -115,19 +115,19 @@ class LeftOut(set[str]):
 
 @dataclass(eq=False)
 class DistillationSet(TorchDataset[dict[str, Tensor]]):
-    """The samples of an epoch as dicts of tensors, of which `varied` makes what a student learns from.
+    """The samples of an epoch as dicts of tensors, before the augmentation by `varied`.
 
-    They are ``clip`` (16, h, w, 3) uint8 RGB, ``label`` and the teacher's answers (C, T, h, w) float32, and of the
-    `Sample` its ``box`` (4) and ``colours`` (3): brightness, contrast and saturation.
+    They are ``clip`` (16, h, w, 3) uint8 RGB, ``label`` and the teacher's answers (C, T, h, w) float32, and the
+    `Sample`'s ``box`` (4) and ``colours`` (3): brightness, contrast and saturation.
 
-    The place of a sample that cannot be read is taken by the next one that can.
+    A sample that cannot be read is replaced by the next one that can.
 
     Args:
         sources: the videos.
-        teacher: who answers for them, None for labels alone.
+        teacher: gives the targets, None for labels alone.
         samples: of the epoch.
         recipe: how they are made.
-        left_out: tells what cannot be read.
+        left_out: logs what cannot be read.
     """
 
     sources: Sequence[Source]
@@ -140,7 +140,7 @@ class DistillationSet(TorchDataset[dict[str, Tensor]]):
         return len(self.samples)
 
     def __getitem__(self, place: int) -> dict[str, Tensor]:
-        """Return the sample of a place.
+        """Return the sample at a position.
 
         Raises:
             BadInput: no sample of the epoch can be read.
@@ -167,23 +167,23 @@ class DistillationSet(TorchDataset[dict[str, Tensor]]):
 
 
 def output_frames(outputs: int) -> slice:
-    """Return which of a clip's frames a student's maps stand for: the last one that each of them covers."""
+    """Return the frames of a clip that a student's maps belong to: the last of the frames that each map covers."""
     every = CLIP_FRAMES // outputs
     return slice(every - 1, None, every)
 
 
 def varied(batch: Mapping[str, Tensor], size: tuple[int, int], device: torch.device | str = "cpu") -> dict[str, Tensor]:
-    """Return what a student learns from: a batch in its colours, every sample cut to its box, normalised.
+    """Return the augmented batch for a student: every sample cropped to its box, coloured and normalised.
 
     Args:
         batch: samples of a `DistillationSet`, stacked.
-        size: (H, W) that they get.
-        device: where it happens.
+        size: (H, W) of the result.
+        device: where it is computed.
 
     Returns:
-        ``clip`` (N, 3, 16, H, W) as a student wants it, and targets (N, C, T, H, W), float32.
+        ``clip`` (N, 3, 16, H, W), normalised for a student, and targets (N, C, T, H, W), float32.
     """
-    boxes = batch["box"].tolist()  # which stay where they are: a GPU would be waited for
+    boxes = batch["box"].tolist()  # kept on the CPU: reading them from a GPU would wait for it
     moved = {name: values.to(device, non_blocking=True) for name, values in batch.items() if name != "box"}
     colours = moved.pop("colours")
     moved["clip"] = planes(moved["clip"])
@@ -192,11 +192,11 @@ def varied(batch: Mapping[str, Tensor], size: tuple[int, int], device: torch.dev
 
 
 def cut(pictures: Tensor, boxes: Sequence[Sequence[float]], size: tuple[int, int]) -> Tensor:
-    """Return a part of pictures (N, C, T, h, w) float32, another one for each of the N, as (N, C, T, H, W).
+    """Return pictures (N, C, T, h, w) float32, each of the N cropped to its own box and resized, as (N, C, T, H, W).
 
     Args:
         pictures: are averaged where they shrink.
-        boxes: (top, left, height, width), in parts of the whole.
+        boxes: (top, left, height, width), as fractions of the sides.
         size: (H, W).
     """
     sides, found = pictures.shape[-2:], []
@@ -209,14 +209,14 @@ def cut(pictures: Tensor, boxes: Sequence[Sequence[float]], size: tuple[int, int
 
 
 def coloured(clips: Tensor, colours: Tensor) -> Tensor:
-    """Return clips (N, 3, T, H, W), of levels 0 to 255, with other colours.
+    """Return clips (N, 3, T, H, W), from 0 to 255, with changed colours.
 
     Args:
         clips: RGB.
         colours: (N, 3): brightness, contrast and saturation, see `Sample`.
     """
     brightness, contrast, saturation = colours.unsqueeze(2).unbind(1)
-    # Each colour is a mean of red, green and blue, so all three changes are one product.
+    # All three changes are linear in red, green and blue, so they are one matrix product.
     grey, own = clips.new_tensor(_GREY).expand(3, 3), torch.eye(3, device=clips.device)
     mixed = torch.lerp(grey, own, saturation.unsqueeze(2))
     mean = (mixed @ clips.mean((2, 3, 4)).unsqueeze(2)).mean(1)
@@ -226,10 +226,10 @@ def coloured(clips: Tensor, colours: Tensor) -> Tensor:
 
 
 def open_sources(recipe: Recipe) -> tuple[list[Source], list[Source]]:
-    """Open the videos to learn from and those to measure on; what cannot be read is left out, with a line.
+    """Open the videos to train on and those to measure on; unreadable ones are left out, with a log line.
 
     Raises:
-        BadInput: a data set is not there, or nothing of it can be used.
+        BadInput: a data set is missing, or none of its videos can be used.
     """
     make = clips.stored if recipe.store else clips.decoded
     datasets = [each for use in ("labelled", "auxiliary") for each in _datasets(recipe, use, f"{use}_split")]
@@ -255,7 +255,7 @@ def open_sources(recipe: Recipe) -> tuple[list[Source], list[Source]]:
 
 
 def _datasets(recipe: Recipe, use: str, split: str) -> list[Dataset]:
-    """Return the data sets of a recipe for a use, one for each folder, or that of the kind's environment variable."""
+    """Return a recipe's data sets for a use, one per folder; without folders, that of the environment variable."""
     kind, folders = getattr(recipe, use), getattr(recipe, f"{use}_dir") or (None,)
     sigma = recipe.sigma if use == "labelled" else None
     return [open_dataset(kind, each, getattr(recipe, split), sigma_degrees=sigma) for each in folders] if kind else []

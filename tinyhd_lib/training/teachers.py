@@ -1,8 +1,8 @@
-"""Teachers: what a student is to say of a clip.
+"""Teachers: the target maps of a clip.
 
-A teacher is made of networks (`tinyhd_lib.training.models`), of maps on disk, or of other teachers. Which window
-answers for which frame is decided here, once (docs/model.md). Answers are computed once, kept in float16 in the cache
-folder, and shared by all trainings on a machine.
+A teacher is a network (`tinyhd_lib.training.models`), maps on disk, or an ensemble of teachers. Which window gives the
+map of which frame is decided here (docs/model.md). Answers are computed once, kept in float16 in the cache folder, and
+shared by all trainings on a machine.
 """
 
 from collections.abc import Callable, Collection, Sequence
@@ -24,21 +24,21 @@ from tinyhd_lib.training.models import Answers, ForeignModel, OpenModel, open_mo
 from tinyhd_lib.training.recipe import Recipe, teacher_kind
 
 TIMINGS = {"aligned": 0, "published": -1}
-"""How many frames later than the frame itself the window ends that answers for it: the published code lets a teacher of
-single maps answer for the frame before, when it teaches M."""
+"""Offset, in frames, of the window's end from the frame whose map it gives: in the published code, when a single-output
+teacher teaches M models, the window ends one frame earlier."""
 
 _ANSWERS = Cache("answers")
-_CHUNK = 16  # windows that are kept as one entry, where each answers for one frame of a clip
+_CHUNK = 16  # windows per cache entry, where each window gives the map of one frame
 _KEPT = np.float16
 
 
 class Teacher:
-    """Somebody to learn from.
+    """The interface of a teacher.
 
     Attributes:
-        name: for people and records.
-        digest: changes when the answers may.
-        network: what it computes by, where features can be learnt from it.
+        name: for display and records.
+        digest: changes whenever the answers may change.
+        network: its network, if features can be distilled from it.
     """
 
     name: str
@@ -46,27 +46,27 @@ class Teacher:
     network: nn.Module | None = None
 
     def prepare(self, sources: Sequence[Source], clips: Sequence[Clip]) -> "Sequence[Callable[[], object]]":  # noqa: ARG002
-        """Return what is to be computed before these clips can be answered from the cache, as jobs."""
+        """Return jobs that compute the answers for these clips that are missing in the cache."""
         return []
 
     def size(self, clips: int) -> int:  # noqa: ARG002
-        """Return how many bytes the answers to so many different clips take in the cache."""
+        """Return how many bytes the answers for that many different clips take in the cache."""
         return 0
 
     def targets(self, source: Source, clip: Clip) -> Answers:
-        """Return what it says of a clip, (C, T, H, W) with T = 16, or T = 1 where one map stands for the clip."""
+        """Return the answers for a clip, (C, T, H, W) with T = 16, or T = 1 if they are for its last frame only."""
         raise NotImplementedError
 
 
 class WindowTeacher(Teacher):
-    """A window model as a teacher of whole clips, computed live or taken from the cache.
+    """A model of windows as a teacher of clips, computed live or read from the cache.
 
     Args:
-        model: what answers a window.
+        model: the model.
         timing: a name of `TIMINGS`.
-        single: whether the student wants the last frame only.
-        cache: whether answers are kept; else they are computed whenever they are asked for.
-        wanted: names of the answers that are learnt from, which are few beside all of D1's; all if None.
+        single: whether the student has a single output, for the last frame.
+        cache: whether answers are cached; else they are computed on every request.
+        wanted: names of the answers that have a loss term, since those of D1 are large; all if None.
     """
 
     def __init__(
@@ -81,7 +81,7 @@ class WindowTeacher(Teacher):
         self._chunk = 1 if model.multi or single else _CHUNK
 
     def windows(self, clip: Clip) -> list[Clip]:
-        """Return the windows that together answer for a clip: itself, or one that ends on each of its frames."""
+        """Return the windows that give a clip's answers: the clip itself, or one window for each of its frames."""
         if self._model.multi:
             return [clip]
         last = CLIP_FRAMES - 1
@@ -90,7 +90,7 @@ class WindowTeacher(Teacher):
         return [Clip(clip.video, start, clip.step, clip.flip) for start in starts]
 
     def prepare(self, sources: Sequence[Source], clips: Sequence[Clip]) -> "Sequence[Callable[[], object]]":
-        """See `Teacher`: a job an entry of the cache, in the order in which they are needed."""
+        """See `Teacher`: one job per cache entry, in the order in which they are needed."""
         if not self._cache:
             return []
         asked = ((sources[window.video], window) for clip in clips for window in self.windows(clip))
@@ -103,7 +103,7 @@ class WindowTeacher(Teacher):
         if not self._cache:
             return 0
         window = self._ask(np.zeros((CLIP_FRAMES, *INPUT_SIZE, 3), np.uint8))
-        # Clips of a model of single maps share their windows: there are as many as there are places for a clip.
+        # Clips of a single-output model share windows: there are as many windows as starts of clips.
         return clips * sum(values.size for values in window.values()) * np.dtype(_KEPT).itemsize
 
     def targets(self, source: Source, clip: Clip) -> Answers:
@@ -113,12 +113,12 @@ class WindowTeacher(Teacher):
         return {name: np.concatenate([answer[name] for answer in answers], axis=1) for name in answers[0]}
 
     def _ask(self, frames: Image) -> Answers:
-        """Return what is wanted of the model's answer to a window."""
+        """Return the wanted parts of the model's answer for a window."""
         answers = self._model(frames).items()
         return {name: each[:, self._last] for name, each in answers if self._wanted is None or name in self._wanted}
 
     def _answer(self, source: Source, window: Clip, read: dict[str, Answers]) -> Answers:
-        """Return the answer to a window; the entries that neighbours share are read once."""
+        """Return the answer for a window; cache entries that neighbouring windows share are read once."""
         if not self._cache:
             return self._ask(clip_frames(source, window))
         key = self._key(source, window)
@@ -134,7 +134,7 @@ class WindowTeacher(Teacher):
         return f"{kept}{last}/{source.digest}/{way}_{window.start // self._chunk}.npz"
 
     def _fill(self, source: Source, window: Clip, path: Path) -> None:
-        """Compute an entry of the cache."""
+        """Compute a cache entry."""
         if get_worker_info() is not None:  # the model is in another process
             place = _ANSWERS.path(self._key(source, window))
             raise BadInput(f"{place}: a teacher's answers are missing; the next epoch computes them anew")
@@ -147,7 +147,7 @@ class WindowTeacher(Teacher):
 
 
 class MapTeacher(Teacher):
-    """Maps on disk, as `find_maps` finds them: in a folder a video, as ``tinyhd generate --maps npz`` writes them."""
+    """Maps on disk, as `find_maps` finds them: one folder per video, as ``tinyhd generate --maps npz`` writes them."""
 
     def __init__(self, folder: Path) -> None:
         if not folder.is_dir():
@@ -174,7 +174,7 @@ class MapTeacher(Teacher):
 
 
 class Ensemble(Teacher):
-    """The mean of several teachers, of what all of them answer."""
+    """The mean of several teachers, over the answers that all of them have."""
 
     def __init__(self, members: Sequence[Teacher]) -> None:
         self.name = " + ".join(member.name for member in members)

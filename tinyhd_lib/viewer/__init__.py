@@ -1,4 +1,4 @@
-"""A viewer for Jupyter: saliency laid over a video, frame by frame."""
+"""A viewer for Jupyter: saliency maps over a video, frame by frame."""
 
 from tinyhd_lib.errors import refusing
 

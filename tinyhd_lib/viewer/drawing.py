@@ -1,4 +1,4 @@
-"""From settings to a picture: a video, its maps, and one frame of both drawn by the code that draws overlay videos."""
+"""Draw the viewer's picture for its settings: a frame with its maps, by the code that draws overlay videos."""
 
 import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -21,7 +21,7 @@ from tinyhd_lib.viewer.state import NORMALISATIONS, Settings, corners_at
 
 logger = logging.getLogger(__name__)
 
-_MOST_SAMPLED = 300  # frames that the bounds of a clip are taken from
+_MOST_SAMPLED = 300  # frames that a clip's bounds are computed from
 
 
 class Scene:
@@ -30,10 +30,10 @@ class Scene:
     Args:
         video: a video file or a folder of images.
         sources: of maps, by name, the main one first.
-        width: of pictures, at most; larger videos are scaled down.
+        width: maximum width of pictures; larger videos are scaled down.
 
     Raises:
-        BadInput: the video cannot be used, or a map source covers other frames than it has.
+        BadInput: the video cannot be used, or a map source has more frames than the video.
     """
 
     def __init__(self, video: Path, sources: Mapping[str, MapSource], width: int | None = 960) -> None:
@@ -44,12 +44,12 @@ class Scene:
         told = f"{longest}: maps of {most} frames, but {video} has {len(self.reader.times)}"
         if most > len(self.reader.times):
             raise BadInput(told)
-        if most < len(self.reader.times):  # not all of the video decodes, or not all of it is of interest
+        if most < len(self.reader.times):  # damaged in part, or only in part of interest
             logger.warning("%s; only the first ones are shown", told)
         self.clip_bounds = lru_cache(maxsize=None)(self._bounds_of_clip)
 
     def draw(self, settings: Settings) -> Image:
-        """Return the picture, (H, W, 3) RGB; (H, 2W, 3) side by side; as a grid, a tile a map."""
+        """Return the picture, (H, W, 3) RGB; (H, 2W, 3) side by side; as a grid, one tile per map."""
         if settings.view == "grid":
             tiles = [self.draw(replace(settings, view="overlay", source=name)) for name in self.sources]
             area = 1.78 * len(tiles) * tiles[0].shape[0] / tiles[0].shape[1]  # as js/src/tiles.ts has it
@@ -75,7 +75,7 @@ class Scene:
         return drawn
 
     def grey(self, name: str, settings: Settings, size: tuple[int, ...]) -> Image:
-        """Return (H, W) grey levels of a map, black where the frame has none."""
+        """Return the grey levels (H, W) of a map, black if the frame has none."""
         saliency = self.sources[name].map(settings.frame)
         if saliency is None:
             return np.zeros(size, np.uint8)
@@ -85,7 +85,7 @@ class Scene:
         return to_grey(saliency, size, bounds)
 
     def caption(self, settings: Settings) -> str:
-        """Say what is seen, in words: for those who read, and those who have it read to them."""
+        """Describe the picture in words, also for screen readers."""
         what = {
             "wipe": f"left {settings.source}, right {settings.other}",
             "difference": f"{settings.source} more (orange, +) or less (purple, -) than {settings.other}",
@@ -98,7 +98,7 @@ class Scene:
         return f"frame {settings.frame}, {time:.2f} s; {settings.view}: {shown}{missing}; {scale}"
 
     def _bounds_of_clip(self, name: str) -> Bounds:
-        """Return the extremes of a map source; of evenly spaced frames, if there are very many."""
+        """Return the extremes of a map source's values, over evenly spaced frames if there are very many."""
         source = self.sources[name]
         maps = (source.map(index) for index in range(0, source.count, max(1, source.count // _MOST_SAMPLED)))
         known = [own_bounds(saliency) for saliency in maps if saliency is not None]
@@ -106,15 +106,15 @@ class Scene:
 
 
 def peak_of(saliency: Map) -> tuple[float, float]:
-    """Return where a map is greatest: x and y of that pixel's middle, in parts of the width and height."""
+    """Return the maximum of a map: x and y of that pixel's centre, as fractions of width and height."""
     row, column = divmod(int(saliency.argmax()), saliency.shape[1])
     return (column + 0.5) / saliency.shape[1], (row + 0.5) / saliency.shape[0]
 
 
 def contact_sheet(scene: Scene, settings: Settings, moments: int = 8) -> Image:
-    """Return moments as they are drawn, each with its number and time, in rows of four: (H, W, 3) RGB.
+    """Return a contact sheet of drawn frames, each with its index and time, in rows of four: (H, W, 3) RGB.
 
-    They are evenly spaced; in a long video at the nearest key frames, which need no others to be decoded.
+    They are evenly spaced; in a long video the nearest key frames are taken, which decode fastest.
     """
     count = scene.reader.count
     known = [key for key in scene.reader.keys if key < count]
@@ -127,26 +127,26 @@ def contact_sheet(scene: Scene, settings: Settings, moments: int = 8) -> Image:
 
 
 def _labelled(picture: Image, text: str) -> Image:
-    """Return a picture after a text was written into its upper left corner."""
+    """Write a text into a picture's upper left corner, and return the picture."""
     write(picture, text, (6, 18), scale=0.5, width=1)
     return picture
 
 
 def _in_rows(pictures: Iterable[Image], columns: int) -> Image:
-    """Return pictures of one size as one, with so many in a row."""
+    """Return pictures of equal size as one, in rows of ``columns``."""
     each = list(pictures)
     each += [np.full_like(each[0], 255)] * (-len(each) % columns)
     return np.vstack([np.hstack(each[row : row + columns]) for row in range(0, len(each), columns)])
 
 
 def write_video(scene: Scene, shown: Sequence[Settings], path: Path, frames: Sequence[int]) -> Iterator[int]:
-    """Write a video of the clip as it is drawn, with its sound; yield how many frames are done, after each.
+    """Write a video of the drawn frames, with sound; yield the number of frames done, after each.
 
     Args:
-        scene: what is shown.
-        shown: how, once for each picture of a row.
-        path: of the .mp4; it appears when it is whole.
-        frames: which ones.
+        scene: the video with its maps.
+        shown: settings of each of the pictures that are shown side by side.
+        path: of the .mp4; it is written atomically.
+        frames: their indices, in order.
     """
     times = scene.reader.times
     with VideoWriter(path, scene.reader.rate, scene.video, sound_from=times[frames[0]]) as writer:
@@ -157,7 +157,7 @@ def write_video(scene: Scene, shown: Sequence[Settings], path: Path, frames: Seq
 
 
 def as_html(scene: Scene, settings: Settings) -> str:
-    """Return a sheet of moments as HTML that needs nothing else."""
+    """Return a contact sheet as self-contained HTML."""
     caption = escape(scene.caption(settings))
     sheet = as_address(as_jpeg(contact_sheet(scene, settings)), "jpeg")
     picture = f'<img alt="moments; {caption}" src="{sheet}" style="max-width:100%">'

@@ -1,4 +1,4 @@
-"""Viewers as a page that needs nothing else: videos, maps, gaze and the code that draws them in one file."""
+"""Viewers as a self-contained page: videos, maps, gaze and the code that draws them in one file."""
 
 import base64
 import json
@@ -23,13 +23,13 @@ _DISTRUSTED = "Trust this notebook to see the viewer here: Trust Notebook, in th
 
 
 class Shown(NamedTuple):
-    """A viewer as a page takes it.
+    """The content of a viewer for a page.
 
     Attributes:
         scene: its video and maps.
-        parts: what is sent of them.
-        settings: what it shows at first.
-        video: makes the one that is played; called when the maps on the picture leave room for it.
+        parts: their data for the browser.
+        settings: its initial settings.
+        video: makes the browser's video; only called if the maps that are shown leave room for it.
     """
 
     scene: Scene
@@ -39,30 +39,30 @@ class Shown(NamedTuple):
 
 
 class TooLargeError(Exception):
-    """There is no room for what cannot be left out."""
+    """The parts that cannot be left out exceed the allowed size."""
 
 
 def page(viewers: Sequence[Shown], most_bytes: float = math.inf) -> str:
-    """Return an HTML page of viewers, in as many columns as it is wide enough for.
+    """Return an HTML page of viewers, in as many columns as fit its width.
 
     Args:
         viewers: in their order.
-        most_bytes: that they may take together, each as much as every other. Map sources that are not on the picture
-            are left out where it would be more.
+        most_bytes: their largest size together, in equal shares. Map sources that are not shown at first are left out
+            if they exceed it.
 
     Raises:
-        TooLargeError: it would be more all the same.
+        TooLargeError: it would be larger all the same.
     """
     content = json.dumps([_content(each, most_bytes / len(viewers)) for each in viewers]).replace("<", "\\u003c")
     return Template(_PAGE).substitute(title=escape(titles(viewers)), style=STYLE, script=SCRIPT, content=content)
 
 
 def stand_in(viewers: Sequence[Shown], *, is_page: bool) -> str:
-    """Return what stands in for viewers in a cell: a page, or sheets of moments.
+    """Return the replacement of viewers in a cell without a kernel: a page, or contact sheets.
 
     Args:
         viewers: in their order.
-        is_page: whether it may be a page; one that would be too large is sheets all the same.
+        is_page: whether it may be a page; if that would be too large, contact sheets are returned all the same.
     """
     with suppress(TooLargeError):
         if is_page:
@@ -71,23 +71,23 @@ def stand_in(viewers: Sequence[Shown], *, is_page: bool) -> str:
 
 
 def framed(html: str, title: str) -> str:
-    """Return a page as an element of another page, as high as it is.
+    """Return a page as an iframe for another page.
 
-    The words in it are what is left where Jupyter takes elements out, as it does in a notebook that is not trusted.
+    The text in it is what remains if Jupyter removes the element, as it does in a notebook that is not trusted.
     """
     title, html = escape(title), escape(html)
     return f'<iframe title="{title}" srcdoc="{html}" width="100%" height="900" allowfullscreen>{_DISTRUSTED}</iframe>'
 
 
 def _content(shown: Shown, most_bytes: float) -> dict[str, Any]:
-    """Return a viewer as js/src/host.ts reads it.
+    """Return a viewer's content for js/src/host.ts.
 
     Raises:
-        TooLargeError: it takes more than so many bytes.
+        TooLargeError: it exceeds ``most_bytes``.
     """
 
     def add(keys: Iterable[Key], part: Callable[[str, str, int], bytes] = shown.parts.part) -> None:
-        """Keep the parts of these keys, or, as soon as they take more room than there is, none of them."""
+        """Add the parts of these keys, or none of them if they exceed the room that is left."""
         found, room = {}, most_bytes - sum(map(len, kept.values()))
         for kind, name, index in keys:
             found[f"{kind}|{name}|{index}"] = text = base64.b64encode(part(kind, name, index)).decode()
@@ -113,7 +113,7 @@ def _content(shown: Shown, most_bytes: float) -> dict[str, Any]:
 
 
 def _common(parts: Parts, settings: Settings) -> Iterator[Key]:
-    """Yield the keys of what every viewer shows."""
+    """Yield the keys of the parts that every viewer needs."""
     yield "times", "", 0
     yield "still", "", settings.frame
     yield from (("colours", name, 0) for name in dict.fromkeys([*COLORMAPS, settings.colormap, "PuOr_r"]))
@@ -121,7 +121,7 @@ def _common(parts: Parts, settings: Settings) -> Iterator[Key]:
 
 
 def _of_source(parts: Parts, name: str) -> Iterator[Key]:
-    """Yield the keys of a map source."""
+    """Yield the keys of the parts of a map source."""
     yield from (("maps", name, chunk) for chunk in range(parts.chunks))
     yield "bounds", name, 0
     yield from (("trace", f"{strip}@{name}", 0) for strip in parts.strips if strip not in (*parts.shared, *OF_MAPS))
@@ -130,5 +130,5 @@ def _of_source(parts: Parts, name: str) -> Iterator[Key]:
 
 
 def titles(viewers: Sequence[Shown]) -> str:
-    """Return what the videos are called."""
+    """Return the names of the videos."""
     return ", ".join(each.scene.video.stem for each in viewers)

@@ -1,8 +1,8 @@
-"""What the browser is sent of a video and its maps, part by part; js/src/parts.ts reads it.
+"""The data of a video and its maps for the browser, part by part; js/src/parts.ts reads them.
 
-The video is H.264 in fragments, which a browser plays from any frame on; it is made once and kept in the cache. Every
-video takes this way, those that a browser would play as they are too: its frames are then the ones that the model saw,
-upright, at their own times, and small enough to be sent to a notebook while it plays.
+The video is fragmented H.264, which a browser plays from any frame on; it is made once and cached. Every video is
+re-encoded, even if a browser could play it directly: its frames are then those that the model got, upright, at their
+own times, and small enough to be sent to a notebook while it plays.
 """
 
 import json
@@ -35,12 +35,12 @@ from tinyhd_lib.viewer.state import COLORMAPS, COMPARING_VIEWS, NORMALISATIONS, 
 
 KINDS = ("times", "maps", "points", "trace", "bounds", "colours", "still", "video")
 CHUNK = 64
-"""Frames of a part, of the video and of everything else."""
+"""Frames per part, of the video and of everything else."""
 
 _WIDEST_MAP = 320
-_MOST_LOOKED_AT = 400  # frames of a video: a timeline has no more pixels
+_MOST_LOOKED_AT = 400  # frames of a video that are scored: a timeline has no more pixels
 _COARSE = (64, 48)
-_FRAGMENT = 16  # frames of the browser's video between two that can be sought
+_FRAGMENT = 16  # frames of the browser's video from one seek point to the next
 _WIDEST_VIDEO = 1280
 _CACHE = Cache("videos", version=3, most_bytes=4 * 2**30)
 
@@ -50,16 +50,16 @@ class Parts:
 
     Args:
         scene: the video and its maps.
-        scores: more values over time, by name.
-        gaze: the name of the map source that knows where people looked, None without.
+        scores: further values over time, by name.
+        gaze: the name of the map source with ground truth, None without.
 
     Attributes:
         video: for the browser; None until it is made.
-        trace: from a strip and a map source ("" where it is the same for all) to values over time, (frames,) float64,
-            NaN where they are not known; each is computed once.
-        chunks: how many there are.
-        strips: what can be drawn over time.
-        shared: those of them that are the same for all maps.
+        trace: function of a strip and a map source ("" if it is the same for all) that returns values over time,
+            (frames,) float64, NaN where unknown; each is computed once.
+        chunks: number of chunks of `CHUNK` frames.
+        strips: names of the values that can be drawn over time.
+        shared: the strips that are the same for all map sources.
     """
 
     def __init__(self, scene: Scene, scores: dict[str, Map], gaze: str | None) -> None:
@@ -146,11 +146,11 @@ class Parts:
 
 
 def packed_maps(maps: list[Map | None]) -> bytes:
-    """Return maps as the browser reads them: 8 bits between each map's own extremes, without loss from there on.
+    """Return maps in the browser's format: 8 bits between each map's own extremes, compressed without further loss.
 
-    The head holds rows, columns and frames (16 bits each) and of every frame its lowest and greatest value, the place
-    of the latter, and the mean value of the pixels at level 0 (32-bit floats; NaN without a map). The levels follow as
-    differences to the frame before, of these as differences to the pixel on the left, deflated: about 9 KB a frame of
+    The head holds rows, columns and frames (16 bits each) and, for every frame, its least and greatest value, the
+    position of the latter, and the mean value of the pixels at level 0 (32-bit floats; NaN without a map). The levels
+    follow, deflated, as differences to the previous frame and then to the pixel on the left: about 9 KB per frame of
     192x256.
     """
     shape = next((narrowed(saliency, _WIDEST_MAP).shape for saliency in maps if saliency is not None), (1, 1))
@@ -166,7 +166,7 @@ def packed_maps(maps: list[Map | None]) -> bytes:
 
 
 def motion(reader: VideoReader) -> Map:
-    """Return how much a video changes from frame to frame: the mean change of a pixel, in grey levels of 255.
+    """Return a video's change from frame to frame: the mean absolute change of a pixel, in grey levels of 0 to 255.
 
     Returns:
         (frames,) float64, NaN for the first.
@@ -175,10 +175,10 @@ def motion(reader: VideoReader) -> Map:
 
 
 def cuts(reader: VideoReader) -> Map:
-    """Return how unlike a frame's colours are to those of the frame before: high where the video is cut.
+    """Return the distance of each frame's colour histogram to that of the frame before: high at cuts.
 
     Returns:
-        (frames,) float64, likewise: the part of the pixels that would need another colour of 512, 0 to 1.
+        (frames,) float64, likewise: the fraction of pixels that change between the histogram's 512 colours, 0 to 1.
     """
     changes = _changes(reader, lambda image: np.bincount((image >> 5).reshape(-1, 3) @ (64, 8, 1), minlength=512))
     return changes / 2 / np.prod(_COARSE)
@@ -189,7 +189,7 @@ def score(source: MapSource, observers: MapSource | None, metric: str) -> Map:
 
     Args:
         source: of the maps.
-        observers: who looked.
+        observers: the map source with ground truth.
         metric: ``"NSS"`` or ``"CC"``.
 
     Returns:
@@ -210,32 +210,32 @@ def score(source: MapSource, observers: MapSource | None, metric: str) -> Map:
 
 OF_GAZE = ("NSS", "CC")
 OF_MAPS = ("map change", "map spread", "peak from centre")
-"""What maps alone tell, which js/src/map_traces.ts computes."""
+"""Strips that follow from the maps alone, which js/src/map_traces.ts computes."""
 
 OF_VIDEO = {"motion": motion, "cuts": cuts}
 UNITS = {"motion": "grey levels a pixel", "cuts": "of the colours change"}
 
 
 def _changes(reader: VideoReader, told: Callable[[Image], Map]) -> Map:
-    """Return the sum of how much each number changes that is told of a small picture of every frame."""
+    """Return the sum of absolute changes from frame to frame of the features that ``told`` computes of each."""
     images = (cv2.resize(frame.image, _COARSE, interpolation=cv2.INTER_AREA) for frame in read_frames(reader.path))
     every = [told(image).astype(np.int32) for image in islice(images, reader.count)]
     return np.array([np.nan, *(np.abs(after - before).sum() for before, after in pairwise(every))], float)
 
 
 class BrowserVideo(NamedTuple):
-    """A fragmented mp4 and where its parts lie.
+    """A fragmented mp4 with the positions of its parts.
 
     Attributes:
         path: of the file.
-        starts: where the head begins that describes all chunks, where each of them does, and where the last one ends.
+        starts: byte offsets of the head, of each chunk, and of the end of the last one.
     """
 
     path: Path
     starts: list[int]
 
     def part(self, chunk: int) -> bytes:
-        """Return the bytes of a chunk of frames; -1 for the head.
+        """Return the bytes of a chunk of frames, or of the head for -1.
 
         Raises:
             IndexError: there is no such chunk.
@@ -247,12 +247,12 @@ class BrowserVideo(NamedTuple):
 
 
 def browser_video(reader: VideoReader, width: int, told: Callable[[int, int], None]) -> BrowserVideo:
-    """Return a video for browsers, with its sound; made if it is not in the cache.
+    """Return a video for browsers, with its sound, from the cache; it is made if it is missing there.
 
     Args:
         reader: of the video.
-        width: of its pictures, at most.
-        told: called with the number of frames that are done, and that of all.
+        width: maximum width of its pictures.
+        told: called with the number of frames that are done, and the number of all frames.
     """
 
     def write(path: Path) -> None:
@@ -267,11 +267,11 @@ def browser_video(reader: VideoReader, width: int, told: Callable[[int, int], No
 
 
 def _parsed(path: Path) -> BrowserVideo:
-    """Find the chunks of a fragmented mp4: boxes of a length and a name of four bytes each."""
+    """Find the chunks of a fragmented mp4, whose boxes begin with a length and a name of four bytes each."""
     starts, at = [], 0
     with path.open("rb") as file:
         while box := file.read(8):
-            if box[4:] in {b"moof", b"mfra"}:  # fragments, and what follows the last of them
+            if box[4:] in {b"moof", b"mfra"}:  # fragments, and the index after the last of them
                 starts.append(at)
             at += int.from_bytes(box[:4])
             file.seek(at)

@@ -1,4 +1,4 @@
-"""Where a viewer's maps come from: files, arrays, the gaze of observers, or a model that is asked once."""
+"""Sources of a viewer's maps: files, arrays, the gaze of observers, or a model, whose maps are cached."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -27,15 +27,15 @@ _CACHE = Cache("viewer", version=3, most_bytes=4 * 2**30)
 
 @dataclass(frozen=True)
 class MapSource:
-    """The maps of a video; its functions take the number of a frame.
+    """The maps of a video; its functions take the index of a frame.
 
     Attributes:
-        count: how many frames it covers, with gaps or without.
-        map: gives a frame's map (h, w) float32, None where it has none.
-        points: gives where people looked, (n, 3) observer, x and y in parts of width and height; none if nobody knows.
-            The observer is -1 where it is not known who looked.
-        truth: gives where people looked as maps; None if that is not known.
-        observers: numbers of those who looked, where that is known.
+        count: number of frames that it covers, some of which may lack a map.
+        map: returns a frame's map (h, w) float32, None if it has none.
+        points: returns a frame's gaze points (n, 3): observer, and x and y as fractions of width and height; empty if
+            unknown. The observer is -1 if unknown.
+        truth: returns a frame's ground truth, None if unknown.
+        observers: numbers of the observers, if known.
     """
 
     count: int
@@ -46,15 +46,15 @@ class MapSource:
 
 
 Maps = str | Path | Map | Video | MapSource
-"""A folder of map files, the name or path of weights, an array (n, h, w), or a data set's video for people's gaze."""
+"""A folder of map files, the name or path of weights, an array (n, h, w), or a data set's video for its gaze."""
 
 
 def open_maps(maps: Maps, video: Path) -> MapSource:
     """Return the source of some maps.
 
     Args:
-        maps: see `Maps`; weights are asked for the whole video, once, and their maps kept in the cache.
-        video: whose maps they are.
+        maps: see `Maps`; with weights, the maps of the whole video are computed once, and cached.
+        video: the video of the maps.
 
     Raises:
         BadInput: the maps cannot be used.
@@ -68,12 +68,12 @@ def open_maps(maps: Maps, video: Path) -> MapSource:
     if Path(maps).is_dir():
         return _of_folder(Path(maps), video)
     source = foreign_runtime(maps) or model_source(maps)
-    frames, what = _told(video, source.spec.label), f"fused {source.sampling}"
+    frames, what = _with_bar(video, source.spec.label), f"fused {source.sampling}"
     return _of_array(_kept(video, what, source.digest, lambda: (each.map for each in predict(frames, maps))))
 
 
 def open_decoders(video: Path, weights: str | Path) -> dict[str, MapSource]:
-    """Return what each of a model's decoders gives for every frame, D1's four maps one by one; computed once.
+    """Return the maps of each of a model's decoders, D1's four maps as one source each; computed once, and cached.
 
     Raises:
         BadInput: the video or the weights cannot be used.
@@ -87,10 +87,10 @@ def open_decoders(video: Path, weights: str | Path) -> dict[str, MapSource]:
 
 
 def _of_gaze(video: Video) -> MapSource:
-    """Return where people looked in a video of a data set.
+    """Return the ground truth of a data set's video as a map source.
 
     Raises:
-        BadInput: that is not known.
+        BadInput: it has none.
     """
     if not video.has_truth:
         raise BadInput(f"{video.name}: nothing is known of where people looked in it")
@@ -115,7 +115,7 @@ def _of_gaze(video: Video) -> MapSource:
 
 
 def _of_array(maps: Map) -> MapSource:
-    """Return maps (n, h, w) in memory, or mapped into it.
+    """Return an array (n, h, w), in memory or memory-mapped, as a map source.
 
     Raises:
         BadInput: the array holds something else.
@@ -126,12 +126,12 @@ def _of_array(maps: Map) -> MapSource:
 
 
 def _of_folder(folder: Path, video: Path) -> MapSource:
-    """Return map files, as `predict` and others write them: in a folder, or in the one of this video's name within it.
+    """Return map files, as `predict` and others write them, in a folder or its subfolder named like the video.
 
-    A file whose name is a number is that frame's, from 0, or from 1 if none is called 0; others are taken in order.
+    Files named by numbers are matched with frames from 0, or from 1 if none is called 0; others are taken in order.
 
     Raises:
-        BadInput: there are no map files; later, where one cannot be read.
+        BadInput: there are no map files; later, if one cannot be read.
     """
     own = folder / (video.name if video.is_dir() else video.stem)
     place = own if own.is_dir() else folder
@@ -148,7 +148,7 @@ def _of_folder(folder: Path, video: Path) -> MapSource:
 
 
 def _kept(video: Path, what: str, digest: str, compute: Callable[[], Iterable[Map]]) -> Map:
-    """Return what is computed of each frame, (n, ...) float16: from the cache, once it is there."""
+    """Return the maps of each frame, (n, ...) float16, memory-mapped from the cache; computed if they are missing."""
     key = digest_of(what, fingerprint(source_files(video)), digest)
     place = _CACHE.file(key, lambda path: write_array(path, (maps.astype(np.float16) for maps in compute())))
     return np.load(place, mmap_mode="r")
@@ -159,7 +159,7 @@ def _side_maps(video: Path, weights: str | Path) -> Iterator[Map]:
     from tinyhd_lib.training.models import open_model
 
     model, spec = open_model(str(weights), "openvino"), model_source(weights).spec
-    small = (seen(frame.image, "whole") for frame in _told(video, model.name))
+    small = (seen(frame.image, "whole") for frame in _with_bar(video, model.name))
     for window in looks(small, spec, Sampling.published(spec).every):
         outputs = model(np.stack(window.clip))
         for index in window.owned:
@@ -167,6 +167,6 @@ def _side_maps(video: Path, weights: str | Path) -> Iterator[Map]:
             yield np.concatenate(maps)
 
 
-def _told(video: Path, label: str) -> Iterator[Frame]:
-    """Yield a video's frames, with a bar that tells how many are done."""
+def _with_bar(video: Path, label: str) -> Iterator[Frame]:
+    """Yield a video's frames, with a progress bar."""
     yield from tqdm(read_frames(video), desc=f"{label} on {video.name}", total=count_frames_in(video))

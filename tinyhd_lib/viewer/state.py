@@ -1,4 +1,4 @@
-"""Everything that decides what a viewer shows, as one value that JSON can hold, and the file that it is kept in."""
+"""The settings of a viewer as one JSON-ready value, and the state from which a view can be restored."""
 
 import json
 from collections.abc import Mapping
@@ -14,10 +14,10 @@ from tinyhd_lib.errors import BadInput, refusing
 from tinyhd_lib.prediction.options import Drawing
 
 VERSION = 3
-"""Of a state."""
+"""Version of the format of a state."""
 
 COMPARING_VIEWS = ("wipe", "difference", "grid")
-"""Views that hold the map against another one, or all against each other."""
+"""Views that compare the map with another one, or show all maps."""
 
 VIEWS = ("overlay", "side-by-side", "map", "contours", *COMPARING_VIEWS)
 NORMALISATIONS = {
@@ -26,7 +26,7 @@ NORMALISATIONS = {
     "raw": "no saliency is black, the most of the clip is white",
 }
 COLORMAPS = ("inferno", "magma", "viridis", "cividis", "gray")
-"""Those offered: perceptually even, and readable for the colour-blind."""
+"""Colour maps that are offered: perceptually uniform, and readable for the colour-blind."""
 
 SPEEDS = (0.25, 0.5, 1.0, 2.0)
 
@@ -39,28 +39,28 @@ class Settings:
         frame: its number, from 0.
         view: one of `VIEWS`.
         source: the name of the map source.
-        other: the name of the one that it is held against, where a view does that.
+        other: the name of the map source to compare with, in views that do so.
         alpha: opacity of an overlay, 0 to 1.
-        floor: part of white below which it is transparent, 0 to less than 1.
+        floor: grey level, as a fraction of white, below which it is transparent, 0 to less than 1.
         colormap: a matplotlib colour map.
         normalise: one of `NORMALISATIONS`.
         points: whether gaze points are marked.
-        trail: for how many seconds the way of a gaze stays.
-        observer: the number of the one whose gaze is marked; -1 for everybody's.
-        peak: whether the most salient pixel is.
-        border: of a wipe, 0 (left) to 1.
-        speed: of the video, 1 as filmed.
-        loop: whether it begins again at its end.
-        strips: the names of what is drawn over time.
+        trail: seconds for which the trail of gaze points stays visible.
+        observer: number of the observer whose gaze is marked; -1 for all.
+        peak: whether the most salient pixel is marked.
+        border: position of the border in a wipe, 0 (left) to 1.
+        speed: of playback, 1 as filmed.
+        loop: whether playback repeats.
+        strips: names of the values that are drawn over time.
         start: the first frame of the range that is played and exported.
         stop: its last frame; -1 for the video's last.
-        group: viewers of one page that have the same one go through time together.
+        group: viewers of the same group on a page play in step.
         notes: ``{"frame": number, "text": words}`` each.
         regions: ``{"name": words, "keys": [{"frame": number, "points": [[x, y], ...]}, ...]}`` each: polygons, x and y
-            in parts of the width and height, that go straight from one key frame to the next.
+            as fractions of width and height, interpolated linearly between key frames.
 
     Raises:
-        BadInput: a value is none of these.
+        BadInput: a value is invalid.
     """
 
     frame: int = 0
@@ -97,7 +97,7 @@ class Settings:
         with refusing(f"regions {self.regions}: {needed}", KeyError, TypeError, ValueError):
             for region in self.regions:
                 corners_at(region, self.frame)
-        self.drawing  # noqa: B018  # refuses what it cannot be
+        self.drawing  # noqa: B018  # refuses invalid values
 
     @property
     def drawing(self) -> Drawing:
@@ -107,11 +107,11 @@ class Settings:
 
 
 def corners_at(region: dict[str, Any], frame: int) -> Map:
-    """Return where the corners of a region are at a frame, (n, 2) of x and y in parts of the width and height.
+    """Return the corners of a region at a frame, (n, 2): x and y as fractions of width and height.
 
     Raises:
         KeyError: it has no name, or no keys; a key has no frame, or no points.
-        ValueError: its keys have unlike points, or points far outside, as pixels would be.
+        ValueError: its keys differ in their number of points, or points are far outside, as pixel coordinates would be.
     """
     keys = sorted(region["keys"], key=lambda key: key["frame"])
     corners = np.array([key["points"] for key in keys], np.float64).reshape(len(keys), -1, 2)
@@ -121,7 +121,7 @@ def corners_at(region: dict[str, Any], frame: int) -> Map:
 
 
 def as_state(video: Any, maps: Mapping[str, Any], decoders: Any, scores: Mapping[str, Map]) -> dict[str, Any]:
-    """Return what a viewer is made of, JSON-ready; maps in memory are named, not kept."""
+    """Return the arguments of a viewer, JSON-ready; maps in memory are only stored by name."""
     return {
         "version": VERSION,
         "video": _as_json(video),
@@ -132,18 +132,18 @@ def as_state(video: Any, maps: Mapping[str, Any], decoders: Any, scores: Mapping
 
 
 State = str | Path | Mapping[str, Any]
-"""What `as_state` gives, with its ``settings``; or a file of that."""
+"""The result of `as_state` with its ``settings``, or a JSON file of it."""
 
 
 def read_state(state: State, maps: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the arguments of the viewer that a state was taken of.
+    """Return the arguments of the viewer of a state.
 
     Args:
         state: see `State`.
-        maps: those that were only in memory, by name.
+        maps: the maps that were only in memory, by name.
 
     Raises:
-        BadInput: it is no state, or needs maps that are not given.
+        BadInput: it is no state, or it needs maps that are not given.
         OSError: the file cannot be read.
     """
     with refusing("state: not the state of a viewer", json.JSONDecodeError, KeyError, TypeError):
@@ -160,12 +160,12 @@ def read_state(state: State, maps: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def known_values(values: Map) -> list[float | None]:
-    """Return numbers as JSON has them: None for those that are not known."""
+    """Return numbers for JSON, with None for NaN."""
     return [None if np.isnan(value) else float(value) for value in values]
 
 
 def _as_json(source: Any) -> Any:
-    """Return what a state says of a video or of maps: a path, the name of weights, or a video of a data set."""
+    """Return the JSON value of a video or of maps: a path, a name of weights, or a data set's video; else None."""
     if isinstance(source, Video):
         return source.as_json()
     if not isinstance(source, str | Path):

@@ -1,12 +1,12 @@
-"""The viewer: drawn and played by the browser, with its settings, data and exports here.
+"""The viewer widget: the browser draws and plays; settings, data and exports are here.
 
     viewer = SaliencyViewer("video.mp4")  # the default model's maps; a folder, array or other model as second argument
     viewer  # as a cell's last line
     viewer.frame = 120
     viewer.observe(print, "frame")
 
-The browser asks for parts (`tinyhd_lib.viewer.parts`) as they are needed. Where no kernel answers (an executed
-notebook, an exported page), a page with everything in it, or a sheet of moments, stands in.
+The browser requests parts (`tinyhd_lib.viewer.parts`) as they are needed. Without a kernel (in an executed notebook, or
+an exported page), a self-contained page or a contact sheet is shown instead.
 """
 
 import json
@@ -42,21 +42,21 @@ class InCell(DOMWidget):  # type: ignore[misc]
     """A widget of one viewer or of several.
 
     Attributes:
-        interactive: whether the cell shows the widget alone (True), the page alone (False), or what its reader needs
-            (None): the page where a program executes the notebook, else the widget, with a sheet of moments for when
+        interactive: whether the cell shows the widget alone (True), the page alone (False), or the one that fits
+            (None): the page if a program executes the notebook, else the widget, with a contact sheet for later, when
             its kernel is gone.
-        out: folder of what is exported.
+        out: folder of exported files.
     """
 
     interactive: bool | None = None
     out = Path()
 
     def viewers(self) -> list[Shown]:
-        """Return what is shown."""
+        """Return the viewers that are shown."""
         raise NotImplementedError
 
     def save_html(self, path: str | Path | None = None) -> Path:
-        """Write what is shown as one page that opens anywhere, without Python; answers where.
+        """Write the viewers as one self-contained page, which needs no Python; return its path.
 
         Raises:
             OSError: it cannot be written.
@@ -65,7 +65,7 @@ class InCell(DOMWidget):  # type: ignore[misc]
         return self._written(path, f"{name}.html", page(self.viewers()).encode())
 
     def _repr_mimebundle_(self, **kwargs: Any) -> Any:
-        """Return what the notebook shows: the widget, and what stands in for it where no kernel answers."""
+        """Return the cell's output: the widget, and its replacement for when there is no kernel."""
         is_live = _is_watched() if self.interactive is None else self.interactive
         bundle: Any = super()._repr_mimebundle_(**kwargs) if is_live else {}
         data = bundle[0] if isinstance(bundle, tuple) else bundle
@@ -85,9 +85,9 @@ class InCell(DOMWidget):  # type: ignore[misc]
 
 
 def _is_watched() -> bool:
-    """Return whether somebody sits at the notebook: programs that execute one let no cell ask for input.
+    """Return whether a person uses the notebook: programs that execute notebooks do not allow cells to ask for input.
 
-    Voila is one, too, but executes it for somebody.
+    Voila is such a program, but executes the notebook for a person.
     """
     message: Any = getattr(get_ipython(), "get_parent", dict)()
     is_voila = os.environ.get("SERVER_SOFTWARE", "").startswith("voila/")
@@ -103,22 +103,22 @@ _WithSettings: Any = type("_WithSettings", (anywidget.AnyWidget,), dict(_TRAITS)
 
 
 class SaliencyViewer(InCell, _WithSettings):  # type: ignore[misc]
-    """Saliency laid over a video.
+    """Saliency maps over a video.
 
-    Every entry of `Settings` is a trait: set it (``viewer.frame = 120``), or observe it. Keys act while the viewer has
-    the focus; ``?`` lists them.
+    Every entry of `Settings` is a trait: set it (``viewer.frame = 120``), or observe it. Keyboard shortcuts work while
+    the viewer has the focus; ``?`` lists them.
 
     Args:
-        video: a video file, a folder of images, or a video of a data set, with where people looked.
+        video: a video file, a folder of images, or a video of a data set, whose gaze is then shown, too.
         maps: its maps (`Maps`), or several by name, the main one first.
-        decoders: weights whose decoders' maps are to be looked at as well.
-        scores: values by name, one a frame, such as a metric, to be drawn over time.
-        out: folder of what is exported.
-        width: of the picture, at most; exports have the video's own.
-        interactive: whether the cell shows the widget alone (True), the page alone (False), or what its reader needs
-            (None): the page where a program executes the notebook, else the widget, with a sheet of moments for when
+        decoders: weights whose decoders' maps are to be shown as well.
+        scores: values by name, one per frame, such as a metric, to be drawn over time.
+        out: folder of exported files.
+        width: maximum width of the picture; exports have the video's own.
+        interactive: whether the cell shows the widget alone (True), the page alone (False), or the one that fits
+            (None): the page if a program executes the notebook, else the widget, with a contact sheet for later, when
             its kernel is gone.
-        settings: entries of `Settings` to begin with.
+        settings: initial entries of `Settings`.
 
     Raises:
         BadInput: the video, the maps, the scores or a setting cannot be used.
@@ -167,20 +167,20 @@ class SaliencyViewer(InCell, _WithSettings):  # type: ignore[misc]
 
     @property
     def settings(self) -> Settings:
-        """Return what is shown, as one value."""
+        """Return the current settings as one value."""
         return Settings(**{name: getattr(self, name) for name in _TRAITS})
 
     @property
     def frames(self) -> int:
-        """Return how many there are."""
+        """Return the number of frames."""
         return self._scene.reader.count
 
     def picture(self) -> Image:
-        """Return what is shown, (H, W, 3) RGB at the video's own size."""
+        """Return the current picture, (H, W, 3) RGB at the video's own size."""
         return self._whole().draw(self.settings)
 
     def save_frame(self, path: str | Path | None = None) -> Path:
-        """Write what is shown as a PNG at the video's own size; answers where.
+        """Write the current picture as a PNG at the video's own size; return its path.
 
         Raises:
             OSError: it cannot be written.
@@ -188,7 +188,7 @@ class SaliencyViewer(InCell, _WithSettings):  # type: ignore[misc]
         return self._written(path, f"{self._stem}_{self.frame}.png", as_png(self.picture()))
 
     def save_sheet(self, path: str | Path | None = None) -> Path:
-        """Write evenly spaced moments as they are shown as one PNG; answers where.
+        """Write a contact sheet of evenly spaced frames, drawn with the current settings, as a PNG; return its path.
 
         Raises:
             OSError: it cannot be written.
@@ -196,11 +196,11 @@ class SaliencyViewer(InCell, _WithSettings):  # type: ignore[misc]
         return self._written(path, f"{self._stem}_moments.png", as_png(contact_sheet(self._scene, self.settings)))
 
     def save_video(self, path: str | Path | None = None, sources: Sequence[str] = ()) -> Path:
-        """Write the chosen range as it is shown as an mp4 at the video's own size; answers where.
+        """Write the chosen range, drawn with the current settings, as an mp4 at the video's own size; return its path.
 
         Args:
             path: of the video; named after the video and the view if None.
-            sources: names of map sources to be shown side by side, instead of the one that is.
+            sources: names of map sources to show side by side, instead of the current one.
 
         Raises:
             BadInput: there is no map of that name.
@@ -219,7 +219,7 @@ class SaliencyViewer(InCell, _WithSettings):  # type: ignore[misc]
         return place
 
     def save_state(self, path: str | Path | None = None) -> Path:
-        """Write the state as JSON, from which `from_state` makes the same view; answers where.
+        """Write the state as JSON, from which `from_state` restores the view; return its path.
 
         Raises:
             OSError: it cannot be written.
@@ -227,26 +227,26 @@ class SaliencyViewer(InCell, _WithSettings):  # type: ignore[misc]
         return self._written(path, f"{self._stem}_view.json", json.dumps(self.state(), indent=2).encode())
 
     def state(self) -> dict[str, Any]:
-        """Return what makes this view again: video, maps, settings; maps in memory are named, not kept."""
+        """Return the state that restores this view: video, maps, settings; maps in memory are only stored by name."""
         return {**self._again, "settings": asdict(self.settings)}
 
     @classmethod
     def from_state(cls, state: State, maps: Mapping[str, Maps] | None = None, **changes: Any) -> Self:
-        """Return the view of a state.
+        """Restore the view of a state.
 
         Args:
-            state: what `state` gives, or the file that `save_state` writes.
-            maps: those that were only in memory, by name.
+            state: the result of `state`, or the file that `save_state` writes.
+            maps: the maps that were only in memory, by name.
             changes: other arguments of a viewer, such as ``out``.
 
         Raises:
-            BadInput: it is no state, or what it names is not there.
+            BadInput: it is no state, or files that it names are missing.
             OSError: the file cannot be read.
         """
         return cls(**(read_state(state, maps or {}) | changes))
 
     def viewers(self) -> list[Shown]:
-        """Return what is shown."""
+        """Return this viewer as a list."""
         video = partial(self._browser_video, min(_PAGE_WIDTH, self._width))
         return [Shown(self._scene, self._parts, self.settings, video)]
 
@@ -254,10 +254,10 @@ class SaliencyViewer(InCell, _WithSettings):  # type: ignore[misc]
         return browser_video(self._scene.reader, width, partial(self._tell_progress, _MAKING))
 
     def _checked(self, settings: Settings) -> Settings:
-        """Return settings that this video and its maps allow.
+        """Return settings after checking them against the video and its maps.
 
         Raises:
-            BadInput: they do not.
+            BadInput: a frame, map source or strip does not exist.
         """
         for what, frame in (("frame", settings.frame), ("start", settings.start), ("stop", max(settings.stop, 0))):
             if not 0 <= frame < self.frames:
@@ -277,7 +277,7 @@ class SaliencyViewer(InCell, _WithSettings):  # type: ignore[misc]
         return proposal["value"]
 
     def _on_message(self, _widget: object, content: dict[str, Any], _buffers: object) -> None:
-        """Do what the browser asks for, beside the kernel's main thread: parts, or an export."""
+        """Handle a request of the browser for parts or an export, outside of the kernel's main thread."""
         if content.get("act") == "cancel":
             self._cancelled.set()
         elif content.get("act") in _EXPORTS:
@@ -289,7 +289,7 @@ class SaliencyViewer(InCell, _WithSettings):  # type: ignore[misc]
             (self._slow if content.get("later") else self._quick).submit(self._answer, content["id"], keys)
 
     def _answer(self, number: int, keys: list[tuple[str, str, int]]) -> None:
-        """Send each part as soon as it is there."""
+        """Send each part as soon as it is computed."""
         for place, key in enumerate(keys):
             try:
                 part, wrong = self._parts.part(*key), ""
@@ -307,7 +307,7 @@ class SaliencyViewer(InCell, _WithSettings):  # type: ignore[misc]
             self.send({"progress": [what, done, total]})
 
     def _attempt(self, action: Callable[[], Any]) -> None:
-        """Do something, and say what went wrong where the reader looks."""
+        """Run an action, and show any error in the viewer."""
         try:
             action()
         except Exception as error:  # noqa: BLE001 - whatever it is, it must not get lost in a thread
@@ -321,13 +321,13 @@ _COLUMNS = "repeat(auto-fit, minmax(min(100%, 520px), 1fr))"  # as viewer.css ha
 
 
 class SaliencyViewers(InCell, GridBox):  # type: ignore[misc]
-    """Viewers beside each other, in as many columns as there is room for: of several videos, or of one in several ways.
+    """Viewers side by side, in as many columns as fit: of several videos, or of one with different settings.
 
-    Those that have no ``group`` are given one, so that they go through time together.
+    Those without a ``group`` get a common one, so that they play in step.
 
     Args:
         viewers: in their order.
-        out: folder of what is exported.
+        out: folder of exported files.
 
     Raises:
         BadInput: there are none.
@@ -342,7 +342,7 @@ class SaliencyViewers(InCell, GridBox):  # type: ignore[misc]
         self.out = Path(out)
 
     def viewers(self) -> list[Shown]:
-        """Return what is shown."""
+        """Return all viewers."""
         return [shown for viewer in self.children for shown in viewer.viewers()]
 
 

@@ -1,4 +1,4 @@
-"""Small made-up data sets in the layouts of the real ones, with observers whose true density is known.
+"""Small synthetic data sets in the layouts of the real ones, with observers whose true gaze density is known.
 
     for video in synthesise("dhf1k", Path("made_up")):
         ...  # as many as there are splits x videos
@@ -7,9 +7,8 @@
 
 The same arguments give the same bytes (those of videos as far as the same encoders run on the same machine).
 
-Each kind has one function that writes its videos below a root, one at a time, with all that a reader of the real layout
-meets. Whatever that is, the frame that a file calls the first of its video is frame 0 of the clip that the video's
-recipe makes.
+Each kind has one function that writes its videos below a root, one at a time, with the peculiarities of the real
+layout. However a layout numbers frames, the first frame of a video is frame 0 of the clip that its recipe makes.
 """
 
 import io
@@ -36,24 +35,24 @@ from tinyhd_lib.errors import BadInput
 from tinyhd_lib.files import appears_whole, write_atomically
 
 SMALLEST = 32
-"""Pixels a side: below, things would be specks."""
+"""Smallest side in pixels: below, objects would be specks."""
 
 _UCF_CLASSES = ("Diving-Side", "Golf-Swing-Back", "Kicking-Front", "Lifting", "Riding-Horse", "Run-Side")
 _KINETICS_CLASSES = ("abseiling", "air drumming", "archery")
 
 RECORD_NAME = "synthetic.json"
-"""The file that says that a set is made up, and of what."""
+"""The file that marks a data set as synthetic, and tells how it was made."""
 
 
 class VideoSettings(NamedTuple):
-    """All that decides a video and the gaze at it: the arguments of `make_video` and of `simulate_observers`.
+    """Everything that decides a video and its gaze: the arguments of `make_video` and of `simulate_observers`.
 
     Attributes:
         seed: of the clip.
         frames: of each of its shots.
         size: (H, W).
         shot: the only one that the video shows, counted from 0; None if it shows all of them.
-        observers: how many; 0 if the set holds nobody's gaze at this video.
+        observers: number of observers; 0 if the data set has no gaze for this video.
         observers_seed: of their gaze.
     """
 
@@ -76,11 +75,11 @@ class Order(NamedTuple):
     """Say what a data set is to hold.
 
     Attributes:
-        videos: how many in each split.
-        frames: of a video; UCF-Sports gets some that are shorter, as the real one has.
-        size: (H, W) in pixels; UCF-Sports gets others besides.
-        observers: of each video, where the layout holds their gaze.
-        seed: decides everything else.
+        videos: number of videos in each split.
+        frames: of a video; UCF-Sports gets some shorter ones, as in the real data set.
+        size: (H, W) in pixels; UCF-Sports gets others, too.
+        observers: of each video, if the layout holds their gaze.
+        seed: of everything else.
     """
 
     videos: int = 3
@@ -90,9 +89,9 @@ class Order(NamedTuple):
     seed: int = 0
 
     def recipe(self, number: int, **changes: Any) -> VideoSettings:
-        """Of the video of this number, which no other of the set has: by default one cut after two thirds.
+        """Return the settings of the video of this number, unique in the set: by default with a cut after two thirds.
 
-        What follows the cut is shorter than a window; a video that is too short has none.
+        The shot after the cut is shorter than a window; a video that is too short has no cut.
         """
         seed, observers_seed = (int(word) for word in np.random.SeedSequence((self.seed, number)).generate_state(2))
         last = min(self.frames // 3, 13)
@@ -101,7 +100,7 @@ class Order(NamedTuple):
 
 
 def synthesise(kind: str, folder: Path, **options: Any) -> Iterator[Path]:
-    """Write a data set; it happens while you iterate, and the folder appears, whole, after the last video.
+    """Write a data set as you iterate; the folder appears, complete, after the last video.
 
     Args:
         kind: one of `WRITERS`.
@@ -133,7 +132,7 @@ def synthesise(kind: str, folder: Path, **options: Any) -> Iterator[Path]:
 
 
 def synthesise_once(kind: str, folder: Path, **options: Any) -> Path:
-    """Write a data set, unless the same one is there already; answers its folder.
+    """Write a data set, unless the same one is there already; return its folder.
 
     The arguments are those of `synthesise`.
 
@@ -150,7 +149,7 @@ def synthesise_once(kind: str, folder: Path, **options: Any) -> Path:
 
 
 def _build(kind: str, folder: Path, order: Order) -> Iterator[Path]:
-    """Write everything beside its place, from where it moves there in one step."""
+    """Write everything into a temporary folder, which is moved to its place in one step."""
     with appears_whole(folder.absolute()) as partial:
         shutil.rmtree(partial, ignore_errors=True)  # what a killed run left behind
         partial.mkdir(parents=True)
@@ -171,7 +170,7 @@ def _build(kind: str, folder: Path, order: Order) -> Iterator[Path]:
 
 
 Made = tuple[str, Path, VideoSettings]
-"""A finished video: its name, as data sets have it, the file or folder that shows it, and what it was made of."""
+"""A finished video: its name in the data set, its file or folder, and its settings."""
 
 
 def _write_dhf1k(root: Path, order: Order) -> Iterator[Made]:
@@ -191,7 +190,7 @@ def _write_ucf(root: Path, order: Order) -> Iterator[Made]:
     sizes = ((height, width), (height, _even(width * 3 / 4)), (_even(height * 3 / 4), width))
     for number, (split, position) in enumerate(product(("training", "testing"), range(order.videos))):
         group, kind = divmod(number, len(_UCF_CLASSES))
-        # Real ones can be shorter than a window; with one video a split there should be one for training all the same.
+        # Real videos can be shorter than a window; but with one video per split, the one for training is not.
         short = position == order.videos - 1 and number > 0
         frames = {"frames": (min(order.frames, 11),)} if short else {}
         recipe = order.recipe(number, size=sizes[number % len(sizes)], **frames)
@@ -206,7 +205,7 @@ def _write_hollywood2(root: Path, order: Order) -> Iterator[Made]:
         name = f"actionclip{split.removesuffix('ing')}{position + 1:05d}"
         video = order.recipe(2 * number)
         for shot in range(len(video.frames)):
-            # The shots are of one clip, but observers see them apart.
+            # The shots are of one clip, but observers watch them separately.
             recipe = video._replace(shot=shot, observers_seed=order.recipe(2 * number + shot).observers_seed)
             folder = root / split / f"{name}_{shot + 1}"
             _write_frames(folder, name + "_{:05d}.png", recipe, first=1 + sum(video.frames[:shot]))
@@ -220,7 +219,7 @@ def _write_kinetics(root: Path, order: Order) -> Iterator[Made]:
         path = folder / f"synth{number:06d}_000000_000010.mp4"
         write_mp4(path, recipe.clip())
         if position == 0:
-            # As of a download that broke off: the index, which comes last, is missing.
+            # Like an interrupted download: the index, which comes last, is missing.
             content = b"\0\0\0\x18ftypmp42\0\0\0\0mp42isom" + b"\0\1\0\0mdat" + bytes(4096)
             write_atomically(folder / "synthbroken_000000_000010.mp4", content)
         yield f"{folder.name}/{path.stem}", path, recipe
@@ -276,19 +275,19 @@ WRITERS: dict[str, Callable[[Path, Order], Iterator[Made]]] = {
     "gaze": _write_gaze,
     "avimos": _write_avimos,
 }
-"""How each kind is written below a root; every video is given as soon as it is finished."""
+"""The function that writes each kind below a root; it yields every video as soon as it is finished."""
 
 
 def _even(length: float) -> int:
-    """As near as H.264 takes it, and not too small."""
+    """Return the nearest even length, as H.264 needs, but at least `SMALLEST`."""
     return max(SMALLEST, 2 * round(length / 2))
 
 
 def _write_truth(folder: Path, pattern: str, recipe: VideoSettings, first: int = 1) -> Iterator[Image]:
-    """Write the maps and fixations of a video, a file a frame, numbered from ``first``; none if nobody watched.
+    """Write the maps and fixations of a video, one file per frame, numbered from ``first``; none without observers.
 
     Yields:
-        (H, W) uint8 of each frame, 1 where anybody looked, else 0.
+        (H, W) uint8 fixation map of each frame, of 0 and 1.
     """
     gaze = recipe.gaze()
     for index in range(gaze.frames if recipe.observers else 0):
@@ -299,7 +298,7 @@ def _write_truth(folder: Path, pattern: str, recipe: VideoSettings, first: int =
 
 
 def _write_frames(folder: Path, pattern: str, recipe: VideoSettings, first: int = 1) -> None:
-    """Write the pictures, maps and fixations of a video that somebody watched, likewise."""
+    """Write the frames, maps and fixations of a video with observers, likewise."""
     clip = recipe.clip()
     for index, _ in enumerate(_write_truth(folder, pattern, recipe, first)):
         write_atomically(folder / "images" / pattern.format(first + index), as_png(scenes.render(clip, index)))
@@ -309,13 +308,13 @@ _MAT_HEADER = b"MATLAB 5.0 MAT-file, synthetic".ljust(116)
 
 
 def ground_truth(fixations: Image) -> Image:
-    """Return the map that data sets make of fixations: blurred by one degree, its highest place white.
+    """Return the saliency map of fixations, as data sets have it: blurred by one degree, its maximum white.
 
     Args:
         fixations: (H, W), 0 and 1.
 
     Returns:
-        (H, W) uint8; black if nobody looked.
+        (H, W) uint8; black without fixations.
     """
     blurred = blur(fixations.astype(np.float32), fixations.shape[1] / ASSUMED_WIDTH_DEGREES)
     return np.rint(blurred * (255 / (blurred.max() or 1))).astype(np.uint8)
@@ -341,5 +340,5 @@ def mat(fixations: Image) -> bytes:
     """Return a fixation map as MATLAB saves it."""
     file = io.BytesIO()
     savemat(file, {"I": fixations}, do_compression=True)
-    # The header is free text, in which the date would make every file another one.
+    # The header is free text; the date in it would make every file different.
     return _MAT_HEADER + file.getvalue()[len(_MAT_HEADER) :]

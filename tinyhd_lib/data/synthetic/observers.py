@@ -1,4 +1,4 @@
-"""Where people look in a made-up clip: a density in closed form, and observers who look by it."""
+"""Gaze at a synthetic clip: a density in closed form, and simulated observers who follow it."""
 
 from itertools import accumulate, pairwise
 
@@ -9,11 +9,11 @@ from tinyhd_lib.data.gaze import Gaze
 from tinyhd_lib.data.synthetic.scenes import Floats, SyntheticVideo
 
 Gaussians = tuple[Floats, Floats, Floats]
-"""A mixture: how often each component is looked at (K,), its middle (K, 2) and its deviations (K, 2), (x, y)."""
+"""A mixture: weight (K,), centre (K, 2) and standard deviations (K, 2) of each component, (x, y)."""
 
 
 def components(clip: SyntheticVideo, index: int) -> Gaussians:
-    """Return what the gaze at a frame is drawn from, before it is held to the frame: things first, the middle last."""
+    """Return the mixture that gaze at a frame is drawn from, not yet cut off at its edges: things, then the centre."""
     shot, time = clip.at(index)
     (height, width), habits = clip.size, clip.habits
     around_things = np.full((len(shot.things), 2), habits.spread * width)
@@ -24,11 +24,11 @@ def components(clip: SyntheticVideo, index: int) -> Gaussians:
 
 
 def density(clip: SyntheticVideo, index: int) -> Floats:
-    """Return how probable it is that an observer who looks at a frame looks at this pixel of it.
+    """Return the probability of each pixel of a frame to be looked at by an observer who looks at the frame.
 
     Returns:
-        (H, W), sum 1. Not the Gaussians' values at the pixels' centres but their integrals over the pixels: exact
-        however narrow they are.
+        (H, W), sum 1. It has the Gaussians' integrals over the pixels, not their values at the pixels' centres, and so
+        is exact however narrow they are.
     """
     weights, centres, deviations = components(clip, index)
     down, across = (
@@ -40,23 +40,23 @@ def density(clip: SyntheticVideo, index: int) -> Floats:
 
 
 def simulate_observers(clip: SyntheticVideo, observers: int, seed: int) -> Gaze:
-    """Let observers watch a clip, each for himself.
+    """Return the gaze of simulated observers, independent of one another, at a clip.
 
-    At the start of a fixation an observer picks a component and an offset from its middle, and keeps to both, following
-    what moves. How long that lasts does not depend on what was picked, and at a cut all pick anew; hence in every
-    frame the gaze has the mixture's distribution exactly. Gaze outside of the frame is dropped, as real data sets do,
-    which leaves that distribution restricted to the frame: `density`, if points are rounded to pixels. So an observer
-    can have no point in a frame.
+    At the start of a fixation an observer picks a component and an offset from its centre, and keeps both while the
+    component moves. A fixation's length does not depend on the pick, and all pick anew at a cut; hence in every frame
+    the gaze follows the mixture exactly. Gaze outside of the frame is dropped, as in real data sets, which leaves the
+    distribution restricted to the frame: `density`, if points are rounded to pixels. So an observer can have no point
+    in a frame.
 
     Args:
         clip: what they watch.
-        observers: how many.
-        seed: decides where they look; the same number as the clip's seed will do.
+        observers: number of observers.
+        seed: of the gaze; it may equal the clip's seed.
 
     Returns:
-        at most one point an observer and frame, ordered by frame, then by viewer (from 1); not rounded to pixels.
+        at most one point per observer and frame, ordered by frame, then by viewer (from 1); not rounded to pixels.
     """
-    # A stream of its own: with the clip's, gaze would depend on where things happen to be.
+    # A random stream of its own: with the clip's, gaze would depend on the draws that placed the things.
     rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(1,)))
     starts = accumulate((shot.frames for shot in clip.shots), initial=0)
     seen = [_watch(rng, clip, range(start, end), observers) for start, end in pairwise(starts)]
@@ -70,7 +70,7 @@ def _watch(rng: np.random.Generator, clip: SyntheticVideo, shot: range, observer
     """Return (observers, frames, 2): the gaze during the frames of one shot."""
     count, mean = len(shot), clip.habits.fixation * float(clip.rate)
     mixtures = [components(clip, index) for index in shot]
-    # Real lengths are skewed like this. A fixation lasts a frame at least, so one for each frame is always enough.
+    # Real lengths are skewed like this. A fixation lasts at least a frame, so one draw for each frame is enough.
     lengths = np.maximum(np.rint(rng.gamma(4, mean / 4, (observers, count))).astype(int), 1)
     numbers = [np.repeat(np.arange(count), each)[:count] for each in lengths]
     fixation = np.array(numbers, int).reshape(lengths.shape)  # of no observers, too

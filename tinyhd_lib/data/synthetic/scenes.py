@@ -1,4 +1,4 @@
-"""What happens in a made-up clip, and what it looks like. Pure: a seed decides everything.
+"""The content and look of a synthetic clip. Pure functions: a seed decides everything.
 
 A clip is one or more shots with cuts between them: in the first, third, ... a few things wander about; in the second,
 fourth, ... one odd item pops out of a grid of others, and nothing moves.
@@ -7,8 +7,8 @@ Places are in pixels, (x, y), x to the right and y down; (0, 0) is the centre of
 covers -0.5 <= x < W - 0.5 and -0.5 <= y < H - 0.5, and a point belongs to the pixel to which it rounds. Sizes are
 (H, W) in pixels, times in seconds since the start of the shot, colours RGB from 0 to 255.
 
-Things are drawn large once and placed in every frame, before a grainy background. A drawing is (256, 256, 4) float32,
-RGB from 0 to 255 and opacity; its unit is the radius of a thing.
+Things are drawn once, enlarged, and placed in every frame over a grainy background. A drawing is (256, 256, 4) float32,
+RGB from 0 to 255 and opacity; its unit of length is the radius of a thing.
 """
 
 import colorsys
@@ -35,12 +35,12 @@ _ODD_SHARE = 0.75
 
 @dataclass(frozen=True)
 class GazeModel:
-    """How all observers look.
+    """The gaze behaviour of all observers.
 
     Attributes:
-        spread: deviation of the gaze around a thing, as a part of the frame's width.
-        centre_weight: how often the gaze goes to the middle instead, 0 to 1.
-        centre_spread: deviations across and down of the gaze around the middle, as parts of width and height.
+        spread: standard deviation of the gaze around a thing, as a fraction of the frame's width.
+        centre_weight: probability that the gaze goes to the centre instead, 0 to 1.
+        centre_spread: standard deviations of the gaze around the centre, as fractions of width and height.
         fixation: mean length of a fixation in seconds.
     """
 
@@ -52,18 +52,18 @@ class GazeModel:
 
 @dataclass(frozen=True)
 class SceneObject:
-    """Something that draws the eye.
+    """A thing that attracts gaze.
 
     Attributes:
         shape: ``face``, ``disc`` or ``square``.
-        colour: of its skin, so to speak.
+        colour: its main colour.
         radius: in pixels.
-        weight: how often it is looked at; those of a shot sum to 1.
-        home: around which it wanders.
-        swing: how far it goes from there at most, across and down, in pixels; (0, 0) stands still.
-        pace: swings a second, across and down.
-        phase: where in these swings it starts, 0 to 1.
-        roll: how far it leans to either side, in degrees.
+        weight: probability of being looked at; together with the centre's, those of a shot sum to 1.
+        home: the point around which it moves.
+        swing: amplitude of the motion in x and y, in pixels; (0, 0) for none.
+        pace: oscillations per second in x and y.
+        phase: phase of these oscillations at the start, 0 to 1.
+        roll: amplitude of its rotation, in degrees.
     """
 
     shape: str
@@ -77,11 +77,11 @@ class SceneObject:
     roll: float = 0.0
 
     def centre(self, time: float) -> Floats:
-        """Return its place, (2,)."""
+        """Return its centre, (2,)."""
         return np.array(self.home) + np.array(self.swing) * self._waves(time)
 
     def lean(self, time: float) -> float:
-        """Degrees by which it is turned."""
+        """Return its rotation in degrees."""
         return float(self.roll * self._waves(time)[0])
 
     def _waves(self, time: float) -> Floats:
@@ -90,7 +90,7 @@ class SceneObject:
 
 @dataclass(frozen=True)
 class Shot:
-    """What is seen between two cuts: how many frames, which things, before which background (the seed of it)."""
+    """The content between two cuts: number of frames, things, and the seed of the background."""
 
     frames: int
     things: tuple[SceneObject, ...]
@@ -99,7 +99,7 @@ class Shot:
 
 @dataclass(frozen=True)
 class SyntheticVideo:
-    """What is seen from start to end, and how it is looked at."""
+    """The content of a clip, and how observers look at it."""
 
     size: tuple[int, int]
     rate: Fraction
@@ -125,11 +125,11 @@ class SyntheticVideo:
 
 
 def make_video(seed: int, frames: int | Sequence[int], size: tuple[int, int]) -> SyntheticVideo:
-    """Invent a clip of 25 frames a second.
+    """Return a random clip of 25 frames per second.
 
     Args:
-        seed: decides what is seen.
-        frames: of the clip, or of each of its shots if there is to be a cut between them.
+        seed: of its content.
+        frames: number of frames of the clip, or of each of its shots, with cuts between them.
         size: (H, W).
     """
     rng, habits = np.random.default_rng(seed), GazeModel()
@@ -141,7 +141,7 @@ def make_video(seed: int, frames: int | Sequence[int], size: tuple[int, int]) ->
 
 
 def _wanderers(rng: np.random.Generator, size: tuple[int, int], share: float) -> Iterator[SceneObject]:
-    """Yield two or three things that wander; together they are looked at this ``share`` of the time."""
+    """Yield two or three moving things; together they are looked at this ``share`` of the time."""
     height, width = size
     count, hue = int(rng.integers(2, 4)), rng.random()
     weights = rng.uniform(1, 2, count)
@@ -163,7 +163,7 @@ def _wanderers(rng: np.random.Generator, size: tuple[int, int], share: float) ->
 
 
 def _popout(rng: np.random.Generator, size: tuple[int, int], share: float) -> Iterator[SceneObject]:
-    """Yield a grid of equals, one of which differs in its colour or its shape."""
+    """Yield a grid of equal things, one of which differs in colour or shape."""
     cell = np.array(size[::-1]) / _GRID[::-1]
     places = np.stack(np.meshgrid(np.arange(_GRID[1]), np.arange(_GRID[0])), axis=-1).reshape(-1, 2) + 0.5
     homes = (places + rng.uniform(-0.12, 0.12, places.shape)) * cell - 0.5
@@ -177,13 +177,13 @@ def _popout(rng: np.random.Generator, size: tuple[int, int], share: float) -> It
 
 
 def _colour(hue: float) -> Colour:
-    """Return a bright colour; hues go round from 0 to 1 and on."""
+    """Return a bright colour; hues are cyclic with period 1."""
     return colorsys.hsv_to_rgb(hue % 1, 0.75, 0.95 * 255)
 
 
 # Things are drawn this large, to 1 / 2**4 of a pixel, and then shrunk, which makes their edges smooth.
 _DRAWN, _SHIFT = 256, 4
-# How much larger than the thing a sprite is: an edge that is cut off would show when it is turned.
+# Size of a sprite relative to its thing: a truncated edge would show when it is rotated.
 _MARGIN = 1.15
 _SKIN, _DARK, _WHITE, _LIPS = (240.0, 196.0, 164.0), (26.0, 26.0, 34.0), (250.0, 250.0, 246.0), (150.0, 40.0, 46.0)
 
@@ -202,7 +202,7 @@ def render(clip: SyntheticVideo, index: int) -> Image:
         side = 2 * _MARGIN * thing.radius
         sprite = _sprite(thing.shape, thing.colour, max(3, round(side)))
         middle = (len(sprite) - 1) / 2
-        # The side is rounded, the rest of its size is made up here: things keep their size to a part of a pixel.
+        # The sprite's side is a whole number; scaling it here keeps the thing's size exact to a fraction of a pixel.
         turning = cv2.getRotationMatrix2D((middle, middle), thing.lean(time), side / len(sprite))
         placing = np.asarray(turning, np.float64)
         placing[:, 2] += thing.centre(time) - middle
@@ -213,7 +213,7 @@ def render(clip: SyntheticVideo, index: int) -> Image:
 
 @lru_cache(maxsize=4)
 def _background(seed: int, height: int, width: int) -> Image:
-    """Grain of three sizes over a slope from one dull colour to another."""
+    """Return noise of three grain sizes over a gradient from one dull colour to another."""
     rng = np.random.default_rng(seed)
     top, bottom = rng.uniform(60, 130, (2, 3))
     canvas = top + (bottom - top) * np.linspace(0, 1, height)[:, None, None] * np.ones((height, width, 1))
@@ -262,7 +262,7 @@ def _draw_face(drawn: Image, colour: Colour) -> None:
 
 
 def _coordinates() -> tuple[Floats, Floats]:
-    """Return how far each pixel of a drawing is to the right of, and below, the centre: (1, S) and (S, 1)."""
+    """Return x (1, S) and y (S, 1) of each pixel of a drawing, relative to the centre."""
     steps = (np.arange(_DRAWN) - (_DRAWN - 1) / 2) * 2 * _MARGIN / _DRAWN
     return steps[None], steps[:, None]
 

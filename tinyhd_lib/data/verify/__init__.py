@@ -1,9 +1,9 @@
-"""Whether a data set is whole and fits together: everything is read, everything that is wrong is told.
+"""Check whether a data set is complete and consistent: read everything, and report everything that is wrong.
 
     report = verify(open_dataset("dhf1k", "/data/DHF1K"))
     print(report)
 
-To watch it, put what counts between the two halves: ``check_set(dataset, tqdm(check_videos(dataset)))``.
+For a progress bar, wrap the first of its two steps: ``check_set(dataset, tqdm(check_videos(dataset)))``.
 """
 
 from collections import defaultdict
@@ -21,32 +21,32 @@ from tinyhd_lib.engine import Client, results
 
 
 def verify(dataset: Dataset, *, complete: bool = False) -> Report:
-    """Check all of a data set.
+    """Check a whole data set and return the report.
 
     Args:
         dataset: the whole of it, or one split.
-        complete: whether it is wrong if there is not exactly what was published.
+        complete: whether to report any difference from what was published.
     """
     return check_set(dataset, check_videos(dataset), complete=complete)
 
 
 def check_videos(dataset: Dataset, client: "Client | None" = None) -> Iterator[VideoCheck]:
-    """Check every video of a data set, in their order, each as soon as it and those before it are read.
+    """Yield the check of every video of a data set, in their order.
 
     Args:
         dataset: to be checked.
-        client: of a cluster, see `tinyhd_lib.engine.connected`; None for here.
+        client: of a cluster, see `tinyhd_lib.engine.connected`; None for this process.
     """
     return results(check_video, dataset.videos, client)
 
 
 def check_set(dataset: Dataset, checks: Iterable[VideoCheck], *, complete: bool = False) -> Report:
-    """Put together what was found in each video, and what is wrong between them.
+    """Return the report of what was found in each video, and of what is wrong between videos.
 
     Args:
         dataset: the whole of it, or one split.
-        checks: of each of its videos, in their order; drawn one by one, so that a progress bar can watch.
-        complete: whether it is wrong if there is not exactly what was published.
+        checks: of each of its videos, in their order; consumed one by one, so that a progress bar can wrap them.
+        complete: whether to report any difference from what was published.
     """
     checked = list(checks)
     dataset = replace(dataset, skipped=tuple(each for each in dataset.skipped if dataset.split in (None, each.split)))
@@ -67,7 +67,7 @@ def check_set(dataset: Dataset, checks: Iterable[VideoCheck], *, complete: bool 
 
 
 def _count(dataset: Dataset, checked: Sequence[VideoCheck]) -> Iterator[SplitCounts]:
-    """Yield what there is of each split, also of one that was published and is not there at all."""
+    """Yield the counts of each split, including published splits that are missing."""
     published = {row.name: row for row in PUBLISHED_SPLITS if row.kind == dataset.kind.name}
     for split in [dataset.split] if dataset.split else dict.fromkeys([*dataset.splits, *published]):
         found = [result for video, result in zip(dataset.videos, checked, strict=True) if video.split == split]
@@ -80,12 +80,12 @@ def _tell_skipped(dataset: Dataset) -> Iterator[Finding]:
     for file, why, split, name in dataset.skipped:
         if why.startswith(str(file)):
             yield Finding.unreadable(file, why)._replace(split=split, video=name)
-        else:  # nothing is wrong with the file itself: it belongs to nothing
+        else:  # the file itself is sound, but belongs to nothing
             yield Finding("pairing", file, f"{why}; mend that, or take it away", split, name)
 
 
 def _check_annotated(dataset: Dataset) -> Iterator[Finding]:
-    """Videos without maps in splits that are scored or learnt from. Where gaze points belong, their files say."""
+    """Yield videos without maps in splits that are scored or learnt from; see `_check_gaze_files` for gaze points."""
     for video in dataset.videos:
         expected = video.split in (dataset.kind.evaluated, dataset.kind.fitted)
         if expected and not (video.maps or video.fixations or video.gaze):
@@ -94,7 +94,7 @@ def _check_annotated(dataset: Dataset) -> Iterator[Finding]:
 
 
 def _check_repeated(dataset: Dataset, checked: Sequence[VideoCheck]) -> Iterator[Finding]:
-    """Videos that there are twice; two splits' videos of one name are told once, and only if not for their content."""
+    """Yield duplicate videos; a name in two splits is reported once, and only if its content is not reported."""
     contents: dict[str, Video] = {}
     names: dict[str, Video] = {}
     told: set[tuple[str, str]] = set()
@@ -115,7 +115,7 @@ def _check_repeated(dataset: Dataset, checked: Sequence[VideoCheck]) -> Iterator
 
 
 def _check_complete(dataset: Dataset, counts: Iterable[SplitCounts]) -> Iterator[Finding]:
-    """Splits that have not just what was published, as far as that is known."""
+    """Yield splits whose counts differ from the published ones, as far as those are known."""
     for row in counts:
         if row.published_videos not in (None, row.videos) or row.published_frames not in (None, row.frames):
             frames = "" if row.published_frames is None else f", {row.frames:,} of {row.published_frames:,} frames"
@@ -124,7 +124,7 @@ def _check_complete(dataset: Dataset, counts: Iterable[SplitCounts]) -> Iterator
 
 
 def _check_video_numbers(dataset: Dataset) -> Iterator[Finding]:
-    """DHF1K: videos that are missing between others."""
+    """Yield gaps in the numbers of DHF1K's videos."""
     for split in (row.name for row in DHF1K_SPLITS):
         for missing in gaps(int(each.name) for each in _known(dataset) if each.split == split):
             file = dataset.root / "video" / f"{missing[0]:03d}.AVI"
@@ -133,7 +133,7 @@ def _check_video_numbers(dataset: Dataset) -> Iterator[Finding]:
 
 
 def _check_annotation_folders(dataset: Dataset) -> Iterator[Finding]:
-    """DHF1K: ground truth of videos that are not there."""
+    """Yield DHF1K's folders of ground truth without a video."""
     known = {int(each.name) for each in _known(dataset)}
     folders = {int(folder.name): folder for folder in dataset.root.glob("annotation/*/") if folder.name.isdecimal()}
     for number, folder in sorted(folders.items()):
@@ -144,7 +144,7 @@ def _check_annotation_folders(dataset: Dataset) -> Iterator[Finding]:
 
 
 def _check_shots(dataset: Dataset) -> Iterator[Finding]:
-    """Hollywood-2: a movie's frames are numbered on from shot to shot. Next to a skipped shot, nobody knows."""
+    """Yield gaps in Hollywood-2's frame numbers, which continue from shot to shot, except next to a skipped shot."""
     movies: defaultdict[tuple[str, str], dict[int, Video | Skipped]] = defaultdict(dict)
     for each in _known(dataset):
         number = last_number(each.name)
@@ -160,7 +160,7 @@ def _check_shots(dataset: Dataset) -> Iterator[Finding]:
 
 
 def _check_gaze_files(dataset: Dataset) -> Iterator[Finding]:
-    """Videos with no gaze points beside them; points with no video beside them were skipped, and are told as such."""
+    """Yield videos without gaze points beside them; points without a video are reported as skipped files."""
     for file in sorted(dataset.root.iterdir()):
         if is_video(file) and not file.with_suffix(".npz").exists():
             told = f"there is no {file.stem}.npz with its gaze points; fetch it"
@@ -172,14 +172,14 @@ _OF_KIND: dict[str, tuple[Callable[[Dataset], Iterator[Finding]], ...]] = {
     "hollywood2": (_check_shots,),
     "gaze": (_check_gaze_files,),
 }
-"""What is checked in one kind of data set only."""
+"""Checks for a single kind of data set."""
 
 
 def _known(dataset: Dataset) -> tuple[Video | Skipped, ...]:
-    """Return every video that is there, whether it can be used or not."""
+    """Return every video that exists, usable or not."""
     return (*dataset.videos, *dataset.skipped)
 
 
 def _movie_of(dataset: Dataset, name: str) -> str:
-    """Return the movie that a video is of: Hollywood-2 has a shot of it."""
+    """Return the movie of a video, which for Hollywood-2 is a shot of it; else the video itself."""
     return name.rpartition("_")[0] if dataset.kind.name == "hollywood2" else name

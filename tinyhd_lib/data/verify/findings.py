@@ -1,4 +1,4 @@
-"""What can be found wrong with a data set, and how it is said."""
+"""The faults that a data set can have, and the report of them."""
 
 import os
 import re
@@ -31,10 +31,10 @@ class Finding(NamedTuple):
 
     Attributes:
         check: a name of `CHECKS`.
-        file: to look at; if it is missing, where it should be.
+        file: the file at fault; if it is missing, where it should be.
         message: one line: what is wrong, and the remedy.
-        split: where, empty if it belongs to none.
-        video: its name, empty if it is not about one.
+        split: its split, empty if none.
+        video: the video's name, empty if it is not about a single video.
     """
 
     check: str
@@ -45,7 +45,7 @@ class Finding(NamedTuple):
 
     @classmethod
     def unreadable(cls, file: Path, told: str) -> Self:
-        """Return what an error tells of a file, in a line without its name; with a remedy, if it told none.
+        """Return the finding of an error message about a file: one line without its name, with a remedy.
 
         Examples:
             >>> Finding.unreadable(Path("a/001.AVI"), "a/001.AVI: the file is empty").message
@@ -56,12 +56,12 @@ class Finding(NamedTuple):
 
 
 class VideoCheck(NamedTuple):
-    """What is known of a video that was read from start to end.
+    """The result of reading a video from start to end.
 
     Attributes:
-        frames: how many decode; how many are promised, if the video is damaged.
-        annotated: how many of them have ground truth.
-        content: the same for two videos if they show the same, None if it is damaged.
+        frames: number of frames that decode, or are promised, if the video is damaged.
+        annotated: number of frames with ground truth.
+        content: a hash that is equal for videos of the same content, None if it is damaged.
         findings: what is wrong with it.
     """
 
@@ -83,7 +83,7 @@ def last_number(name: str) -> int | None:
 
 
 def gaps(numbers: Iterable[int]) -> list[range]:
-    """Return what is missing between the least and the greatest.
+    """Return the runs of numbers that are missing between the least and the greatest.
 
     Examples:
         >>> gaps([9, 1, 2, 5, 8])
@@ -93,7 +93,7 @@ def gaps(numbers: Iterable[int]) -> list[range]:
 
 
 def spoken(numbers: range) -> str:
-    """Return a run of numbers in words.
+    """Return a run of numbers as text.
 
     Examples:
         >>> spoken(range(3, 4)), spoken(range(3, 6))
@@ -106,15 +106,15 @@ _MOST = 10
 
 
 class SplitCounts(NamedTuple):
-    """Count how much of a split there is.
+    """The counts of a split.
 
     Attributes:
         split: its name.
-        videos: that can be opened.
-        published_videos: how many its authors published, None if that is not known.
-        frames: of all videos that can be opened.
-        published_frames: likewise.
-        annotated: frames with ground truth.
+        videos: number of videos that can be opened.
+        published_videos: number that its authors published, None if unknown.
+        frames: number of frames of all videos that can be opened.
+        published_frames: number that its authors published, None if unknown.
+        annotated: number of frames with ground truth.
     """
 
     split: str
@@ -143,7 +143,7 @@ class Report(NamedTuple):
     layout: str = ""
 
     def to_json(self) -> dict[str, Any]:
-        """Return all of it, of what JSON has; files as seen from the root."""
+        """Return a JSON object of the report; files are relative to the root."""
         return {
             "kind": self.kind,
             "root": str(self.root),
@@ -153,7 +153,7 @@ class Report(NamedTuple):
         }
 
     def __str__(self) -> str:
-        """Return what is there, and of each check's findings the first few."""
+        """Return the counts, and the first few findings of each check."""
         table = pd.DataFrame(list(self.counts)).set_index("split").rename_axis(None)
         named = table.rename(columns=lambda name: name.replace("_", " ")).astype(float)
         shown = named.to_string(na_rep="-", float_format="{:,.0f}".format)

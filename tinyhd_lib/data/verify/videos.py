@@ -1,4 +1,4 @@
-"""What is wrong with one video and with what is known of where people looked in it."""
+"""Check one video and its ground truth."""
 
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator
@@ -20,14 +20,14 @@ from tinyhd_lib.errors import BadInput
 
 
 class Seen(NamedTuple):
-    """What is kept of a file.
+    """The facts about a file that are kept.
 
     Attributes:
-        file: where it is.
-        size: of what it shows, WIDTHxHEIGHT; empty if it cannot be read.
-        share: how much of the picture is not 0.
+        file: its path.
+        size: of the picture, WIDTHxHEIGHT; empty if it cannot be read.
+        share: fraction of the pixels that are not 0.
         digest: SHA-256 of its pixels.
-        fault: why it cannot be read, if so.
+        fault: why it cannot be read; None if it can.
     """
 
     file: Path
@@ -38,11 +38,11 @@ class Seen(NamedTuple):
 
 
 ByFrame = dict[str, Seen]
-"""What files show, by the names of the frames that they belong to."""
+"""Facts about files, by the names of the frames that they belong to."""
 
 
 def _look(file: Path, reader: Callable[[Path], Image]) -> Seen:
-    """Look at an image file with what gives its pixels, or raises BadInput."""
+    """Return the facts about an image file, given a reader that returns its pixels or raises BadInput."""
     try:
         image = reader(file)
     except BadInput as error:
@@ -51,7 +51,7 @@ def _look(file: Path, reader: Callable[[Path], Image]) -> Seen:
 
 
 def _read_video(file: Path, frames: Iterator[Frame]) -> tuple[list[Seen], int | None, str | None]:
-    """Return what a file shows, how many frames it has, and what two videos share that show the same.
+    """Return the facts about a video file, its number of frames, and a hash of its content.
 
     The latter two are None if it is damaged.
     """
@@ -63,27 +63,27 @@ def _read_video(file: Path, frames: Iterator[Frame]) -> tuple[list[Seen], int | 
 
 
 def _read_images(folder: Path) -> tuple[list[Seen], int | None, str | None]:
-    """Return the same of images, one by one: `read_frames` stops at the first that is damaged or of another size."""
+    """Return the same for a folder of images, read one by one: `read_frames` stops at the first faulty one."""
     images = [_look(path, read_colours) for path in source_files(folder)]
     if any(image.fault for image in images):
         return images, None, None
     return images, len(images), sha256("".join(image.digest for image in images).encode()).hexdigest()
 
 
-# Points at the very edge may be measured a little outside of it; more of them are in another unit, or of another video.
+# A few points at the edge may be measured just outside of it; if there are more, the unit or the video is wrong.
 _MOST_OUTSIDE = 0.01
 _MOST_FIXATED = 0.05
 _FEW = 20
-# Eyes blink, jump and look away, and trackers lose them: where observers are few, a frame without a point is no fault.
-# If more frames than these have none, the points are hardly of this video, or count its frames in another unit.
+# Eyes blink and look away, and trackers lose them: with few observers, a frame without a point is no fault. If a larger
+# share of the frames has none, the points are hardly of this video, or count its frames in another unit.
 _MOST_UNSEEN = 0.5
 
 
 def check_video(video: Video) -> VideoCheck:
-    """Read all of a video and of its ground truth.
+    """Read a whole video with its ground truth, and return what is wrong.
 
-    What is wrong is told and not raised, and never keeps the rest from being read. Videos and results can be pickled,
-    so that this can be mapped over processes.
+    Faults are reported, not raised, and do not keep the rest from being read. Videos and results can be pickled, so
+    that this can be mapped over processes.
     """
     source = video.source
     frames, decoded, content = _read_images(source) if source.is_dir() else _read_video(source, video.frames())
@@ -100,7 +100,7 @@ def _faults(seen: Iterable[Seen]) -> Iterator[Finding]:
 
 
 def _check_maps(video: Video, frames: list[Seen], decoded: int | None) -> tuple[int, Iterator[Finding]]:
-    """Return how many frames have ground truth in files, and what is wrong with it."""
+    """Return the number of frames with ground truth in files, and what is wrong with it."""
     maps = _pictures(video, video.maps, PICTURE_SUFFIXES, read_grey)
     plain = _pictures(video, video.fixations, PICTURE_SUFFIXES, read_fixations)
     matlab = _pictures(video, video.fixations and video.fixations / "maps", (".mat",), read_fixations)
@@ -119,7 +119,7 @@ def _check_maps(video: Video, frames: list[Seen], decoded: int | None) -> tuple[
 
 
 def _pictures(video: Video, folder: Path | None, suffixes: Collection[str], reader: Callable[[Path], Image]) -> ByFrame:
-    """Return what the files of a folder that end like these show, by frame: numbers may lack the zeros in front."""
+    """Return the facts about a folder's files with these suffixes, by frame; numbers may lack leading zeros."""
     width = len(video.names[0]) if video.names[0].isdecimal() else 0
     paths = sorted(folder.iterdir()) if folder is not None and folder.is_dir() else []
     chosen = [path for path in paths if path.suffix in suffixes and path.name[0] != "."]
@@ -127,7 +127,7 @@ def _pictures(video: Video, folder: Path | None, suffixes: Collection[str], read
 
 
 def _check_gaze(video: Video, file: Path, frames: list[Seen], decoded: int | None) -> tuple[int, Iterator[Finding]]:
-    """Return how many frames have gaze points, and what is wrong with these."""
+    """Return the number of frames with gaze points, and what is wrong with these."""
     try:
         gaze = read_gaze(file)
     except BadInput as error:
@@ -143,9 +143,9 @@ def _check_gaze(video: Video, file: Path, frames: list[Seen], decoded: int | Non
 
 
 def _check_frames(video: Video, decoded: int | None, annotated: int | None) -> Iterator[Finding]:
-    """Compare counts, and look for gaps between numbers.
+    """Yield differences between numbers of frames, and gaps in the frames' numbers.
 
-    A damaged video is told already: of it, only what it promises is compared with its maps.
+    A damaged video is reported already: of it, only the promised number is compared with its maps.
     """
     counts = {"decoded": decoded, "promised": len(video.names), "annotated": annotated}
     known = {what: count for what, count in counts.items() if count is not None}
@@ -158,7 +158,7 @@ def _check_frames(video: Video, decoded: int | None, annotated: int | None) -> I
 
 
 def _check_pairs(video: Video, maps: ByFrame, plain: ByFrame, matlab: ByFrame) -> Iterator[Finding]:
-    """Frames without ground truth and the reverse; whether a video may have none at all, its data set tells."""
+    """Yield frames without ground truth, and ground truth without frames; a video without any is the set's matter."""
     known = video.maps or video.fixations
     if known is None:
         return
@@ -174,7 +174,7 @@ def _check_pairs(video: Video, maps: ByFrame, plain: ByFrame, matlab: ByFrame) -
 
 
 def _check_sizes(groups: dict[str, Iterable[Seen]]) -> Iterator[Finding]:
-    """Tell one fault for all files of a group: a wrong size is rarely one file's. The first group is right."""
+    """Yield one finding per group of files, since a wrong size is rarely a single file's. The first group is right."""
     known = {what: [each for each in seen if each.size] for what, seen in groups.items()}
     right = next((Counter(each.size for each in seen).most_common(1)[0][0] for seen in known.values() if seen), None)
     for what, seen in known.items():
@@ -185,7 +185,7 @@ def _check_sizes(groups: dict[str, Iterable[Seen]]) -> Iterator[Finding]:
 
 
 def _check_shares(pictures: Iterable[Seen], told: str, most: float) -> Iterator[Finding]:
-    """Tell of pictures that are black, as is told of these, and of those of which more than a part is not."""
+    """Yield pictures that are black, with the message ``told``, and pictures with too many non-zero pixels."""
     for picture in pictures:
         if not picture.share:
             yield Finding("empty", picture.file, f"{told}; fetch or make it anew, or leave this frame out")
@@ -202,13 +202,13 @@ def _check_match(plain: ByFrame, matlab: ByFrame) -> Iterator[Finding]:
 
 
 def _check_points(file: Path, gaze: Gaze, surplus: int, seen: int, frames: int) -> Iterator[Finding]:
-    """Tell of points at no frame or outside of the picture, and of too many frames without points."""
+    """Yield findings about points at no frame or outside of the picture, and too many frames without points."""
     if surplus:
         told = f"{surplus} points are not at frames 0 to {frames - 1}, which is all that the video has"
         yield Finding("pairing", file, f"{told}; fetch both anew, or remove the points")
     if frames - seen > _MOST_UNSEEN * frames:
         yield Finding("empty", file, f"{frames - seen} of {frames} frames have no point; fetch or make it anew")
-    known = np.isfinite(gaze.x) & np.isfinite(gaze.y)  # where it is not, eyes were shut
+    known = np.isfinite(gaze.x) & np.isfinite(gaze.y)  # not finite while the eyes were closed
     if known.sum() > _FEW and max(np.ptp(gaze.x[known]), np.ptp(gaze.y[known])) <= 1:
         yield Finding("outside", file, "all points are within one pixel; give x and y in pixels, not in parts of it")
     outside = known & ~gaze.inside()

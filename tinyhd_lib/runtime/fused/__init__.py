@@ -1,1 +1,1 @@
-"""A student on a CPU, its inverted residuals computed in one pass each, compiled by Numba for the processor at hand."""
+"""A student on a CPU, each inverted residual computed in one pass, compiled by Numba for the local processor."""

@@ -1,11 +1,11 @@
-"""The loops of a student, compiled; those of an inverted residual are in `residual`.
+"""Compiled loops of a student; those of an inverted residual are in `residual`.
 
-Every step's kernel is called alike: with the maps that it reads, its weights, a map to be added (empty for none), the
-result, scratch of the thread, its settings, and the part of the result that it shall make, ``first`` to ``last``.
+All steps' kernels have the same arguments: the input maps, the weights, a map to be added (empty for none), the output,
+the thread's scratch memory, the settings, and the part of the output to compute, ``first`` to ``last``.
 
-Everything is flat float32 of planar (C, T, H, W) arrays; widths are powers of two, `LANES` or more. The compiled code
-checks no bounds: `planner` makes the shapes, and the tests hold every kernel against torch and its neighbours' memory.
-Numba compiles a file's functions anew when that file changes; it does not notice when one that it imports does.
+All arrays are flat float32 of planar (C, T, H, W) maps; widths are powers of two, `LANES` or more. The compiled code
+checks no bounds: `planner` makes the shapes, and the tests compare every kernel with torch and check that it writes
+nowhere else. Numba recompiles a file's functions when that file changes, but not when a file that it imports does.
 """
 
 import numpy as np
@@ -35,7 +35,7 @@ from tinyhd_lib.runtime.fused.simd import (
 )
 
 STRIP = 4 * LANES
-"""Pixels that are computed at once, in registers."""
+"""Pixels that are computed together, in registers."""
 
 compiled = njit(nogil=True, error_model="numpy", boundscheck=False, cache=True)
 _F = np.float32
@@ -72,7 +72,7 @@ def store4(out, o, v):
 
 @compiled
 def around(x, i, w, width):
-    """Return what lies to the left of a vector of a row, the vector, and what lies to the right."""
+    """Return the left neighbours of a row's vector, the vector, and its right neighbours; zero beyond the row."""
     here = load(x, i)
     left = load(x, i - 1) if w else after_zero(here)
     right = load(x, i + 1) if w + LANES < width else before_zero(here)
@@ -81,7 +81,7 @@ def around(x, i, w, width):
 
 @compiled
 def pitch(frames, height, width):
-    """Return the numbers from one channel to the next."""
+    """Return the distance, in floats, from one channel to the next."""
     return frames * height * width + LINE
 
 
@@ -90,7 +90,7 @@ def pitch(frames, height, width):
 
 @compiled
 def stem(inputs, weights, other, out, scratch, settings, first, last):
-    """Convolve 3x3x3 with stride 2 and ReLU6 a clip (3, T, H, W) = ``shape`` whose colours lie ``apart``.
+    """Convolve a clip (3, T, H, W) = ``shape``, whose colours are ``apart`` floats apart, 3x3x3, stride 2, with ReLU6.
 
     The number of channels is a multiple of four.
     """
@@ -134,12 +134,12 @@ def pointwise(inputs, weights, other, out, scratch, settings, first, last):
 
 @compiled
 def mix(x, i, plane, width, weight, bias, channels, clip6, out, o, far):
-    """Convolve 1x1 x[i:i + width], channels ``plane`` apart, to out[o:o + width], channels ``far`` apart."""
+    """Convolve x[i:i + width], with channels ``plane`` apart, 1x1 to out[o:o + width], with channels ``far`` apart."""
     inputs, outputs = channels
     strips = width - width % STRIP
     for w in range(0, strips, STRIP):
         for c in range(0, outputs, 2):
-            last = min(c + 1, outputs - 1)  # of an odd number, the last is made twice at once
+            last = min(c + 1, outputs - 1)  # with an odd number of channels, the last one is computed twice
             a, b = splat(bias[c]), splat(bias[last])
             a, b = (a, a, a, a), (b, b, b, b)
             for source in range(inputs):
@@ -168,7 +168,7 @@ def mix(x, i, plane, width, weight, bias, channels, clip6, out, o, far):
 
 @compiled
 def _spread4(v, weight, k, step, a):
-    """Return four channels and what a vector adds to them."""
+    """Return the sums of four channels after a vector's weighted contribution to each."""
     return (
         fma(splat(weight[k]), v, a[0]),
         fma(splat(weight[k + step]), v, a[1]),
@@ -179,7 +179,7 @@ def _spread4(v, weight, k, step, a):
 
 @compiled
 def widen(inputs, weights, other, out, scratch, settings, first, last):
-    """Make rows twice as wide, linear with aligned corners; shares (2, width): of the left, of the right neighbour."""
+    """Upsample rows x2, linearly with aligned corners; weights (2, width) of the left and of the right neighbour."""
     channels, frames, height, width = settings
     x, shares = inputs[0], weights[0]
     for c in range(channels):
@@ -197,7 +197,7 @@ def widen(inputs, weights, other, out, scratch, settings, first, last):
 
 @compiled
 def _between(place, count):
-    """Return the two sources of count for a place of 2 count, and the second one's share; corners are aligned."""
+    """Return the two of ``count`` source indices for a target index of 2 count, and the second one's weight."""
     near = place // 2
     # In float32, as torch computes it.
     source = _F(count - 1) / _F(2 * count - 1) * _F(place)
@@ -208,7 +208,7 @@ def _between(place, count):
 
 @compiled
 def enlarge(inputs, weights, other, out, scratch, settings, first, last):
-    """Give widened maps (C, t, h, W) = ``low`` twice the rows and ``frames`` frames, and add ``other``, if any."""
+    """Upsample widened maps (C, t, h, W) = ``low`` to twice the rows and ``frames`` frames; add ``other``, if any."""
     low, frames = settings
     channels, few, height, width = low
     x = inputs[0]
@@ -224,7 +224,7 @@ def enlarge(inputs, weights, other, out, scratch, settings, first, last):
 
 @compiled
 def blend(x, c, few, height, width, t, frames, row, out, o, clip6):
-    """Make one row of a channel between the rows and frames of (C, few, height, width)."""
+    """Interpolate one row of a channel from the rows and frames of (C, few, height, width)."""
     t0, t1, late = (t, t, _F(0)) if frames == few else _between(t, few)
     r0, r1, low = _between(row, height)
     i = c * pitch(few, height, width)
@@ -241,7 +241,7 @@ def blend(x, c, few, height, width, t, frames, row, out, o, clip6):
 
 @compiled
 def shuffle(inputs, weights, other, out, scratch, settings, first, last):
-    """Shuffle pixels x2 of (4 C, t, h, w) = ``low``, in time to ``frames`` frames, and add ``other``, if any."""
+    """Pixel-shuffle (4 C, t, h, w) = ``low`` x2, interpolate to ``frames`` frames, and add ``other``, if any."""
     low, frames = settings
     channels, few, height, width = low
     x = inputs[0]
@@ -268,9 +268,9 @@ def shuffle(inputs, weights, other, out, scratch, settings, first, last):
 
 @compiled
 def fuse(inputs, weights, other, out, scratch, settings, first, last):
-    """Make the fused maps (frames, pixels): a sigmoid of the weighted sum of the decoders' sigmoids.
+    """Compute the fused maps (frames, pixels): the sigmoid of the weighted sum of the decoders' sigmoids.
 
-    The inputs are the decoders' logits: ``counts`` maps a frame of each, and 1 frame or all of them, ``lengths``.
+    The inputs are the decoders' logits, with ``counts`` maps per frame and ``lengths`` frames (1 or all) of each.
     """
     counts, lengths, frames, pixels = settings
     weight, bias = weights[0], weights[1][0]

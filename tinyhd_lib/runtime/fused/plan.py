@@ -1,4 +1,4 @@
-"""What is to be computed for a student, step by step, on a CPU or a GPU: data that need neither torch nor Numba."""
+"""The plan of a student's computation, step by step, for a CPU or a GPU: data that need neither torch nor Numba."""
 
 import math
 from ast import literal_eval
@@ -16,33 +16,33 @@ Shape = tuple[int, ...]
 """(C, T, H, W) of a map."""
 
 PLANS = Cache("plans", most_bytes=2**30)
-"""Plans that were held against torch before, as `Plan.to_bytes` writes them."""
+"""Plans that were checked against torch, as `Plan.to_bytes` writes them."""
 
 LINE = 16
-"""Numbers that are left free after each channel, on a CPU.
+"""Floats of padding after each channel, on a CPU.
 
-Without them the channels of a pixel would lie at distances of a power of two, and compete for few places of a cache.
+Without it the channels of a pixel would be a power of two apart, and compete for few sets of a processor's cache.
 """
 
 EXPAND, COPY, ENLARGE = 0, 1, 2
-"""Where a block's hidden channels come from: a 1x1 convolution, the input, or an expansion made at half the size."""
+"""Sources of a block's hidden channels: a 1x1 convolution, the input, or an expansion computed at half the size."""
 
 CLIP = -1
-"""The number of the clip among the steps' results."""
+"""The number that stands for the clip where steps are numbered."""
 
 
 class Step(NamedTuple):
-    """One kernel's work.
+    """One call of a kernel.
 
     Attributes:
         kernel: its name in `kernels` or `residual`.
         inputs: the steps whose results it reads.
         shape: of its result.
         other: the step whose result is added to its own.
-        weights: how many arrays of weights it has.
-        settings: what else the kernel wants to know.
-        extent: into how many parts it can be cut, such as pixels; 0 for the rows of its result.
-        grain: what a part is a multiple of.
+        weights: number of its arrays of weights.
+        settings: further arguments of the kernel.
+        extent: number of units, such as pixels, that threads can share; 0 for the rows of its result.
+        grain: each thread's part is a multiple of this.
     """
 
     kernel: str
@@ -65,8 +65,8 @@ class Plan(NamedTuple):
 
     Attributes:
         steps: in an order in which they can be computed.
-        weights: flat float32, by the step's number and their own: ``12.0``.
-        clip: the shape of what it is made for.
+        weights: flat float32, by the step's number and the array's: ``12.0``.
+        clip: the shape of the clips that it is made for.
     """
 
     steps: tuple[Step, ...]
@@ -83,27 +83,27 @@ class Plan(NamedTuple):
 
     @property
     def last_use(self) -> dict[int, int]:
-        """Return for every result that is read by a step, which one reads it last."""
+        """Return, for every result that is read, the last step that reads it."""
         return {source: number for number, step in enumerate(self.steps) for source in step.sources}
 
     def to_bytes(self) -> bytes:
-        """Return the plan as it is kept: safetensors, with the steps as Python literals among the weights."""
+        """Return the plan for the cache: safetensors, with the steps as Python literals among the weights."""
         steps = repr([tuple(step) for step in self.steps]).encode()
         return save({**self.weights, "steps": np.frombuffer(steps, np.uint8)})
 
     @classmethod
     def from_bytes(cls, content: bytes) -> "Plan":
-        """Return what `to_bytes` wrote."""
+        """Return the plan that `to_bytes` wrote."""
         weights = load(content)
         steps = literal_eval(weights.pop("steps").tobytes().decode())
         return cls(tuple(Step(*step) for step in steps), weights)
 
 
 def share_buffers(plan: Plan) -> tuple[list[int], list[int]]:
-    """Choose a buffer for every step's result, used again as soon as nobody will read it: small enough for a cache.
+    """Choose a buffer for every step's result, reused once no later step reads it, so that they fit a cache.
 
     Returns:
-        each step's buffer, and each buffer's size in numbers.
+        each step's buffer, and each buffer's size in floats.
     """
     last_use = plan.last_use | {len(plan.steps) - 1: len(plan.steps)}
     sizes: list[int] = []

@@ -1,8 +1,8 @@
-"""From a student to its plan, read off the network itself, with batch norms folded into the convolutions.
+"""Make a student's plan by tracing the network, with batch norms folded into the convolutions.
 
-Two things are rewritten, both exact but for rounding. The expansion after a linear enlargement is made before it, on a
-quarter or an eighth of the pixels: both are linear, and the shares of an enlargement add up to one. And a sum with an
-enlarged map is made while that is written.
+Two things are rewritten, both exact but for rounding. The expansion after a linear upsampling is computed before it, on
+a quarter or an eighth of the pixels: both are linear, and interpolation weights add up to one. And the sum with an
+upsampled map is computed while that is written.
 """
 
 import operator
@@ -30,7 +30,7 @@ Folded = tuple[Map, Map]
 _NOTHING = np.empty(0, np.float32)
 
 _TRACING = Lock()
-"""Torch traces one model at a time: it replaces what all threads call."""
+"""Only one model may be traced at a time: tracing patches functions of torch for all threads."""
 
 
 def make_plan(model: TinyHD, clip: Shape = CLIP_SHAPE) -> Plan:
@@ -38,14 +38,14 @@ def make_plan(model: TinyHD, clip: Shape = CLIP_SHAPE) -> Plan:
 
     Args:
         model: the student.
-        clip: the shape (3, T, H, W) of what it will get; a CPU's kernels know the published one alone.
+        clip: the shape (3, T, H, W) of its clips; the CPU's kernels only support the published one.
     """
     with _TRACING, torch.no_grad():
         return _Planner(model.eval(), clip).plan
 
 
 class _Tracer(fx.Tracer):
-    """Sees a student without its fusion, and blocks and enlargements as wholes."""
+    """Trace a student without its fusion, with blocks and upsamplings as single nodes."""
 
     traced_func_name = "logits"
 
@@ -53,7 +53,7 @@ class _Tracer(fx.Tracer):
         return isinstance(m, DecoderBlock | InvertedResidual | Conv2dNormActivation)
 
     def call_module(self, m: nn.Module, forward: Callable[..., Any], args: Any, kwargs: Any) -> Any:
-        """Meanwhile every module's call ends up here: those of other threads go on as if nothing was."""
+        """Trace a call; during tracing, calls of other threads also end up here, and pass through unchanged."""
         if not any(isinstance(each, fx.Proxy) for each in args):
             return forward(*args, **kwargs)
         return super().call_module(m, forward, args, kwargs)
@@ -76,7 +76,7 @@ class _Planner:
                     self._fuse(model, [self._numbers[each] for each in node.args[0]])
 
     def _add(self, step: Step, *weights: Any) -> int:
-        """Let the plan grow by a step with its weights; return the step's number."""
+        """Append a step with its weights to the plan; return the step's number."""
         number = len(self.plan.steps)
         flat = [np.ascontiguousarray(each, np.float32).reshape(-1) for each in weights]
         named = {f"{number}.{place}": array for place, array in enumerate(flat)}
@@ -85,7 +85,7 @@ class _Planner:
         return number
 
     def _is_absorbed(self, node: fx.Node) -> bool:
-        """Return whether an enlargement is made by the only step that reads it."""
+        """Return whether an upsampling is computed inside the only step that reads it."""
         if node.target is not enlarge or len(node.users) > 1:
             return False
         (user,) = node.users
@@ -153,7 +153,7 @@ class _Planner:
         *expansions, depthwise, projection, norm = layers
         expand = _folded(expansions[0][0], expansions[0][1]) if expansions else (_NOTHING, _NOTHING)
         mode, x = EXPAND if expansions else COPY, self._numbers.get(source)
-        if x is None:  # an enlargement: the expansion of what is to be enlarged, widened
+        if x is None:  # an upsampling: expand its input, then widen
             mode, low = ENLARGE, self._numbers[source.args[0]]  # type: ignore[index]
             x = self._widen(self._pointwise(low, expand, clip6=False))
         inputs, few, height, width = self.plan.shape(x)
@@ -190,9 +190,9 @@ def _folded(convolution: nn.Conv3d, norm: nn.BatchNorm3d) -> Folded:
 
 
 def _shares(width: int) -> Map:
-    """Return (2, width): how much a pixel has of its left neighbour, and of its right one.
+    """Return the interpolation weights (2, width) of a pixel's left neighbour, and of its right one.
 
-    In float32, as torch computes it.
+    They are computed in float32, as in torch.
     """
     place = np.float32(width - 1) / np.float32(2 * width - 1) * np.arange(2 * width, dtype=np.float32)
     pixels = np.arange(width, dtype=np.float32)

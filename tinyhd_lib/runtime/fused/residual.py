@@ -1,8 +1,8 @@
-"""The loops of an inverted residual, compiled; see `kernels`.
+"""Compiled loops of an inverted residual; see `kernels`.
 
-It is made in one pass over bands of rows: a few hidden channels are expanded, convolved and projected while they are in
-the cache. The hidden layer, twice to six times its input, is never written to memory, and memory is what a student
-waits for.
+It is computed in one pass over bands of rows: a few rows of hidden channels are expanded, convolved and projected while
+they are in the cache. The hidden layer, two to six times its input, is never written to memory, whose bandwidth limits
+a student's speed.
 """
 
 from typing import Any
@@ -21,18 +21,18 @@ _F = np.float32
 
 @compiled
 def block(inputs, weights, other, out, scratch, settings, first, last):
-    """Make rows of an inverted residual.
+    """Compute rows of an inverted residual.
 
     The weights and biases are those of the 1x1 convolution that expands (hidden, inputs), of the depthwise convolution
     (hidden, kernel, 3, 3), and of the 1x1 convolution that projects (outputs, hidden). Settings:
 
-    - mode: where hidden channels come from; with ``ENLARGE`` the input is the expansion of the block's own, widened,
-      which is linear and cheaper at half the size.
+    - mode: source of the hidden channels; with ``ENLARGE`` the input is already expanded and widened, which is cheaper
+      at half the size and exact, since both are linear.
     - channels: inputs, hidden, outputs.
     - shape: T, H, W of the hidden layer before the depthwise convolution.
     - few, lasting: frames of the input and of the result.
     - time: kernel, stride and padding of the depthwise convolution in time.
-    - stride: of it in space.
+    - stride: its stride in space.
     """
     mode, channels, shape, few, lasting, time, stride = settings
     depthwise, bias = weights[2], weights[3]
@@ -66,14 +66,14 @@ def block(inputs, weights, other, out, scratch, settings, first, last):
 
 
 def room(settings: tuple[Any, ...]) -> int:
-    """Return the numbers of scratch that a block needs: three rows of its hidden layer, and one that is convolved."""
+    """Return a block's scratch memory in floats: three rows of its hidden layer, and one of the convolved layer."""
     _, (_, hidden, _), (frames, _, width), *_ = settings
     return _hidden_rows(hidden, frames, width) + hidden * (frames * width + LINE)
 
 
 @compiled
 def _hidden_rows(hidden, frames, width):
-    """Return the numbers of three rows of every channel and frame, with zeros around."""
+    """Return the floats of three rows of every channel and frame, with zero padding."""
     return hidden * frames * 3 * _span(width)
 
 
@@ -84,7 +84,7 @@ def _span(width):
 
 @compiled
 def _fill(x, weight, bias, e, mode, channels, shape, few, row):
-    """Make a row of the hidden layer, in the place of the one three rows above."""
+    """Compute a row of the hidden layer, over the one three rows above."""
     total, height, width = shape
     span = _span(width)
     far = total * 3 * span
@@ -108,7 +108,7 @@ def _fill(x, weight, bias, e, mode, channels, shape, few, row):
 
 @compiled
 def _places(c, frames, width, row):
-    """Return where the rows above, at and below ``row`` of a channel's first frame lie."""
+    """Return the indices of the rows above, at and below ``row`` of a channel's first frame."""
     span = _span(width)
     at = c * frames * 3 * span + PAD
     return at + (row + 2) % 3 * span, at + row % 3 * span, at + (row + 1) % 3 * span
@@ -116,7 +116,7 @@ def _places(c, frames, width, row):
 
 @compiled
 def _roll(e, c, frames, width, row, weight, k, bias, out, o):
-    """Make a row of a depthwise 3x3x3 with stride 1: every frame is read once, for the three results that it is in."""
+    """Compute a row of a depthwise 3x3x3 with stride 1: every frame is read once, for the three outputs that use it."""
     step, places = 3 * _span(width), _places(c, frames, width, row)
     b = splat(bias)
     for w in range(0, width, 2 * LANES):
@@ -139,7 +139,7 @@ def _roll(e, c, frames, width, row, weight, k, bias, out, o):
 
 @compiled
 def _tap(e, i, weight, k, past, now, coming):
-    """Return what two vectors add to the results of the frame before, of their own and of the next one."""
+    """Return the sums of the frame before, their own and the next one, after two vectors' contributions."""
     a, b = load(e, i), load(e, i + LANES)
     before, same, after = splat(weight[k]), splat(weight[k + 9]), splat(weight[k + 18])
     past = fma(after, a, past[0]), fma(after, b, past[1])
@@ -149,7 +149,7 @@ def _tap(e, i, weight, k, past, now, coming):
 
 @compiled
 def _convolve(e, c, frames, width, row, weight, k, bias, out, o, lasting, time, stride):
-    """Make a row of a depthwise convolution with any kernel and stride in time."""
+    """Compute a row of a depthwise convolution with any kernel and stride in time."""
     step, places = 3 * _span(width), _places(c, frames, width, row)
     b = splat(bias)
     for t in range(lasting):
@@ -167,7 +167,7 @@ def _convolve(e, c, frames, width, row, weight, k, bias, out, o, lasting, time, 
 
 @compiled
 def _keep(out, o, v, width, stride):
-    """Write a strip, or every other pixel of it; of narrow rows only what there is."""
+    """Write a strip, or every other pixel of it for stride 2, up to the end of the row."""
     if stride == 2:
         store(out, o, evens(v[0], v[1]))
         if width > 2 * LANES:

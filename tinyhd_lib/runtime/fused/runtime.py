@@ -1,4 +1,4 @@
-"""The forward pass on a CPU by compiled loops of our own, which never write an inverted residual's hidden layer."""
+"""The forward pass on a CPU by this package's compiled loops, which never store an inverted residual's hidden layer."""
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -26,11 +26,11 @@ _CACHE_LINE = 64
 
 
 class Engine:
-    """A plan with room for its results.
+    """A plan with memory for its results.
 
     Args:
         plan: what to compute.
-        threads: that share the rows of every step.
+        threads: number of threads that share every step.
     """
 
     def __init__(self, plan: Plan, threads: int) -> None:
@@ -47,9 +47,9 @@ class Engine:
         self._maps = self._results[-1][: int(np.prod(shape))].reshape(shape)
 
     def __call__(self, clip: Map) -> Map:
-        """Return the fused maps (outputs, 192, 256) of a clip (3, 16, 192, 256); the next call writes over them.
+        """Return the fused maps (outputs, 192, 256) of a clip (3, 16, 192, 256); the next call overwrites them.
 
-        A float32 clip is read where it lies if each of its channels lies in one piece.
+        A float32 clip is read without a copy if each of its channels is contiguous.
 
         Raises:
             ValueError: the clip has another shape.
@@ -66,7 +66,7 @@ class Engine:
         return self._maps
 
     def _make(self, number: int, step: Step, clip: Map, apart: int) -> None:
-        """Make a step's result, each thread a part; what reads the clip is told how far its channels lie apart."""
+        """Compute a step's result, each thread a part; steps that read the clip get the distance of its channels."""
         inputs = tuple(clip if source == CLIP else self._results[source] for source in step.inputs)
         other = _NOTHING if step.other is None else self._results[step.other]
         settings = (apart, *step.settings) if CLIP in step.inputs else step.settings
@@ -82,7 +82,7 @@ class Engine:
 
 
 def _join(inputs: tuple[Map, ...], _weights: Any, _other: Map, out: Map, _scratch: Map, sizes: Any, *_: int) -> None:
-    """Put maps one behind the other."""
+    """Concatenate maps."""
     parts = [whole[:size] for whole, size in zip(inputs, sizes, strict=True)]
     np.concatenate(parts, out=out[: sum(sizes)])
 
@@ -92,7 +92,7 @@ _KERNELS: dict[str, Callable[..., None]] = {"join": _join, **{each.py_func.__nam
 
 
 def _aligned(count: int) -> Map:
-    """Return zeros that begin where a line of the cache does."""
+    """Return zeros that are aligned to a cache line."""
     line = _CACHE_LINE // 4
     room = np.zeros(count + line, np.float32)
     start = -(room.ctypes.data // 4) % line
@@ -102,13 +102,13 @@ def _aligned(count: int) -> Map:
 _MOST_THREADS = 16
 
 _WINDOWS_A_THREAD = 4
-"""Windows of one map: the more, the less often threads wait for the slowest. With 16 maps, frames would wait."""
+"""Windows per thread for S models: with more, threads less often wait for the slowest. M models would delay frames."""
 
 
 class FusedRuntime(Runtime):
     """Float32, folded and fused; see `Runtime`.
 
-    One clip is shared by all cores; of several, every core computes its own, which is the faster for them all.
+    A single clip is shared by all cores; of several clips, every core computes its own, which is faster overall.
 
     Args:
         source: the model.
@@ -146,7 +146,7 @@ class FusedRuntime(Runtime):
             return np.stack(list(self._pool.map(self._run_one, clips)))
 
     def _run_one(self, clip: Map) -> Map:
-        """Return the maps of a clip, by the engine of the thread that is at it."""
+        """Return the maps of a clip, by the current thread's own engine."""
         if not hasattr(self._own, "engine"):
             self._own.engine = Engine(self._plan, 1)
         return self._own.engine(clip).copy()

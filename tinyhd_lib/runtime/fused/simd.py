@@ -1,6 +1,6 @@
-"""Vectors of eight float32 for Numba, and what is done with them: an instruction or two each, on any processor.
+"""SIMD vectors of eight float32 for Numba, with operations of an instruction or two each, on any processor.
 
-Numba has no vectors of its own, and its compiler does not find them in loops over rows with halos.
+Numba has no vector types, and its compiler does not vectorise loops over rows with neighbours.
 """
 
 from collections.abc import Callable, Sequence
@@ -42,7 +42,7 @@ def _generator(build: Build) -> Build:
     return lambda _context, builder, _signature, vectors: build(builder, *vectors)
 
 
-# Numba reads off how many arguments an operation has.
+# Numba inspects the number of arguments of an operation.
 def _of_one(build: Build) -> Any:
     return intrinsic(lambda _context, a: (_vector(_vector), _generator(build)))  # noqa: ARG005
 
@@ -66,7 +66,7 @@ def _library(name: str) -> Build:
 
 
 def _lanes(*order: int) -> Build:
-    """Return the chosen lanes of two vectors, numbered through; the second one is zero if it is not given."""
+    """Return the chosen lanes of two vectors, numbered consecutively; the second one is zero by default."""
     mask = ir.Constant(_WORDS, order)
     return lambda builder, a, b=_ZEROS: builder.shuffle_vector(a, b, mask)
 
@@ -96,7 +96,7 @@ before_zero = _of_one(_lanes(*range(1, LANES + 1)))  # a1 .. a7 0
 
 
 def _load(_typing_context: Any, array: Any, index: Any) -> Any:  # noqa: ARG001
-    """Return the vector at an index of a flat array; nobody checks that it ends inside."""
+    """Return the vector at an index of a flat array, without a bounds check."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Sequence[Any]) -> Any:
         return builder.load(_address(context, builder, signature, arguments), align=4)
