@@ -18,6 +18,8 @@ from tinyhd_lib.data.gaze import Viewing, blur, read_arrays, read_fixations, rea
 from tinyhd_lib.data.verify import verify
 from tinyhd_lib.data.verify.videos import check_video
 from tinyhd_lib.data.video import read_frames
+from tinyhd_lib.prediction.jobs import dataset_jobs
+from tinyhd_lib.prediction.options import PredictOptions
 
 MadeUp = Callable[[str], Path]
 
@@ -291,9 +293,25 @@ def test_dhf1k_is_found_as_others_store_it(layout: str, made_up: MadeUp, tmp_pat
         checked = check_video(other)
         assert checked.annotated == (len(one.names) if one.has_truth else 0)
         assert not [finding for finding in checked.findings if finding.check in {"pairing", "count"}]
-        if layout != "annotations alone":
+        if layout == "annotations alone":
+            with pytest.raises(BadInput, match=f"only the ground truth of {name} is there; its frames are needed, too"):
+                dataset_jobs([other], tmp_path / "out", PredictOptions())
+        else:
             frame, same = (next(iter(video.frames())).image.astype(int) for video in (one, other))
             assert np.abs(frame - same).max() == 0
+
+
+def test_without_frames_the_numbers_of_the_maps_count(made_up: MadeUp, tmp_path: Path) -> None:
+    root = tmp_path / "copy"
+    shutil.copytree(made_up("dhf1k"), root)
+    shutil.rmtree(root / "video")
+    for folder, suffix in (("maps", "png"), ("fixation", "png")):
+        (root / "annotation/0601" / folder / f"0005.{suffix}").unlink()
+    whole = {video.name: video for video in open_dataset("dhf1k", made_up("dhf1k")).videos}["0601"]
+    video = {video.name: video for video in open_dataset("dhf1k", root).videos}["0601"]
+    assert video.names == whole.names
+    assert video.truth(4) is None
+    np.testing.assert_array_equal(video.truth(5).fixations, whole.truth(5).fixations)
 
 
 def test_a_broken_video_of_dhf1k_is_not_taken_for_annotations_alone(made_up: MadeUp, tmp_path: Path) -> None:

@@ -145,6 +145,9 @@ def test_the_limit_can_be_raised_and_lowered(tmp_path: Path, monkeypatch: pytest
     monkeypatch.setenv("TINYHD_MOST_PIXELS", "4095")
     with pytest.raises(BadInput, match="64x64 pixels are too many"):
         read_grey(tmp_path / "x.png")
+    monkeypatch.setenv("TINYHD_MOST_PIXELS", "1e9")
+    with pytest.raises(BadInput, match="TINYHD_MOST_PIXELS=1e9: a whole number of pixels is needed"):
+        read_grey(tmp_path / "x.png")
 
 
 def test_a_picture_of_no_size_does_not_decode(tmp_path: Path) -> None:

@@ -29,7 +29,7 @@ from tinyhd_lib.data.synthetic import synthesise
 from tinyhd_lib.data.synthetic.observers import density
 from tinyhd_lib.data.writer import VideoWriter
 from tinyhd_lib.errors import BadInput
-from tinyhd_lib.evaluation.options import PROTOCOLS
+from tinyhd_lib.evaluation.options import PROTOCOLS, EvaluateOptions
 from tinyhd_lib.evaluation.predictions import find_maps
 from tinyhd_lib.evaluation.scores import METRICS
 from tinyhd_lib.evaluation.tasks import CENTRE_SIZE
@@ -603,6 +603,31 @@ def test_maps_of_every_fifth_frame_are_enough_where_no_others_are_scored(
     assert "16 of 20 frames have no map" in last_line(capsys)
 
 
+def test_frames_without_ground_truth_need_no_map(made_up: MadeUp, tmp_path: Path) -> None:
+    root = tmp_path / "set"
+    shutil.copytree(made_up("dhf1k"), root)
+    whole = open_dataset("dhf1k", root, "validation")
+    maps = write_maps(whole, tmp_path / "maps")
+    for path in [*(root / "annotation").rglob("*.*"), *maps.rglob("*.png")]:
+        if int(path.stem) % 5 != 1:
+            path.unlink()
+    assert evaluate(maps, open_dataset("dhf1k", root, "validation"), tmp_path / "scores") == 0
+    assert set(table_of(tmp_path / "scores")["index"] % 5) == {0}
+
+
+def test_a_choice_that_there_is_not_is_refused_in_python_too(maps: Path) -> None:
+    with pytest.raises(BadInput, match='`averaging="foo"`: choose from pooled, per-video'):
+        EvaluateOptions(predictions=maps, kind="gaze", averaging="foo")
+
+
+def test_shots_of_few_movies_are_few(made_up: MadeUp, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    dataset = open_dataset("hollywood2", made_up("hollywood2"), "testing")
+    assert evaluate(write_maps(dataset, tmp_path / "maps"), dataset, tmp_path / "scores", "--split", "testing") == 0
+    count = len({video.name.rpartition("_")[0] for video in dataset.videos})
+    assert count < len(dataset.videos)
+    assert f"With only {count} videos" in capsys.readouterr().out
+
+
 def test_where_no_maps_fit_what_is_there_is_told(
     maps: Path, gaze: Dataset, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -612,7 +637,7 @@ def test_where_no_maps_fit_what_is_there_is_told(
         folder.rename(folder.with_name(f"{folder.name}.maps.old"))
     assert evaluate(copy, gaze, tmp_path / "scores") == 2
     assert re.search(
-        r"clip_000: not there, nor clip_000.mp4 or .npy; there are 3 .old, such as clip_000", last_line(capsys)
+        r"clip_000: not there, nor clip_000.mp4 or .npy; the folder holds 3 .old, such as clip_000", last_line(capsys)
     )
 
 
@@ -627,7 +652,7 @@ def test_where_people_look_at_zeros_a_line_says_so(
         image[:, : image.shape[1] // 2] = 0
         cv2.imwrite(str(path), image)
     assert evaluate(half, gaze, tmp_path / "scores") == 0
-    assert re.search(r"In \d+% of the frames people looked at zeros, which KL counts", capsys.readouterr().out)
+    assert re.search(r"In \d+% of the frames people looked at zeros, which dominate KL", capsys.readouterr().out)
     table = table_of(tmp_path / "scores")
     assert table["at_zeros"].mean() > 0.5
     video = gaze.videos[0]

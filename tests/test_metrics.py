@@ -1025,9 +1025,15 @@ def test_what_is_no_array_of_real_numbers_is_refused_by_all_metrics() -> None:
     for name in set(metrics.__all__) - {"prepare", "prepare_fixations"}:
         against = saliency if name in {"cc", "emd", "sim", "kl_div"} else fixations
         score, more = getattr(metrics, name), others.get(name, ())
-        for wrong in (saliency + 1j, np.ma.masked_array(saliency, saliency > 0)):
+        for wrong in (saliency + 1j, np.ma.masked_array(saliency, saliency > 0), saliency.astype(str)):
             with pytest.raises(ValueError, match="real numbers, without a mask"):
                 score(wrong, against, *more)
+        with pytest.raises(ValueError, match="a NumPy array or a torch tensor, got list"):
+            score(saliency.tolist(), against, *more)
+        with pytest.raises(ValueError, match="a NumPy array or a torch tensor, got list"):
+            score(saliency, against.tolist(), *more)
+        with pytest.raises(ValueError, match="so large that their sum is infinite"):
+            score(saliency * 1e308, against, *more)
         with pytest.raises(ValueError, match="all NumPy arrays, or all torch tensors"):
             score(torch.from_numpy(saliency), against, *more)
 

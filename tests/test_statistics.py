@@ -136,6 +136,7 @@ def test_shots_of_a_film_are_one_unit() -> None:
     videos = pd.Series(["a_1", "a_2", "b_1"])
     assert units(videos, "hollywood2").tolist() == ["a", "a", "b"]
     assert units(videos, "dhf1k").tolist() == ["a_1", "a_2", "b_1"]
+    assert units(pd.Series(["a", "b"]), "hollywood2").tolist() == ["a", "b"]
     assert totals([1.0, 3.0, 4.0], units(videos, "hollywood2"))[0].tolist() == [4, 4]
 
 

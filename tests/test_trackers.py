@@ -407,13 +407,30 @@ def test_the_command_imports_and_verifies(video: Path, tmp_path: Path, capsys: p
     assert [path.read_bytes() for path in sorted((tmp_path / "set").iterdir())] == kept
     few = samples()[lambda each: each["time"] < 0.5]
     few.to_csv(tmp_path / "few.csv", index=False)
+    words[-1] = str(tmp_path / "few")
     assert main(["data", "import", str(tmp_path / "few.csv"), *words]) == 1, "verify finds frames without a point"
     assert "37 of 50 frames have no point" in capsys.readouterr().out
     samples().assign(x=50.2, y=40.7).to_csv(tmp_path / "still.csv", index=False)
+    words[-1] = str(tmp_path / "still")
     assert main(["data", "import", str(tmp_path / "still.csv"), *words]) == 1
     assert "all points are within one pixel" in capsys.readouterr().out
     assert main(["data", "import", files[0], *words, "--unit", "ms"]) == 2
     assert "say by --unit what they are in" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["video.mp4", "video.mkv"])
+def test_gaze_that_is_there_is_not_written_over(name: str, video: Path, tmp_path: Path) -> None:
+    """By that of another observer, or at another video whose points would lie in a file of the same name."""
+    for observer in ("ann", "benjamin"):
+        samples(observer).to_csv(tmp_path / f"{observer}.csv", index=False)
+    take([tmp_path / "ann.csv", tmp_path / "benjamin.csv"], "csv", video, tmp_path / "set")
+    kept = {path.name: path.read_bytes() for path in (tmp_path / "set").iterdir()}
+    other = tmp_path / name
+    other.write_bytes(video.read_bytes())
+    refused = "another video of that name" if name == "video.mkv" else "holds other gaze; import all observers"
+    with pytest.raises(BadInput, match=refused):
+        take([tmp_path / "ann.csv"], "csv", other, tmp_path / "set")
+    assert {path.name: path.read_bytes() for path in (tmp_path / "set").iterdir()} == kept
 
 
 def test_its_own_folder_keeps_the_video(video: Path, tmp_path: Path) -> None:

@@ -40,7 +40,7 @@ class Video:
     Attributes:
         name: as published, which also names its folder of maps.
         split: the part of the data set that it belongs to.
-        source: a video file or a folder of images.
+        source: a video file or a folder of images; the folder of its maps if its frames are missing.
         names: of its frames, as published, which also name the files of ground truth and predictions.
         maps: folder of the saliency maps, None without.
         fixations: folder of the fixation maps, None without.
@@ -57,13 +57,24 @@ class Video:
     gaze: Path | None = None
     viewing: Viewing | None = None
 
+    @property
+    def pictures(self) -> Path:
+        """Return the video file or the folder of images.
+
+        Raises:
+            BadInput: there is only ground truth.
+        """
+        if self.source == self.maps:
+            raise BadInput(f"{self.source}: only the ground truth of {self.name} is there; its frames are needed, too")
+        return self.source
+
     def frames(self) -> Iterator[Frame]:
         """Yield its decoded frames.
 
         Raises:
-            BadInput: it is damaged: the numbers of frames after the damage would be uncertain.
+            BadInput: they are missing, or damaged: the numbers of frames after the damage would be uncertain.
         """
-        return read_frames(self.source, strict=True)
+        return read_frames(self.pictures, strict=True)
 
     def as_json(self) -> dict[str, Any]:
         """Return a JSON table of the video, for `from_json`."""

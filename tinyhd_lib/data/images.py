@@ -84,7 +84,9 @@ def decode_image(path: Path, mode: int) -> Image | None:
 
 def most_pixels() -> int:
     """Return the largest allowed number of pixels of a picture: TINYHD_MOST_PIXELS, by default 100 million."""
-    return int(os.environ.get(_MOST_PIXELS, "100000000"))
+    text = os.environ.get(_MOST_PIXELS, "100000000")
+    with refusing(f"{_MOST_PIXELS}={text}: a whole number of pixels is needed", ValueError):
+        return int(text)
 
 
 def read_colours(path: Path) -> Image:

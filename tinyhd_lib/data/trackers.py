@@ -12,7 +12,7 @@ import pandas as pd
 
 from tinyhd_lib.data.gaze import Gaze, gaze_file
 from tinyhd_lib.data.options import GazeImport
-from tinyhd_lib.data.video import probe, read_frames
+from tinyhd_lib.data.video import is_video, probe, read_frames
 from tinyhd_lib.errors import BadInput, refusing
 from tinyhd_lib.files import sha256, write_atomically
 
@@ -33,13 +33,15 @@ def import_gaze(export: GazeImport) -> Gaze:
     """Write a video with its gaze points into a folder; return the points: one per frame and observer, the median.
 
     Raises:
-        BadInput: a file is no such export, or its times or places do not fit the video.
+        BadInput: a file is no such export, or its times or places do not fit the video; the folder holds other gaze at
+            this video, or another video of its name.
     """
     video = export.out / export.video.name
     if not export.files:
         raise BadInput("name the files that the eye tracker exported: tinyhd data import FILE ...")
-    if video.exists() and sha256(video) != sha256(export.video):
-        raise BadInput(f"{video}: another video of that name is there; rename one, or give another `out`")
+    for twin in (each for each in export.out.glob("*") if each.stem == video.stem and is_video(each)):
+        if twin.name != video.name or sha256(twin) != sha256(export.video):
+            raise BadInput(f"{twin}: another video of that name is there; rename one, or give another `out`")
     shown = [(frame.time, frame.image.shape) for frame in read_frames(export.video, strict=True)]
     times, (height, width, _) = np.array([time for time, _ in shown]), shown[0][1]
     rate = float(probe(export.video).rate)
@@ -53,10 +55,13 @@ def import_gaze(export: GazeImport) -> Gaze:
     seen = points.explode("frame").groupby(["frame", "observer"])[["x", "y"]].median().reset_index()
     frame, observer, x, y = seen.to_numpy(float).T
     gaze = Gaze(frame.astype(int), observer.astype(int), x, y, (height, width), len(times))
+    points_file, content = video.with_suffix(".npz"), gaze_file(gaze, rate, np.float32)
+    if points_file.exists() and points_file.read_bytes() != content:
+        raise BadInput(f"{points_file}: holds other gaze; import all observers of a video at once, or remove that file")
     export.out.mkdir(parents=True, exist_ok=True)
     if not video.exists():
         shutil.copyfile(export.video, video)
-    write_atomically(video.with_suffix(".npz"), gaze_file(gaze, rate, np.float32))
+    write_atomically(points_file, content)
     return gaze
 
 

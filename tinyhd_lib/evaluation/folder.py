@@ -169,11 +169,13 @@ def _score(
 
     Each task writes a file of its own, so that an interrupted run resumes from there, with the same result.
     """
-    with tqdm(desc="scoring", unit=" frames", smoothing=0.1) as progress:
-        plan = make_plan(options, dataset, videos, partial(results, client=client))
-        remove_partials(parts)
-        places = [parts / f"{task.key()}.parquet" for task in plan.tasks]
-        progress.reset(total=sum(len(task.indices) for task in plan.tasks))
+    plan = make_plan(options, dataset, videos, partial(results, client=client))
+    remove_partials(parts)
+    places = [
+        parts / f"{task.key()}.parquet" for task in tqdm(plan.tasks, "earlier scores", unit=" parts", leave=False)
+    ]
+    count = sum(len(task.indices) for task in plan.tasks)
+    with tqdm(desc="scoring", total=count, unit=" frames", smoothing=0.1) as progress:
         for done in results(run_task, list(zip(plan.tasks, places, strict=True)), client):
             progress.update(done)
     for stale in set(parts.glob("*.parquet")).difference(places):

@@ -6,7 +6,7 @@ from typing import Literal, NamedTuple
 
 from tyro.conf import Positional
 
-from tinyhd_lib.errors import BadInput
+from tinyhd_lib.errors import BadInput, check_choices
 
 
 class ScoringProtocol(NamedTuple):
@@ -88,7 +88,8 @@ class EvaluateOptions:
     """Replace another evaluation's results in the folder."""
 
     def __post_init__(self) -> None:
-        """Refuse numbers that are out of range."""
+        """Refuse numbers that are out of range, and names that are no choices."""
+        check_choices(self)
         for name, least in {"every": 1, "seed": 0, "min_fixations": 1}.items():
             if getattr(self, name) < least:
                 raise BadInput(f"`{name}={getattr(self, name)}`: at least {least}")

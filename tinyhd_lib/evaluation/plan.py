@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+from tqdm.auto import tqdm
 
 from tinyhd_lib.data.datasets import Dataset, check_names
 from tinyhd_lib.data.entries import Video
@@ -73,12 +74,12 @@ def make_plan(options: EvaluateOptions, dataset: Dataset, videos: Sequence[Video
         raise BadInput("`emd`: needs POT (pip install -e '.[emd]' from the checkout)")
     check_names((video.name for video in videos), "choose one split by `split`")
     _check_patterns(videos, options.allow_missing)
-    pairs = [_pair(video, options) for video in videos]
+    pairs = [_pair(video, options) for video in tqdm(videos, "finding maps", unit=" videos", leave=False)]
     centres, source, from_others = _centres(dataset, videos, run_all)
     shuffled = _shuffled(options.shuffle) if options.shuffle else None
     others_know_centre = from_others and shuffled is None
     tasks: list[Task] = []
-    for number, frames in _choose(pairs, options).items():
+    for number, frames in tqdm(_choose(pairs, options).items(), "false alarms", unit=" videos", leave=False):
         pair = pairs[number]
         others = other_fixations(videos, number, options.seed) if shuffled is None else shuffled
         whole = Task(pair.video, tuple(frames), pair.maps, centres[number], others, others_know_centre, options)
@@ -105,8 +106,7 @@ def _pair(video: Video, options: EvaluateOptions) -> Pair:
     count = len(video.names)
     known = [index for index in range(count) if video.gaze is not None or video.truth_files(index) is not None]
     maps = find_maps(options.predictions, video, options.first, optional=_is_allowed(options.allow_missing, video.name))
-    wanted = range(count) if options.every == 1 else known[:: options.every]
-    missing = set() if maps.video else set(wanted).difference(maps.files)
+    missing = set() if maps.video else set(known[:: options.every]).difference(maps.files)
     lacking = [video.names[index] for index in sorted(missing)]
     barred = [frame for frame in lacking if not _is_allowed(options.allow_missing, video.name, f"{video.name}/{frame}")]
     if barred:
@@ -148,9 +148,10 @@ def chosen_frames(frames: int, most: int | None, seed: int) -> np.ndarray:
 
 def _centres(dataset: Dataset, videos: Sequence[Video], run_all: MapFunction) -> tuple[list[Map], str, bool]:
     """Return a centre bias for each video, a phrase for what it was learnt from, and if that is the other videos."""
-    fitted = dataset.kind.fitted
-    apart = [each for each in dataset.videos if each.has_truth and each.split == fitted and fitted != videos[0].split]
-    means = list(run_all(mean_truth, apart or videos))
+    fitted = None if dataset.kind.fitted in {video.split for video in videos} else dataset.kind.fitted
+    apart = [each for each in dataset.videos if each.has_truth and each.split == fitted]
+    learning = apart or videos
+    means = list(tqdm(run_all(mean_truth, learning), "centre bias", len(learning), unit=" videos", leave=False))
     learnt = sum(mean is not None for mean in means)
     if apart:
         return [centre_bias(means)] * len(videos), f"learnt from {learnt} videos of {fitted}", False

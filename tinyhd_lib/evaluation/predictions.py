@@ -88,7 +88,9 @@ def find_maps(root: Path, video: Video, first: int | None, *, optional: bool) ->
         seen = ", ".join(f"{count} {kind}" for kind, count in kinds) or "nothing"
         near = get_close_matches(folder.name, [path.name for path in beside], 1)
         such = f"{seen}, such as {near[0]}" if near else seen
-        raise BadInput(f"{folder}: not there, nor {folder.name}.mp4 or .npy; there are {such} (`generate` makes all)")
+        raise BadInput(
+            f"{folder}: not there, nor {folder.name}.mp4 or .npy; the folder holds {such} (`generate` makes all)"
+        )
     is_array = found[0].suffix.lower() in _ARRAYS
     count = len(_read_array(found[0])) if is_array else count_frames_in(found[0])
     if count != len(video.names):

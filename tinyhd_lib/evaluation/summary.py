@@ -104,8 +104,9 @@ class Summary:
     def notes(self) -> list[str]:
         """Return what a reader must know to use the figures."""
         said, metrics = self.settings, set(self.metrics)
-        worth = "says next to nothing" if said["videos"] < _HARDLY_ANY else "may be a little too narrow"
-        narrow = f" With only {said['videos']} videos, it {worth}." if 1 < said["videos"] < _FEW_VIDEOS else ""
+        count = said.get("units", said["videos"])
+        worth = "says next to nothing" if count < _HARDLY_ANY else "may be a little too narrow"
+        narrow = f" With only {count} videos, it {worth}." if 1 < count < _FEW_VIDEOS else ""
         shuffle, zeros = said.get("shuffle"), said.get("frames_looked_at_zeros", 0)
         missing, unknown = said["missing_maps"], said["frames_without_truth"]
         without = not shuffle and said["centre_bias"] == "learnt from the other videos"
@@ -122,7 +123,7 @@ class Summary:
             "matched: scores of the density, blurred like the ground truth.": metrics & {*MATCHED},
             "EMD: in cells of 32 x 32 pixels.": EMD in metrics,
             f"Maps of gaze points: {'; '.join(said['gaze_maps'])}.": said["gaze_maps"],
-            f"In {zeros:.0%} of the frames people looked at zeros, which KL counts: give 16 bits or .npz.": many,
+            f"In {zeros:.0%} of the frames people looked at zeros, which dominate KL: use maps without zeros.": many,
             f"Maps of {lossy} videos are video files, whose compression costs score: give images or .npz.": lossy,
             f"{blank} frames have no CC, for their ground truth is empty (then no SIM and KL) or flat.": blank,
             f"Of every {said['every']} frames, one was scored.": said["every"] > 1,
@@ -152,7 +153,9 @@ def summarise(frames: pd.DataFrame, settings: dict[str, Any]) -> Summary:
     groups = frames.groupby(["predictor", "video"], observed=True)
     videos = groups[names].mean()
     videos.insert(0, "frames", groups.size())
-    return Summary(settings, figures, videos.reset_index().astype({"predictor": str}))
+    return Summary(
+        settings | {"units": frames["unit"].nunique()}, figures, videos.reset_index().astype({"predictor": str})
+    )
 
 
 def over_intervals(figures: pd.DataFrame, intervals: pd.DataFrame) -> str:
@@ -168,8 +171,8 @@ def json_numbers(**numbers: float) -> dict[str, float | str | None]:
 
 
 def units(videos: pd.Series, data: str) -> "pd.Series[str]":
-    """Return each video's sampling unit: the video itself; for Hollywood-2, whose videos are shots, its movie."""
-    return videos.str.rpartition("_")[0] if data == "hollywood2" else videos.astype(str)
+    """Return each video's sampling unit: the video itself; for Hollywood-2, whose videos are shots, its movie clip."""
+    return videos.str.replace("_[^_]*$", "", regex=True) if data == "hollywood2" else videos.astype(str)
 
 
 def totals(scores: npt.ArrayLike, videos: npt.ArrayLike) -> tuple[np.ndarray, np.ndarray]:

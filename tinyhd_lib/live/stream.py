@@ -268,11 +268,11 @@ class Stream:
         That is the time of a forward pass and of the frames that complete the chunk. Any latency measured beyond it was
         spent in the queue or by the consumer. None before the first statistics.
         """
-        forward, passed = self.summary().forward_p50_ms, self._last - self._first
-        if forward is None or not passed:
+        forward, passed, between = self.summary().forward_p50_ms, self._last - self._first, self._frames.arrived - 1
+        if forward is None or between < 1:
             return None
         chunk = 1 if self.every is None else self.every - 1 if self._multi else 0
-        return chunk * passed / (self._frames.arrived - 1) + forward / 1e3
+        return chunk * passed / between + forward / 1e3
 
     def end(self) -> None:
         """Take no more frames; those that have arrived still get their maps. Return at once."""

@@ -207,7 +207,7 @@ def prepare(maps: Array | Prepared, size: tuple[int, int] | None = None, what: s
         with np.errstate(invalid="ignore", over="ignore"):
             total = xp.sum(maps.total)  # a single bad value makes it non-finite, at a third of the cost of testing each
         if not bool(xp.isfinite(total)):
-            raise ValueError(f"{what} holds NaN or infinite values")
+            raise ValueError(f"{what} holds NaN or infinite values, or some so large that their sum is infinite")
     return maps if size in {None, maps.maps.shape[-2:]} else Prepared(maps.xp, resize(maps.maps, size))
 
 
@@ -222,9 +222,10 @@ def prepare_fixations(fixations: Array | Fixations) -> Fixations:
     """
     if isinstance(fixations, Fixations):
         return fixations
-    if "bool" not in str(fixations.dtype):
-        raise ValueError(f"fixations are a boolean map, got {fixations.dtype} (write fixations > 0)")
-    return Fixations(array_namespace(fixations), _plain(fixations, "fixations"))
+    plain = _plain(fixations, "fixations")
+    if "bool" not in str(plain.dtype):
+        raise ValueError(f"fixations are a boolean map, got {plain.dtype} (write fixations > 0)")
+    return Fixations(array_namespace(plain), plain)
 
 
 def with_fixations(saliency: Array | Prepared, *fixations: Array | Fixations, what: str = "saliency") -> Frames:
@@ -251,8 +252,11 @@ def with_maps(saliency: Array | Prepared, ground_truth: Array | Prepared) -> Fra
 
 def _plain(array: Array, what: str) -> Array:
     """Return a checked array as a plain ndarray, without a subclass such as ``matrix``; tensors stay."""
-    if isinstance(array, np.ma.MaskedArray) or "complex" in str(array.dtype):
-        raise ValueError(f"{what} is an array of real numbers, without a mask")
+    if not hasattr(array, "dtype"):
+        raise ValueError(f"{what} is a NumPy array or a torch tensor, got {type(array).__name__}")
+    is_real = getattr(array.dtype, "kind", "f") in "biuf" and "complex" not in str(array.dtype)
+    if isinstance(array, np.ma.MaskedArray) or not is_real:
+        raise ValueError(f"{what} is an array of real numbers, without a mask, got {array.dtype}")
     if len(array.shape) not in {2, 3} or 0 in array.shape:
         raise ValueError(f"{what} is (H, W) or (N, H, W), with something in it, got {tuple(array.shape)}")
     return np.asarray(array) if isinstance(array, np.ndarray) else array

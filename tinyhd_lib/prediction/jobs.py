@@ -132,7 +132,7 @@ def jobs_of(
 
 def dataset_jobs(videos: Iterable[Video], out: Path, options: PredictOptions) -> list[Job]:
     """Return the jobs of a data set's videos, a folder each, under the names that were published with it."""
-    return [Job(video.source, out / video.name, names=video.names, **vars(options)) for video in videos]
+    return [Job(video.pictures, out / video.name, names=video.names, **vars(options)) for video in videos]
 
 
 def encode_map(maps: str, saliency: Map, size: tuple[int, ...], bounds: Bounds | None = None) -> tuple[bytes, Image]:

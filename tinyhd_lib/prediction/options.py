@@ -128,7 +128,7 @@ class PredictOptions(WindowOptions):
     """Say how a video's maps are written."""
 
     maps: Literal["png", "png16", "npz", "none"] = "png"
-    """Map files: 8-bit grey as published, 16-bit grey, raw float32, or none."""
+    """Map files: 8-bit grey as published (too coarse to score KL), 16-bit grey, raw float32, or none."""
     normalise: Literal["frame", "clip", "none"] = "frame"
     """Values shown as black and white: the extremes of each frame (as published), of the video, or 0 and 1."""
     force: bool = False

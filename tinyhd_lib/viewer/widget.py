@@ -142,7 +142,7 @@ class SaliencyViewer(InCell, _WithSettings):  # type: ignore[misc]
         interactive: bool | None = None,
         **settings: Any,
     ) -> None:
-        path = video.source if isinstance(video, Video) else Path(video)
+        path = video.pictures if isinstance(video, Video) else Path(video)
         name = Path(maps).stem if isinstance(maps, str | Path) else "map"
         sources = dict(maps) if isinstance(maps, Mapping) else {name: maps}
         opened = {name: open_maps(source, path) for name, source in sources.items()}

@@ -73,7 +73,7 @@ def _read_images(folder: Path) -> tuple[list[Seen], int | None, str | None]:
 # A few points at the edge may be measured just outside of it; if there are more, the unit or the video is wrong.
 _MOST_OUTSIDE = 0.01
 _MOST_FIXATED = 0.05
-_FEW = 20
+_FEW = 5
 # Eyes blink and look away, and trackers lose them: with few observers, a frame without a point is no fault. If a larger
 # share of the frames has none, the points are hardly of this video, or count its frames in another unit.
 _MOST_UNSEEN = 0.5
