@@ -1,8 +1,8 @@
-"""Compile every kernel that a plan launches, for GPUs that need not be there.
+"""Compile every kernel that a plan launches, for GPUs that need not be present.
 
 python tests/compile_ahead.py MODEL TARGET...
 
-A target is sm_80, sm_90, gfx942 and the like. Prints a line for each: how many kernels, and how many registers spilt.
+A target is sm_80, sm_90, gfx942 and the like. Prints a line for each: the number of kernels, and of bytes spilt.
 """
 
 import re
@@ -29,7 +29,7 @@ TYPES = {torch.float32: "*fp32", torch.bfloat16: "*bf16", torch.float16: "*fp16"
 
 
 class Recorder:
-    """Stands for a kernel and writes down how it is launched, each way once."""
+    """Stands in for a kernel and records each distinct way in which it is launched."""
 
     def __init__(self, kernel: Any, launches: dict[Any, Any]) -> None:
         self.kernel, self.launches = kernel, launches
@@ -51,13 +51,13 @@ def type_of(arg: Any) -> Any:
 
 
 def recorded(module: Any, found: dict[Any, Any]) -> SimpleNamespace:
-    """Return a module of kernels whose launches are written down."""
+    """Return a stand-in for a module of kernels that records their launches."""
     named = {name: Recorder(value, found) for name, value in vars(module).items() if name.endswith("_kernel")}
     return SimpleNamespace(**named)
 
 
 def launches_of(model: str, precision: str) -> list[Any]:
-    """Return all launches of a forward pass in two precisions, and of layers that learn."""
+    """Return all launches of a forward pass, and of a training step of accelerated layers, in two data types."""
     found: dict[Any, Any] = {}
     gpu.kernels, layers.kernels = recorded(kernels, found), recorded(gpu_kernels, found)
     gpu._precision = lambda _device: precision
@@ -82,7 +82,7 @@ def compiled(
 
 
 def spilt(cubin: bytes) -> int:
-    """Return bytes of local memory, which is where registers go that there are too few of."""
+    """Return the bytes of local memory that a kernel uses, which is where registers are spilt."""
     tool = Path(triton.__file__).parent / "backends/nvidia/bin/cuobjdump"
     with tempfile.NamedTemporaryFile(suffix=".cubin") as file:
         Path(file.name).write_bytes(cubin)

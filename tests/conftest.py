@@ -1,6 +1,6 @@
-"""What the tests share. Third-party material is read from ../shared; tests that need it skip where it is absent.
+"""Fixtures and helpers of all tests. Tests that need third-party material from ../shared are skipped without it.
 
-What takes seconds to import is imported late: the process that hands tests out to others needs none of it.
+Modules that take seconds to import are imported late: the process that distributes tests to workers needs none of them.
 """
 
 import ast
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from tinyhd_lib import TinyHD
     from tinyhd_lib.data.synthetic import VideoSettings
 
-settings.register_profile("suite", deadline=None)  # how busy the machine is decides the time, not the code
+settings.register_profile("suite", deadline=None)  # the time depends on how busy the machine is, not on the code
 settings.load_profile("suite")
 
 ROOT = Path(__file__).parents[1]
@@ -41,7 +41,7 @@ needs_shared = pytest.mark.skipif(not SHARED.exists(), reason="needs the third-p
 
 
 def defined_in(notebook: str) -> dict[str, Any]:
-    """What a notebook imports and the functions that it defines, without running anything else of it."""
+    """The imports and functions of a notebook by name, without running its other code."""
     import nbformat
 
     names: dict[str, Any] = {}
@@ -58,7 +58,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Skip what is marked ``gpu`` where there is none."""
+    """Skip tests marked ``gpu`` if there is no GPU."""
     import torch
 
     for item in items:
@@ -67,29 +67,29 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Let processes that share the cores not wait for one another: with several threads each, twenty times as long.
+    """Give each of several worker processes a single thread: with more, waiting for cores takes twenty times as long.
 
-    No garbage is looked for among all that is imported and collected, which stays: that takes seconds.
+    Garbage collection is off during imports and test collection, whose objects stay: it would take seconds.
     """
     if config.getoption("numprocesses", None):
         os.environ.setdefault("OMP_NUM_THREADS", "1")
     else:
         import torch
 
-        # Before anything imports the kernels: where there is no GPU, a CPU interprets them.
+        # This must be set before the kernels are imported: without a GPU, the CPU interprets them.
         os.environ.setdefault("TRITON_INTERPRET", str(int(not torch.cuda.is_available())))
         gc.disable()
 
 
 def pytest_collection_finish() -> None:
-    """From here on there is garbage."""
+    """Turn garbage collection on, for objects made from here on."""
     gc.freeze()
     gc.enable()
 
 
 @pytest.fixture(scope="session", autouse=True)
 def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Downloads and conversions of the tests stay out of the user's cache."""
+    """Keep downloads and conversions of the tests out of the user's cache."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("TINYHD_CACHE", str(tmp_path_factory.mktemp("cache")))
         yield
@@ -97,7 +97,7 @@ def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 @pytest.fixture
 def quick_pages(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Leave the plots out of an evaluation's page, which take half of its time."""
+    """Leave out the plots of an evaluation's page, which take half of the time."""
     from matplotlib.figure import Figure
 
     for plot in ("set_plots", "timelines"):
@@ -106,7 +106,7 @@ def quick_pages(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
-    """Chromium, which draws on the processor."""
+    """Chromium, with software rendering."""
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
@@ -139,7 +139,7 @@ def reference_clip() -> Callable[..., "torch.Tensor"]:
 
 
 def video_settings(folder: Path) -> dict[str, "VideoSettings"]:
-    """What each video of a made-up set was made of, by its name."""
+    """The settings from which each video of a made-up set was generated, by name."""
     from pydantic import TypeAdapter
 
     from tinyhd_lib.data.synthetic import RECORD_NAME, VideoSettings
@@ -149,7 +149,7 @@ def video_settings(folder: Path) -> dict[str, "VideoSettings"]:
 
 
 def random_model(row: str) -> "TinyHD":
-    """A model that has learnt nothing; the same one every time."""
+    """A model with random weights, the same ones every time."""
     import torch
 
     from tinyhd_lib import MODEL_SPECS, build_model
@@ -159,7 +159,7 @@ def random_model(row: str) -> "TinyHD":
 
 
 def shape_of(row: str) -> "TinyHD":
-    """The same without numbers."""
+    """The same model on torch's meta device: shapes without values."""
     import torch
 
     with torch.device("meta"):
@@ -168,7 +168,7 @@ def shape_of(row: str) -> "TinyHD":
 
 @pytest.fixture(scope="session")
 def weights_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A checkpoint of ours with random weights: of all that give sixteen maps, the quickest."""
+    """A checkpoint of ours with random weights: the quickest of the models that give sixteen maps."""
     from tinyhd_lib import save_model
 
     path = tmp_path_factory.mktemp("weights") / "random.safetensors"
@@ -200,7 +200,7 @@ def video_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def write_sound(path: Path, pictures: int = 0, codec: str = "aac", rate: int = 48000) -> None:
-    """One second of sound, and pictures if asked."""
+    """Write one second of sound, and as many pictures as asked for."""
     with av.open(str(path), "w") as container:
         audio = container.add_stream(codec, rate=rate)
         video = None
@@ -226,7 +226,7 @@ def published_state(row: str) -> dict[str, "torch.Tensor"]:
 
 
 def published_file(path: Path, row: str = "d123m_rc4_rc1T") -> Path:
-    """A checkpoint as the authors write them, with random weights."""
+    """A checkpoint in the authors' format, with random weights."""
     import torch
 
     torch.save({"student_model": published_state(row)}, path)
@@ -235,7 +235,7 @@ def published_file(path: Path, row: str = "d123m_rc4_rc1T") -> Path:
 
 @pytest.fixture(scope="session")
 def made_up(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
-    """Small made-up data sets by kind; they are shared, so nobody may change them."""
+    """Small made-up data sets by kind. Tests share them and must not change them."""
     from tinyhd_lib.data.synthetic import synthesise
 
     root = tmp_path_factory.mktemp("made_up")
@@ -250,7 +250,7 @@ def made_up(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
 
 @pytest.fixture(scope="session")
 def tiny(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
-    """Made-up data sets of one video a split, a little longer than a clip; shared, so nobody may change them."""
+    """Made-up data sets: one video per split, longer than a clip. Tests share them and must not change them."""
     from tinyhd_lib.data.synthetic import synthesise
 
     root = tmp_path_factory.mktemp("tiny")

@@ -1,7 +1,7 @@
-"""Reference outputs of every model row, for checkouts without the published ones.
+"""Reference outputs of every model in the table, for checkouts without the published outputs.
 
-``python tests/golden.py`` writes them. The numbers are our own: they were written by code that reproduced all published
-outputs, and keep it that way.
+``python tests/golden.py`` writes them. The numbers are our own: the code that computed them reproduced all published
+outputs, and they guard against later changes.
 """
 
 import json
@@ -18,13 +18,13 @@ _SIZE = (64, 96)
 
 
 def wave(name: str, shape: tuple[int, ...]) -> np.ndarray:
-    """Numbers of mean 0 and variance 1 that depend on a name and a shape alone, on any machine."""
+    """Numbers of mean 0 and variance 1 that depend only on a name and a shape, not on the machine."""
     steps = np.arange(np.prod(shape, dtype=int))
     return np.sqrt(2) * np.sin(1.7 * steps + 0.01 * steps**1.3 + zlib.crc32(name.encode()) % 1000).reshape(shape)
 
 
 def reference_outputs(row: str) -> dict[str, list[float]]:
-    """Five numbers for the fused map and for each decoder's maps: mean, deviation and three samples."""
+    """Five numbers for the fused map and for each decoder's maps: mean, standard deviation and three samples."""
     model = build_model(MODEL_SPECS[row]).eval()
     for name, tensor in model.state_dict().items():
         kind = name.rpartition(".")[2]

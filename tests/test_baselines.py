@@ -1,4 +1,4 @@
-"""Baselines keep what they must not know apart, and the whole chain from viewers to scores meets its closed form."""
+"""Baselines do not use what they must not know, and scores of simulated viewers agree with their closed form."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -55,7 +55,7 @@ class Imagined(Video):
 
 
 def imagined(name: str, *maps: np.ndarray | None) -> Imagined:
-    """A video with these maps, looked at where they are not zero."""
+    """A video with these saliency maps, and fixations wherever they are not zero."""
     truths = tuple(None if each is None else GroundTruth(each, each > 0) for each in maps)
     return Imagined(name, "all", Path(name), tuple(map(str, range(len(maps)))), truths=truths)
 
@@ -167,7 +167,7 @@ def test_a_centre_bias_never_knows_the_video_that_is_left_out(videos: tuple[Vide
         for anything in (None, np.full(CENTRE_SIZE, np.nan), spot(0, 0)):
             changed = [anything if index == number else each for index, each in enumerate(means)]
             np.testing.assert_array_equal(centre_bias(changed, without=number), found)
-        # With it, it would be another one.
+        # The video that is left out would have changed the result.
         assert np.abs(centre_bias(means) - found).max() > 0
 
 
@@ -187,14 +187,14 @@ def test_a_centre_bias_of_nothing_is_uniform(means: list[np.ndarray | None], wit
 
 
 def gallery(count: int, frames: int = 5, height: int = 40) -> list[Imagined]:
-    """Videos that are looked at in a row, and frames in a column, of their own."""
+    """Videos with one fixated pixel per frame: its row is the video's number, its column the frame's."""
     return [
         imagined(f"video {row}", *(spot(row, column, (height, 30)) for column in range(frames))) for row in range(count)
     ]
 
 
 def looked_at(places: np.ndarray, height: int = 40) -> np.ndarray:
-    """(n, 2): the rows and columns of places in a gallery."""
+    """(n, 2): the rows and columns of fixations in a gallery, from fractions of height and width."""
     return (places * (height, 30)).astype(int)
 
 
@@ -258,7 +258,7 @@ def test_others_of_real_layouts_are_where_other_videos_are_looked_at(anonymous: 
             for place in parts(truth.fixations)
         }
         assert {tuple(place) for place in places.tolist()} <= others
-        # A few pixels are looked at in this video and in others too.
+        # A few pixels are fixated in this video as well as in others.
         assert len({tuple(place) for place in places.tolist()} - own) > len(places) / 3
 
 
@@ -268,7 +268,7 @@ def truths_of(video: Video) -> list[GroundTruth]:
 
 
 def parts(fixations: np.ndarray) -> list[list[float]]:
-    """Places as parts of height and width."""
+    """Fixated pixels as fractions of height and width."""
     return ((np.argwhere(fixations) + 0.5) / fixations.shape).tolist()
 
 
@@ -289,7 +289,7 @@ def test_places_stay_inside_of_a_picture_of_any_size(
     expected = {(int(2 * row + 1) * new[0] // (2 * old[0]), int(2 * column + 1) * new[1] // (2 * old[1]))
                 for row, column in pixels}  # fmt: skip
     near = np.abs(np.argwhere(found)[:, None] - np.array(sorted(expected))[None]).max(axis=-1)
-    # Rounding may decide otherwise where a place lies on the border of two pixels.
+    # Where a point lies on the border of two pixels, rounding may choose either.
     assert near.min(axis=0).max() <= 1
     assert near.min(axis=1).max() <= 1
 
@@ -399,7 +399,7 @@ def test_scores_without_others_or_epsilon(videos: tuple[Video, ...]) -> None:
 
 
 class Expected(NamedTuple):
-    """What a map scores at each pixel (H, W), were this the only one that is fixated; linear in where people look."""
+    """The scores (H, W) of a map for a single fixation at each pixel; averaged over a density, the expected scores."""
 
     nss: np.ndarray
     auc_judd: np.ndarray
@@ -439,14 +439,14 @@ def alike(saliency: np.ndarray, count: int) -> np.ndarray:
 
 
 def one_by_one(video: Video, index: int) -> np.ndarray:
-    """(n, H, W) bool: the fixation map of each viewer who looks at a frame, as a data set of him alone has it."""
+    """(n, H, W) bool: the fixation map of each viewer who looks at a frame, as if there were no other viewers."""
     gaze = read_gaze(video.gaze).at(index)
     alone = [truth_of(gaze.of(np.array([viewer])), video.viewing).fixations for viewer in np.unique(gaze.observer)]
     return np.stack([each for each in alone if each.any()])
 
 
 def in_groups(video: Video, index: int, size: int) -> list[tuple[int, GroundTruth]]:
-    """The ground truth of groups of viewers who have nobody in common, and how many of each see the frame."""
+    """The ground truth of disjoint groups of viewers, each with the number of its viewers who look at the frame."""
     gaze = read_gaze(video.gaze).at(index)
     groups = [gaze.of(np.arange(first, first + size)) for first in range(1, VIEWERS, size)]
     return [(int(group.counts().sum()), truth_of(group, video.viewing)) for group in groups]
@@ -466,14 +466,14 @@ def test_the_true_density_scores_what_its_closed_form_says(folder: Path, crowd: 
         found = SCORES[name](alike(truth, len(fixations)), fixations)
         expected = (truth * values).sum()
         assert abs(found.mean() - expected) < 4 * standard_error(found), name
-    # Which is relative entropy for information gain.
+    # For information gain, the expected score is the relative entropy to the uniform density.
     bits = (truth * np.log2(truth * truth.size)).sum()
     assert (truth * expected_scores(truth).information_gain).sum() == pytest.approx(bits)
 
 
 @pytest.mark.parametrize("index", INDICES)
 def test_no_other_density_does(folder: Path, crowd: Video, index: int) -> None:
-    """The check can fail: the same density a little aside, and that of the clip's other shot, do so by far."""
+    """The check can fail: a slightly shifted density and the density of the clip's other shot are far off."""
     truth = density(video_settings(folder)[crowd.name].clip(), index)
     other = density(video_settings(folder)[crowd.name].clip(), INDICES[1 - INDICES.index(index)])
     fixations = one_by_one(crowd, index)
@@ -499,7 +499,7 @@ def test_information_is_lost_by_any_other_density(folder: Path, crowd: Video, in
 
 @pytest.mark.parametrize("index", INDICES)
 def test_the_closed_form_holds_for_what_an_evaluation_scores(folder: Path, crowd: Video, index: int) -> None:
-    """Metrics by column, the shuffled AUC among them, whose false alarms are other videos' fixations."""
+    """All score columns are checked, including shuffled AUC, whose negatives are other videos' fixations."""
     truth = density(video_settings(folder)[crowd.name].clip(), index)
     others = as_fixations(other_fixations(open_dataset("gaze", folder).videos, 0, 0), SIZE)
     few = one_by_one(crowd, index)[:300]
@@ -524,25 +524,25 @@ def test_the_closed_form_holds_for_what_an_evaluation_scores(folder: Path, crowd
 def test_many_viewers_on_one_map_score_what_their_closed_form_says(
     folder: Path, crowd: Video, index: int, size: int
 ) -> None:
-    """A pixel is fixated once, however many look at it: of n viewers, with probability 1 - (1 - p)^n."""
+    """A pixel counts once however many viewers look at it: with n viewers, with probability 1 - (1 - p)^n."""
     truth = density(video_settings(folder)[crowd.name].clip(), index)
     standard = expected_scores(truth).nss
     excess, naive = [], []
     for looking, group in in_groups(crowd, index, size):
         fixated = 1 - (1 - truth) ** looking
         expected = (fixated * standard).sum() / fixated.sum()
-        # Its mean is 0 exactly, that of a ratio would not be.
+        # The expectation of this product is exactly 0; that of the ratio alone would not be.
         count = group.fixations.sum() / looking
         excess.append(count * (metrics.nss(truth, group.fixations) - expected))
         naive.append(count * (metrics.nss(truth, group.fixations) - (truth * standard).sum()))
     assert abs(np.mean(excess)) < 4 * standard_error(np.array(excess))
-    if size == 100:  # so many that they get in one another's way, which shows
+    if size == 100:  # so many viewers share pixels that the naive formula fails
         assert abs(np.mean(naive)) > 4 * standard_error(np.array(naive))
 
 
 @pytest.mark.parametrize("index", INDICES)
 def test_the_map_of_many_viewers_is_on_average_the_blurred_density(folder: Path, crowd: Video, index: int) -> None:
-    """CC is not linear in the map, but times the map's deviation it is."""
+    """CC is not linear in the map, but CC times the map's standard deviation is."""
     truth = density(video_settings(folder)[crowd.name].clip(), index)
     assert crowd.viewing is not None
     blurred = gaussian_filter(truth, crowd.viewing.sigma, mode="reflect")
@@ -554,7 +554,7 @@ def test_the_map_of_many_viewers_is_on_average_the_blurred_density(folder: Path,
         ]
     )
     assert abs(found.mean() - expected) < 4 * standard_error(found)
-    # Without the blur it would be another one.
+    # The density without the blur does not match.
     assert abs(found.mean() - truth.std()) > 4 * standard_error(found)
 
 
@@ -578,7 +578,7 @@ def test_metrics_of_maps_come_near_their_best_with_more_viewers(folder: Path, cr
 
 @pytest.mark.parametrize("index", INDICES)
 def test_between_chance_and_the_ceiling_lies_what_is_learnt_from_others(folder: Path, crowd: Video, index: int) -> None:
-    """Half of so many viewers know where the others look; other videos' viewers know less of it."""
+    """Half of so many viewers predict the other half well; viewers of other videos predict them less well."""
     scene, parts_of = scene_of(crowd, index), halves(crowd, 0)
     assert parts_of is not None
     first, second = (truth_of(part.at(index), crowd.viewing) for part in parts_of)

@@ -1,4 +1,4 @@
-"""The benchmarks: that they run, that what they say is what they measured, and what they refuse. Never how fast."""
+"""The benchmarks run, report what they measured, and refuse bad input. No test depends on speed."""
 
 import json
 import time
@@ -122,7 +122,7 @@ def test_pairs_are_of_turns(seconds: np.ndarray, slower: float) -> None:
     first, *others = paired(seconds)
     assert first["times_eager"] == 1
     assert all(row["p95_ms"] >= row["p50_ms"] for row in (first, *others))
-    # A machine that slows down from turn to turn changes no ratio.
+    # A machine that slows down from one round to the next does not change the ratios.
     drifting = paired(seconds * slower ** np.arange(5)[:, None])
     assert [row["times_eager"] for row in drifting] == pytest.approx(
         [row["times_eager"] for row in (first, *others)], abs=0.011
@@ -177,7 +177,7 @@ def test_every_case_is_held_against_eager_on_its_own_processor(monkeypatch: pyte
         assert row["frames_per_second"] == pytest.approx(16 * row["batch"] * 1e3 / row["p50_ms"], rel=0.01)
 
 
-# How it reads
+# How results are printed
 
 
 def test_speed_and_accuracy_of_the_picture_are_those_of_the_report() -> None:

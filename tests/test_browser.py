@@ -1,4 +1,4 @@
-"""The viewer in a real JupyterLab, in a real browser: what a reader presses, and what the reader then sees."""
+"""The viewer in a real JupyterLab and a real browser: keys and clicks, and what is seen afterwards."""
 
 import json
 import os
@@ -34,7 +34,7 @@ COUNT_MESSAGES = """
   WebSocket.prototype.send = function (...words) { window.sent++; return send.apply(this, words); };
 }
 """
-# The kernel, two conversions and two predictions, on a machine that does other work too.
+# Milliseconds for starting the kernel, two conversions and two predictions on a busy machine.
 SLOW = 120_000
 
 pytestmark = [
@@ -45,7 +45,7 @@ pytestmark = [
 
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]]:
-    """A JupyterLab of its own, in a folder with our notebooks: its address and the folder."""
+    """A JupyterLab server in a folder of its own with our notebooks: its address and the folder."""
     folder = tmp_path_factory.mktemp("lab")
     copy_notebooks(folder / "notebooks")
     notebook = folder / "notebooks/05_visualization.ipynb"
@@ -53,7 +53,7 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]]:
     assert "DECODERS: bool = True" in text
     notebook.write_text(text.replace("DECODERS: bool = True", "DECODERS: bool = False"))
     _choose(folder, "apputils-extension/notification", fetchNews="false", checkForUpdates=False)
-    _choose(folder, "notebook-extension/tracker", windowingMode="none")  # cells out of sight stay in the page
+    _choose(folder, "notebook-extension/tracker", windowingMode="none")  # cells outside the viewport stay in the page
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -71,7 +71,7 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]]:
             server.terminate()
             try:
                 server.wait(20)
-            except subprocess.TimeoutExpired:  # it may wait for the package index, which nobody answers for here
+            except subprocess.TimeoutExpired:  # it may wait for the package index, which is not reachable here
                 server.kill()
                 server.wait()
 
@@ -98,7 +98,7 @@ def _wait(holds: Callable[[], Any], seconds: float, otherwise: str) -> None:
 
 
 class Reader:
-    """Somebody at the viewer."""
+    """A user of the viewer on an open page."""
 
     def __init__(self, page: Page) -> None:
         self.page = page
@@ -122,7 +122,7 @@ class Reader:
         return int(found[1])
 
     def sees(self, words: str) -> None:
-        """The caption comes to say this."""
+        """Wait until the caption contains these words."""
         _wait(lambda: words in self.caption(), 60, f"{words!r} is not in {self.caption()!r}")
         self.page.wait_for_timeout(300)
 
@@ -131,7 +131,7 @@ class Reader:
         self.page.keyboard.press(key)
 
     def point(self, x: float, y: float) -> None:
-        """Move to a place in parts of the picture's width and height."""
+        """Move the mouse to a point in fractions of the picture's width and height."""
         box = self.image.bounding_box()
         assert box is not None
         self.page.mouse.move(box["x"] + x * box["width"], box["y"] + y * box["height"])
@@ -156,7 +156,7 @@ class Reader:
 
 @pytest.fixture(scope="module")
 def reader(lab: tuple[str, Path], browser: Browser) -> Iterator[Reader]:
-    """Somebody who has opened notebook 05 and run all of it."""
+    """A user who has opened notebook 05 and run all of it."""
     page = browser.new_page(viewport={"width": 1280, "height": 1600})
     reader = Reader(page)
     page.on("pageerror", lambda error: reader.errors.append(str(error)))
@@ -168,14 +168,14 @@ def reader(lab: tuple[str, Path], browser: Browser) -> Iterator[Reader]:
     SCREENSHOTS.mkdir(parents=True, exist_ok=True)
     try:
         reader.image.wait_for(timeout=SLOW)
-        # The last cell is done, so the kernel has time for us.
+        # The last cell has finished, so the kernel is free to answer.
         page.locator(".jp-OutputArea-output", has_text="Settings(").wait_for(timeout=SLOW)
         reader.viewer.scroll_into_view_if_needed()
         _wait(lambda: page.evaluate(READY), 60, "the video does not come")
     finally:
         page.screenshot(path=SCREENSHOTS / "opened.png")
     yield reader
-    assert not reader.errors  # of the page, or on its console
+    assert not reader.errors  # errors of the page and of its console
 
 
 def test_keys_choose_views_that_differ(reader: Reader) -> None:
@@ -186,10 +186,10 @@ def test_keys_choose_views_that_differ(reader: Reader) -> None:
         reader.sees(f"{view}: workbench-s-r4")
         seen[view] = reader.pixels()
         reader.page.screenshot(path=SCREENSHOTS / f"{view}.png")
-    assert seen["side-by-side"].shape != seen["overlay"].shape  # twice as wide for its height
+    assert seen["side-by-side"].shape != seen["overlay"].shape  # its aspect ratio is twice as wide
     assert np.abs(seen["map"] - seen["overlay"]).mean() > 10
     assert np.abs(seen["contours"] - seen["overlay"]).max() > 40
-    # JupyterLab, which knows these keys too, has left the notebook alone.
+    # JupyterLab, which has commands on these keys too, has not changed the notebook.
     assert reader.page.locator(".jp-CodeCell").count() == cells
 
 
@@ -218,7 +218,7 @@ def test_keys_and_buttons_go_through_the_film(reader: Reader) -> None:
     reader.sees(f"frame {before - 15},")
     reader.page.get_by_label("16 frames on (↑)").first.click()
     reader.sees(f"frame {before + 1},")
-    reader.press("x")  # no key of the viewer's; JupyterLab would cut the cell
+    reader.press("x")  # not a key of the viewer; JupyterLab would cut the cell
     reader.settle()
     assert reader.frame() == before + 1
     assert reader.page.locator(".jp-CodeCell").count() == cells
@@ -231,7 +231,7 @@ def test_control_and_s_save_the_notebook(reader: Reader, lab: tuple[str, Path]) 
     reader.press("Control+s")
     _wait(lambda: notebook.stat().st_mtime_ns > before, 20, "the notebook is not saved")
     reader.settle()
-    assert "wrote" not in reader.status()  # which s alone does
+    assert "wrote" not in reader.status()  # only the key s alone writes a file
 
 
 def test_pointing_reads_the_map(reader: Reader) -> None:
@@ -253,13 +253,13 @@ def test_the_timeline_goes_where_it_is_pressed_and_is_dragged_along(reader: Read
     box = reader.viewer.get_by_label("Timeline").bounding_box()
     assert box is not None
     mouse = reader.page.mouse
-    mouse.move(box["x"] + 20, box["y"] + 90)  # the axis
+    mouse.move(box["x"] + 20, box["y"] + 90)  # on the axis
     mouse.down()
     for step in range(1, 11):
         mouse.move(box["x"] + 20 + 40 * step, box["y"] + 90)
     mouse.up()
     _wait(lambda: reader.frame() > 40, 60, "the axis does not drag the film along")
-    reader.to_the_beginning()  # the same place a second time
+    reader.to_the_beginning()  # a click at the same place a second time
 
 
 def test_the_kernel_and_the_browser_tell_each_other(reader: Reader) -> None:

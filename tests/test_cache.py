@@ -1,4 +1,4 @@
-"""The one cache: entries are whole, checked, shared by processes, evicted, shown and cleared."""
+"""The cache: entries are complete, checked, shared by processes, evicted, listed and cleared."""
 
 import logging
 import os
@@ -91,7 +91,7 @@ def test_what_was_not_read_for_longest_is_evicted() -> None:
     for age, key in enumerate(("third", "second", "first")):
         cache.write(key, b"0123456789")
         os.utime(cache.path(key), (1000.0 - age, 1000.0 - age))
-    assert cache.read("first") is not None  # used just now
+    assert cache.read("first") is not None  # now the most recently used
     cache.write("fourth", b"0123456789")
     assert [key for key in ("first", "second", "third", "fourth") if cache.read(key)] == ["first", "fourth"]
 

@@ -1,4 +1,4 @@
-"""Checkpoints: strict keys, recognition, own files, and downloads that are verified before anything reads them."""
+"""Checkpoints: strict keys, recognition of models, our own format, and downloads that are verified before use."""
 
 import hashlib
 import json
@@ -60,7 +60,7 @@ def test_the_keys_of_another_teacher_are_named() -> None:
 @pytest.mark.parametrize("row", [name for name in MODEL_SPECS if name not in {"d123_allM_rc4", "d1d2d3_M_lt"}])
 def test_a_model_is_recognised_from_its_shapes(row: str) -> None:
     spec = MODEL_SPECS[row]
-    # What shapes do not tell: the outputs of an M model and which of its decoders are multi-map.
+    # Shapes do not tell the outputs of an M model, nor which of its decoders are multi-map.
     if spec.multi:
         usual = tuple(name == "d1" and len(spec.decoders) > 1 for name in spec.decoders)
         spec = replace(spec, single_frame=usual, force_multi=False, outputs=16)
@@ -98,7 +98,7 @@ save_model(build_model(MODEL_SPECS["d2_S"]), Path(path), words)
 
 @pytest.mark.slow
 def test_equal_weights_are_equal_files_in_every_process(tmp_path: Path) -> None:
-    """Here, and in a process that puts sets and the like in another order."""
+    """The files of this process and of one with another hash seed, which orders sets differently, are equal."""
     exec(SAVE, {"path": tmp_path / "0"})
     program, environment = f"import sys; path = sys.argv[1]\n{SAVE}", os.environ | {"PYTHONHASHSEED": "1"}
     subprocess.run([sys.executable, "-c", program, str(tmp_path / "1")], check=True, env=environment)
@@ -121,7 +121,7 @@ def test_a_released_file_is_known_by_its_content(tmp_path: Path) -> None:
 
 
 class _Planted:
-    """What runs a function of its own when it is unpickled."""
+    """An object that runs code when it is unpickled."""
 
     def __reduce__(self) -> tuple[object, tuple[str]]:
         return (exec, ("raise SystemExit('code from the checkpoint was run')",))
@@ -212,14 +212,14 @@ def test_a_path_that_is_not_there_is_named() -> None:
 
 @pytest.fixture
 def served(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Path, Weights]]:
-    """A file that a web server on this machine offers, and the registry row that describes it."""
+    """A file served by a local web server, and the registry row that describes it."""
     folder = tmp_path / "served"
     folder.mkdir()
     source = published_file(folder / "d123m_rc4_rc1T.pth")
 
     class Quiet(SimpleHTTPRequestHandler):
         def log_message(self, *_: object) -> None:
-            """Tell nothing."""
+            """Log nothing."""
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(folder)))
     url = f"http://127.0.0.1:{server.server_address[1]}/{source.name}"

@@ -1,4 +1,4 @@
-"""The command line: what it writes, and one clear line for everything that a user can get wrong."""
+"""The command line: what it writes, and a clear one-line message for every mistake of a user."""
 
 import json
 import os
@@ -107,7 +107,7 @@ def test_bad_input_is_one_line_status_2_and_nothing_written(
     before = sorted(tmp_path.rglob("*"))
     out = tmp_path / "out"
     usual = ["--weights", weights_file] if "--weights" not in arguments else []
-    # The arguments of the case come last, since the last of two equal options counts.
+    # The arguments of the case come last: if an option is given twice, the last one counts.
     status = main(["predict", "--out", str(out), *map(str, usual), *(a.format(**places) for a in arguments)])
     assert status == 2
     assert reason in last_line(capsys)
@@ -180,7 +180,7 @@ def test_convert_writes_beside_the_file(tmp_path: Path, capsys: pytest.CaptureFi
 
 
 def test_what_convert_and_get_cannot_do(weights_file: Path, tmp_path: Path, capsys) -> None:
-    assert main(["weights", "convert", str(weights_file)]) == 2  # one of ours already
+    assert main(["weights", "convert", str(weights_file)]) == 2  # already in our format
     assert "a .safetensors file already" in last_line(capsys)
     assert main(["weights", "get", str(weights_file)]) == 2
     assert "not the name of published weights" in last_line(capsys)
@@ -307,7 +307,7 @@ def test_what_is_no_command(arguments: list[str], status: int, told: str, capsys
 
 
 def test_help_is_there_without_torch() -> None:
-    """Of every command, one after the other: what one of them imports, the later ones would not be blamed for."""
+    """All commands share one process, so a failure names the first command that imports a heavy module."""
     program = f"""
 import contextlib, io, sys
 from tinyhd_lib.cli import main
@@ -354,7 +354,7 @@ COMMANDS = {
 def without_extras(
     tmp_path_factory: pytest.TempPathFactory, video_file: Path, weights_file: Path, made_up: Callable[[str], Path]
 ) -> dict[str, tuple[int, str]]:
-    """The exit status of each command where no extra is installed, and what it said."""
+    """The exit status and the messages of each command if no optional dependency is installed."""
     here = tmp_path_factory.mktemp("bare")
     published = published_file(here / "published.pth")
     places = {"here": here, "video": video_file, "weights": weights_file, "published": published}

@@ -1,4 +1,4 @@
-"""Clips of videos: which frames they are, how they are kept, drawn, cut and varied, and what a student is given."""
+"""Clips of videos: which frames they hold, how they are stored, sampled and augmented, and what a student is given."""
 
 import json
 import shutil
@@ -65,7 +65,7 @@ VARIED = replace(RECIPE, crop=0.4, colour=1.0, speeds=(1, 2, -1), clips_per_vide
 
 @dataclass(frozen=True)
 class FakeSource:
-    """A video that was never filmed: frame t is grey of level t, with a white square that wanders."""
+    """A synthetic video: frame t has grey level t, with a moving white square."""
 
     name: str = "fake"
     count: int = 40
@@ -155,7 +155,7 @@ def test_a_flipped_clip_is_mirrored_with_its_truth() -> None:
     assert not (clip_truth(source, flipped) == clip_truth(source, clip)).all()
 
 
-# How they are kept.
+# How they are stored.
 
 
 @pytest.mark.parametrize("kind", ["gaze", "dhf1k"])
@@ -168,7 +168,7 @@ def test_a_stored_video_equals_a_decoded_one(made_up: MadeUp, own_cache: Path, k
         assert frames.shape == (len(indices), 192, 256, 3)
         assert (frames.dtype, truth.dtype) == (np.uint8, np.float32)
         assert (frames == fresh.frames(indices)).all()
-        # It is kept in float16.
+        # It is stored in float16.
         np.testing.assert_allclose(truth, fresh.truth(indices), atol=5e-4)
         np.testing.assert_allclose(truth.max((1, 2)), 1, atol=1e-3)
     image = next(iter(video.frames())).image
@@ -231,7 +231,7 @@ def test_what_a_killed_run_left_is_written_over(
             patch.setattr(json, "dumps", kill)
         with pytest.raises(KeyboardInterrupt):
             stored(video)
-    # What a kill leaves that no program can clear up: a file of which a part was written.
+    # A killed process may leave a partially written file, which it cannot remove itself.
     for path in (whole.folder / left, whole.folder / f".{left}.tinyhd-part"):
         assert not path.exists()
     (whole.folder / f".{left}.tinyhd-part").write_bytes(b"half of a fi")
@@ -319,11 +319,11 @@ def test_a_video_that_ends_too_early_is_refused(made_up: MadeUp, tmp_path: Path)
         decoded(video).frames([last])
 
 
-# Parts that are left out.
+# Parts of videos that are left out.
 
 
 def shown(parts: Sequence[object]) -> list[list[int]]:
-    """The frames of the whole video that each part consists of."""
+    """The frames of the whole video that belong to each part."""
     return [list(range(part.first, part.first + part.count)) for part in parts]
 
 
@@ -367,7 +367,7 @@ def test_a_part_is_a_video_of_its_own() -> None:
     assert len({whole.digest, first.digest, second.digest}) == 3
     assert (second.frames([0, 3]) == whole.frames([20, 23])).all()
     assert (second.truth([0, 3]) == whole.truth([20, 23])).all()
-    # Where a clip leaves the part, the part's own end repeats: nothing of what was left out is seen.
+    # Where a clip reaches beyond the part, the part's first or last frame repeats: excluded frames are never used.
     assert (clip_frames(second, Clip(0, -2)) == whole.frames([20, 20, *range(20, 34)])).all()
     assert (clip_frames(first, Clip(0, 0)) == whole.frames([*range(10), *[9] * 6])).all()
 
@@ -378,7 +378,7 @@ def test_an_entry_that_is_no_part_is_named(entry: str) -> None:
         without(FakeSource(), [entry])
 
 
-# How an epoch draws them.
+# How an epoch samples them.
 
 LABELLED = [FakeSource(f"l{n}", count=20 + 9 * n) for n in range(4)]
 AUXILIARY = [FakeSource(f"a{n}", count=5 + 20 * n, labelled=False) for n in range(3)]
@@ -480,7 +480,7 @@ def test_validation_clips_are_evenly_spaced(count: int, clips_: int, starts: lis
     assert {(clip.step, clip.flip) for clip in found} == {(1, False)}
 
 
-# What becomes of their pictures.
+# How frames are cropped and augmented.
 
 
 WHOLE = (0.0, 0.0, 1.0, 1.0)
@@ -493,7 +493,7 @@ def test_what_is_not_cut_and_not_coloured_stays() -> None:
 
 
 def colours(frames: np.ndarray, brightness: float = 0.0, contrast: float = 1.0, saturation: float = 1.0) -> np.ndarray:
-    """Frames (T, H, W, 3) with other colours, of 0 to 1."""
+    """Frames (T, H, W, 3) with changed colours, from 0 to 1."""
     clip = torch.from_numpy(frames).permute(3, 0, 1, 2)[None].float()
     return coloured(clip, torch.tensor([[brightness, contrast, saturation]]))[0].permute(1, 2, 3, 0).numpy() / 255
 
@@ -578,7 +578,7 @@ def test_resizing_keeps_the_mean(size: tuple[int, int]) -> None:
 
 
 class FakeTeacher:
-    """Somebody who says of every frame what is known of it, through maps of half the size."""
+    """A teacher that answers with the true map of every frame, at half the size."""
 
     name = digest = "fake"
 
@@ -595,7 +595,7 @@ def item_of(recipe: Recipe, sample: Sample, sources: Sequence[FakeSource], teach
 
 
 def learnt_from(item: dict[str, torch.Tensor], recipe: Recipe) -> dict[str, torch.Tensor]:
-    """What a student gets of an item."""
+    """The tensors that a student gets from an item."""
     return {name: values[0] for name, values in varied(default_collate([item]), recipe.size).items()}
 
 
@@ -623,7 +623,7 @@ def test_items_make_a_batch() -> None:
     sources = LABELLED + AUXILIARY
     items = DistillationSet(sources, FakeTeacher(), epoch_samples(sources, VARIED, 0), VARIED)
     read = next(iter(torch.utils.data.DataLoader(items, batch_size=7)))
-    assert read["clip"].dtype == torch.uint8  # a byte a colour travels from process to process, and to a GPU
+    assert read["clip"].dtype == torch.uint8  # one byte per colour is sent between processes, and to a GPU
     batch = varied(read, VARIED.size)
     assert batch["clip"].shape == (7, 3, 16, 32, 64)
     assert batch["label"].shape == (7, 1, 16, 32, 64)
@@ -660,7 +660,7 @@ def test_a_crop_cuts_picture_label_and_answer_alike(
 ) -> None:
     source = FakeSource(count=60, size=(192, 256))
     item = item_of(RECIPE, Sample(Clip(0, 20, step, flip), box=box), [source], FakeTeacher())
-    # Frames are of grey levels below 60: what is bright is the square.
+    # The background's grey levels are below 60: bright pixels belong to the square.
     picture = (item["clip"].mean(0) * np.mean(STD) + np.mean(MEAN)).numpy() > 0.6
     label, answer = item["label"][0].numpy() > 0.5, item["map"][0].numpy() > 0.5
     whole = item_of(RECIPE, Sample(Clip(0, 20, step)), [source], FakeTeacher())["label"][0].numpy() > 0.5
@@ -668,13 +668,13 @@ def test_a_crop_cuts_picture_label_and_answer_alike(
     assert (label == whole).all() == (box[2] == 1 and not flip)
     assert np.logical_xor(picture, label).mean() < 0.02
     assert (picture == label).any(axis=(1, 2)).all()
-    # The teacher looks at fewer pixels, so the edges of what it says are coarser.
+    # The teacher's maps have fewer pixels, so their edges are coarser.
     assert np.logical_xor(answer, label).mean() < 0.04
 
 
 @dataclass(frozen=True)
 class BrokenSource(FakeSource):
-    """A video that turns out to be damaged."""
+    """A video that proves damaged when it is read."""
 
     def frames(self, indices: Sequence[int]) -> np.ndarray:
         raise BadInput(f"{self.name}: damaged, {len(indices)} frames cannot be decoded")
@@ -695,7 +695,7 @@ def test_the_place_of_a_damaged_clip_is_taken_by_the_next_one(caplog: pytest.Log
         DistillationSet(sources, FakeTeacher(), samples[1:3], RECIPE)[0]
 
 
-# Which videos a recipe learns from.
+# Which videos a recipe trains on.
 
 
 @pytest.mark.parametrize("store", [True, False])

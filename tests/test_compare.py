@@ -1,4 +1,4 @@
-"""Two models or more in one table: means, the best, and how far the others are from it, held against plain NumPy."""
+"""Two or more models in one table: means, the best, and the others' differences from it, checked against NumPy."""
 
 import json
 import os
@@ -45,7 +45,7 @@ def drawn(seed: int, models: int, videos: int = VIDEOS) -> tuple[np.ndarray, lis
 
 
 def write(folder: Path, each: Evaluation) -> str:
-    """What `tinyhd compare` needs of a folder of scores."""
+    """Write the files of an evaluation that `tinyhd compare` reads; return their folder."""
     folder.mkdir()
     (folder / "summary.json").write_text(json.dumps({"settings": each.settings}))
     each.frames.to_parquet(folder / "frames.parquet")
@@ -54,7 +54,7 @@ def write(folder: Path, each: Evaluation) -> str:
 
 @settings(max_examples=20, deadline=None)
 @given(seed=st.integers(0, 10_000), models=st.integers(2, 4))
-@example(seed=513, models=2)  # a sign pattern that differs from what was seen in the last digit of its sum
+@example(seed=513, models=2)  # a sign pattern whose sum differs from the observed one only by rounding
 def test_means_the_best_and_p_are_numpys(seed: int, models: int) -> None:
     scores, evaluations = drawn(seed, models)
     found = compare(evaluations)
@@ -150,7 +150,7 @@ def test_frames_that_not_all_have_are_left_out_for_all() -> None:
 
 
 def test_what_no_frame_defines_has_no_best() -> None:
-    """The shuffled AUC of a set with a single video."""
+    """As the shuffled AUC of a set with a single video."""
     scores, _ = drawn(4, 3)
     scores[..., NAMES.index("sAUC")] = np.nan
     found = compare([evaluation(f"maps/{number}", each) for number, each in enumerate(scores)])

@@ -1,4 +1,4 @@
-"""``tinyhd data synthesise`` and ``tinyhd data verify``: what they print, write and answer."""
+"""``tinyhd data synthesise`` and ``tinyhd data verify``: what they print and write, and their exit status."""
 
 import json
 from pathlib import Path
@@ -25,7 +25,7 @@ def test_what_is_made_up_is_in_order(kind: str, tmp_path: Path, capsys: pytest.C
     )
     assert json.loads((root / "synthetic.json").read_bytes())["order"]["size"] == [48, 64]
     capsys.readouterr()
-    planted = kind == "kinetics"  # its broken clips are there to be skipped
+    planted = kind == "kinetics"  # it contains broken clips on purpose
     assert data("verify", kind, root, "--workers", 1) == int(planted)
     assert ("findings: 2" if planted else "findings: none") in capsys.readouterr().out
 

@@ -1,4 +1,4 @@
-"""Data sets: found in their folders, named as published, paired with their ground truth, remembered."""
+"""Data sets: found in their folders, named as published, paired with their ground truth, and cached."""
 
 import json
 import shutil
@@ -147,7 +147,7 @@ def test_frames_are_counted_once_a_file(made_up: MadeUp, tmp_path: Path, monkeyp
 
 
 def write_gaze(root: Path, **changes: object) -> Path:
-    """Three points, by two viewers, at a video of two frames."""
+    """Write a video of two frames and three gaze points of two viewers."""
     root.mkdir(exist_ok=True)
     shown = np.zeros((40, 60, 3), np.uint8)
     (root / "v").mkdir(exist_ok=True)
@@ -229,7 +229,7 @@ def _to_jpeg(folder: Path) -> None:
 
 
 def _as_frames(root: Path, place: str) -> None:
-    """Instead of each video, put its frames in a folder."""
+    """Replace each video by a folder of its frames."""
     (root / "video").rename(root / "whole")
     for path in sorted((root / "whole").iterdir()):
         folder = root / place.format(int(path.stem))
@@ -273,7 +273,7 @@ LAYOUTS: dict[str, Callable[[Path], None]] = {
 
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_dhf1k_is_found_as_others_store_it(layout: str, made_up: MadeUp, tmp_path: Path) -> None:
-    """The same videos and splits, and, where they are known, the same frames, maps and fixations."""
+    """Videos and splits are the same, and, where the layout has them, frames, maps and fixations, too."""
     published = {video.name: video for video in open_dataset("dhf1k", made_up("dhf1k")).videos}
     root = tmp_path / "copy"
     shutil.copytree(made_up("dhf1k"), root)

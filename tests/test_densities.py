@@ -1,4 +1,4 @@
-"""Predictions that are densities: bits a fixation, and the maps that they call for."""
+"""Predictions that are densities: bits per fixation, and the saliency maps derived from them."""
 
 import json
 import warnings
@@ -32,7 +32,7 @@ NOWHERE = np.zeros((12, 16), bool)
 
 
 def drawn(seed: int, size: tuple[int, int] = (12, 16)) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Two densities that are far from uniform, and where people looked."""
+    """Two densities that are far from uniform, and a fixation map."""
     rng = np.random.default_rng(seed)
     fixations = rng.random(size) < 0.1
     fixations.flat[rng.integers(fixations.size)] = True
@@ -55,7 +55,7 @@ def test_bits_are_numpys(seed: int, scale: float) -> None:
 @pytest.mark.parametrize("seed", range(5))
 def test_bits_are_pysaliencys(seed: int) -> None:
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of its own imports
+        warnings.simplefilter("ignore")  # its imports cause warnings
         pysaliency = pytest.importorskip("pysaliency", reason="pysaliency is not installed")
 
         class Fixed(pysaliency.Model):
@@ -99,18 +99,18 @@ def test_bits_are_gained_over_the_centre_bias_and_over_a_uniform_map() -> None:
     assert score(np.ones_like(centre), Target(truth, NOWHERE, PROTOCOLS["dhf1k"], centre))["LL"] == 0
 
 
-# The map that a density calls for -------------------------------------------------------------------------------------
+# The saliency map of a density ----------------------------------------------------------------------------------------
 
 
 def looked_at(density: np.ndarray, rng: np.random.Generator, sigma: float, observers: int = 12) -> np.ndarray:
-    """The saliency map of some observers who look where a density says."""
+    """The saliency map of some observers whose fixations are drawn from a density."""
     places = rng.choice(density.size, observers, p=(density / density.sum()).ravel())
     return blur(np.bincount(places, minlength=density.size).reshape(density.shape).astype(np.float32), sigma)
 
 
 @pytest.mark.parametrize("seed", range(3))
 def test_no_other_map_is_expected_to_score_better_than_the_blurred_density(seed: int) -> None:
-    """The observers are drawn from the density itself; other exponents, and no blur, all lose on average."""
+    """Fixations are drawn from the density itself; other exponents, and no blur, score worse on average."""
     rng, sigma = np.random.default_rng(seed), 2.5
     peaks = np.zeros((24, 32), np.float32)
     peaks[rng.integers(4, 20, 3), rng.integers(4, 28, 3)] = rng.random(3) + 0.3

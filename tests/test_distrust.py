@@ -1,4 +1,4 @@
-"""Files that are not what they say: each is one line, and takes no more memory than its kind allows."""
+"""Malformed and malicious files: each is refused in one line, with no more memory than its format may need."""
 
 import io
 import json
@@ -114,11 +114,11 @@ def test_crafted_metadata_are_one_line(change: dict[str, str], tmp_path: Path) -
     assert "\n" not in str(refused.value)
 
 
-# Small files that grow
+# Small files that expand to large ones
 
 
 def png_of(width: int, height: int, rows: int) -> bytes:
-    """A grey PNG that says it is so large, with fewer rows in it."""
+    """A grey PNG whose header claims this size, but which holds only so many rows."""
 
     def chunk(kind: bytes, content: bytes) -> bytes:
         return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
@@ -199,7 +199,7 @@ def test_a_new_matlab_file_is_told_how_to_save_it(tmp_path: Path) -> None:
         read_fixations(tmp_path / "x.mat")
 
 
-# Whatever it is
+# Any kind of file
 
 FUZZED = """
 import faulthandler, logging, random, resource, sys, traceback
@@ -265,7 +265,7 @@ print(f"{count} mutants: {read} could be used, {told} were refused in one line")
 def test_mutants_are_read_or_refused_in_one_line(
     tmp_path: Path, video_file: Path, published: dict[str, torch.Tensor], request: pytest.FixtureRequest
 ) -> None:
-    """A hundred of them; ``pytest tests/test_distrust.py -k mutants --mutants 2000`` tries more."""
+    """By default 100 damaged files; ``pytest tests/test_distrust.py -k mutants --mutants 2000`` tries more."""
     from test_odd_videos import encode, joined, moving_dot, sparse, trimmed
 
     seeds = tmp_path / "seeds"
@@ -278,7 +278,7 @@ def test_mutants_are_read_or_refused_in_one_line(
     np.savez_compressed(
         seeds / "gaze.npz", frame=[0, 1], viewer=[1, 2], x=[1.0, 2], y=[3.0, 4], frames=2, width=8, height=8
     )
-    # Compressed, as MATLAB writes: SciPy itself may crash where nothing protects the content of a damaged one.
+    # Compressed, as MATLAB writes it: without the checksum, SciPy itself may crash on damaged content.
     savemat(seeds / "fixations.mat", {"I": np.eye(8)}, do_compression=True)
     torch.save(published, seeds / "weights.pth")
     save_model(random_model(MODEL), seeds / "weights.safetensors", {})

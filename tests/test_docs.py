@@ -1,4 +1,4 @@
-"""What the documents claim is what the code says."""
+"""The documentation agrees with the code."""
 
 import json
 import re
@@ -94,7 +94,7 @@ def test_the_commands_in_the_documents_are_understood(
     document: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    Path("tonight.txt").write_text("video.mp4\n")  # a list is read while the command is
+    Path("tonight.txt").write_text("video.mp4\n")  # a list of videos is read while the command is parsed
     commands = re.findall(r"^tinyhd ([^#\n]+)", (ROOT / document).read_text(), flags=re.MULTILINE)
     assert len(commands) >= 2
     for command in commands:

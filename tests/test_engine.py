@@ -1,4 +1,4 @@
-"""The engine's promises: order, refusals, retries, workers that die, clusters that are not there."""
+"""The engine: order of results, refused input, retries, workers that die, and unreachable clusters."""
 
 import errno
 import os
@@ -60,7 +60,7 @@ def die(_job: object) -> None:
 
 
 def surroundings(_job: object) -> dict[str, Any]:
-    threads = {each["num_threads"] for each in threadpool_info()}  # those of NumPy's BLAS, at least
+    threads = {each["num_threads"] for each in threadpool_info()}  # at least those of NumPy's BLAS
     about = {"cores": usable_cores(), "folder": str(Path.cwd()), "rank": os.environ.get("LOCAL_RANK")}
     return about | {"threads": max(threads)}
 
@@ -76,14 +76,14 @@ def client() -> Iterator[Any]:
         yield client
 
 
-# Here
+# In this process
 
 
 def test_here_jobs_are_done_in_their_order_and_what_fails_stops_none() -> None:
     assert list(run(halve, range(9))) == [
         Outcome(number, None, TOLD[number]) if number in TOLD else Outcome(number, number / 2) for number in range(9)
     ]
-    assert "dask" not in sys.modules or "distributed" in sys.modules  # nothing of it is needed for that
+    assert "dask" not in sys.modules or "distributed" in sys.modules  # Dask is not needed without a cluster
 
 
 def test_here_a_full_disk_ends_all() -> None:
@@ -162,7 +162,7 @@ def test_left_early_what_has_not_begun_is_taken_back(client: Any, tmp_path: Path
 @pytest.mark.slow
 def test_what_a_worker_does_not_see_is_told(client: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     elsewhere = tmp_path / "elsewhere"
-    monkeypatch.setattr(Path, "mkdir", lambda *_, **__: None)  # it is there for us alone
+    monkeypatch.setattr(Path, "mkdir", lambda *_, **__: None)  # workers do not see the folder
     (outcome,) = run(halve, [2], client, shared=elsewhere)
     assert outcome.refused is not None
     assert f"does not see {elsewhere}; give a folder that all workers see" in outcome.refused

@@ -1,4 +1,4 @@
-"""Evaluation: anybody's maps paired rightly, every figure reproducible, nothing lost when it is cut off."""
+"""Evaluation: maps are paired with the right frames, figures are reproducible, and interrupted runs lose nothing."""
 
 import json
 import os
@@ -40,7 +40,7 @@ NAMES = [metric.name for metric in METRICS]
 
 
 def densities(root: Path, video: Video) -> Iterator[tuple[str, np.ndarray]]:
-    """The best prediction there can be: where the simulated viewers look, as grey levels."""
+    """The best possible prediction: the density that the simulated viewers follow, as grey levels."""
     clip = video_settings(root)[video.name].clip()
     for index, name in enumerate(video.names):
         probability = density(clip, index)
@@ -57,7 +57,7 @@ def write_maps(dataset: Dataset, out: Path) -> Path:
 
 @pytest.fixture(autouse=True)
 def _quick_where_nobody_looks(request: pytest.FixtureRequest) -> None:
-    """Those that compare whole pages are slow; what `scored` holds is drawn before this."""
+    """Draw no plots, except in tests marked slow, which compare whole pages, and in `scored`, which is made earlier."""
     if not request.node.get_closest_marker("slow"):
         request.getfixturevalue("quick_pages")
 
@@ -69,7 +69,7 @@ def gaze(made_up: MadeUp) -> Dataset:
 
 @pytest.fixture(scope="module")
 def maps(gaze: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A map of every frame of the made-up gaze; nobody may change them."""
+    """A map for every frame of the made-up gaze set. Tests share them and must not change them."""
     return write_maps(gaze, tmp_path_factory.mktemp("maps") / "density")
 
 
@@ -83,7 +83,7 @@ def table_of(out: Path) -> pd.DataFrame:
 
 
 def results(out: Path) -> dict[str, bytes]:
-    """All that an evaluation writes, but for the record of when and where."""
+    """All files that an evaluation writes, except the record of when and where it ran."""
     return {path.name: path.read_bytes() for path in out.iterdir() if path.is_file() and path.name != "run.json"}
 
 
@@ -95,7 +95,7 @@ def last_line(capsys: pytest.CaptureFixture[str]) -> str:
 
 @pytest.fixture(scope="module")
 def scored(maps: Path, gaze: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An evaluation of these maps; nobody may change it."""
+    """An evaluation of these maps. Tests share it and must not change it."""
     out = tmp_path_factory.mktemp("scores") / "scores"
     assert evaluate(maps, gaze, out) == 0
     return out
@@ -125,7 +125,7 @@ def test_every_frame_is_scored_as_the_metrics_say(scored: Path, maps: Path, gaze
 
 
 def test_knowing_more_scores_better(scored: Path) -> None:
-    """The truth beats the centre bias, and that beats chance, which is known exactly."""
+    """The true density beats the centre bias, which beats chance, whose scores are known exactly."""
     means = table_of(scored).groupby("predictor", observed=True)[NAMES].mean()
     chance = means.loc["chance"]
     assert chance[["AUC-J", "AUC-B", "sAUC", "CC", "NSS"]].tolist() == [0.5, 0.5, 0.5, 0, 0]
@@ -208,7 +208,7 @@ def test_maps_may_come_in_many_forms(scored: Path, gaze: Dataset, tmp_path: Path
                 cv2.imwrite(str(folder / f"map_{index + 1:05d}.png"), each)
     assert evaluate(out, gaze, tmp_path / "scores", *first) == 0
     found, expected = table_of(tmp_path / "scores"), table_of(scored)
-    if form in {"mp4", "jpg"}:  # which lose a little, most of it in the dark, where KL looks
+    if form in {"mp4", "jpg"}:  # lossy formats change dark pixels most, to which KL is sensitive
         assert (found[NAMES] - expected[NAMES]).drop(columns="KL").abs().max().max() < 0.15
     else:
         pd.testing.assert_frame_equal(found[list(expected)], expected, rtol=1e-9)
@@ -300,7 +300,7 @@ def test_a_map_that_changes_is_scored_again(maps: Path, gaze: Dataset, tmp_path:
 
 
 def test_averaging_names_its_way(made_up: MadeUp, tmp_path: Path) -> None:
-    """With videos of unequal length, one mean of all frames is not the mean of the videos' means."""
+    """With videos of unequal length, the mean over all frames differs from the mean of the videos' means."""
     ucf = open_dataset("ucf", made_up("ucf"))
     predictions = write_maps(ucf.of_split("testing"), tmp_path / "maps")
     found = {}
@@ -511,7 +511,7 @@ def _frames_of(folder: Path) -> list[np.ndarray]:
 
 
 def _each(write: Callable[[Path, np.ndarray], object], suffix: str) -> Callable[[Path], None]:
-    """A file a frame, in another format."""
+    """Write one file per frame in another format."""
 
     def change(folder: Path) -> None:
         for index, saliency in enumerate(_frames_of(folder)):
@@ -522,7 +522,7 @@ def _each(write: Callable[[Path, np.ndarray], object], suffix: str) -> Callable[
 
 
 def _whole(write: Callable[[Path, np.ndarray], object], suffix: str) -> Callable[[Path], None]:
-    """An array a video."""
+    """Write one array per video."""
 
     def change(folder: Path) -> None:
         write(folder.with_suffix(suffix), np.array(_frames_of(folder)))
@@ -701,7 +701,7 @@ def test_only_what_was_scored_alike_is_compared(
 @pytest.mark.slow
 @needs_shared
 def test_real_gaze_is_scored(tmp_path: Path) -> None:
-    """Half of the viewers say far better where the others look than a centre bias does."""
+    """Half of the viewers predict the other half far better than a centre bias does."""
     dataset = open_dataset("gaze", SHARED / "gaze")
     for video in dataset.videos:
         (tmp_path / "maps" / video.name).mkdir(parents=True)
@@ -717,7 +717,7 @@ def test_real_gaze_is_scored(tmp_path: Path) -> None:
 def test_infinite_scores_have_no_difference(
     maps: Path, gaze: Dataset, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The published KL is infinite where people looked at a zero, which grey levels have many of."""
+    """The published KL is infinite where people looked at a zero, and maps in grey levels have many zeros."""
     for name in ("one", "other"):
         assert evaluate(maps, gaze, tmp_path / name, "--protocol", "published") == 0
     summary = json.loads((tmp_path / "one/summary.json").read_bytes())
@@ -738,7 +738,7 @@ def test_infinite_scores_have_no_difference(
 
 
 def test_a_centre_bias_without_a_source_says_so(made_up: MadeUp, tmp_path: Path) -> None:
-    """Validation annotations alone, as many have them; and a single video."""
+    """There is none with annotations of the validation split alone, which is common, or with a single video."""
     root = tmp_path / "dhf1k"
     shutil.copytree(made_up("dhf1k"), root)
     predictions = write_maps(open_dataset("dhf1k", root, "validation"), tmp_path / "maps")
@@ -822,7 +822,7 @@ def test_a_mistyped_permission_is_refused(
 @pytest.mark.skipif(os.name != "posix", reason="signals as POSIX has them")
 @pytest.mark.slow
 def test_an_impatient_interruption_ends_at_once(maps: Path, gaze: Dataset, tmp_path: Path) -> None:
-    # Started in the background by some shells, a process ignores interruptions, and its children do.
+    # A process that some shells start in the background ignores SIGINT, and so do its children.
     heeds = "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler); "
     starts = "from tinyhd_lib.cli import main; sys.exit(main(sys.argv[1:]))"
     command = [sys.executable, "-c", heeds + starts, "evaluate", str(maps), "gaze", str(gaze.root)]
@@ -834,7 +834,7 @@ def test_an_impatient_interruption_ends_at_once(maps: Path, gaze: Dataset, tmp_p
         process.send_signal(signal.SIGINT)
         time.sleep(0.4)
     _, told = process.communicate(timeout=60)
-    assert process.returncode in {130, 1, -signal.SIGINT}, told  # the second one may meet it on its way out
+    assert process.returncode in {130, 1, -signal.SIGINT}, told  # the second signal may arrive while it exits
 
 
 def _shuffle_npy(path: Path, counts: np.ndarray) -> Path:

@@ -1,4 +1,4 @@
-"""Notebook 04: predictions that are wrong in known ways, curves, sets side by side, and what moves a score."""
+"""Notebook 04: predictions with known errors, curves, comparisons of sets, and what changes a score."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -45,7 +45,7 @@ def not_blank(figure: Figure) -> bool:
 
 
 def notebook_example() -> Any:
-    """What the notebook makes up, by its own code."""
+    """The notebook's example, made by its own code."""
     return defined_in("04_metric_evaluation.ipynb")["make_example"](3, size=(90, 160))
 
 
@@ -90,7 +90,7 @@ def dataset(made_up: MadeUp) -> Dataset:
 
 @pytest.fixture(scope="module")
 def maps(dataset: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The true density of every frame, in two grey levels that do not mind how flat it is, and raw."""
+    """The true density of every frame, as grey levels stretched to full range, and raw."""
     root = tmp_path_factory.mktemp("maps")
     for video in dataset.videos:
         for kind in ("grey", "raw"):

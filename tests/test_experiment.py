@@ -1,4 +1,4 @@
-"""Experiments: runs that differ in one thing, their tables, and what a model costs."""
+"""Experiments: runs that differ in one setting, their tables, and the cost of a model."""
 
 import json
 from collections.abc import Callable
@@ -32,7 +32,7 @@ from tinyhd_lib.training.models import normalised, planes
 
 QUICK = {"epochs": 1, "clips_per_video": 1, "validation_clips": 1, "size": (64, 64), "teacher_size": (64, 64)}
 KINDS = ("dhf1k", "ucf", "hollywood2", "kinetics", "folder", "gaze")
-PLACE = str(Path(__file__).parent)  # a folder, as long as nothing is read
+PLACE = str(Path(__file__).parent)  # any folder will do, since nothing is read from it
 SMALL = """
 question: Is one decoder as good as another?
 recipe: single
@@ -50,7 +50,7 @@ def options(**changes: object) -> ExperimentOptions:
 
 @pytest.fixture(scope="module")
 def conducted(tmp_path_factory: pytest.TempPathFactory, made_up: Callable[[str], Path]) -> tuple[Path, list]:
-    """A small experiment with two seeds: its file, and what it found."""
+    """A small experiment with two seeds: its file and its results."""
     folder = tmp_path_factory.mktemp("experiment")
     (folder / "mine.yaml").write_text(SMALL)
     chosen = options(data={"gaze": made_up("gaze")}, seeds=(0, 1))
@@ -263,7 +263,7 @@ def test_data_sets_stand_in_one_table_without_a_test_between_them(tmp_path: Path
 def test_each_experiment_runs_on_made_up_data(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """What their models cost is counted elsewhere."""
+    """The cost of their models is tested elsewhere."""
     monkeypatch.setattr("tinyhd_lib.training.experiment._facts", lambda _: {"parameters": "-", "GMAC": "-"})
     quick = [
         f"--set={entry.upper()}={list(value) if isinstance(value, tuple) else value}" for entry, value in QUICK.items()

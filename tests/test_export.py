@@ -1,4 +1,4 @@
-"""What is exported runs in other software, takes any batch and size, and gives torch's maps; or there is no file."""
+"""Exported models run in other software with any batch and size and give torch's maps, or no file is written."""
 
 import json
 import logging
@@ -24,7 +24,7 @@ from tinyhd_lib.models.spec import PARITY_TOLERANCE
 
 pytestmark = pytest.mark.slow
 
-NAME = "workbench-m-r4"  # of the files in the documents
+NAME = "workbench-m-r4"  # the name of the files in the documentation
 SMALL = "S-r8-D2"  # the quickest
 
 PAGE = (ROOT / "docs/deployment.md").read_text()
@@ -41,7 +41,7 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module", params=FORMATS)
 def exported(request: pytest.FixtureRequest, weights: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """That model, taking frames."""
+    """That model, exported to take frames as its input."""
     path = tmp_path_factory.mktemp("exported") / f"{NAME}{FORMATS[request.param].suffixes[-1]}"
     assert main(["export", str(weights), "--to", request.param, "--input", "frames", "--out", str(path)]) == 0
     return path

@@ -1,4 +1,4 @@
-"""Other people's models and baselines: a function from frames to a map, wherever a model of ours may stand."""
+"""Other people's models and baselines: functions from frames to a map are accepted wherever our models are."""
 
 import json
 import re
@@ -153,7 +153,7 @@ def test_baselines_see_what_they_are_made_for() -> None:
 
 
 def network(path: Path, shape: list[int | str], kind: int = TensorProto.FLOAT, axes: tuple[int, ...] = (1, 2)) -> Path:
-    """Write an ONNX file that takes a clip and gives the mean over some of its axes."""
+    """Write an ONNX model that maps a clip to the mean of its absolute values over some axes."""
     nodes = [
         helper.make_node("Cast", ["clip"], ["number"], to=TensorProto.FLOAT),
         helper.make_node("Abs", ["number"], ["size"]),

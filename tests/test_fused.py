@@ -1,4 +1,4 @@
-"""The compiled runtime computes what torch computes, whoever shares the work, and is refused where it does not."""
+"""The compiled runtime gives torch's maps for any number of threads, and is refused where it does not."""
 
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -29,7 +29,7 @@ def clip_of(seed: int) -> np.ndarray:
 
 
 class TapByTap(torch.nn.Conv3d):
-    """A depthwise convolution as the sum that it is: in double precision torch's takes minutes, and 13 GiB."""
+    """A depthwise convolution as a sum over taps: in double precision, torch's takes minutes and 13 GiB."""
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         padded = F.pad(x, [side for pad in reversed(self.padding) for side in (pad, pad)])
@@ -50,7 +50,7 @@ def in_double(model: torch.nn.Module) -> torch.nn.Module:
 
 @pytest.mark.parametrize("row", MODEL_SPECS)
 def test_every_model_gives_torchs_maps(row: str) -> None:
-    """Every kind of step is held against double precision, too: it is as near to that as torch is."""
+    """Every kind of step is compared with double precision, too: it must be as close to that as torch is."""
     model = random_model(row)
     wake(model, torch.randn(2, 3, 16, 64, 96, generator=torch.Generator().manual_seed(1)))
     clip = clip_of(0)

@@ -1,4 +1,4 @@
-"""``tinyhd generate``: published names, shares of workers, and the same bytes however often it is cut off."""
+"""``tinyhd generate``: published file names, the workers' shares, and the same bytes after any interruptions."""
 
 import shutil
 import subprocess
@@ -151,7 +151,7 @@ def test_nothing_is_mixed_with_other_maps(
 
 @needs_shared
 def test_the_published_model_on_real_gaze(tmp_path: Path) -> None:
-    """From a real video to its score: the figure that docs/evaluation.md has for this video."""
+    """The score of a real video is the figure in docs/evaluation.md."""
     for path in (SHARED / "gaze").glob("talk_071.*"):
         shutil.copy(path, tmp_path)
     maps, scores = tmp_path / "maps", tmp_path / "scores"

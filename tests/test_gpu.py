@@ -1,4 +1,4 @@
-"""On a GPU: every model gives the CPU's maps, videos and trainings run, and a training goes on across devices."""
+"""On a GPU: every model gives the CPU's maps, prediction and training run, and training resumes on another device."""
 
 from pathlib import Path
 
@@ -72,7 +72,7 @@ def test_gradients_are_the_cpus(row: str) -> None:
     with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
         fast(clip.cuda()).map.logit().mean().backward()
     for name, each in fast.named_parameters():
-        # What rounding does to such a deep network, torch's own float32 tells.
+        # The error of torch's own float32 tells how much rounding matters in such a deep network.
         allowed = 5 * (torchs[name] - expected[name]).abs().max() + 1e-3 * expected[name].abs().max() + 1e-7
         assert (each.grad.cpu() - expected[name]).abs().max() < allowed, name
 
@@ -101,7 +101,7 @@ def test_a_training_goes_on_across_devices(tmp_path: Path) -> None:
     for device in ("cuda", "triton"):
         np.testing.assert_allclose(losses[device], losses["cpu"], rtol=1e-3)
     begun = train(recipe, tmp_path / "begun", device="triton")
-    while next(begun)["epoch"] == 1:  # the first one is kept before the next begins
+    while next(begun)["epoch"] == 1:  # the first epoch is saved before the next begins
         pass
     begun.close()
     rest = [entry["terms"]["loss"] for entry in train(recipe, tmp_path / "begun", device="cpu") if "terms" in entry]

@@ -1,4 +1,4 @@
-"""Networks opened up, the arithmetic of their maps, and what decoders say."""
+"""Inspection of networks: their inner maps, the arithmetic of maps, and what decoders contribute."""
 
 from collections.abc import Callable, Iterator
 from functools import cache
@@ -48,7 +48,7 @@ def noise(windows: int = 1) -> np.ndarray:
 
 
 def awake(network: HD2S | TinyHD) -> HD2S | TinyHD:
-    """A network that has learnt nothing, and all the same reacts to what it sees."""
+    """An untrained network, with batch norms adapted so that its output depends on its input."""
     wake(network, torch.randn(2, 3, 16, 64, 64, generator=torch.Generator().manual_seed(0)))
     return network
 
@@ -98,7 +98,7 @@ def test_the_centred_gaussian_is_central_whatever_the_frame() -> None:
     gaussian = centred_gaussian((192, 256))
     assert gaussian.shape == (192, 256)
     np.testing.assert_allclose(gaussian, gaussian[::-1, ::-1])
-    # A deviation, a quarter of the side, from the middle: e^-1/2 of what is there.
+    # One standard deviation (a quarter of the side) from the centre, the value is e^-1/2 of the peak.
     middle = gaussian[95:97, 127:129].mean()
     assert gaussian[95:97, 63:65].mean() / middle == pytest.approx(np.exp(-0.5), abs=1e-3)
     assert gaussian[47:49, 127:129].mean() / middle == pytest.approx(np.exp(-0.5), abs=1e-3)
@@ -210,7 +210,7 @@ def test_d1_is_held_against_what_training_holds_it_against(pair: tuple[str, str]
     target, said = TEACHER_NOTEBOOK["d1_pairs"](teacher, learner, open_clip(video_file), Clip(0, 20))
     assert target.shape == said.shape == (4, *SMALL)
     source = open_clip(video_file)
-    # A teacher of single maps answers for every frame of an M student's clip, by the windows that end there.
+    # A single-map teacher gives a map for every frame of an M student's clip, from the window that ends there.
     starts = range(5, 21) if pair == (S, M) else [20]
     expected = np.mean([teacher(source.frames(range(start, start + 16)))["d1"][:, -1] for start in starts], axis=0)
     np.testing.assert_allclose(target, expected, atol=1e-6)
@@ -230,7 +230,7 @@ def test_levels_have_statistics_window_by_window(opened: Callable[[], OpenModel]
 
 
 def test_models_take_turns_to_be_timed(monkeypatch: pytest.MonkeyPatch) -> None:
-    """By a clock that only they move: one of them slows down."""
+    """The fake clock is advanced only by the models, one of which slows down."""
     clock, calls = [0.0], []
 
     def model(name: str, seconds: Iterator[float]) -> Callable[[np.ndarray], None]:
@@ -246,7 +246,7 @@ def test_models_take_turns_to_be_timed(monkeypatch: pytest.MonkeyPatch) -> None:
     assert times.tolist() == [6000.0, 1000.0], "of 4, 6 and 8 s; the warm-up of 2 s does not count"
 
 
-# What decoders say.
+# What decoders contribute.
 
 
 @pytest.mark.parametrize("row", [S, M, "d1d2d3_M_lt", EIGHT, "d2_S", "d123_force_multi"])

@@ -1,4 +1,4 @@
-"""What learns fast on a CPU learns the same: gradients against float64, and whole steps against torch."""
+"""Accelerated layers train the same on a CPU: gradients match float64, and training steps match torch."""
 
 import copy
 from collections.abc import Callable
@@ -18,7 +18,7 @@ Tensors = tuple[torch.Tensor, ...]
 
 
 def gradients_of(outputs: torch.Tensor, inputs: Tensors) -> Tensors:
-    """The outputs, and the gradients of a sum of them with weights that are always the same."""
+    """The outputs, and the gradients of their sum with fixed random weights."""
     weights = torch.randn(outputs.shape, generator=torch.Generator().manual_seed(9), dtype=torch.float64)
     return outputs, *torch.autograd.grad(outputs, inputs, weights.to(outputs.dtype))
 
@@ -59,7 +59,7 @@ def test_a_pointwise_convolution_is_torchs(channels: int, outputs: int) -> None:
 
 
 def blocks_of_the_table() -> list[str]:
-    """Every kind of decoder block, once: the row and the place of its first one."""
+    """Every kind of decoder block once: the model row and the module name of its first occurrence."""
     found = {}
     for row in MODEL_SPECS:
         for name, block in shape_of(row).named_modules():
@@ -72,7 +72,7 @@ def blocks_of_the_table() -> list[str]:
 
 @pytest.fixture(scope="module")
 def model_of() -> Callable[[str], torch.nn.Module]:
-    """Models that are made once; nobody may change them."""
+    """Cached models. Tests share them and must not change them."""
     return cache(random_model)
 
 
@@ -97,7 +97,7 @@ def test_every_block_of_the_table_learns_the_same(place: str, model_of: Callable
 
 @pytest.mark.parametrize("row", [*(pytest.param(row, marks=pytest.mark.slow) for row in ("M-r4", "S-r4")), "S-r8-D2"])
 def test_a_student_makes_torchs_steps(row: str) -> None:
-    """Also where maps get too narrow for the compiled loops; parts that are frozen stay as they are."""
+    """Maps too narrow for the compiled loops are included, and frozen parts do not change."""
     student = random_model(row).train()
     student.decoders["d2"].eval().requires_grad_(requires_grad=False)
     fast = copy.deepcopy(student)

@@ -1,4 +1,4 @@
-"""The command ``tinyhd live``: its results, its page, its end, and one clear line for what cannot be used."""
+"""The command ``tinyhd live``: its results, its page, how it ends, and one-line messages for unusable input."""
 
 import json
 import os
@@ -71,7 +71,7 @@ def test_it_stops_after_some_seconds_and_draws_nothing_that_nobody_wants(
     begun = time.monotonic()
     options = ["--weights", str(weights_file), "--device", "cpu", "--speed", "0.01", "--stride", "1"]
     assert main(["live", str(video_file), *options, "--seconds", "0.5", "--serve", "0"]) == 0
-    assert 0.5 < time.monotonic() - begun < 60  # it would be 130
+    assert 0.5 < time.monotonic() - begun < 60  # the whole video would take 130 s
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

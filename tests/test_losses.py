@@ -1,4 +1,4 @@
-"""The losses: a divergence that is one, terms that mean what they say, and the published values to 1e-5."""
+"""The losses: properties of the divergence, the definition of each term, and the published values to 1e-5."""
 
 import json
 import math
@@ -47,7 +47,7 @@ DECODERS = ("d1", "d2", "d3")
 SIZE = (4, 5)
 
 predictions = arrays(np.float64, (3, *SIZE), elements=st.floats(1e-3, 1)).map(torch.from_numpy)
-# Some pixels are 0, but nobody's frame is.
+# Some pixels are 0, but no whole frame is.
 targets = arrays(np.float64, (3, *SIZE), elements=st.just(0.0) | st.floats(1e-3, 1)).map(
     lambda frames: torch.from_numpy(frames + np.eye(*SIZE) * (frames.sum((1, 2), keepdims=True) == 0))
 )
@@ -59,14 +59,14 @@ def random_maps(*shape: int, seed: int = 0) -> torch.Tensor:
 
 
 def random_output(outputs: int, d1: int, others: int) -> SaliencyOutput:
-    """What a student with all decoders says of two clips: so many frames of the fused map, of D1, of D2 and D3."""
+    """The output of a student with all decoders for two clips, with these numbers of maps: fused, D1, and D2 and D3."""
     fused = random_maps(2, 1, outputs, *SIZE) if outputs > 1 else random_maps(2, 1, *SIZE)
     sides = [(2, 4, d1, *SIZE), (2, 1, others, *SIZE), (2, 1, others, *SIZE)]
     return SaliencyOutput(fused, tuple(random_maps(*shape, seed=n) for n, shape in enumerate(sides, start=1)))
 
 
 def teachings(frames: int) -> dict[str, torch.Tensor]:
-    """Everything that a student of so many frames can be taught."""
+    """All possible targets of a student that gives this many frames."""
     channels = {"label": 1, "map": 1, "d1": 4, "d2": 1, "d3": 1}
     return {name: random_maps(2, count, frames, *SIZE, seed=10 + n) for n, (name, count) in enumerate(channels.items())}
 
@@ -161,8 +161,8 @@ def test_the_other_terms_are_the_metrics_of_evaluation(
     assume((target.amax((1, 2)) - target.amin((1, 2)) > 1e-2).all())
     found = 1 - decorrelation(factor * prediction, target)
     torch.testing.assert_close(found, metrics.cc(prediction, target), atol=1e-6, rtol=1e-6)
-    everybody = (target == target.amax((1, 2), keepdim=True)).double()  # who all look at the brightest
-    # The metric's deviation is that of a sample.
+    everybody = (target == target.amax((1, 2), keepdim=True)).double()  # all viewers look at the brightest pixel
+    # The metric uses the sample standard deviation.
     found = -missed_peaks(factor * prediction, everybody) * math.sqrt(1 - 1 / prediction[0].numel())
     torch.testing.assert_close(found, metrics.nss(prediction, everybody.bool()), atol=1e-6, rtol=1e-6)
 
@@ -220,7 +220,7 @@ def test_the_four_maps_of_d1_are_summed_and_all_else_is_a_mean(frames: int) -> N
 
 def test_one_map_of_d1_is_held_against_the_mean_of_the_teachers() -> None:
     output, taught = random_output(16, 1, 16), teachings(16)
-    # A bright frame weighs more: the mean is taken before anything is divided by its sum.
+    # A bright frame has more weight, since the mean is taken before normalising to sum 1.
     taught["d1"][:, :, 5] *= 20
     mean = taught["d1"].mean(2, keepdim=True)
     expected = sum(kl_divergence(output.side_maps[0][:, level], mean[:, level]).mean() for level in range(4))
@@ -267,14 +267,14 @@ def block_gradients(pair: BesideTeacher, block: int, clip: torch.Tensor) -> list
 @pytest.mark.parametrize("row", ["S-r8", "M-r8"])
 @pytest.mark.parametrize("apart", [True, False])
 def test_a_student_learns_features_beside_a_teacher_that_does_not_learn(row: str, *, apart: bool) -> None:
-    """Apart, every block by itself: what another one does changes nothing."""
+    """With ``apart``, every block learns by itself: no other block affects its gradients."""
     teacher, student = random_model(row), random_model(row)
     pair = BesideTeacher(student, teacher, apart=apart)
     clip = torch.randn(1, 3, 16, 64, 64, generator=torch.Generator().manual_seed(3))
     output, targets, wrong = pair(clip)
     said = distillation_terms(output, student.spec.names, targets)
     assert set(said) == {"teacher_map", "teacher_cc", "d1", "d2", "d3"}
-    assert all(abs(float(value.detach())) < 1e-6 for value in (wrong, *said.values()))  # the two are one so far
+    assert all(abs(float(value.detach())) < 1e-6 for value in (wrong, *said.values()))  # both are still equal
     with torch.no_grad():
         for parameter in student.parameters():
             parameter.add_(0.1 * torch.randn(parameter.shape, generator=torch.Generator().manual_seed(4)))
@@ -309,7 +309,7 @@ def test_a_loss_of_nothing_is_refused() -> None:
 
 @pytest.fixture(scope="module")
 def taught(reference_fill, reference_clip):
-    """Labels and what the published teacher says of the windows of a 16- or 32-frame clip, computed once for each."""
+    """Labels, and the published teacher's answers for the windows of a 16- or 32-frame clip, computed once for each."""
     teacher = build_teacher()
     shapes = json.loads((REFERENCE / "hd2s_state_dict.json").read_text())["state_dict"]
     load_published_teacher_state(teacher, reference_fill(shapes))
@@ -319,7 +319,7 @@ def taught(reference_fill, reference_clip):
         clip = reference_clip(batch=2, frames=frames, seed=4)
         # The published timing: the last of the 16 windows ends one frame before the clip does.
         starts = range(16) if frames == 32 else [0]
-        # Many windows are quicker with OpenVINO, which is how a CPU trains.
+        # OpenVINO is faster for many windows, and training on a CPU uses it, too.
         device = "openvino" if frames == 32 and find_spec("openvino") else "cpu"
         answer = OpenModel(teacher, "HD2S", device).answer
         answers = [[answer(each[None, :, start : start + 16]) for start in starts] for each in clip]

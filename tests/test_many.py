@@ -1,4 +1,4 @@
-"""Many videos: each is done once and as if it were alone, whoever else is at work, whatever breaks."""
+"""Many videos: each is processed exactly once with the same result as alone, despite other processes and failures."""
 
 import errno
 import gc
@@ -33,7 +33,7 @@ M = "d123m_rc4_rc1T"
 
 @pytest.fixture
 def films(tmp_path: Path, video_file: Path) -> Path:
-    """A folder of three films, one of them a folder below."""
+    """A folder of three films, one of them in a subfolder."""
     for name in ("a.mp4", "b.mp4", "deep/er/a.mp4"):
         path = tmp_path / "films" / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -47,7 +47,7 @@ def jobs_of(films: Path, out: Path, **options: object) -> list[Job]:
 
 @pytest.fixture
 def fake(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A model that answers at once."""
+    """Use a fake model that answers immediately."""
     monkeypatch.setattr("tinyhd_lib.prediction.files.opened", lambda _model: Fake(M))
 
 
@@ -60,7 +60,7 @@ def contents(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("[!.]*.[pm][np][g4]")}
 
 
-# What is a video
+# Which files are videos
 
 
 def test_films_and_folders_of_frames_are_found_at_any_depth(tmp_path: Path) -> None:
@@ -207,14 +207,14 @@ def test_memory_does_not_grow_with_the_list(tmp_path: Path, video_file: Path) ->
         gc.collect()
         held.append(tracemalloc.get_traced_memory()[0])
     tracemalloc.stop()
-    assert held[-1] - held[0] < 100_000  # half a raw map; a video has forty of them
+    assert held[-1] - held[0] < 100_000  # half the size of a raw map; each video has forty maps
 
 
 # Several processes
 
 
 def start(films: Path, out: Path, weights: Path, *more: str) -> subprocess.Popen:
-    # What is started in the background by a shell does not heed an interruption, unless it says so.
+    # A process that a shell starts in the background ignores SIGINT unless it sets a handler.
     code = "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler); "
     code += "from tinyhd_lib.cli import main; sys.exit(main())"
     command = [sys.executable, "-c", code, "predict", str(films), "--out", str(out)]
@@ -223,7 +223,7 @@ def start(films: Path, out: Path, weights: Path, *more: str) -> subprocess.Popen
 
 
 def children_of(process: subprocess.Popen) -> list[int]:
-    """The processes below a process that compute."""
+    """The worker processes of a process."""
     below = psutil.Process(process.pid).children(recursive=True)
     return [each.pid for each in below if "spawn_main" in " ".join(each.cmdline())]
 

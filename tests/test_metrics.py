@@ -1,4 +1,4 @@
-"""The metrics equal the benchmark's answers, their definitions, and what the documentation promises of odd inputs."""
+"""The metrics agree with the benchmark's code and their definitions, and handle odd inputs as documented."""
 
 import json
 import warnings
@@ -43,7 +43,7 @@ KINDS = ["numpy", "cpu", *(["cuda"] if torch.cuda.is_available() else [])]
 
 
 class Scene(NamedTuple):
-    """What any metric may need, of one frame (H, W) or a batch (N, H, W)."""
+    """The inputs of any metric, of one frame (H, W) or a batch (N, H, W)."""
 
     saliency: Any
     fixations: Any
@@ -91,7 +91,7 @@ def plain(scores: Any) -> np.ndarray:
 
 
 def places(size: tuple[int, int], count: int, rng: np.random.Generator) -> np.ndarray:
-    """(H, W) bool: so many pixels."""
+    """(H, W) bool: as many random pixels as asked for."""
     chosen = np.zeros(size, bool)
     chosen.ravel()[rng.choice(chosen.size, count, replace=False)] = True
     return chosen
@@ -113,7 +113,7 @@ def mask(shape: tuple[int, int], chosen: set[int]) -> np.ndarray:
 
 @st.composite
 def tied_maps(draw: st.DrawFn, rows: int = 1) -> tuple[np.ndarray, ...]:
-    """(H, W) integers, with many ties, few or hardly any; and some of their pixels, never all, once or more often."""
+    """(H, W) integers with many, few or hardly any ties; and ``rows`` masks (H, W) of some pixels, but never all."""
     shape = draw(st.tuples(st.integers(2, 6), st.integers(2, 6)))
     levels = draw(st.sampled_from([1, 4, 1000]))
     saliency = draw(arrays(np.int64, shape, elements=st.integers(-levels, levels)))
@@ -125,7 +125,7 @@ def tied_maps(draw: st.DrawFn, rows: int = 1) -> tuple[np.ndarray, ...]:
 
 @st.composite
 def densities(draw: st.DrawFn, count: int) -> list[np.ndarray]:
-    """(H, W) each, of one size, not negative, with zeros, none of them constant."""
+    """``count`` maps (H, W) of the same size: not negative, with zeros, none of them constant."""
     shape = draw(st.tuples(st.integers(1, 5), st.integers(2, 5)))
     found = [draw(arrays(np.int64, shape, elements=st.integers(0, 20))).astype(float) for _ in range(count)]
     assume(all(each.min() < each.max() for each in found))
@@ -148,7 +148,7 @@ MATLAB = {
 
 @pytest.fixture(scope="module")
 def golden() -> tuple[Scene, dict[str, np.ndarray]]:
-    """The cases as a batch, and the MATLAB code's answers, NaN where it has none."""
+    """The cases as a batch, and the MATLAB code's results, NaN where it has none."""
     folder = REFERENCE / "metrics"
 
     def read(case: str, what: str) -> np.ndarray:
@@ -178,7 +178,7 @@ def test_the_benchmarks_answers_one_by_one_and_together(name: str, kind: str, go
     known = ~np.isnan(expected)
     np.testing.assert_allclose(single[known], expected[known], rtol=0, atol=MATLAB[name][1])
     np.testing.assert_allclose(plain(METRICS[name](cases)), single, rtol=0, atol=1e-9)
-    # One fixation is enough for us, and too little for the MATLAB code's AUC-Borji.
+    # Our AUC-Borji is defined for one fixation; the MATLAB code's is not.
     assert np.all((single[~known] >= 0) & (single[~known] <= 1))
     assert (~known).sum() == (name == "auc_borji")
 
@@ -214,7 +214,7 @@ BY_HAND = {
     "auc_judd": (lambda: auc_judd(row(4, 3, 2, 1), at(1, 0, 1, 0)), 0.875),
     # A tie at the threshold is a false alarm: (0, 0), (1/3, 1), (1, 1).
     "auc_judd, tied, below": (lambda: auc_judd(row(2, 2, 1, 0), at(1, 0, 0, 0), ties="below"), 5 / 6),
-    # It is one with a probability of 1/2: that area, or 1.
+    # It is a false alarm with probability 1/2: the mean of that area and 1.
     "auc_judd, tied": (lambda: auc_judd(row(2, 2, 1, 0), at(1, 0, 0, 0)), 11 / 12),
     # Of four pairs, three are in order.
     "auc_rank": (lambda: auc_rank(row(4, 3, 2, 1), at(1, 0, 1, 0)), 0.75),
@@ -227,18 +227,18 @@ BY_HAND = {
         lambda: auc_shuffled(row(0, 5, 5, 10), at(0, 1, 0, 1), at(1, 0, 1, 0)),
         0.875,
     ),
-    # One of two others is drawn, a hit of every threshold or of none but 0: (1 / 2 + 1) / 2.
+    # One of two other pixels is drawn: it passes every threshold, or only threshold 0: (1 / 2 + 1) / 2.
     "auc_shuffled, drawn": (lambda: auc_shuffled(row(0, 5, 10), at(0, 0, 1), at(1, 0, 1)), 0.75),
     "cc": (lambda: cc(row(1, 2, 3), row(1, 3, 2)), 0.5),
-    # Mean 1, deviation 2.
+    # Mean 1, standard deviation 2.
     "nss": (lambda: nss(row(0, 0, 0, 4), at(1, 0, 0, 1)), 0.5),
-    # (0, 1/4, 3/4) and (0, 3/4, 1/4).
+    # The maps are stretched and normalised to (0, 1/4, 3/4) and (0, 3/4, 1/4).
     "sim": (lambda: sim(row(1, 2, 4), row(-5, -2, -4)), 0.5),
     "kl_div": (lambda: kl_div(row(1, 3), row(5, 5)), np.log(4 / 3) / 2),
     "kl_div 0": (lambda: kl_div(row(1, 3), row(5, 5), epsilon=0.0), np.log(4 / 3) / 2),
     # log(1 / (0 + epsilon)) for half of the mass, log(1/2) for the other.
     "kl_div, missed": (lambda: kl_div(row(0, 3), row(5, 5)), 25.5 * np.log(2) - np.log(2) / 2),
-    # 1/2 where the baseline has 1/4, and 1/4 where it has 1/2.
+    # At the fixation, 1/2 where the baseline has 1/4, or 1/4 where it has 1/2.
     "information_gain": (lambda: information_gain(row(2, 1, 1), at(1, 0, 0), row(5, 5, 10)), 1.0),
     "information_gain, lost": (lambda: information_gain(row(2, 1, 1), at(0, 0, 1), row(5, 5, 10)), -1.0),
 }
@@ -261,7 +261,7 @@ def test_what_can_be_worked_out_by_hand(name: str) -> None:
 def test_kl_without_epsilon_is_infinite_where_people_looked_at_a_zero() -> None:
     assert kl_div(row(0, 1), row(1, 1), epsilon=0.0) == np.inf
     assert kl_div(torch.tensor([[0, 1]]), torch.tensor([[1, 1]]), epsilon=0.0).item() == np.inf
-    # A zero where nobody looked costs nothing of its own.
+    # A zero where nobody looked has no cost.
     assert kl_div(row(0, 1, 1), row(0, 1, 1), epsilon=0.0) == 0
 
 
@@ -318,7 +318,7 @@ PEAKY = np.stack([np.linspace(0, 1, 64) ** 8, np.arange(64.0)])
 @example(PEAKY, [62], 8)
 @example(PEAKY, [40], 64)
 def test_values_are_ranked_as_sorting_ranks_them(rows: np.ndarray, asked: list[int], bins: int) -> None:
-    """By few bins, of which a map has more pixels, and by sorting alone."""
+    """Both methods are tried: few bins, with more pixels than bins, and sorting alone."""
     values = np.stack([[-np.inf, *row[asked], (row.min() / 2 + row.max() / 2), np.inf] for row in rows])
     with pytest.MonkeyPatch.context() as patch:
         for module in ("arrays", "ranks"):
@@ -382,7 +382,7 @@ def test_without_ties_auc_judd_exceeds_auc_rank_by_half_a_fixation_at_most(order
 
 
 def test_auc_judd_leaves_its_range_where_most_pixels_are_fixated_and_tied() -> None:
-    """As the MATLAB code does: the first of n tied fixations has the n - 1 others for false alarms."""
+    """As in the MATLAB code, the n - 1 other tied fixations count as false alarms of the first one."""
     tied = np.array([[0, 1], [1, 1]]), mask((2, 2), {0, 1, 2})
     assert auc_judd(*tied, ties="below") == pytest.approx(-1 / 6, abs=1e-12)
     assert 0 <= auc_judd(*tied) <= 1
@@ -392,7 +392,7 @@ def test_auc_judd_leaves_its_range_where_most_pixels_are_fixated_and_tied() -> N
 
 
 def area(saliency: np.ndarray, fixated: np.ndarray, drawn: np.ndarray) -> float:
-    """The AUC of one draw by the book; integers only, so that no threshold is missed by rounding."""
+    """The AUC of one split by its definition; integers only, so that rounding cannot miss a threshold."""
     low, high = saliency.min(), saliency.max()
     hits, alarms = [0.0], [0.0]
     for step in range(10, -1, -1):
@@ -437,9 +437,9 @@ def test_many_splits_come_near_the_exact_value(fixations: int, *, shuffled: bool
 
 @pytest.mark.parametrize("shuffled", [False, True])
 def test_single_splits_vary_as_draws_by_the_book_do(*, shuffled: bool) -> None:
-    """Their mean is right even if all of a split's negatives were the same pixel: their deviation is not."""
+    """Their mean would be right even if all negatives of a split were one pixel; their standard deviation would not."""
     rng, count = np.random.default_rng(0), 400
-    # So few to draw from that it shows whether the same one can be drawn twice.
+    # The pool is so small that drawing with or without replacement makes a difference.
     _, fixated, _, others = scene(15, others=20, size=(4, 5) if not shuffled else (12, 16))
     saliency = rng.integers(0, 1000, fixated.shape)
     metric, given_places = (auc_shuffled, (fixated, others)) if shuffled else (auc_borji, (fixated,))
@@ -491,7 +491,7 @@ def test_there_is_at_least_one_split(splits: int) -> None:
     [
         (0.0, 1.0),
         (5.0, 5.5),
-        # Where low + (high - low) is a little more than high.
+        # Here low + (high - low) is slightly more than high in floating point.
         (-1.0, 0.1),
         (0.3, 0.9),
         (0.039883960525073536, 0.797584725537709),
@@ -539,7 +539,7 @@ def test_sim_is_a_symmetric_share(maps: list[np.ndarray], scale: float, offset: 
     assert 0 <= sim(first, second) <= 1 + 1e-12
     assert sim(first, second) == pytest.approx(sim(second, first), abs=1e-12)
     assert sim(first, first) == pytest.approx(1, abs=1e-12)
-    # Which is all that stretching to 0..1 leaves.
+    # SIM stretches maps to 0..1, which removes scale and offset.
     assert sim(scale * first + offset, second) == pytest.approx(sim(first, second), abs=1e-9)
 
 
@@ -562,7 +562,7 @@ def test_kl_without_epsilon_is_scipys_relative_entropy(maps: list[np.ndarray]) -
     first, second = maps
     expected = entropy(second.ravel() / second.sum(), first.ravel() / first.sum())
     assert kl_div(first, second, epsilon=0.0) == pytest.approx(expected, abs=1e-9)
-    # Epsilon bounds what zeros cost, and is nothing otherwise.
+    # Epsilon bounds the cost of zeros, and has no effect otherwise.
     if np.isfinite(expected):
         assert kl_div(first, second) == pytest.approx(expected, abs=1e-9)
 
@@ -598,7 +598,7 @@ def test_the_widespread_library_agrees() -> None:
     saliency, fixations, truth, _ = scene()
     saliency, truth = saliency - saliency.min(), truth - truth.min()
     rows, columns = np.nonzero(fixations)
-    # It divides by the number of pixels, the benchmark by one less.
+    # The oracle divides by the number of pixels, the benchmark by one less.
     of_samples = np.sqrt((saliency.size - 1) / saliency.size)
     assert nss(saliency, fixations) == pytest.approx(oracle.NSS(saliency, columns, rows).mean() * of_samples, abs=1e-9)
     assert cc(saliency, truth) == pytest.approx(oracle.CC(saliency, truth), abs=1e-9)
@@ -648,7 +648,7 @@ def test_any_type_of_number_is_taken_at_its_value(name: str, dtype: str) -> None
         **{field: (getattr(given_scene, field) * scale / 2).astype(dtype) for field in ("saliency", "truth")}
     )
     exact = few._replace(saliency=few.saliency.astype(float), truth=few.truth.astype(float))
-    if dtype == "bool":  # all would be true
+    if dtype == "bool":  # the scaled maps would be true everywhere
         few, exact = (
             each._replace(saliency=each.others.astype(kind), truth=each.fixations.astype(kind))
             for each, kind in ((few, bool), (exact, float))
@@ -707,7 +707,7 @@ def test_frames_with_any_number_of_fixations_are_as_each_by_itself(name: str, ki
 @quick
 @given(st.data(), st.sampled_from(KINDS))
 def test_negative_and_tied_frames_are_as_each_by_itself(data: st.DataObject, kind: str) -> None:
-    """Shorter rows of fixations are filled up with values that must not be mixed up with real ones."""
+    """Shorter rows of fixations are padded with values that must not be confused with real ones."""
     elements = st.integers(-3, 3)
     saliency = data.draw(arrays(np.int64, (3, 2, 3), elements=elements))
     truth = data.draw(arrays(np.int64, (3, 2, 3), elements=elements))
@@ -722,12 +722,12 @@ def test_negative_and_tied_frames_are_as_each_by_itself(data: st.DataObject, kin
 @every_metric
 @pytest.mark.parametrize("kind", KINDS)
 def test_empty_and_constant_frames_do_not_touch_their_neighbours(name: str, kind: str) -> None:
-    """Of the frames, one is usual, one constant, one empty, one both, and one has a single fixation."""
+    """The frames: an ordinary one, a constant map, no fixations, both of these, and a single fixation."""
     usual, single = scene(), scene(fixations=1, others=1, seed=1)
     constant = usual._replace(saliency=np.full_like(usual.saliency, 0.1))
     nobody = {"fixations": usual.fixations & False, "truth": usual.truth * 0}
     frames = batch([usual, constant, usual._replace(**nobody), constant._replace(**nobody), single])
-    if name == "information_gain":  # whose baseline may be empty: it is the uniform one then
+    if name == "information_gain":  # the baseline must not be empty, or the uniform one is used instead
         frames = frames._replace(truth=frames.truth + 1)
     found = plain(METRICS[name](frames.on(kind)))
     np.testing.assert_array_equal(np.isnan(found), [False, False, True, True, False])
@@ -941,7 +941,7 @@ def test_a_baseline_of_another_size_is_resized_too() -> None:
 @given(
     arrays(np.int64, (4, 5), elements=st.integers(-5, 5)),
     st.integers(1, 15),
-    st.integers(2, 15),  # torch 2.14 makes every row of a single column alike
+    st.integers(2, 15),  # torch 2.14 makes all rows equal if there is a single column
     st.floats(0.1, 10),
     st.floats(-5, 5),
 )
@@ -973,7 +973,7 @@ def keys(distance: np.ndarray) -> np.ndarray:
 
 
 def weights(old: int, new: int) -> np.ndarray:
-    """(new, old): of the old pixels in each of the new ones, where the filter does not reach beyond the edges."""
+    """(new, old): the weights of the old pixels in each new one, valid where the filter stays within the edges."""
     widened = max(1.0, old / new)
     centres = (np.arange(new) + 0.5) * old / new - 0.5
     found = keys((centres[:, None] - np.arange(old)) / widened)

@@ -27,7 +27,7 @@ VARIANTS = json.loads((REFERENCE / "variants.json").read_text()) if REFERENCE.ex
 SMALL = (64, 64)
 TINY = (32, 64)
 
-# Every row, and the combinations that no published variant shows.
+# Every row, and combinations that no published variant covers.
 SPECS = {
     **MODEL_SPECS,
     "r2 multi-map D1": ModelSpec(2, ("d1", "d2"), (False, False), outputs=16),
@@ -100,7 +100,7 @@ def test_products_enlarge_as_torch_does_and_so_do_their_gradients(frames: int, f
 @pytest.mark.parametrize("multi", [False, True])
 @pytest.mark.parametrize("decoders", [("d3", "d3"), ("d1", "d1", "d1"), ("d1", "d2", "d2")], ids="+".join)
 def test_equal_decoders_are_decoders_of_their_own(decoders: tuple[str, ...], multi: bool) -> None:
-    """Each says what it says alone behind the same encoder; the fusion sees all of them, in the order of the keys."""
+    """Each gives the map that it gives alone with the same encoder; the fusion sees all of them in key order."""
     torch.manual_seed(1)
     single = tuple(not multi for _ in decoders)
     spec = ModelSpec(4, decoders, single, outputs=16 if multi else 1)
@@ -175,10 +175,10 @@ def test_every_teacher_parameter_gets_a_gradient() -> None:
 def test_inflation_repeats_in_time_and_averages_channels_in_blocks() -> None:
     flat = mobilenet_v2().state_dict()
     model = build_model(ModelSpec(2, ("d2",), (True,)))
-    model.train()(torch.randn(2, 3, 16, *SMALL))  # running statistics that must not survive
+    model.train()(torch.randn(2, 3, 16, *SMALL))  # changes the running statistics, which must be reset
     inflate_mobilenet_v2(model, flat)
     inflated = model.encoder.features.state_dict()
-    stem = flat["features.0.0.weight"]  # 32 filters become 16: filter n is the mean of n and n + 16
+    stem = flat["features.0.0.weight"]  # 32 filters become 16: filter n is the mean of filters n and n + 16
     torch.testing.assert_close(inflated["0.0.weight"][:, :, 1], (stem[:16] + stem[16:]) / 2)
     torch.testing.assert_close(inflated["0.0.weight"][:, :, 0], inflated["0.0.weight"][:, :, 2])
     assert (inflated["0.1.running_mean"] == 0).all()
@@ -201,7 +201,7 @@ def test_inflation_sums_equal_the_published_ones(reduction: int, kind: str, refe
     inflate_mobilenet_v2(model, flat)
     inflated = {f"encoder.{name}": tensor.double() for name, tensor in model.encoder.features.state_dict().items()}
     for name, (total, squares) in golden.items():
-        # A sum of many signs is compared on the scale of its terms.
+        # Terms of both signs cancel in the sum, so the tolerance is relative to the terms.
         scale = inflated[name].abs().sum().item()
         assert inflated[name].sum().item() == pytest.approx(total, rel=1e-4, abs=1e-6 * scale), name
         assert inflated[name].square().sum().item() == pytest.approx(squares, rel=1e-4), name

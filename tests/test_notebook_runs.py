@@ -1,4 +1,4 @@
-"""Notebooks run headless: what is refused before anything starts, what counts as done, and how kernels end."""
+"""Notebooks run headless: what is refused before any starts, what counts as finished, and how kernels end."""
 
 import hashlib
 import json
@@ -59,7 +59,7 @@ def write_set(notebooks: Path, name: str, text: str) -> Path:
 
 @pytest.fixture
 def shelf(tmp_path: Path) -> Path:
-    """Three notebooks, the second of which takes the entries of a recipe and promises a table."""
+    """Three notebooks; the second one takes the entries of a recipe and declares a table as its artefact."""
     folder = tmp_path / "notebooks"
     write_notebook(folder / "01_looking.ipynb")
     write_notebook(folder / "02_learning.ipynb", recipe=True, artefacts=["losses.csv"])
@@ -81,7 +81,7 @@ def test_notebooks_are_found_by_name_by_beginning_by_path_and_all_in_order(shelf
         return [notebook.name for notebook in find_notebooks(given, shelf)]
 
     assert names() == ["01_looking", "02_learning", "02_learning_more"]
-    assert names("02_learning") == ["02_learning"]  # though it is a beginning of another
+    assert names("02_learning") == ["02_learning"]  # although another name begins with it
     assert names("02_learning_", "01") == ["02_learning_more", "01_looking"]
     assert names("01", "01_looking", str(shelf / "01_looking.ipynb")) == ["01_looking"]
 
@@ -248,11 +248,11 @@ def test_a_notebook_without_out_is_not_given_one(tmp_path: Path) -> None:
     assert run.artefacts == {"a.csv": tmp_path / "x" / "a.csv"}
 
 
-# What counts as done: a stand-in executes
+# What counts as finished: papermill is replaced by a stand-in
 
 
 class Executions:
-    """Stands in for papermill: makes what it is told to."""
+    """Stands in for papermill: writes the files it is told to."""
 
     def __init__(self) -> None:
         self.count = 0
@@ -351,7 +351,7 @@ def test_what_is_no_record_of_a_notebooks_run_does_not_count(
 
 def test_a_failure_is_recorded_and_runs_again(executions: Executions, make_run: Callable[..., Run]) -> None:
     executions.answer = "In [3]: ValueError: too\n  small"
-    executions.makes |= {"losses.csv": ""}  # which is not what it failed of
+    executions.makes |= {"losses.csv": ""}  # not the reason of the failure
     run = make_run()
     outcome = end(run)
     assert str(outcome) == f"02_learning: In [3]: ValueError: too small ({outcome.seconds:.1f} s)"
@@ -425,7 +425,7 @@ def test_two_do_not_run_into_the_same_folder(executions: Executions, make_run: C
     with alone_in(run.folder, "notebook"):
         assert "another run is at work there" in str(end(run).failure)
     assert executions.count == 0
-    with alone_in(run.folder):  # as what the notebook calls may do
+    with alone_in(run.folder):  # the lock that code in the notebook may take
         assert end(run).failure is None
 
 
@@ -473,7 +473,7 @@ def test_bad_input_is_one_line_status_2_and_nothing_started(
 def test_everything_is_checked_before_the_first_one_starts(
     executions: Executions, shelf: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The first two know DEPTH, the last one does not."""
+    """The first two have a parameter DEPTH, the last one does not."""
     for name in ("01_looking", "02_learning"):
         write_notebook(shelf / f"{name}.ipynb", parameters="DEPTH = 1\nOUT = 'x'")
     out = tmp_path / "out"
@@ -522,7 +522,7 @@ time.sleep(600)
 
 @pytest.fixture(scope="module")
 def batch(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, subprocess.CompletedProcess[str]]:
-    """Five notebooks that end in as many ways, two at once, where a kernel of the user's would never start."""
+    """Five notebooks with five outcomes, run two at a time, where the user's own kernel would never start."""
     folder = tmp_path_factory.mktemp("batch")
     write_notebook(folder / "notebooks" / "01_tells.ipynb", TELLS, artefacts=["told.json"])
     write_notebook(folder / "notebooks" / "02_divides.ipynb", "kept = 1\nkept", "1 / (SEED - 7)", "2")
@@ -621,14 +621,14 @@ def test_only_what_failed_runs_again(
 def test_a_notebook_that_takes_too_long_is_stopped_and_its_kernel_is_gone(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Its cells are quick enough each; together they are not."""
+    """Each cell is quick enough by itself, but all together are not."""
     caplog.set_level("INFO")
     path = write_notebook(tmp_path / "x.ipynb", "import time", *["time.sleep(4)"] * 4)
     before = psutil.Process().children(recursive=True)
     outcome = end(plan([read_notebook(path)], [], {}, tmp_path)[0], timeout=8)
     assert outcome.failure == "took longer than 8 s, and was stopped"
     assert psutil.Process().children(recursive=True) == before
-    assert not caplog.messages  # papermill's
+    assert not caplog.messages  # no log lines of papermill
     assert (tmp_path / "x" / "notebook.ipynb").exists()
 
 
@@ -637,7 +637,7 @@ def test_a_notebook_that_takes_too_long_is_stopped_and_its_kernel_is_gone(
 def test_an_interruption_ends_the_kernels_and_keeps_what_is_finished(tmp_path: Path, workers: str) -> None:
     write_notebook(tmp_path / "notebooks" / "01_quick.ipynb", "1")
     write_notebook(tmp_path / "notebooks" / "02_slow.ipynb", SLEEPS)
-    # Started in the background by some shells, a process ignores interruptions, and its children do.
+    # A process that some shells start in the background ignores SIGINT, and so do its children.
     heeds = "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler); "
     starts = "from tinyhd_lib.cli import main; sys.exit(main(sys.argv[1:]))"
     command = [sys.executable, "-c", heeds + starts, "notebooks", "run"]

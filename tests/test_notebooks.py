@@ -1,4 +1,4 @@
-"""The notebooks themselves: how each is written, and that all run on their smoke sets and keep their promises."""
+"""The notebooks: they follow the rules of style, run on their smoke sets, and produce the artefacts they promise."""
 
 import ast
 import json
@@ -36,8 +36,8 @@ PATHS = sorted(FOLDER.glob("*.ipynb"))
 SETS = sorted((FOLDER / "parameters").glob("*.yaml"))
 PROMISES = [(path.stem, name) for path in PATHS for name in read_notebook(path).artefacts]
 
-LONGEST_DEFINITION = 25  # a figure that one notebook draws stands where it is read
-LONGEST_CELL = 18  # without its definitions
+LONGEST_DEFINITION = 25  # lines: a figure of one notebook only is defined there
+LONGEST_CELL = 18  # lines, without its definitions
 PARAMETERS_CELL = 2
 
 
@@ -45,7 +45,7 @@ def test_there_are_five() -> None:
     assert [path.stem for path in PATHS] == list(NAMES)
 
 
-# How they are written: each rule tells what breaks it
+# How they are written: each rule reports its violations
 
 Notebook = Any
 
@@ -148,7 +148,7 @@ RULES: tuple[Callable[[Notebook], Iterator[str]], ...] = (
 
 
 def code_of(notebook: Notebook) -> Iterator[tuple[int, ast.Module]]:
-    """The number and the syntax tree of every code cell; magics are calls there."""
+    """The number and the syntax tree of every code cell, with magics as calls."""
     for index, cell in enumerate(notebook.cells):
         if cell.cell_type == "code":
             yield index, ast.parse(TransformerManager().transform_cell(cell.source))
@@ -188,15 +188,15 @@ def test_a_set_belongs_to_a_notebook_that_knows_its_names(path: Path) -> None:
     if (FOLDER / f"{name}.ipynb") in PATHS:
         parameters = gather_parameters(read_notebook(FOLDER / f"{name}.ipynb"), [str(path)], {})
         assert parameters
-        assert "OUT" not in parameters  # each run has its own
+        assert "OUT" not in parameters  # each run has its own output folder
     assert not [word for word in re.split(r"[\s'\"\[\],]+", path.read_text()) if is_absolute(word)]
 
 
-# That the rules notice
+# The rules notice violations
 
 
 def sound_notebook() -> Notebook:
-    """The shortest notebook that breaks no rule."""
+    """The shortest notebook that violates no rule."""
     notebook = nbformat.v4.new_notebook(
         metadata={"kernelspec": {"name": "python3", "display_name": "Python 3"}, "tinyhd": {"artefacts": ["a.csv"]}},
         cells=[
@@ -220,12 +220,12 @@ def test_a_sound_notebook_breaks_no_rule(tmp_path: Path) -> None:
 
 
 def put(cell: int, **entries: Any) -> Callable[[Notebook], None]:
-    """A change of a cell."""
+    """A change that sets entries of a cell."""
     return lambda notebook: notebook.cells[cell].update(entries)
 
 
 def add(place: int, source: str, **options: Any) -> Callable[[Notebook], None]:
-    """A new code cell."""
+    """A change that inserts a code cell."""
     return lambda notebook: notebook.cells.insert(place, nbformat.v4.new_code_cell(source, **options))
 
 
@@ -277,7 +277,7 @@ def test_outputs_counts_and_names_of_cells_are_noticed(tmp_path: Path) -> None:
         assert not is_stripped(tmp_path / "x.ipynb")
 
 
-# That they run
+# They run
 
 
 def check_picture(path: Path) -> None:
@@ -322,7 +322,7 @@ def example_data() -> dict[str, bytes]:
 
 
 class Smoke(NamedTuple):
-    """All notebooks on their smoke sets: the folder, empty before; what was said; the example data before."""
+    """The run of all notebooks on their smoke sets: its folder, its messages, and the example data as it was before."""
 
     here: Path
     told: str

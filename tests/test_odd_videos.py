@@ -1,4 +1,4 @@
-"""Odd videos, made here after reports of real ones: what decodes, and when it is shown, is what counts."""
+"""Odd videos, generated after reports of real ones: the decodable frames and their presentation times count."""
 
 import os
 import random
@@ -27,7 +27,7 @@ IDENTITY = struct.pack(">9i", 65536, 0, 0, 0, 65536, 0, 0, 0, 1 << 30)
 
 
 def encode(path: Path, images: Iterable[np.ndarray], codec: str = "libx264", **options: object) -> Path:
-    """Write a video; what is no option of the encoder is an attribute of its context."""
+    """Write a video; ``options`` are attributes of the codec context."""
     with av.open(str(path), "w") as container:
         stream = container.add_stream(codec, rate=25, options={"g": "12", "bf": "2"})
         stream.pix_fmt = "yuv420p"
@@ -42,7 +42,7 @@ def encode(path: Path, images: Iterable[np.ndarray], codec: str = "libx264", **o
 
 
 def copied(source: Path, path: Path, *, shift: int = 0, stretch: int = 1, **options: str) -> Path:
-    """Copy the packets of a video into another one, their times in frames less ``shift``, and times ``stretch``."""
+    """Copy the packets of a video; their times, in frames, are reduced by ``shift``, then multiplied by ``stretch``."""
     with av.open(str(source)) as old, av.open(str(path), "w", options=options) as new:
         stream = new.add_stream_from_template(old.streams.video[0])
         stream.time_base = Fraction(1, 25 * stretch)
@@ -56,7 +56,7 @@ def copied(source: Path, path: Path, *, shift: int = 0, stretch: int = 1, **opti
 
 
 def joined(folder: Path) -> Path:
-    """Two parts of a transport stream, whose clock begins anew."""
+    """Two concatenated transport streams: the timestamps restart in the middle."""
     part = encode(folder / "part.ts", moving_dot(30))
     (folder / "joined.ts").write_bytes(2 * part.read_bytes())
     part.unlink()
@@ -64,7 +64,7 @@ def joined(folder: Path) -> Path:
 
 
 def trimmed(folder: Path) -> Path:
-    """A video that begins within a group of pictures, as phones trim: an edit list leaves the first ones out."""
+    """A video that begins within a group of pictures, as phones trim: an edit list hides the first frames."""
     whole = encode(folder / "whole.mp4", moving_dot(60))
     path = copied(whole, folder / "trimmed.mp4", shift=28, avoid_negative_ts="disabled")
     whole.unlink()
@@ -72,7 +72,7 @@ def trimmed(folder: Path) -> Path:
 
 
 def sparse(folder: Path) -> Path:
-    """An AVI of 50 slots a second, every other one empty, with B-frames."""
+    """An AVI with 50 frame slots per second, every other one empty, and with B-frames."""
     whole = encode(folder / "whole.avi", moving_dot(32), "mpeg4")
     path = copied(whole, folder / "sparse.avi", stretch=2)
     whole.unlink()
@@ -120,16 +120,16 @@ def test_the_overlay_of_joined_recordings_is_as_long_as_they_are(tmp_path: Path,
     assert [frame.time for frame in read_frames(tmp_path / "o.mp4")][-1] == pytest.approx(59 / 25, abs=2e-3)
 
 
-# Ways up
+# Rotation and mirroring
 
 
 def transforms() -> list[tuple[int, int, int, int]]:
-    """The eight matrices a, b, c, d of turns and mirrors."""
+    """The eight matrices (a, b, c, d) of rotations and reflections."""
     return [(x, 0, 0, y) for x, y in product((1, -1), repeat=2)] + [(0, y, x, 0) for x, y in product((1, -1), repeat=2)]
 
 
 def shown(image: np.ndarray, a: int, b: int, c: int, d: int) -> np.ndarray:
-    """What a player shows: the pixel at (x, y) goes to (a x + c y, b x + d y), and all is moved into the picture."""
+    """The picture that a player shows: pixel (x, y) goes to (a x + c y, b x + d y), shifted to positive coordinates."""
     y, x = np.indices(image.shape[:2])
     across, down = a * x + c * y, b * x + d * y
     across, down = across - across.min(), down - down.min()
@@ -180,7 +180,7 @@ def test_of_several_pictures_the_default_one_is_taken(tmp_path: Path) -> None:
 
 
 def as_pq(picture: np.ndarray) -> np.ndarray:
-    """A picture of the usual range, (H, W, 3) from 0 to 1, as it is stored with a high one; white at 203 nits."""
+    """An SDR picture (H, W, 3), 0 to 1, as it is stored in HDR (PQ), with white at 203 nits."""
     light = (203 * picture**2.2 / 10_000) ** 0.1593017578125
     return ((0.8359375 + 18.8515625 * light) / (1 + 18.6875 * light)) ** 78.84375
 
@@ -210,7 +210,7 @@ def test_a_high_dynamic_range_becomes_the_usual_one(stored: object, number: int,
     assert np.corrcoef(seen.ravel(), ramp.ravel())[0, 1] > 0.995
 
 
-# What is none
+# What is not a video
 
 
 def test_what_cannot_be_a_video_is_one_line_and_never_waited_for(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Optimisers, schedules and averages: the published groups, rates that come and go, an average that follows."""
+"""Optimisers, schedules and averages: the published parameter groups, learning rates, and the weight average."""
 
 import json
 from dataclasses import replace
@@ -29,7 +29,7 @@ COSINE = replace(SMALL, schedule="cosine", warmup=2, epochs=20)
 
 
 def settings_by_parameter(model: nn.Module, recipe: Recipe) -> dict[str, tuple[float, float]]:
-    """(rate, decay) of every parameter, by its name; each is in one group only."""
+    """(learning rate, weight decay) of every parameter by name; each must be in exactly one group."""
     names = {parameter: name for name, parameter in model.named_parameters()}
     groups = build_optimiser(model, recipe).param_groups
     found = [(names[each], (group["lr"], group["weight_decay"])) for group in groups for each in group["params"]]

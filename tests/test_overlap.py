@@ -1,4 +1,4 @@
-"""Work that overlaps keeps its order, its bounds and its errors."""
+"""Overlapped work keeps its order, its limits and its errors."""
 
 import gc
 import threading
@@ -77,7 +77,7 @@ def test_a_thread_that_clears_its_own_reader_away_does_not_wait_for_itself() -> 
     items = parallel_map(work, prefetch(counted([]), depth=1), workers=1, depth=2)
     assert next(items) == 0
     holder: list[object] = [items]
-    holder.append(holder)  # only a collector finds out that nobody holds it
+    holder.append(holder)  # a reference cycle, which only the garbage collector frees
     del items, holder
     forgotten.set()
-    assert cleared.wait(60)  # what fails while something is cleared away is a warning, and so an error
+    assert cleared.wait(60)  # an exception during cleanup is a warning, which fails the test

@@ -1,4 +1,4 @@
-"""The viewer's page in a real browser, without a kernel: what is drawn, what plays, and that it needs nothing else."""
+"""The viewer's page in a real browser without a kernel: drawing, playback, and that it needs no network."""
 
 import base64
 import json
@@ -47,7 +47,7 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture(scope="module")
 def maps() -> dict[str, np.ndarray]:
-    """Two spots that wander, as smooth as a model's."""
+    """Two sources, each with a moving spot as smooth as a model's maps."""
     rows, columns = np.mgrid[:192, :256]
     ways = {"right": lambda n: (96, 60 + n % 130), "down": lambda n: (40 + n % 100, 150)}
     return {
@@ -64,7 +64,7 @@ def maps() -> dict[str, np.ndarray]:
 
 @pytest.fixture(scope="module")
 def numbered_video(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A video, each frame of which shows its number as eight fields, black for 0 and white for 1; with sound."""
+    """A video with sound whose frames show their number in binary: eight fields, black for 0 and white for 1."""
     path = tmp_path_factory.mktemp("numbered") / "numbered.mkv"
     with av.open(path, "w") as container:
         sound = container.add_stream("flac", rate=48000, layout="mono")
@@ -95,7 +95,7 @@ def saved(
 
 @pytest.fixture
 def page(browser: Browser, saved: tuple[SaliencyViewer, Path]) -> Iterator[Page]:
-    """The saved page, whose video is open; nothing may be asked of a network."""
+    """The saved page with its video open, where any network request fails the test."""
     page = browser.new_page(viewport={"width": 900, "height": 1000})
     errors: list[str] = []
     page.on("pageerror", lambda error: errors.append(str(error)))
@@ -111,14 +111,14 @@ def page(browser: Browser, saved: tuple[SaliencyViewer, Path]) -> Iterator[Page]
 
 
 def _pixels(page: Page) -> np.ndarray:
-    """What the canvas holds, RGB."""
+    """The canvas as RGB."""
     address = page.evaluate("document.querySelector('.tinyhd-sheet canvas').toDataURL()")
     content = np.frombuffer(base64.b64decode(address.split(",")[1]), np.uint8)
     return cv2.cvtColor(cv2.imdecode(content, cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB).astype(int)
 
 
 def _number(pixels: np.ndarray) -> int:
-    """Read which frame is seen by its fields."""
+    """Read the number of the visible frame from its fields."""
     height, width = pixels.shape[0] // 12, pixels.shape[1] // 8
     return sum(int(pixels[height, bit * width + width // 2].mean() > 128) << bit for bit in range(8))
 
@@ -164,7 +164,7 @@ async ([script, kind, png, settings, first, second, colours, diverging]) => {
 @needs_browser
 @pytest.mark.parametrize("kind", ["WebGL", "canvas"])
 @pytest.mark.parametrize("colormap", ["gray", "inferno"])
-@pytest.mark.parametrize("view", [view for view in VIEWS if view != "grid"])  # tiles of overlays
+@pytest.mark.parametrize("view", [view for view in VIEWS if view != "grid"])  # the grid consists of overlays
 def test_the_browser_draws_what_python_draws(
     browser: Browser, test_picture: tuple[np.ndarray, np.ndarray, np.ndarray], view: str, kind: str, colormap: str
 ) -> None:
@@ -207,7 +207,7 @@ def test_the_browser_draws_what_python_draws(
     drawn = cv2.cvtColor(cv2.imdecode(content, cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB).astype(int)
     assert drawn.shape == expected.shape
     apart = np.abs(drawn - expected).max(axis=2)
-    if view == "contours":  # lines of two ways of drawing: the same places, not the same edges
+    if view == "contours":  # two line-drawing methods agree on positions, not on edges
         lines = np.abs(expected.astype(int) - image).max(axis=2) > 0
         near = cv2.dilate(lines.astype(np.uint8), np.ones((7, 7))) > 0
         assert apart[~near].max() <= 2
@@ -216,13 +216,13 @@ def test_the_browser_draws_what_python_draws(
         assert (cv2.dilate(theirs, np.ones((5, 5)))[ours > 0] > 0).mean() > 0.99
         assert (cv2.dilate(ours, np.ones((5, 5)))[theirs > 0] > 0).mean() > 0.99
         return
-    if view == "wipe":  # the line, whose edges OpenCV softens
+    if view == "wipe":  # leave out the line, whose edges OpenCV softens
         apart[:, 253:260] = 0
-    if view == "difference":  # signs are marked on a layer of their own
+    if view == "difference":  # leave out the signs, which are drawn on a separate canvas
         for place in (greys[0].astype(int) - greys[1], greys[1].astype(int) - greys[0]):
             row, column = divmod(int(place.argmax()), SIZE[1])
             apart[row - 24 : row + 8, column - 4 : column + 24] = 0
-    # Where the colours of inferno change fastest, one grey level is five of blue.
+    # Where the colours of inferno change fastest, one grey level is five levels of blue.
     assert (apart > 2).mean() < 0.003
     assert apart.max() <= (2 if colormap == "gray" and view != "difference" else 6)
 
@@ -268,7 +268,7 @@ def test_it_plays_in_time_and_picture_and_map_belong_together(page: Page) -> Non
     page.wait_for_timeout(500)
     bright = _pixels(page).sum(axis=2)
     column = int(bright.argmax()) % bright.shape[1]
-    assert abs(column / bright.shape[1] - (60 + frame % 130 + 0.5) / 256) < 0.02  # where that frame's map is greatest
+    assert abs(column / bright.shape[1] - (60 + frame % 130 + 0.5) / 256) < 0.02  # the maximum of that frame's map
 
 
 @needs_browser
@@ -298,7 +298,7 @@ def test_a_range_is_dragged_and_loops(page: Page) -> None:
 
 @needs_browser
 def test_a_long_range_goes_on_at_its_beginning_which_was_let_go_of(browser: Browser, tmp_path: Path) -> None:
-    """A browser keeps forty chunks of a video."""
+    """The player keeps only forty chunks of a video in its buffer."""
     frames = 43 * CHUNK
     with VideoWriter(tmp_path / "long.mp4", Fraction(30)) as writer:
         for index in range(frames):
@@ -325,7 +325,7 @@ def test_a_long_range_goes_on_at_its_beginning_which_was_let_go_of(browser: Brow
 
 @needs_browser
 def test_a_busy_browser_shows_nothing_beyond_the_range(page: Page) -> None:
-    """Frames are skipped there, the last one of the range too."""
+    """A busy browser skips frames, including the last one of the range."""
     _drag_a_range(page)
     page.locator(".tinyhd-viewer").focus()
     page.evaluate(
@@ -334,7 +334,7 @@ def test_a_busy_browser_shows_nothing_beyond_the_range(page: Page) -> None:
     page.keyboard.press("l")
     page.keyboard.press("Space")
     assert max(_frames_seen(page, seconds=4)) <= 45
-    page.keyboard.press("l")  # it ends where the range does
+    page.keyboard.press("l")  # without the loop, playback ends where the range does
     page.wait_for_function("document.querySelector('.tinyhd-caption').textContent.startsWith('frame 45,')")
 
 
@@ -348,7 +348,7 @@ def _drag_a_range(page: Page) -> None:
 
 
 def _frames_seen(page: Page, seconds: float) -> set[int]:
-    """Return the numbers of the frames that the caption names in this time."""
+    """Return the frame numbers that the caption shows during this time."""
     return set(
         page.evaluate(
             """async (seconds) => {
@@ -381,7 +381,7 @@ def test_notes_are_kept_listed_and_gone_to(page: Page) -> None:
 
 
 def _points_at(page: Page, x: float, y: float) -> tuple[float, float]:
-    """Return where on the screen a part of the picture is."""
+    """Return the screen position of a point given in fractions of the picture."""
     box = page.locator(".tinyhd-stage").bounding_box()
     assert box is not None
     return box["x"] + x * box["width"], box["y"] + y * box["height"]
@@ -404,7 +404,7 @@ def test_regions_are_drawn_moved_and_counted(page: Page, maps: dict[str, np.ndar
         page.mouse.move(*_points_at(page, right, bottom - 0.001), steps=3)
         page.mouse.up()
     table = page.locator(".tinyhd-regions table")
-    table.get_by_role("row").nth(4).wait_for(timeout=30_000)  # a heading, two regions of two maps each
+    table.get_by_role("row").nth(4).wait_for(timeout=30_000)  # a heading, and two regions times two maps
     page.screenshot(path=ROOT / "out/browser/page_regions.png", full_page=True)
     place = _saves(page, page.get_by_text("every frame as CSV").click, tmp_path / "shares.csv")
     shares = pd.read_csv(place)
@@ -486,7 +486,7 @@ def test_the_browser_saves_pictures_films_and_notes(page: Page, tmp_path: Path) 
     page.get_by_label("Settings").click()
     film = Image.open(_saves(page, page.get_by_role("button", name="WebP").click, tmp_path / "film.webp"))
     assert film.size == (480, 270)
-    assert film.n_frames == 50  # of five seconds at 30 a second every third
+    assert film.n_frames == 50  # every third frame of five seconds at 30 frames per second
     for number in (0, 20, 49):
         film.seek(number)
         assert _number(np.asarray(film.convert("RGB")).astype(int)) == 3 * number
@@ -527,7 +527,7 @@ n % 4 == 3 && x > 0).length)(document.querySelectorAll('.tinyhd-sheet canvas')[2
 
 @pytest.fixture(scope="module")
 def pair(numbered_video: Path, maps: dict[str, np.ndarray], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A page of two videos: one wide and of five seconds, one upright and of three."""
+    """A page with two videos: a wide one of five seconds and an upright one of three."""
     folder = tmp_path_factory.mktemp("pair")
     with VideoWriter(folder / "upright.mp4", Fraction(25)) as writer:
         for index in range(75):
@@ -706,7 +706,7 @@ def test_a_refused_video_is_told(browser: Browser, saved: tuple[SaliencyViewer, 
 
 @needs_browser
 def test_after_full_screen_the_page_is_at_the_viewer(page: Page) -> None:
-    """Although it was scrolled meanwhile, as a notebook does."""
+    """The page was scrolled during full screen, as a notebook does."""
     page.evaluate("document.body.style.padding = '3000px 0'")
     page.locator(".tinyhd-stage").scroll_into_view_if_needed()
     page.locator(".tinyhd-viewer").focus()
@@ -737,7 +737,7 @@ SaliencyViewer({str(numbered_video)!r}, np.random.default_rng(0).random(({FRAMES
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(source)])
     NotebookClient(notebook, kernel_name="python3", store_widget_state=False).execute()
     (output,) = notebook.cells[0].outputs
-    assert set(output.data) == {"text/html", "text/plain"}  # and no widget, whose kernel is gone
+    assert set(output.data) == {"text/html", "text/plain"}  # and no widget, since its kernel has ended
     place = tmp_path / "notebook.html"
     place.write_text(HTMLExporter().from_notebook_node(notebook)[0], encoding="utf-8")
     page = browser.new_page(viewport={"width": 1000, "height": 1100})
@@ -779,7 +779,7 @@ def test_a_range_is_exported_with_its_sound(numbered_video: Path, maps: dict[str
         sound = np.concatenate([frame.to_ndarray()[0] for frame in film.decode(audio=0)])
     assert len(sound) / 48000 == pytest.approx(2, abs=0.1)
     loud = np.abs(np.fft.rfft(sound[4800:72000]))
-    assert loud.argmax() * 48000 / 67200 == pytest.approx(48000 / (2 * np.pi * 20), rel=0.01)  # the tone that was there
+    assert loud.argmax() * 48000 / 67200 == pytest.approx(48000 / (2 * np.pi * 20), rel=0.01)  # the original tone
 
 
 def test_the_pictures_keep_their_times_beside_sound(numbered_video: Path) -> None:
@@ -787,7 +787,7 @@ def test_the_pictures_keep_their_times_beside_sound(numbered_video: Path) -> Non
     with av.open(str(made.path), format="mp4") as container:
         times = [float(packet.pts * packet.time_base) for packet in container.demux(video=0) if packet.pts is not None]
         assert container.streams.audio
-    np.testing.assert_allclose(times, np.arange(FRAMES) / 30, atol=6e-4)  # Matroska counts milliseconds
+    np.testing.assert_allclose(times, np.arange(FRAMES) / 30, atol=6e-4)  # Matroska stores milliseconds
 
 
 def test_maps_are_packed_small_and_without_loss(maps: dict[str, np.ndarray]) -> None:
@@ -798,7 +798,7 @@ def test_maps_are_packed_small_and_without_loss(maps: dict[str, np.ndarray]) -> 
 
 @pytest.fixture(scope="module")
 def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A copy of the script's source, with what builds and checks it."""
+    """A copy of the script's source, with the installed tools that build and check it."""
     source = tmp_path_factory.mktemp("viewer") / "js"
     shutil.copytree(SCRIPTS, source, ignore=shutil.ignore_patterns("node_modules"))
     _npm(source, "ci", "--ignore-scripts")
@@ -814,7 +814,7 @@ def _npm(folder: Path, *words: str) -> None:
 
 @needs_node
 def test_the_script_is_current_typed_and_tested(installed: Path) -> None:
-    """What is committed is what its source gives; changes are made in js/src, and built by npm run build there."""
+    """The committed script equals a build of its source: change js/src, and run npm run build in js."""
     _npm(installed, "run", "check")
     _npm(installed, "test")
     _npm(installed, "run", "build")
@@ -825,7 +825,7 @@ def test_the_script_is_current_typed_and_tested(installed: Path) -> None:
 @needs_browser
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_it_is_accessible_by_all_rules_of_axe(page: Page, installed: Path, scheme: Any) -> None:
-    """Names, roles, lists, landmarks and contrast, with everything open."""
+    """Names, roles, lists, landmarks and contrast are checked with all panels open."""
     page.emulate_media(color_scheme=scheme)
     page.get_by_label("Settings").click()
     for key in ("7", "n", "o", "k", "Enter", "r"):

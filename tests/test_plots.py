@@ -1,4 +1,4 @@
-"""Figures that notebooks share: pictures and maps side by side, and a picture that is kept up to date."""
+"""Figures that notebooks share: pictures and maps side by side, and a figure that is updated during training."""
 
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -46,7 +46,7 @@ def test_a_density_is_1_on_average() -> None:
 
 
 class Handle:
-    """Where IPython would show a figure; it notes of how many entries each picture is."""
+    """Stands in for IPython's display handle, and records the number of entries of each update."""
 
     def __init__(self) -> None:
         self.shown: list[int] = []
@@ -64,7 +64,7 @@ def handle(monkeypatch: pytest.MonkeyPatch) -> Handle:
 
 @pytest.fixture
 def watch(handle: Handle) -> Callable[..., Iterator[Any]]:  # noqa: ARG001 - shown there
-    """Notebook 02's own."""
+    """The function of notebook 02."""
     return defined_in("02_distillation_training.ipynb")["watch"]
 
 

@@ -1,4 +1,4 @@
-"""From a video to maps: the published numbers, the windows' bookkeeping, and runtimes that agree."""
+"""From a video to maps: the published values, which window gives which frame, and runtimes that agree."""
 
 import os
 from collections.abc import Iterator, Sequence
@@ -21,7 +21,7 @@ from tinyhd_lib.prediction.inference import Asked, _batches, frames_of, saliency
 
 
 class NamedFrames:
-    """A runtime whose map of a frame is the frame's own number, which it reads in the clip."""
+    """A runtime whose map of a frame shows the frame's number, which it reads from the clip."""
 
     name = "named frames"
     digest = ""
@@ -70,7 +70,7 @@ def test_frames_whose_maps_appear_meanwhile_do_not_shift_the_others() -> None:
     asked: set[int] = set()
 
     def wanted(index: int) -> bool:
-        """Yes when it is asked first, no ever after."""
+        """True for the first call with an index, False afterwards."""
         first = index not in asked
         asked.add(index)
         return first
@@ -84,7 +84,7 @@ counts, numbers = st.integers(1, 70), st.integers(1, 40)
 
 
 def level(saliency: np.ndarray) -> float:
-    """The grey level behind a normalised red value, in fractions."""
+    """The grey level behind a normalised red value, not rounded."""
     return float((saliency[0, 0] * 0.229 + 0.485) * 255)
 
 
@@ -136,7 +136,7 @@ def test_windows_far_from_what_is_wanted_are_not_computed() -> None:
 
 @pytest.mark.parametrize("seconds", [0.04, 0.2, 5.0])
 def test_maps_are_smoothed_as_a_gaussian_does(seconds: float) -> None:
-    """Held against a sum over all frames; the levels jump in the middle, and times are uneven."""
+    """Compared with a sum over all frames; the levels jump in the middle, and the frame times are uneven."""
     times = np.cumsum(np.random.default_rng(0).uniform(0.01, 0.1, 60))
     levels = np.where(np.arange(60) < 30, 40, 200)
     pictures = np.broadcast_to(levels[:, None, None, None], (60, 24, 32, 3)).astype(np.uint8)
@@ -276,7 +276,7 @@ def test_bad_options_are_refused_before_anything_is_decoded(options: dict, reaso
 @needs_shared
 @pytest.mark.parametrize("kind", ["m", "s"])
 def test_the_reference_video_has_the_published_maps(kind: str) -> None:
-    """All frames of M; of S, which looks anew for each of them, every fifth one and those that were kept whole."""
+    """All frames for M; for S, which needs a pass per frame, every fifth frame and those with full reference maps."""
     with np.load(REFERENCE / f"golden/0068_{kind}_rc4.npz") as golden:
         video, weights = RELEASED / "0068.AVI", RELEASED / f"d123{kind}_rc4_rc1T.pth"
         if kind == "m":
@@ -292,4 +292,4 @@ def test_the_reference_video_has_the_published_maps(kind: str) -> None:
         for name, values in (("minimum", raw.min((1, 2))), ("maximum", raw.max((1, 2))), ("std", raw.std((1, 2)))):
             np.testing.assert_allclose(values, golden[name][frames], rtol=0, atol=1e-4)
         full = np.stack([maps[frame] for frame in golden["frames_full"]])
-        np.testing.assert_allclose(full, golden["full"].astype(np.float32), rtol=1e-3, atol=1e-4)  # kept in float16
+        np.testing.assert_allclose(full, golden["full"].astype(np.float32), rtol=1e-3, atol=1e-4)  # stored in float16

@@ -1,4 +1,4 @@
-"""Map files and films: published files reproduced, runs that are cut off go on, nothing is left in halves."""
+"""Map files and films: published files are reproduced, interrupted runs resume, and no partial file is left."""
 
 import json
 import subprocess
@@ -201,7 +201,7 @@ def test_a_killed_run_goes_on_to_the_same_bytes(video_file: Path, weights_file: 
 def test_a_full_disk_is_one_line_and_nothing_is_left_in_halves(
     limit: int, maps: int, video_file: Path, weights_file: Path, tmp_path: Path
 ) -> None:
-    """The smaller limit is met by the second map, the larger one only by the film."""
+    """The second map exceeds the smaller limit; only the film exceeds the larger one."""
     limited = (
         "import resource, sys; from tinyhd_lib.cli import main; "
         f"resource.setrlimit(resource.RLIMIT_FSIZE, ({limit}, resource.RLIM_INFINITY)); sys.exit(main(sys.argv[1:]))"
@@ -220,7 +220,7 @@ def test_a_full_disk_is_one_line_and_nothing_is_left_in_halves(
 @needs_shared
 @pytest.mark.parametrize("kind", ["m", "s"])
 def test_the_files_of_the_reference_video_are_the_published_ones(kind: str, tmp_path: Path) -> None:
-    """Post-processing and writing; the raw maps are compared on the whole video elsewhere."""
+    """Post-processing and writing are compared; another test compares the raw maps of the whole video."""
     released = RELEASED / f"d123{kind}_rc4_rc1T.pth"
     wanted = {int(path.stem): path for path in (REFERENCE / f"golden/0068_{kind}_rc4_png").glob("*.png")}
     runtime = open_runtime(released)

@@ -1,4 +1,4 @@
-"""Any frame of a video by its number: the same picture as when everything before it is decoded."""
+"""Random access to frames by number: the same picture as when all frames before it are decoded."""
 
 import random
 from pathlib import Path

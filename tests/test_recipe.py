@@ -1,4 +1,4 @@
-"""Recipes: what they may say, and how they are read."""
+"""Recipes: which values are valid, and how they are read."""
 
 import pydoc
 import re
@@ -41,7 +41,7 @@ REFUSED = {
     "LR nan: should be a finite number": {"lr": float("nan")},
     "CACHE 'no': should be a valid boolean": {"cache": "no"},
     "TEACHERS 3: should be a valid tuple": {"teachers": 3},
-    "EXCLUDE 0 385: should be a valid string": {"exclude": [385]},  # what YAML makes of 0601
+    "EXCLUDE 0 385: should be a valid string": {"exclude": [385]},  # YAML reads 0601 as octal
     "SPEEDS 2: should be a valid tuple": {"speeds": 2},
     "MILESTONES 0 1.5: should be a valid integer": {"milestones": [1.5]},
     "SIZE 'large': should be a valid tuple": {"size": "large"},

@@ -1,4 +1,4 @@
-"""Runtimes: each gives torch's maps, what they keep is checked, and `auto` takes the fastest that works and says so."""
+"""Runtimes: each gives torch's maps, cached conversions are checked, and `auto` names and takes the fastest."""
 
 import logging
 from importlib.util import find_spec
@@ -39,7 +39,7 @@ def no_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("row", MODEL_SPECS)
 def test_every_model_survives_what_torch_does_to_it(row: str) -> None:
-    """Nothing in it depends on the device, so what would break on a GPU (a memory format, a type) breaks here."""
+    """The code is the same on every device, so what would fail on a GPU (a memory format, a data type) fails here."""
     maps = TorchRuntime(model_source(random_model(row)), "cpu")(clips_of(1)[..., :64, :96])
     assert maps.shape == (1, MODEL_SPECS[row].outputs, 64, 96)
     assert np.isfinite(maps).all()
@@ -54,7 +54,7 @@ def test_autocast_runs_every_kind_of_fusion(row: str, monkeypatch: pytest.Monkey
 
 
 def test_a_model_keeps_its_layout_on_every_device(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A conversion of the memory's layout is slower, and fails for S, whose fusion is two-dimensional."""
+    """Converting the memory format is slower, and fails for S, whose fusion is two-dimensional."""
     moved = []
     monkeypatch.setattr(torch.nn.Module, "to", lambda module, *args, **options: moved.append((args, options)) or module)
     TorchRuntime(model_source(random_model(SMALL)), "cpu")
@@ -80,7 +80,7 @@ def test_a_device_that_is_not_there_is_named(device: str) -> None:
 @needs_openvino
 @pytest.mark.parametrize("row", ["d123m_rc4_rc1T", "d23_S"])
 def test_openvino_agrees_with_torch(row: str) -> None:
-    """M and S, one of them with reduced channels; what a user converts is held against torch there and then."""
+    """M and S, one of them with reduced channels; every conversion by a user is compared with torch, too."""
     model, clips = random_model(row), clips_of(2)
     expected = open_runtime(model, "cpu")(clips)
     assert expected.shape == (2, model.spec.outputs, 192, 256)
@@ -119,7 +119,7 @@ def test_what_is_kept_is_used_mended_and_done_without(
         np.testing.assert_array_equal(open_runtime(model, device)(clips), first)
     (kept,) = (path for path in (tmp_path / "cache" / kind).rglob("*") if path.is_file() and not path.suffix)
     whole = kept.read_bytes()
-    for damaged in (flipped(whole, len(whole) // 2), whole[:1000])[: 1 if device == "openvino" else 2]:  # it takes long
+    for damaged in (flipped(whole, len(whole) // 2), whole[:1000])[: 1 if device == "openvino" else 2]:  # it is slow
         kept.write_bytes(damaged)
         caplog.clear()
         np.testing.assert_array_equal(open_runtime(model, device)(clips), first)
@@ -134,7 +134,7 @@ def test_what_is_kept_is_used_mended_and_done_without(
 
 
 def flipped(content: bytes, place: int) -> bytes:
-    """The same with one bit flipped."""
+    """The content with one bit flipped."""
     return content[:place] + bytes([content[place] ^ 4]) + content[place + 1 :]
 
 
@@ -159,7 +159,7 @@ def test_a_conversion_depends_on_what_the_code_does_not_on_how_it_reads(
     assert conversion_key(model_source(random_model("S-r8-D3")), ("torch",), "float32") != first
 
 
-# Which one
+# Which runtime `auto` takes
 
 
 @pytest.mark.usefixtures("no_gpu")

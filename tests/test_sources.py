@@ -1,4 +1,4 @@
-"""What `tinyhd live` can look at: a camera, an address, a film at its own speed, a folder that fills."""
+"""The sources of `tinyhd live`: a camera, a network address, a film at its own speed, and a folder of new images."""
 
 import math
 import shutil
@@ -95,7 +95,7 @@ def test_a_film_is_played_by_its_times() -> None:
     for frame in paced(pictures, Waits(), 2.0, lambda: now[0]):
         times.append((frame.index, round(now[0] - 100, 6)))
         if frame.index == 10:
-            now[0] += 0.3  # a slow consumer: the frames that are late by then come at once
+            now[0] += 0.3  # a slow consumer: frames that are late by then come immediately
     assert times[:11] == [(index, index / 50) for index in range(11)]
     assert all(late == 0.5 for _, late in times[11:26])
     assert times[26:] == [(index, index / 50) for index in range(26, 50)]
@@ -158,7 +158,7 @@ def test_a_folder_that_nobody_fills_can_be_closed(tmp_path: Path) -> None:
         assert list(source) == []
 
 
-# An address
+# A network address
 
 
 def test_a_film_by_http_is_the_same_as_from_the_disk(video_file: Path) -> None:
@@ -181,11 +181,11 @@ def test_what_an_address_does_not_have_is_refused_in_one_line(tmp_path: Path) ->
             assert "\n" not in str(caught.value)
             assert name in str(caught.value)
     with pytest.raises(BadInput, match="cannot be opened"):
-        list(from_address(address, Event()))  # nobody answers there any more
+        list(from_address(address, Event()))  # the server has stopped
 
 
 def test_a_film_by_http_that_breaks_off_is_refused(video_file: Path) -> None:
-    """Whole in its head, half in its body: a server that was stopped."""
+    """The server sends all headers, but only half of the body, as if it was stopped."""
 
     class Half(SimpleHTTPRequestHandler):
         def do_GET(self) -> None:
@@ -232,7 +232,7 @@ def test_a_live_address_that_breaks_off_is_asked_again_and_at_last_given_up(capl
     with meanwhile(twice), pytest.raises(BadInput, match=r"broke off after \d+ frames"):
         frames.extend(paced(from_address(f"{address}video", Event(), pause=0.1), Event()))
     assert [frame.index for frame in frames] == list(range(len(frames)))
-    assert len(frames) > len(images)  # some came after the break
+    assert len(frames) > len(images)  # some frames came after the interruption
     assert all(earlier.time <= later.time for earlier, later in pairwise(frames))
     assert "trying again" in caplog.text
 
@@ -242,7 +242,7 @@ def test_an_address_that_falls_silent_times_out() -> None:
     with Page("0") as page:
         with meanwhile(lambda: [page.show(as_jpeg(image), index / 25) for index, image in enumerate(moving_dot(1))]):
             begun = time.monotonic()
-            # Whether the picture or the silence comes first is a matter of luck.
+            # Either the picture or the timeout may come first.
             with pytest.raises(BadInput, match=r"cannot be opened|broke off after 1 frames"):
                 list(from_address(f"{page.url}video", Event(), timeouts=(0.5, 0.5), pause=0.1))
         assert time.monotonic() - begun < 10
@@ -252,7 +252,7 @@ def test_an_address_that_falls_silent_times_out() -> None:
 
 
 class Sees:
-    """A camera that nobody has plugged in."""
+    """Stands in for cv2.VideoCapture; only camera 0 opens."""
 
     def __init__(self, index: int, frames: int = 5) -> None:
         self.index, self.left, self.released = index, frames, False

@@ -1,4 +1,4 @@
-"""Averages are what they say, and intervals and tests keep their promises, in simulations whose truth is known."""
+"""Averages match their definitions; intervals and tests are valid in simulations with known parameters."""
 
 from itertools import product
 
@@ -35,14 +35,14 @@ MEAN, EFFECT, NOISE = 0.7, 0.3, 0.2
 
 
 def simulated(rng: np.random.Generator, videos: int, most_frames: int) -> tuple[np.ndarray, np.ndarray]:
-    """Scores of frames, and their videos: each with a level of its own."""
+    """Scores of frames, and the number of each frame's video; every video has a level of its own."""
     which = np.repeat(np.arange(videos), rng.integers(most_frames // 2, most_frames, videos))
     level = rng.normal(MEAN, EFFECT, videos)
     return level[which] + rng.normal(0, NOISE, len(which)), which
 
 
 def by_signs(each: np.ndarray) -> float:
-    """Of all sign patterns, how many give a sum at least as far from 0."""
+    """The fraction of all sign patterns whose sum is at least as far from 0."""
     sums = np.abs([np.dot(signs, each) for signs in product((-1, 1), repeat=len(each))])
     return float(np.mean(sums >= abs(each.sum()) - 1e-9))
 
@@ -125,7 +125,7 @@ def test_a_pooled_interval_is_that_over_videos_where_all_are_as_long() -> None:
 
 
 def test_a_pooled_interval_is_as_wide_as_the_mean_is_spread() -> None:
-    """Videos of very different lengths: the spread of many sets' means is what the intervals say."""
+    """With videos of very different lengths, the spread of many sets' means matches the width of the intervals."""
     rng = np.random.default_rng(0)
     found = [estimate(*totals(*simulated(rng, 60, 40)), "pooled") for _ in range(300)]
     said = np.mean([each.high - each.low for each in found]) / (2 * student.ppf(0.975, 59))
@@ -171,7 +171,7 @@ def test_one_video_has_no_interval(averaging: str) -> None:
 
 @every_averaging
 def test_where_nothing_is_defined_there_is_no_figure(averaging: str) -> None:
-    """The shuffled AUC of a set with a single video."""
+    """As the shuffled AUC of a set with a single video."""
     sums, counts = totals(np.full(4, NAN), np.array([0, 0, 1, 1]))
     assert counts.tolist() == []
     found = estimate(sums, counts, averaging)
@@ -209,7 +209,7 @@ def test_intervals_cover_the_truth_as_often_as_they_say(averaging: str, videos: 
 
 @every_averaging
 def test_intervals_over_frames_would_not(averaging: str) -> None:
-    """The simulation can tell: with each frame taken for a video, the same check fails by far."""
+    """The simulation has the power to tell: if each frame counts as a video, coverage is far too low."""
     rng, found = np.random.default_rng(0), []
     for _ in range(100):
         scores, _ = simulated(rng, 30, 12)
@@ -224,7 +224,7 @@ def coverage(figures: list[Estimate]) -> float:
 @pytest.mark.parametrize(
     ("differences", "expected"),
     [
-        # Only +++ and --- reach 6 of 8.
+        # Of the 8 patterns, only +++ and --- reach 6.
         ([3, 1, 2], 2 / 8),
         # +++, ++-, and their opposites reach 4: 3 + 1 + 0 and 3 + 1 - 0.
         ([3, 1, 0], 4 / 8),
@@ -232,7 +232,7 @@ def coverage(figures: list[Estimate]) -> float:
         ([3, -1], 4 / 4),
         ([1, 1], 2 / 4),
         ([0, 0, 0], 1),
-        # Of 16: 10, 8, 6, 4 and 4 and their opposites.
+        # Of 16 patterns, those with sums 10, 8, 6, 4 and 4, and their opposites.
         ([1, 2, -3, 4], 10 / 16),
     ],
 )
@@ -253,7 +253,7 @@ def test_p_is_exact_for_few_videos(differences: list[int]) -> None:
 
 def test_p_is_of_the_average_that_is_asked_for() -> None:
     sums, counts = np.array([9.0, -1.0, -1.0, -1.0]), np.array([9.0, 1, 1, 1])
-    # Whatever the others' signs, 9 less 3 is reached; of videos' means, not all patterns reach 2.
+    # Whatever the signs, the sum reaches 9 - 3; of the videos' means, not all patterns reach 2.
     assert paired_p(sums, counts, "pooled", 0) == by_signs(sums) == 1
     assert paired_p(sums, counts, "per-video", 0) == by_signs(sums / counts) == 10 / 16
     sums, counts = np.array([9.0, 1.0, 1.0, -1.0]), np.array([9.0, 1, 1, 1])
@@ -270,7 +270,7 @@ def test_p_leaves_out_videos_without_scores(averaging: str) -> None:
 @pytest.mark.parametrize("videos", [2, 5, 13, 14, 60])
 def test_p_is_small_for_a_consistent_difference_but_never_zero(videos: int) -> None:
     found = paired_p(np.random.default_rng(0).uniform(0.9, 1.1, videos), np.ones(videos), "pooled", 0)
-    # As many patterns as are tried: all up to 13 videos, 9,999 and the observed one beyond.
+    # The number of patterns tried: all for up to 13 videos, and 9,999 plus the observed one for more.
     assert found == pytest.approx(2 / min(2**videos, 10_000))
 
 
@@ -288,7 +288,7 @@ def test_p_is_uniform_where_there_is_no_difference(videos: int, trials: int) -> 
     found = np.array([paired_p(rng.normal(size=videos), np.ones(videos), "pooled", seed) for seed in range(trials)])
     for level in (0.05, 0.2, 0.5, 0.8):
         error = np.sqrt(level * (1 - level) / trials)
-        # Of 2**9 patterns and their opposites, the level is met to 1/256.
+        # The 2**9 patterns come in pairs of opposites, so p has steps of 1/256.
         assert np.mean(found <= level) == pytest.approx(level, abs=4 * error + 1 / 256)
 
 

@@ -1,4 +1,4 @@
-"""Photographs as clips: the view glides, and the fixations stay on what was looked at."""
+"""Photographs as clips: the view pans, and the fixations stay on what was looked at."""
 
 from pathlib import Path
 
@@ -21,7 +21,7 @@ SPOTS = np.array([(40, 30), (80, 60), (120, 90)])
 
 @pytest.fixture
 def photographs(tmp_path: Path) -> Path:
-    """Six dark photographs with three white spots, which is where two observers looked."""
+    """Six dark photographs with three white spots, at which two observers looked."""
     folder = tmp_path / "photographs"
     folder.mkdir()
     for number in range(6):
@@ -43,12 +43,12 @@ def test_fixations_stay_on_what_was_looked_at(photographs: Path, tmp_path: Path)
         assert len(frames) == gaze.frames == len(video.names) == 16
         for frame in frames:
             points = gaze.at(frame.index)
-            # A spot half in view may have its middle outside, never the other way round.
+            # The centre of a half-visible spot may be outside, but a point inside is always on a spot.
             assert len(points.x) > 0
             at = np.rint((points.x, points.y)).astype(int)
             assert (frame.image[at[1], at[0]].min(axis=-1) > 200).all()
         moved += np.ptp(gaze.x) > 0 and not np.allclose(gaze.at(0).x, gaze.at(15).x[: len(gaze.at(0).x)])
-    assert 0 < moved < 6  # most glide, and some stand still
+    assert 0 < moved < 6  # most views pan, and some stand still
 
 
 def test_they_are_a_data_set_without_faults(photographs: Path, tmp_path: Path) -> None:

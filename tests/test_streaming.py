@@ -1,4 +1,4 @@
-"""Frames that come when they like: every map is its frame's, latency and memory are bounded, and everything ends."""
+"""Frames that arrive at any rate: maps belong to their frames, latency and memory are bounded, and streams end."""
 
 import math
 import threading
@@ -72,7 +72,7 @@ def _no_thread_is_left() -> Iterator[None]:
     assert {thread.name for thread in set(threading.enumerate()) - before} == set()
 
 
-# What comes out
+# Results
 
 
 @settings(deadline=None, max_examples=20)
@@ -121,7 +121,7 @@ def test_m_answers_in_chunks_and_at_the_end_for_the_rest(stride: int | None, chu
     assert runtime.passes == len(chunks)
 
 
-# Too much
+# Overload
 
 
 @pytest.mark.slow
@@ -132,11 +132,11 @@ def test_a_camera_too_fast_for_the_machine_gets_bounded_latency_and_counted_drop
         found = list(stream)
     summary, step = stream.summary(), stride or CLIP_FRAMES
     queue, chunk = max(2, step), step if row == M else 1
-    # A frame waits for the pass that runs, for those that the frames before it in the queue still cause, and for its
-    # chunk; then for its own pass.
+    # A frame waits for the running pass, for the passes of the frames before it in the queue, for its chunk to fill up,
+    # and then for its own pass.
     bound = (2 + queue / step) * forward + chunk / rate + SLACK
     assert max(each.latency.total for each in found) < bound
-    assert frames / step * forward - frames / rate > bound  # what the last frame would wait if all did
+    assert frames / step * forward - frames / rate > bound  # the last frame's wait if no frame were dropped
     assert summary.frames == frames
     assert summary.dropped > frames / 4
     if row == M:
@@ -153,7 +153,7 @@ def test_what_s_drops_by_default_its_window_would_have_forgotten() -> None:
     windows: list[list[int]] = []
 
     class Busy(Fake):
-        """While it runs, 30 more frames arrive, in five passes."""
+        """A runtime of five passes; 30 more frames arrive during each but the last."""
 
         def __call__(self, clips: np.ndarray) -> np.ndarray:
             windows.append([number(clips[0, 0, position]) for position in range(CLIP_FRAMES)])
@@ -182,7 +182,7 @@ def test_memory_is_flat() -> None:
     image = size[0] * size[1] * 3
 
     def peaks() -> Iterator[int]:
-        """The most memory that was held while each 100 frames went through."""
+        """The peak of allocated memory in each interval of about 100 frames."""
         with Stream(Camera(1000, 600, size), Fake(M, 0.01), every=stride) as stream:
             tracemalloc.reset_peak()
             for each in stream.watch(0.1):
@@ -195,14 +195,14 @@ def test_memory_is_flat() -> None:
         found = list(peaks())
     finally:
         tracemalloc.stop()
-    # The frames that queue, worker, the pass that waits and the consumer may hold; the ring and what is computed of it.
+    # Frames held by the queue, the worker, the waiting pass and the consumer; the ring buffer, and arrays made from it.
     ring = 3 * CLIP_FRAMES * 192 * 256 * 4
     assert max(found) < (2 + 4) * stride * image + 4 * ring
     assert len(found) > 3
     assert max(found[-2:]) < 1.5 * max(found[:3])
 
 
-# The end
+# How it ends
 
 
 def test_leaving_stops_while_the_camera_still_delivers() -> None:

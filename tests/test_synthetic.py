@@ -1,4 +1,4 @@
-"""Made-up data sets: the layouts on disk are exact, the viewers look as their closed form says, the bytes repeat."""
+"""Made-up data sets: the layouts on disk are exact, viewers follow the closed form, and the bytes are reproducible."""
 
 import io
 import json
@@ -23,7 +23,7 @@ from tinyhd_lib.data.synthetic.scenes import GazeModel, SyntheticVideo, make_vid
 from tinyhd_lib.data.video import probe, read_frames
 
 VIEWERS = 4000
-# How far from its expectation a mean may be, in standard errors: passed by chance once in 300,000 times.
+# How far a mean may be from its expectation, in standard errors: exceeded by chance about once in 150,000 times.
 SIGMAS = 4.5
 
 
@@ -39,7 +39,7 @@ def sets(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def clip() -> SyntheticVideo:
-    """Things that move, then a pop-out, with a cut between them."""
+    """Moving objects, then a pop-out display, with a cut between them."""
     return make_video(3, (10, 10), (72, 128))
 
 
@@ -63,13 +63,13 @@ def grey(path: Path) -> np.ndarray:
 
 
 def pixels(gaze: Gaze, index: int) -> tuple[np.ndarray, np.ndarray]:
-    """Rows and columns at which viewers look in a frame, with repeats."""
+    """The rows and columns of all gaze points in a frame, with repeats."""
     here = gaze.frame == index
     return np.rint(gaze.y[here]).astype(int), np.rint(gaze.x[here]).astype(int)
 
 
 def tracks(gaze: Gaze, clip: SyntheticVideo) -> np.ndarray:
-    """(viewers, frames, 2), NaN where a viewer looks outside of the frame."""
+    """(viewers, frames, 2): gaze points, NaN where a viewer looks outside the frame."""
     found = np.full((VIEWERS, clip.frames, 2), np.nan)
     found[gaze.observer - 1, gaze.frame] = np.stack([gaze.x, gaze.y], axis=-1)
     return found
@@ -209,7 +209,7 @@ def test_every_video_decodes_to_the_frames_of_its_clip(sets: Path) -> None:
         frames = [frame.image for frame in read_frames(path)]
         assert len(frames) == expected.frames == 24
         for index in (0, 20):
-            # Film halves the resolution of colours, and loses a little of the rest.
+            # Video coding halves the resolution of colours, and is slightly lossy.
             assert np.abs(frames[index].mean(-1) - render(expected, index).mean(-1)).mean() < 5
 
 
@@ -225,7 +225,7 @@ def test_pictures_are_the_frames_of_the_clip(kind: str, first: int, sets: Path) 
 
 
 def test_the_shots_of_a_video_are_seen_by_others() -> None:
-    """Else the viewers of one shot would hesitate and err in the same way in the next."""
+    """Otherwise, viewers would have the same delays and errors in every shot."""
     made = VideoSettings(0, (8, 8), (32, 32), 1, 0)
     assert made._replace(shot=1).clip().shots == made.clip().shots[1:]
     assert made._replace(shot=1).clip().frames == 8
@@ -267,7 +267,7 @@ def test_a_density_is_a_probability(clip: SyntheticVideo) -> None:
         weight * np.exp(-(((columns - x) / a) ** 2 + ((rows - y) / b) ** 2) / 2) / (a * b)
         for weight, (x, y), (a, b) in zip(weights, centres, deviations, strict=True)
     ]
-    # At the pixels' centres the Gaussians are nearly their means over the pixels, where they are wide enough.
+    # If a Gaussian is wide enough, its value at a pixel's centre is close to its mean over the pixel.
     np.testing.assert_allclose(density(clip, 0), sum(parts) / np.sum(parts), rtol=0.03, atol=2e-6)
 
 
@@ -279,7 +279,7 @@ def test_a_clip_ends(clip: SyntheticVideo) -> None:
 
 @pytest.mark.parametrize("index", [0, 1, 7, 9, 10, 19])
 def test_viewers_follow_the_density(index: int, clip: SyntheticVideo, gaze: Gaze) -> None:
-    """Within a frame viewers are independent: counts in tiles of 8x8 pixels have the chi-square distribution."""
+    """Viewers are independent within a frame, so counts in tiles of 8x8 pixels follow a chi-square distribution."""
     counts, seen = np.zeros(clip.size), pixels(gaze, index)
     np.add.at(counts, seen, 1)
     tiles = (clip.size[0] // 8, 8, clip.size[1] // 8, 8)
@@ -319,7 +319,7 @@ def test_viewers_hold_on_to_what_moves_and_let_go_at_a_cut(clip: SyntheticVideo,
     for at, step in enumerate(steps):
         moved = seen[:, at + 1] - seen[:, at]
         held = np.isclose(moved[:, None], step[None], atol=1e-9).all(-1).any(-1)
-        # A fixation of 0.3 s ends every 7.5th frame; none ends early, as all begin with the clip.
+        # A fixation lasts 0.3 s, or 7.5 frames; all fixations begin with the clip, so none ends early.
         assert held[~np.isnan(moved[:, 0])].mean() > 0.75
     both = ~np.isnan(seen[:, 8:11]).any((1, 2))
     before, last, after = seen[both, 8:11].transpose(1, 2, 0)

@@ -1,4 +1,4 @@
-"""Teachers: which window answers for which frame, what is kept of it, and the models, maps and means that answer."""
+"""Teachers: which window answers for which frame, the cache of answers, and models, map folders and means."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -32,7 +32,7 @@ S, M, EIGHT = "d123s_rc4_rc1T", "d123m_rc4_rc1T", "d123_M_8out"
 
 @dataclass(frozen=True)
 class NumberedSource:
-    """A video whose frames say their number; their right half is brighter by 100."""
+    """A video whose frames' grey level is their number; the right half is brighter by 100."""
 
     count: int = 60
     digest: str = "numbered"
@@ -54,7 +54,7 @@ class NumberedSource:
 
 
 class NumberModel:
-    """A window model that reads the numbers of its frames: of the last one, or of all."""
+    """A window model that answers with the number of its last frame, or of all its frames."""
 
     name = "numbers"
 
@@ -66,13 +66,13 @@ class NumberModel:
         assert frames.shape[0] == 16
         assert frames.dtype == np.uint8
         seen = frames[None, :, :4, :8, 0].astype(np.float32)[:, slice(None) if self.multi else slice(-1, None)]
-        # All levels of D1 are single, as in an M model.
+        # D1 has a single map per level, as in an M model.
         first = np.stack([seen[0, -1:] / 7 + level for level in range(4)])
         return {"map": seen, "d1": first}
 
 
 class InterruptedModel(NumberModel):
-    """A model that somebody stops half-way through the windows of a file."""
+    """A model that is interrupted half-way through the windows of a cache file."""
 
     def __init__(self, after: int, **options: bool) -> None:
         super().__init__(**options)
@@ -86,7 +86,7 @@ class InterruptedModel(NumberModel):
 
 
 def numbers(answer: dict[str, np.ndarray]) -> list[float]:
-    """The frames that the maps of an answer are about."""
+    """The frame numbers in the maps of an answer."""
     return answer["map"][0].min((1, 2)).tolist()
 
 
@@ -109,7 +109,7 @@ def test_every_frame_is_answered_by_the_window_that_ends_there_or_a_frame_before
     timing: str, late: int, clip: Clip
 ) -> None:
     source, teacher = NumberedSource(), WindowTeacher(NumberModel(), timing)
-    # Where the window ends, in the clip's own steps, and as far as the video goes.
+    # The last frame of each window, in the clip's own steps, clamped to the video.
     ends = [min(max(clip.start + clip.step * (frame - late), 0), 59) for frame in range(16)]
     answer = teacher.targets(source, clip)
     assert numbers(answer) == ends
@@ -143,12 +143,12 @@ def test_a_model_of_whole_clips_answers_for_the_clip_itself(timing: str, clip: C
     assert answer["d1"].shape == (4, 1, 4, 8)
 
 
-# What is kept.
+# What is cached.
 
 
 @pytest.fixture
 def kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A cache folder of this test's own."""
+    """A cache folder for this test only."""
     monkeypatch.setenv("TINYHD_CACHE", str(tmp_path))
     return tmp_path
 
@@ -194,7 +194,7 @@ def test_windows_of_single_maps_share_files_and_whole_clips_have_their_own(kept:
     single = NumberModel()
     assert run_all(WindowTeacher(single, cache=True), clips) == 2
     assert single.calls == 32
-    # The published ones start at 16 to 35.
+    # With the published timing, windows start at 16 to 35.
     assert run_all(WindowTeacher(single, "published", cache=True), clips) == 0
     multi = NumberModel(multi=True, digest="fedcba9876543210")
     assert run_all(WindowTeacher(multi, cache=True), clips) == 5
@@ -277,7 +277,7 @@ def test_a_damaged_file_is_made_anew_with_one_line(
 def test_a_process_that_prepares_clips_leaves_what_is_missing_to_the_one_with_the_model(
     kept: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A model on a GPU, or in OpenVINO, does not work in a copy of its process."""
+    """A model on a GPU or in OpenVINO does not work in a forked process."""
     teacher = WindowTeacher(NumberModel(multi=True), cache=True)
     monkeypatch.setattr(teachers, "get_worker_info", lambda: "a process that prepares clips")
     with pytest.raises(BadInput, match=r"1_31\.npz: a teacher's answers are missing; the next epoch"):
@@ -296,7 +296,7 @@ def test_two_runs_share_a_folder() -> None:
     assert second.calls == 0
 
 
-# Models that answer.
+# Models as teachers.
 
 
 def noise(height: int = 32, width: int = 32) -> np.ndarray:
@@ -304,7 +304,7 @@ def noise(height: int = 32, width: int = 32) -> np.ndarray:
 
 
 def wake(model: torch.nn.Module, clips: torch.Tensor) -> None:
-    """Fit a fresh model's batch norms to some clips: before, hardly anything of its input reaches its output."""
+    """Fit the batch norms of an untrained model to some clips: otherwise its output hardly depends on its input."""
     norms = [layer for layer in model.modules() if isinstance(layer, torch.nn.BatchNorm2d | torch.nn.BatchNorm3d)]
     for norm in norms:
         norm.momentum = 1.0
@@ -314,7 +314,7 @@ def wake(model: torch.nn.Module, clips: torch.Tensor) -> None:
 
 
 def gentle_model(row: str) -> TinyHD:
-    """A student whose maps depend on its input, and hardly on how numbers are rounded."""
+    """A student whose maps depend on its input, but hardly on rounding."""
     model = random_model(row)
     wake(model, torch.randn(2, 3, 16, 64, 96, generator=torch.Generator().manual_seed(1)))
     with torch.no_grad():
@@ -324,7 +324,7 @@ def gentle_model(row: str) -> TinyHD:
 
 @pytest.fixture(scope="module")
 def hd2s_file(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, torch.nn.Module]:
-    """A teacher that learnt nothing, and its file with the published names."""
+    """A teacher with random weights, and its file with the published names."""
     torch.manual_seed(0)
     teacher = build_teacher()
     wake(teacher, torch.randn(2, 3, 16, 64, 64))
@@ -334,7 +334,7 @@ def hd2s_file(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, torch.nn.
 
 
 def hd2s_state(teacher: torch.nn.Module) -> dict[str, torch.Tensor]:
-    """A teacher's numbers in the published parts and order; what entries are called there, only the real file tells."""
+    """A teacher's weights in the published parts and order; the names of entries within a part are made up."""
     own, state = teacher.state_dict(), {}
     for part, own_part in _TEACHER_PARTS.items():
         values = [each for name, each in own.items() if name.startswith(own_part)]
@@ -469,7 +469,7 @@ def test_colours_are_normalised_as_for_prediction() -> None:
 
 @pytest.fixture
 def map_folder(tmp_path: Path) -> Path:
-    """Maps of the first 20 frames: raw, but for frames 4 to 7, which are grey levels at the video's size."""
+    """Maps of the first 20 frames: raw, except that frames 4 to 7 are grey levels at the video's size."""
     (tmp_path / "maps/numbered").mkdir(parents=True)
     for index in range(20):
         saliency = np.full((192, 256), index / 100, np.float32)
@@ -513,7 +513,7 @@ def test_a_damaged_map_is_named_in_one_line(map_folder: Path, name: str, content
 
 
 class Sayer:
-    """A teacher of constants."""
+    """A teacher with constant answers."""
 
     def __init__(self, name: str, **answers: tuple[float, int]) -> None:
         self.name = self.digest = name
@@ -562,7 +562,7 @@ def test_an_ensemble_of_a_model_and_of_maps_agrees_in_time(map_folder: Path) -> 
     np.testing.assert_array_equal(apart[0]["map"][0, :, 0, 0], range(4, 20))
 
 
-# What recipes name.
+# Teachers named in recipes.
 
 
 def recipe_of(model: str, *teachers: str, **entries: object) -> Recipe:

@@ -1,4 +1,4 @@
-"""Gaze as eye trackers export it: every layout gives the same points, and wrong units are told in one line."""
+"""Gaze files of eye trackers: every layout gives the same points, and wrong units are reported in one line."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -26,7 +26,7 @@ EPOCH_NS = 1_700_000_000_000_000_000
 
 @pytest.fixture(scope="module")
 def video(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two seconds."""
+    """A video of two seconds."""
     path = tmp_path_factory.mktemp("video") / "video.mp4"
     with VideoWriter(path, Fraction(RATE)) as video:
         for index in range(FRAMES):
@@ -35,7 +35,7 @@ def video(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def samples(observer: str = "ann", rate: float = 97.3, seconds: float = 2.0) -> pd.DataFrame:
-    """An eye that goes in a circle: seconds, x and y in pixels from the top left corner."""
+    """Gaze that moves in loops: seconds, x and y in pixels from the top left corner."""
     time = np.arange(0, seconds, 1 / rate) + 0.001
     x = WIDTH * (0.5 + 0.3 * np.cos(3 * time + len(observer)))
     y = HEIGHT * (0.5 + 0.3 * np.sin(2 * time + len(observer)))
@@ -43,7 +43,7 @@ def samples(observer: str = "ann", rate: float = 97.3, seconds: float = 2.0) -> 
 
 
 def by_hand(points: pd.DataFrame) -> dict[tuple[int, str], tuple[float, float]]:
-    """The median of each observer in each frame, from the middle of the first pixel."""
+    """The median gaze point of each observer in each frame; the origin is the centre of the first pixel."""
     found: dict[tuple[int, str], list[tuple[float, float]]] = {}
     for row in points.itertuples():
         found.setdefault((int(row.time * RATE), row.observer), []).append((row.x - 0.5, row.y - 0.5))
@@ -62,11 +62,11 @@ def take(files: list[Path], kind: Any, video: Path, out: Path, **more: Any) -> G
     return import_gaze(GazeImport(files=tuple(files), kind=kind, video=video, out=out, **more))
 
 
-# Every tracker's own way ----------------------------------------------------------------------------------------------
+# The layout of each tracker -------------------------------------------------------------------------------------------
 
 
 def tobii(points: pd.DataFrame, path: Path) -> None:
-    """Milliseconds since the recording began, media pixels, tabs, and a decimal comma, as some computers write it."""
+    """Milliseconds since the recording began, media pixels, tabs, and a decimal comma, as in some locales."""
     table = pd.DataFrame({
         "Recording timestamp [ms]": 5000 + 1000 * points["time"],
         "Participant name": points["observer"],
@@ -88,7 +88,7 @@ def tobii_micro(points: pd.DataFrame, path: Path) -> None:
 
 
 def pupil_core(points: pd.DataFrame, path: Path) -> None:
-    """Parts of a surface, from its bottom left; of one observer each."""
+    """Fractions of a surface from its bottom left corner; one observer per file."""
     pd.DataFrame({
         "world_timestamp": points["time"] + 100,
         "world_index": 0,
@@ -161,7 +161,7 @@ def test_samples_of_two_observers_in_one_file(
 ) -> None:
     points = pd.concat([samples("ann"), samples("benjamin", rate=61.7)])
     write(points, tmp_path / "export.txt")
-    # The trackers' own clocks know no start of the video: the first sample, here after a millisecond, is taken for it.
+    # Trackers' clocks do not tell when the video starts: the first sample, here at 1 ms, counts as the start.
     starts = {tobii: 5.0, eyelink_samples: 812.345, neon: EPOCH_NS / 1e9, pupil_cloud: EPOCH_NS / 1e9}
     gaze = take([tmp_path / "export.txt"], WRITERS[write], video, tmp_path / "out", start=starts.get(write, 0.0))
     check(gaze, by_hand(points))
@@ -198,7 +198,7 @@ def fixations() -> pd.DataFrame:
 
 
 def fixated() -> dict[tuple[int, str], tuple[float, float]]:
-    """Every frame of which a part is shown during a fixation."""
+    """The fixation of every frame that overlaps it in time."""
     return {
         (frame, "ann"): (row.x - 0.5, row.y - 0.5)
         for row in fixations().itertuples()
@@ -208,7 +208,7 @@ def fixated() -> dict[tuple[int, str], tuple[float, float]]:
 
 
 def test_fixations_last(video: Path, tmp_path: Path) -> None:
-    """In each of three layouts; what begins before the video, or ends after it, counts while it runs."""
+    """In three layouts: a fixation that begins before the video or ends after it counts during the video."""
     table = fixations()
     table.to_csv(tmp_path / "plain.csv", index=False)
     pd.DataFrame({
@@ -332,7 +332,7 @@ def test_what_is_left_out_is_counted(video: Path, tmp_path: Path, caplog: pytest
     ]
 
 
-# What is wrong with it ------------------------------------------------------------------------------------------------
+# Wrong files and units ------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Training: every recipe trains, cut off it goes on to the same bits, and what goes wrong is said in one line."""
+"""Training: every recipe trains, interrupted runs resume to identical bits, and failures are reported in one line."""
 
 import errno
 import itertools
@@ -71,7 +71,7 @@ def students(tmp_path_factory: pytest.TempPathFactory) -> Students:
 
 @pytest.fixture(scope="module")
 def labels(tiny: MadeUp) -> Recipe:
-    """A small student from labels alone: two steps an epoch, and a validation."""
+    """A small student trained on labels alone: two steps per epoch, and a validation."""
     return Recipe(
         "S-r4-D2",
         terms={"ground_truth": 1.0, "d2_ground_truth": 0.5},
@@ -86,14 +86,14 @@ def labels(tiny: MadeUp) -> Recipe:
 
 @pytest.fixture(scope="module")
 def taught(labels: Recipe, students: Students) -> Recipe:
-    """S r4, with a teacher as well."""
+    """The same for S r4, with a teacher, too."""
     terms = {"ground_truth": 1.0, "teacher_map": 1.0, "d1": 0.5, "d3": 1.0}
     return replace(labels, model="d123s_rc4_rc1T", teachers=(str(students("d123s_rc4_rc1T")),), terms=terms)
 
 
 @pytest.fixture(scope="module")
 def whole(taught: Recipe, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], tuple[Recipe, Path]]:
-    """A recipe with some `SETTINGS`, and the folder of a training without any interruption."""
+    """A function that gives a recipe with some `SETTINGS`, and the folder of its uninterrupted training."""
     root = tmp_path_factory.mktemp("whole")
 
     def make(name: str) -> tuple[Recipe, Path]:
@@ -107,12 +107,12 @@ def whole(taught: Recipe, tmp_path_factory: pytest.TempPathFactory) -> Callable[
 
 @pytest.fixture
 def always_saved(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A checkpoint after every step."""
+    """Save a checkpoint after every step."""
     monkeypatch.setattr(training, "_SECONDS_BETWEEN_CHECKPOINTS", -1.0)
 
 
 class MadeUpTeacher:
-    """Instead of HD2S: it says that the bright is salient, and counts how often it is asked."""
+    """Stands in for HD2S: bright pixels are salient, and calls are counted."""
 
     multi = False
     asked = 0
@@ -129,7 +129,7 @@ class MadeUpTeacher:
 
 @pytest.fixture
 def made_up_teacher(monkeypatch: pytest.MonkeyPatch) -> type[MadeUpTeacher]:
-    """What answers for ``hd2s:FILE``."""
+    """Use a made-up teacher for ``hd2s:FILE``."""
     open_model = teachers.open_model
 
     def open_either(name: str, *given: Any, **named: Any) -> Any:
@@ -141,14 +141,14 @@ def made_up_teacher(monkeypatch: pytest.MonkeyPatch) -> type[MadeUpTeacher]:
 
 
 def published_teacher_file(path: Path) -> Path:
-    """HD2S with random weights, as its authors write it."""
+    """HD2S with random weights, in its authors' format."""
     torch.manual_seed(0)
     torch.save(hd2s_state(build_teacher()), path)
     return path
 
 
 def teacher_of_features(path: Path) -> Path:
-    """An S r4 that has seen some noise, so that what its blocks say has a size."""
+    """An S r4 whose batch norms are fitted to noise, so that its features are not close to zero."""
     torch.manual_seed(5)
     teacher = build_model(MODEL_SPECS["S-r4"])
     with torch.no_grad():
@@ -180,7 +180,7 @@ def tensors(value: Any) -> Iterator[torch.Tensor]:
 
 
 def assert_same(out: Path, whole: Path) -> None:
-    """Two trainings ended in the same bits and said the same."""
+    """Two trainings ended with identical bits and identical logs."""
     ours, theirs = read_state(out), read_state(whole)
     for name in ("model", "average", "optimiser"):
         pairs = list(zip(tensors(getattr(ours, name)), tensors(getattr(theirs, name)), strict=True))
@@ -225,7 +225,7 @@ def test_the_settings_have_what_resuming_is_about(whole) -> None:
 def test_every_recipe_trains(
     name: str, tiny: MadeUp, students: Students, made_up_teacher: type, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """For an epoch, on one labelled and one auxiliary video; models of single maps are measured too."""
+    """One epoch on one labelled and one auxiliary video; single-map models are validated, too."""
     written = read_recipe(name)
     changes: dict[str, Any] = {**SMALL, "epochs": 1, "batch": 2, "clips_per_video": 1, "auxiliary_ratio": 1}
     changes |= {"precision": "float32"}
@@ -241,7 +241,7 @@ def test_every_recipe_trains(
         monkeypatch.undo()
         changes["teachers"] = [f"hd2s:{published_teacher_file(tmp_path / 'hd2s.pth')}"]
     if not written.spec.multi:
-        changes["cache"] = False  # it keeps sixteen windows where these students want one
+        changes["cache"] = False  # a cache file holds sixteen windows, and these students need one
     if written.start:
         changes["start"] = str(students(written.model))
     if written.validation_split:
@@ -250,7 +250,7 @@ def test_every_recipe_trains(
     recipe = read_recipe(name, **changes)
     entries = run(recipe, tmp_path / "out")
     said = step_terms(entries)
-    steps = 2 if written.labelled == "hollywood2" else 1  # there a video has two shots, which are videos of their own
+    steps = 2 if written.labelled == "hollywood2" else 1  # its video has two shots, which count as videos
     assert [entry["epoch"] for entry in entries if "terms" in entry] == [1] * steps
     assert all(set(terms) == {"loss", *(term for term, weight in recipe.terms.items() if weight)} for terms in said)
     assert all(math.isfinite(value) for terms in said for value in terms.values())
@@ -280,7 +280,7 @@ def test_training_teaches(labels: Recipe, tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", SETTINGS)
 @pytest.mark.usefixtures("always_saved")
 def test_cut_off_again_and_again_it_goes_on_to_the_same_bits(whole, name: str, tmp_path: Path) -> None:
-    """In the middle of an epoch, at its end, and after its scores."""
+    """It is interrupted in the middle of an epoch, at its end, and after validation."""
     recipe, unbroken = whole(name)
     last = []
     while not last or last[-1]:
@@ -382,7 +382,7 @@ def test_processes_that_prepare_clips_change_nothing(taught: Recipe, tmp_path: P
 
 
 def test_two_processes_take_the_steps_of_one(taught: Recipe, tmp_path: Path) -> None:
-    """Two clips each, four in all, for every step; they find no cache, and reload the best student after an epoch."""
+    """Two clips each, four in all, per step; the cache is empty, and the best student is reloaded after an epoch."""
     recipe = replace(taught, milestones=[1], lr=5e-4, clips_per_video=4, accumulate=2)
     file = recipe_file(recipe, tmp_path / "recipe.yaml")
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
@@ -398,7 +398,7 @@ def test_two_processes_take_the_steps_of_one(taught: Recipe, tmp_path: Path) -> 
     for ours, theirs in zip(step_terms(two), step_terms(one), strict=True):
         assert ours == pytest.approx(theirs, abs=1e-5)
     ours, theirs = (read_state(tmp_path / name).model for name in ("two", "one"))
-    # What batch norms have seen is not compared: each process notes its own clips.
+    # Running statistics of batch norms are not compared: each process sees only its own clips.
     begun = {name: value.detach() for name, value in random_model(recipe.model).named_parameters()}
     moved, apart = (max(float((ours[name] - other[name]).abs().max()) for name in begun) for other in (begun, theirs))
     assert apart < 5e-6
@@ -408,7 +408,7 @@ def test_two_processes_take_the_steps_of_one(taught: Recipe, tmp_path: Path) -> 
 def test_shares_of_the_teachers_work_are_counted_before_any_is_done(
     labels: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Otherwise the process that comes late would find less to share out, and leave gaps."""
+    """Otherwise, a late process would find less work to divide, and some would not be done."""
     events = []
 
     class Teacher:
@@ -472,7 +472,7 @@ def test_a_loss_that_is_not_finite_is_one_line(
 def test_a_gradient_that_is_not_finite_stops_the_run(
     labels: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Before it gets into the weights, and from there into the checkpoint."""
+    """It must not reach the weights, and through them the checkpoint."""
     terms = training.distillation_terms
 
     def poisoned(output: Any, *given: Any) -> dict[str, torch.Tensor]:
@@ -505,7 +505,7 @@ def test_a_full_disk_leaves_the_last_checkpoint(whole, tmp_path: Path, monkeypat
 
 @pytest.fixture
 def broken(made_up: MadeUp, tmp_path: Path) -> Path:
-    """DHF1K of which the last two training videos and a validation video were cut off."""
+    """DHF1K with the last two training videos and a validation video truncated."""
     root = tmp_path / "dhf1k"
     shutil.copytree(made_up("dhf1k"), root)
     for name in ("002", "003", "602"):
@@ -608,7 +608,7 @@ def test_folders_are_one_set(labels: Recipe, tmp_path: Path) -> None:
 def test_features_are_learnt_from_a_teacher(
     labels: Recipe, students: Students, term: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Here by torch alone, as ``cpu`` says: neither student nor teacher gets kernels of our own."""
+    """The device ``cpu`` means torch alone: neither student nor teacher uses our own kernels."""
     monkeypatch.setattr(training, "accelerated", lambda *_: pytest.fail("no kernels were asked for"))
     other = teacher_of_features(tmp_path / "other.safetensors")
     changes = {"optimiser": "adamw", "lr": 0.01, "encoder_lr": 1.0, "schedule": "cosine", "warmup": 0.0}
@@ -658,7 +658,7 @@ def test_a_student_starts_from_the_encoder_of_another(labels: Recipe, tmp_path: 
 def test_the_best_is_the_best_by_the_score_that_is_named(
     labels: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """And training ends when that has not become better for as long as is allowed."""
+    """Training ends when this score has not improved for ``patience`` epochs."""
     scores = iter([{"kl": 3.0, "nss": 1.0}, {"kl": 2.0, "nss": 2.0}, {"kl": 1.0, "nss": 1.5}, {"kl": 0.5, "nss": 2.0}])
     monkeypatch.setattr(learner, "means_over_videos", lambda _: next(scores))
     recipe = replace(labels, best_by="nss", patience=2, epochs=9, clips_per_video=1)
@@ -700,7 +700,7 @@ def test_terms_that_the_data_cannot_give_are_one_line(labels: Recipe, tmp_path: 
 def test_at_a_milestone_the_best_student_comes_back(
     labels: Recipe, milestones: list[int], reloaded: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Here that of the second of three epochs."""
+    """In this test it is the student of the second of three epochs."""
     scores = iter((2.0, 1.0, 3.0))
     monkeypatch.setattr(learner, "means_over_videos", lambda _: {"kl": next(scores)})
     run(replace(labels, milestones=milestones, epochs=3, clips_per_video=1), tmp_path)
@@ -714,7 +714,7 @@ def test_accumulated_gradients_are_the_mean(labels: Recipe, tmp_path: Path, monk
     found: list[list[torch.Tensor]] = []
 
     def look(optimiser: torch.optim.SGD) -> None:
-        """Note the gradients, and leave the weights alone."""
+        """Record the gradients, and do not change the weights."""
         found.append([each.grad.clone() for group in optimiser.param_groups for each in group["params"]])
 
     monkeypatch.setattr(torch.optim.SGD, "step", look)
@@ -731,7 +731,7 @@ def test_accumulated_gradients_are_the_mean(labels: Recipe, tmp_path: Path, monk
 def test_a_mixed_step_has_its_loss_in_float32(
     labels: Recipe, precision: str, computed: torch.dtype, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """On a CPU, whose gradients in bfloat16 are wrong, that is float32 as a whole."""
+    """On a CPU, whose bfloat16 gradients are wrong, the whole step is in float32 instead."""
     terms_of = training.distillation_terms
     kinds = []
 
@@ -751,7 +751,7 @@ def test_a_mixed_step_has_its_loss_in_float32(
 
 @pytest.mark.usefixtures("always_saved")
 def test_kernels_of_our_own_train_alike_in_any_precision_and_go_on(labels: Recipe, tmp_path: Path) -> None:
-    """On a CPU in float32, whatever the recipe says; what torch has begun goes on with them."""
+    """On a CPU they use float32, whatever the recipe says, and resume what torch has begun."""
     recipe = replace(labels, validation_split=None, epochs=1, clips_per_video=2)
     torchs = step_terms(run(recipe, tmp_path / "torch"))
     for place in ("auto", "fused"):
@@ -762,7 +762,7 @@ def test_kernels_of_our_own_train_alike_in_any_precision_and_go_on(labels: Recip
         half, out = replace(recipe, precision=precision), tmp_path / f"{first} then {then}"
         begun = train(half, out, device=first)
         next(begun)
-        next(begun)  # before which the first step was kept
+        next(begun)  # the first step was saved before this
         begun.close()
         (rest,) = step_terms(list(train(half, out, device=then)))
         assert rest == pytest.approx(torchs[-1], rel=tolerance)
@@ -824,7 +824,7 @@ def test_tensorboard_gets_what_the_log_gets(labels: Recipe, tmp_path: Path) -> N
     out = tmp_path / "out"
     assert main(["train", "--recipe", str(file), "--out", str(out), "--device", "cpu", "--tensorboard"]) == 0
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # TensorBoard's own
+        warnings.simplefilter("ignore")  # from TensorBoard itself
         from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
         events = EventAccumulator(str(out / "tensorboard"))

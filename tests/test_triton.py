@@ -1,4 +1,4 @@
-"""The GPU's kernels compute what torch does: interpreted on a CPU here, compiled for GPUs that need not be there."""
+"""The GPU kernels give torch's results, interpreted on a CPU, and compile for GPUs that need not be present."""
 
 import copy
 import os
@@ -45,7 +45,7 @@ def awake(row: str) -> torch.nn.Module:
 
 
 class Sparing(Engine):
-    """Makes one step of each kind with our kernels, and the others with torch: the interpreter takes its time."""
+    """Uses our kernels for one step of each kind, and torch for the others, since the interpreter is slow."""
 
     made: set[tuple[Any, ...]]
 
@@ -121,7 +121,7 @@ def test_no_model_has_another_kind_of_step() -> None:
 
 
 def _of_block(step: Step) -> tuple[Any, ...]:
-    """What decides how a block is computed."""
+    """The properties of a step that decide how its block is computed."""
     if step.kernel != "block":
         return ()
     mode, (_, hidden, _), (frames, *_), few, _, time, space_stride = step.settings
@@ -173,7 +173,7 @@ def test_the_kernels_compile_for_gpus_that_are_not_there() -> None:
     assert [line.partition(":")[0] for line in lines] == targets
     for line in lines:
         assert int(line.split()[1]) > 20
-        assert int(line.split()[3]) < 500  # bytes of local memory of all kernels together: hardly a register is spilt
+        assert int(line.split()[3]) < 500  # bytes of local memory over all kernels: hardly any register is spilt
 
 
 @interpreted

@@ -1,4 +1,4 @@
-"""Verifying data sets: what is clean gives no findings, and each planted fault exactly those that it should."""
+"""Verifying data sets: clean sets give no findings, and each planted fault gives exactly the expected ones."""
 
 import json
 import shutil
@@ -65,7 +65,7 @@ def bases(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def told(report: Report) -> list[str]:
-    """Findings in short: check, split and video, file."""
+    """Findings in short form: check, split/video, file."""
     return sorted(
         f"{finding.check} {finding.split}/{finding.video} {finding.file.relative_to(report.root).as_posix()}"
         for finding in report.findings
@@ -124,7 +124,7 @@ def renamed(source: str, target: str) -> Plant:
 
 
 def drawn(pattern: str, change: Callable[[np.ndarray], np.ndarray], **options: Any) -> Plant:
-    """Images are changed, and written anew."""
+    """A fault: matching images are changed and rewritten."""
 
     def plant(root: Path) -> None:
         paths = list(root.glob(pattern))
@@ -137,12 +137,12 @@ def drawn(pattern: str, change: Callable[[np.ndarray], np.ndarray], **options: A
 
 
 def doubled(image: np.ndarray) -> np.ndarray:
-    """Twice as high."""
+    """The image at twice its height."""
     return np.repeat(image, 2, axis=0)
 
 
 def looked_at(file: str, change: Callable[[dict[str, np.ndarray]], dict[str, Any]]) -> Plant:
-    """Entries of a file of gaze points are changed."""
+    """A fault: entries of a file of gaze points are changed."""
 
     def plant(root: Path) -> None:
         with np.load(root / file) as content:
@@ -153,12 +153,12 @@ def looked_at(file: str, change: Callable[[dict[str, np.ndarray]], dict[str, Any
 
 
 def only(chosen: Callable[[dict[str, np.ndarray]], np.ndarray], known: dict[str, np.ndarray]) -> dict[str, Any]:
-    """Some of the gaze points."""
+    """The entries with only the chosen gaze points."""
     return {name: known[name][chosen(known)] for name in FIELDS_OF_POINTS}
 
 
 def promising(count: int, file: str) -> Plant:
-    """An AVI's header says that it has so many frames; one is made if there is none."""
+    """A fault: an AVI's header claims this many frames; the file is written if there is none."""
 
     def plant(root: Path) -> None:
         path = root / file
@@ -269,7 +269,7 @@ def faults_of_dhf1k() -> Iterator[Any]:
 
 
 def faults_of_folders() -> Iterator[Any]:
-    """UCF-Sports, Hollywood-2, Kinetics and any folder: what is there twice, and what does not go on."""
+    """UCF-Sports, Hollywood-2, Kinetics and plain folders: duplicates, and gaps in the numbering."""
     again, elsewhere = "training/Walk-Again-001", "testing/Walk-Again-001"
     video = f"{again} {again}/images"
     yield fault("a video twice", "ucf", copied(DIVING, again), f"duplicate {video}")
@@ -346,7 +346,7 @@ def faults_of_gaze() -> Iterator[Any]:
 
 
 def faults_together() -> Iterator[Any]:
-    """What is broken hides nothing, neither in the same video nor elsewhere."""
+    """A broken file hides no other fault, neither in the same video nor elsewhere."""
     video, file, folder, _ = ANNOTATED["dhf1k"]
     plant = everything(
         cut(file),

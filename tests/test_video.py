@@ -1,4 +1,4 @@
-"""Reading and writing videos: real clips, awkward ones, broken ones, and every way a film can fail."""
+"""Reading and writing videos: real, unusual and broken clips, and the ways in which writing can fail."""
 
 import shutil
 import subprocess
@@ -106,7 +106,7 @@ def test_images_of_several_sizes_are_refused_by_name(tmp_path: Path) -> None:
 
 
 def encode(path: Path, codec: str, pixels: str, format_name: str) -> None:
-    """A short video in a codec that the film writer does not use."""
+    """Write a short video in a codec that the film writer does not use."""
     with av.open(str(path), "w", format=format_name) as container:
         stream = container.add_stream(codec, rate=10)
         stream.width, stream.height, stream.pix_fmt = 96, 72, pixels

@@ -1,4 +1,4 @@
-"""The viewer without a browser: what it draws, reads, keeps and refuses."""
+"""The viewer without a browser: what it draws, reads, stores and refuses."""
 
 import json
 import re
@@ -37,7 +37,7 @@ FRAMES = 40
 
 @pytest.fixture(scope="module")
 def maps() -> np.ndarray:
-    """A spot that wanders to the right, and grows brighter."""
+    """A spot that moves to the right and gets brighter."""
     rows, columns = np.mgrid[:48, :64]
     spots = [np.exp(-((rows - 24) ** 2 + (columns - 10 - n) ** 2) / 40) * (0.2 + 0.02 * n) for n in range(FRAMES)]
     return np.array(spots, np.float32)
@@ -49,7 +49,7 @@ def viewer(video_file: Path, maps: np.ndarray, tmp_path: Path) -> SaliencyViewer
 
 
 class Browser:
-    """The other side of a viewer: it asks, and keeps what it is told."""
+    """Stands in for the browser: sends messages to the viewer, and records the answers."""
 
     def __init__(self, viewer: SaliencyViewer, monkeypatch: pytest.MonkeyPatch) -> None:
         self.viewer, self.told = viewer, []
@@ -59,7 +59,7 @@ class Browser:
         self.viewer._on_message(self.viewer, content, [])
 
     def hears(self, holds: Callable[[dict], bool]) -> tuple[dict, list[bytes]]:
-        """Wait for what the viewer says."""
+        """Wait for a message of the viewer that fulfils a condition; return it with its buffers."""
         end = time.monotonic() + 30
         while time.monotonic() < end:
             for content, buffers in list(self.told):
@@ -69,7 +69,7 @@ class Browser:
         raise AssertionError(self.told)
 
     def asks(self, *keys: list) -> list[tuple[bytes, str]]:
-        """Ask for parts; return each, and what is wrong with it."""
+        """Request parts; return the bytes and the error message of each."""
         self.told.clear()
         self.sends(ask=list(keys), id=1)
         answers = [self.hears(lambda content, n=n: content.get("place") == n) for n in range(len(keys))]
@@ -164,7 +164,7 @@ def test_buttons_export(browser: Browser, tmp_path: Path) -> None:
         browser.sends(act=name)
         browser.hears(lambda content, place=place: content.get("said", "").endswith(place))
         assert (tmp_path / place).stat().st_size
-    browser.sends(act="__init__")  # no export
+    browser.sends(act="__init__")  # not an export: ignored
     browser.viewer.start, browser.viewer.stop = 3, 9
     browser.sends(act="save_video")
     browser.hears(lambda content: "dot_overlay.mp4" in content.get("said", ""))
@@ -203,7 +203,7 @@ def test_regions_go_straight_between_key_frames_and_are_drawn(viewer: SaliencyVi
     changed = (viewer.picture() != before).any(axis=2)
     rows, columns = np.nonzero(changed)
     assert rows.max() <= 40
-    assert columns.max() <= 80  # its name takes more room than the square
+    assert columns.max() <= 80  # the name is wider than the square
     assert changed[36, :24].mean() > 0.9  # the lower edge of the square
 
 
@@ -212,7 +212,7 @@ def test_a_grid_shows_every_map_as_an_overlay_of_it(viewer: SaliencyViewer) -> N
     drawn = viewer.picture()
     tiles = [with_source(viewer, name) for name in ("spot", "mirror")]
     assert drawn.shape == (72, 192, 3)
-    np.testing.assert_array_equal(drawn[30:], np.hstack(tiles)[30:])  # above are their names
+    np.testing.assert_array_equal(drawn[30:], np.hstack(tiles)[30:])  # the names are above
     assert "grid: spot, mirror" in viewer._scene.caption(viewer.settings)
 
 
@@ -393,7 +393,7 @@ def _shown_in_a_cell(viewer: SaliencyViewer | SaliencyViewers) -> dict[str, Any]
 
 
 def _executed_by(monkeypatch: pytest.MonkeyPatch, content: dict[str, Any]) -> None:
-    """Let a cell run at a message of this content."""
+    """Make IPython report a message with this content as the one being handled."""
     shell = SimpleNamespace(get_parent=lambda: {"header": {}, "content": content})
     monkeypatch.setattr("tinyhd_lib.viewer.widget.get_ipython", lambda: shell)
 
@@ -411,7 +411,7 @@ def test_a_cell_shows_the_widget_or_the_page_as_it_is_told(viewer: SaliencyViewe
 def test_a_reader_gets_the_widget_and_a_sheet(
     viewer: SaliencyViewer, monkeypatch: pytest.MonkeyPatch, content: dict[str, Any] | None
 ) -> None:
-    """Whoever runs the cell, presses a button, or has no kernel at all."""
+    """Whether the cell is run, a button is pressed, or there is no kernel at all."""
     if content is not None:
         _executed_by(monkeypatch, content)
     shown = _shown_in_a_cell(viewer)

@@ -1,4 +1,4 @@
-"""The weights that come with the project, and how they are kept."""
+"""The weights that come with the project, and how they are stored."""
 
 import json
 import re
@@ -23,7 +23,7 @@ def test_what_comes_with_the_project_is_whole(name: str) -> None:
     assert load_model(name).spec == WEIGHTS[name].spec
     provenance = read_metadata(path)["provenance"]
     assert provenance["trained_by"] == "TinyHD Workbench"
-    assert "/" not in json.dumps(provenance["recipe"]["teachers"])  # no path of the machine that trained it
+    assert "/" not in json.dumps(provenance["recipe"]["teachers"])  # no paths of the training machine
 
 
 @pytest.mark.parametrize("name", OWN)

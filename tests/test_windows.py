@@ -1,4 +1,4 @@
-"""Windows as arithmetic: every frame has exactly one map, and the published policies are what the rule says."""
+"""The arithmetic of windows: every frame has exactly one map, and the published policies follow the general rule."""
 
 from collections.abc import Iterator
 

@@ -279,21 +279,21 @@ var KernelHost = class {
     const isFresh = known2 && performance.now() - known2.at < ECHOES;
     this.latest.set(name, { value, older: isFresh ? [...known2.older, known2.value] : [], at: performance.now() });
   }
-  // Whether the kernel has just sent back what we had before our latest change.
+  // Whether the value that the kernel has just sent is ours from before the latest change.
   isEcho(name) {
     const known2 = this.latest.get(name);
     if (!known2 || performance.now() - known2.at > ECHOES) return false;
     const value = JSON.stringify(this.model.get(name));
     return value !== known2.value && known2.older.includes(value);
   }
-  // Parts that are asked for together are asked for in one message, and come one by one.
+  // Parts that are requested together are requested in one message, and arrive one by one.
   ask(keys2, later = false) {
     if (!this.queue.length) queueMicrotask(() => this.flush());
     return Promise.all(
       keys2.map((key) => new Promise((resolve, reject) => this.queue.push({ key, later: later || SLOW.has(key[0]), resolve, reject })))
     );
   }
-  // It may take its time over this; so that the reader knows whether it is heard, something quick is asked for too.
+  // The action may take long, so a quick part is requested, too: without its answer, the kernel counts as silent.
   act(name) {
     this.send({ act: name });
     void this.ask([["colours", this.meta.colormaps[0], 0]]);
@@ -312,7 +312,7 @@ var KernelHost = class {
     if (!later) this.expect(id);
     this.send({ ask: entries.map((entry) => entry.key), id, later });
   }
-  // A kernel that was shut down takes no message at all.
+  // Sending throws if the kernel was shut down.
   send(content) {
     try {
       this.model.send(content);
@@ -320,7 +320,7 @@ var KernelHost = class {
       this.setSilent(true);
     }
   }
-  // Say so if the kernel is silent although an answer to this is due: it is busy, or gone.
+  // Report a silent kernel (busy, or gone) if this request is not answered and no other message arrives.
   expect(id) {
     setTimeout(() => {
       if (!this.waiting.has(id)) return;
@@ -516,7 +516,7 @@ var Painter = class {
   dispose() {
     this.gl.getExtension("WEBGL_lose_context")?.loseContext();
   }
-  // The texture of a map, as large as the frame or, where it must be quick, as it is.
+  // The texture of a map: enlarged to the frame's size or, if `quick`, in its own size.
   grey(shown, name, { quick, width, height, view }) {
     const { gl } = this;
     if (name === "second" && view !== "wipe" && view !== "difference") return this.texture("none", gl.LINEAR);
@@ -618,7 +618,7 @@ var Painter = class {
     this.gl.bindTexture(this.gl.TEXTURE_2D, texture);
     this.gl.uniform1i(this.place(program, name), unit);
   }
-  // The texture of that name, bound aside.
+  // The texture of this name, created if necessary and bound to the unit ASIDE.
   texture(name, filter) {
     const { gl } = this;
     let texture = this.textures.get(name);
@@ -732,7 +732,7 @@ function lines(meta, hands) {
     ["n", "note at this frame", { n: hands.note }],
     ["r", "draw a region", { r: hands.region }],
     ["shift and arrows, Delete", "move or drop the selected region", {}],
-    // which the outliner knows
+    // handled by the outliner
     ["+ - 0", "zoom in, out, not at all", { "+": () => hands.zoom(1.25), "-": () => hands.zoom(0.8), "0": () => hands.zoom(0) }],
     ["f", "full screen", { f: hands.full }],
     ["s", "save the frame as a PNG", { s: hands.save }],
@@ -898,11 +898,11 @@ var Marks = class {
     else if (this.isMarked) this.context.clearRect(0, 0, width, height);
     this.isMarked = false;
   }
-  // Mark this part of the canvas from now on.
+  // Place the marks that follow within this cell of the canvas.
   within(x, y, width, height) {
     this.cell = { x, y, width, height };
   }
-  // Rings where people look now, and their ways there in the `span` frames before.
+  // Rings where observers look at this frame, and their scanpaths over the `span` frames before it.
   gaze(points, frame, span) {
     const { context, cell } = this;
     this.isMarked = true;
@@ -974,7 +974,7 @@ var Marks = class {
   ring([x, y], radius, colour) {
     this.lined(colour, 1.5, () => this.context.arc(x, y, radius, 0, 2 * Math.PI));
   }
-  // A line that is black on both sides, so that it is seen on every ground.
+  // A line with a black outline, so that it is visible on any background.
   lined(colour, thick, path) {
     const { context } = this;
     this.isMarked = true;
@@ -1012,17 +1012,17 @@ var Easel = class {
   get canvases() {
     return [this.draws.canvas, this.tiles.canvas, this.marks.canvas];
   }
-  // Columns and rows of frames on the picture.
+  // How many columns and rows of frames the picture has.
   cells(view) {
     if (view === "side-by-side") return [2, 1];
     const [width, height] = this.scene.meta.size;
     return view === "grid" ? layout(this.scene.meta.sources.length, width / height) : [1, 1];
   }
-  // The picture on which everything is drawn but what is marked.
+  // The canvas that holds everything but the marks.
   canvas(view) {
     return view === "grid" ? this.tiles.canvas : this.draws.canvas;
   }
-  // Draw a frame, so large; `quick` where it plays below and shows through.
+  // Draw a frame at this size; `quick` if the video plays below the canvas and shows through.
   draw(settings, frame, image, size, quick, outlines) {
     const { scene } = this;
     const { view, source, other } = settings;
@@ -1045,7 +1045,7 @@ var Easel = class {
       this.mark(settings, frame, names[n % names.length], outlines, n === 0);
     }
   }
-  // Picture and marks as one.
+  // The picture and the marks on one canvas.
   flattened(view) {
     const sheet = document.createElement("canvas");
     const picture = this.canvas(view);
@@ -1136,7 +1136,7 @@ function short(value) {
 // src/legend.ts
 var NOTHING = 1e-4;
 var Legend = class {
-  // in parts of the frame's width and height
+  // in fractions of the frame's width and height
   constructor(scene) {
     this.scene = scene;
   }
@@ -1145,7 +1145,7 @@ var Legend = class {
   bar = h("div", { class: "tinyhd-bar", "aria-hidden": "true" });
   reading = h("div", { class: "tinyhd-reading" });
   pointer = null;
-  // The picture in words, for those who have it read to them.
+  // A description of the picture for screen readers.
   label({ normalise }) {
     return `${this.caption.textContent}; ${normalise}: ${this.scene.meta.scales[normalise]}`;
   }
@@ -1268,7 +1268,7 @@ var Notes = class {
     const save = button("Save the notes as a table", () => this.save(), "notes as CSV");
     this.root.replaceChildren(...notes.length ? [h("ul", { "aria-label": "Notes" }, ...lines2), save] : []);
   }
-  // Ask for the words of a note.
+  // Ask for the text of a note.
   add(frame) {
     const field = h("input", { type: "text", placeholder: "what is seen here", "aria-label": "Note" });
     const line = h("div", {}, `${frame} `, field);
@@ -1384,18 +1384,18 @@ var Parts = class {
   chunkOf(frame) {
     return Math.floor(frame / this.meta.chunk);
   }
-  // A frame's map: null if it has none, undefined if it has not come yet.
+  // A frame's map: null if it has none, undefined if it has not arrived yet.
   map(name, frame) {
     return this.maps.peek(`${name}|${this.chunkOf(frame)}`)?.[frame % this.meta.chunk];
   }
   needMaps(name, chunk2) {
     return this.maps.get(`${name}|${chunk2}`, async () => unpackMaps(await this.bytes(["maps", name, chunk2])));
   }
-  // Maps of a chunk for once, and without haste: they do not take the place of those that are looked at.
+  // The maps of a chunk for a single use: requested with low priority and not cached, so they displace no others.
   async passing(name, chunk2) {
     return this.maps.peek(`${name}|${chunk2}`) ?? unpackMaps((await this.host.ask([["maps", name, chunk2]], true))[0]);
   }
-  // Gaze points of a chunk, if they have come.
+  // The gaze points of a chunk, if they have arrived.
   points(name, chunk2) {
     return this.gaze.peek(`${name}|${chunk2}`);
   }
@@ -1409,7 +1409,7 @@ var Parts = class {
   bytes(key) {
     return this.host.ask([key]).then(([part]) => part);
   }
-  // Small parts that are asked for again and again.
+  // A small part that is requested repeatedly, and therefore cached.
   keep(key) {
     return this.small.get(key.join("|"), () => this.bytes(key));
   }
@@ -1489,7 +1489,7 @@ function share(map, covered) {
 var NUDGE = 0.01;
 var HOW = "drag a rectangle, or click corner by corner and press Enter; Escape stops";
 var Outliner = class {
-  // regions that have one key frame, and shall have more
+  // names of regions that have one key frame so far, and are to get more
   constructor(asked) {
     this.asked = asked;
   }
@@ -1497,7 +1497,7 @@ var Outliner = class {
   selected = -1;
   isDrawing = false;
   corners = [];
-  // of the region that is drawn
+  // of the region being drawn
   pressed = null;
   held = null;
   preview = null;
@@ -1516,7 +1516,7 @@ var Outliner = class {
   moves(region) {
     return region.keys.length > 1 || this.moving.has(region.name);
   }
-  // Let a region have key frames, or stay where it is now.
+  // Let a region move by key frames, or fix it where it is at this frame.
   setMoves(index, moves) {
     const region = this.asked.regions()[index];
     const [frame, points] = [this.asked.frame(), placed(region, this.asked.frame())];
@@ -1537,7 +1537,7 @@ var Outliner = class {
     this.selected = -1;
     this.asked.change(this.asked.regions().filter((_, n) => n !== index));
   }
-  // The pointer goes down here; whether that was for us. `near` is how far off a corner may be missed.
+  // Handle a pointer press; returns whether it was used. `near` is the distance within which a corner is hit.
   press(at, near) {
     if (this.isDrawing) {
       if (this.corners.length > 2 && distance(at, this.corners[0]) < near) this.finish(this.corners);
@@ -1581,7 +1581,8 @@ var Outliner = class {
     }
     return Boolean(pressed ?? held);
   }
-  // Enter and Escape while a region is drawn; arrows with shift, and Delete, for the one that is selected.
+  // Handle Enter and Escape while drawing, and shift with arrows, and Delete, for the selected region; returns whether
+  // the key was used.
   key(key, shift) {
     if (this.isDrawing && key === "Enter" && this.corners.length > 2) this.finish(this.corners);
     else if (this.isDrawing && key === "Escape") this.begin();
@@ -1593,7 +1594,7 @@ var Outliner = class {
     } else return false;
     return true;
   }
-  // What is drawn of all regions at this frame.
+  // The outlines of all regions at this frame.
   outlines() {
     const outlines = outlinesOf(this.preview ?? this.asked.regions(), this.asked.frame(), this.selected);
     if (this.corners.length) outlines.push({ name: "", points: this.corners, colour: "white", closed: false, held: true });
@@ -1748,7 +1749,7 @@ var Player = class {
   wanted = -1;
   seeking = false;
   plays = false;
-  // whether the video element is what is seen
+  // whether frames come from the video element, not as still images
   opening = null;
   media = null;
   buffer = null;
@@ -1767,7 +1768,7 @@ var Player = class {
     });
     return this.opening;
   }
-  // Whether the video itself is what is seen, and not pictures of its frames.
+  // Whether frames come from the video itself, not as still images.
   get isVideo() {
     return this.plays;
   }
@@ -1799,7 +1800,7 @@ var Player = class {
     this.video.pause();
     if (this.shown >= 0) this.wanted = this.shown;
   }
-  // Have a chunk of the video in the buffer.
+  // Load a chunk of the video into the buffer, unless it is there.
   need(chunk2) {
     if (!this.plays || chunk2 < 0 || chunk2 > this.lastChunk) return Promise.resolve();
     let coming = this.buffered.get(chunk2);
@@ -1908,7 +1909,7 @@ var Player = class {
     this.wanted = frame;
     if (frame >= this.range[1]) this.turn();
   }
-  // At the end of the range.
+  // Handle the end of the range: stop, or begin again.
   turn() {
     if (!this.playing) return;
     if (!this.loop) {
@@ -1926,7 +1927,7 @@ var Player = class {
     this.watcher.ended();
     if (trouble) this.watcher.trouble(trouble);
   }
-  // It does not go on; that it was paused before it began is no trouble.
+  // Playback failed. An AbortError only means that it was paused before it began.
   halt(error) {
     if (error.name !== "AbortError") this.stop(error.message);
   }
@@ -1965,7 +1966,7 @@ var Player = class {
     };
     void next();
   }
-  // Appended one after the other: a source buffer takes no two at once.
+  // Append in turn: a source buffer handles one operation at a time.
   append(bytes, chunk2 = -1) {
     const work = async () => {
       const { buffer } = this;
@@ -2020,7 +2021,7 @@ var Frames = class {
     await this.player.begin();
     await this.open();
   }
-  // Use the video as soon as there is one; until then frames come as pictures.
+  // Use the video as soon as there is one; until then frames come as still images.
   open() {
     return this.player.open().catch(() => void 0);
   }
@@ -2085,7 +2086,7 @@ var Thumbs = class {
       }
     if (wanted.length) void this.fill(wanted, this.turn).catch(() => void 0);
   }
-  // The video can be sought now.
+  // Take frames from the video, which can be opened now.
   async open() {
     await this.frames?.open();
   }
@@ -2164,7 +2165,7 @@ var Timeline = class {
     this.canvas.setAttribute("aria-valuetext", `frame ${frame}, ${clock(this.times[frame] ?? 0)}`);
     this.draw();
   }
-  // How high the lanes are together.
+  // The height of all lanes together, in pixels.
   get tall() {
     return this.lanes.length > 1 ? LANE * this.lanes.length : ONE_LANE;
   }
@@ -2201,7 +2202,7 @@ var Timeline = class {
     context.arc(x, tall, 5, 0, 2 * Math.PI);
     context.fill();
   }
-  // The middle of a frame, in pixels.
+  // The x of a frame's middle, in pixels.
   place(frame) {
     const [from, to] = this.window;
     return (frame + 0.5 - from) / (to - from) * this.root.clientWidth;
@@ -2376,7 +2377,7 @@ var OverTime = class {
   regions = [];
   ofSources = /* @__PURE__ */ new Map();
   gone = false;
-  // Draw what these settings choose, as soon as it is known.
+  // Draw the traces that these settings choose, as soon as they are available.
   async show(now) {
     this.now = now;
     const { meta, parts } = this.scene;
@@ -2399,7 +2400,7 @@ var OverTime = class {
     this.gone = true;
     this.thumbs.dispose();
   }
-  // What the maps of a source tell, computed once.
+  // A trace of a source's maps; all of its traces are computed together, once.
   async ofMaps(strip, source) {
     const { parts, meta } = this.scene;
     const told = async (done, total) => {
@@ -2544,7 +2545,7 @@ function sharesCsv(found, times) {
 // src/region_panel.ts
 var PAUSE2 = 300;
 var RegionPanel = class {
-  // of the computation that counts
+  // counts computations: only the latest is shown
   constructor(meta, parts, outliner, status, asked) {
     this.meta = meta;
     this.parts = parts;
@@ -2702,7 +2703,7 @@ var Saving = class {
   status;
   files;
   isStopped = false;
-  // Save a canvas as the picture of a frame.
+  // Save a canvas as the PNG of a frame.
   picture(frame, canvas) {
     canvas.toBlob((blob) => blob && download(`${this.scene.meta.name}_${frame}.png`, blob));
   }
@@ -2747,7 +2748,7 @@ var Scene = class {
   meta;
   colours = /* @__PURE__ */ new Map();
   bounds = /* @__PURE__ */ new Map();
-  // Map sources that are on the picture.
+  // The map sources that the picture shows.
   sources({ view, source, other }) {
     if (view === "grid") return this.meta.sources;
     return this.meta.comparing.includes(view) ? [source, other] : [source];
@@ -2758,7 +2759,7 @@ var Scene = class {
   get diverging() {
     return this.colours.get(DIVERGING);
   }
-  // What is black and what is white; null for each frame's own extremes.
+  // The values that are black and white; null for each frame's own extremes.
   scale(source, normalise) {
     const known2 = this.bounds.get(source);
     if (normalise === "frame" || !known2) return null;
@@ -2786,7 +2787,7 @@ var Scene = class {
       ...settings.points ? this.meta.gaze.map((name) => this.parts.needPoints(name, next)) : []
     ]);
   }
-  // Where people look at a frame, and looked in so many frames before it as their ways are seen.
+  // The gaze points of a frame, and of the `span` frames before it, over which scanpaths are drawn.
   gaze(settings, frame) {
     const from = this.firstOfTrail(settings, frame);
     const parts = this.gazeParts(settings, frame).map((part) => this.parts.points(...part));
@@ -2825,12 +2826,12 @@ var Stage = class {
   sheet;
   view = { scale: 1, x: 0.5, y: 0.5 };
   isOurs = false;
-  // the drag moves the picture
+  // whether the drag pans the picture
   cells = [1, 1];
   get scale() {
     return this.view.scale;
   }
-  // How many frames lie beside and below each other, and of which shape (width to height) one is.
+  // Set how many columns and rows of frames there are, and the aspect ratio (width to height) of one.
   setCells(cells, shape) {
     this.cells = cells;
     this.root.style.setProperty("--shape", String(shape * cells[0] / cells[1]));
@@ -2870,13 +2871,13 @@ var Stage = class {
   get near() {
     return NEAR * this.cells[0] / this.sheet.getBoundingClientRect().width;
   }
-  // Where the pointer is on the picture, in parts of its width and height.
+  // Where the pointer is on the picture, in fractions of its width and height.
   onSheet(event) {
     const box = this.sheet.getBoundingClientRect();
     const within = (value) => Math.min(Math.max(value, 0), 1);
     return [within((event.clientX - box.left) / box.width), within((event.clientY - box.top) / box.height)];
   }
-  // Where it is on the frame below it.
+  // Where the pointer is on the frame under it, in fractions of that frame's width and height.
   placeOf(event) {
     const [x, y] = this.onSheet(event);
     const within = (value, count) => value >= 1 ? 1 : value * count % 1;
@@ -2911,7 +2912,7 @@ var Status = class {
   tell(text) {
     if (this.line.textContent !== text) this.line.textContent = text;
   }
-  // So much of something is done; exports can be cancelled.
+  // Show the progress of an operation; exports can be cancelled.
   progress(what, done, total, isExport = false) {
     this.bar.hidden = done >= total;
     this.cancel.hidden = this.bar.hidden || !isExport;
@@ -2919,11 +2920,11 @@ var Status = class {
     if (done < total) this.tell(`${what}: ${Math.floor(100 * done / total)} %`);
     else this.withdraw(what);
   }
-  // What begins like this no longer holds.
+  // Clear the line if it begins with this text, which no longer holds.
   withdraw(text) {
     if (this.line.textContent?.startsWith(text)) this.tell("");
   }
-  // What was under way is over, well or not.
+  // Hide the bar: the operation has ended, successfully or not.
   end() {
     this.bar.hidden = this.cancel.hidden = true;
   }
@@ -2950,7 +2951,7 @@ var Viewer = class {
     this.legend = new Legend(this.scene);
     this.player = new Player(this.parts, meta, {
       seeks: (frame) => void this.scene.fetch(this.now, frame).catch(() => void 0),
-      // its maps come beside it
+      // fetch its maps meanwhile
       frame: (index, image) => this.onFrame(index, image),
       ended: () => this.set({ playing: false }),
       // others of the group may have more to show
@@ -3008,7 +3009,7 @@ var Viewer = class {
   frame = -1;
   // on the screen
   chunk = -1;
-  // what follows it was asked for
+  // the latest whose successor was requested
   image = null;
   gone = false;
   scheduled = false;
@@ -3049,7 +3050,7 @@ var Viewer = class {
   group() {
     return this.now.group;
   }
-  // Do as another viewer of the group does.
+  // Follow another viewer of the group.
   follow({ time, playing, speed }) {
     const { times } = this.player;
     if (!times.length) return;
@@ -3105,7 +3106,7 @@ var Viewer = class {
     if (progress) this.status.progress(...progress, progress[0] === EXPORT);
     if (ready) void this.openVideo();
   }
-  // Settings that came from elsewhere.
+  // Take over settings that were changed elsewhere.
   onSettings() {
     const before = this.now;
     const next = this.host.settings();
@@ -3134,7 +3135,7 @@ var Viewer = class {
     this.agreement.hidden = now.view !== "grid";
     if (now.frame === this.frame || now.playing) void this.fetch().then(() => this.soon());
   }
-  // Paint before the browser shows the next picture, once for all that changed until then.
+  // Paint before the browser's next refresh, once for all changes until then.
   soon() {
     if (this.scheduled) return;
     this.scheduled = true;
@@ -3155,7 +3156,7 @@ var Viewer = class {
     if (this.scene.isHere(this.now, frame)) this.onAll(frame);
     else void this.fetch().then(() => this.onAll(frame));
   }
-  // A frame has come with its maps: show it, and only then have what follows.
+  // A frame and its maps have arrived: show them, and only then prefetch what follows.
   onAll(frame) {
     if (frame !== this.frame) return;
     this.paint();
@@ -3188,8 +3189,8 @@ var Viewer = class {
     const { jump } = this.panels.transport;
     if (document.activeElement !== jump) jump.value = String(frame);
   }
-  // The size that a frame is drawn at: no finer than the screen shows it, unless it is looked at closely; half as
-  // fine where only what is smooth is laid over the video that plays.
+  // The size at which a frame is drawn: no finer than the screen shows it at this zoom, and half as fine if only a
+  // smooth overlay is drawn over the playing video.
   size(quick) {
     const finest = quick && this.now.view !== "contours" ? 2 : 1;
     const [width, height] = this.meta.size.map((side) => side / finest);
@@ -3211,7 +3212,7 @@ var Viewer = class {
         else change2({ view });
       },
       step: (frames) => go(this.now.frame + frames),
-      // keys may be faster than pictures
+      // keys may repeat faster than frames arrive
       play: () => change2({ playing: !this.now.playing }),
       loop: () => change2({ loop: !this.now.loop }),
       fade: (steps) => change2({ alpha: Math.min(Math.max(Math.round(10 * this.now.alpha + steps) / 10, 0), 1) }),
@@ -3262,7 +3263,7 @@ var Viewer = class {
       this.status.tell("no full screen: the browser, or the page that this is in, refuses it");
     }
   }
-  // A notebook scrolls elsewhere meanwhile, or as soon as it has its height again.
+  // Scroll back to the viewer: a notebook may scroll during full screen, and again when its layout is restored.
   onFullScreen() {
     if (document.fullscreenElement) return;
     for (const wait of [0, SETTLED]) setTimeout(() => this.stage.root.scrollIntoView({ block: "nearest" }), wait);
@@ -3271,8 +3272,8 @@ var Viewer = class {
     this.soon();
     this.overTime.timeline.draw();
   }
-  // JupyterLab leaves keys to what has this attribute, else "1" makes a heading and "x" cuts the cell; it keeps the
-  // one that saves.
+  // JupyterLab ignores keys on an element with this attribute; otherwise "1" would make a heading and "x" cut the cell.
+  // The key that saves the notebook is left to it.
   shareKeys = (event) => {
     this.root.toggleAttribute("data-lm-suppress-shortcuts", !isSave(event));
   };

@@ -1,4 +1,4 @@
-// How much all maps of a frame agree: their correlations as a table, beside the grid.
+// How much the maps of a frame agree: a table of their pairwise correlations, shown with the grid view.
 
 import { h } from "./dom";
 import { correlation } from "./tiles";

@@ -1,4 +1,4 @@
-// A short animation of what is shown, drawn beside what plays: animated WebP, which every browser and chat shows.
+// Exports what is shown as a short animated WebP, which browsers and chat programs display. Playback is not disturbed.
 
 import { Easel } from "./easel";
 import { animated } from "./files";
@@ -12,7 +12,7 @@ const RATE = 12.5; // frames a second, at most
 const WIDE = 480;
 const QUALITY = 0.8;
 
-// Frames of the animation, and for how many milliseconds each is shown.
+// The frames of the animation, and for how many milliseconds each is shown.
 export function framesOf(times: ArrayLike<number>, duration: number, start: number, stop: number): [frames: number[], milliseconds: number[]] {
   const frames: number[] = [];
   for (let frame = start; frame <= stop && times[frame] - times[start] < MOST_SECONDS; frame++)
@@ -22,7 +22,7 @@ export function framesOf(times: ArrayLike<number>, duration: number, start: numb
   return [frames, frames.map((frame, n) => 1000 * ((n + 1 < frames.length ? times[frames[n + 1]] : until) - times[frame]))];
 }
 
-// The animation; null if `told`, who hears how much is done, ended it by answering false.
+// The animation. `told` is called with the progress and cancels by returning false: the result is then null.
 export async function animation(scene: Scene, settings: Settings, told: (done: number, total: number) => boolean): Promise<Blob | null> {
   const { parts, meta } = scene;
   const easel = new Easel(scene, () => undefined);

@@ -1,4 +1,4 @@
-// How much attention regions get over time, from every map and from people: computed chunk by chunk, beside all else.
+// The share of attention that regions get over time, from each map and from gaze: computed in the background by chunks.
 
 import type { Parts, Points } from "./parts";
 import { area, coverage, isInside, placed, share } from "./regions";
@@ -6,13 +6,13 @@ import type { FrameMap, Meta, Region } from "./types";
 
 const PEOPLE = "people";
 
-// What one source says of one region.
+// The attention that one source gives to one region.
 export interface Attention {
   region: string;
   source: string;
-  shares: Float32Array; // of each frame, 0 to 1; NaN where it is not known
-  area: number; // of the frame, its mean over time
-  observers: Map<number, number>; // who looked there, and at which frame first
+  shares: Float32Array; // one per frame, 0 to 1; NaN where it is not known
+  area: number; // as a part of the frame, averaged over time
+  observers: Map<number, number>; // who looked there, each with the frame of the first look
 }
 
 export interface Row {
@@ -20,14 +20,14 @@ export interface Row {
   source: string;
   area: number;
   mean: number; // share of attention
-  lift: number; // times what its area would get by chance
+  lift: number; // mean divided by area: 1 is what chance gives
   peak: number;
   peakFrame: number;
-  looked: number; // observers who looked there; NaN for maps, and where observers are not told apart
+  looked: number; // observers who looked there; NaN for maps, and where observers are not distinguished
   first: number; // median time of their first look, in seconds
 }
 
-// Each region and source of a clip; `told` hears how much is done, and ends it by answering false.
+// The attention of each region and source of a clip. `told` is called with the progress, and false cancels.
 export async function attention(
   parts: Parts,
   meta: Meta,
@@ -119,7 +119,7 @@ export function summary(each: Attention, times: ArrayLike<number>): Row {
 
 const COLUMNS = ["region", "source", "area_percent", "share_percent", "times_its_area", "peak_percent", "peak_frame", "observers", "first_look_s"];
 
-// The table as people open it in a spreadsheet; what is not known is left empty.
+// The table as rows for a spreadsheet, with a header; unknown values are left empty.
 export function tableCsv(rows: Row[]): string[][] {
   const number = (value: number, digits: number) => (Number.isFinite(value) ? value.toFixed(digits) : "");
   const lines = rows.map((row) => [
@@ -136,7 +136,7 @@ export function tableCsv(rows: Row[]): string[][] {
   return [COLUMNS, ...lines];
 }
 
-// Every frame's shares.
+// The shares of every frame as rows for a spreadsheet, with a header.
 export function sharesCsv(found: Attention[], times: ArrayLike<number>): string[][] {
   const head = ["frame", "seconds", ...found.map(({ region, source }) => `${region}, ${source}`)];
   const cell = (value: number) => (Number.isNaN(value) ? "" : value.toFixed(5));

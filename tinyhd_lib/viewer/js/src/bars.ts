@@ -1,4 +1,4 @@
-// What is always at hand: which view and map, and what plays them.
+// The controls that are always visible: the choice of view and map, the tools, and the playback controls.
 
 import { button, choice, h, icon, tool } from "./dom";
 import type { Panel } from "./drawer";

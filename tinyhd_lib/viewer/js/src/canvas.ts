@@ -1,4 +1,4 @@
-// Draws a picture without WebGL: the same sums, on the CPU, for browsers that have nothing better.
+// Draws a picture on the CPU, for browsers without WebGL: the same computation as in painter.ts.
 
 import { enlargement } from "./enlarge";
 import { type Draws, LEVELS, type Picture, type Shown } from "./picture";
@@ -29,10 +29,10 @@ export function enlarged({ map, gain, offset }: Shown, width: number, height: nu
   return grey;
 }
 
-// What is laid over a pixel: the place of its colour in a table of 256, and how opaque it is.
+// What is blended over a pixel: the index of its colour in a table of 256, and its opacity.
 type Laid = (at: number) => [level: number, opaque: number];
 
-// Draws into the frame's RGBA pixels.
+// Blends colours of a table into the frame's RGBA pixels.
 export function laidOver(pixels: Uint8ClampedArray, colours: Uint8Array, laid: Laid): void {
   for (let at = 0; at < pixels.length / 4; at++) {
     const [level, opaque] = laid(at);

@@ -1,4 +1,4 @@
-// Elements in one line, and the few icons that there are.
+// Functions that create HTML elements in one line, and the icons.
 
 type Child = Node | string;
 
@@ -50,7 +50,7 @@ export function button(title: string, pressed: () => void, ...children: Child[])
   return h("button", { type: "button", title, click: pressed }, ...children);
 }
 
-// A button without words: what it does is its label too.
+// A button with an icon only: its title is its accessible label, too.
 export function tool(sign: Icon | "×", label: string, pressed: () => void): HTMLButtonElement {
   const made = button(label, pressed, sign === "×" ? sign : icon(sign));
   made.setAttribute("aria-label", label);

@@ -1,4 +1,4 @@
-// The settings that are not needed all the time.
+// The drawer: the settings and exports that are not always visible.
 
 import { button, choice, fraction, h, icon, toggle } from "./dom";
 import type { Meta, Settings } from "./types";

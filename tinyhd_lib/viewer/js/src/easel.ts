@@ -1,4 +1,4 @@
-// The canvases that lie over the video: the picture, tiles of it, and what is marked on it.
+// The canvases over the video: the picture, its tiles in the grid view, and the marks.
 
 import { Canvas } from "./canvas";
 import { extremes, Marks } from "./marks";
@@ -34,19 +34,19 @@ export class Easel {
     return [this.draws.canvas, this.tiles.canvas, this.marks.canvas];
   }
 
-  // Columns and rows of frames on the picture.
+  // How many columns and rows of frames the picture has.
   cells(view: string): [columns: number, rows: number] {
     if (view === "side-by-side") return [2, 1];
     const [width, height] = this.scene.meta.size;
     return view === "grid" ? layout(this.scene.meta.sources.length, width / height) : [1, 1];
   }
 
-  // The picture on which everything is drawn but what is marked.
+  // The canvas that holds everything but the marks.
   canvas(view: string): HTMLCanvasElement {
     return view === "grid" ? this.tiles.canvas : this.draws.canvas;
   }
 
-  // Draw a frame, so large; `quick` where it plays below and shows through.
+  // Draw a frame at this size; `quick` if the video plays below the canvas and shows through.
   draw(settings: Settings, frame: number, image: CanvasImageSource, size: [number, number], quick: boolean, outlines: Outline[]): void {
     const { scene } = this;
     const { view, source, other } = settings;
@@ -70,7 +70,7 @@ export class Easel {
     }
   }
 
-  // Picture and marks as one.
+  // The picture and the marks on one canvas.
   flattened(view: string): HTMLCanvasElement {
     const sheet = document.createElement("canvas");
     const picture = this.canvas(view);

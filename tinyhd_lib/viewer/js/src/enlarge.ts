@@ -1,13 +1,14 @@
 // How a map is enlarged: bicubically and then blurred by 5x5, as the published code does with OpenCV. Along each axis
-// that is one sum of a few neighbours for every pixel, the same for all lines; the GPU and the CPU both read this table.
+// both together are a weighted sum of a few neighbours, with the same weights for all lines. This table of weights is
+// used by painter.ts and canvas.ts.
 
 export interface Table {
   taps: number;
-  starts: Int32Array; // of each pixel, the first neighbour
-  weights: Float32Array; // taps of each pixel
+  starts: Int32Array; // index of each pixel's first neighbour
+  weights: Float32Array; // `taps` of them per pixel
 }
 
-const SHARPNESS = -0.75; // of OpenCV's cubic
+const SHARPNESS = -0.75; // the parameter a of OpenCV's cubic kernel
 const MOST_KNOWN = 32;
 const BLUR = [1 / 16, 4 / 16, 6 / 16, 4 / 16, 1 / 16];
 
@@ -28,7 +29,7 @@ function mirrored(place: number, length: number): number {
 
 const known = new Map<string, Table>();
 
-// The table of an axis; those of the latest sizes are kept, for they are the same from frame to frame.
+// The table of an axis. The most recently used tables are cached, since sizes stay the same from frame to frame.
 export function enlargement(from: number, to: number): Table {
   const name = `${from}>${to}`;
   const table = known.get(name) ?? computed(from, to);

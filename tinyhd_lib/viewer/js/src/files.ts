@@ -8,7 +8,7 @@ export function download(name: string, content: Blob): void {
   setTimeout(() => URL.revokeObjectURL(address), 60_000);
 }
 
-// Lines of cells, quoted where they must be.
+// A CSV file of these rows, with cells quoted where necessary.
 export function csv(lines: string[][]): Blob {
   const quoted = (cell: string) => (/[",\n]/.test(cell) ? `"${cell.replaceAll('"', '""')}"` : cell);
   return new Blob([lines.map((line) => `${line.map(quoted).join(",")}\n`).join("")], { type: "text/csv" });
@@ -47,11 +47,11 @@ function pixelsOf(file: Uint8Array): Uint8Array {
   throw new Error("this browser cannot write WebP");
 }
 
-// An animated WebP that goes round for ever, from WebP files of one size, each shown for so many milliseconds.
+// An animated WebP that loops for ever, from WebP files of the same size and the duration of each in milliseconds.
 export function animated(files: Uint8Array[], milliseconds: number[], width: number, height: number): Blob {
   const size = [...whole(width - 1, 3), ...whole(height - 1, 3)];
   const head = chunk("VP8X", Uint8Array.from([2, 0, 0, 0, ...size])); // 2: animated
-  const anim = chunk("ANIM", Uint8Array.from([0, 0, 0, 255, 0, 0])); // black, without end
+  const anim = chunk("ANIM", Uint8Array.from([0, 0, 0, 255, 0, 0])); // black background, endless loop
   const frames = files.map((file, n) => {
     const about = Uint8Array.from([...whole(0, 6), ...size, ...whole(Math.round(milliseconds[n]), 3), 2]); // 2: no blending
     return chunk("ANMF", joined([about, pixelsOf(file)]));

@@ -1,4 +1,4 @@
-// Pictures of frames by their number, one after the other, beside what plays.
+// Gives the image of any frame by its number, one request at a time, from a video player of its own.
 
 import type { Parts } from "./parts";
 import { Player } from "./player";
@@ -33,7 +33,7 @@ export class Frames {
     await this.open();
   }
 
-  // Use the video as soon as there is one; until then frames come as pictures.
+  // Use the video as soon as there is one; until then frames come as still images.
   open(): Promise<void> {
     return this.player.open().catch(() => undefined);
   }

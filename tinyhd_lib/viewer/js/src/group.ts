@@ -1,4 +1,4 @@
-// Viewers of one page that go through time together: what one of them is told, the others of its group follow.
+// Synchronises viewers of a page: when one of a group is sought, played, paused or changes speed, the others follow.
 
 export interface Moment {
   time: number; // seconds
@@ -11,7 +11,7 @@ export interface Member {
   follow(moment: Moment): void;
 }
 
-// Every viewer has this script to itself, so the page is what they share.
+// Each viewer may load its own copy of this script, so the members are stored in the page's global object.
 const members = ((globalThis as { tinyhdViewers?: Set<Member> }).tinyhdViewers ??= new Set<Member>());
 
 export function join(member: Member): () => void {

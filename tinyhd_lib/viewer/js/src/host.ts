@@ -1,9 +1,9 @@
-// Where settings live and parts come from: a kernel, or the page itself.
+// Where settings are stored and data parts come from: a kernel, or the saved page itself.
 
 import type { Key, Meta, Settings } from "./types";
 
-// What the kernel says: a line to read, how much of something is done, or that a part can be asked for again; and
-// whether it has fallen silent.
+// A message from the kernel: a line of text, the progress of something, or that a part can be requested again; and
+// whether the kernel has stopped answering.
 export interface Told {
   said?: string;
   progress?: [what: string, done: number, total: number];
@@ -13,20 +13,20 @@ export interface Told {
 
 export interface Host {
   readonly meta: Meta;
-  readonly live: boolean; // whether files can be written
+  readonly live: boolean; // whether there is a kernel, which can write files
   settings(): Settings;
   set(change: Partial<Settings>, eager: boolean): void;
   observe(changed: () => void): void;
-  ask(keys: Key[], later?: boolean): Promise<ArrayBuffer[]>; // others are answered before what may come later
+  ask(keys: Key[], later?: boolean): Promise<ArrayBuffer[]>; // `later`: other requests are answered first
   act(name: string): void;
   listen(told: (what: Told) => void): void;
 }
 
-const SLOW = new Set(["trace", "bounds"]); // parts that take their time: others do not wait for them
-const SLOWLY = 2000; // milliseconds between two messages about the frame that plays
-const LISTS = new Set(["regions", "notes"]); // settings that are changed piece by piece
-const PATIENCE = 5000; // milliseconds without a word from a kernel that owes an answer
-const ECHOES = 3000; // milliseconds in which a busy kernel may still send back what has been changed since
+const SLOW = new Set(["trace", "bounds"]); // parts that take long to compute: others do not wait for them
+const SLOWLY = 2000; // milliseconds between two messages about the current frame during playback
+const LISTS = new Set(["regions", "notes"]); // settings that are lists, edited item by item
+const PATIENCE = 5000; // milliseconds without a message after which a kernel that owes an answer counts as silent
+const ECHOES = 3000; // milliseconds in which a busy kernel may still send back an outdated value
 
 interface Model {
   get(name: string): unknown;
@@ -98,7 +98,7 @@ export class KernelHost implements Host {
     this.latest.set(name, { value, older: isFresh ? [...known.older, known.value] : [], at: performance.now() });
   }
 
-  // Whether the kernel has just sent back what we had before our latest change.
+  // Whether the value that the kernel has just sent is ours from before the latest change.
   private isEcho(name: string): boolean {
     const known = this.latest.get(name);
     if (!known || performance.now() - known.at > ECHOES) return false;
@@ -106,7 +106,7 @@ export class KernelHost implements Host {
     return value !== known.value && known.older.includes(value);
   }
 
-  // Parts that are asked for together are asked for in one message, and come one by one.
+  // Parts that are requested together are requested in one message, and arrive one by one.
   ask(keys: Key[], later = false): Promise<ArrayBuffer[]> {
     if (!this.queue.length) queueMicrotask(() => this.flush());
     return Promise.all(
@@ -114,7 +114,7 @@ export class KernelHost implements Host {
     );
   }
 
-  // It may take its time over this; so that the reader knows whether it is heard, something quick is asked for too.
+  // The action may take long, so a quick part is requested, too: without its answer, the kernel counts as silent.
   act(name: string): void {
     this.send({ act: name });
     void this.ask([["colours", this.meta.colormaps[0], 0]]);
@@ -137,7 +137,7 @@ export class KernelHost implements Host {
     this.send({ ask: entries.map((entry) => entry.key), id, later });
   }
 
-  // A kernel that was shut down takes no message at all.
+  // Sending throws if the kernel was shut down.
   private send(content: unknown): void {
     try {
       this.model.send(content);
@@ -146,7 +146,7 @@ export class KernelHost implements Host {
     }
   }
 
-  // Say so if the kernel is silent although an answer to this is due: it is busy, or gone.
+  // Report a silent kernel (busy, or gone) if this request is not answered and no other message arrives.
   private expect(id: number): void {
     setTimeout(() => {
       if (!this.waiting.has(id)) return;
@@ -177,7 +177,7 @@ export class KernelHost implements Host {
     const { buffer, byteOffset, byteLength } = buffers[0];
     if (error) entry.reject(new Error(error));
     else entry.resolve(buffer.slice(byteOffset, byteOffset + byteLength) as ArrayBuffer);
-    if (place === (this.waiting.get(id)?.length ?? 0) - 1) this.waiting.delete(id); // they come in their order
+    if (place === (this.waiting.get(id)?.length ?? 0) - 1) this.waiting.delete(id); // answers arrive in order
   }
 }
 

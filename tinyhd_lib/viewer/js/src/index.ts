@@ -1,4 +1,4 @@
-// What the page and the notebook load: a widget, a viewer on a page of its own, and what draws, for tests.
+// The entry points: the widget of a notebook, the viewers of a saved page, and the drawing classes for tests.
 
 import { Canvas } from "./canvas";
 import { h } from "./dom";

@@ -1,4 +1,4 @@
-// What a reader can do, and by which key.
+// The actions of the viewer, and their keys.
 
 import { button, h } from "./dom";
 import type { Meta, Settings } from "./types";
@@ -13,8 +13,8 @@ export interface Hands {
   go(frame: number): void;
   play(): void;
   loop(): void;
-  fade(steps: number): void; // of a tenth of the opacity
-  zoom(factor: number): void; // 0 for not at all
+  fade(steps: number): void; // in tenths of the opacity
+  zoom(factor: number): void; // 0 resets the zoom
   note(): void;
   region(): void;
   save(): void;
@@ -24,7 +24,7 @@ export interface Hands {
   close(): void;
 }
 
-// Each line of the help: the keys as they are written there, what they do, and what is done at each key.
+// A line of the help: the keys as displayed there, their description, and the function that each key calls.
 type Line = [shown: string, what: string, done: Record<string, () => void>];
 
 function lines(meta: Meta, hands: Hands): Line[] {
@@ -38,7 +38,7 @@ function lines(meta: Meta, hands: Hands): Line[] {
     ["l", "loop", { l: hands.loop }],
     ["n", "note at this frame", { n: hands.note }],
     ["r", "draw a region", { r: hands.region }],
-    ["shift and arrows, Delete", "move or drop the selected region", {}], // which the outliner knows
+    ["shift and arrows, Delete", "move or drop the selected region", {}], // handled by the outliner
     ["+ - 0", "zoom in, out, not at all", { "+": () => hands.zoom(1.25), "-": () => hands.zoom(0.8), "0": () => hands.zoom(0) }],
     ["f", "full screen", { f: hands.full }],
     ["s", "save the frame as a PNG", { s: hands.save }],
@@ -51,7 +51,7 @@ export function keys(meta: Meta, hands: Hands): Map<string, () => void> {
   return new Map(lines(meta, hands).flatMap(([, , done]) => Object.entries(done)));
 }
 
-// Whether a key press saves the notebook, which is not ours to do.
+// Whether a key press saves the notebook: the viewer leaves it to JupyterLab.
 export function isSave({ key, ctrlKey, metaKey }: Pick<KeyboardEvent, "key" | "ctrlKey" | "metaKey">): boolean {
   return (ctrlKey || metaKey) && key.toLowerCase() === "s";
 }

@@ -1,21 +1,21 @@
-// What is said of the picture: its caption, what its colours mean, and what the maps hold below the pointer.
+// The text around the picture: its caption, the colour bar, and the values of the maps under the pointer.
 
 import { h } from "./dom";
 import type { Scene } from "./scene";
 import { clock, short } from "./times";
 import type { FrameMap, Point, Settings } from "./types";
 
-const NOTHING = 1e-4; // of the scale: less is written as 0
+const NOTHING = 1e-4; // of the scale's range: smaller values are written as 0
 
 export class Legend {
   readonly caption = h("div", { class: "tinyhd-caption" });
   readonly bar = h("div", { class: "tinyhd-bar", "aria-hidden": "true" });
   readonly reading = h("div", { class: "tinyhd-reading" });
-  pointer: Point | null = null; // in parts of the frame's width and height
+  pointer: Point | null = null; // in fractions of the frame's width and height
 
   constructor(private scene: Scene) {}
 
-  // The picture in words, for those who have it read to them.
+  // A description of the picture for screen readers.
   label({ normalise }: Settings): string {
     return `${this.caption.textContent}; ${normalise}: ${this.scene.meta.scales[normalise]}`;
   }

@@ -1,4 +1,4 @@
-// What maps alone tell over time: how much they change, how far they spread, and how far their peak is from the centre.
+// Traces computed from the maps alone: how much a map changes, how far it spreads, and how far its peak is off centre.
 
 import { breathe, type Parts, weigher } from "./parts";
 import type { FrameMap, Meta, Trace } from "./types";
@@ -7,7 +7,7 @@ const ROWS = 48; // of the coarse maps that are compared
 const COLUMNS = 64;
 const LISTED = 8;
 
-// A map's mass in coarse cells, summing to 1; all alike where it has none.
+// A map's mass in coarse cells, with sum 1; uniform if the map has no mass.
 export function density(map: FrameMap): Float64Array {
   const cells = new Float64Array(ROWS * COLUMNS);
   const counts = new Float64Array(ROWS * COLUMNS);
@@ -23,7 +23,7 @@ export function density(map: FrameMap): Float64Array {
   return total > 0 ? means.map((each) => each / total) : means.fill(1 / means.length);
 }
 
-// How much of the mass moves: total variation, 0 (none) to 1 (all).
+// How much of the mass moves: the total variation distance, 0 (none) to 1 (all).
 export function change(before: Float64Array, after: Float64Array): number {
   return after.reduce((sum, each, cell) => sum + Math.abs(each - before[cell]), 0) / 2;
 }
@@ -49,7 +49,7 @@ export function isOfMaps(strip: string): boolean {
   return strip in UNITS;
 }
 
-// The frames of the largest (or lowest) values, the most extreme first; of neighbours only one.
+// The frames of the highest (or lowest) values, the most extreme first; only one of several frames close together.
 export function extremeFrames(values: (number | null)[], lowest: boolean): number[] {
   const known = values.flatMap((value, frame) => (value === null ? [] : [[value, frame] as const]));
   known.sort(([a], [b]) => (lowest ? a - b : b - a));
@@ -60,7 +60,7 @@ export function extremeFrames(values: (number | null)[], lowest: boolean): numbe
   return chosen;
 }
 
-// All traces of a source's maps, by name; `told` hears how much is done, and ends it by answering false.
+// All traces of a source's maps, by name. `told` is called with the progress, and cancels by returning false.
 export async function mapTraces(parts: Parts, meta: Meta, source: string, told: (done: number, total: number) => Promise<boolean>): Promise<Record<string, Trace> | null> {
   const names = Object.keys(UNITS);
   const values = Object.fromEntries(names.map((name) => [name, new Array<number | null>(meta.frames).fill(null)]));

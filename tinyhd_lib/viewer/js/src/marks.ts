@@ -1,11 +1,11 @@
-// What is marked on the picture: gaze, regions, the most salient pixel, and where two maps differ most.
+// Draws marks on the picture: gaze, regions, the most salient pixel, and where two maps differ most.
 
 import { observerColour } from "./colours";
 import type { Outline } from "./regions";
 import type { GazePoint } from "./scene";
 import type { FrameMap, Point } from "./types";
 
-// Where the first map is furthest above the second, and furthest below: x and y in parts of the width and height.
+// Where the first map exceeds the second most, and where it is below it most; x and y in fractions of width and height.
 export function extremes(first: FrameMap, second: FrameMap): { sign: string; x: number; y: number }[] {
   const { rows, columns } = first;
   let [most, least, above, below] = [0, 0, -1, -1];
@@ -40,12 +40,12 @@ export class Marks {
     this.isMarked = false;
   }
 
-  // Mark this part of the canvas from now on.
+  // Place the marks that follow within this cell of the canvas.
   within(x: number, y: number, width: number, height: number): void {
     this.cell = { x, y, width, height };
   }
 
-  // Rings where people look now, and their ways there in the `span` frames before.
+  // Rings where observers look at this frame, and their scanpaths over the `span` frames before it.
   gaze(points: GazePoint[], frame: number, span: number): void {
     const { context, cell } = this;
     this.isMarked = true;
@@ -124,7 +124,7 @@ export class Marks {
     this.lined(colour, 1.5, () => this.context.arc(x, y, radius, 0, 2 * Math.PI));
   }
 
-  // A line that is black on both sides, so that it is seen on every ground.
+  // A line with a black outline, so that it is visible on any background.
   private lined(colour: string, thick: number, path: () => void): void {
     const { context } = this;
     this.isMarked = true;

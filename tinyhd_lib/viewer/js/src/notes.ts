@@ -1,4 +1,4 @@
-// What somebody wrote about frames.
+// The reader's notes about frames.
 
 import { button, h, tool } from "./dom";
 import { csv, download } from "./files";
@@ -24,7 +24,7 @@ export class Notes {
     this.root.replaceChildren(...(notes.length ? [h("ul", { "aria-label": "Notes" }, ...lines), save] : []));
   }
 
-  // Ask for the words of a note.
+  // Ask for the text of a note.
   add(frame: number): void {
     const field = h("input", { type: "text", placeholder: "what is seen here", "aria-label": "Note" });
     const line = h("div", {}, `${frame} `, field);

@@ -1,4 +1,4 @@
-// Draws regions by hand: a rectangle is dragged, a polygon clicked corner by corner; corners and regions are moved.
+// Draws and edits regions with pointer and keys: drags rectangles, clicks polygons' corners, moves corners or regions.
 
 import { isInside, moved, type Outline, outlinesOf, placed, rectangle } from "./regions";
 import type { Point, Region } from "./types";
@@ -17,11 +17,11 @@ export interface Asked {
 export class Outliner {
   selected = -1;
   isDrawing = false;
-  private corners: Point[] = []; // of the region that is drawn
+  private corners: Point[] = []; // of the region being drawn
   private pressed: Point | null = null;
   private held: { corner: number; points: Point[]; from: Point } | null = null;
   private preview: Region[] | null = null;
-  private moving = new Set<string>(); // regions that have one key frame, and shall have more
+  private moving = new Set<string>(); // names of regions that have one key frame so far, and are to get more
 
   constructor(private asked: Asked) {}
 
@@ -42,7 +42,7 @@ export class Outliner {
     return region.keys.length > 1 || this.moving.has(region.name);
   }
 
-  // Let a region have key frames, or stay where it is now.
+  // Let a region move by key frames, or fix it where it is at this frame.
   setMoves(index: number, moves: boolean): void {
     const region = this.asked.regions()[index];
     const [frame, points] = [this.asked.frame(), placed(region, this.asked.frame())];
@@ -66,7 +66,7 @@ export class Outliner {
     this.asked.change(this.asked.regions().filter((_, n) => n !== index));
   }
 
-  // The pointer goes down here; whether that was for us. `near` is how far off a corner may be missed.
+  // Handle a pointer press; returns whether it was used. `near` is the distance within which a corner is hit.
   press(at: Point, near: number): boolean {
     if (this.isDrawing) {
       if (this.corners.length > 2 && distance(at, this.corners[0]) < near) this.finish(this.corners);
@@ -113,7 +113,8 @@ export class Outliner {
     return Boolean(pressed ?? held);
   }
 
-  // Enter and Escape while a region is drawn; arrows with shift, and Delete, for the one that is selected.
+  // Handle Enter and Escape while drawing, and shift with arrows, and Delete, for the selected region; returns whether
+  // the key was used.
   key(key: string, shift: boolean): boolean {
     if (this.isDrawing && key === "Enter" && this.corners.length > 2) this.finish(this.corners);
     else if (this.isDrawing && key === "Escape") this.begin();
@@ -126,7 +127,7 @@ export class Outliner {
     return true;
   }
 
-  // What is drawn of all regions at this frame.
+  // The outlines of all regions at this frame.
   outlines(): Outline[] {
     const outlines = outlinesOf(this.preview ?? this.asked.regions(), this.asked.frame(), this.selected);
     if (this.corners.length) outlines.push({ name: "", points: this.corners, colour: "white", closed: false, held: true });

@@ -1,5 +1,5 @@
-// What is drawn over time: traces of the video, of maps and of scores, the attention of regions, and the frames of
-// their highest and lowest values.
+// The plots over time: traces of the video, of maps and of scores, and the attention of regions; and thumbnails of the
+// frames with the highest and lowest values.
 
 import type { Attention } from "./attention";
 import { isOfMaps, mapTraces } from "./map_traces";
@@ -9,8 +9,8 @@ import { Thumbs } from "./thumbs";
 import { type Lane, Timeline } from "./timeline";
 import type { Settings, Trace } from "./types";
 
-const LONG = 8; // chunks of maps whose reading is told, and waits for the reader
-const PAUSE = 300; // milliseconds between two looks whether it still plays
+const LONG = 8; // chunks: reading more of them reports its progress, and pauses while the viewer is in use
+const PAUSE = 300; // milliseconds between two checks whether the viewer is still in use
 
 export class OverTime {
   readonly timeline: Timeline;
@@ -32,7 +32,7 @@ export class OverTime {
     this.thumbs = new Thumbs(scene.parts, scene.meta, asked.go);
   }
 
-  // Draw what these settings choose, as soon as it is known.
+  // Draw the traces that these settings choose, as soon as they are available.
   async show(now: Settings): Promise<void> {
     this.now = now;
     const { meta, parts } = this.scene;
@@ -58,13 +58,14 @@ export class OverTime {
     this.thumbs.dispose();
   }
 
-  // What the maps of a source tell, computed once.
+  // A trace of a source's maps; all of its traces are computed together, once.
   private async ofMaps(strip: string, source: string): Promise<Trace> {
     const { parts, meta } = this.scene;
     const told = async (done: number, total: number) => {
       if (total > LONG) {
         this.status.progress(`maps of ${source} over time`, done, total);
-        while (this.isBusy() && !this.gone) await new Promise((go) => setTimeout(go, PAUSE)); // what the reader waits for comes first
+        // What the reader waits for has priority.
+        while (this.isBusy() && !this.gone) await new Promise((go) => setTimeout(go, PAUSE));
       }
       return !this.gone;
     };

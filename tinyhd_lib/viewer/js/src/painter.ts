@@ -1,4 +1,4 @@
-// Draws a picture on the GPU: the map is enlarged across, then down, and laid over the frame.
+// Draws a picture on the GPU: the map is enlarged horizontally, then vertically, and blended over the frame.
 
 import { enlargement, type Table } from "./enlarge";
 import { type Draws, LEVELS, type Picture, type Shown, VIEWS } from "./picture";
@@ -8,7 +8,7 @@ void main() {
   gl_Position = vec4(vec2(gl_VertexID == 1 ? 3 : -1, gl_VertexID == 2 ? 3 : -1), 0, 1);
 }`;
 
-// A number from -0.5 to 1.5 in two bytes, for not every card draws into floats.
+// Packs a number from -0.5 to 1.5 into two bytes, since not every GPU can render to float textures.
 const NUMBERS = `#version 300 es
 precision highp float;
 precision highp int;
@@ -93,7 +93,7 @@ void main() {
   colour = drawn;
 }`;
 
-const ASIDE = 7; // the unit where textures are made, so that those in use stay where they are
+const ASIDE = 7; // the texture unit for creating textures, so that the units in use keep their bindings
 
 interface Target {
   texture: WebGLTexture;
@@ -150,7 +150,7 @@ export class Painter implements Draws {
     this.gl.getExtension("WEBGL_lose_context")?.loseContext();
   }
 
-  // The texture of a map, as large as the frame or, where it must be quick, as it is.
+  // The texture of a map: enlarged to the frame's size or, if `quick`, in its own size.
   private grey(shown: Shown, name: string, { quick, width, height, view }: Picture): WebGLTexture {
     const { gl } = this;
     if (name === "second" && view !== "wipe" && view !== "difference") return this.texture("none", gl.LINEAR);
@@ -262,7 +262,7 @@ export class Painter implements Draws {
     this.gl.uniform1i(this.place(program, name), unit);
   }
 
-  // The texture of that name, bound aside.
+  // The texture of this name, created if necessary and bound to the unit ASIDE.
   private texture(name: string, filter: number): WebGLTexture {
     const { gl } = this;
     let texture = this.textures.get(name);

@@ -1,4 +1,4 @@
-// From the bytes of a part to maps, gaze points and traces; the latest parts are kept.
+// Decodes the bytes of parts into maps, gaze points and traces, and caches the most recently used ones.
 
 import type { Host } from "./host";
 import type { FrameMap, Key, Meta, Trace } from "./types";
@@ -14,12 +14,12 @@ export async function inflate(bytes: Uint8Array<ArrayBuffer>): Promise<Uint8Arra
   return new Uint8Array(await new Response(stream).arrayBuffer());
 }
 
-// Let the browser show what it has to, every few frames of a long computation.
+// Yield to the browser's event loop every few frames of a long computation.
 export async function breathe(frame: number): Promise<void> {
   if (frame % AT_ONCE === AT_ONCE - 1) await new Promise((go) => setTimeout(go));
 }
 
-// Undo `packed_maps` of parts.py: differences to the frame before, then to the pixel on the left.
+// Invert `packed_maps` of parts.py, which takes differences to the frame before, then to the pixel on the left.
 export async function undifferenced(packed: Uint8Array, rows: number, columns: number, frames: number): Promise<Uint8Array> {
   const size = rows * columns;
   const levels = new Uint8Array(packed.length);
@@ -38,7 +38,8 @@ export async function undifferenced(packed: Uint8Array, rows: number, columns: n
   return levels;
 }
 
-// What a pixel of a map weighs where masses are added up: levels are cut off, so that each stands for its middle.
+// A function that gives a pixel's value for sums of mass. Levels are truncated, so each counts as the middle of its
+// interval, and level 0 as `base`.
 export function weigher({ levels, low, high, base }: FrameMap): (at: number) => number {
   const gain = (high - low) / 255;
   return (at) => (levels[at] ? low + gain * (levels[at] + 0.5) : base);
@@ -57,10 +58,10 @@ export async function unpackMaps(part: ArrayBuffer): Promise<(FrameMap | null)[]
   });
 }
 
-// Points of gaze, four numbers each: frame, observer, x and y in parts of the width and height.
+// Gaze points, four numbers each: frame, observer, x and y in fractions of the width and height.
 export type Points = Float32Array;
 
-// The newest N values by name, made once.
+// A cache of up to `most` values by name, each computed once; the least recently read are dropped.
 class Kept<Value> {
   private values = new Map<string, Promise<Value>>();
   private known = new Map<string, Value>();
@@ -112,7 +113,7 @@ export class Parts {
     return Math.floor(frame / this.meta.chunk);
   }
 
-  // A frame's map: null if it has none, undefined if it has not come yet.
+  // A frame's map: null if it has none, undefined if it has not arrived yet.
   map(name: string, frame: number): FrameMap | null | undefined {
     return this.maps.peek(`${name}|${this.chunkOf(frame)}`)?.[frame % this.meta.chunk];
   }
@@ -121,12 +122,12 @@ export class Parts {
     return this.maps.get(`${name}|${chunk}`, async () => unpackMaps(await this.bytes(["maps", name, chunk])));
   }
 
-  // Maps of a chunk for once, and without haste: they do not take the place of those that are looked at.
+  // The maps of a chunk for a single use: requested with low priority and not cached, so they displace no others.
   async passing(name: string, chunk: number): Promise<(FrameMap | null)[]> {
     return this.maps.peek(`${name}|${chunk}`) ?? unpackMaps((await this.host.ask([["maps", name, chunk]], true))[0]);
   }
 
-  // Gaze points of a chunk, if they have come.
+  // The gaze points of a chunk, if they have arrived.
   points(name: string, chunk: number): Points | undefined {
     return this.gaze.peek(`${name}|${chunk}`);
   }
@@ -144,7 +145,7 @@ export class Parts {
     return this.host.ask([key]).then(([part]) => part);
   }
 
-  // Small parts that are asked for again and again.
+  // A small part that is requested repeatedly, and therefore cached.
   keep(key: Key): Promise<ArrayBuffer> {
     return this.small.get(key.join("|"), () => this.bytes(key));
   }

@@ -1,13 +1,13 @@
-// One picture: what is drawn, in numbers. The GPU (painter.ts) and the CPU (canvas.ts) draw the same.
+// The description of a picture, from which painter.ts (on the GPU) and canvas.ts (on the CPU) draw the same.
 
 import type { FrameMap } from "./types";
 
 export const VIEWS = ["overlay", "side-by-side", "map", "contours", "wipe", "difference"];
-export const LEVELS = [0.25, 0.5, 0.75]; // parts of white around which contours are drawn, the higher, the thicker
+export const LEVELS = [0.25, 0.5, 0.75]; // of the contours, where 1 is white; the higher, the thicker
 
 export interface Shown {
   map: FrameMap | null;
-  gain: number; // from a level between the frame's extremes, 0 to 1, to one of the chosen scale
+  gain: number; // with `offset`: from a level between the frame's extremes, 0 to 1, to the chosen scale
   offset: number;
 }
 
@@ -21,9 +21,9 @@ export interface Picture {
   alpha: number;
   floor: number;
   border: number;
-  // Whether the video shows through, which plays below: what is laid over it alone is drawn, enlarged bilinearly.
+  // Whether the video plays below and shows through: then only the overlay is drawn, enlarged bilinearly.
   quick: boolean;
-  colours: Uint8Array; // 256 RGB
+  colours: Uint8Array; // 256 RGB colours
   diverging: Uint8Array;
 }
 
@@ -34,7 +34,7 @@ export interface Draws {
   dispose(): void;
 }
 
-// Levels of a scale whose black and white are `bounds`; the frame's own extremes without any.
+// A map scaled so that `bounds` are black and white; without bounds, the frame's own extremes are.
 export function scaled(map: FrameMap | null | undefined, bounds: [number, number] | null): Shown {
   if (!map) return { map: null, gain: 0, offset: 0 };
   if (map.high <= map.low) return { map, gain: 0, offset: 0 };

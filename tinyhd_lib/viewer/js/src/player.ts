@@ -1,18 +1,18 @@
-// Plays the video and tells which frame is on the screen. Fragments are fetched as they are needed and let go again;
-// where a browser does not play H.264, or while the video is made, frames come as pictures.
+// Plays the video and reports which frame is on the screen. Fragments are fetched when needed and dropped later; if the
+// browser does not play H.264, or while the video is still being encoded, frames come as still images.
 
 import type { Parts } from "./parts";
 import { frameAt, middleOf } from "./times";
 import type { Meta } from "./types";
 
 const MOST_BUFFERED = 40; // chunks
-const LATE = 150; // milliseconds after a seek without a new picture: it is the one that was there
+const LATE = 150; // milliseconds after a seek without a new frame: then the picture has not changed
 const SLACK = 1e-3;
-const HELD_BACK = 8; // frames that a decoder may have before it shows the first of them
+const HELD_BACK = 8; // frames that a decoder may take in before it shows the first of them
 const MPEG_4 = 0x40; // AAC, and not MP3
 const REFUSED = "this page's content security policy refuses the video (blob:): frames are shown one by one, without sound";
 
-// The type that a media source must be told, from the video's own description.
+// The MIME type that a media source needs, from the video's initialisation segment.
 export function mimeOf(init: Uint8Array): string {
   const find = (name: string) => {
     const letters = [...name].map((letter) => letter.charCodeAt(0));
@@ -23,7 +23,7 @@ export function mimeOf(init: Uint8Array): string {
   const codec = [...init.subarray(profile, profile + 3)].map((byte) => byte.toString(16).padStart(2, "0")).join("");
   const sound = find("esds");
   if (sound < 0) return `video/mp4; codecs="avc1.${codec}"`;
-  // Two descriptors, each a tag and a length of bytes that go on as long as their highest bit is set; then the kind.
+  // Two descriptors, each a tag and a length whose bytes continue while their highest bit is set; then the object type.
   const past = (at: number) => {
     while (init[++at] & 0x80);
     return at + 1;
@@ -37,9 +37,9 @@ function updated(buffer: SourceBuffer): Promise<unknown> {
 }
 
 export interface Watcher {
-  seeks(frame: number): void; // it is on its way
+  seeks(frame: number): void; // this frame is being fetched
   frame(index: number, image: CanvasImageSource): void;
-  ended(): void; // it has stopped by itself
+  ended(): void; // playback has stopped by itself
   trouble(text: string): void;
 }
 
@@ -53,7 +53,7 @@ export class Player {
   private speed = 1;
   private wanted = -1;
   private seeking = false;
-  private plays = false; // whether the video element is what is seen
+  private plays = false; // whether frames come from the video element, not as still images
   private opening: Promise<void> | null = null;
   private media: MediaSource | null = null;
   private buffer: SourceBuffer | null = null;
@@ -74,7 +74,7 @@ export class Player {
     video.className = "tinyhd-video";
     video.addEventListener("seeked", () => this.onSeeked());
     video.addEventListener("ended", () => {
-      if (this.shown < this.range[1]) this.show(this.range[1]); // a browser may not say that the last one is there
+      if (this.shown < this.range[1]) this.show(this.range[1]); // a browser may not report the last frame
       this.turn();
     });
     video.addEventListener("error", () => this.fallBack(video.error?.message ?? "the video does not play here"));
@@ -93,7 +93,7 @@ export class Player {
     return this.opening;
   }
 
-  // Whether the video itself is what is seen, and not pictures of its frames.
+  // Whether frames come from the video itself, not as still images.
   get isVideo(): boolean {
     return this.plays;
   }
@@ -132,7 +132,7 @@ export class Player {
     if (this.shown >= 0) this.wanted = this.shown;
   }
 
-  // Have a chunk of the video in the buffer.
+  // Load a chunk of the video into the buffer, unless it is there.
   need(chunk: number): Promise<void> {
     if (!this.plays || chunk < 0 || chunk > this.lastChunk) return Promise.resolve();
     let coming = this.buffered.get(chunk);
@@ -175,7 +175,7 @@ export class Player {
     this.watch();
     const frame = Math.max(this.wanted, this.shown, 0);
     this.wanted = frame;
-    this.shown = -1; // a picture so far, not the video
+    this.shown = -1; // so far it was a still image, not the video
     this.seeking = false;
     if (this.playing) {
       window.clearTimeout(this.timer);
@@ -235,7 +235,7 @@ export class Player {
   private show(frame: number): void {
     if (!this.plays) return;
     if (this.playing && frame > this.range[1] && frame !== this.wanted) {
-      this.turn(); // a busy browser jumps over the end of the range: what lies beyond is not shown
+      this.turn(); // a busy browser may skip the end of the range: frames beyond it are not shown
       return;
     }
     this.shown = frame;
@@ -248,7 +248,7 @@ export class Player {
     if (frame >= this.range[1]) this.turn();
   }
 
-  // At the end of the range.
+  // Handle the end of the range: stop, or begin again.
   private turn(): void {
     if (!this.playing) return;
     if (!this.loop) {
@@ -259,9 +259,9 @@ export class Player {
     const { video } = this;
     const [start] = this.range;
     video.currentTime = middleOf(this.times, start, this.meta.duration);
-    // In a long range the beginning has been let go of: the video waits there until it is back.
+    // In a long range, the buffer has dropped the beginning: the video waits there until it is loaded again.
     this.need(this.parts.chunkOf(start))
-      .then(() => (this.playing && video.paused ? video.play() : undefined)) // it stops by itself at its own end
+      .then(() => (this.playing && video.paused ? video.play() : undefined)) // the video element pauses at its own end
       .catch((error: Error) => this.halt(error));
   }
 
@@ -271,7 +271,7 @@ export class Player {
     if (trouble) this.watcher.trouble(trouble);
   }
 
-  // It does not go on; that it was paused before it began is no trouble.
+  // Playback failed. An AbortError only means that it was paused before it began.
   private halt(error: Error): void {
     if (error.name !== "AbortError") this.stop(error.message);
   }
@@ -314,7 +314,7 @@ export class Player {
     void next();
   }
 
-  // Appended one after the other: a source buffer takes no two at once.
+  // Append in turn: a source buffer handles one operation at a time.
   private append(bytes: Uint8Array<ArrayBuffer>, chunk = -1): Promise<void> {
     const work = async () => {
       const { buffer } = this;

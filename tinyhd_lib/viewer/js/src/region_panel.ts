@@ -18,7 +18,7 @@ export class RegionPanel {
   private listed: Region[] = [];
   private selected = -1;
   private later: ReturnType<typeof setTimeout> | undefined;
-  private turn = 0; // of the computation that counts
+  private turn = 0; // counts computations: only the latest is shown
 
   constructor(
     private meta: Meta,

@@ -1,18 +1,18 @@
-// Regions of the picture: where they are at a frame, and how much of a map, or of people's gaze, they hold.
+// Regions of the picture: where they are at a frame, and how much of a map's mass they contain.
 
 import { COLOURS } from "./colours";
 import { weigher } from "./parts";
 import type { FrameMap, Point, Region } from "./types";
 
-const LINES = 4; // looked at of every row of a map
+const LINES = 4; // sampled in every row of a map
 
-// A region as it is drawn at a frame: closed, or still without its last corners.
+// The outline of a region at a frame: closed, or open while it is being drawn.
 export interface Outline {
   name: string;
   points: Point[];
   colour: string;
   closed: boolean;
-  held: boolean; // its corners can be taken hold of
+  held: boolean; // its corners are shown as handles
 }
 
 export function outlinesOf(regions: Region[], frame: number, selected = -1): Outline[] {
@@ -25,7 +25,7 @@ export function outlinesOf(regions: Region[], frame: number, selected = -1): Out
   }));
 }
 
-// Where a region is: between two key frames its corners go straight from one place to the next.
+// The corners of a region at a frame, interpolated linearly between two key frames.
 export function placed({ keys }: Region, frame: number): Point[] {
   const next = keys.findIndex((key) => key.frame >= frame);
   if (next < 0) return keys[keys.length - 1].points;
@@ -35,7 +35,7 @@ export function placed({ keys }: Region, frame: number): Point[] {
   return before.points.map(([x, y], n) => [x + part * (after.points[n][0] - x), y + part * (after.points[n][1] - y)]);
 }
 
-// The region with its corners there at this frame: at a key frame of its own if it moves, else always.
+// The region with its corners moved to `points`: by a key frame at this frame if it moves, else for all frames.
 export function moved(region: Region, frame: number, points: Point[], moves: boolean): Region {
   if (!moves) return { ...region, keys: [{ frame: 0, points }] };
   const others = region.keys.filter((key) => key.frame !== frame);
@@ -55,7 +55,7 @@ export function isInside(points: Point[], [x, y]: Point): boolean {
   return crossings(points, y).filter((at) => at > x).length % 2 === 1;
 }
 
-// Where a line at this height crosses the polygon, from left to right.
+// Where the horizontal line at y crosses the polygon: x from left to right.
 function crossings(points: Point[], y: number): number[] {
   const found: number[] = [];
   points.forEach(([x1, y1], n) => {
@@ -65,7 +65,7 @@ function crossings(points: Point[], y: number): number[] {
   return found.sort((a, b) => a - b);
 }
 
-// How much of each pixel of a map lies in the polygon, 0 to 1: exactly along a row, by four lines down it.
+// How much of each pixel of a map lies in the polygon, 0 to 1: exact along x, sampled by four lines per row along y.
 export function coverage(points: Point[], rows: number, columns: number): Float32Array {
   const covered = new Float32Array(rows * columns);
   for (let line = 0; line < LINES * rows; line++) {
@@ -85,7 +85,7 @@ export function area(covered: Float32Array): number {
   return covered.reduce((sum, each) => sum + each, 0) / covered.length;
 }
 
-// The part of a map's mass that lies there.
+// The part of a map's mass in the covered pixels.
 export function share(map: FrameMap, covered: Float32Array): number {
   const weigh = weigher(map);
   let [inside, all] = [0, 0];

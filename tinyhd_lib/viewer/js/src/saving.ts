@@ -1,4 +1,4 @@
-// Files that the reader takes along: written by the kernel where there is one, else by the browser.
+// The files that a reader can save: written by the kernel, and those that need no kernel by the browser.
 
 import type { SavedFile } from "./drawer";
 import { download } from "./files";
@@ -29,7 +29,7 @@ export class Saving {
     this.files = host.live ? [webp, ...kernels] : [webp];
   }
 
-  // Save a canvas as the picture of a frame.
+  // Save a canvas as the PNG of a frame.
   picture(frame: number, canvas: HTMLCanvasElement): void {
     canvas.toBlob((blob) => blob && download(`${this.scene.meta.name}_${frame}.png`, blob));
   }

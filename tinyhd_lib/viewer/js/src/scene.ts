@@ -1,4 +1,4 @@
-// What is seen of a video at some settings: which maps that takes, and whether they have come.
+// What the settings show of a video: which maps and gaze points are needed, and whether they have arrived.
 
 import type { Parts, Points } from "./parts";
 import type { Meta, Settings } from "./types";
@@ -7,7 +7,7 @@ const DIVERGING = "PuOr_r";
 
 export type GazePoint = [frame: number, observer: number, x: number, y: number];
 
-// The points of some frames.
+// The gaze points of the frames `first` to `last`.
 export function pointsOf(chunks: (Points | undefined)[], first: number, last: number): GazePoint[] {
   const found: GazePoint[] = [];
   for (const points of chunks)
@@ -25,7 +25,7 @@ export class Scene {
     readonly meta: Meta,
   ) {}
 
-  // Map sources that are on the picture.
+  // The map sources that the picture shows.
   sources({ view, source, other }: Settings): string[] {
     if (view === "grid") return this.meta.sources;
     return this.meta.comparing.includes(view) ? [source, other] : [source];
@@ -39,7 +39,7 @@ export class Scene {
     return this.colours.get(DIVERGING);
   }
 
-  // What is black and what is white; null for each frame's own extremes.
+  // The values that are black and white; null for each frame's own extremes.
   scale(source: string, normalise: string): [number, number] | null {
     const known = this.bounds.get(source);
     if (normalise === "frame" || !known) return null;
@@ -70,7 +70,7 @@ export class Scene {
     ]);
   }
 
-  // Where people look at a frame, and looked in so many frames before it as their ways are seen.
+  // The gaze points of a frame, and of the `span` frames before it, over which scanpaths are drawn.
   gaze(settings: Settings, frame: number): { points: GazePoint[]; span: number } {
     const from = this.firstOfTrail(settings, frame);
     const parts = this.gazeParts(settings, frame).map((part) => this.parts.points(...part));

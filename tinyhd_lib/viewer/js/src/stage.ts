@@ -1,13 +1,13 @@
-// Where the picture is shown: enlarged, moved, and pointed at.
+// The viewport of the picture: zooming, panning, and pointer events.
 
 import { h } from "./dom";
 import type { Point } from "./types";
 
 const MOST_ZOOMED = 8;
-const NEAR = 9; // pixels by which a corner may be missed
+const NEAR = 9; // pixels within which a corner is hit
 
 export interface Pointing {
-  press(at: Point, near: number): boolean; // whether it was of use; else a drag moves the picture
+  press(at: Point, near: number): boolean; // whether the press was used; if not, dragging pans the picture
   drag(at: Point): boolean;
   release(at: Point, near: number): void;
   over(at: Point | null): void;
@@ -18,7 +18,7 @@ export class Stage {
   readonly root: HTMLElement;
   private sheet: HTMLElement;
   private view = { scale: 1, x: 0.5, y: 0.5 };
-  private isOurs = false; // the drag moves the picture
+  private isOurs = false; // whether the drag pans the picture
   private cells: [number, number] = [1, 1];
 
   constructor(
@@ -34,7 +34,7 @@ export class Stage {
     return this.view.scale;
   }
 
-  // How many frames lie beside and below each other, and of which shape (width to height) one is.
+  // Set how many columns and rows of frames there are, and the aspect ratio (width to height) of one.
   setCells(cells: [number, number], shape: number): void {
     this.cells = cells;
     this.root.style.setProperty("--shape", String((shape * cells[0]) / cells[1]));
@@ -66,7 +66,7 @@ export class Stage {
     root.addEventListener(
       "wheel",
       (event) => {
-        if (!event.ctrlKey && !event.metaKey) return; // else the notebook scrolls; a pinch comes with control
+        if (!event.ctrlKey && !event.metaKey) return; // else the notebook scrolls; a pinch gesture sets ctrlKey
         event.preventDefault();
         this.zoom(1.15 ** -Math.sign(event.deltaY), this.onSheet(event));
       },
@@ -78,14 +78,14 @@ export class Stage {
     return (NEAR * this.cells[0]) / this.sheet.getBoundingClientRect().width;
   }
 
-  // Where the pointer is on the picture, in parts of its width and height.
+  // Where the pointer is on the picture, in fractions of its width and height.
   private onSheet(event: MouseEvent): Point {
     const box = this.sheet.getBoundingClientRect();
     const within = (value: number) => Math.min(Math.max(value, 0), 1);
     return [within((event.clientX - box.left) / box.width), within((event.clientY - box.top) / box.height)];
   }
 
-  // Where it is on the frame below it.
+  // Where the pointer is on the frame under it, in fractions of that frame's width and height.
   private placeOf(event: MouseEvent): Point {
     const [x, y] = this.onSheet(event);
     const within = (value: number, count: number) => (value >= 1 ? 1 : (value * count) % 1);

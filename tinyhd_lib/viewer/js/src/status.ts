@@ -1,4 +1,4 @@
-// One line of words for the reader, and a bar for what takes its time.
+// A status line, and a progress bar for long operations.
 
 import { button, h } from "./dom";
 
@@ -15,10 +15,10 @@ export class Status {
   }
 
   tell(text: string): void {
-    if (this.line.textContent !== text) this.line.textContent = text; // else it is read out again
+    if (this.line.textContent !== text) this.line.textContent = text; // else a screen reader repeats it
   }
 
-  // So much of something is done; exports can be cancelled.
+  // Show the progress of an operation; exports can be cancelled.
   progress(what: string, done: number, total: number, isExport = false): void {
     this.bar.hidden = done >= total;
     this.cancel.hidden = this.bar.hidden || !isExport;
@@ -27,12 +27,12 @@ export class Status {
     else this.withdraw(what);
   }
 
-  // What begins like this no longer holds.
+  // Clear the line if it begins with this text, which no longer holds.
   withdraw(text: string): void {
     if (this.line.textContent?.startsWith(text)) this.tell("");
   }
 
-  // What was under way is over, well or not.
+  // Hide the bar: the operation has ended, successfully or not.
   end(): void {
     this.bar.hidden = this.cancel.hidden = true;
   }

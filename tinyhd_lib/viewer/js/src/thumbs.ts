@@ -1,4 +1,4 @@
-// The frames that are worth a look, as small pictures to press.
+// Thumbnails of the frames with the highest and lowest values, as buttons that go there.
 
 import { button, h } from "./dom";
 import { Frames } from "./frames";
@@ -7,7 +7,7 @@ import type { Parts } from "./parts";
 import { short } from "./times";
 import type { Meta, Trace } from "./types";
 
-const WIDE = 96; // at most
+const WIDE = 96; // pixels, at most
 const TALL = 64; // likewise
 const OF_A_KIND = 4;
 const MOST_KEPT = 64;
@@ -43,10 +43,10 @@ export class Thumbs {
         if (known) canvas.getContext("2d")?.drawImage(known, 0, 0);
         else wanted.push([frame, canvas]);
       }
-    if (wanted.length) void this.fill(wanted, this.turn).catch(() => undefined); // without pictures the words remain
+    if (wanted.length) void this.fill(wanted, this.turn).catch(() => undefined); // without images the labels remain
   }
 
-  // The video can be sought now.
+  // Take frames from the video, which can be opened now.
   async open(): Promise<void> {
     await this.frames?.open();
   }

@@ -1,8 +1,8 @@
-// Several maps at once: tiles of one picture, and how much the maps agree.
+// Several maps at once: the tiles of the grid view, and the correlation of two maps.
 
 import type { FrameMap } from "./types";
 
-// Columns and rows for so many tiles of this shape (width to height), so that they fill a wide picture.
+// Columns and rows for `count` tiles of this aspect ratio (width to height), so that they fill a wide picture.
 export function layout(count: number, shape: number): [columns: number, rows: number] {
   const columns = Math.min(count, Math.max(1, Math.ceil(Math.sqrt((count * 1.78) / shape) - 0.2)));
   return [columns, Math.ceil(count / columns)];

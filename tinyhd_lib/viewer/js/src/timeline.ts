@@ -1,4 +1,4 @@
-// One axis of time under the picture, as wide as it: traces, seconds and frames, notes, the range, and where we are.
+// The timeline below the picture: traces, an axis of seconds and frames, notes, the range, and the current frame.
 
 import { COLOURS, DASHES } from "./colours";
 import { h } from "./dom";
@@ -13,11 +13,11 @@ const DRAGGED = 4;
 export interface Line {
   name: string;
   values: ArrayLike<number | null>;
-  colour: number; // of the table
-  dash: number;
+  colour: number; // index into COLOURS
+  dash: number; // index into DASHES
 }
 
-// Lines of one kind, on a scale of their own.
+// Lines of the same quantity, with a vertical scale of their own.
 export interface Lane {
   title: string;
   unit: string;
@@ -33,7 +33,8 @@ function isKnown(value: number | null): value is number {
 
 function ranged(lane: Lane): Ranged {
   const known = lane.lines.flatMap(({ values }) => Array.from(values).filter(isKnown));
-  const bound = (which: (a: number, b: number) => number) => known.reduce((a, b) => which(a, b)); // too many to be spread
+  // There may be too many values for the arguments of one call.
+  const bound = (which: (a: number, b: number) => number) => known.reduce((a, b) => which(a, b));
   return { ...lane, range: known.length ? [bound(Math.min), bound(Math.max)] : null };
 }
 
@@ -89,7 +90,7 @@ export class Timeline {
     this.draw();
   }
 
-  // How high the lanes are together.
+  // The height of all lanes together, in pixels.
   private get tall(): number {
     return this.lanes.length > 1 ? LANE * this.lanes.length : ONE_LANE;
   }
@@ -128,7 +129,7 @@ export class Timeline {
     context.fill();
   }
 
-  // The middle of a frame, in pixels.
+  // The x of a frame's middle, in pixels.
   private place(frame: number): number {
     const [from, to] = this.window;
     return ((frame + 0.5 - from) / (to - from)) * this.root.clientWidth;
@@ -168,7 +169,7 @@ export class Timeline {
       let begun = false;
       for (let frame = Math.max(0, Math.floor(from) - 1); frame < Math.min(this.frames, to + 1); frame += stride) {
         const value = values[frame];
-        if (!isKnown(value)) continue; // what was not looked at lies on the line between
+        if (!isKnown(value)) continue; // unknown values are bridged by the line
         if (begun) context.lineTo(this.place(frame), height(value));
         else context.moveTo(this.place(frame), height(value));
         begun = true;

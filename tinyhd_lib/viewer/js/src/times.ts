@@ -1,6 +1,6 @@
-// Frames and the times that they are shown at.
+// Frames and their presentation times, and how times and numbers are written.
 
-// The last frame that is shown at this time or before it.
+// The frame on the screen at this time: the last one that starts at it or before.
 export function frameAt(times: ArrayLike<number>, time: number): number {
   let [low, high] = [0, times.length - 1];
   while (low < high) {
@@ -11,7 +11,7 @@ export function frameAt(times: ArrayLike<number>, time: number): number {
   return low;
 }
 
-// A time at which nothing but this frame is on the screen.
+// The middle of the interval in which this frame is on the screen.
 export function middleOf(times: ArrayLike<number>, frame: number, end: number): number {
   const next = frame + 1 < times.length ? times[frame + 1] : Math.max(end, times[frame] + 0.01);
   return (times[frame] + next) / 2;
@@ -23,14 +23,14 @@ export function clock(seconds: number): string {
   return minutes ? `${minutes}:${rest.padStart(5, "0")}` : `${rest} s`;
 }
 
-// Round distances between the marks of an axis: at most so many for this length.
+// A round step between the ticks of an axis of this length, for at most `most` steps.
 export function tickStep(length: number, most: number): number {
   const least = length / most;
   const power = 10 ** Math.floor(Math.log10(least));
   return power * ([1, 2, 5, 10].find((step) => step * power >= least) ?? 10);
 }
 
-// A number with two or three digits that mean something.
+// A number with two or three significant digits.
 export function short(value: number): string {
   const size = Math.abs(value);
   if (size === 0 || (size >= 0.01 && size < 10_000)) return `${+value.toPrecision(3)}`;

@@ -1,4 +1,4 @@
-// What the viewer shows, and what it knows of its video. The Python side is state.py and parts.py.
+// The settings of the viewer, and what it knows of its video. The Python side is state.py and parts.py.
 
 export interface Settings {
   frame: number;
@@ -11,16 +11,16 @@ export interface Settings {
   normalise: string;
   points: boolean;
   trail: number; // seconds of gaze before this frame
-  observer: number; // the one whose gaze is shown; -1 for everybody's
+  observer: number; // whose gaze is shown; -1 for all observers
   peak: boolean;
   border: number;
   speed: number;
   loop: boolean;
-  strips: string[]; // what is drawn over time, each on a lane of its own
+  strips: string[]; // names of the traces that are drawn, each in a lane of its own
   start: number; // first frame of the range that plays, loops and is exported
-  stop: number; // its last frame; -1 for the video's
+  stop: number; // last frame of the range; -1 for the last of the video
   playing: boolean;
-  group: string; // viewers of one page that go through time together have the same
+  group: string; // viewers of a page with the same name are synchronised
   notes: Note[];
   regions: Region[];
 }
@@ -30,12 +30,12 @@ export interface Note {
   text: string;
 }
 
-export type Point = [x: number, y: number]; // in parts of the width and height
+export type Point = [x: number, y: number]; // in fractions of the width and height
 
-// A polygon that keeps still, or goes straight from one key frame to the next.
+// A polygon that stays in place, or moves linearly from one key frame to the next.
 export interface Region {
   name: string;
-  keys: { frame: number; points: Point[] }[]; // one, or several in the order of their frames
+  keys: { frame: number; points: Point[] }[]; // one, or several sorted by frame
 }
 
 export interface Meta {
@@ -43,7 +43,7 @@ export interface Meta {
   frames: number;
   duration: number;
   size: [width: number, height: number];
-  chunk: number; // frames of a part
+  chunk: number; // frames per part
   views: string[];
   comparing: string[]; // views that need a second map
   sources: string[];
@@ -53,11 +53,11 @@ export interface Meta {
   scales: Record<string, string>;
   colormaps: string[];
   speeds: number[];
-  gaze: string[]; // sources that know points
-  observers: number[]; // who looked, where that is known
+  gaze: string[]; // sources that have gaze points
+  observers: number[]; // numbers of the observers, if known
 }
 
-// A part of what is shown: its kind, of which source, and which chunk or frame.
+// The key of a data part: its kind, its source, and its chunk or frame.
 export type Key = [kind: string, name: string, index: number];
 
 export interface Trace {
@@ -72,6 +72,6 @@ export interface FrameMap {
   levels: Uint8Array;
   low: number;
   high: number;
-  base: number; // the mean of what is at level 0
+  base: number; // mean value of the pixels at level 0
   peak: Point;
 }

@@ -1,4 +1,4 @@
-// The viewer: a picture, its caption, what plays it, the axis of time, and what is known of regions and notes.
+// The viewer: the picture and its caption, the player, the timeline, and the panels of regions, notes and settings.
 
 import { agreement } from "./agreement";
 import { toolbar, transport } from "./bars";
@@ -22,19 +22,19 @@ import { Status } from "./status";
 import { frameAt } from "./times";
 import type { Meta, Settings } from "./types";
 
-const SELDOM = 80; // milliseconds between two looks of what is beside the picture, while it plays
-const TOGETHER = 1000; // milliseconds between two looks of a group at each other's time
-const REST = 1000; // milliseconds after which a reader who does nothing is not waiting for anything
+const SELDOM = 80; // milliseconds between two updates of the caption and the timeline during playback
+const TOGETHER = 1000; // milliseconds between two synchronisations of a group during playback
+const REST = 1000; // milliseconds after the reader's last action, after which background work goes on
 const APART = 0.15; // seconds that players of a group may be apart
 const SILENT = "the kernel does not answer: it is busy, or gone; what has come goes on playing";
-const SETTLED = 300; // milliseconds after full screen in which a notebook lays itself out
-const EXPORT = "writing the video"; // of the kernel, which can be cancelled
+const SETTLED = 300; // milliseconds that a notebook may take for its layout after full screen
+const EXPORT = "writing the video"; // what the kernel calls its export, which can be cancelled
 
 export class Viewer implements Member {
   private meta: Meta;
   private now: Settings;
   private frame = -1; // on the screen
-  private chunk = -1; // what follows it was asked for
+  private chunk = -1; // the latest whose successor was requested
   private image: CanvasImageSource | null = null;
   private gone = false;
   private scheduled = false;
@@ -77,7 +77,7 @@ export class Viewer implements Member {
     this.easel = new Easel(this.scene, (text) => status.tell(text));
     this.legend = new Legend(this.scene);
     this.player = new Player(this.parts, meta, {
-      seeks: (frame) => void this.scene.fetch(this.now, frame).catch(() => undefined), // its maps come beside it
+      seeks: (frame) => void this.scene.fetch(this.now, frame).catch(() => undefined), // fetch its maps meanwhile
       frame: (index, image) => this.onFrame(index, image),
       ended: () => this.set({ playing: false }), // others of the group may have more to show
       trouble: (text) => status.tell(text),
@@ -145,7 +145,7 @@ export class Viewer implements Member {
     return this.now.group;
   }
 
-  // Do as another viewer of the group does.
+  // Follow another viewer of the group.
   follow({ time, playing, speed }: Moment): void {
     const { times } = this.player;
     if (!times.length) return;
@@ -208,14 +208,14 @@ export class Viewer implements Member {
     if (ready) void this.openVideo();
   }
 
-  // Settings that came from elsewhere.
+  // Take over settings that were changed elsewhere.
   private onSettings(): void {
     const before = this.now;
     const next = this.host.settings();
     if (JSON.stringify(before) === JSON.stringify(next)) return;
-    // While it plays, the kernel's frame is an echo of ours.
+    // During playback, the kernel's frame is an outdated echo of ours.
     if (before.playing && next.playing && Math.abs(next.frame - this.frame) < 3 * this.meta.chunk) next.frame = before.frame;
-    for (const name of ["regions", "notes"] as const) // the same lists, or they would be taken for new ones
+    for (const name of ["regions", "notes"] as const) // keep the same objects, or they would be taken for new lists
       if (JSON.stringify(before[name]) === JSON.stringify(next[name])) Object.assign(next, { [name]: before[name] });
     this.now = next;
     this.apply(before);
@@ -237,10 +237,11 @@ export class Viewer implements Member {
     this.stage.root.dataset.view = now.view;
     this.stage.setCells(this.easel.cells(now.view), this.meta.size[0] / this.meta.size[1]);
     this.agreement.hidden = now.view !== "grid";
-    if (now.frame === this.frame || now.playing) void this.fetch().then(() => this.soon()); // else the frame that comes is painted
+    // Otherwise the frame that was sought is painted when it arrives.
+    if (now.frame === this.frame || now.playing) void this.fetch().then(() => this.soon());
   }
 
-  // Paint before the browser shows the next picture, once for all that changed until then.
+  // Paint before the browser's next refresh, once for all changes until then.
   private soon(): void {
     if (this.scheduled) return;
     this.scheduled = true;
@@ -263,7 +264,7 @@ export class Viewer implements Member {
     else void this.fetch().then(() => this.onAll(frame));
   }
 
-  // A frame has come with its maps: show it, and only then have what follows.
+  // A frame and its maps have arrived: show them, and only then prefetch what follows.
   private onAll(frame: number): void {
     if (frame !== this.frame) return;
     this.paint();
@@ -289,7 +290,7 @@ export class Viewer implements Member {
     const quick = now.playing && this.player.isVideo && this.easel.kind === "WebGL" && now.view !== "grid";
     this.easel.draw(now, frame, image, this.size(quick), quick, this.outliner.outlines());
     this.root.dataset.frame = String(frame);
-    if (quick && performance.now() - this.toldAt < SELDOM) return; // the pictures come first
+    if (quick && performance.now() - this.toldAt < SELDOM) return; // the picture has priority
     this.toldAt = performance.now();
     this.legend.show(now, frame, this.player.times[frame] ?? 0);
     this.easel.canvases[0].setAttribute("aria-label", this.legend.label(now));
@@ -299,8 +300,8 @@ export class Viewer implements Member {
     if (document.activeElement !== jump) jump.value = String(frame);
   }
 
-  // The size that a frame is drawn at: no finer than the screen shows it, unless it is looked at closely; half as
-  // fine where only what is smooth is laid over the video that plays.
+  // The size at which a frame is drawn: no finer than the screen shows it at this zoom, and half as fine if only a
+  // smooth overlay is drawn over the playing video.
   private size(quick: boolean): [number, number] {
     const finest = quick && this.now.view !== "contours" ? 2 : 1;
     const [width, height] = this.meta.size.map((side) => side / finest);
@@ -322,7 +323,7 @@ export class Viewer implements Member {
         if (this.meta.sources.length < 2 && this.meta.comparing.includes(view)) this.status.tell(`${view} ${LONE}`);
         else change({ view });
       },
-      step: (frames) => go(this.now.frame + frames), // keys may be faster than pictures
+      step: (frames) => go(this.now.frame + frames), // keys may repeat faster than frames arrive
       play: () => change({ playing: !this.now.playing }),
       loop: () => change({ loop: !this.now.loop }),
       fade: (steps) => change({ alpha: Math.min(Math.max(Math.round(10 * this.now.alpha + steps) / 10, 0), 1) }),
@@ -377,7 +378,7 @@ export class Viewer implements Member {
     }
   }
 
-  // A notebook scrolls elsewhere meanwhile, or as soon as it has its height again.
+  // Scroll back to the viewer: a notebook may scroll during full screen, and again when its layout is restored.
   private onFullScreen(): void {
     if (document.fullscreenElement) return;
     for (const wait of [0, SETTLED]) setTimeout(() => this.stage.root.scrollIntoView({ block: "nearest" }), wait);
@@ -388,15 +389,15 @@ export class Viewer implements Member {
     this.overTime.timeline.draw();
   }
 
-  // JupyterLab leaves keys to what has this attribute, else "1" makes a heading and "x" cuts the cell; it keeps the
-  // one that saves.
+  // JupyterLab ignores keys on an element with this attribute; otherwise "1" would make a heading and "x" cut the cell.
+  // The key that saves the notebook is left to it.
   private shareKeys = (event: KeyboardEvent): void => {
     this.root.toggleAttribute("data-lm-suppress-shortcuts", !isSave(event));
   };
 
   private onKey(event: KeyboardEvent): void {
     const field = event.target instanceof HTMLInputElement && ["text", "number"].includes(event.target.type) ? event.target : null;
-    if (field && event.key === "Enter") field.blur(); // JupyterLab keeps Enter from changing it
+    if (field && event.key === "Enter") field.blur(); // JupyterLab suppresses the change event that Enter would cause
     if (event.ctrlKey || event.metaKey || event.altKey || field) return;
     if (event.target instanceof HTMLSelectElement && event.key.startsWith("Arrow")) return;
     const act = this.outliner.key(event.key, event.shiftKey) ? () => undefined : this.keys.get(event.key);

@@ -6,7 +6,7 @@ import type { Key, Meta } from "../src/types";
 const CHUNK = 64;
 const RATE = 30;
 
-// A video element that shows what it is told to, and no more than its buffer holds.
+// A fake video element: the test says which frame it shows.
 class FakeVideo extends EventTarget {
   currentTime = 0;
   paused = true;
@@ -50,7 +50,7 @@ class FakeMedia extends EventTarget {
 
 const soon = () => new Promise((go) => setTimeout(go));
 
-// A player of so many chunks, what it asked for, and what it told.
+// A player for this many chunks, with the parts it requested and the events it reported.
 async function opened(chunks: number, refused = "") {
   const frames = chunks * CHUNK;
   const meta = { frames, duration: frames / RATE, chunk: CHUNK } as Meta;
@@ -92,7 +92,7 @@ describe("a player", () => {
     vi.restoreAllMocks();
   });
 
-  // Play all chunks of the range, as the viewer does, which has the one that follows fetched.
+  // Play all chunks of the range, each with the next one prefetched, as the viewer does.
   async function play({ player, video }: Awaited<ReturnType<typeof opened>>): Promise<void> {
     await player.open();
     player.loop = true;

@@ -101,7 +101,7 @@ describe("attention", () => {
     const [model, people] = found.map((each) => summary(each, times));
     expect(model).toMatchObject({ mean: 0.75, peak: 1, peakFrame: 0, looked: Number.NaN });
     expect(model.lift).toBeCloseTo(1.5);
-    expect(people).toMatchObject({ looked: 2, first: 0.25, peakFrame: 1 }); // 4 at once, 7 half a second later
+    expect(people).toMatchObject({ looked: 2, first: 0.25, peakFrame: 1 }); // observer 4 at 0 s, observer 7 at 0.5 s
     const lines = await csv(tableCsv([model, people])).text();
     expect(lines.split("\n")[1]).toBe('"left, half",model,50.00,75.00,1.500,100.00,0,,');
     expect(lines.split("\n")[2]).toBe('"left, half",people,50.00,66.67,1.333,100.00,1,2,0.250');

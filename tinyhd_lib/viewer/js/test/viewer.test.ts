@@ -22,7 +22,7 @@ const map = (levels: number[], columns: number, low = 0, high = 1): FrameMap => 
 });
 
 describe("times", () => {
-  const times = [0, 0.04, 0.08, 2, 2.04]; // with a pause
+  const times = [0, 0.04, 0.08, 2, 2.04]; // with a gap
 
   it("find the frame that is on the screen", () => {
     expect([0, 0.039, 0.04, 1.99, 2, 9].map((time) => frameAt(times, time))).toEqual([0, 0, 1, 2, 3, 4]);
@@ -292,10 +292,10 @@ describe("a kernel", () => {
     host.set({ notes: one }, true);
     host.set({ notes: two }, true);
     told = 0;
-    model.set("notes", one); // an echo
+    model.set("notes", one); // an outdated echo
     expect(host.settings().notes).toEqual(two);
     model.set("notes", [{ frame: 9, text: "from the kernel" }]);
-    expect(told).toBe(2); // of putting it right, and of what the kernel says
+    expect(told).toBe(2); // once for the correction, once for the kernel's new value
     expect(host.settings().notes[0].frame).toBe(9);
   });
 });
