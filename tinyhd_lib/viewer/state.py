@@ -23,7 +23,7 @@ VIEWS = ("overlay", "side-by-side", "map", "contours", *COMPARING_VIEWS)
 NORMALISATIONS = {
     "frame": "each frame's own extremes are black and white",
     "clip": "the clip's extremes are black and white",
-    "raw": "no saliency is black, the most of the clip is white",
+    "raw": "0 is black, the maximum of the clip is white",
 }
 COLORMAPS = ("inferno", "magma", "viridis", "cividis", "gray")
 """Colour maps that are offered: perceptually uniform, and readable for the colour-blind."""

@@ -748,7 +748,7 @@ function isSave({ key, ctrlKey, metaKey }) {
 }
 function help(meta, hands) {
   const rows = lines(meta, hands).map(([shown, what]) => h("tr", {}, h("th", { scope: "row" }, h("kbd", {}, shown)), h("td", {}, what)));
-  const more = "Drag on the timeline to choose a range, double-click to let it go; shift and wheel zoom in time, control and wheel in the picture.";
+  const more = "Drag on the timeline to choose a range, double-click to clear it; shift + wheel zooms in time, control + wheel in the picture.";
   const table = h("table", {}, h("caption", {}, "Keys, while the viewer has the focus"), h("tbody", {}, ...rows));
   return h("div", { class: "tinyhd-help", role: "region", "aria-label": "Keys", hidden: true }, table, h("p", {}, more), button("Close (Escape)", hands.close, "close"));
 }
@@ -763,7 +763,7 @@ function toolbar(meta, hands) {
     return made;
   });
   const source = choice("map", "Which map is shown", meta.sources, (value) => hands.change({ source: value }));
-  const other = choice("against", "Which map wipe and difference hold it against", meta.sources, (value) => hands.change({ other: value }));
+  const other = choice("against", "The second map, for wipe and difference", meta.sources, (value) => hands.change({ other: value }));
   other.root.hidden = isAlone;
   const tools = [
     tool("region", "Draw a region (r)", hands.region),
@@ -788,7 +788,7 @@ function toolbar(meta, hands) {
   return { root, sync };
 }
 function transport(meta, hands) {
-  const speed = choice("speed", "Times the video's own speed", meta.speeds.map(String), (value) => hands.change({ speed: Number(value) }));
+  const speed = choice("speed", "Speed, relative to the video's own", meta.speeds.map(String), (value) => hands.change({ speed: Number(value) }));
   const play = tool("play", "Play (space)", hands.play);
   const loop = tool("loop", "Begin again at the end (l)", hands.loop);
   const most = String(meta.frames - 1);
@@ -821,14 +821,14 @@ function transport(meta, hands) {
 // src/drawer.ts
 function drawer(meta, change2, files) {
   const alpha = fraction("opacity", "Opacity of what is most salient ([ and ])", 1, (value) => change2({ alpha: value }));
-  const floor = fraction("floor", "Below this part of white nothing is laid over", 0.95, (value) => change2({ floor: value }));
-  const scale = choice("scale", "What is black and white", Object.keys(meta.scales), (value) => change2({ normalise: value }));
+  const floor = fraction("floor", "Hide the overlay below this level (1 is white)", 0.95, (value) => change2({ floor: value }));
+  const scale = choice("scale", "Which values are black and white", Object.keys(meta.scales), (value) => change2({ normalise: value }));
   const colours = choice("colours", "Colour map", meta.colormaps, (value) => change2({ colormap: value }));
   const points = toggle("gaze points", "Ring every place where somebody looked", (on) => change2({ points: on }));
   const whole2 = String(meta.duration);
   const trail = choice(
     "trail",
-    "How long a gaze's way stays, in seconds",
+    "Length of the scanpaths, in seconds",
     ["0", "0.5", "1", "2", whole2],
     (value) => change2({ trail: Number(value), points: true })
   );
@@ -2593,7 +2593,7 @@ var RegionPanel = class {
     const select = button("Select, to move it or its corners (shift and arrows too)", () => outliner.select(isSelected ? -1 : n), colour, "select");
     select.setAttribute("aria-pressed", String(isSelected));
     const moving = labelled(moves, h("span", {}, "moves"));
-    moving.title = "Key frames: place it at some frames, and it goes straight between them";
+    moving.title = "Key frames: place the region at some frames; it moves in straight lines between them";
     return h("li", {}, select, name, moving, ...keys2, tool("×", `Drop ${region.name}`, () => outliner.drop(n)));
   }
   async compute() {
@@ -2624,7 +2624,7 @@ var RegionPanel = class {
     const rows = found.map((each) => summary(each, times));
     const percent = (value) => Number.isFinite(value) ? `${(100 * value).toFixed(1)} %` : "";
     const people = rows.some(({ looked }) => Number.isFinite(looked));
-    const heads = ["region", "map", "area", "attention", "times its area", "most", ...people ? ["looked there", "first, median"] : []];
+    const heads = ["region", "map", "area", "attention", "attention / area", "peak", ...people ? ["looked there", "median first look"] : []];
     const all = this.meta.observers.length;
     const lines2 = rows.map((row) => {
       const peak = row.peakFrame < 0 ? "" : button(`Go to frame ${row.peakFrame}`, () => this.asked.go(row.peakFrame), `${percent(row.peak)} at ${row.peakFrame}`);
@@ -2935,7 +2935,7 @@ var SELDOM = 80;
 var TOGETHER = 1e3;
 var REST = 1e3;
 var APART = 0.15;
-var SILENT = "the kernel does not answer: it is busy, or gone; what has come goes on playing";
+var SILENT = "the kernel does not answer (busy, or shut down); what is loaded still plays";
 var SETTLED = 300;
 var EXPORT = "writing the video";
 var Viewer = class {

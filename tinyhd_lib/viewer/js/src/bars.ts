@@ -14,7 +14,7 @@ export function toolbar(meta: Meta, hands: Hands): Panel {
     return made;
   });
   const source = choice("map", "Which map is shown", meta.sources, (value) => hands.change({ source: value }));
-  const other = choice("against", "Which map wipe and difference hold it against", meta.sources, (value) => hands.change({ other: value }));
+  const other = choice("against", "The second map, for wipe and difference", meta.sources, (value) => hands.change({ other: value }));
   other.root.hidden = isAlone;
   const tools = [
     tool("region", "Draw a region (r)", hands.region),
@@ -40,7 +40,7 @@ export function toolbar(meta: Meta, hands: Hands): Panel {
 }
 
 export function transport(meta: Meta, hands: Hands): Panel & { jump: HTMLInputElement } {
-  const speed = choice("speed", "Times the video's own speed", meta.speeds.map(String), (value) => hands.change({ speed: Number(value) }));
+  const speed = choice("speed", "Speed, relative to the video's own", meta.speeds.map(String), (value) => hands.change({ speed: Number(value) }));
   const play = tool("play", "Play (space)", hands.play);
   const loop = tool("loop", "Begin again at the end (l)", hands.loop);
   const most = String(meta.frames - 1);

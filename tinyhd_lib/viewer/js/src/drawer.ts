@@ -12,12 +12,12 @@ export type SavedFile = [word: string, title: string, made: () => void];
 
 export function drawer(meta: Meta, change: (change: Partial<Settings>) => void, files: SavedFile[]): Panel {
   const alpha = fraction("opacity", "Opacity of what is most salient ([ and ])", 1, (value) => change({ alpha: value }));
-  const floor = fraction("floor", "Below this part of white nothing is laid over", 0.95, (value) => change({ floor: value }));
-  const scale = choice("scale", "What is black and white", Object.keys(meta.scales), (value) => change({ normalise: value }));
+  const floor = fraction("floor", "Hide the overlay below this level (1 is white)", 0.95, (value) => change({ floor: value }));
+  const scale = choice("scale", "Which values are black and white", Object.keys(meta.scales), (value) => change({ normalise: value }));
   const colours = choice("colours", "Colour map", meta.colormaps, (value) => change({ colormap: value }));
   const points = toggle("gaze points", "Ring every place where somebody looked", (on) => change({ points: on }));
   const whole = String(meta.duration);
-  const trail = choice("trail", "How long a gaze's way stays, in seconds", ["0", "0.5", "1", "2", whole], (value) =>
+  const trail = choice("trail", "Length of the scanpaths, in seconds", ["0", "0.5", "1", "2", whole], (value) =>
     change({ trail: Number(value), points: true }),
   );
   trail.select.options[4].text = "all";

@@ -58,7 +58,7 @@ export function isSave({ key, ctrlKey, metaKey }: Pick<KeyboardEvent, "key" | "c
 
 export function help(meta: Meta, hands: Hands): HTMLElement {
   const rows = lines(meta, hands).map(([shown, what]) => h("tr", {}, h("th", { scope: "row" }, h("kbd", {}, shown)), h("td", {}, what)));
-  const more = "Drag on the timeline to choose a range, double-click to let it go; shift and wheel zoom in time, control and wheel in the picture.";
+  const more = "Drag on the timeline to choose a range, double-click to clear it; shift + wheel zooms in time, control + wheel in the picture.";
   const table = h("table", {}, h("caption", {}, "Keys, while the viewer has the focus"), h("tbody", {}, ...rows));
   return h("div", { class: "tinyhd-help", role: "region", "aria-label": "Keys", hidden: true }, table, h("p", {}, more), button("Close (Escape)", hands.close, "close"));
 }

@@ -59,7 +59,7 @@ export class RegionPanel {
     const select = button("Select, to move it or its corners (shift and arrows too)", () => outliner.select(isSelected ? -1 : n), colour, "select");
     select.setAttribute("aria-pressed", String(isSelected));
     const moving = labelled(moves, h("span", {}, "moves"));
-    moving.title = "Key frames: place it at some frames, and it goes straight between them";
+    moving.title = "Key frames: place the region at some frames; it moves in straight lines between them";
     return h("li", {}, select, name, moving, ...keys, tool("×", `Drop ${region.name}`, () => outliner.drop(n)));
   }
 
@@ -92,7 +92,7 @@ export class RegionPanel {
     const rows = found.map((each) => summary(each, times));
     const percent = (value: number) => (Number.isFinite(value) ? `${(100 * value).toFixed(1)} %` : "");
     const people = rows.some(({ looked }) => Number.isFinite(looked));
-    const heads = ["region", "map", "area", "attention", "times its area", "most", ...(people ? ["looked there", "first, median"] : [])];
+    const heads = ["region", "map", "area", "attention", "attention / area", "peak", ...(people ? ["looked there", "median first look"] : [])];
     const all = this.meta.observers.length;
     const lines = rows.map((row) => {
       const peak = row.peakFrame < 0 ? "" : button(`Go to frame ${row.peakFrame}`, () => this.asked.go(row.peakFrame), `${percent(row.peak)} at ${row.peakFrame}`);

@@ -26,7 +26,7 @@ const SELDOM = 80; // milliseconds between two updates of the caption and the ti
 const TOGETHER = 1000; // milliseconds between two synchronisations of a group during playback
 const REST = 1000; // milliseconds after the reader's last action, after which background work goes on
 const APART = 0.15; // seconds that players of a group may be apart
-const SILENT = "the kernel does not answer: it is busy, or gone; what has come goes on playing";
+const SILENT = "the kernel does not answer (busy, or shut down); what is loaded still plays";
 const SETTLED = 300; // milliseconds that a notebook may take for its layout after full screen
 const EXPORT = "writing the video"; // what the kernel calls its export, which can be cancelled
 
