@@ -391,7 +391,7 @@ def _short_film(folder: Path) -> None:
         (_not_finite, "3.npz: holds NaN or infinite values"),
         (_negative, "3.npz: has negative values; of a log density, save its exp"),
         (_coloured, "3.png: a colour picture"),
-        (_two_films, "a second video of maps beside"),
+        (_two_films, "a second source of maps beside"),
         (_not_a_map, "3.npz: a map is (height, width) numbers, got (2, 4, 4)"),
         (_short_film, "19 maps, but the video has 20 frames"),
     ],
@@ -586,6 +586,26 @@ def test_maps_of_a_video_in_a_subfolder_may_lie_side_by_side(gaze: Dataset, maps
         folder.with_suffix(".npy").touch()
         with pytest.raises(BadInput, match=rf"{stored}\.npy"):
             find_maps(tmp_path, video, None, optional=False)
+
+
+@pytest.mark.parametrize("second", ["clip.npy", "clip.mp4"])
+def test_a_second_source_of_maps_is_refused(second: str, gaze: Dataset, maps: Path, tmp_path: Path) -> None:
+    video = replace(gaze.videos[0], name="clip")
+    shutil.copytree(maps / gaze.videos[0].name, tmp_path / "clip")
+    (tmp_path / "clip_000.npy").touch()  # of another video
+    assert len(find_maps(tmp_path, video, None, optional=False).files) == len(video.names)
+    (tmp_path / second).touch()
+    with pytest.raises(BadInput, match=f"{second}: a second source of maps beside clip; keep one of them"):
+        find_maps(tmp_path, video, None, optional=False)
+
+
+def test_a_folder_of_files_that_are_no_maps_says_what_it_holds(gaze: Dataset, tmp_path: Path) -> None:
+    video = gaze.videos[0]
+    (tmp_path / video.name).mkdir()
+    for number in range(3):
+        (tmp_path / video.name / f"{number}.webp").touch()
+    with pytest.raises(BadInput, match=r"holds no map \(found: 3 \.webp\); maps are \.bmp, \.jpeg, "):
+        find_maps(tmp_path, video, None, optional=False)
 
 
 def test_maps_of_every_fifth_frame_are_enough_where_no_others_are_scored(

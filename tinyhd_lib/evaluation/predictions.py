@@ -70,32 +70,40 @@ def find_maps(root: Path, video: Video, first: int | None, *, optional: bool) ->
     """
     place, name = (root / video.name).parent, Path(video.name).name
     names = [name, str(int(name))] if name.isdecimal() else [name]
-    folder = next((place / each for each in names if (place / each).is_dir()), place / name)
-    if folder.is_dir():
-        folder = folder / "maps" if (folder / "maps").is_dir() else folder
-        return Maps(_files(sorted(folder.iterdir()), video, first))
-    beside = sorted(place.iterdir()) if place.is_dir() else []
-    found = [path for path in beside if path.stem in names and path.suffix.lower() in VIDEO_SUFFIXES | _ARRAYS]
-    flat = [path for path in beside if path.stem.rpartition("_")[0] in names]
+    beside = sorted(path.name for path in place.iterdir()) if place.is_dir() else []
+    near = [place / each for each in beside if each.startswith(tuple(names))]
+    found = [path for path in near if path.name in names and path.is_dir()]
+    found += [path for path in near if path.stem in names and path.suffix.lower() in VIDEO_SUFFIXES | _ARRAYS]
+    flat = [path for path in near if path.stem.rpartition("_")[0] in names]
     if flat and not found:
         return Maps(_files(flat, video, first, f"{flat[0].stem.rpartition('_')[0]}_"))
     if len(found) > 1:
-        raise BadInput(f"{found[1]}: a second video of maps beside {found[0].name}; keep one of them")
+        raise BadInput(f"{found[1]}: a second source of maps beside {found[0].name}; keep one of them")
     if not found and optional:
         return Maps({})
     if not found:
-        kinds = Counter(path.suffix or "folders" for path in beside).most_common(2)
-        seen = ", ".join(f"{count} {kind}" for kind, count in kinds) or "nothing"
-        near = get_close_matches(folder.name, [path.name for path in beside], 1)
-        such = f"{seen}, such as {near[0]}" if near else seen
-        raise BadInput(
-            f"{folder}: not there, nor {folder.name}.mp4 or .npy; the folder holds {such} (`generate` makes all)"
-        )
+        like = ", such as ".join([_seen(beside), *get_close_matches(name, beside, 1, cutoff=0.4)])
+        told = f"not there, nor {name}.mp4 or .npy; the folder holds {like} (`generate` makes all)"
+        raise BadInput(f"{place / name}: {told}")
+    if found[0].is_dir():
+        folder = found[0] / "maps" if (found[0] / "maps").is_dir() else found[0]
+        inside = sorted(folder.iterdir())
+        maps = _files(inside, video, first)
+        if not maps and not optional:
+            seen = _seen([path.name for path in inside])
+            raise BadInput(f"{folder}: holds no map (found: {seen}); maps are {', '.join(sorted(MAP_SUFFIXES))}")
+        return Maps(maps)
     is_array = found[0].suffix.lower() in _ARRAYS
     count = len(_read_array(found[0])) if is_array else count_frames_in(found[0])
     if count != len(video.names):
         raise BadInput(f"{found[0]}: {count} maps, but the video has {len(video.names)} frames: they cannot be paired")
     return Maps({}, found[0])
+
+
+def _seen(names: Sequence[str]) -> str:
+    """Return what a folder mostly holds, in a few words."""
+    kinds = Counter(Path(each).suffix or "folders" for each in names).most_common(2)
+    return ", ".join(f"{count} {kind}" for kind, count in kinds) or "nothing"
 
 
 def _files(paths: Iterable[Path], video: Video, first: int | None, prefix: str = "") -> dict[int, Path]:
