@@ -20,7 +20,7 @@ from tinyhd_lib.errors import BadInput, refusing
 from tinyhd_lib.evaluation.options import EvaluateOptions
 from tinyhd_lib.evaluation.page import as_html
 from tinyhd_lib.evaluation.plan import Pair, Plan, make_plan
-from tinyhd_lib.evaluation.summary import Summary, summarise
+from tinyhd_lib.evaluation.summary import Summary, summarise, units
 from tinyhd_lib.evaluation.tasks import PREDICTION, PREDICTORS, run_task
 from tinyhd_lib.files import alone_in, remove_partials, write_atomically, write_json
 from tinyhd_lib.records import RECORD_NAME, RunRecord, check_same, read_record
@@ -141,6 +141,7 @@ def _data_facts(plan: Plan, frames: pd.DataFrame, dataset: Dataset) -> dict[str,
     unknown = {pair.video.name: len(pair.video.names) - len(pair.known) for pair in plan.pairs}
     return {
         "videos": int(scored["video"].nunique()),
+        "units": int(units(scored["video"], dataset.kind.name).nunique()),
         "frames": len(scored),
         "centre_bias": plan.centre,
         "frames_looked_at_zeros": float(frames["at_zeros"].mean()),

@@ -153,9 +153,7 @@ def summarise(frames: pd.DataFrame, settings: dict[str, Any]) -> Summary:
     groups = frames.groupby(["predictor", "video"], observed=True)
     videos = groups[names].mean()
     videos.insert(0, "frames", groups.size())
-    return Summary(
-        settings | {"units": frames["unit"].nunique()}, figures, videos.reset_index().astype({"predictor": str})
-    )
+    return Summary(settings, figures, videos.reset_index().astype({"predictor": str}))
 
 
 def over_intervals(figures: pd.DataFrame, intervals: pd.DataFrame) -> str:
