@@ -75,8 +75,8 @@ def find_dhf1k(root: Path) -> Iterator[Video | Skipped]:
             yield Skipped(path, f"DHF1K's videos are numbered to {DHF1K_SPLITS[-1].numbers[-1]}", split, name)
         else:
             place = maps.get(number, base / "annotation" / name / "maps")
-            last = max(int(each.stem) for each in images_in(path)) if path == place else count  # some may lack a map
-            names = tuple(f"{frame:04d}" for frame in range(1, last + 1))
+            numbers = [int(each.stem) for each in images_in(path) if each.stem.isdecimal()] if path == place else []
+            names = tuple(f"{frame:04d}" for frame in range(1, max(numbers, default=count) + 1))  # some may lack a map
             yield Video(name, split, path, names, _folder(place), _folder(place.with_name("fixation")))
 
 
