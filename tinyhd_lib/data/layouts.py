@@ -87,7 +87,7 @@ def dhf1k_split(number: int) -> str:
 
 def _dhf1k_videos(base: Path) -> list[tuple[int, Path]]:
     """Return the numbers and files of the videos, or folders of frames for numbers without a file."""
-    paths = [path for place in _DHF1K_VIDEOS for path in _videos_in(base / place)]
+    paths = [path for place in _DHF1K_VIDEOS for path in videos_in(base / place)]
     files = [(int(path.stem), path) for path in paths if path.stem.isdecimal()]
     frames = _numbered(base, _DHF1K_TRUTHS, "images")
     frames |= {number: folder for number, folder in _numbered(base, _DHF1K_VIDEOS).items() if holds_images(folder)}
@@ -113,6 +113,11 @@ def find_shots(root: Path) -> Iterator[Video | Skipped]:
                 yield Video(folder.name, split, images, names, _folder(folder / "maps"), _folder(folder / "fixation"))
 
 
+def movie_of(kind: str, name: str) -> str:
+    """Return the movie clip that a video is a shot of, for Hollywood-2; else, or if its name tells none, the name."""
+    return name.rpartition("_")[0] or name if kind == "hollywood2" else name
+
+
 def find_kinetics(root: Path) -> Iterator[Video | Skipped]:
     """Yield the videos of Kinetics-400: splits train, val, train_256 and the like, with or without class folders."""
     for folder in _listed(root):
@@ -122,11 +127,11 @@ def find_kinetics(root: Path) -> Iterator[Video | Skipped]:
 
 def find_gaze(root: Path) -> Iterator[Video | Skipped]:
     """Yield videos with gaze points in an .npz of the same name beside them; every folder is a split."""
-    folders = [root, *(folder for folder in _listed(root) if folder.is_dir() and _videos_in(folder))]
+    folders = [root, *(folder for folder in _listed(root) if folder.is_dir() and videos_in(folder))]
     for points in (points for folder in folders for points in sorted(folder.glob("*.npz"))):
         folder, name = points.parent, points.stem
         split = "all" if folder == root else folder.name
-        sources = [path for path in _videos_in(folder) if path.stem == name]
+        sources = [path for path in videos_in(folder) if path.stem == name]
         if len(sources) != 1:
             yield Skipped(points, f"{len(sources)} videos of its name are beside it, one is needed", split, name)
             continue
@@ -170,7 +175,7 @@ def _part_of_avimos(path: Path) -> str:
 
 def find_folder(folder: Path, split: str = "all") -> Iterator[Video | Skipped]:
     """Yield the videos of any folder, named by their path relative to it."""
-    paths = [path for below in (folder, *sorted(filter(Path.is_dir, folder.rglob("*")))) for path in _videos_in(below)]
+    paths = [path for below in (folder, *sorted(filter(Path.is_dir, folder.rglob("*")))) for path in videos_in(below)]
     for path, count in count_frames(folder, paths).items():
         name = path.relative_to(folder).with_suffix("").as_posix()
         if isinstance(count, str):  # the reason why it has none
@@ -179,7 +184,7 @@ def find_folder(folder: Path, split: str = "all") -> Iterator[Video | Skipped]:
             yield Video(name, split, path, tuple(map(str, range(count))))
 
 
-def _videos_in(folder: Path) -> list[Path]:
+def videos_in(folder: Path) -> list[Path]:
     """Return the files that are named like videos; names that begin with a dot belong to the system."""
     # A broken link counts as a video, too: one that cannot be opened.
     return [path for path in _listed(folder) if is_video(path) and not path.is_dir()]

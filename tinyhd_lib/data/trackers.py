@@ -11,8 +11,9 @@ import numpy as np
 import pandas as pd
 
 from tinyhd_lib.data.gaze import Gaze, gaze_file
+from tinyhd_lib.data.layouts import videos_in
 from tinyhd_lib.data.options import GazeImport
-from tinyhd_lib.data.video import is_video, probe, read_frames
+from tinyhd_lib.data.video import probe, read_frames
 from tinyhd_lib.errors import BadInput, refusing
 from tinyhd_lib.files import sha256, write_atomically
 
@@ -39,7 +40,7 @@ def import_gaze(export: GazeImport) -> Gaze:
     video = export.out / export.video.name
     if not export.files:
         raise BadInput("name the files that the eye tracker exported: tinyhd data import FILE ...")
-    for twin in (each for each in export.out.glob("*") if each.stem == video.stem and is_video(each)):
+    for twin in (each for each in videos_in(export.out) if each.stem == video.stem):
         if twin.name != video.name or sha256(twin) != sha256(export.video):
             raise BadInput(f"{twin}: another video of that name is there; rename one, or give another `out`")
     shown = [(frame.time, frame.image.shape) for frame in read_frames(export.video, strict=True)]

@@ -69,9 +69,9 @@ def find_maps(root: Path, video: Video, first: int | None, *, optional: bool) ->
         BadInput: required maps are missing, a file belongs to no frame, or two files belong to the same frame.
     """
     place, name = (root / video.name).parent, Path(video.name).name
-    names = [name, str(int(name))] if name.isdecimal() else [name]
+    names = (name, str(int(name))) if name.isdecimal() else (name,)
     beside = sorted(path.name for path in place.iterdir()) if place.is_dir() else []
-    near = [place / each for each in beside if each.startswith(tuple(names))]
+    near = [place / each for each in beside if each.startswith(names)]
     found = [path for path in near if path.name in names and path.is_dir()]
     found += [path for path in near if path.stem in names and path.suffix.lower() in VIDEO_SUFFIXES | _ARRAYS]
     flat = [path for path in near if path.stem.rpartition("_")[0] in names]

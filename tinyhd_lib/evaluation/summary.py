@@ -4,7 +4,7 @@ Frames of one video resemble each other, so confidence intervals over frames are
 """
 
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -12,6 +12,7 @@ import numpy.typing as npt
 import pandas as pd
 from scipy import stats
 
+from tinyhd_lib.data.layouts import movie_of
 from tinyhd_lib.evaluation.options import PROTOCOLS
 from tinyhd_lib.evaluation.scores import EMD, MATCHED, OF_DENSITIES, Metric, metrics_in
 
@@ -170,7 +171,7 @@ def json_numbers(**numbers: float) -> dict[str, float | str | None]:
 
 def units(videos: pd.Series, data: str) -> "pd.Series[str]":
     """Return each video's sampling unit: the video itself; for Hollywood-2, whose videos are shots, its movie clip."""
-    return videos.str.replace("_[^_]*$", "", regex=True) if data == "hollywood2" else videos.astype(str)
+    return videos.astype(str).map(partial(movie_of, data))
 
 
 def totals(scores: npt.ArrayLike, videos: npt.ArrayLike) -> tuple[np.ndarray, np.ndarray]:

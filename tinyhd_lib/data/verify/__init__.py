@@ -13,7 +13,7 @@ from itertools import chain, pairwise
 
 from tinyhd_lib.data.datasets import Dataset
 from tinyhd_lib.data.entries import Skipped, Video
-from tinyhd_lib.data.layouts import DHF1K_SPLITS, PUBLISHED_SPLITS, PublishedSplit, dhf1k_split
+from tinyhd_lib.data.layouts import DHF1K_SPLITS, PUBLISHED_SPLITS, PublishedSplit, dhf1k_split, movie_of
 from tinyhd_lib.data.verify.findings import CHECKS, Finding, Report, SplitCounts, VideoCheck, gaps, last_number, spoken
 from tinyhd_lib.data.verify.videos import check_video
 from tinyhd_lib.data.video import is_video
@@ -99,7 +99,7 @@ def _check_repeated(dataset: Dataset, checked: Sequence[VideoCheck]) -> Iterator
     names: dict[str, Video] = {}
     told: set[tuple[str, str]] = set()
     for video, result in zip(dataset.videos, checked, strict=True):
-        movie = _movie_of(dataset, video.name)
+        movie = movie_of(dataset.kind.name, video.name)
         twin = contents.setdefault(result.content, video) if result.content else video
         namesake = names.setdefault(movie, video)
         if twin is not video:
@@ -149,7 +149,7 @@ def _check_shots(dataset: Dataset) -> Iterator[Finding]:
     for each in _known(dataset):
         number = last_number(each.name)
         if number is not None:
-            movies[each.split, _movie_of(dataset, each.name)][number] = each
+            movies[each.split, movie_of(dataset.kind.name, each.name)][number] = each
     for shots in movies.values():
         for one, other in pairwise(shots[number] for number in sorted(shots)):
             if isinstance(one, Video) and isinstance(other, Video):
@@ -178,8 +178,3 @@ _OF_KIND: dict[str, tuple[Callable[[Dataset], Iterator[Finding]], ...]] = {
 def _known(dataset: Dataset) -> tuple[Video | Skipped, ...]:
     """Return every video that exists, usable or not."""
     return (*dataset.videos, *dataset.skipped)
-
-
-def _movie_of(dataset: Dataset, name: str) -> str:
-    """Return the movie of a video, which for Hollywood-2 is a shot of it; else the video itself."""
-    return name.rpartition("_")[0] if dataset.kind.name == "hollywood2" else name
