@@ -19,6 +19,7 @@ from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 
 from tinyhd_lib import MODEL_SPECS, build_model
+from tinyhd_lib.models.decoders import DecoderBlock
 from tinyhd_lib.runtime import gpu
 from tinyhd_lib.runtime import gpu_kernels as kernels
 from tinyhd_lib.runtime.fused.planner import make_plan
@@ -67,8 +68,10 @@ def launches_of(model: str, precision: str) -> list[Any]:
         learning = torch.nn.Sequential(
             torch.nn.Conv3d(48, 48, 3, padding=1, groups=48, bias=False), torch.nn.BatchNorm3d(48), torch.nn.ReLU6()
         )
-        layers.accelerate(learning)
-        learning(torch.randn(1, 48, 2, 48, 64, dtype=kind, requires_grad=True)).sum().backward()
+        block = DecoderBlock(48, 48, (3, 1, 1))
+        layers.accelerate(torch.nn.Sequential(learning, block))
+        with torch.autocast("cpu", kind, enabled=kind != torch.float32):
+            block(learning(torch.randn(1, 48, 2, 48, 64, dtype=kind, requires_grad=True))).sum().backward()
     return list(found.values())
 
 

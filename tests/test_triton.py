@@ -16,7 +16,7 @@ from test_teachers import wake
 from torch import Tensor
 
 from tinyhd_lib import MODEL_SPECS, BadInput, metrics, open_runtime
-from tinyhd_lib.models.decoders import enlarge
+from tinyhd_lib.models.decoders import DecoderBlock, enlarge
 from tinyhd_lib.runtime.fused.plan import ENLARGE, EXPAND, Step
 from tinyhd_lib.runtime.fused.planner import make_plan
 
@@ -217,22 +217,20 @@ def test_depthwise_gradients_are_torchs(kernel: tuple, stride: tuple, padding: t
     torch.manual_seed(frames)
     x, weight = (torch.randn(size, dtype=torch.float64) for size in ((2, 3, frames, 7, 10), (3, 1, *kernel)))
     inputs = tuple(each.float().requires_grad_() for each in (x, weight))
-    found = gradients_of(layers.DepthwiseFunction.apply(*inputs, stride, padding), inputs)
+    found = gradients_of(layers.DepthwiseFunction.apply(*inputs, (stride, padding)), inputs)
     exact = x.requires_grad_(), weight.requires_grad_()
     expected = gradients_of(F.conv3d(*exact, None, stride, padding, groups=3), exact)
     for ours, theirs in zip(found, expected, strict=True):
         torch.testing.assert_close(ours.double(), theirs, rtol=0, atol=2e-5)
 
 
-@interpreted
-@pytest.mark.parametrize("clip6", [True, False])
-@pytest.mark.parametrize("size", [(2, 5, 4, 19, 31), (1, 3, 1, 2, 3)])
-def test_batch_norm_gradients_are_torchs(size: tuple[int, ...], clip6: bool) -> None:
+def check_learning(model: torch.nn.Module, size: tuple[int, ...]) -> None:
+    """Compare an accelerated model with torch in double precision: outputs, gradients, running statistics."""
     torch.manual_seed(size[0])
-    norm = torch.nn.BatchNorm3d(size[1]).double()
-    torch.nn.init.uniform_(norm.weight, 0.5, 3)
-    torch.nn.init.uniform_(norm.bias, -1, 1)
-    model = torch.nn.Sequential(norm, *[torch.nn.ReLU6()] * clip6)
+    for layer in model.double().modules():
+        if isinstance(layer, torch.nn.BatchNorm3d):
+            torch.nn.init.uniform_(layer.weight, 0.5, 3)
+            torch.nn.init.uniform_(layer.bias, -1, 1)
     x = (3 + 2 * torch.randn(size, dtype=torch.float64)).requires_grad_()
     fast = copy.deepcopy(model).float()
     layers.accelerate(fast)
@@ -244,6 +242,28 @@ def test_batch_norm_gradients_are_torchs(size: tuple[int, ...], clip6: bool) -> 
     for name, value in model.state_dict().items():
         torch.testing.assert_close(fast.state_dict()[name].double(), value.double(), rtol=1e-6, atol=1e-6)
     torch.testing.assert_close(fast.eval()(mine).double(), model.eval()(x), rtol=0, atol=1e-5)
+
+
+@interpreted
+@pytest.mark.parametrize("clip6", [True, False])
+@pytest.mark.parametrize("size", [(2, 5, 4, 19, 31), (1, 3, 1, 2, 3)])
+def test_batch_norm_gradients_are_torchs(size: tuple[int, ...], clip6: bool) -> None:
+    check_learning(torch.nn.Sequential(torch.nn.BatchNorm3d(size[1]), *[torch.nn.ReLU6()] * clip6), size)
+
+
+@interpreted
+@pytest.mark.parametrize(
+    ("time", "size"),
+    [
+        ((1, 1, 0), (1, 2, 2, 4, 5)),
+        pytest.param((3, 1, 1), (2, 2, 3, 4, 5), marks=pytest.mark.slow),
+        pytest.param((3, 2, 1), (2, 2, 3, 4, 5), marks=pytest.mark.slow),
+        pytest.param((3, 1, 1), (1, 2, 2, 33, 40), marks=pytest.mark.slow),
+    ],
+    ids=["framewise", "blending", "halving", "more pixels than a tile"],
+)
+def test_an_inverted_residual_learns_as_in_torch(time: tuple[int, int, int], size: tuple[int, ...]) -> None:
+    check_learning(DecoderBlock(2, 3, time), size)
 
 
 @interpreted

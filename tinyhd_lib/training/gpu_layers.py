@@ -1,9 +1,10 @@
-"""Depthwise convolutions and batch norms that train fast on a GPU.
+"""Inverted residuals, depthwise convolutions and batch norms that train fast on a GPU.
 
 torch computes each channel of a batch norm in one block of threads, so with few channels most of a GPU is idle. Here
-many blocks compute partial sums.
+many blocks compute partial sums, and those of a hidden layer are computed by the convolution that writes it.
 """
 
+from functools import reduce
 from itertools import pairwise
 from typing import Any
 
@@ -21,16 +22,21 @@ _PIXELS = 1024
 _PROGRAMS = 4096
 """Programs that sum a weight's gradient, at most."""
 
+Settings = tuple[tuple[int, ...], tuple[int, ...]]
+"""Stride and padding of a convolution."""
+
 
 def accelerate(model: nn.Module) -> None:
-    """Let a model's depthwise convolutions, and its batch norms with the ReLU6 after them, use these kernels.
+    """Let a model's inverted residuals, and its other depthwise convolutions and batch norms, use these kernels.
 
-    Names and values of its parameters stay, and in evaluation mode its batch norms compute as before. If Triton cannot
-    compile, its error is raised before anything is changed.
+    A ReLU6 after a batch norm becomes part of it. Names and values of the model's parameters stay, and in evaluation
+    mode it computes as before. If Triton cannot compile, its error is raised before anything is changed.
     """
     both = torch.zeros(1, 1, 3, 3, 3, device=next(model.parameters()).device, requires_grad=True)
-    DepthwiseFunction.apply(both, both, (1, 1, 1), (1, 1, 1)).sum().backward()
+    DepthwiseFunction.apply(both, both, ((1, 1, 1), (1, 1, 1))).sum().backward()
     for sequence in [each for each in model.modules() if isinstance(each, nn.Sequential)]:
+        if len(sequence) == 4 and all(isinstance(each, nn.Sequential) for each in [*sequence][:2]):
+            sequence.__class__ = _InvertedResidual
         for place, (layer, following) in enumerate(pairwise([*sequence, None]), start=1):
             if isinstance(layer, nn.Conv3d) and layer.groups == layer.in_channels > 1:
                 layer.__class__ = _Depthwise
@@ -44,33 +50,17 @@ class DepthwiseFunction(torch.autograd.Function):
     """A depthwise convolution of x (N, C, T, H, W) with float32 weight (C, 1, k, 3, 3); H and W are treated alike."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, weight: Tensor, stride: tuple[int, ...], padding: tuple[int, ...]) -> Tensor:
-        x, taps = x.contiguous(), weight.contiguous()
-        sizes = [
-            (size + 2 * pad - kernel) // step + 1
-            for size, pad, kernel, step in zip(x.shape[2:], padding, weight.shape[2:], stride, strict=True)
-        ]
-        out = x.new_empty((*x.shape[:2], *sizes))
-        ctx.save_for_backward(x, taps)
-        ctx.sizes = *x.shape[1:], *sizes, weight.shape[2], *stride[:2], *padding[:2]
-        tile, grid = _tiles(out)
-        kernels.convolve_kernel[grid](x, taps, out, ctx.sizes, P_TILE=tile)
-        return out
+    def forward(ctx: Any, x: Tensor, weight: Tensor, settings: Settings) -> Tensor:
+        x, ctx.settings = x.contiguous(), settings
+        ctx.save_for_backward(x, weight)
+        return _convolved(x, weight, settings)[0]
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, None, None]:
-        x, taps = ctx.saved_tensors
-        gradient, of_input = gradient.contiguous(), torch.empty_like(x)
-        tile, grid = _tiles(of_input)
-        kernels.input_gradient_kernel[grid](gradient, taps, of_input, ctx.sizes, P_TILE=tile)
-        (channels, _, kernel), frames = taps.shape[:3], len(x) * gradient.shape[2]
-        share = triton.cdiv(frames, max(1, _PROGRAMS // (3 * kernel * channels)))
-        parts = torch.empty((triton.cdiv(frames, share), *taps.shape), device=x.device)
-        tile, _ = _tiles(gradient)
-        programs = 3 * kernel, channels, len(parts)
-        kernels.weight_gradient_kernel[programs](x, gradient, parts, ctx.sizes, frames, share, P_TILE=tile)
-        return of_input, parts.sum(0), None, None
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, None]:
+        x, weight = ctx.saved_tensors
+        of_input, of_weight, _ = _convolution_gradients(x, weight, gradient.contiguous(), ctx.settings)
+        return of_input, of_weight, None
 
 
 class BatchNormFunction(torch.autograd.Function):
@@ -80,37 +70,57 @@ class BatchNormFunction(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, layer: "_BatchNorm") -> Tensor:
-        x = x.contiguous()
-        channels, size, grid, parts = _planes(x)
-        kernels.statistics_kernel[grid](x, parts, size, P_TILE=_PIXELS)
-        running, folded = (layer.running_mean, layer.running_var), tuple(torch.empty((4, channels), device=x.device))
-        numbers = len(x), grid[1], size, layer.eps, float(layer.momentum or 0)
-        kernels.fold_kernel[channels,](parts, (weight, bias), running, folded, numbers, P_TILE=_PIXELS)
-        out = torch.empty_like(x)
-        kernels.normalise_kernel[grid](x, *folded[:2], out, channels, size, CLIP=layer.clip6, P_TILE=_PIXELS)
-        ctx.save_for_backward(x, *folded)
-        ctx.clip6 = layer.clip6
-        layer.get_buffer("num_batches_tracked").add_(1)
-        return out
+    def forward(ctx: Any, x: Tensor, layer: "_BatchNorm", *_weights: Tensor) -> Tensor:
+        x, ctx.clip6 = x.contiguous(), layer.clip6
+        norm = _folded(x, _statistics(x), layer)
+        ctx.save_for_backward(x, norm)
+        return _normalised(x, norm, clip6=layer.clip6)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
-        x, *folded = ctx.saved_tensors
+        x, norm = ctx.saved_tensors
         gradient = gradient.contiguous()
-        channels, size, grid, parts = _planes(x)
-        flags = {"CLIP": ctx.clip6, "P_TILE": _PIXELS}
-        kernels.gradient_sums_kernel[grid](x, gradient, tuple(folded), parts, channels, size, **flags)
-        sums = parts.sum((0, 2))  # (C, 2)
-        out, means = torch.empty_like(x), sums / (len(x) * size)
-        kernels.norm_gradient_kernel[grid](x, gradient, tuple(folded), means, out, channels, size, **flags)
-        return out, sums[:, 1], sums[:, 0], None
+        sums = _norm_sums(x, gradient, norm, clip6=ctx.clip6)
+        return _norm_gradient(x, gradient, norm, sums, clip6=ctx.clip6), None, sums[:, 1], sums[:, 0]
+
+
+class HiddenFunction(torch.autograd.Function):
+    """What an inverted residual has between its two products: batch norm, depthwise convolution, batch norm.
+
+    Each norm is followed by ReLU6. The convolution normalises its input x (N, C, T, H, W) as it reads it, so x is never
+    stored in normalised form, and it computes the statistics of what it writes.
+
+    Args:
+        x: the first product.
+        layers: the three; their weights follow in their order.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, layers: "_Hidden", *_weights: Tensor) -> Tensor:
+        first, convolution, second = layers
+        x, ctx.settings = x.contiguous(), (convolution.stride, convolution.padding)
+        norm = _folded(x, _statistics(x), first)
+        made, parts = _convolved(x, convolution.weight, ctx.settings, norm)
+        later = _folded(made, parts, second)
+        ctx.save_for_backward(x, norm, convolution.weight, made, later)
+        return _normalised(made, later, clip6=True)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        x, norm, taps, made, later = ctx.saved_tensors
+        gradient = gradient.contiguous()
+        later_sums = _norm_sums(made, gradient, later, clip6=True)
+        gradient = _norm_gradient(made, gradient, later, later_sums, clip6=True)
+        of_input, of_taps, sums = _convolution_gradients(x, taps, gradient, ctx.settings, norm)
+        of_input = _norm_gradient(x, of_input, norm, sums, clip6=True)
+        return of_input, None, sums[:, 1], sums[:, 0], of_taps, later_sums[:, 1], later_sums[:, 0]
 
 
 class _Depthwise(nn.Conv3d):
     def forward(self, x: Tensor) -> Tensor:
-        return DepthwiseFunction.apply(x, self.weight, self.stride, self.padding)
+        return DepthwiseFunction.apply(x, self.weight, (self.stride, self.padding))
 
 
 class _BatchNorm(nn.BatchNorm3d):
@@ -119,22 +129,114 @@ class _BatchNorm(nn.BatchNorm3d):
     def forward(self, x: Tensor) -> Tensor:
         if not self.training:
             return relu6(super().forward(x)) if self.clip6 else super().forward(x)
-        return BatchNormFunction.apply(x, self.weight, self.bias, self)
+        return BatchNormFunction.apply(x, self, self.weight, self.bias)
 
 
 class _ClippedBatchNorm(_BatchNorm):
     clip6 = True
 
 
-def _tiles(planes: Tensor) -> tuple[int, tuple[int]]:
+class _InvertedResidual(nn.Sequential):
+    def forward(self, x: Tensor) -> Tensor:
+        parts: list[Any] = [*self.children()]
+        if not self.training:
+            return reduce(lambda x, part: part(x), parts, x)
+        (expand, first, _), (convolution, second, _), project, last = parts
+        weights = first.weight, first.bias, convolution.weight, second.weight, second.bias
+        return last(project(HiddenFunction.apply(expand(x), (first, convolution, second), *weights)))
+
+
+_Hidden = tuple[_BatchNorm, nn.Conv3d, _BatchNorm]
+
+
+def _convolved(
+    x: Tensor, weight: Tensor, settings: Settings, norm: Tensor | None = None
+) -> tuple[Tensor, Tensor | None]:
+    """Return a depthwise convolution, and the statistics of its tiles if x is normalised by ``norm`` first."""
+    padded = zip(x.shape[2:], weight.shape[2:], *settings, strict=True)
+    out = x.new_empty(*x.shape[:2], *((size + 2 * pad - kernel) // step + 1 for size, kernel, step, pad in padded))
+    parts = None if norm is None else _parts(out)
+    tile, grid = _tiles(out)
+    sizes = _sizes(x, weight, out, settings)
+    kernels.convolve_kernel[grid](x, weight.contiguous(), out, norm, parts, sizes, P_TILE=tile)
+    return out, parts
+
+
+def _convolution_gradients(
+    x: Tensor, weight: Tensor, gradient: Tensor, settings: Settings, norm: Tensor | None = None
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Return the gradients of x and weight; with ``norm``, x's is before the ReLU6, and its sums (C, 2) follow."""
+    weight, out = weight.contiguous(), torch.empty_like(x)
+    (channels, _, kernel), frames = weight.shape[:3], len(x) * gradient.shape[2]
+    sizes, parts = _sizes(x, weight, gradient, settings), _parts(x)
+    tile, grid = _tiles(x)
+    kernels.input_gradient_kernel[grid](gradient, weight, out, x, norm, parts, sizes, P_TILE=tile)
+    share = triton.cdiv(frames, max(1, _PROGRAMS // (3 * kernel * channels)))
+    rows = torch.empty((triton.cdiv(frames, share), *weight.shape), device=x.device)
+    tile, _ = _tiles(gradient)
+    programs = 3 * kernel, channels, len(rows)
+    kernels.weight_gradient_kernel[programs](x, gradient, rows, norm, sizes, frames, share, P_TILE=tile)
+    return out, rows.sum(0), parts.sum((0, 2))
+
+
+def _statistics(x: Tensor) -> Tensor:
+    """Return the mean, and the sum of squared deviations, of every tile."""
+    parts, (tile, grid) = _parts(x), _tiles(x)
+    kernels.statistics_kernel[grid](x, parts, x.shape[2], x[0, 0, 0].numel(), P_TILE=tile)
+    return parts
+
+
+def _folded(x: Tensor, parts: Tensor | None, layer: nn.BatchNorm3d) -> Tensor:
+    """Return scale, shift, mean and deviation (4, C) of a batch norm of x; update its running statistics."""
+    norm = torch.empty((4, x.shape[1]), device=x.device)
+    numbers = len(x), x.shape[2], x[0, 0, 0].numel(), _tiles(x)[0], layer.eps, float(layer.momentum or 0)
+    running = layer.running_mean, layer.running_var
+    kernels.fold_kernel[x.shape[1],](parts, (layer.weight, layer.bias), running, norm, numbers, P_TILE=_PIXELS)
+    layer.get_buffer("num_batches_tracked").add_(1)
+    return norm
+
+
+def _normalised(x: Tensor, norm: Tensor, *, clip6: bool) -> Tensor:
+    out, (tile, grid) = torch.empty_like(x), _tiles(x)
+    kernels.normalise_kernel[grid](x, norm, out, *_plane(x), CLIP=clip6, P_TILE=tile)
+    return out
+
+
+def _norm_sums(x: Tensor, gradient: Tensor, norm: Tensor, *, clip6: bool) -> Tensor:
+    """Return the sums (C, 2) of the gradient, and of gradient times normalised input."""
+    parts, (tile, grid) = _parts(x), _tiles(x)
+    kernels.gradient_sums_kernel[grid](x, gradient, norm, parts, *_plane(x), CLIP=clip6, P_TILE=tile)
+    return parts.sum((0, 2))
+
+
+def _norm_gradient(x: Tensor, gradient: Tensor, norm: Tensor, sums: Tensor, *, clip6: bool) -> Tensor:
+    """Return the gradient of a batch norm's input."""
+    out, (tile, grid) = torch.empty_like(x), _tiles(x)
+    means = sums / (x.numel() // x.shape[1])
+    kernels.norm_gradient_kernel[grid](x, gradient, norm, means, out, *_plane(x), CLIP=clip6, P_TILE=tile)
+    return out
+
+
+def _sizes(x: Tensor, weight: Tensor, out: Tensor, settings: Settings) -> tuple[int, ...]:
+    """Return the sizes that the kernels of a convolution need."""
+    stride, padding = settings
+    return *x.shape[1:], *out.shape[2:], weight.shape[2], *stride[:2], *padding[:2]
+
+
+def _plane(x: Tensor) -> tuple[int, int, int]:
+    """Return the number of channels, of frames, and of pixels in a frame."""
+    return x.shape[1], x.shape[2], x.shape[3] * x.shape[4]
+
+
+def _tiles(x: Tensor) -> tuple[int, tuple[int]]:
     """Return the pixels of a tile, and the grid of programs, along its first axis: others are limited to 65,535."""
-    n, channels, frames, height, width = planes.shape
-    tile = min(_PIXELS, triton.next_power_of_2(height * width))
-    return tile, (triton.cdiv(height * width, tile) * frames * n * channels,)
+    n, (channels, frames, size) = len(x), _plane(x)
+    tile = min(_PIXELS, triton.next_power_of_2(size))
+    return tile, (triton.cdiv(size, tile) * frames * n * channels,)
 
 
-def _planes(x: Tensor) -> tuple[int, int, tuple[int, int], Tensor]:
-    """Return channels, pixels of a plane, the grid over all planes' tiles, and an empty (N, C, tiles, 2) for sums."""
-    channels, size = x.shape[1], x[0, 0].numel()
-    tiles = triton.cdiv(size, _PIXELS)
-    return channels, size, (len(x) * channels, tiles), torch.empty((len(x), channels, tiles, 2), device=x.device)
+def _parts(x: Tensor) -> Tensor:
+    """Return room (N, C, tiles, 2) for two sums of every tile."""
+    (programs,) = _tiles(x)[1]
+    n, channels = x.shape[:2]
+    return torch.empty((n, channels, programs // (n * channels), 2), device=x.device)
