@@ -1,6 +1,6 @@
 """Forward passes: every runtime in every precision, compared with eager torch in float32 at the same batch size.
 
-Both are measured in the same run. Clips and maps are arrays in main memory, so on a GPU transfers are included.
+Both are measured in the same run. Clips lie where the model runs; maps end in main memory, and the time includes that.
 """
 
 import sys
@@ -18,6 +18,7 @@ from tqdm import tqdm
 from benchmarks.models import Subject, find_subject
 from benchmarks.report import Benchmark, Report, Row
 from benchmarks.turns import in_a_fresh_process, paired, take_turns
+from tinyhd_lib.data.transforms import Map, clip_of
 from tinyhd_lib.errors import BadInput
 from tinyhd_lib.models.spec import CLIP_FRAMES, INPUT_SIZE
 from tinyhd_lib.records import peak_memory
@@ -108,8 +109,7 @@ def _open_all(subject: Subject, cases: Iterable[Case]) -> tuple[dict[Case, Runti
 
 
 def _measure_batch(subject: Subject, runtimes: dict[Case, Runtime], batch: int, repeats: int) -> list[Row]:
-    clips = np.random.default_rng(0).standard_normal((batch, 3, CLIP_FRAMES, *INPUT_SIZE), np.float32)
-    times = paired(take_turns([partial(runtime, clips) for runtime in runtimes.values()], repeats))
+    times = paired(take_turns([partial(each, clips_for(each, batch)) for each in runtimes.values()], repeats))
     frames = batch * (CLIP_FRAMES if subject.spec.multi else 1)  # frames of video per pass
     return [
         subject.facts()
@@ -122,9 +122,16 @@ def _measure_batch(subject: Subject, runtimes: dict[Case, Runtime], batch: int, 
     ]
 
 
+def clips_for(runtime: Runtime, batch: int) -> list[Map]:
+    """Return clips of random pixels, prepared by a runtime; successive ones share all frames but one."""
+    images = np.random.default_rng(0).integers(0, 256, (batch + CLIP_FRAMES - 1, *INPUT_SIZE, 3), np.uint8)
+    frames = clip_of([runtime.prepare(image) for image in images])
+    return [frames[:, first:][:, :CLIP_FRAMES] for first in range(batch)]
+
+
 def _peak_of_a_batch(subject: Subject, case: Case, batch: int) -> Row:
     runtime = subject.open(*case)
-    runtime(np.zeros((batch, 3, CLIP_FRAMES, *INPUT_SIZE), np.float32))
+    runtime(clips_for(runtime, batch))
     torch = sys.modules.get("torch")  # not imported just for this, which would cost memory
     on_gpu = torch.cuda.max_memory_allocated() // 2**20 if torch and torch.cuda.is_initialized() else None
     return {"peak_mib": peak_memory(), "peak_gpu_mib": on_gpu}

@@ -1,6 +1,7 @@
 """Grey levels, map files and overlays."""
 
 import io
+from functools import partial
 
 import cv2
 import numpy as np
@@ -59,14 +60,14 @@ def test_a_flat_map_is_black() -> None:
 
 @pytest.mark.parametrize("maps", MAP_SUFFIXES)
 def test_a_map_file_gives_its_grey_levels_back(maps: str) -> None:
-    bounds = own_bounds(RAMP)
-    content, grey = encode_map(maps, RAMP, (72, 96), bounds)
-    assert grey.dtype == np.uint8
-    np.testing.assert_array_equal(read_grey(maps, content, (72, 96), bounds), grey)
+    grey = partial(to_grey, bounds=(0.1, 0.8))
+    content, levels = encode_map(maps, RAMP, (72, 96), grey)
+    assert levels.dtype == np.uint8
+    np.testing.assert_array_equal(read_grey(maps, content, (72, 96), grey), levels)
 
 
 def test_16_bit_files_have_more_than_256_levels() -> None:
-    content, _ = encode_map("png16", RAMP, (192, 256), own_bounds(RAMP))
+    content, _ = encode_map("png16", RAMP, (192, 256))
     image = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED)
     assert image.dtype == np.uint16
     assert len(np.unique(image)) > 1000

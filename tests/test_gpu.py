@@ -10,6 +10,7 @@ from test_teachers import wake
 
 from tinyhd_lib import MODEL_SPECS, build_teacher, open_runtime, train
 from tinyhd_lib.data.synthetic import synthesise_once
+from tinyhd_lib.data.transforms import preprocess, to_grey
 from tinyhd_lib.prediction.inference import predict
 from tinyhd_lib.training.gpu_layers import accelerate
 from tinyhd_lib.training.recipe import Recipe
@@ -33,6 +34,17 @@ def test_every_model_gives_the_cpus_maps(model: torch.nn.Module, device: str) ->
     expected = open_runtime(model, "cpu")(clips)
     assert expected.std() > 5e-3
     np.testing.assert_allclose(open_runtime(model, device)(clips), expected, rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("device", ["cuda", "triton"])
+def test_frames_and_grey_levels_are_made_there(device: str) -> None:
+    runtime, rng = open_runtime("workbench-s-r4", device), np.random.default_rng(0)
+    image, saliency = rng.integers(0, 256, (360, 640, 3), np.uint8), rng.random((192, 256), np.float32)
+    prepared = runtime.prepare(image)
+    assert prepared.is_cuda
+    np.testing.assert_allclose(prepared.cpu(), preprocess(image), rtol=0, atol=1e-5)
+    levels = runtime.to_grey(saliency, (720, 1280)).astype(int)
+    assert np.abs(levels - to_grey(saliency, (720, 1280))).max() <= 1
 
 
 @pytest.mark.parametrize("precision", ["bfloat16", "float16"])

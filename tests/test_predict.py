@@ -18,9 +18,10 @@ from tinyhd_lib.data.transforms import looks
 from tinyhd_lib.data.video import Frame, read_frames
 from tinyhd_lib.models.spec import Sampling
 from tinyhd_lib.prediction.inference import Asked, _batches, frames_of, saliency_maps
+from tinyhd_lib.runtime import Runtime
 
 
-class NamedFrames:
+class NamedFrames(Runtime):
     """A runtime whose map of a frame shows the frame's number, which it reads from the clip."""
 
     name = "named frames"

@@ -2,17 +2,24 @@
 
 import logging
 from importlib.util import find_spec
+from itertools import islice
 from pathlib import Path
 from pickle import UnpicklingError
+from types import SimpleNamespace
+from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 import torch
-from conftest import random_model
+from conftest import ROOT, random_model
 
 from tinyhd_lib import MODEL_SPECS, BadInput, open_runtime
+from tinyhd_lib.data.transforms import preprocess, to_grey
+from tinyhd_lib.data.video import read_frames
 from tinyhd_lib.models import decoders
 from tinyhd_lib.models.source import model_source
+from tinyhd_lib.prediction.inference import saliency_maps
 from tinyhd_lib.runtime import base, eager
 from tinyhd_lib.runtime.base import Unusable, conversion_key
 from tinyhd_lib.runtime.eager import TorchRuntime
@@ -58,7 +65,8 @@ def test_a_model_keeps_its_layout_on_every_device(monkeypatch: pytest.MonkeyPatc
     moved = []
     monkeypatch.setattr(torch.nn.Module, "to", lambda module, *args, **options: moved.append((args, options)) or module)
     TorchRuntime(model_source(random_model(SMALL)), "cpu")
-    assert moved == [((torch.device("cpu"),), {})]
+    assert moved
+    assert all(each == ((torch.device("cpu"),), {}) for each in moved)
 
 
 def test_a_model_stays_the_callers_own() -> None:
@@ -66,6 +74,42 @@ def test_a_model_stays_the_callers_own() -> None:
     runtime = open_runtime(model, "cpu")
     assert model.training
     assert not runtime._model.training
+
+
+@pytest.fixture
+def beside(monkeypatch: pytest.MonkeyPatch) -> TorchRuntime:
+    """A runtime that prepares frames and makes grey levels where it runs, as on a CUDA device."""
+    monkeypatch.setattr(torch.Tensor, "pin_memory", lambda values: values)
+    runtime = TorchRuntime(model_source(random_model(SMALL)), "cpu")
+    monkeypatch.setattr(runtime, "_beside", SimpleNamespace(synchronize=lambda: None))
+    return runtime
+
+
+@pytest.mark.parametrize("size", [(360, 640), (192, 256), (1080, 1920), (101, 57), (2, 3)])
+def test_a_device_prepares_frames_as_the_cpu_does(beside: TorchRuntime, size: tuple[int, int]) -> None:
+    image = np.random.default_rng(0).integers(0, 256, (*size, 3), np.uint8)
+    prepared = beside.prepare(image[:, ::-1])
+    assert isinstance(prepared, torch.Tensor)
+    np.testing.assert_allclose(prepared, preprocess(image[:, ::-1]), rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("size", [(360, 640), (720, 1280), (101, 57), (3, 3), (2, 2)])
+@pytest.mark.parametrize("bounds", [None, (0.25, 0.6)])
+def test_a_device_makes_the_cpus_grey_levels(beside: TorchRuntime, size: tuple[int, int], bounds: Any) -> None:
+    noise = np.random.default_rng(0).random((192, 256), np.float32)
+    smooth = cv2.GaussianBlur(noise, (0, 0), 9)
+    for saliency in (noise, (smooth - smooth.min()) / np.ptp(smooth)):
+        levels, expected = beside.to_grey(saliency, size, bounds), to_grey(saliency, size, bounds)
+        assert levels.dtype == np.uint8
+        assert np.abs(levels.astype(int) - expected).max() <= 1
+    assert np.array_equal(beside.to_grey(noise, size, levels=np.uint16), to_grey(noise, size, levels=np.uint16))
+
+
+def test_a_video_that_a_device_prepares_has_the_same_maps(beside: TorchRuntime) -> None:
+    frames = list(islice(read_frames(ROOT / "example_data/pursuit.mp4"), 20))
+    exact = TorchRuntime(model_source(random_model(SMALL)), "cpu")
+    ours, expected = ([each for _, each in saliency_maps(frames, runtime)] for runtime in (beside, exact))
+    np.testing.assert_allclose(ours, expected, rtol=0, atol=1e-5)
 
 
 @pytest.mark.parametrize("device", ["cuda:99", "nonsense", "meta"])

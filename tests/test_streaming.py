@@ -23,12 +23,13 @@ from tinyhd_lib.live.stream import Arrival, Latency, LivePrediction, Statistics,
 from tinyhd_lib.models.spec import CLIP_FRAMES, Sampling
 from tinyhd_lib.overlap import Waiting
 from tinyhd_lib.prediction.inference import predict, saliency_maps
+from tinyhd_lib.runtime import Runtime
 
 M, S, M_8 = "d123m_rc4_rc1T", "d123s_rc4_rc1T", "d123_M_8out"
 SLACK = 1.0  # seconds that a busy machine may add to a bound that is meant to hold
 
 
-class Fake:
+class Fake(Runtime):
     """A runtime that takes a fixed time, and whose map of a frame is the frame's own grey level."""
 
     name, digest, precision, batch = "fake", "", "float32", 1
@@ -156,7 +157,7 @@ def test_what_s_drops_by_default_its_window_would_have_forgotten() -> None:
         """A runtime of five passes; 30 more frames arrive during each but the last."""
 
         def __call__(self, clips: np.ndarray) -> np.ndarray:
-            windows.append([number(clips[0, 0, position]) for position in range(CLIP_FRAMES)])
+            windows.append([number(clips[0][0, position]) for position in range(CLIP_FRAMES)])
             arrive(30) if len(windows) < 5 else arrivals.end()
             return super().__call__(clips)
 

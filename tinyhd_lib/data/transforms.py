@@ -7,13 +7,14 @@ Before the start of a video, its first frame is repeated. As published, the stri
 """
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
 from typing import Any, Generic, NamedTuple, TypeVar
 
 import cv2
 import numpy as np
 import numpy.typing as npt
+from array_api_compat import array_namespace
 
 from tinyhd_lib.models.spec import CLIP_FRAMES, INPUT_SIZE, MEAN, STD, ForeignSpec, ModelSpec
 
@@ -25,6 +26,9 @@ Map = npt.NDArray[Any]
 
 Bounds = tuple[float, float]
 """The saliency values that become black and white."""
+
+Grey = Callable[..., Image]
+"""Makes a map's grey levels, as `to_grey` does."""
 
 Frame = TypeVar("Frame")
 
@@ -54,6 +58,12 @@ def preprocess(image: Image) -> Map:
     planes -= _MEAN[:, np.newaxis, np.newaxis]
     planes /= _STD[:, np.newaxis, np.newaxis]
     return planes
+
+
+def clip_of(frames: Sequence[Map]) -> Map:
+    """Return a model's input (3, T, H, W) of T frames (3, H, W): arrays of NumPy, or tensors of torch."""
+    clip: Map = array_namespace(frames[0]).stack(frames, axis=1)
+    return clip
 
 
 class Window(NamedTuple, Generic[Frame]):

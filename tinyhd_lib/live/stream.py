@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Self
 
 import numpy as np
 
-from tinyhd_lib.data.transforms import Image, Map, preprocess, windows, windows_ending
+from tinyhd_lib.data.transforms import Image, Map, clip_of, windows, windows_ending
 from tinyhd_lib.data.video import Frame
 from tinyhd_lib.errors import BadInput, first_line
 from tinyhd_lib.models.spec import CLIP_FRAMES
@@ -135,7 +135,7 @@ def passes(
     def ready() -> Iterator[Map]:
         for arrival in arrivals:
             answered.append(arrival)
-            yield preprocess(arrival.frame.image)
+            yield runtime.prepare(arrival.frame.image)
 
     def due(fresh: range) -> bool:
         # Without ``every``, as soon as no frame waits, and at the latest before a frame would fall out of all windows.
@@ -143,7 +143,7 @@ def passes(
 
     for window in windows(ready(), every or CLIP_FRAMES) if holds else windows_ending(ready(), due):
         begun = time.monotonic()
-        (maps,) = runtime(np.stack(window.clip, axis=1)[np.newaxis])
+        (maps,) = runtime([clip_of(window.clip)])
         done = time.monotonic()
         owned = window.owned if multi else window.owned[-1:]
         yield [Computed(*answered.popleft(), maps[window.output(index, len(maps))], begun, done) for index in owned]

@@ -24,21 +24,30 @@ class FromClips(nn.Module):
         return self.model(clips).map.flatten(1, -3)
 
 
+class Preprocessing(nn.Module):
+    """What `data.transforms.preprocess` computes, in torch; see docs/model.md."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.mean = nn.Buffer(torch.tensor(MEAN).reshape(3, 1, 1))
+        self.deviation = nn.Buffer(torch.tensor(STD).reshape(3, 1, 1))
+
+    def forward(self, frames: Tensor) -> Tensor:
+        """Return the model's input (N, 3, 192, 256) for frames (N, H, W, 3), RGB of any size, floats from 0 to 255."""
+        small = F.interpolate(frames.permute(0, 3, 1, 2), INPUT_SIZE, mode="bilinear", align_corners=False)
+        return (small / 255 - self.mean) / self.deviation
+
+
 class FromFrames(nn.Module):
-    """The model with its preprocessing, as in `data.transforms.preprocess`; see docs/model.md."""
+    """The model with its preprocessing."""
 
     def __init__(self, model: TinyHD) -> None:
         super().__init__()
-        self.maps = FromClips(model)
-        self.register_buffer("mean", torch.tensor(MEAN).reshape(3, 1, 1, 1))
-        self.register_buffer("deviation", torch.tensor(STD).reshape(3, 1, 1, 1))
+        self.prepare, self.maps = Preprocessing(), FromClips(model)
 
     def forward(self, frames: Tensor) -> Tensor:
         """Return the fused maps (N, outputs, 192, 256) of frames (N, 16, H, W, 3), uint8 RGB of any size."""
-        images = frames.flatten(0, 1).permute(0, 3, 1, 2).float()
-        small = F.interpolate(images, INPUT_SIZE, mode="bilinear", align_corners=False)
-        clips = small.unflatten(0, (-1, CLIP_FRAMES)).transpose(1, 2) / 255
-        return self.maps((clips - self.mean) / self.deviation)
+        return self.maps(self.prepare(frames.flatten(0, 1).float()).unflatten(0, (-1, CLIP_FRAMES)).transpose(1, 2))
 
 
 class Input(NamedTuple):

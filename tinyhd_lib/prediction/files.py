@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from tinyhd_lib.data.transforms import Bounds, Image, Map, own_bounds, to_grey
+from tinyhd_lib.data.transforms import Grey, Image, Map, own_bounds
 from tinyhd_lib.data.video import Frame, VideoInfo, probe, source_files
 from tinyhd_lib.data.writer import VideoWriter
 from tinyhd_lib.engine import Client, run
@@ -75,7 +75,7 @@ def predict_files(job: Job, runtime: Runtime, weights: str) -> Generator[int, No
             return not (reuse and is_whole(job.map_path(index)))
 
         items = saliency_maps(frames, runtime, sampling, batch=job.batch, wanted=wanted)
-        for steps, _ in enumerate(_write_results(job, items, info), start=1):
+        for steps, _ in enumerate(_write_results(job, items, info, runtime.to_grey), start=1):
             yield steps
         record.finish(
             job.out,
@@ -132,10 +132,11 @@ def _maps_in(job: Job) -> list[Path]:
     return [path for path in files if (path.stem.isdecimal() if job.names is None else path.stem in job.names)]
 
 
-def _write_results(job: Job, items: Iterator[Seen], info: VideoInfo) -> Iterator[None]:
+def _write_results(job: Job, items: Iterator[Seen], info: VideoInfo, grey: Grey) -> Iterator[None]:
     """Write the maps and the overlay video; to normalise over the whole video, all raw maps are computed first."""
     if job.normalise != "clip":
-        yield from _write_items(job, items, info, (0.0, 1.0) if job.normalise == "none" else None)
+        bounds = (0.0, 1.0) if job.normalise == "none" else None
+        yield from _write_items(job, items, info, partial(grey, bounds=bounds))
         return
     with TemporaryFile(dir=job.out) as spool:
         for _, saliency in items:
@@ -145,35 +146,35 @@ def _write_results(job: Job, items: Iterator[Seen], info: VideoInfo) -> Iterator
         spool.flush()
         maps = np.memmap(spool, np.float32, mode="r").reshape(-1, *INPUT_SIZE)
         again = ((frame, maps[frame.index]) for frame in job.frames())
-        yield from _write_items(job, again, info, own_bounds(maps))
+        yield from _write_items(job, again, info, partial(grey, bounds=own_bounds(maps)))
 
 
-def _write_items(job: Job, items: Iterator[Seen], info: VideoInfo, bounds: Bounds | None) -> Iterator[None]:
-    """Write the maps and the overlay video; ``bounds`` None means each map's own."""
-    keep = partial(_keep_map, job, bounds)
+def _write_items(job: Job, items: Iterator[Seen], info: VideoInfo, grey: Grey) -> Iterator[None]:
+    """Write the maps and the overlay video."""
+    keep = partial(_keep_map, job, grey)
     with VideoWriter(job.overlay, info.rate, job.video, info.pixel_aspect) if job.overlay else nullcontext() as writer:
         # The maps of a forward pass come all at once: while they are written, the next one runs.
         waiting = max(2, min(64, 256 * 2**20 // info.frame_bytes))
         threads = threads_for_frames()
-        for frame, grey in parallel_map(keep, prefetch(items, waiting), threads, threads):
-            if writer is not None and grey is not None:
-                writer.write(draw(frame.image, grey, job.drawing), frame.time)
+        for frame, levels in parallel_map(keep, prefetch(items, waiting), threads, threads):
+            if writer is not None and levels is not None:
+                writer.write(draw(frame.image, levels, job.drawing), frame.time)
             yield
 
 
-def _keep_map(job: Job, bounds: Bounds | None, seen: Seen) -> tuple[Frame, Image | None]:
+def _keep_map(job: Job, grey: Grey, seen: Seen) -> tuple[Frame, Image | None]:
     """Write a frame's map, or read the existing one; return its grey levels too, if the overlay video needs them."""
     frame, saliency = seen
     size = frame.image.shape[:2]
     if job.maps == "none":
         assert saliency is not None
-        return frame, to_grey(saliency, size, bounds)
+        return frame, grey(saliency, size)
     path = job.map_path(frame.index)
     if saliency is None:
-        return frame, read_grey(job.maps, path.read_bytes(), size, bounds) if job.overlay else None
-    content, grey = encode_map(job.maps, saliency, size, bounds)
+        return frame, read_grey(job.maps, path.read_bytes(), size, grey) if job.overlay else None
+    content, levels = encode_map(job.maps, saliency, size, grey)
     write_atomically(path, content)
-    return frame, grey
+    return frame, levels
 
 
 class Predicted(NamedTuple):

@@ -7,7 +7,7 @@ import math
 import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import chain, islice, pairwise
 from operator import attrgetter
@@ -17,7 +17,7 @@ from typing import Any, Literal, NamedTuple, TypeVar
 import numpy as np
 
 from tinyhd_lib.data.images import PICTURE_SHAPES, to_image
-from tinyhd_lib.data.transforms import Map, Window, looks, preprocess
+from tinyhd_lib.data.transforms import Image, Map, Window, clip_of, looks, preprocess
 from tinyhd_lib.data.video import Frame, probe, read_frames
 from tinyhd_lib.errors import BadInput
 from tinyhd_lib.models.spec import CLIP_FRAMES, Sampling
@@ -132,16 +132,18 @@ class Asked:
         frame: of the video.
         wanted: the caller wants its map.
         needed: its map before smoothing is needed for the map of a wanted frame.
+        prepare: as of `Runtime`.
     """
 
     frame: Frame
     wanted: bool
     needed: bool
+    prepare: Callable[[Image], Map] = preprocess
 
     @cached_property
     def ready(self) -> Map:
-        """Return the frame preprocessed for a model; computed once, when the first window needs it."""
-        return preprocess(self.frame.image)
+        """Return the frame as a model's input; computed once, when the first window needs it."""
+        return self.prepare(self.frame.image)
 
 
 Planned = tuple[Window[Asked], bool]
@@ -177,8 +179,8 @@ def saliency_maps(
 
     def prepared() -> Iterator[Asked]:
         for index, each in enumerate(needs(frames, wanted, _MARGIN * REACH * sampling.smooth)):
-            asked[index] = each
-            yield each
+            asked[index] = replace(each, prepare=runtime.prepare)
+            yield asked[index]
 
     size = batch or max(1, min(runtime.batch, _WAITING_FRAMES // sampling.every))
     windows = looks(prepared(), runtime.spec, sampling.every)
@@ -213,7 +215,7 @@ def _batches(source: Iterator[Planned], size: int) -> Iterator[Batch]:
         looked = [window for window, is_needed in group if is_needed]
         seen = {number: each for window in looked for number, each in enumerate(window.clip, start=window.start)}
         ready = list(parallel_map(attrgetter("ready"), seen.values(), threads, 2 * threads))
-        frames = np.stack(ready, axis=1) if ready else np.empty(0)
+        frames = clip_of(ready) if ready else np.empty(0)
         places = {number: place for place, number in enumerate(seen)}
         yield group, [frames[:, places[window.start] :][:, :CLIP_FRAMES] for window in looked]
 

@@ -16,7 +16,7 @@ import numpy as np
 from tinyhd_lib.data.datasets import check_names, videos_below
 from tinyhd_lib.data.entries import Video
 from tinyhd_lib.data.images import encode_grey
-from tinyhd_lib.data.transforms import Bounds, Image, Map, to_grey
+from tinyhd_lib.data.transforms import Grey, Image, Map, to_grey
 from tinyhd_lib.data.video import Frame, holds_images, read_frames
 from tinyhd_lib.errors import BadInput
 from tinyhd_lib.files import appears_whole
@@ -135,34 +135,34 @@ def dataset_jobs(videos: Iterable[Video], out: Path, options: PredictOptions) ->
     return [Job(video.pictures, out / video.name, names=video.names, **vars(options)) for video in videos]
 
 
-def encode_map(maps: str, saliency: Map, size: tuple[int, ...], bounds: Bounds | None = None) -> tuple[bytes, Image]:
+def encode_map(maps: str, saliency: Map, size: tuple[int, ...], grey: Grey = to_grey) -> tuple[bytes, Image]:
     """Return the content of a map's file, and its 8-bit grey levels (H, W).
 
     Args:
         maps: a name of `MAP_SUFFIXES`.
         saliency: the raw map.
         size: (H, W) of the video.
-        bounds: the values shown as black and white, None for the map's own extremes.
+        grey: makes its grey levels, as `to_grey` does.
     """
     if maps == "npz":
         buffer = io.BytesIO()
         np.savez(buffer, saliency=saliency)
-        return buffer.getvalue(), to_grey(saliency, size, bounds)
-    levels = to_grey(saliency, size, bounds, np.uint16 if maps == "png16" else np.uint8)
+        return buffer.getvalue(), grey(saliency, size)
+    levels = grey(saliency, size, levels=np.uint16 if maps == "png16" else np.uint8)
     return encode_grey(levels), _as_8_bit(levels)
 
 
-def read_grey(maps: str, content: bytes, size: tuple[int, ...], bounds: Bounds | None = None) -> Image:
+def read_grey(maps: str, content: bytes, size: tuple[int, ...], grey: Grey = to_grey) -> Image:
     """Return the 8-bit grey levels (H, W) of a map's file, the same as when it was written.
 
     Args:
         maps: a name of `MAP_SUFFIXES`.
         content: of the file.
         size: (H, W) of the video.
-        bounds: the values shown as black and white, None for the map's own extremes.
+        grey: makes its grey levels, as `to_grey` does.
     """
     if maps == "npz":
-        return to_grey(np.load(io.BytesIO(content), allow_pickle=False)["saliency"], size, bounds)
+        return grey(np.load(io.BytesIO(content), allow_pickle=False)["saliency"], size)
     return _as_8_bit(cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED))
 
 

@@ -6,11 +6,12 @@ import logging
 from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from tinyhd_lib import models
-from tinyhd_lib.data.transforms import Map
+from tinyhd_lib.data.transforms import Bounds, Image, Map, preprocess, to_grey
 from tinyhd_lib.errors import BadInput, first_line
 from tinyhd_lib.files import digest_of
 from tinyhd_lib.models.source import ModelSource
@@ -66,9 +67,19 @@ class Runtime:
     def __call__(self, clips: Sequence[Map] | Map) -> Map:
         """Return the fused maps (N, outputs, 192, 256) of N clips (3, 16, 192, 256), both float32.
 
-        The clips may be overlapping views of one array.
+        The clips may be overlapping views of one array; it lies in main memory, or holds frames from `prepare`.
         """
         raise NotImplementedError
+
+    def prepare(self, image: Image) -> Map:
+        """Return a frame (H, W, 3) as the model's input (3, 192, 256), where the model runs; threads may share it."""
+        return preprocess(image)
+
+    def to_grey(
+        self, saliency: Map, size: tuple[int, ...], bounds: Bounds | None = None, levels: type[Any] = np.uint8
+    ) -> Image:
+        """Return what `to_grey` does; on a GPU, 8-bit levels may differ by one. Threads may share it."""
+        return to_grey(saliency, size, bounds, levels)
 
 
 def try_out(runtime: Runtime, *errors: type[Exception]) -> None:

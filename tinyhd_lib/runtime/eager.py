@@ -1,25 +1,87 @@
 """The forward pass in torch, on any device; and the check that another runtime gives the same maps, or nearly."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cache
+from typing import Any
 
 import numpy as np
 import torch
+import torch.nn.functional as F
+from torch import Tensor
 
-from tinyhd_lib.data.transforms import Map, preprocess, windows
+from tinyhd_lib.data.transforms import Bounds, Image, Map, clip_of, preprocess, stretched, windows
 from tinyhd_lib.data.video import read_frames
 from tinyhd_lib.errors import first_line
 from tinyhd_lib.files import shipped
 from tinyhd_lib.metrics import cc
+from tinyhd_lib.models.graph import Preprocessing
 from tinyhd_lib.models.source import ModelSource
 from tinyhd_lib.models.spec import CLIP_FRAMES, CLIP_SHAPE, PARITY_TOLERANCE
 from tinyhd_lib.runtime.base import LEAST_CC, Runtime, Unusable, try_out
 
+_BLUR = 0.0625, 0.25, 0.375, 0.25, 0.0625
+"""OpenCV's Gaussian of five taps."""
+
 _EXAMPLES = ("pursuit.mp4", "popout.mp4")
 
 
-class TorchRuntime(Runtime):
+class DeviceRuntime(Runtime):
+    """A runtime on a torch device; on a CUDA device, frames are prepared and grey levels made there, too.
+
+    Args:
+        source: the model.
+        name: see `Runtime`.
+        precision: see `Runtime`.
+        batch: see `Runtime`.
+        device: of torch.
+    """
+
+    def __init__(self, source: ModelSource, name: str, precision: str, batch: int, device: torch.device) -> None:
+        super().__init__(source, f"{name} {device}", precision, batch)
+        self._device = device
+        self._preprocessing = Preprocessing().to(device)
+        self._beside = torch.cuda.Stream(device) if device.type == "cuda" else None  # of the model's passes
+
+    def prepare(self, image: Image) -> Map:
+        """See `Runtime`."""
+        if self._beside is None:
+            return super().prepare(image)
+        frame = np.ascontiguousarray(image)
+        # In double precision, so that a place between two pixels is as exact as OpenCV's.
+        return self._computed(frame, lambda pixels: self._preprocessing(pixels[None].double())[0].float())
+
+    def to_grey(
+        self, saliency: Map, size: tuple[int, ...], bounds: Bounds | None = None, levels: type[Any] = np.uint8
+    ) -> Image:
+        """See `Runtime`."""
+        if self._beside is None or levels is not np.uint8 or min(size) <= len(_BLUR) // 2:
+            return super().to_grey(saliency, size, bounds, levels)
+        return self._computed(stretched(saliency, bounds), lambda small: enlarged(small, size)).cpu().numpy()
+
+    def _computed(self, values: Image, function: Callable[[Tensor], Tensor]) -> Any:
+        """Return a function's result for uint8 values, which is computed while the model's pass goes on."""
+        assert self._beside is not None
+        with torch.inference_mode(), torch.cuda.stream(self._beside):
+            result = function(torch.from_numpy(values).pin_memory().to(self._device, non_blocking=True))
+        self._beside.synchronize()
+        return result
+
+
+def enlarged(levels: Tensor, size: tuple[int, ...]) -> Tensor:
+    """Return grey levels (h, w), uint8, enlarged bicubically and blurred as in `tinyhd_lib.data.transforms.to_grey`.
+
+    They may differ by one level, since OpenCV enlarges with integers.
+    """
+    large = F.interpolate(levels.float()[None, None], size, mode="bicubic", align_corners=False).round().clamp(0, 255)
+    padded = F.pad(large, [len(_BLUR) // 2] * 4, mode="reflect")
+    taps = torch.tensor(_BLUR, device=levels.device)
+    rows = (padded.unfold(2, len(_BLUR), 1) * taps).sum(-1)
+    blurred = (rows.unfold(3, len(_BLUR), 1) * taps).sum(-1)
+    return (blurred[0, 0] + 0.5).to(torch.uint8)
+
+
+class TorchRuntime(DeviceRuntime):
     """Torch; see `Runtime`. TF32 is off, so that a GPU agrees with the CPU.
 
     Args:
@@ -33,8 +95,8 @@ class TorchRuntime(Runtime):
     """
 
     def __init__(self, source: ModelSource, device: str, precision: str = "float32") -> None:
-        self._device = find_device(device)
-        super().__init__(source, f"torch {self._device}", precision, 1 if self._device.type == "cpu" else 8)
+        place = find_device(device)
+        super().__init__(source, "torch", precision, 1 if place.type == "cpu" else 8, place)
         self._model = source.load().to(self._device)
         if self._device.type != "cpu":
             try_out(self, RuntimeError)  # a device may lack a layer, or kernels for an old card
@@ -49,7 +111,7 @@ class TorchRuntime(Runtime):
             torch.backends.cudnn.flags(enabled=True, benchmark=False, allow_tf32=False),
             torch.autocast(self._device.type, getattr(torch, self.precision) if low else None, enabled=low),
         ):
-            maps = self._model(torch.from_numpy(np.stack(list(clips))).to(self._device)).map
+            maps = self._model(torch.stack([torch.as_tensor(clip, device=self._device) for clip in clips])).map
             return np.asarray(maps.reshape(len(clips), self.spec.outputs, *maps.shape[-2:]).float().cpu())
 
 
@@ -108,4 +170,4 @@ def example_clips() -> tuple[Map, ...]:
         BadInput: the videos are missing.
     """
     videos = ((preprocess(each.image) for each in read_frames(shipped("example_data", name))) for name in _EXAMPLES)
-    return tuple(np.stack(window.clip, axis=1) for video in videos for window in windows(video, CLIP_FRAMES))
+    return tuple(clip_of(window.clip) for video in videos for window in windows(video, CLIP_FRAMES))

@@ -17,8 +17,8 @@ from tinyhd_lib.models.decoders import enlarge
 from tinyhd_lib.models.source import ModelSource
 from tinyhd_lib.models.spec import CLIP_SHAPE
 from tinyhd_lib.runtime import gpu_kernels as kernels
-from tinyhd_lib.runtime.base import Runtime, conversion_key, plan_of, try_out
-from tinyhd_lib.runtime.eager import TorchRuntime, check_exact, find_device
+from tinyhd_lib.runtime.base import conversion_key, plan_of, try_out
+from tinyhd_lib.runtime.eager import DeviceRuntime, TorchRuntime, check_exact, find_device
 from tinyhd_lib.runtime.fused.plan import CLIP, ENLARGE, EXPAND, PLANS, Plan, Step
 
 _BATCH = 16
@@ -136,7 +136,7 @@ def _precision(device: torch.device) -> str:
     return "tf32x3" if modern else "ieee"
 
 
-class TritonRuntime(Runtime):
+class TritonRuntime(DeviceRuntime):
     """Folded and fused; see `Runtime`.
 
     The kernels are compiled when they first run on a machine, and cached by Triton; batch sizes are powers of two, so
@@ -154,8 +154,7 @@ class TritonRuntime(Runtime):
     """
 
     def __init__(self, source: ModelSource, device: str = "triton", precision: str = "float32") -> None:
-        self._device = find_device(device)
-        super().__init__(source, f"triton {triton.__version__} {self._device}", precision, _BATCH)
+        super().__init__(source, f"triton {triton.__version__}", precision, _BATCH, find_device(device))
         self._alone = Lock()
         self._graphs: dict[int, _Graph] = {}
         code = sorted(each for part in ("gpu*.py", "fused/plan*.py") for each in Path(__file__).parent.glob(part))
@@ -185,8 +184,7 @@ class _Graph:
     """A pass over a batch of ``size`` clips, recorded once and replayed from then on."""
 
     def __init__(self, engine: Engine, size: int, device: torch.device) -> None:
-        self._filled = torch.zeros(size, *CLIP_SHAPE, pin_memory=True)
-        self._clips = self._filled.to(device)
+        self._clips = torch.zeros(size, *CLIP_SHAPE, device=device)
         self._graph = torch.cuda.CUDAGraph()
         with (
             torch.cuda.device(device),
@@ -201,8 +199,7 @@ class _Graph:
     def __call__(self, clips: Sequence[Map] | Map) -> Map:
         """Return the maps of at most ``size`` clips."""
         with torch.cuda.device(self._clips.device):
-            for clip, filled, there in zip(clips, self._filled, self._clips, strict=False):
-                np.copyto(filled.numpy(), clip)
-                there.copy_(filled, non_blocking=True)  # overlaps with filling in the next one
+            for clip, place in zip(clips, self._clips, strict=False):
+                place.copy_(torch.as_tensor(clip))
             self._graph.replay()
             return np.asarray(self._maps[: len(clips)].cpu())

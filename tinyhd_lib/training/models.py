@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from tinyhd_lib.data.clips import resized
-from tinyhd_lib.data.transforms import Image, Map, preprocess
+from tinyhd_lib.data.transforms import Image, Map, clip_of
 from tinyhd_lib.errors import BadInput
 from tinyhd_lib.files import digest_of, sha256
 from tinyhd_lib.models.checkpoints import load_published_teacher_state, read_state
@@ -126,7 +126,7 @@ class ForeignModel:
 
     def __call__(self, frames: Image) -> Answers:
         """Return its answer, (1, 1, H, W), for (16, h, w, 3) uint8 RGB."""
-        return {"map": self._runtime([np.stack([preprocess(frame) for frame in frames], axis=1)])}
+        return {"map": self._runtime([clip_of([self._runtime.prepare(frame) for frame in frames])])}
 
 
 def open_model(name: str, device: str = "cpu", *, size: tuple[int, int] = INPUT_SIZE) -> OpenModel:
