@@ -64,7 +64,7 @@ class DeviceRuntime(Runtime):
         assert self._beside is not None
         with torch.inference_mode(), torch.cuda.stream(self._beside):
             result = function(torch.from_numpy(values).pin_memory().to(self._device, non_blocking=True))
-        self._beside.synchronize()
+        self._beside.synchronize()  # other streams may use the result at once
         return result
 
 
