@@ -31,7 +31,8 @@ interpreted = pytest.mark.skipif(torch.cuda.is_available(), reason="this machine
 CLIP = 3, 16, 32, 64
 QUICK = "d123m_rc4_rc1T"
 OTHERS = ["d1_M", "d123s_rc4_rc1T", "rc8_M", "d123_allM_rc4"]
-SMALLEST = "d2_S"
+UNREDUCED = "d2_S"
+SMALLEST = "S-r8-D2"
 
 
 def engine_of(model: torch.nn.Module, kind: torch.dtype = torch.float32, tile: int = 2**17) -> Engine:
@@ -95,7 +96,7 @@ def test_a_whole_model_gives_torchs_maps() -> None:
 @interpreted
 @pytest.mark.parametrize(
     ("rows", "kinds"),
-    [(["S-r8-D2"], 10), pytest.param([QUICK, *OTHERS, SMALLEST], 21, marks=pytest.mark.slow)],
+    [([SMALLEST], 10), pytest.param([QUICK, *OTHERS, UNREDUCED], 21, marks=pytest.mark.slow)],
     ids=["of a small model", "there is"],
 )
 def test_every_kind_of_step_gives_torchs_maps(rows: list[str], kinds: int) -> None:
@@ -117,7 +118,7 @@ def test_no_model_has_another_kind_of_step() -> None:
         }
 
     found = {row: kinds(row) for row in MODEL_SPECS}
-    assert set().union(*found.values()) == set().union(*(found[row] for row in (QUICK, *OTHERS, SMALLEST)))
+    assert set().union(*found.values()) == set().union(*(found[row] for row in (QUICK, *OTHERS, UNREDUCED)))
 
 
 def _of_block(step: Step) -> tuple[Any, ...]:
@@ -215,11 +216,11 @@ def test_depthwise_gradients_are_torchs(kernel: tuple, stride: tuple, padding: t
     if frames + 2 * padding[0] < kernel[0]:
         frames = kernel[0]
     torch.manual_seed(frames)
-    x, weight = (torch.randn(size, dtype=torch.float64) for size in ((2, 3, frames, 7, 10), (3, 1, *kernel)))
+    x, weight = (torch.randn(size, dtype=torch.float64) for size in ((2, 2, frames, 7, 10), (2, 1, *kernel)))
     inputs = tuple(each.float().requires_grad_() for each in (x, weight))
     found = gradients_of(layers.DepthwiseFunction.apply(*inputs, (stride, padding)), inputs)
     exact = x.requires_grad_(), weight.requires_grad_()
-    expected = gradients_of(F.conv3d(*exact, None, stride, padding, groups=3), exact)
+    expected = gradients_of(F.conv3d(*exact, None, stride, padding, groups=2), exact)
     for ours, theirs in zip(found, expected, strict=True):
         torch.testing.assert_close(ours.double(), theirs, rtol=0, atol=2e-5)
 
@@ -256,9 +257,9 @@ def test_batch_norm_gradients_are_torchs(size: tuple[int, ...], clip6: bool) -> 
     ("time", "size"),
     [
         ((1, 1, 0), (1, 2, 2, 4, 5)),
-        pytest.param((3, 1, 1), (2, 2, 3, 4, 5), marks=pytest.mark.slow),
+        pytest.param((3, 1, 1), (2, 2, 2, 4, 5), marks=pytest.mark.slow),
         pytest.param((3, 2, 1), (2, 2, 3, 4, 5), marks=pytest.mark.slow),
-        pytest.param((3, 1, 1), (1, 2, 2, 33, 40), marks=pytest.mark.slow),
+        pytest.param((3, 1, 1), (1, 2, 1, 33, 40), marks=pytest.mark.slow),
     ],
     ids=["framewise", "blending", "halving", "more pixels than a tile"],
 )
@@ -275,7 +276,7 @@ def test_a_students_blocks_learn_the_same(part: str) -> None:
     layers.accelerate(fast)
     assert list(fast.state_dict()) == list(model.state_dict())
     channels = next(model.parameters()).shape[1]
-    x = torch.randn(1, channels, 3, 4, 6, generator=torch.Generator().manual_seed(2))
+    x = torch.randn(1, channels, 2, 4, 4, generator=torch.Generator().manual_seed(2))
     found, torchs, expected = (
         gradients_of(each(x.to(next(each.parameters()).dtype)), tuple(each.parameters()))
         for each in (fast, model, exact)
