@@ -113,7 +113,8 @@ class HiddenFunction(torch.autograd.Function):
         gradient = gradient.contiguous()
         later_sums = _norm_sums(made, gradient, later, clip6=True)
         gradient = _norm_gradient(made, gradient, later, later_sums, clip6=True)
-        of_input, of_taps, sums = _convolution_gradients(x, taps, gradient, ctx.settings, norm)
+        of_input, of_taps, parts = _convolution_gradients(x, taps, gradient, ctx.settings, norm)
+        sums = parts.sum((0, 2))
         of_input = _norm_gradient(x, of_input, norm, sums, clip6=True)
         return of_input, None, sums[:, 1], sums[:, 0], of_taps, later_sums[:, 1], later_sums[:, 0]
 
@@ -165,7 +166,7 @@ def _convolved(
 def _convolution_gradients(
     x: Tensor, weight: Tensor, gradient: Tensor, settings: Settings, norm: Tensor | None = None
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Return the gradients of x and weight; with ``norm``, x's is before the ReLU6, and its sums (C, 2) follow."""
+    """Return the gradients of x and weight; with ``norm``, x's is before the ReLU6, and the sums of its tiles follow."""
     weight, out = weight.contiguous(), torch.empty_like(x)
     (channels, _, kernel), frames = weight.shape[:3], len(x) * gradient.shape[2]
     sizes, parts = _sizes(x, weight, gradient, settings), _parts(x)
@@ -176,7 +177,7 @@ def _convolution_gradients(
     tile, _ = _tiles(gradient)
     programs = 3 * kernel, channels, len(rows)
     kernels.weight_gradient_kernel[programs](x, gradient, rows, norm, sizes, frames, share, P_TILE=tile)
-    return out, rows.sum(0), parts.sum((0, 2))
+    return out, rows.sum(0), parts
 
 
 def _statistics(x: Tensor) -> Tensor:
