@@ -166,7 +166,7 @@ def _convolved(
 def _convolution_gradients(
     x: Tensor, weight: Tensor, gradient: Tensor, settings: Settings, norm: Tensor | None = None
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Return the gradients of x and weight; with ``norm``, x's is before the ReLU6, and the sums of its tiles follow."""
+    """Return the gradients of x and weight; with ``norm``, x's is before the ReLU6, and its sums by tile follow."""
     weight, out = weight.contiguous(), torch.empty_like(x)
     (channels, _, kernel), frames = weight.shape[:3], len(x) * gradient.shape[2]
     sizes, parts = _sizes(x, weight, gradient, settings), _parts(x)
