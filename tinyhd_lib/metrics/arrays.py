@@ -7,13 +7,16 @@ from typing import Any, NamedTuple
 import numpy as np
 from array_api_compat import array_namespace, device
 
-from tinyhd_lib.metrics.ranks import BINS, PART, Array, Histogram, search
+from tinyhd_lib.metrics.ranks import Array, below, search
 
 _STEPS = 10
 """Borji's and the shuffled AUC use the thresholds 0, 0.1, ... 1 of the map scaled to 0..1."""
 
 _LARGE = 1e306
 """A larger range, times ten, could overflow float64."""
+
+_PART = 2**15
+"""Values per block that stay in a processor's cache: a quarter of a megabyte."""
 
 
 class Prepared:
@@ -28,6 +31,7 @@ class Prepared:
     def __init__(self, xp: Any, maps: Array) -> None:
         self.xp, self.maps = xp, maps
         self.rows = xp.reshape(maps, (-1, maps.shape[-2] * maps.shape[-1]))
+        self._ranked: tuple[Fixations, tuple[Array, Array, Array]] | None = None
 
     @cached_property
     def low(self) -> Array:
@@ -96,15 +100,25 @@ class Prepared:
 
     def below(self, values: Array) -> tuple[Array, Array]:
         """Return, for each of ``values`` (N, K), how many values of its row are less, and how many are not greater."""
-        if not isinstance(values, np.ndarray) or self.rows.shape[-1] < BINS:
+        if not isinstance(values, np.ndarray):
             return search(self.ascending, values), search(self.ascending, values, "right")
-        pairs = zip(self._histograms, values, strict=True)
-        less, most = np.stack([histogram.below(each) for histogram, each in pairs], axis=1)
+        less, most = np.stack([below(*pair) for pair in zip(self.rows, values, strict=True)], axis=1)
         return less, most
 
-    @cached_property
-    def _histograms(self) -> list[Histogram]:
-        return [Histogram(*row) for row in zip(self.rows, self.low, self.range, self.levels, strict=True)]
+    def ranks(self, chosen: "Fixations") -> tuple[Array, Array, Array]:
+        """Return how many values are below those `at` fixations, how many up to them, and how many reach each level.
+
+        The latest answer is kept, since several metrics ask for the same.
+
+        Returns:
+            (N, K), (N, K) and (N, 11): see `below` and `levels`.
+        """
+        if self._ranked is None or self._ranked[0] is not chosen:
+            values, _ = self.at(chosen)
+            less, most = self.below(self.xp.concat([values, self.levels], axis=-1))
+            parts = less[:, : chosen.most], most[:, : chosen.most], self.rows.shape[-1] - less[:, chosen.most :]
+            self._ranked = chosen, parts
+        return self._ranked[1]
 
     @cached_property
     def levels(self) -> Array:
@@ -163,7 +177,7 @@ def summed(xp: Any, term: Callable[..., Array], *maps: Array) -> Array:
         maps: of one size, (N, P) each.
     """
     count, pixels = maps[0].shape
-    step = max(2**10, PART // count) if str(device(maps[0])) == "cpu" else pixels
+    step = max(2**10, _PART // count) if str(device(maps[0])) == "cpu" else pixels
     parts = ([each[:, start : start + step] for each in maps] for start in range(0, pixels, step))
     return sum(xp.sum(term(*part), axis=-1) for part in parts)
 

@@ -68,8 +68,7 @@ def auc_borji(
         ValueError: see `tinyhd_lib.metrics`; or ``splits`` is less than 1.
     """
     frames = with_fixations(saliency, fixations)
-    below, _ = frames.saliency.below(frames.saliency.levels)
-    alarms = frames.saliency.rows.shape[-1] - below
+    *_, alarms = frames.saliency.ranks(frames.truths[0])
     return frames.answer(_auc_by_levels(frames, alarms, splits, seed, replace=True))
 
 
@@ -139,7 +138,7 @@ def _auc_by_values(saliency: Array | Prepared, fixations: Array | Fixations, are
     frames = with_fixations(saliency, fixations)
     maps, xp = frames.saliency, frames.saliency.xp
     values, count = maps.at(frames.truths[0])
-    less, most = (xp.astype(each, values.dtype) for each in maps.below(values))
+    less, most, _ = (xp.astype(each, values.dtype) for each in maps.ranks(frames.truths[0]))
     ranked = _Ranked(xp, values, count, less, most, maps.rows.shape[-1])
     areas = xp.where(maps.constant, 0.5, area(ranked))
     return frames.answer(xp.where((count > 0) & (count < ranked.pixels), areas, xp.nan))
