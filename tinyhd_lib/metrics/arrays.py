@@ -59,24 +59,19 @@ class Prepared:
         with np.errstate(over="ignore"):
             return self.xp.where(self.constant[:, None], 1.0, self.high - self.low)
 
-    @property
-    def level(self) -> Array:
-        """Return the mean of each row above its least value, in units of its range, (N, 1)."""
-        return self._levelled[0]
-
-    @property
-    def centred(self) -> Array:
-        """Return the rows less their means, in units of their ranges, so that squares do not overflow, (N, P)."""
-        return self._levelled[1]
-
     @cached_property
     def deviation(self) -> Array:
         """Return the standard deviation of each row in units of its range, (N, 1); 1 where it is constant."""
-        squares = self.xp.vecdot(self.centred, self.centred)[:, None]
+        _, centred = self.levelled
+        squares = self.xp.vecdot(centred, centred)[:, None]
         return self.xp.where(squares > 0, self.xp.sqrt(squares / max(self.rows.shape[-1] - 1, 1)), 1.0)
 
     @cached_property
-    def _levelled(self) -> tuple[Array, Array]:
+    def levelled(self) -> tuple[Array, Array]:
+        """Return each row's mean above its least value (N, 1), and the rows less their means (N, P).
+
+        Both are in units of the rows' ranges, so that squares do not overflow.
+        """
         above = self.rows - self.low
         above /= self.range
         level = self.xp.mean(above, axis=-1, keepdims=True)
