@@ -13,7 +13,7 @@ from tinyhd_lib.cli import main
 from tinyhd_lib.data.datasets import open_dataset
 from tinyhd_lib.data.gaze import read_gaze
 from tinyhd_lib.data.stills import clips_of_stills, gliding
-from tinyhd_lib.data.verify import check_set, check_videos
+from tinyhd_lib.data.verify import verify
 
 SIZE = (160, 120)
 SPOTS = np.array([(40, 30), (80, 60), (120, 90)])
@@ -54,8 +54,7 @@ def test_fixations_stay_on_what_was_looked_at(photographs: Path, tmp_path: Path)
 def test_they_are_a_data_set_without_faults(photographs: Path, tmp_path: Path) -> None:
     assert main(["data", "stills", str(photographs), str(tmp_path / "out")]) == 0
     dataset = open_dataset("gaze", tmp_path / "out")
-    report = check_set(dataset, check_videos(dataset), complete=False)
-    assert report.findings == ()
+    assert verify(dataset).findings == ()
 
 
 def test_the_seed_decides_how_the_view_moves(photographs: Path, tmp_path: Path) -> None:

@@ -17,10 +17,9 @@ from tinyhd_lib.data.datasets import Dataset, open_dataset
 from tinyhd_lib.data.gaze import FIELDS_OF_POINTS
 from tinyhd_lib.data.synthetic import mat, synthesise, write_avi
 from tinyhd_lib.data.synthetic.scenes import make_video
-from tinyhd_lib.data.verify import check_set, check_videos, verify
+from tinyhd_lib.data.verify import verify
 from tinyhd_lib.data.verify import videos as checks_of_videos
 from tinyhd_lib.data.verify.findings import CHECKS, Report
-from tinyhd_lib.data.verify.videos import check_video
 from tinyhd_lib.engine import connected
 
 SIZE, FRAMES, VIEWERS = (48, 64), 6, 4
@@ -471,15 +470,14 @@ def test_a_table_of_nothing(bases: Path) -> None:
 def test_other_processes_find_the_same(bases: Path, tmp_path: Path) -> None:
     dataset = planted(bases, "ucf", tmp_path / "ucf", garbled(f"{DIVING}/images/Diving-Side_001_002.png"))
     with connected(2) as client:
-        assert check_set(dataset, check_videos(dataset, client)) == verify(dataset)
+        assert verify(dataset, client) == verify(dataset)
 
 
-def test_videos_are_checked_one_by_one_in_their_order(bases: Path) -> None:
+def test_progress_is_shown_video_by_video(bases: Path, capsys: pytest.CaptureFixture[str]) -> None:
     dataset = open_dataset("hollywood2", bases / "hollywood2")
-    checks = check_videos(dataset)
-    first = [next(checks), next(checks)]
-    assert first == [check_video(video) for video in dataset.videos[:2]]
-    assert check_set(dataset, [*first, *checks]).findings == ()
+    assert verify(dataset).findings == ()
+    count = len(dataset.videos)
+    assert f"{count}/{count}" in capsys.readouterr().err
 
 
 def test_an_error_of_ours_is_no_finding(bases: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -271,12 +271,11 @@ def verify(
         cluster: A Dask scheduler to use instead (tcp://host:8786), or a YAML file that describes a cluster.
     """
     from tinyhd_lib.data.datasets import open_dataset
-    from tinyhd_lib.data.verify import check_set, check_videos
+    from tinyhd_lib.data.verify import verify
 
     dataset = open_dataset(kind, dir, split)
     with connected(workers, cluster) as client:
-        checks = tqdm(check_videos(dataset, client), total=len(dataset.videos), desc="reading", unit=" videos")
-        report = check_set(dataset, checks, complete=complete)
+        report = verify(dataset, client, complete=complete)
     print(report)
     if json:
         write_json(json, report.to_json())

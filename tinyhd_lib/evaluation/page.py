@@ -9,7 +9,6 @@ from typing import Any, NamedTuple
 import cv2
 import numpy as np
 import pandas as pd
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -18,7 +17,7 @@ from tinyhd_lib.data.images import as_address, as_jpeg
 from tinyhd_lib.data.transforms import Image, Map, to_grey
 from tinyhd_lib.errors import BadInput
 from tinyhd_lib.evaluation.plan import Pair
-from tinyhd_lib.evaluation.summary import Summary, as_text
+from tinyhd_lib.evaluation.summary import Summary, as_text, template
 from tinyhd_lib.evaluation.tasks import CEILING, CENTRE, CHANCE, PREDICTION
 from tinyhd_lib.prediction.options import Drawing
 from tinyhd_lib.prediction.overlay import draw, mark_points
@@ -113,11 +112,9 @@ class Worst(NamedTuple):
 
 def as_html(summary: Summary, frames: pd.DataFrame, pairs: Sequence[Pair]) -> str:
     """Return the page: figures with intervals, plots, videos, and the worst-scored frames."""
-    loader = PackageLoader("tinyhd_lib.evaluation", "templates")
-    environment = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True)
     means, intervals = summary.texts()
     videos = summary.videos[summary.videos["predictor"] == PREDICTION].sort_values("NSS")
-    return environment.get_template("report.html").render(
+    return template("report.html").render(
         headline=summary.headline(),
         notes=summary.notes(),
         metrics=summary.metrics,

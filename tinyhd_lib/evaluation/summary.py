@@ -10,17 +10,15 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+from jinja2 import Environment, PackageLoader, Template, select_autoescape
 from scipy import stats
 
 from tinyhd_lib.data.layouts import movie_of
 from tinyhd_lib.evaluation.options import PROTOCOLS
-from tinyhd_lib.evaluation.scores import EMD, MATCHED, OF_DENSITIES, Metric, metrics_in
+from tinyhd_lib.evaluation.scores import Metric, metrics_in
 
 _TITLE = "{predictions} on {data}{split}: {videos} videos, {frames} frames; protocol {protocol}, averaging {averaging}"
 
-_HARDLY_ANY = 4  # with fewer, the interval is wider than a metric's range
-_FEW_VIDEOS = 20  # with fewer, the interval may be a little too narrow
-_MANY_ZEROS = 0.01  # share of frames in which a fixation falls on a zero of the map, above which a note warns
 _CONFIDENCE = 0.95
 _SIGN_PATTERNS = 9999  # tried by a test: for up to 13 videos, all that there are
 _EXACT_DIGITS = 9  # beyond these, tied sign patterns differ by rounding errors
@@ -104,36 +102,14 @@ class Summary:
 
     def notes(self) -> list[str]:
         """Return what a reader must know to use the figures."""
-        said, metrics = self.settings, set(self.metrics)
-        count = said.get("units", said["videos"])
-        worth = "says next to nothing" if count < _HARDLY_ANY else "may be a little too narrow"
-        narrow = f" With only {count} videos, it {worth}." if 1 < count < _FEW_VIDEOS else ""
-        shuffle, zeros = said.get("shuffle"), said.get("frames_looked_at_zeros", 0)
-        missing, unknown = said["missing_maps"], said["frames_without_truth"]
-        without = not shuffle and said["centre_bias"] == "learnt from the other videos"
-        many, lossy = zeros > _MANY_ZEROS, said.get("lossy_maps", 0)
-        few, skipped = said["frames_with_too_few_fixations"], said["skipped_files"]
-        blank = said.get("frames_without_contrast", 0)
-        notes: dict[str, Any] = {
-            f"[95 % interval: Student's t over videos]{narrow}": True,
-            f"Protocol {said['protocol']}: {PROTOCOLS[said['protocol']].source}.": True,
-            f"Centre bias: {said['centre_bias']}.": True,
-            f"sAUC: false alarms of {shuffle}.": shuffle,
-            "It has no sAUC: the false alarms would come from the videos that it was learnt from.": without,
-            "IG and LL: bits a fixation more than the centre bias, and than a uniform map.": metrics & {*OF_DENSITIES},
-            "matched: scores of the density, blurred like the ground truth.": metrics & {*MATCHED},
-            "EMD: in cells of 32 x 32 pixels.": EMD in metrics,
-            f"Maps of gaze points: {'; '.join(said['gaze_maps'])}.": said["gaze_maps"],
-            f"In {zeros:.0%} of the frames people looked at zeros, which dominate KL: use maps without zeros.": many,
-            f"Maps of {lossy} videos are video files, whose compression costs score: give images or .npz.": lossy,
-            f"{blank} frames have no CC, for their ground truth is empty (then no SIM and KL) or flat.": blank,
-            f"Of every {said['every']} frames, one was scored.": said["every"] > 1,
-            f"{sum(missing.values())} frames had no map ({', '.join(missing)}).": missing,
-            f"{sum(unknown.values())} frames have no ground truth ({', '.join(unknown)}).": unknown,
-            f"Files that could not be opened, and are not in the set: {', '.join(skipped)}.": skipped,
-            f"{few} frames with fewer than {said['min_fixations']} fixations were left out.": few,
-        }
-        return [note for note, applies in notes.items() if applies]
+        source, names = PROTOCOLS[self.settings["protocol"]].source, [metric.name for metric in self.metrics]
+        return template("notes.txt").render(self.settings, source=source, metrics=names).splitlines()
+
+
+def template(name: str) -> Template:
+    """Return one of the templates of reports; what is filled in is escaped in those of HTML."""
+    loader = PackageLoader("tinyhd_lib.evaluation")
+    return Environment(loader=loader, autoescape=select_autoescape(), trim_blocks=True).get_template(name)
 
 
 def summarise(frames: pd.DataFrame, settings: dict[str, Any]) -> Summary:

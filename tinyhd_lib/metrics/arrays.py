@@ -7,13 +7,16 @@ from typing import Any, NamedTuple
 import numpy as np
 from array_api_compat import array_namespace, device
 
-from tinyhd_lib.metrics.ranks import BINS, PART, Array, Histogram, search
+from tinyhd_lib.metrics.ranks import Array, below
 
 _STEPS = 10
 """Borji's and the shuffled AUC use the thresholds 0, 0.1, ... 1 of the map scaled to 0..1."""
 
 _LARGE = 1e306
 """A larger range, times ten, could overflow float64."""
+
+_PART = 2**15
+"""Values per block that stay in a processor's cache: a quarter of a megabyte."""
 
 
 class Prepared:
@@ -28,6 +31,7 @@ class Prepared:
     def __init__(self, xp: Any, maps: Array) -> None:
         self.xp, self.maps = xp, maps
         self.rows = xp.reshape(maps, (-1, maps.shape[-2] * maps.shape[-1]))
+        self._ranked: tuple[Fixations, tuple[Array, Array, Array]] | None = None
 
     @cached_property
     def low(self) -> Array:
@@ -55,24 +59,19 @@ class Prepared:
         with np.errstate(over="ignore"):
             return self.xp.where(self.constant[:, None], 1.0, self.high - self.low)
 
-    @property
-    def level(self) -> Array:
-        """Return the mean of each row above its least value, in units of its range, (N, 1)."""
-        return self._levelled[0]
-
-    @property
-    def centred(self) -> Array:
-        """Return the rows less their means, in units of their ranges, so that squares do not overflow, (N, P)."""
-        return self._levelled[1]
-
     @cached_property
     def deviation(self) -> Array:
         """Return the standard deviation of each row in units of its range, (N, 1); 1 where it is constant."""
-        squares = self.xp.vecdot(self.centred, self.centred)[:, None]
+        _, centred = self.levelled
+        squares = self.xp.vecdot(centred, centred)[:, None]
         return self.xp.where(squares > 0, self.xp.sqrt(squares / max(self.rows.shape[-1] - 1, 1)), 1.0)
 
     @cached_property
-    def _levelled(self) -> tuple[Array, Array]:
+    def levelled(self) -> tuple[Array, Array]:
+        """Return each row's mean above its least value (N, 1), and the rows less their means (N, P).
+
+        Both are in units of the rows' ranges, so that squares do not overflow.
+        """
         above = self.rows - self.low
         above /= self.range
         level = self.xp.mean(above, axis=-1, keepdims=True)
@@ -89,22 +88,20 @@ class Prepared:
         """Return the values at these places (K,) of each row, (N, K); all, if they are None."""
         return self.rows if places is None else self.xp.take(self.rows, places, axis=-1)
 
-    @cached_property
-    def ascending(self) -> Array:
-        """Return each row sorted, (N, P)."""
-        return self.xp.sort(self.rows, axis=-1, stable=False)
+    def ranks(self, chosen: "Fixations") -> tuple[Array, Array, Array]:
+        """Return how many values are below those `at` fixations, how many up to them, and how many reach each level.
 
-    def below(self, values: Array) -> tuple[Array, Array]:
-        """Return, for each of ``values`` (N, K), how many values of its row are less, and how many are not greater."""
-        if not isinstance(values, np.ndarray) or self.rows.shape[-1] < BINS:
-            return search(self.ascending, values), search(self.ascending, values, "right")
-        pairs = zip(self._histograms, values, strict=True)
-        less, most = np.stack([histogram.below(each) for histogram, each in pairs], axis=1)
-        return less, most
+        The latest answer is kept, since several metrics ask for the same.
 
-    @cached_property
-    def _histograms(self) -> list[Histogram]:
-        return [Histogram(*row) for row in zip(self.rows, self.low, self.range, self.levels, strict=True)]
+        Returns:
+            (N, K), (N, K) and (N, 11): see `tinyhd_lib.metrics.ranks.below` and `levels`.
+        """
+        if self._ranked is None or self._ranked[0] is not chosen:
+            values, _ = self.at(chosen)
+            less, most = below(self.rows, self.xp.concat([values, self.levels], axis=-1))
+            parts = less[:, : chosen.most], most[:, : chosen.most], self.rows.shape[-1] - less[:, chosen.most :]
+            self._ranked = chosen, parts
+        return self._ranked[1]
 
     @cached_property
     def levels(self) -> Array:
@@ -163,7 +160,7 @@ def summed(xp: Any, term: Callable[..., Array], *maps: Array) -> Array:
         maps: of one size, (N, P) each.
     """
     count, pixels = maps[0].shape
-    step = max(2**10, PART // count) if str(device(maps[0])) == "cpu" else pixels
+    step = max(2**10, _PART // count) if str(device(maps[0])) == "cpu" else pixels
     parts = ([each[:, start : start + step] for each in maps] for start in range(0, pixels, step))
     return sum(xp.sum(term(*part), axis=-1) for part in parts)
 

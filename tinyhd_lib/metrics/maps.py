@@ -32,7 +32,7 @@ def cc(saliency: Array | Prepared, ground_truth: Array | Prepared) -> Array:
     """
     frames = with_maps(saliency, ground_truth)
     xp, prediction, truth = frames.saliency.xp, frames.saliency, frames.truths[0]
-    products = xp.vecdot(prediction.centred, truth.centred)
+    products = xp.vecdot(prediction.levelled[1], truth.levelled[1])
     deviations = (prediction.deviation * truth.deviation)[:, 0]
     correlation = products / max(truth.rows.shape[-1] - 1, 1) / deviations
     return frames.answer(xp.where(truth.constant, xp.nan, correlation))
@@ -52,8 +52,8 @@ def nss(saliency: Array | Prepared, fixations: Array | Fixations) -> Array:
         ValueError: see `tinyhd_lib.metrics`.
     """
     frames = with_fixations(saliency, fixations)
-    maps = frames.saliency
-    return frames.answer(_mean_at(frames, lambda at: ((at - maps.low) / maps.range - maps.level) / maps.deviation))
+    maps, (level, _) = frames.saliency, frames.saliency.levelled
+    return frames.answer(_mean_at(frames, lambda at: ((at - maps.low) / maps.range - level) / maps.deviation))
 
 
 def sim(saliency: Array | Prepared, ground_truth: Array | Prepared) -> Array:
@@ -72,12 +72,13 @@ def sim(saliency: Array | Prepared, ground_truth: Array | Prepared) -> Array:
     frames = with_maps(saliency, ground_truth)
     xp, prediction, truth = frames.saliency.xp, frames.saliency, frames.truths[0]
     # A pixel's share of a scaled map's sum is (1 + centred / level) / pixels; in a constant map, 1 / pixels.
-    levels = [xp.where(each.level > 0, each.level, 1.0) for each in (prediction, truth)]
+    maps = [each.levelled for each in (prediction, truth)]
+    levels = [xp.where(level > 0, level, 1.0) for level, _ in maps]
 
     def terms(p: Array, g: Array) -> Array:
         return xp.minimum(p / levels[0], g / levels[1])
 
-    common = 1 + summed(xp, terms, prediction.centred, truth.centred) / truth.rows.shape[-1]
+    common = 1 + summed(xp, terms, *(centred for _, centred in maps)) / truth.rows.shape[-1]
     empty = (truth.low == 0) & (truth.high == 0)
     return frames.answer(xp.where(empty[:, 0], xp.nan, common))
 

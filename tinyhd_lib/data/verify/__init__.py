@@ -1,15 +1,15 @@
 """Check whether a data set is complete and consistent: read everything, and report everything that is wrong.
 
-    report = verify(open_dataset("dhf1k", "/data/DHF1K"))
-    print(report)
-
-For a progress bar, wrap the first of its two steps: ``check_set(dataset, tqdm(check_videos(dataset)))``.
+report = verify(open_dataset("dhf1k", "/data/DHF1K"))
+print(report)
 """
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import chain, pairwise
+
+from tqdm.auto import tqdm
 
 from tinyhd_lib.data.datasets import Dataset
 from tinyhd_lib.data.entries import Skipped, Video
@@ -20,35 +20,16 @@ from tinyhd_lib.data.video import is_video
 from tinyhd_lib.engine import Client, results
 
 
-def verify(dataset: Dataset, *, complete: bool = False) -> Report:
-    """Check a whole data set and return the report.
+def verify(dataset: Dataset, client: "Client | None" = None, *, complete: bool = False) -> Report:
+    """Read every video of a data set, with a progress bar; report what is wrong in each, and between them.
 
     Args:
         dataset: the whole of it, or one split.
-        complete: whether to report any difference from what was published.
-    """
-    return check_set(dataset, check_videos(dataset), complete=complete)
-
-
-def check_videos(dataset: Dataset, client: "Client | None" = None) -> Iterator[VideoCheck]:
-    """Yield the check of every video of a data set, in their order.
-
-    Args:
-        dataset: to be checked.
         client: of a cluster, see `tinyhd_lib.engine.connected`; None for this process.
-    """
-    return results(check_video, dataset.videos, client)
-
-
-def check_set(dataset: Dataset, checks: Iterable[VideoCheck], *, complete: bool = False) -> Report:
-    """Return the report of what was found in each video, and of what is wrong between videos.
-
-    Args:
-        dataset: the whole of it, or one split.
-        checks: of each of its videos, in their order; consumed one by one, so that a progress bar can wrap them.
         complete: whether to report any difference from what was published.
     """
-    checked = list(checks)
+    checks = results(check_video, dataset.videos, client)
+    checked = list(tqdm(checks, "reading", len(dataset.videos), unit=" videos"))
     dataset = replace(dataset, skipped=tuple(each for each in dataset.skipped if dataset.split in (None, each.split)))
     counts = tuple(_count(dataset, checked))
     findings = chain(
