@@ -818,7 +818,7 @@ def test_the_script_is_current_typed_and_tested(installed: Path) -> None:
     _npm(installed, "run", "check")
     _npm(installed, "test")
     _npm(installed, "run", "build")
-    assert (installed.parent / "viewer.js").read_text("utf-8") == SCRIPT
+    assert (installed.parent / "static/viewer.js").read_text("utf-8") == SCRIPT
 
 
 @needs_node

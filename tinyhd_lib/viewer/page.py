@@ -16,8 +16,8 @@ from tinyhd_lib.viewer.parts import OF_MAPS, BrowserVideo, Parts
 from tinyhd_lib.viewer.state import COLORMAPS, Settings
 
 Key = tuple[str, str, int]
-_FILES = files("tinyhd_lib.viewer")
-SCRIPT, STYLE, _PAGE = (_FILES.joinpath(name).read_text("utf-8") for name in ("viewer.js", "viewer.css", "page.html"))
+_NAMES = "static/viewer.js", "viewer.css", "page.html"
+SCRIPT, STYLE, _PAGE = (files("tinyhd_lib.viewer").joinpath(name).read_text("utf-8") for name in _NAMES)
 MOST_IN_A_CELL = 20 * 2**20
 _DISTRUSTED = "Trust this notebook to see the viewer here: Trust Notebook, in the File menu or among the commands."
 
