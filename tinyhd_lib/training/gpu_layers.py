@@ -157,9 +157,8 @@ def _convolved(
     padded = zip(x.shape[2:], weight.shape[2:], *settings, strict=True)
     out = x.new_empty(*x.shape[:2], *((size + 2 * pad - kernel) // step + 1 for size, kernel, step, pad in padded))
     parts = None if norm is None else _parts(out)
-    tile, grid = _tiles(out)
     sizes = _sizes(x, weight, out, settings)
-    kernels.convolve_kernel[grid](x, weight.contiguous(), out, norm, parts, sizes, P_TILE=tile)
+    _run(kernels.convolve_kernel, out, x, weight.contiguous(), out, norm, parts, sizes)
     return out, parts
 
 
@@ -170,8 +169,7 @@ def _convolution_gradients(
     weight, out = weight.contiguous(), torch.empty_like(x)
     (channels, _, kernel), frames = weight.shape[:3], len(x) * gradient.shape[2]
     sizes, parts = _sizes(x, weight, gradient, settings), _parts(x)
-    tile, grid = _tiles(x)
-    kernels.input_gradient_kernel[grid](gradient, weight, out, x, norm, parts, sizes, P_TILE=tile)
+    _run(kernels.input_gradient_kernel, x, gradient, weight, out, x, norm, parts, sizes)
     share = triton.cdiv(frames, max(1, _PROGRAMS // (3 * kernel * channels)))
     rows = torch.empty((triton.cdiv(frames, share), *weight.shape), device=x.device)
     tile, _ = _tiles(gradient)
@@ -182,40 +180,46 @@ def _convolution_gradients(
 
 def _statistics(x: Tensor) -> Tensor:
     """Return the mean, and the sum of squared deviations, of every tile."""
-    parts, (tile, grid) = _parts(x), _tiles(x)
-    kernels.statistics_kernel[grid](x, parts, x.shape[2], x[0, 0, 0].numel(), P_TILE=tile)
+    parts = _parts(x)
+    _run(kernels.statistics_kernel, x, x, parts, *_plane(x)[1:])
     return parts
 
 
 def _folded(x: Tensor, parts: Tensor | None, layer: nn.BatchNorm3d) -> Tensor:
     """Return scale, shift, mean and deviation (4, C) of a batch norm of x; update its running statistics."""
-    norm = torch.empty((4, x.shape[1]), device=x.device)
-    numbers = len(x), x.shape[2], x[0, 0, 0].numel(), _tiles(x)[0], layer.eps, float(layer.momentum or 0)
+    channels, *plane = _plane(x)
+    norm = torch.empty((4, channels), device=x.device)
+    numbers = len(x), *plane, _tiles(x)[0], layer.eps, float(layer.momentum or 0)
     running = layer.running_mean, layer.running_var
-    kernels.fold_kernel[x.shape[1],](parts, (layer.weight, layer.bias), running, norm, numbers, P_TILE=_PIXELS)
+    kernels.fold_kernel[channels,](parts, (layer.weight, layer.bias), running, norm, numbers, P_TILE=_PIXELS)
     layer.get_buffer("num_batches_tracked").add_(1)
     return norm
 
 
 def _normalised(x: Tensor, norm: Tensor, *, clip6: bool) -> Tensor:
-    out, (tile, grid) = torch.empty_like(x), _tiles(x)
-    kernels.normalise_kernel[grid](x, norm, out, *_plane(x), CLIP=clip6, P_TILE=tile)
+    out = torch.empty_like(x)
+    _run(kernels.normalise_kernel, x, x, norm, out, *_plane(x), CLIP=clip6)
     return out
 
 
 def _norm_sums(x: Tensor, gradient: Tensor, norm: Tensor, *, clip6: bool) -> Tensor:
     """Return the sums (C, 2) of the gradient, and of gradient times normalised input."""
-    parts, (tile, grid) = _parts(x), _tiles(x)
-    kernels.gradient_sums_kernel[grid](x, gradient, norm, parts, *_plane(x), CLIP=clip6, P_TILE=tile)
+    parts = _parts(x)
+    _run(kernels.gradient_sums_kernel, x, x, gradient, norm, parts, *_plane(x), CLIP=clip6)
     return parts.sum((0, 2))
 
 
 def _norm_gradient(x: Tensor, gradient: Tensor, norm: Tensor, sums: Tensor, *, clip6: bool) -> Tensor:
     """Return the gradient of a batch norm's input."""
-    out, (tile, grid) = torch.empty_like(x), _tiles(x)
-    means = sums / (x.numel() // x.shape[1])
-    kernels.norm_gradient_kernel[grid](x, gradient, norm, means, out, *_plane(x), CLIP=clip6, P_TILE=tile)
+    out, means = torch.empty_like(x), sums / (x.numel() // x.shape[1])
+    _run(kernels.norm_gradient_kernel, x, x, gradient, norm, means, out, *_plane(x), CLIP=clip6)
     return out
+
+
+def _run(kernel: Any, tiled: Tensor, *values: Any, **flags: bool) -> None:
+    """Run a kernel, with a program for every tile of a tensor."""
+    tile, grid = _tiles(tiled)
+    kernel[grid](*values, P_TILE=tile, **flags)
 
 
 def _sizes(x: Tensor, weight: Tensor, out: Tensor, settings: Settings) -> tuple[int, ...]:
@@ -238,6 +242,5 @@ def _tiles(x: Tensor) -> tuple[int, tuple[int]]:
 
 def _parts(x: Tensor) -> Tensor:
     """Return room (N, C, tiles, 2) for two sums of every tile."""
-    (programs,) = _tiles(x)[1]
-    n, channels = x.shape[:2]
-    return torch.empty((n, channels, programs // (n * channels), 2), device=x.device)
+    _, (programs,) = _tiles(x)
+    return torch.empty((programs, 2), device=x.device).view(*x.shape[:2], -1, 2)
