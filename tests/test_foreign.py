@@ -94,7 +94,7 @@ def test_a_python_file_stands_where_weights_do(tmp_path: Path, capsys: pytest.Ca
 
 @pytest.mark.parametrize("model", ["nowhere.py", "nowhere.onnx", "baseline:center", "baseline:"])
 def test_what_is_not_there_is_told_in_a_line(model: str) -> None:
-    with pytest.raises(BadInput, match=r"no such weights file|no such baseline; there are centre, spectral, motion"):
+    with pytest.raises(BadInput, match=r"no such weights file|no such baseline: choose from centre, spectral, motion"):
         maps_of(model)
 
 

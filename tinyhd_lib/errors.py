@@ -1,8 +1,11 @@
 """The error for bad input, which the user can correct."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, Literal, get_args, get_origin, get_type_hints
+from difflib import get_close_matches
+from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
+
+Entry = TypeVar("Entry")
 
 
 class BadInput(ValueError):
@@ -29,6 +32,23 @@ def check_choices(options: Any) -> None:
         value = getattr(options, name)
         if choices and value not in {None, *choices}:
             raise BadInput(f'`{name}="{value}"`: choose from {", ".join(choices)}')
+
+
+def entry_of(table: Mapping[str, Entry], name: str, what: str) -> Entry:
+    """Return the entry of a table with this name.
+
+    Raises:
+        BadInput: there is none; the message begins with ``what``, and names all entries and the nearest.
+
+    Examples:
+        >>> entry_of({"ucf": 1, "dhf1k": 2}, "dhf", "kind 'dhf'")
+        Traceback (most recent call last):
+        tinyhd_lib.errors.BadInput: kind 'dhf': choose from ucf, dhf1k; dhf1k?
+    """
+    if name not in table:
+        near = "".join(f"; {each}?" for each in get_close_matches(name, table, 1))
+        raise BadInput(f"{what}: choose from {', '.join(table)}{near}")
+    return table[name]
 
 
 @contextmanager

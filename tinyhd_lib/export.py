@@ -17,7 +17,7 @@ from torch.export import ExportedProgram
 
 from tinyhd_lib.data.transforms import Map, preprocess
 from tinyhd_lib.data.video import read_frames
-from tinyhd_lib.errors import BadInput
+from tinyhd_lib.errors import BadInput, entry_of
 from tinyhd_lib.files import shipped
 from tinyhd_lib.metrics import cc
 from tinyhd_lib.models.graph import INPUTS, FromClips, Input, exported_program
@@ -162,11 +162,7 @@ def export_model(
             file is left.
         OSError: the folder cannot be created.
     """
-    if to not in FORMATS:
-        raise BadInput(f"`to={to}`: choose from {', '.join(FORMATS)}")
-    if takes not in INPUTS:
-        raise BadInput(f"`input={takes}`: choose from {', '.join(INPUTS)}")
-    chosen = FORMATS[to]
+    chosen, wanted = entry_of(FORMATS, to, f"`to={to}`"), entry_of(INPUTS, takes, f"`input={takes}`")
     missing = [package for package in chosen.packages if not find_spec(package)]
     if missing:
         raise BadInput(f"`to={to}` needs {', '.join(missing)} (pip install -e '.[export]' from the checkout)")
@@ -177,7 +173,7 @@ def export_model(
         raise BadInput(f"{there}: is there already; give another `out`, or `force=True` to replace it")
     path.parent.mkdir(parents=True, exist_ok=True)
     source = model_source(model)
-    loaded, wanted = source.load(), INPUTS[takes]
+    loaded = source.load()
     program = exported_program(wanted.module(loaded), wanted.example(), wanted.free)
     # On the same disk as its final place, so that moving it there is atomic.
     with TemporaryDirectory(dir=path.parent, prefix=".tinyhd-export-") as folder:

@@ -8,14 +8,13 @@ import re
 from collections import Counter
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
-from difflib import get_close_matches
 from pathlib import Path
 
 from tinyhd_lib.data.entries import Skipped, Video
 from tinyhd_lib.data.gaze import read_gaze
 from tinyhd_lib.data.layouts import KINDS, Kind
 from tinyhd_lib.data.video import holds_images, is_video
-from tinyhd_lib.errors import BadInput
+from tinyhd_lib.errors import BadInput, entry_of
 from tinyhd_lib.records import RECORD_NAME
 
 DHF1K_SIGMA = 12.7 / 640
@@ -110,10 +109,7 @@ def find_kind(name: str) -> Kind:
     Raises:
         BadInput: there is none of that name.
     """
-    if name not in KINDS:
-        near = get_close_matches(name, KINDS)
-        raise BadInput(f"kind {name!r}: there are {', '.join(KINDS)}{f'; {near[0]}?' if near else ''}")
-    return KINDS[name]
+    return entry_of(KINDS, name, f"kind {name!r}")
 
 
 def find_root(kind: Kind, root: str | Path | None) -> Path:

@@ -170,7 +170,7 @@ def _score(
 
     Each task writes a file of its own, so that an interrupted run resumes from there, with the same result.
     """
-    plan = make_plan(options, dataset, videos, partial(results, client=client))
+    plan = make_plan(options, dataset, videos, client)
     remove_partials(parts)
     places = [
         parts / f"{task.key()}.parquet" for task in tqdm(plan.tasks, "earlier scores", unit=" parts", leave=False)

@@ -1,10 +1,10 @@
 """Plan an evaluation: pair predictions with ground truth, choose frames, and learn the baselines."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 from fnmatch import fnmatch
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from tqdm.auto import tqdm
@@ -13,13 +13,11 @@ from tinyhd_lib.data.datasets import Dataset, check_names
 from tinyhd_lib.data.entries import Video
 from tinyhd_lib.data.gaze import places_of
 from tinyhd_lib.data.transforms import Map
+from tinyhd_lib.engine import Client, results
 from tinyhd_lib.errors import BadInput
 from tinyhd_lib.evaluation.options import PROTOCOLS, EvaluateOptions
 from tinyhd_lib.evaluation.predictions import Maps, find_maps, read_any_map
 from tinyhd_lib.evaluation.tasks import Task, centre_bias, mean_truth, other_fixations
-
-MapFunction = Callable[[Callable[..., Any], Sequence[Any]], Iterable[Any]]
-"""Calls a function with every item, as ``map`` does, and yields the results in the items' order."""
 
 # Frames per task: seconds of work, the most that an interruption may cost.
 _STRETCH = 64
@@ -55,14 +53,16 @@ class Plan(NamedTuple):
     centre: str
 
 
-def make_plan(options: EvaluateOptions, dataset: Dataset, videos: Sequence[Video], run_all: MapFunction = map) -> Plan:
+def make_plan(
+    options: EvaluateOptions, dataset: Dataset, videos: Sequence[Video], client: "Client | None" = None
+) -> Plan:
     """Pair maps with ground truth, choose frames and learn the baselines.
 
     Args:
         options: what is scored, and how.
         dataset: the data set with all splits: a centre bias is learnt from the training split.
         videos: its videos that are scored.
-        run_all: calls a function for each video, possibly in parallel.
+        client: of a cluster, which reads the ground truth that a centre bias is learnt from; None for this process.
 
     Raises:
         BadInput: predictions or ground truth are missing, or do not fit each other.
@@ -75,7 +75,7 @@ def make_plan(options: EvaluateOptions, dataset: Dataset, videos: Sequence[Video
     check_names((video.name for video in videos), "choose one split by `split`")
     _check_patterns(videos, options.allow_missing)
     pairs = [_pair(video, options) for video in tqdm(videos, "finding maps", unit=" videos", leave=False)]
-    centres, source, from_others = _centres(dataset, videos, run_all)
+    centres, source, from_others = _centres(dataset, videos, client)
     shuffled = _shuffled(options.shuffle) if options.shuffle else None
     others_know_centre = from_others and shuffled is None
     tasks: list[Task] = []
@@ -146,12 +146,12 @@ def chosen_frames(frames: int, most: int | None, seed: int) -> np.ndarray:
     return np.sort(np.random.default_rng(seed).choice(frames, most, replace=False))
 
 
-def _centres(dataset: Dataset, videos: Sequence[Video], run_all: MapFunction) -> tuple[list[Map], str, bool]:
+def _centres(dataset: Dataset, videos: Sequence[Video], client: "Client | None") -> tuple[list[Map], str, bool]:
     """Return a centre bias for each video, a phrase for what it was learnt from, and if that is the other videos."""
     fitted = None if dataset.kind.fitted in {video.split for video in videos} else dataset.kind.fitted
     apart = [each for each in dataset.videos if each.has_truth and each.split == fitted]
     learning = apart or videos
-    means = list(tqdm(run_all(mean_truth, learning), "centre bias", len(learning), unit=" videos", leave=False))
+    means = list(tqdm(results(mean_truth, learning, client), "centre bias", len(learning), unit=" videos", leave=False))
     learnt = sum(mean is not None for mean in means)
     if apart:
         return [centre_bias(means)] * len(videos), f"learnt from {learnt} videos of {fitted}", False

@@ -18,7 +18,7 @@ import cv2
 import numpy as np
 
 from tinyhd_lib.data.transforms import Map, normalise
-from tinyhd_lib.errors import BadInput
+from tinyhd_lib.errors import BadInput, entry_of
 from tinyhd_lib.files import digest_of, sha256
 from tinyhd_lib.models.baselines import BASELINES
 from tinyhd_lib.models.spec import FOREIGN_SUFFIXES, INPUT_SIZE, MEAN, STD, ForeignSpec, Sampling
@@ -73,9 +73,8 @@ def foreign_runtime(model: Any) -> ForeignRuntime | None:
         return ForeignRuntime(model, getattr(model, "__name__", type(model).__name__), uuid4().hex)
     kind, _, name = str(model).partition(":")
     if kind == "baseline":
-        if name not in BASELINES:
-            raise BadInput(f"{model}: no such baseline; there are {', '.join(BASELINES)}")
-        return ForeignRuntime(BASELINES[name], str(model), digest_of(name, sha256(locate_weights(model))))
+        baseline = entry_of(BASELINES, name, f"{model}: no such baseline")
+        return ForeignRuntime(baseline, str(model), digest_of(name, sha256(locate_weights(model))))
     if Path(str(model)).suffix not in FOREIGN_SUFFIXES:
         return None
     path = locate_weights(model)
