@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from array_api_compat import array_namespace, device
 
-from tinyhd_lib.metrics.ranks import Array, below, search
+from tinyhd_lib.metrics.ranks import Array, below
 
 _STEPS = 10
 """Borji's and the shuffled AUC use the thresholds 0, 0.1, ... 1 of the map scaled to 0..1."""
@@ -88,29 +88,17 @@ class Prepared:
         """Return the values at these places (K,) of each row, (N, K); all, if they are None."""
         return self.rows if places is None else self.xp.take(self.rows, places, axis=-1)
 
-    @cached_property
-    def ascending(self) -> Array:
-        """Return each row sorted, (N, P)."""
-        return self.xp.sort(self.rows, axis=-1, stable=False)
-
-    def below(self, values: Array) -> tuple[Array, Array]:
-        """Return, for each of ``values`` (N, K), how many values of its row are less, and how many are not greater."""
-        if not isinstance(values, np.ndarray):
-            return search(self.ascending, values), search(self.ascending, values, "right")
-        less, most = np.stack([below(*pair) for pair in zip(self.rows, values, strict=True)], axis=1)
-        return less, most
-
     def ranks(self, chosen: "Fixations") -> tuple[Array, Array, Array]:
         """Return how many values are below those `at` fixations, how many up to them, and how many reach each level.
 
         The latest answer is kept, since several metrics ask for the same.
 
         Returns:
-            (N, K), (N, K) and (N, 11): see `below` and `levels`.
+            (N, K), (N, K) and (N, 11): see `tinyhd_lib.metrics.ranks.below` and `levels`.
         """
         if self._ranked is None or self._ranked[0] is not chosen:
             values, _ = self.at(chosen)
-            less, most = self.below(self.xp.concat([values, self.levels], axis=-1))
+            less, most = below(self.rows, self.xp.concat([values, self.levels], axis=-1))
             parts = less[:, : chosen.most], most[:, : chosen.most], self.rows.shape[-1] - less[:, chosen.most :]
             self._ranked = chosen, parts
         return self._ranked[1]

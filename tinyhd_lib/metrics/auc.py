@@ -10,7 +10,7 @@ import numpy as np
 from array_api_compat import to_device
 
 from tinyhd_lib.metrics.arrays import Fixations, Frames, Prepared, with_fixations
-from tinyhd_lib.metrics.ranks import Array, search
+from tinyhd_lib.metrics.ranks import Array
 
 
 def auc_judd(
@@ -98,8 +98,7 @@ def auc_shuffled(
         ValueError: see `tinyhd_lib.metrics`; or ``splits`` is less than 1.
     """
     frames = with_fixations(saliency, fixations, other_fixations)
-    others, _ = frames.saliency.at(frames.truths[1])
-    alarms = others.shape[-1] - search(others, frames.saliency.levels)
+    alarms = _reaching(frames.saliency, frames.truths[1])
     return frames.answer(_auc_by_levels(frames, alarms, splits, seed, replace=False))
 
 
@@ -191,13 +190,18 @@ def _auc_by_levels(frames: Frames, alarms: Array, splits: int | None, seed: int,
     if splits is not None and splits < 1:
         raise ValueError(f"splits {splits}: at least 1, or None for the exact mean")
     xp, saliency = frames.saliency.xp, frames.saliency.rows
-    fixated, _ = frames.saliency.at(frames.truths[0])
-    hits = fixated.shape[-1] - search(fixated, frames.saliency.levels)
+    hits = _reaching(frames.saliency, frames.truths[0])
     if splits is not None:
         counts, among = (np.asarray(to_device(each, "cpu")) for each in (hits[:, -1], alarms))
         drawn = [_drawn(*each, splits, seed, replace=replace) for each in zip(counts, among, strict=True)]
         alarms = xp.asarray(np.stack(drawn), dtype=saliency.dtype, device=saliency.device)
     return _area(xp, _shares(xp, alarms, saliency.dtype), _shares(xp, hits, saliency.dtype))
+
+
+def _reaching(saliency: Prepared, fixations: Fixations) -> Array:
+    """Return how many of the fixated pixels reach each of the eleven thresholds, (N, 11)."""
+    (values, _), xp = saliency.at(fixations), saliency.xp
+    return xp.sum(xp.astype(values[:, None] >= saliency.levels[..., None], xp.int64), axis=-1)
 
 
 def _drawn(fixated: int, alarms: np.ndarray, splits: int, seed: int, *, replace: bool) -> np.ndarray:

@@ -1,6 +1,6 @@
 """Rank values: count how many values of a map are less than a given one, or not greater."""
 
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
@@ -8,23 +8,26 @@ Array = Any
 """A NumPy array or a torch tensor."""
 
 
-@np.errstate(over="ignore")
-def below(values: np.ndarray, asked: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return how many of the values (P,) are less than each of ``asked`` (K,), and how many are not greater.
+def below(rows: Array, asked: Array) -> tuple[Array, Array]:
+    """Return how many of a row's values (N, P) are less than each ``asked`` of it (N, K), and how many not greater."""
+    if isinstance(rows, np.ndarray):
+        less, most = np.stack([_below(*pair) for pair in zip(rows, asked, strict=True)], axis=1)
+        return less, most
+    import torch
 
-    The many values are sought among the few that are asked for, which takes a fraction of the time of sorting them.
-    """
-    before = np.nextafter(asked, -np.inf)  # what is less than a number is not greater than the one before it
-    edges = np.sort(np.concatenate([before, asked]))
-    up_to = np.bincount(np.searchsorted(edges, values), minlength=len(edges) + 1).cumsum()
-    less, most = (up_to[np.searchsorted(edges, each)] for each in (before, asked))
+    ascending = rows.sort().values
+    less, most = (torch.searchsorted(ascending, asked.contiguous(), side=side) for side in ("left", "right"))
     return less, most
 
 
-def search(ascending: Array, values: Array, side: Literal["left", "right"] = "left") -> Array:
-    """Return the insertion index of each of the values (N, K) in its sorted row (N, P)."""
-    if isinstance(ascending, np.ndarray):
-        return np.stack([np.searchsorted(*pair, side) for pair in zip(ascending, values, strict=True)])
-    import torch
+@np.errstate(over="ignore")
+def _below(row: np.ndarray, asked: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the same for a single row (P,) and (K,).
 
-    return torch.searchsorted(ascending, values.contiguous(), side=side)
+    Its many values are sought among the few that are asked for, which takes a fraction of the time of sorting them.
+    """
+    before = np.nextafter(asked, -np.inf)  # what is less than a number is not greater than the one before it
+    edges = np.sort(np.concatenate([before, asked]))
+    up_to = np.bincount(np.searchsorted(edges, row), minlength=len(edges) + 1).cumsum()
+    less, most = (up_to[np.searchsorted(edges, each)] for each in (before, asked))
+    return less, most
