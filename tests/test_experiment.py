@@ -289,7 +289,7 @@ def test_each_experiment_runs_on_made_up_data(
         (["decoders", "--seeds", "1", "1"], "--seeds: name one or more, each once"),
         (
             ["decoders", "--data", "gazee=."],
-            "kind 'gazee': there are dhf1k, ucf, hollywood2, kinetics, folder, avimos, gaze; gaze?",
+            "kind 'gazee': choose from dhf1k, ucf, hollywood2, kinetics, folder, avimos, gaze; gaze?",
         ),
     ],
 )
