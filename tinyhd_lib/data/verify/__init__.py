@@ -1,7 +1,9 @@
 """Check whether a data set is complete and consistent: read everything, and report everything that is wrong.
 
-report = verify(open_dataset("dhf1k", "/data/DHF1K"))
-print(report)
+    report = verify(open_dataset("dhf1k", "/data/DHF1K"))
+    print(report)
+
+What can be wrong is listed in `tinyhd_lib.data.verify.findings.CHECKS`.
 """
 
 from collections import defaultdict
