@@ -65,8 +65,7 @@ def test_a_model_keeps_its_layout_on_every_device(monkeypatch: pytest.MonkeyPatc
     moved = []
     monkeypatch.setattr(torch.nn.Module, "to", lambda module, *args, **options: moved.append((args, options)) or module)
     TorchRuntime(model_source(random_model(SMALL)), "cpu")
-    assert moved
-    assert all(each == ((torch.device("cpu"),), {}) for each in moved)
+    assert moved == [((torch.device("cpu"),), {})]
 
 
 def test_a_model_stays_the_callers_own() -> None:
@@ -80,8 +79,9 @@ def test_a_model_stays_the_callers_own() -> None:
 def beside(monkeypatch: pytest.MonkeyPatch) -> TorchRuntime:
     """A runtime that prepares frames and makes grey levels where it runs, as on a CUDA device."""
     monkeypatch.setattr(torch.Tensor, "pin_memory", lambda values: values)
-    runtime = TorchRuntime(model_source(random_model(SMALL)), "cpu")
-    monkeypatch.setattr(runtime, "_beside", SimpleNamespace(synchronize=lambda: None))
+    monkeypatch.setattr(torch.cuda, "Stream", lambda _device: SimpleNamespace(synchronize=lambda: None))
+    runtime, beside = TorchRuntime(model_source(random_model(SMALL)), "cpu"), eager.Beside(torch.device("cpu"))
+    runtime.prepare, runtime.to_grey = beside.prepare, beside.to_grey
     return runtime
 
 

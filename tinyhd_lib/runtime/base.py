@@ -3,15 +3,14 @@
 import ast
 import json
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from tinyhd_lib import models
-from tinyhd_lib.data.transforms import Bounds, Image, Map, preprocess, to_grey
+from tinyhd_lib.data.transforms import Grey, Image, Map, preprocess, to_grey
 from tinyhd_lib.errors import BadInput, first_line
 from tinyhd_lib.files import digest_of
 from tinyhd_lib.models.source import ModelSource
@@ -48,6 +47,8 @@ class Runtime:
         sampling: the model's default sampling.
         precision: as in the arguments.
         batch: as in the arguments.
+        prepare: returns a frame (H, W, 3) as the model's input (3, 192, 256), where the model runs; see `preprocess`.
+        to_grey: see `tinyhd_lib.data.transforms.to_grey`. Threads may share both.
 
     Raises:
         BadInput: it does not support the precision.
@@ -55,6 +56,8 @@ class Runtime:
 
     precisions: tuple[str, ...] = ("float32", "bfloat16", "float16")
     spec: ModelSpec | ForeignSpec
+    prepare: Callable[[Image], Map] = staticmethod(preprocess)
+    to_grey: Grey = staticmethod(to_grey)
 
     def __init__(self, source: ModelSource, name: str, precision: str, batch: int = 1) -> None:
         if precision not in self.precisions:
@@ -70,16 +73,6 @@ class Runtime:
         The clips may be overlapping views of one array; it lies in main memory, or holds frames from `prepare`.
         """
         raise NotImplementedError
-
-    def prepare(self, image: Image) -> Map:
-        """Return a frame (H, W, 3) as the model's input (3, 192, 256), where the model runs; threads may share it."""
-        return preprocess(image)
-
-    def to_grey(
-        self, saliency: Map, size: tuple[int, ...], bounds: Bounds | None = None, levels: type[Any] = np.uint8
-    ) -> Image:
-        """Return what `to_grey` does; on a GPU, 8-bit levels may differ by one. Threads may share it."""
-        return to_grey(saliency, size, bounds, levels)
 
 
 def try_out(runtime: Runtime, *errors: type[Exception]) -> None:

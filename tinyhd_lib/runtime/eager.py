@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from tinyhd_lib.data.transforms import Bounds, Image, Map, clip_of, preprocess, stretched, windows
+from tinyhd_lib.data.transforms import Bounds, Image, Map, clip_of, preprocess, stretched, to_grey, windows
 from tinyhd_lib.data.video import read_frames
 from tinyhd_lib.errors import first_line
 from tinyhd_lib.files import shipped
@@ -26,27 +26,19 @@ _BLUR = 0.0625, 0.25, 0.375, 0.25, 0.0625
 _EXAMPLES = ("pursuit.mp4", "popout.mp4")
 
 
-class DeviceRuntime(Runtime):
-    """A runtime on a torch device; on a CUDA device, frames are prepared and grey levels made there, too.
+class Beside:
+    """Prepares frames, and makes grey levels, on a CUDA device while a model computes there; see `Runtime`.
 
     Args:
-        source: the model.
-        name: see `Runtime`.
-        precision: see `Runtime`.
-        batch: see `Runtime`.
         device: of torch.
     """
 
-    def __init__(self, source: ModelSource, name: str, precision: str, batch: int, device: torch.device) -> None:
-        super().__init__(source, f"{name} {device}", precision, batch)
-        self._device = device
+    def __init__(self, device: torch.device) -> None:
+        self._device, self._stream = device, torch.cuda.Stream(device)
         self._preprocessing = Preprocessing().to(device)
-        self._beside = torch.cuda.Stream(device) if device.type == "cuda" else None  # of the model's passes
 
     def prepare(self, image: Image) -> Map:
-        """See `Runtime`."""
-        if self._beside is None:
-            return super().prepare(image)
+        """Return a frame as the model's input, on the device."""
         frame = np.ascontiguousarray(image)
         # In double precision, so that a place between two pixels is as exact as OpenCV's.
         return self._computed(frame, lambda pixels: self._preprocessing(pixels[None].double())[0].float())
@@ -54,17 +46,15 @@ class DeviceRuntime(Runtime):
     def to_grey(
         self, saliency: Map, size: tuple[int, ...], bounds: Bounds | None = None, levels: type[Any] = np.uint8
     ) -> Image:
-        """See `Runtime`."""
-        if self._beside is None or levels is not np.uint8 or min(size) <= len(_BLUR) // 2:
-            return super().to_grey(saliency, size, bounds, levels)
+        """Return a map's grey levels; 8-bit ones may differ from the CPU's by one."""
+        if levels is not np.uint8 or min(size) <= len(_BLUR) // 2:
+            return to_grey(saliency, size, bounds, levels)
         return self._computed(stretched(saliency, bounds), lambda small: enlarged(small, size)).cpu().numpy()
 
     def _computed(self, values: Image, function: Callable[[Tensor], Tensor]) -> Any:
-        """Return a function's result for uint8 values, which is computed while the model's pass goes on."""
-        assert self._beside is not None
-        with torch.inference_mode(), torch.cuda.stream(self._beside):
+        with torch.inference_mode(), torch.cuda.stream(self._stream):
             result = function(torch.from_numpy(values).pin_memory().to(self._device, non_blocking=True))
-        self._beside.synchronize()  # other streams may use the result at once
+        self._stream.synchronize()  # other streams may use the result at once
         return result
 
 
@@ -81,7 +71,7 @@ def enlarged(levels: Tensor, size: tuple[int, ...]) -> Tensor:
     return (blurred[0, 0] + 0.5).to(torch.uint8)
 
 
-class TorchRuntime(DeviceRuntime):
+class TorchRuntime(Runtime):
     """Torch; see `Runtime`. TF32 is off, so that a GPU agrees with the CPU.
 
     Args:
@@ -95,8 +85,11 @@ class TorchRuntime(DeviceRuntime):
     """
 
     def __init__(self, source: ModelSource, device: str, precision: str = "float32") -> None:
-        place = find_device(device)
-        super().__init__(source, "torch", precision, 1 if place.type == "cpu" else 8, place)
+        self._device = find_device(device)
+        super().__init__(source, f"torch {self._device}", precision, 1 if self._device.type == "cpu" else 8)
+        if self._device.type == "cuda":
+            beside = Beside(self._device)
+            self.prepare, self.to_grey = beside.prepare, beside.to_grey
         self._model = source.load().to(self._device)
         if self._device.type != "cpu":
             try_out(self, RuntimeError)  # a device may lack a layer, or kernels for an old card

@@ -17,8 +17,8 @@ from tinyhd_lib.models.decoders import enlarge
 from tinyhd_lib.models.source import ModelSource
 from tinyhd_lib.models.spec import CLIP_SHAPE
 from tinyhd_lib.runtime import gpu_kernels as kernels
-from tinyhd_lib.runtime.base import conversion_key, plan_of, try_out
-from tinyhd_lib.runtime.eager import DeviceRuntime, TorchRuntime, check_exact, find_device
+from tinyhd_lib.runtime.base import Runtime, conversion_key, plan_of, try_out
+from tinyhd_lib.runtime.eager import Beside, TorchRuntime, check_exact, find_device
 from tinyhd_lib.runtime.fused.plan import CLIP, ENLARGE, EXPAND, PLANS, Plan, Step
 
 _BATCH = 16
@@ -136,7 +136,7 @@ def _precision(device: torch.device) -> str:
     return "tf32x3" if modern else "ieee"
 
 
-class TritonRuntime(DeviceRuntime):
+class TritonRuntime(Runtime):
     """Folded and fused; see `Runtime`.
 
     The kernels are compiled when they first run on a machine, and cached by Triton; batch sizes are powers of two, so
@@ -154,7 +154,10 @@ class TritonRuntime(DeviceRuntime):
     """
 
     def __init__(self, source: ModelSource, device: str = "triton", precision: str = "float32") -> None:
-        super().__init__(source, f"triton {triton.__version__}", precision, _BATCH, find_device(device))
+        self._device = find_device(device)
+        super().__init__(source, f"triton {triton.__version__} {self._device}", precision, _BATCH)
+        beside = Beside(self._device)
+        self.prepare, self.to_grey = beside.prepare, beside.to_grey
         self._alone = Lock()
         self._graphs: dict[int, _Graph] = {}
         code = sorted(each for part in ("gpu*.py", "fused/plan*.py") for each in Path(__file__).parent.glob(part))
