@@ -4,7 +4,7 @@ import io
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from itertools import cycle, islice
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -123,7 +123,7 @@ def as_html(summary: Summary, frames: pd.DataFrame, pairs: Sequence[Pair]) -> st
         timelines=as_address(_png(timelines({PREDICTION: frames})), "png"),
         videos=[(row["video"], row["frames"], [as_text(row[name]) for name in means]) for _, row in videos.iterrows()],
         worst=[(each, as_address(as_jpeg(each.picture), "jpeg")) for each in worst_frames(frames, pairs)],
-        settings={name: _said(value) for name, value in summary.settings.items() if value not in (None, [], {})},
+        settings=summary.settings,
     )
 
 
@@ -152,13 +152,6 @@ def _beside(image: Image, truth: GroundTruth | None, saliency: Map) -> Image:
     looked, predicted = (draw(small, grey, Drawing()) for grey in greys)
     points = places_of(truth.fixations)[:, ::-1] * size[::-1]
     return np.hstack([mark_points(looked, points), predicted])
-
-
-def _said(value: Any) -> str:
-    """Return the value of a setting as text."""
-    if isinstance(value, dict):
-        return ", ".join(f"{name}: {each}" for name, each in value.items())
-    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
 def _png(figure: Figure) -> bytes:

@@ -24,30 +24,31 @@ class FromClips(nn.Module):
         return self.model(clips).map.flatten(1, -3)
 
 
-class Preprocessing(nn.Module):
-    """What `data.transforms.preprocess` computes, in torch; see docs/model.md."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.mean = nn.Buffer(torch.tensor(MEAN).reshape(3, 1, 1))
-        self.deviation = nn.Buffer(torch.tensor(STD).reshape(3, 1, 1))
-
-    def forward(self, frames: Tensor) -> Tensor:
-        """Return the model's input (N, 3, 192, 256) for frames (N, H, W, 3), RGB of any size, floats from 0 to 255."""
-        small = F.interpolate(frames.permute(0, 3, 1, 2), INPUT_SIZE, mode="bilinear", align_corners=False)
-        return (small / 255 - self.mean) / self.deviation
-
-
 class FromFrames(nn.Module):
     """The model with its preprocessing."""
 
     def __init__(self, model: TinyHD) -> None:
         super().__init__()
-        self.prepare, self.maps = Preprocessing(), FromClips(model)
+        self.maps = FromClips(model)
 
     def forward(self, frames: Tensor) -> Tensor:
         """Return the fused maps (N, outputs, 192, 256) of frames (N, 16, H, W, 3), uint8 RGB of any size."""
-        return self.maps(self.prepare(frames.flatten(0, 1).float()).unflatten(0, (-1, CLIP_FRAMES)).transpose(1, 2))
+        return self.maps(prepared(frames.flatten(0, 1).float()).unflatten(0, (-1, CLIP_FRAMES)).transpose(1, 2))
+
+
+def prepared(frames: Tensor) -> Tensor:
+    """Return the model's input (N, 3, 192, 256) for frames (N, H, W, 3), RGB of any size, floats from 0 to 255.
+
+    It is what `tinyhd_lib.data.transforms.preprocess` computes; see docs/model.md.
+    """
+    return normalised(F.interpolate(frames.permute(0, 3, 1, 2), INPUT_SIZE, mode="bilinear", align_corners=False))
+
+
+def normalised(images: Tensor) -> Tensor:
+    """Return images (N, 3, ..., H, W), from 0 to 255, normalised by ImageNet's mean and deviation."""
+    sizes = 3, *[1] * (images.ndim - 2)
+    mean, std = (torch.tensor(each, device=images.device).reshape(sizes) for each in (MEAN, STD))
+    return (images / 255).sub_(mean).div_(std)
 
 
 class Input(NamedTuple):

@@ -15,7 +15,7 @@ from tinyhd_lib.data.video import read_frames
 from tinyhd_lib.errors import first_line
 from tinyhd_lib.files import shipped
 from tinyhd_lib.metrics import cc
-from tinyhd_lib.models.graph import Preprocessing
+from tinyhd_lib.models.graph import prepared
 from tinyhd_lib.models.source import ModelSource
 from tinyhd_lib.models.spec import CLIP_FRAMES, CLIP_SHAPE, PARITY_TOLERANCE
 from tinyhd_lib.runtime.base import LEAST_CC, Runtime, Unusable, try_out
@@ -35,13 +35,12 @@ class Beside:
 
     def __init__(self, device: torch.device) -> None:
         self._device, self._stream = device, torch.cuda.Stream(device)
-        self._preprocessing = Preprocessing().to(device)
 
     def prepare(self, image: Image) -> Map:
         """Return a frame as the model's input, on the device."""
         frame = np.ascontiguousarray(image)
         # In double precision, so that a place between two pixels is as exact as OpenCV's.
-        return self._computed(frame, lambda pixels: self._preprocessing(pixels[None].double())[0].float())
+        return self._computed(frame, lambda pixels: prepared(pixels[None].double())[0].float())
 
     def to_grey(
         self, saliency: Map, size: tuple[int, ...], bounds: Bounds | None = None, levels: type[Any] = np.uint8

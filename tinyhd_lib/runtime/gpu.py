@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from functools import cache, partial
 from pathlib import Path
 from threading import Lock
 from typing import Any
@@ -159,12 +160,11 @@ class TritonRuntime(Runtime):
         beside = Beside(self._device)
         self.prepare, self.to_grey = beside.prepare, beside.to_grey
         self._alone = Lock()
-        self._graphs: dict[int, _Graph] = {}
         code = sorted(each for part in ("gpu*.py", "fused/plan*.py") for each in Path(__file__).parent.glob(part))
         card = f"{precision} {torch.cuda.get_device_name(self._device)} {triton.__version__}"
         key = conversion_key(source, ("torch", "torchvision"), card, code)
         plan, kept = plan_of(source, key, "this GPU, once (its kernels are compiled, too, which takes a while)")
-        self._engine = Engine(plan, self._device, getattr(torch, precision))
+        self._graph = cache(partial(_Graph, Engine(plan, self._device, getattr(torch, precision)), self._device))
         if not kept:
             try_out(self, Exception)  # whatever a compiler raises, torch can do without it
             check_exact(self, TorchRuntime(source, str(self._device)))
@@ -173,20 +173,14 @@ class TritonRuntime(Runtime):
     def __call__(self, clips: Sequence[Map] | Map) -> Map:
         """See `Runtime`."""
         with self._alone:  # a graph has one set of results
-            parts = [self._batch(clips[first : first + _BATCH]) for first in range(0, len(clips), _BATCH)]
-        return np.concatenate(parts)
-
-    def _batch(self, clips: Sequence[Map] | Map) -> Map:
-        size = 1 << (len(clips) - 1).bit_length()
-        if size not in self._graphs:
-            self._graphs[size] = _Graph(self._engine, size, self._device)
-        return self._graphs[size](clips)
+            parts = [clips[first : first + _BATCH] for first in range(0, len(clips), _BATCH)]
+            return np.concatenate([self._graph(1 << (len(part) - 1).bit_length())(part) for part in parts])
 
 
 class _Graph:
     """A pass over a batch of ``size`` clips, recorded once and replayed from then on."""
 
-    def __init__(self, engine: Engine, size: int, device: torch.device) -> None:
+    def __init__(self, engine: Engine, device: torch.device, size: int) -> None:
         self._clips = torch.zeros(size, *CLIP_SHAPE, device=device)
         self._graph = torch.cuda.CUDAGraph()
         with (

@@ -97,7 +97,7 @@ class HiddenFunction(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, layers: "_Hidden", *_weights: Tensor) -> Tensor:
+    def forward(ctx: Any, x: Tensor, layers: tuple[Any, nn.Conv3d, Any], *_weights: Tensor) -> Tensor:
         first, convolution, second = layers
         x, ctx.settings = x.contiguous(), (convolution.stride, convolution.padding)
         norm = _folded(x, _statistics(x), first)
@@ -145,9 +145,6 @@ class _InvertedResidual(nn.Sequential):
         (expand, first, _), (convolution, second, _), project, last = parts
         weights = first.weight, first.bias, convolution.weight, second.weight, second.bias
         return last(project(HiddenFunction.apply(expand(x), (first, convolution, second), *weights)))
-
-
-_Hidden = tuple[_BatchNorm, nn.Conv3d, _BatchNorm]
 
 
 def _convolved(

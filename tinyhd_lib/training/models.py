@@ -11,8 +11,9 @@ from tinyhd_lib.data.transforms import Image, Map, clip_of
 from tinyhd_lib.errors import BadInput
 from tinyhd_lib.files import digest_of, sha256
 from tinyhd_lib.models.checkpoints import load_published_teacher_state, read_state
+from tinyhd_lib.models.graph import normalised
 from tinyhd_lib.models.source import model_source, state_digest
-from tinyhd_lib.models.spec import CLIP_FRAMES, INPUT_SIZE, MEAN, STD
+from tinyhd_lib.models.spec import CLIP_FRAMES, INPUT_SIZE
 from tinyhd_lib.models.student import TinyHD
 from tinyhd_lib.models.teacher import HD2S, LEVELS, build_teacher
 from tinyhd_lib.models.weights import TEACHER_NOTE
@@ -160,9 +161,3 @@ def open_model(name: str, device: str = "cpu", *, size: tuple[int, int] = INPUT_
 def planes(frames: Tensor) -> Tensor:
     """Return clips (N, 16, H, W, 3) uint8 RGB as (N, 3, 16, H, W) float32, still from 0 to 255."""
     return frames.permute(0, 4, 1, 2, 3).to(torch.float32, memory_format=torch.contiguous_format)
-
-
-def normalised(clips: Tensor) -> Tensor:
-    """Return `planes` (N, 3, 16, H, W) normalised for a student, by ImageNet's mean and deviation."""
-    mean, std = (torch.tensor(each, device=clips.device).reshape(3, 1, 1, 1) for each in (MEAN, STD))
-    return (clips / 255).sub_(mean).div_(std)
