@@ -144,6 +144,7 @@ def test_a_broken_clip_is_refused(name: str, weights_file: Path, tmp_path: Path,
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.slow
 @needs_shared
 @pytest.mark.parametrize(("name", "kept"), [("bad_truncated.mp4", 42), ("bad_corrupted.mp4", 49)])
 def test_of_a_damaged_clip_the_rest_is_kept_with_a_warning(
@@ -155,6 +156,7 @@ def test_of_a_damaged_clip_the_rest_is_kept_with_a_warning(
     assert len(list(out.glob("*.png"))) == probe(tmp_path / "film.mp4").frames == kept
 
 
+@pytest.mark.slow
 @needs_shared
 @pytest.mark.parametrize(
     "name", ["three_frames_rotated.mov", "twelve_frames.mp4", "rotated_90.mp4", "odd_size_444.mp4", "h265_10bit.mp4"]

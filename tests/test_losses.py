@@ -264,6 +264,7 @@ def block_gradients(pair: BesideTeacher, block: int, clip: torch.Tensor) -> list
     return [parameter.grad.clone() for parameter in pair.student.encoder.features[block].parameters()]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("row", ["S-r8", "M-r8"])
 @pytest.mark.parametrize("apart", [True, False])
 def test_a_student_learns_features_beside_a_teacher_that_does_not_learn(row: str, *, apart: bool) -> None:

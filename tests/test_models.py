@@ -97,6 +97,7 @@ def test_products_enlarge_as_torch_does_and_so_do_their_gradients(frames: int, f
     torch.testing.assert_close(*gradients)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("multi", [False, True])
 @pytest.mark.parametrize("decoders", [("d3", "d3"), ("d1", "d1", "d1"), ("d1", "d2", "d2")], ids="+".join)
 def test_equal_decoders_are_decoders_of_their_own(decoders: tuple[str, ...], multi: bool) -> None:
@@ -163,6 +164,7 @@ def test_the_teacher_equals_the_published_one(reference_fill, reference_clip) ->
         np.testing.assert_allclose(native[:, 0, ::8, ::8], golden["map_128x192_seed1"], rtol=0, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_every_teacher_parameter_gets_a_gradient() -> None:
     teacher = build_teacher()
     fused, conspicuity = teacher(torch.randn(2, 3, 16, *SMALL))

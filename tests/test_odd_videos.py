@@ -79,6 +79,7 @@ def sparse(folder: Path) -> Path:
     return path
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("make", "count"), [(joined, 60), (trimmed, 32), (sparse, 32)])
 def test_what_decodes_is_all_there_is_of_a_video(
     make: object, count: int, tmp_path: Path, caplog: pytest.LogCaptureFixture

@@ -106,6 +106,7 @@ def test_or_the_later_map_holds(count: int, every: int) -> None:
     assert [number(saliency) for _, saliency in found] == expected
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=40)
 @given(counts, numbers, st.sampled_from([0.0, 0.08, 0.3]), st.sets(st.integers(0, 69)), st.sampled_from([S, M]))
 def test_some_frames_get_the_maps_that_they_have_among_all(
@@ -170,6 +171,7 @@ def test_whatever_the_times_all_frames_come_and_few_wait(times: np.ndarray) -> N
     assert index == 299
 
 
+@pytest.mark.slow
 def test_weights_say_how_they_are_used(tmp_path: Path) -> None:
     model = random_model("S-r8-D2")
     frames = [Frame(index, index / 25, image) for index, image in enumerate(moving_dot(9))]

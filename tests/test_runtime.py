@@ -17,7 +17,7 @@ from conftest import ROOT, random_model
 from tinyhd_lib import MODEL_SPECS, BadInput, open_runtime
 from tinyhd_lib.data.transforms import preprocess, to_grey
 from tinyhd_lib.data.video import read_frames
-from tinyhd_lib.models import decoders
+from tinyhd_lib.models import decoders, graph
 from tinyhd_lib.models.source import model_source
 from tinyhd_lib.prediction.inference import saliency_maps
 from tinyhd_lib.runtime import base, eager
@@ -131,8 +131,24 @@ def test_openvino_agrees_with_torch(row: str) -> None:
     np.testing.assert_allclose(open_runtime(model, "openvino")(clips), expected, rtol=0, atol=1e-5)
 
 
+@pytest.fixture(scope="module")
+def converted() -> Any:
+    """The small model, converted by OpenVINO."""
+    import openvino
+
+    clip = torch.zeros(1, *clips_of(1).shape[1:])
+    return openvino.convert_model(graph.exported_program(graph.FromClips(random_model(SMALL)), clip))
+
+
+@pytest.fixture
+def converted_once(converted: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Converting the small model, which takes seconds, gives what was converted before."""
+    monkeypatch.setattr(graph, "exported_program", lambda *_: None)
+    monkeypatch.setattr("openvino.convert_model", lambda _program: converted)
+
+
 @needs_openvino
-@pytest.mark.usefixtures("no_gpu")
+@pytest.mark.usefixtures("no_gpu", "converted_once")
 def test_a_conversion_that_differs_is_refused_and_not_kept(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("TINYHD_CACHE", str(tmp_path))
     honest = eager.TorchRuntime.__call__
@@ -150,7 +166,9 @@ KEPT = {
 """What a runtime keeps, and what makes it."""
 
 
-@pytest.mark.parametrize("device", [pytest.param("openvino", marks=needs_openvino), "fused"])
+@needs_openvino
+@pytest.mark.usefixtures("converted_once")
+@pytest.mark.parametrize("device", ["openvino", "fused"])
 def test_what_is_kept_is_used_mended_and_done_without(
     device: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -163,7 +181,7 @@ def test_what_is_kept_is_used_mended_and_done_without(
         np.testing.assert_array_equal(open_runtime(model, device)(clips), first)
     (kept,) = (path for path in (tmp_path / "cache" / kind).rglob("*") if path.is_file() and not path.suffix)
     whole = kept.read_bytes()
-    for damaged in (flipped(whole, len(whole) // 2), whole[:1000])[: 1 if device == "openvino" else 2]:  # it is slow
+    for damaged in (flipped(whole, len(whole) // 2), whole[:1000]):
         kept.write_bytes(damaged)
         caplog.clear()
         np.testing.assert_array_equal(open_runtime(model, device)(clips), first)
@@ -259,6 +277,8 @@ def test_auto_tries_the_fastest_first_that_has_the_precision(
     assert found == tried
 
 
+@needs_openvino
+@pytest.mark.usefixtures("converted_once")
 def test_damaged_kernels_are_passed_over_with_a_line(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -259,6 +259,7 @@ def test_only_the_rows_of_this_video(video: Path, tmp_path: Path) -> None:
         take([tmp_path / "all.csv"], "csv", video, tmp_path / "none", only="video=absent.mp4")
 
 
+@pytest.mark.slow
 @settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(width=st.integers(100, 900), height=st.integers(100, 900), parts=st.booleans())
 def test_the_video_is_in_the_middle_of_the_screen(
@@ -274,6 +275,7 @@ def test_the_video_is_in_the_middle_of_the_screen(
     check(gaze, by_hand(points))
 
 
+@pytest.mark.slow
 @settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(seed=st.integers(0, 9999), count=st.integers(30, 200), unit=st.sampled_from(["s", "ms", "us", "ns"]))
 def test_any_samples_in_any_unit_are_numpys_medians(

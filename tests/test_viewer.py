@@ -25,6 +25,7 @@ from tinyhd_lib.data.transforms import own_bounds, to_grey
 from tinyhd_lib.data.video import read_frames
 from tinyhd_lib.prediction.options import Drawing
 from tinyhd_lib.prediction.overlay import draw
+from tinyhd_lib.training.models import open_model
 from tinyhd_lib.viewer import SaliencyViewer, SaliencyViewers
 from tinyhd_lib.viewer.parts import cuts, motion
 from tinyhd_lib.viewer.sources import open_decoders, open_maps
@@ -530,7 +531,9 @@ def test_memory_stays_flat_in_a_long_film(video_file: Path, tmp_path: Path) -> N
     assert sum(image.nbytes for image in kept.values()) <= viewer._scene.reader._most
 
 
-def test_models_of_single_maps_have_decoders_too(tmp_path: Path) -> None:
+def test_models_of_single_maps_have_decoders_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # In torch: for three windows, converting the model would take longest.
+    monkeypatch.setattr("tinyhd_lib.training.models.open_model", lambda name, _device: open_model(name))
     for index, image in enumerate(moving_dot(3)):
         cv2.imwrite(str(tmp_path / f"{index}.png"), image)
     save_model(random_model("S-r8-D3"), tmp_path / "s.safetensors", {"note": "random weights, for tests"})
