@@ -31,7 +31,10 @@ from tinyhd_lib.training.experiment import (
 )
 from tinyhd_lib.training.models import planes
 
-QUICK = {"epochs": 1, "clips_per_video": 1, "validation_clips": 1, "size": (64, 64), "teacher_size": (64, 64)}
+pytestmark = pytest.mark.usefixtures("small_views")
+
+SIZE = (32, 32)
+QUICK = {"epochs": 1, "clips_per_video": 1, "validation_clips": 1, "batch": 2, "size": SIZE, "teacher_size": SIZE}
 KINDS = ("dhf1k", "ucf", "hollywood2", "kinetics", "folder", "gaze")
 PLACE = str(Path(__file__).parent)  # any folder will do, since nothing is read from it
 SMALL = """

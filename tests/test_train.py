@@ -26,11 +26,12 @@ from torchvision.models import mobilenet_v2
 
 from tinyhd_lib import MODEL_SPECS, BadInput, build_model, build_teacher, inflate_mobilenet_v2, load_model, save_model
 from tinyhd_lib.cli import main
+from tinyhd_lib.data import clips
 from tinyhd_lib.data.clips import resized
 from tinyhd_lib.data.datasets import open_dataset
 from tinyhd_lib.data.synthetic import synthesise
 from tinyhd_lib.data.transforms import Image
-from tinyhd_lib.models.spec import Sampling
+from tinyhd_lib.models.spec import INPUT_SIZE, Sampling
 from tinyhd_lib.models.weights import read_metadata
 from tinyhd_lib.records import read_record
 from tinyhd_lib.training import checkpoint, kernels, learner, samples, teachers
@@ -41,7 +42,7 @@ from tinyhd_lib.training.loop import NonFiniteLossError, train
 from tinyhd_lib.training.processes import Processes, processes
 from tinyhd_lib.training.recipe import Recipe, read_recipe, recipe_names
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("small_views")]
 
 MadeUp = Callable[[str], Path]
 Students = Callable[[str], Path]
@@ -49,10 +50,11 @@ Students = Callable[[str], Path]
 SMALL = {"size": [64, 64], "teacher_size": [64, 64], "clip_norm": 1.0, "validation_clips": 1, "batch": 1, "epochs": 2}
 """All that is small about the trainings here. On fewer pixels the gradients of a fresh network are chaotic."""
 
-STEPS = {"milestones": [1], "lr": 0.01}
+LESS = {"model": "S-r4-D2", "terms": {"ground_truth": 1.0, "teacher_map": 1.0, "d2": 1.0}}
+STEPS = {"milestones": [1], "lr": 0.01, **LESS}
 AVERAGED = {"optimiser": "adamw", "schedule": "cosine", "ema": 0.9, "lr": 0.001, "warmup": 0.5}
 SETTINGS: dict[str, dict[str, Any]] = {"steps": STEPS, "averaged": AVERAGED}
-"""Of optimiser and schedule, as published and as our own recipes have them."""
+"""Of optimiser and schedule, as published, for a student that is quick, and as our own recipes have them."""
 
 
 @pytest.fixture(scope="module")
@@ -147,8 +149,10 @@ def published_teacher_file(path: Path) -> Path:
     return path
 
 
-def teacher_of_features(path: Path) -> Path:
+@pytest.fixture(scope="module")
+def teacher_of_features(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An S r4 whose batch norms are fitted to noise, so that its features are not close to zero."""
+    path = tmp_path_factory.mktemp("teacher") / "other.safetensors"
     torch.manual_seed(5)
     teacher = build_model(MODEL_SPECS["S-r4"])
     with torch.no_grad():
@@ -223,12 +227,18 @@ def test_the_settings_have_what_resuming_is_about(whole) -> None:
 
 @pytest.mark.parametrize("name", recipe_names())
 def test_every_recipe_trains(
-    name: str, tiny: MadeUp, students: Students, made_up_teacher: type, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    name: str,
+    tiny: MadeUp,
+    students: Students,
+    teacher_of_features: Path,
+    made_up_teacher: type,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """One epoch on one labelled and one auxiliary video; single-map models are validated, too."""
     written = read_recipe(name)
     changes: dict[str, Any] = {**SMALL, "epochs": 1, "batch": 2, "clips_per_video": 1, "auxiliary_ratio": 1}
-    changes |= {"precision": "float32"}
+    changes |= {"precision": "float32", "size": [32, 32], "teacher_size": [32, 32]}
     data = [each for each in ("labelled", "auxiliary") if getattr(written, each)]
     changes |= {f"{each}_dir": str(tiny(getattr(written, each))) for each in data}
     changes["teachers"] = [
@@ -236,7 +246,7 @@ def test_every_recipe_trains(
         for each in written.teachers
     ]
     if written.features:
-        changes["teachers"] = [str(teacher_of_features(tmp_path / "teacher.safetensors"))]
+        changes["teachers"] = [str(teacher_of_features)]
     if name == "single":
         monkeypatch.undo()
         changes["teachers"] = [f"hd2s:{published_teacher_file(tmp_path / 'hd2s.pth')}"]
@@ -294,7 +304,7 @@ def test_cut_off_again_and_again_it_goes_on_to_the_same_bits(whole, name: str, t
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs signals")
 def test_killed_in_an_epoch_it_goes_on_to_the_same_bits(whole, tmp_path: Path) -> None:
-    recipe, unbroken = whole("averaged")
+    recipe, unbroken = whole("steps")
     file, out = recipe_file(recipe, tmp_path / "recipe.yaml"), tmp_path / "out"
     code = (
         "import sys; from tinyhd_lib.cli import main; from tinyhd_lib.training import loop as train; "
@@ -381,9 +391,12 @@ def test_processes_that_prepare_clips_change_nothing(taught: Recipe, tmp_path: P
     assert run(recipe, tmp_path / "two", loaders=2) == run(recipe, tmp_path / "none")
 
 
-def test_two_processes_take_the_steps_of_one(taught: Recipe, tmp_path: Path) -> None:
+def test_two_processes_take_the_steps_of_one(taught: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Two clips each, four in all, per step; the cache is empty, and the best student is reloaded after an epoch."""
-    recipe = replace(taught, milestones=[1], lr=5e-4, clips_per_video=4, accumulate=2)
+    monkeypatch.setattr(clips, "INPUT_SIZE", INPUT_SIZE)  # which they have, while `small_views` is of this process
+    monkeypatch.setitem(clips.VIEWS, "whole", INPUT_SIZE)
+    monkeypatch.setenv("TINYHD_CACHE", str(tmp_path / "cache of one"))
+    recipe = replace(taught, **LESS, milestones=[1], lr=5e-4, clips_per_video=4, accumulate=2)
     file = recipe_file(recipe, tmp_path / "recipe.yaml")
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     command += ["-m", "tinyhd_lib", "train", "--recipe", str(file), "--out", str(tmp_path / "two"), "--device", "cpu"]
@@ -485,7 +498,7 @@ def test_a_gradient_that_is_not_finite_stops_the_run(
 
 @pytest.mark.usefixtures("always_saved")
 def test_a_full_disk_leaves_the_last_checkpoint(whole, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    recipe, unbroken = whole("averaged")
+    recipe, unbroken = whole("steps")
     write, written = checkpoint.write_atomically, itertools.count(1)
 
     def full(path: Path, content: bytes) -> None:
@@ -606,20 +619,24 @@ def test_folders_are_one_set(labels: Recipe, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("term", ["blocks", "features"])
 def test_features_are_learnt_from_a_teacher(
-    labels: Recipe, students: Students, term: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    labels: Recipe,
+    students: Students,
+    teacher_of_features: Path,
+    term: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """The device ``cpu`` means torch alone: neither student nor teacher uses our own kernels."""
     monkeypatch.setattr(training, "accelerated", lambda *_: pytest.fail("no kernels were asked for"))
-    other = teacher_of_features(tmp_path / "other.safetensors")
     changes = {"optimiser": "adamw", "lr": 0.01, "encoder_lr": 1.0, "schedule": "cosine", "warmup": 0.0}
     changes |= {"validation_split": None, "epochs": 1, "clips_per_video": 12, "crop": 0.8, "colour": 0.5}
     terms = {term: 1.0, "d2": 1.0, "ground_truth": 0.01}
-    recipe = replace(labels, model="S-r4", terms=terms, teachers=str(other), **changes)
+    recipe = replace(labels, model="S-r4", terms=terms, teachers=str(teacher_of_features), **changes)
     entries = run(recipe, tmp_path / "out")
     wrong = [terms[term] for terms in step_terms(entries)]
     assert np.mean(wrong[-3:]) < 0.8 * np.mean(wrong[:3]), wrong
     assert read_record(tmp_path / "out").details["teacher"]["name"] == "S r4 (other)"
-    for teachers_ in ([str(students("S-r8"))], [str(other), str(other)]):
+    for teachers_ in ([str(students("S-r8"))], [str(teacher_of_features)] * 2):
         with pytest.raises(BadInput, match=f"TERMS {term}: TEACHERS is one student of the same model as MODEL, S r4"):
             run(replace(recipe, teachers=teachers_), tmp_path / "refused")
 
