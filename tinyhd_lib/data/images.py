@@ -196,6 +196,7 @@ class Upright:
     def __init__(self) -> None:
         self._size: tuple[int, int] | None = None
         self._matrix = np.eye(3, dtype=np.int32)
+        self._reformat = av.video.reformatter.VideoReformatter().reformat
 
     def __call__(self, decoded: av.VideoFrame) -> Image:
         """Return the picture."""
@@ -204,9 +205,9 @@ class Upright:
             matrix: Any = decoded.side_data.get(SideData.DISPLAYMATRIX)  # type: ignore[call-overload]
             if matrix:
                 self._matrix = np.frombuffer(matrix, np.int32).reshape(3, 3)
-        width, height = self._size
         tone = TONES.get(decoded.color_trc)
-        image: Image = decoded.to_ndarray(format="rgb48le" if tone else "rgb24", width=width, height=height)
+        # Threads for each picture would take longer to start than most pictures take.
+        image: Image = self._reformat(decoded, *self._size, "rgb48le" if tone else "rgb24", threads=1).to_ndarray()
         return oriented(_usual_range(tone)[image] if tone else image, self._matrix)
 
 
