@@ -128,13 +128,11 @@ def png_of(width: int, height: int, rows: int) -> bytes:
     return b"\x89PNG\r\n\x1a\n" + header + pixels + chunk(b"IEND", b"")
 
 
-@pytest.mark.parametrize(
-    ("width", "height"), [(32_000, 32_000), (40_000, 40_000), pytest.param(2**31 - 1, 1, marks=pytest.mark.slow)]
-)
+@pytest.mark.parametrize(("width", "height"), [(32_000, 32_000), (40_000, 40_000), (2**31 - 1, 1)])
 def test_a_picture_that_says_it_is_huge_is_refused_before_it_is_unpacked(
     width: int, height: int, tmp_path: Path
 ) -> None:
-    (tmp_path / "bomb.png").write_bytes(png_of(width, height, 1))
+    (tmp_path / "bomb.png").write_bytes(png_of(width, height, 0))
     with pytest.raises(BadInput, match=rf"{width}x{height} pixels are too many; if that is right, set TINYHD_MOST_PIX"):
         read_grey(tmp_path / "bomb.png")
 
@@ -155,19 +153,11 @@ def test_a_picture_of_no_size_does_not_decode(tmp_path: Path) -> None:
     assert decode_image(tmp_path / "x.png", 0) is None
 
 
-@pytest.mark.slow
-def test_an_archive_that_unpacks_to_far_more_is_refused(tmp_path: Path) -> None:
-    header = io.BytesIO()
-    np.lib.format.write_array_header_1_0(header, {"descr": "<f8", "fortran_order": False, "shape": (2 * 10**8,)})
-    with (
-        zipfile.ZipFile(tmp_path / "bomb.npz", "w", zipfile.ZIP_DEFLATED) as archive,
-        archive.open("x.npy", "w", force_zip64=True) as file,
-    ):
-        file.write(header.getvalue())
-        for _ in range(1600):
-            file.write(bytes(10**6))
-    assert (tmp_path / "bomb.npz").stat().st_size < 3e6
-    with pytest.raises(BadInput, match="unpacks to 1,600,000,"):
+def test_an_archive_that_unpacks_to_far_more_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TINYHD_MOST_PIXELS", "1000000")
+    np.savez_compressed(tmp_path / "bomb.npz", x=np.zeros(2 * 10**6))
+    assert (tmp_path / "bomb.npz").stat().st_size < 3e4
+    with pytest.raises(BadInput, match="unpacks to 16,000,"):
         read_arrays(tmp_path / "bomb.npz")
 
 

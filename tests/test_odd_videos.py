@@ -98,12 +98,11 @@ def test_what_decodes_is_all_there_is_of_a_video(
 def test_every_frame_by_its_number_is_the_one_that_decodes(make: object, tmp_path: Path) -> None:
     path = make(tmp_path)
     wanted = list(read_frames(path))
-    for seed in range(2):
-        order = random.Random(seed).sample(range(len(wanted)), len(wanted))
-        with VideoReader(path) as reader:
-            reader._most = 1
-            assert all(np.array_equal(reader[index], wanted[index].image) for index in order)
-            np.testing.assert_allclose(reader.times, [frame.time for frame in wanted], atol=1e-6)
+    order = random.Random(0).sample(range(len(wanted)), len(wanted))
+    with VideoReader(path) as reader:
+        reader._most = 1
+        assert all(np.array_equal(reader[index], wanted[index].image) for index in order)
+        np.testing.assert_allclose(reader.times, [frame.time for frame in wanted], atol=1e-6)
 
 
 def test_frames_of_a_video_with_a_pause_keep_their_times(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """Random access to frames by number: the same pictures and times as when all frames before them are decoded."""
 
 import random
+import zlib
 from pathlib import Path
 
 import cv2
@@ -19,7 +20,7 @@ GAZE = [SHARED / "gaze/dhf1k_002.avi", SHARED / "gaze/talk_071.mp4"]
 
 
 def in_any_order(path: Path, frames: int | None = None) -> None:
-    wanted, times = zip(*((hash(frame.image.tobytes()), frame.time) for frame in read_frames(path)), strict=True)
+    wanted, times = zip(*((zlib.crc32(frame.image), frame.time) for frame in read_frames(path)), strict=True)
     rng = random.Random(0)
     order = rng.sample(range(len(wanted)), min(8, len(wanted)))
     last = len(wanted) - 1
@@ -27,7 +28,7 @@ def in_any_order(path: Path, frames: int | None = None) -> None:
         assert reader.count == len(wanted)
         np.testing.assert_allclose(reader.times, times, rtol=0, atol=1e-6)
         for index in [*order, last, max(last - 1, 0), 0]:
-            assert hash(reader[index].tobytes()) == wanted[index], index
+            assert zlib.crc32(reader[index]) == wanted[index], index
 
 
 def test_frames_come_in_any_order_with_their_times(video_file: Path) -> None:
