@@ -21,6 +21,7 @@ from benchmarks.report import as_markdown, read_report
 from benchmarks.turns import paired
 from tinyhd_lib import MODEL_SPECS, BadInput
 from tinyhd_lib.models.weights import find_weights
+from tinyhd_lib.runtime import Runtime
 
 pytestmark = pytest.mark.slow
 
@@ -141,7 +142,7 @@ def test_models_run_with_weights_that_are_at_hand(tmp_path: Path, weights_file: 
     assert find_subject("workbench-m-r4", tmp_path).learnt
 
 
-class _Still:
+class _Still(Runtime):
     """A runtime that answers at once."""
 
     def __init__(self, name: str) -> None:
