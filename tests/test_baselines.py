@@ -471,6 +471,7 @@ def test_the_true_density_scores_what_its_closed_form_says(folder: Path, crowd: 
     assert (truth * expected_scores(truth).information_gain).sum() == pytest.approx(bits)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("index", INDICES)
 def test_no_other_density_does(folder: Path, crowd: Video, index: int) -> None:
     """The check can fail: a slightly shifted density and the density of the clip's other shot are far off."""

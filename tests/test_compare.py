@@ -52,6 +52,7 @@ def write(folder: Path, each: Evaluation) -> str:
     return str(folder)
 
 
+@pytest.mark.slow
 @settings(max_examples=20, deadline=None)
 @given(seed=st.integers(0, 10_000), models=st.integers(2, 4))
 @example(seed=513, models=2)  # a sign pattern whose sum differs from the observed one only by rounding
@@ -73,6 +74,7 @@ def test_means_the_best_and_p_are_numpys(seed: int, models: int) -> None:
     assert found.p.notna().to_numpy().sum() == len(METRICS) * (models - 1)
 
 
+@pytest.mark.slow
 @settings(max_examples=10, deadline=None)
 @given(seed=st.integers(0, 10_000), order=st.permutations(range(4)))
 def test_the_order_of_the_models_changes_nothing(seed: int, order: list[int]) -> None:

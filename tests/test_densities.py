@@ -108,6 +108,7 @@ def looked_at(density: np.ndarray, rng: np.random.Generator, sigma: float, obser
     return blur(np.bincount(places, minlength=density.size).reshape(density.shape).astype(np.float32), sigma)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(3))
 def test_no_other_map_is_expected_to_score_better_than_the_blurred_density(seed: int) -> None:
     """Fixations are drawn from the density itself; other exponents, and no blur, score worse on average."""

@@ -166,6 +166,7 @@ def test_the_outputs_agree_with_one_another(scored: Path, capsys: pytest.Capture
     assert json.loads((scored / "run.json").read_bytes()).keys() >= {"hardware", "versions", "key"}
 
 
+@pytest.mark.slow
 def test_the_report_shows_its_pictures_in_a_browser(scored: Path, tmp_path: Path) -> None:
     browser = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
     if browser is None:

@@ -346,6 +346,7 @@ def test_models_are_found_by_any_label_that_describes_them() -> None:
         assert label not in MODEL_SPECS
 
 
+@pytest.mark.slow
 def test_the_teacher_costs_what_its_specification_says() -> None:
     assert count_gmac(build_teacher().eval()) == pytest.approx(22.0, abs=0.05)
     assert count_gmac(random_model("M-r4")) == pytest.approx(3.39, abs=0.01)

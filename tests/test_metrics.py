@@ -394,6 +394,7 @@ def area(saliency: np.ndarray, fixated: np.ndarray, drawn: np.ndarray) -> float:
     return float(np.trapezoid([*hits, 1.0], [*alarms, 1.0]))
 
 
+@pytest.mark.slow
 @quick
 @given(arrays(np.int64, (2, 3), elements=st.integers(-20, 20)), st.sets(st.integers(0, 5), min_size=1, max_size=3))
 def test_exact_auc_borji_is_the_mean_of_all_possible_draws(saliency: np.ndarray, chosen: set[int]) -> None:

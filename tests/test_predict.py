@@ -234,6 +234,7 @@ def test_what_is_no_video_is_one_line(video: Any, reason: str) -> None:
         list(predict(video, random_model("M-r8-D2"), device="cpu"))
 
 
+@pytest.mark.slow
 def test_a_model_in_half_precision_is_taken_as_it_is(video_file: Path) -> None:
     model = random_model("M-r8-D2").half()
     assert len(list(predict(os.fsencode(video_file), model))) == 40

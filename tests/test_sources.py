@@ -131,6 +131,7 @@ def test_a_folder_that_fills_is_read_in_the_order_of_its_numbers(tmp_path: Path)
     assert [frame.index for frame in frames] == list(range(12))
 
 
+@pytest.mark.slow
 def test_of_a_folder_what_is_late_or_damaged_is_passed_over(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     for number in (2, 10, 9):
         cv2.imwrite(str(tmp_path / f"{number}.png"), np.full((24, 32, 3), number, np.uint8))
@@ -161,6 +162,7 @@ def test_a_folder_that_nobody_fills_can_be_closed(tmp_path: Path) -> None:
 # A network address
 
 
+@pytest.mark.slow
 def test_a_film_by_http_is_the_same_as_from_the_disk(video_file: Path) -> None:
     with serving(video_file.parent) as address:
         begun = time.monotonic()

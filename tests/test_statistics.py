@@ -282,6 +282,7 @@ def test_p_is_drawn_for_many_videos_and_near_the_exact_one() -> None:
     assert found != paired_p(each, np.ones(14), "pooled", 1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("videos", "trials"), [(9, 400), (30, 150)])
 def test_p_is_uniform_where_there_is_no_difference(videos: int, trials: int) -> None:
     rng = np.random.default_rng(0)

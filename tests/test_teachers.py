@@ -343,6 +343,7 @@ def hd2s_state(teacher: torch.nn.Module) -> dict[str, torch.Tensor]:
     return state
 
 
+@pytest.mark.slow
 def test_hd2s_says_what_its_network_says(hd2s_file: tuple[Path, torch.nn.Module]) -> None:
     path, network = hd2s_file
     model = open_model(f"hd2s:{path}", size=SMALL)

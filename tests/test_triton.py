@@ -199,6 +199,7 @@ def gradients_of(outputs: torch.Tensor, inputs: tuple[torch.Tensor, ...]) -> tup
     return outputs, *torch.autograd.grad(outputs, inputs, weights.to(outputs.dtype))
 
 
+@pytest.mark.slow
 def test_the_sizes_are_those_of_the_table() -> None:
     found = {
         (layer.kernel_size, layer.stride, layer.padding)
