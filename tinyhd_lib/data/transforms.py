@@ -60,10 +60,9 @@ def preprocess(image: Image) -> Map:
     return planes
 
 
-def clip_of(frames: Sequence[Map]) -> Map:
+def clip_of(frames: Sequence[Map]) -> Any:
     """Return a model's input (3, T, H, W) of T frames (3, H, W): arrays of NumPy, or tensors of torch."""
-    clip: Map = array_namespace(frames[0]).stack(frames, axis=1)
-    return clip
+    return array_namespace(frames[0]).stack(frames, axis=1)
 
 
 class Window(NamedTuple, Generic[Frame]):

@@ -7,6 +7,9 @@ import numpy as np
 Array = Any
 """A NumPy array or a torch tensor."""
 
+_BINS = 2**16
+"""Number of bins, whose numbers fit 16 bits."""
+
 
 def below(rows: Array, asked: Array) -> tuple[Array, Array]:
     """Return how many of a row's values (N, P) are less than each ``asked`` of it (N, K), and how many not greater."""
@@ -15,19 +18,27 @@ def below(rows: Array, asked: Array) -> tuple[Array, Array]:
         return less, most
     import torch
 
-    ascending = rows.sort().values
-    less, most = (torch.searchsorted(ascending, asked.contiguous(), side=side) for side in ("left", "right"))
-    return less, most
+    ascending, asked = rows.sort().values, asked.contiguous()
+    return torch.searchsorted(ascending, asked), torch.searchsorted(ascending, asked, side="right")
 
 
-@np.errstate(over="ignore")
-def _below(row: np.ndarray, asked: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+@np.errstate(over="ignore", divide="ignore", invalid="ignore")
+def _below(row: np.ndarray, asked: np.ndarray) -> list[np.ndarray]:
     """Return the same for a single row (P,) and (K,).
 
-    Its many values are sought among the few that are asked for, which takes a fraction of the time of sorting them.
+    Values are counted in bins. Those that share one with what is asked for are sought among the few that are asked for,
+    which takes a fraction of the time of sorting them.
     """
-    before = np.nextafter(asked, -np.inf)  # what is less than a number is not greater than the one before it
-    edges = np.sort(np.concatenate([before, asked]))
-    up_to = np.bincount(np.searchsorted(edges, row), minlength=len(edges) + 1).cumsum()
-    less, most = (up_to[np.searchsorted(edges, each)] for each in (before, asked))
-    return less, most
+    both = np.nextafter(asked, -np.inf), asked  # what is less than a number is not greater than the one before it
+    edges = np.sort(np.concatenate(both))
+    low, high = asked[np.isfinite(asked)].min(initial=np.inf), asked.max()
+
+    def bins_of(values: np.ndarray) -> np.ndarray:
+        """Return bins that are monotone in the values; a single one for all if the range overflows."""
+        return np.fmax(np.fmin((values - low) / (high - low) * (_BINS - 1), _BINS - 1), 0).astype(np.uint16)
+
+    bins, shared = bins_of(row), np.zeros(_BINS, dtype=bool)
+    shared[bins_of(edges)] = True
+    others = np.where(shared, 0, np.bincount(bins, minlength=_BINS)).cumsum()
+    up_to = np.bincount(np.searchsorted(edges, row[shared[bins]]), minlength=len(edges) + 1).cumsum()
+    return [up_to[np.searchsorted(edges, each)] + others[bins_of(each)] for each in both]

@@ -4,7 +4,6 @@ torch computes each channel of a batch norm in one block of threads, so with few
 many blocks compute partial sums, and those of a hidden layer are computed by the convolution that writes it.
 """
 
-from functools import reduce
 from itertools import pairwise
 from typing import Any
 
@@ -53,13 +52,13 @@ class DepthwiseFunction(torch.autograd.Function):
     def forward(ctx: Any, x: Tensor, weight: Tensor, settings: Settings) -> Tensor:
         x, ctx.settings = x.contiguous(), settings
         ctx.save_for_backward(x, weight)
-        return _convolved(x, weight, settings)[0]
+        return _convolved(x, weight, settings, None)[0]
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, None]:
         x, weight = ctx.saved_tensors
-        of_input, of_weight, _ = _convolution_gradients(x, weight, gradient.contiguous(), ctx.settings)
+        of_input, of_weight, _ = _convolution_gradients(x, weight, gradient.contiguous(), ctx.settings, None)
         return of_input, of_weight, None
 
 
@@ -139,17 +138,15 @@ class _ClippedBatchNorm(_BatchNorm):
 
 class _InvertedResidual(nn.Sequential):
     def forward(self, x: Tensor) -> Tensor:
-        parts: list[Any] = [*self.children()]
         if not self.training:
-            return reduce(lambda x, part: part(x), parts, x)
+            return super().forward(x)  # type: ignore[no-untyped-call]
+        parts: list[Any] = [*self.children()]
         (expand, first, _), (convolution, second, _), project, last = parts
         weights = first.weight, first.bias, convolution.weight, second.weight, second.bias
         return last(project(HiddenFunction.apply(expand(x), (first, convolution, second), *weights)))
 
 
-def _convolved(
-    x: Tensor, weight: Tensor, settings: Settings, norm: Tensor | None = None
-) -> tuple[Tensor, Tensor | None]:
+def _convolved(x: Tensor, weight: Tensor, settings: Settings, norm: Tensor | None) -> tuple[Tensor, Tensor | None]:
     """Return a depthwise convolution, and the statistics of its tiles if x is normalised by ``norm`` first."""
     padded = zip(x.shape[2:], weight.shape[2:], *settings, strict=True)
     out = x.new_empty(*x.shape[:2], *((size + 2 * pad - kernel) // step + 1 for size, kernel, step, pad in padded))
@@ -160,7 +157,7 @@ def _convolved(
 
 
 def _convolution_gradients(
-    x: Tensor, weight: Tensor, gradient: Tensor, settings: Settings, norm: Tensor | None = None
+    x: Tensor, weight: Tensor, gradient: Tensor, settings: Settings, norm: Tensor | None
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Return the gradients of x and weight; with ``norm``, x's is before the ReLU6, and its sums by tile follow."""
     weight, out = weight.contiguous(), torch.empty_like(x)
@@ -169,8 +166,7 @@ def _convolution_gradients(
     _run(kernels.input_gradient_kernel, x, gradient, weight, out, x, norm, parts, sizes)
     share = triton.cdiv(frames, max(1, _PROGRAMS // (3 * kernel * channels)))
     rows = torch.empty((triton.cdiv(frames, share), *weight.shape), device=x.device)
-    tile, _ = _tiles(gradient)
-    programs = 3 * kernel, channels, len(rows)
+    programs, (tile, _) = (3 * kernel, channels, len(rows)), _tiles(gradient)
     kernels.weight_gradient_kernel[programs](x, gradient, rows, norm, sizes, frames, share, P_TILE=tile)
     return out, rows.sum(0), parts
 
