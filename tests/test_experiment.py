@@ -14,7 +14,7 @@ from conftest import random_model
 from tinyhd_lib import MODEL_SPECS, BadInput, ModelSpec, build_teacher, load_model
 from tinyhd_lib.cli import main
 from tinyhd_lib.data.clips import clip_frames
-from tinyhd_lib.models.graph import normalised
+from tinyhd_lib.models.graph import normalised, planes
 from tinyhd_lib.models.student import count_gmac, count_parameters
 from tinyhd_lib.training import samples
 from tinyhd_lib.training.experiment import (
@@ -29,7 +29,6 @@ from tinyhd_lib.training.experiment import (
     read_experiment,
     stages,
 )
-from tinyhd_lib.training.models import planes
 
 pytestmark = pytest.mark.usefixtures("small_views")
 

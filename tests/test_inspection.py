@@ -17,7 +17,7 @@ from test_teachers import hd2s_state, wake
 from tinyhd_lib import BadInput, TinyHD, build_teacher, save_model
 from tinyhd_lib.data.clips import Clip
 from tinyhd_lib.losses import kl_divergence
-from tinyhd_lib.models.graph import normalised
+from tinyhd_lib.models.graph import normalised, planes
 from tinyhd_lib.models.teacher import HD2S
 from tinyhd_lib.training.inspection import (
     maps_over_time,
@@ -25,7 +25,7 @@ from tinyhd_lib.training.inspection import (
     open_clip,
     window_frames,
 )
-from tinyhd_lib.training.models import OpenModel, open_model, planes
+from tinyhd_lib.training.models import OpenModel, open_model
 from tinyhd_lib.training.teachers import WindowTeacher
 
 TEACHER_NOTEBOOK = defined_in("01_teacher_inspection.ipynb")

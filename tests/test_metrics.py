@@ -35,7 +35,6 @@ from tinyhd_lib.metrics import (
 )
 from tinyhd_lib.metrics.arrays import resize
 from tinyhd_lib.metrics.maps import EPSILON
-from tinyhd_lib.metrics.ranks import below
 
 quick = settings(max_examples=60, deadline=None)
 
@@ -317,7 +316,7 @@ WIDE = np.array([[np.finfo(float).max, -np.finfo(float).max, *range(62)]] * 2)
 def test_values_are_ranked_as_sorting_ranks_them(rows: np.ndarray, asked: list[int]) -> None:
     values = np.stack([[-np.inf, *row[asked], (row.min() / 2 + row.max() / 2), np.inf] for row in rows])
     for kind in (np.asarray, torch.from_numpy):
-        less, most = below(kind(rows), kind(values))
+        less, most = metrics.prepare(kind(rows.reshape(2, 8, 8))).below(kind(values))
         for row, each, under, up_to in zip(np.sort(rows), values, less, most, strict=True):
             np.testing.assert_array_equal(under, np.searchsorted(row, each, "left"))
             np.testing.assert_array_equal(up_to, np.searchsorted(row, each, "right"))

@@ -16,11 +16,11 @@ from tinyhd_lib import BadInput, TinyHD, build_teacher, save_model
 from tinyhd_lib.data.clips import Clip, without
 from tinyhd_lib.data.entries import Video
 from tinyhd_lib.models.checkpoints import _TEACHER_PARTS
-from tinyhd_lib.models.graph import normalised
+from tinyhd_lib.models.graph import normalised, planes
 from tinyhd_lib.models.weights import TEACHER_NOTE
 from tinyhd_lib.training import teachers
 from tinyhd_lib.training.learner import build_student
-from tinyhd_lib.training.models import open_model, planes
+from tinyhd_lib.training.models import open_model
 from tinyhd_lib.training.recipe import Recipe
 from tinyhd_lib.training.samples import clip_count
 from tinyhd_lib.training.teachers import Ensemble, MapTeacher, WindowTeacher, open_teacher

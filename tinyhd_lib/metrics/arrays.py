@@ -7,16 +7,13 @@ from typing import Any, NamedTuple
 import numpy as np
 from array_api_compat import array_namespace, device
 
-from tinyhd_lib.metrics.ranks import Array, below
+from tinyhd_lib.metrics.ranks import PART, Array, Histogram
 
 _STEPS = 10
 """Borji's and the shuffled AUC use the thresholds 0, 0.1, ... 1 of the map scaled to 0..1."""
 
 _LARGE = 1e306
 """A larger range, times ten, could overflow float64."""
-
-_PART = 2**15
-"""Values per block that stay in a processor's cache: a quarter of a megabyte."""
 
 
 class Prepared:
@@ -31,7 +28,7 @@ class Prepared:
     def __init__(self, xp: Any, maps: Array) -> None:
         self.xp, self.maps = xp, maps
         self.rows = xp.reshape(maps, (-1, maps.shape[-2] * maps.shape[-1]))
-        self._ranked: tuple[Fixations, tuple[Array, Array, Array]] | None = None
+        self._ranked: tuple[Fixations | None, Any] = None, None
 
     @cached_property
     def low(self) -> Array:
@@ -94,14 +91,24 @@ class Prepared:
         The latest answer is kept, since several metrics ask for the same.
 
         Returns:
-            (N, K), (N, K) and (N, 11): see `tinyhd_lib.metrics.ranks.below` and `levels`.
+            (N, K), (N, K) and (N, 11): see `below` and `levels`.
         """
-        if self._ranked is None or self._ranked[0] is not chosen:
-            values, _ = self.at(chosen)
-            less, most = below(self.rows, self.xp.concat([values, self.levels], axis=-1))
+        if self._ranked[0] is not chosen:
+            less, most = self.below(self.xp.concat([self.at(chosen)[0], self.levels], axis=-1))
             parts = less[:, : chosen.most], most[:, : chosen.most], self.rows.shape[-1] - less[:, chosen.most :]
             self._ranked = chosen, parts
         return self._ranked[1]
+
+    def below(self, values: Array) -> Any:
+        """Return, for each of ``values`` (N, K), how many values of its row are less, and how many are not greater."""
+        if not isinstance(values, np.ndarray):
+            ascending = self.xp.sort(self.rows, axis=-1)
+            return [self.xp.searchsorted(ascending, values, side=side) for side in ("left", "right")]
+        return np.stack([each.below(row) for each, row in zip(self._histograms, values, strict=True)], axis=1)
+
+    @cached_property
+    def _histograms(self) -> list[Histogram]:
+        return [Histogram(*row) for row in zip(self.rows, self.low, self.range, strict=True)]
 
     @cached_property
     def levels(self) -> Array:
@@ -160,7 +167,7 @@ def summed(xp: Any, term: Callable[..., Array], *maps: Array) -> Array:
         maps: of one size, (N, P) each.
     """
     count, pixels = maps[0].shape
-    step = max(2**10, _PART // count) if str(device(maps[0])) == "cpu" else pixels
+    step = max(2**10, PART // count) if str(device(maps[0])) == "cpu" else pixels
     parts = ([each[:, start : start + step] for each in maps] for start in range(0, pixels, step))
     return sum(xp.sum(term(*part), axis=-1) for part in parts)
 

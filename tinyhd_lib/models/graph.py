@@ -24,16 +24,12 @@ class FromClips(nn.Module):
         return self.model(clips).map.flatten(1, -3)
 
 
-class FromFrames(nn.Module):
+class FromFrames(FromClips):
     """The model with its preprocessing."""
-
-    def __init__(self, model: TinyHD) -> None:
-        super().__init__()
-        self.maps = FromClips(model)
 
     def forward(self, frames: Tensor) -> Tensor:
         """Return the fused maps (N, outputs, 192, 256) of frames (N, 16, H, W, 3), uint8 RGB of any size."""
-        return self.maps(prepared(frames.flatten(0, 1).float()).unflatten(0, (-1, CLIP_FRAMES)).transpose(1, 2))
+        return super().forward(prepared(frames.flatten(0, 1).float()).unflatten(0, (-1, CLIP_FRAMES)).transpose(1, 2))
 
 
 def prepared(frames: Tensor) -> Tensor:
@@ -46,9 +42,13 @@ def prepared(frames: Tensor) -> Tensor:
 
 def normalised(images: Tensor) -> Tensor:
     """Return images (N, 3, ..., H, W), from 0 to 255, normalised by ImageNet's mean and deviation."""
-    sizes = 3, *[1] * (images.ndim - 2)
-    mean, std = (torch.tensor(each, device=images.device).reshape(sizes) for each in (MEAN, STD))
+    mean, std = (torch.tensor(each, device=images.device).reshape(3, *[1] * (images.ndim - 2)) for each in (MEAN, STD))
     return (images / 255).sub_(mean).div_(std)
+
+
+def planes(frames: Tensor) -> Tensor:
+    """Return clips (N, 16, H, W, 3) uint8 RGB as (N, 3, 16, H, W) float32, still from 0 to 255."""
+    return frames.permute(0, 4, 1, 2, 3).to(torch.float32, memory_format=torch.contiguous_format)
 
 
 class Input(NamedTuple):

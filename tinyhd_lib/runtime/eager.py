@@ -38,9 +38,8 @@ class Beside:
 
     def prepare(self, image: Image) -> Map:
         """Return a frame as the model's input, on the device."""
-        frame = np.ascontiguousarray(image)
         # In double precision, so that a place between two pixels is as exact as OpenCV's.
-        return self._computed(frame, lambda pixels: prepared(pixels[None].double())[0].float())
+        return self._computed(np.ascontiguousarray(image), lambda pixels: prepared(pixels[None].double())[0].float())
 
     def to_grey(
         self, saliency: Map, size: tuple[int, ...], bounds: Bounds | None = None, levels: type[Any] = np.uint8

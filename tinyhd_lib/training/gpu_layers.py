@@ -39,10 +39,10 @@ def accelerate(model: nn.Module) -> None:
         for place, (layer, following) in enumerate(pairwise([*sequence, None]), start=1):
             if isinstance(layer, nn.Conv3d) and layer.groups == layer.in_channels > 1:
                 layer.__class__ = _Depthwise
-            elif isinstance(layer, nn.BatchNorm3d) and isinstance(following, nn.ReLU6):
-                layer.__class__, sequence[place] = _ClippedBatchNorm, nn.Identity()
             elif isinstance(layer, nn.BatchNorm3d):
                 layer.__class__ = _BatchNorm
+                if isinstance(following, nn.ReLU6):
+                    layer.clip6, sequence[place] = True, nn.Identity()  # type: ignore[assignment]
 
 
 class DepthwiseFunction(torch.autograd.Function):
@@ -130,10 +130,6 @@ class _BatchNorm(nn.BatchNorm3d):
         if not self.training:
             return relu6(super().forward(x)) if self.clip6 else super().forward(x)
         return BatchNormFunction.apply(x, self, self.weight, self.bias)
-
-
-class _ClippedBatchNorm(_BatchNorm):
-    clip6 = True
 
 
 class _InvertedResidual(nn.Sequential):

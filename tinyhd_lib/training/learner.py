@@ -21,10 +21,9 @@ from tinyhd_lib.data.clips import Clip, Source, clip_frames, clip_truth, resized
 from tinyhd_lib.errors import BadInput
 from tinyhd_lib.losses import OfFeatures, Targets, kl_divergence, unexplained
 from tinyhd_lib.models.checkpoints import load_model, read_state
-from tinyhd_lib.models.graph import normalised
+from tinyhd_lib.models.graph import normalised, planes
 from tinyhd_lib.models.spec import Sampling
 from tinyhd_lib.models.student import SaliencyOutput, TinyHD, build_model, inflate_mobilenet_v2
-from tinyhd_lib.training.models import planes
 from tinyhd_lib.training.recipe import Recipe
 from tinyhd_lib.training.samples import LeftOut, output_frames, validation_clips
 from tinyhd_lib.training.teachers import Teacher

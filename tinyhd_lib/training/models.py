@@ -11,7 +11,7 @@ from tinyhd_lib.data.transforms import Image, Map, clip_of
 from tinyhd_lib.errors import BadInput
 from tinyhd_lib.files import digest_of, sha256
 from tinyhd_lib.models.checkpoints import load_published_teacher_state, read_state
-from tinyhd_lib.models.graph import normalised
+from tinyhd_lib.models.graph import normalised, planes
 from tinyhd_lib.models.source import model_source, state_digest
 from tinyhd_lib.models.spec import CLIP_FRAMES, INPUT_SIZE
 from tinyhd_lib.models.student import TinyHD
@@ -156,8 +156,3 @@ def open_model(name: str, device: str = "cpu", *, size: tuple[int, int] = INPUT_
         raise BadInput(f"{name}: has a map for every other frame; name a model of one or of 16 maps a window")
     label = f"{source.spec.label} ({path.stem})"
     return OpenModel(source.load(), label, device, size=size, digest=source.digest)
-
-
-def planes(frames: Tensor) -> Tensor:
-    """Return clips (N, 16, H, W, 3) uint8 RGB as (N, 3, 16, H, W) float32, still from 0 to 255."""
-    return frames.permute(0, 4, 1, 2, 3).to(torch.float32, memory_format=torch.contiguous_format)

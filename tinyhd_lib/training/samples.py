@@ -22,9 +22,8 @@ from tinyhd_lib.data.clips import Clip, Source
 from tinyhd_lib.data.datasets import Dataset, open_dataset
 from tinyhd_lib.data.entries import Video
 from tinyhd_lib.errors import BadInput
-from tinyhd_lib.models.graph import normalised
+from tinyhd_lib.models.graph import normalised, planes
 from tinyhd_lib.models.spec import CLIP_FRAMES
-from tinyhd_lib.training.models import planes
 from tinyhd_lib.training.recipe import Recipe
 from tinyhd_lib.training.teachers import Teacher
 

@@ -30,8 +30,7 @@ def verify(dataset: Dataset, client: "Client | None" = None, *, complete: bool =
         client: of a cluster, see `tinyhd_lib.engine.connected`; None for this process.
         complete: whether to report any difference from what was published.
     """
-    checks = results(check_video, dataset.videos, client)
-    checked = list(tqdm(checks, "reading", len(dataset.videos), unit=" videos"))
+    checked = list(tqdm(results(check_video, dataset.videos, client), "reading", len(dataset.videos), unit=" videos"))
     dataset = replace(dataset, skipped=tuple(each for each in dataset.skipped if dataset.split in (None, each.split)))
     counts = tuple(_count(dataset, checked))
     findings = chain(
